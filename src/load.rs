@@ -1,0 +1,306 @@
+//! One archive's load: the order of statements inside its one transaction, and what the ledger decides.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use crate::config::{Dataset, Table};
+use crate::error::{Error, Retryable};
+use crate::problem::{Problem, Problems, Reason, printable};
+use crate::queue::Object;
+use crate::redshift::{Redshift, Refusal, RefusedRow, Session};
+use crate::sql::{Authorization, Copy, LedgerKey, Statement};
+use crate::transform::LineMap;
+
+/// What is left of the function's time when a statement is stopped: enough to roll back and to report.
+const RESERVE: Duration = Duration::from_secs(5);
+
+/// One table's staged file, ready for COPY.
+#[derive(Debug)]
+pub struct StagedTable<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// The member that it was made of.
+    pub member: String,
+    /// The staged file, as `s3://bucket/key`.
+    pub file: String,
+    /// Its manifest, as `s3://bucket/key`.
+    pub manifest: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// From its lines to the member's.
+    pub lines: LineMap,
+}
+
+/// An archive's revision on its way into Redshift.
+pub struct Load<'a> {
+    /// The dataset.
+    pub dataset: &'a Dataset,
+    /// The archive.
+    pub archive: &'a Object,
+    /// The invocation.
+    pub request_id: &'a str,
+    /// When the function's time is up.
+    pub deadline: Option<Instant>,
+}
+
+/// What the ledger says of an archive's revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is to be loaded, as this number of the dataset's loads.
+    Load {
+        /// One more than the dataset's highest.
+        sequence: i64,
+    },
+    /// The tables hold it already.
+    AlreadyLoaded,
+    /// Under truncate: the tables hold a newer archive.
+    Superseded,
+}
+
+/// What a load came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded {
+    /// The transaction is committed.
+    Now,
+    /// Nothing was loaded: the ledger knew the revision.
+    Before,
+    /// Nothing was loaded: the ledger knew a newer archive.
+    Superseded,
+}
+
+/// Decides by the ledger's answer.
+///
+/// When appending, a revision that any row names is loaded already; under truncate only one that the latest row names,
+/// since only that is what the tables hold.
+pub fn verdict(truncate: bool, latest: i64, own_latest: i64, newer: i64) -> Verdict {
+    if own_latest > 0 && (!truncate || own_latest == latest) {
+        Verdict::AlreadyLoaded
+    } else if truncate && newer > 0 {
+        Verdict::Superseded
+    } else {
+        Verdict::Load { sequence: latest + 1 }
+    }
+}
+
+impl Load<'_> {
+    fn key(&self) -> LedgerKey<'_> {
+        LedgerKey {
+            dataset: &self.dataset.name,
+            bucket: &self.dataset.bucket,
+            key: &self.archive.key,
+            etag: self.archive.etag.trim_matches('"'),
+            last_modified: self.archive.last_modified,
+        }
+    }
+
+    /// Asks the ledger before anything is staged, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Redshift's, by who must act.
+    pub async fn consult(&self, redshift: &Redshift) -> Result<Verdict, Error> {
+        let session = redshift.connect().await?;
+        let verdict = self.consult_or_create(&session).await;
+        session.close().await;
+        verdict
+    }
+
+    async fn consult_or_create(&self, session: &Session) -> Result<Verdict, Error> {
+        self.limit_statements(session).await?;
+        match self.read_ledger(session).await {
+            Err(Refusal::NoRelation(_)) => {}
+            answer => return Ok(answer?),
+        }
+        info!(ledger = %self.dataset.ledger, "making the ledger");
+        let created = session.run(&Statement::CreateLedger(&self.dataset.ledger)).await;
+        match self.read_ledger(session).await {
+            Ok(verdict) => Ok(verdict),
+            // Another function may have made it in the meantime; what counts is whether it is there.
+            Err(refusal) => Err(created.err().unwrap_or(refusal).into()),
+        }
+    }
+
+    async fn read_ledger(&self, session: &Session) -> Result<Verdict, Refusal> {
+        let entry = self.key();
+        let rows = session.run(&Statement::ReadLedger { ledger: &self.dataset.ledger, entry: &entry }).await?;
+        let number = |at: usize| rows.first().and_then(|row| row.get(at)).and_then(Option::as_ref).and_then(|text| text.parse::<i64>().ok());
+        match (number(0), number(1), number(2)) {
+            (Some(latest), Some(own), Some(newer)) => Ok(verdict(self.dataset.truncate, latest, own, newer)),
+            _ => Err(Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's answer is not understood"))),
+        }
+    }
+
+    /// Loads all tables in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded then, unless the
+    /// connection broke after COMMIT was sent: the ledger knows.
+    pub async fn run(
+        &self,
+        redshift: &Redshift,
+        authorization: &Authorization,
+        region: Option<&str>,
+        tables: &[StagedTable<'_>],
+    ) -> Result<Loaded, Error> {
+        let session = redshift.connect().await?;
+        let result = self.transaction(&session, authorization, region, tables).await;
+        if result.is_err() {
+            // Whatever this answers, the connection's end rolls back too.
+            let _ = session.run(&Statement::Rollback).await;
+        }
+        let result = match result {
+            Err(Failure::Rows(table, fault)) => Err(refused(&session, table, fault).await),
+            Err(Failure::Other(error)) => Err(error),
+            Ok(loaded) => Ok(loaded),
+        };
+        session.close().await;
+        result
+    }
+
+    async fn transaction<'t>(
+        &self,
+        session: &Session,
+        authorization: &Authorization,
+        region: Option<&str>,
+        tables: &'t [StagedTable<'t>],
+    ) -> Result<Loaded, Failure<'t>> {
+        let ledger = &self.dataset.ledger;
+        self.limit_statements(session).await?;
+        session.run(&Statement::Begin).await?;
+        session.run(&Statement::LockLedger(ledger)).await?;
+        let sequence = match self.read_ledger(session).await? {
+            Verdict::Load { sequence } => sequence,
+            decided => {
+                session.run(&Statement::Rollback).await?;
+                return Ok(if decided == Verdict::AlreadyLoaded { Loaded::Before } else { Loaded::Superseded });
+            }
+        };
+        let mut rows = 0;
+        for staged in tables {
+            let table = &staged.table.name;
+            self.limit_statements(session).await?;
+            if self.dataset.truncate {
+                session.run(&Statement::DeleteAll(table)).await?;
+            }
+            let copy = Copy { table, columns: staged.table.loaded_columns().collect(), manifest: &staged.manifest, authorization, region };
+            match session.run(&Statement::Copy(copy)).await {
+                Ok(_) => {}
+                Err(Refusal::Rows(fault)) => return Err(Failure::Rows(staged, fault.into())),
+                Err(refusal) => return Err(refusal.into()),
+            }
+            let counted = session.run(&Statement::LastCopyCount).await?;
+            let loaded = counted.first().and_then(|row| row.first()).and_then(Option::as_ref).and_then(|text| text.parse::<u64>().ok());
+            if loaded != Some(staged.rows) {
+                let message = format!(
+                    "COPY loaded {} rows into {table}, but {} were staged",
+                    loaded.map_or("unknown".to_owned(), |n| n.to_string()),
+                    staged.rows
+                );
+                return Err(Failure::Other(Error::retryable(Retryable::CountsDiffer, message)));
+            }
+            debug!(%table, rows = staged.rows, "copied");
+            rows += staged.rows;
+        }
+        let entry = self.key();
+        let write = Statement::WriteLedger {
+            ledger,
+            entry: &entry,
+            size_bytes: self.archive.size,
+            rows,
+            sequence,
+            loaded_at: Utc::now(),
+            request_id: self.request_id,
+        };
+        session.run(&write).await?;
+        session.run(&Statement::Commit).await?;
+        Ok(Loaded::Now)
+    }
+
+    /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for a function
+    /// that is dead.
+    async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(RESERVE);
+        if left.is_zero() {
+            return Err(Error::retryable(Retryable::DeadlineNear, "the function's time is nearly up; nothing was loaded"));
+        }
+        session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
+        Ok(())
+    }
+}
+
+/// Why a transaction was not committed.
+enum Failure<'t> {
+    /// Redshift refused rows of this table.
+    Rows(&'t StagedTable<'t>, Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Refusal> for Failure<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Other(refusal.into())
+    }
+}
+
+impl From<Error> for Failure<'_> {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// The rows that Redshift refused, in the words of the archive; the fault itself when Redshift does not tell them, since
+/// then nobody knows that the input is at fault.
+async fn refused(session: &Session, staged: &StagedTable<'_>, fault: Error) -> Error {
+    let rows = session.refused_rows(&staged.file).await;
+    if rows.is_empty() {
+        return fault;
+    }
+    let mut problems = Problems::default();
+    for row in rows {
+        problems.push(problem(staged, row));
+    }
+    problems.into()
+}
+
+fn problem(staged: &StagedTable<'_>, row: RefusedRow) -> Problem {
+    let mut message = row.message;
+    if let Some(kind) = row.column_type {
+        let length = row.column_length.map(|length| format!("({length})")).unwrap_or_default();
+        message = format!("{message}; the column is {kind}{length}");
+        if let (true, Some(value)) = (message.contains("length"), &row.value) {
+            message = format!("{message}, the value has {} bytes", value.len());
+        }
+    }
+    let mut problem = Problem::member(&staged.member, Reason::Refused { code: row.code, message: printable(message.as_bytes()) });
+    problem.line = row.line.and_then(|line| staged.lines.source_line(line));
+    problem.column = row.column;
+    match row.value {
+        Some(value) => problem.with_text(value.as_bytes()),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_appending_any_row_of_the_ledger_counts() {
+        assert_eq!(verdict(false, 0, 0, 0), Verdict::Load { sequence: 1 });
+        assert_eq!(verdict(false, 7, 3, 2), Verdict::AlreadyLoaded);
+        assert_eq!(verdict(false, 7, 0, 2), Verdict::Load { sequence: 8 });
+    }
+
+    #[test]
+    fn under_truncate_only_the_latest_row_counts() {
+        assert_eq!(verdict(true, 7, 7, 0), Verdict::AlreadyLoaded);
+        assert_eq!(verdict(true, 7, 3, 0), Verdict::Load { sequence: 8 });
+        assert_eq!(verdict(true, 7, 3, 1), Verdict::Superseded);
+        assert_eq!(verdict(true, 7, 0, 1), Verdict::Superseded);
+    }
+}

@@ -1,0 +1,406 @@
+//! One run over one dataset: every stage in its order. The only module that knows them all.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::config::Dataset;
+use crate::environment::CopyAccess;
+use crate::error::{Deployment, Error, Fault, Retryable};
+use crate::load::{Load, Loaded, StagedTable, Verdict};
+use crate::problem::Problems;
+use crate::queue::{Object, Plan, plan};
+use crate::redshift::Redshift;
+use crate::report::{BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report};
+use crate::secret::Secret;
+use crate::settle;
+use crate::sql::Authorization;
+use crate::stage::{Manifest, PendingUpload, Stager};
+use crate::store::Store;
+use crate::transform::{LineMap, TransformError, transform};
+use crate::unpack::{Counted, Handled, UnpackError, finish, unpack};
+
+/// Chunks of a download that wait to be unpacked. The HTTP client hands out at most some tens of kilobytes at a time.
+const CHUNKS_WAITING: usize = 16;
+
+/// Less time than this is not enough to begin another archive.
+const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
+
+/// The loader with its connections to the outside.
+pub struct Loader {
+    /// S3.
+    pub store: Store,
+    /// Redshift.
+    pub redshift: Redshift,
+    /// How COPY reads S3.
+    pub copy: CopyAccess,
+    /// The function's own credentials, for COPY without a role.
+    pub credentials: Option<SharedCredentialsProvider>,
+    /// The bucket's region.
+    pub region: Option<String>,
+}
+
+/// How far through the queue a run goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// To its end.
+    End,
+    /// To the last of these keys.
+    Keys(HashSet<String>),
+}
+
+/// What an invocation gives to every run.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Its id, kept in the ledger.
+    pub request_id: String,
+    /// When its time is up, if it is limited.
+    pub deadline: Option<Instant>,
+}
+
+/// What a run came to.
+pub struct Run {
+    /// What it did.
+    pub report: Report,
+    /// Why it ended before its goal, if it did.
+    pub failure: Option<Error>,
+}
+
+impl Loader {
+    /// Works through the queue of `dataset`, oldest first, and stops at the first archive that is bad or cannot be loaded.
+    pub async fn run(&self, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation) -> Run {
+        let span = info_span!("run", request_id = invocation.request_id, dataset = dataset.name);
+        let mut report = Report {
+            version: FORMAT_VERSION,
+            dataset: dataset.name.clone(),
+            bucket: dataset.bucket.clone(),
+            request_id: invocation.request_id.clone(),
+            ..Report::default()
+        };
+        let failure = self.work(dataset, until, invocation, &mut report).instrument(span).await.err();
+        report.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
+        Run { report, failure }
+    }
+
+    async fn work(&self, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation, report: &mut Report) -> Result<(), Error> {
+        let begun = Instant::now();
+        let plan = self.plan(dataset).await?;
+        Phases::add(&mut report.seconds.queue, begun.elapsed());
+        let plan = match until {
+            Until::End => plan,
+            Until::Keys(keys) => plan.up_to(keys),
+        };
+        report.objects_found = plan.found.len();
+        report.superseded = plan.superseded.into_iter().map(|archive| archive.key).collect();
+        info!(found = report.objects_found, unsettled = plan.queue.len(), superseded = report.superseded.len(), "queue read");
+
+        let mut queue = plan.queue.into_iter();
+        while let Some(archive) = queue.next() {
+            let result = self.archive(dataset, &archive, invocation, report).instrument(info_span!("archive", key = archive.key)).await;
+            let settled = match result {
+                Ok(()) => continue,
+                Err(Error::BadInput(problems)) => self.refuse(dataset, &archive, &problems, invocation, report).await,
+                Err(error) => Err(error),
+            };
+            if settled.is_err() {
+                report.not_processed.push(archive.key.clone());
+            }
+            report.not_processed.extend(queue.map(|archive| archive.key));
+            settled?;
+            return match report.not_processed.as_slice() {
+                [] => Ok(()),
+                [next, ..] => {
+                    let message = format!("{} is bad and was settled so; stopped before {next}, which the next run takes up", archive.key);
+                    Err(Error::retryable(Retryable::StoppedAtBadArchive, message))
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// The queue, from three listings side by side.
+    async fn plan(&self, dataset: &Dataset) -> Result<Plan, Error> {
+        let bucket = &dataset.bucket;
+        let (source, good, bad) = (dataset.source_prefix(), dataset.good_prefix(), dataset.bad_prefix());
+        let (source, good, bad) = tokio::try_join!(self.store.list(bucket, &source), self.store.list(bucket, &good), self.store.list(bucket, &bad))?;
+        Ok(plan(dataset, source, &good, &bad))
+    }
+
+    /// One archive, from the question whether it is loaded already to its good marker.
+    async fn archive(&self, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation, report: &mut Report) -> Result<(), Error> {
+        if invocation.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < ARCHIVE_RESERVE) {
+            let message = format!("too little of the function's time is left to begin {}", archive.key);
+            return Err(Error::retryable(Retryable::DeadlineNear, message));
+        }
+        info!(etag = archive.etag, size = archive.size, "archive begun");
+        report.objects_processed += 1;
+        let result = self.load(dataset, archive, invocation, report).await;
+        if result.is_err() {
+            report.objects_failed += 1;
+        }
+        let rows = match result? {
+            Loading::Superseded => {
+                info!("a newer archive is loaded already; superseded");
+                report.superseded.push(archive.key.clone());
+                return Ok(());
+            }
+            Loading::Before => None,
+            Loading::Now(rows) => Some(rows),
+        };
+        let begun = Instant::now();
+        settle::good(&self.store, dataset, archive).await?;
+        Phases::add(&mut report.seconds.settle, begun.elapsed());
+        report.objects_good += 1;
+        report.good.push(GoodArchive {
+            key: archive.key.clone(),
+            etag: archive.etag.trim_matches('"').to_owned(),
+            outcome: if rows.is_some() { GoodOutcome::Loaded } else { GoodOutcome::AlreadyLoaded },
+            rows: rows.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    async fn load(&self, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation, report: &mut Report) -> Result<Loading, Error> {
+        let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline };
+        let begun = Instant::now();
+        let verdict = load.consult(&self.redshift).await;
+        Phases::add(&mut report.seconds.load, begun.elapsed());
+        match verdict? {
+            Verdict::AlreadyLoaded => return Ok(Loading::Before),
+            Verdict::Superseded => return Ok(Loading::Superseded),
+            Verdict::Load { .. } => {}
+        }
+
+        let begun = Instant::now();
+        let staged = self.stage(dataset, archive, invocation).await;
+        Phases::add(&mut report.seconds.stage, begun.elapsed());
+        let staged = staged?;
+        info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
+
+        let begun = Instant::now();
+        let authorization = self.authorization().await?;
+        let loaded = load.run(&self.redshift, &authorization, self.region.as_deref(), &staged).await;
+        Phases::add(&mut report.seconds.load, begun.elapsed());
+        match loaded {
+            Err(error) => {
+                if let Error::BadInput(problems) = &error {
+                    let refused = staged.iter().filter(|table| problems.told().iter().any(|problem| problem.member.as_ref() == Some(&table.member)));
+                    report.failed_tables.extend(refused.map(|table| table.table.name.to_string()));
+                }
+                Err(error)
+            }
+            Ok(Loaded::Before) => Ok(Loading::Before),
+            Ok(Loaded::Superseded) => Ok(Loading::Superseded),
+            Ok(Loaded::Now) => {
+                let rows = staged.iter().map(|table| table.rows).sum();
+                info!(rows, "loaded");
+                report.rows += rows;
+                report.bytes += archive.size;
+                report.tables_loaded += staged.len();
+                report.loaded_tables.extend(staged.iter().map(|table| LoadedTable {
+                    table: table.table.name.to_string(),
+                    key: archive.key.clone(),
+                    rows: table.rows,
+                }));
+                Ok(Loading::Now(rows))
+            }
+        }
+    }
+
+    /// Streams an archive from S3 through unpack and transform back to S3, and names the results in manifests.
+    async fn stage<'d>(&self, dataset: &'d Arc<Dataset>, archive: &Object, invocation: &Invocation) -> Result<Vec<StagedTable<'d>>, Error> {
+        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
+        let download = {
+            let (store, bucket, archive) = (self.store.clone(), dataset.bucket.clone(), archive.clone());
+            let stop_at = invocation.deadline.and_then(|deadline| deadline.checked_sub(ARCHIVE_RESERVE));
+            tokio::spawn(async move { store.download(&bucket, &archive, stop_at, sender).await })
+        };
+        let unpacking = {
+            let (dataset, archive) = (Arc::clone(dataset), archive.clone());
+            let stager = Stager::new(self.store.clone(), &dataset.bucket);
+            let span = tracing::Span::current();
+            tokio::task::spawn_blocking(move || span.in_scope(|| unpack_and_stage(Chunks::new(receiver), &dataset, &archive, &stager)))
+        };
+        let abnormal = |error| Error::retryable(Retryable::Unknown, format!("a stage ended abnormally: {error}"));
+        let (unpacked, downloaded) = tokio::join!(unpacking, download);
+        let unpacked = unpacked.map_err(abnormal)?;
+        let mut uploaded = Ok(());
+        for upload in unpacked.uploads {
+            uploaded = uploaded.and(upload.done().await);
+        }
+        // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
+        downloaded.map_err(abnormal)??;
+        let members = match unpacked.end {
+            Ended::Whole(members) => members,
+            Ended::Bad(problems) => return Err(problems.into()),
+            Ended::NotWritten(error) => {
+                uploaded?;
+                return Err(Fault::new(Retryable::Unknown, "a staged file cannot be written").caused_by(error).into());
+            }
+        };
+        uploaded?;
+        self.write_manifests(dataset, archive, members).await
+    }
+
+    async fn write_manifests<'d>(&self, dataset: &'d Dataset, archive: &Object, members: Vec<StagedMember>) -> Result<Vec<StagedTable<'d>>, Error> {
+        let bucket = &dataset.bucket;
+        let mut staged = Vec::new();
+        for table in &dataset.tables {
+            let Some(member) = members.iter().find(|member| member.table == table.member) else {
+                return Err(Error::retryable(Retryable::Unknown, format!("no staged file was made of {}", table.member)));
+            };
+            let stem = dataset.staged_stem(&archive.key, &archive.etag, &table.member);
+            let (file, manifest) = (format!("{stem}.csv"), format!("{stem}.manifest"));
+            self.store.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+            staged.push(StagedTable {
+                table,
+                member: member.name.clone(),
+                file: format!("s3://{bucket}/{file}"),
+                manifest: format!("s3://{bucket}/{manifest}"),
+                rows: member.rows,
+                lines: member.lines.clone(),
+            });
+        }
+        Ok(staged)
+    }
+
+    async fn authorization(&self) -> Result<Authorization, Error> {
+        match &self.copy {
+            CopyAccess::DefaultRole => Ok(Authorization::DefaultRole),
+            CopyAccess::Role(arn) => Ok(Authorization::Role(arn.clone())),
+            CopyAccess::OwnKeys => {
+                let missing = || {
+                    Fault::new(Deployment::CopyAuthorization, "no AWS credentials to give to COPY; set COPY_IAM_ROLE to use a role of the cluster")
+                };
+                let provider = self.credentials.as_ref().ok_or_else(missing)?;
+                let keys = provider.provide_credentials().await.map_err(|error| missing().caused_by(error))?;
+                Ok(Authorization::Keys {
+                    access_key_id: Secret::new(keys.access_key_id()),
+                    secret_access_key: Secret::new(keys.secret_access_key()),
+                    session_token: keys.session_token().map(Secret::new),
+                })
+            }
+        }
+    }
+
+    async fn refuse(
+        &self,
+        dataset: &Dataset,
+        archive: &Object,
+        problems: &Problems,
+        invocation: &Invocation,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        for problem in problems.told() {
+            warn!(key = archive.key, "bad input: {problem}");
+        }
+        let begun = Instant::now();
+        settle::bad(&self.store, dataset, archive, problems, &invocation.request_id).await?;
+        Phases::add(&mut report.seconds.settle, begun.elapsed());
+        report.objects_bad += 1;
+        report.bad.push(BadArchive::new(&archive.key, archive.etag.trim_matches('"'), problems));
+        Ok(())
+    }
+}
+
+/// What became of an archive in Redshift.
+enum Loading {
+    Now(u64),
+    Before,
+    Superseded,
+}
+
+/// A member whose staged file is written.
+struct StagedMember {
+    name: String,
+    table: String,
+    rows: u64,
+    lines: LineMap,
+}
+
+/// How the blocking half of staging ended.
+enum Ended {
+    Whole(Vec<StagedMember>),
+    Bad(Problems),
+    NotWritten(io::Error),
+}
+
+struct Unpacked {
+    uploads: Vec<PendingUpload>,
+    end: Ended,
+}
+
+/// The blocking half of staging: from the archive's bytes to the staged files' bytes.
+fn unpack_and_stage(reader: impl Read, dataset: &Dataset, archive: &Object, stager: &Stager) -> Unpacked {
+    let mut uploads = Vec::new();
+    let mut members = Vec::new();
+    let mut problems = Problems::default();
+    let unpacked = unpack(reader, dataset, &mut problems, |member, problems| {
+        let key = format!("{}.csv", dataset.staged_stem(&archive.key, &archive.etag, &member.table.member));
+        let (mut writer, upload) = stager.create(&key, member.size_bytes);
+        uploads.push(upload);
+        let mut body = Counted::new(member.body);
+        let tally = match transform(member.name, &mut body, member.table, dataset, &mut writer, problems) {
+            Ok(tally) => tally,
+            Err(TransformError::Read(error)) => return Handled::Unreadable(error),
+            Err(TransformError::Write(error)) => return Handled::Failed(error),
+        };
+        if problems.is_full() {
+            return Handled::Done;
+        }
+        if let Err(error) = finish(&mut body, member.size_bytes) {
+            return Handled::Unreadable(error);
+        }
+        if problems.is_empty() {
+            match writer.finish() {
+                Ok(bytes) => info!(member = member.name, rows = tally.rows, bytes, "member staged"),
+                Err(error) => return Handled::Failed(error),
+            }
+            members.push(StagedMember { name: member.name.to_owned(), table: member.table.member.clone(), rows: tally.rows, lines: tally.lines });
+        }
+        Handled::Done
+    });
+    let end = match unpacked {
+        Err(UnpackError::Failed(error)) => Ended::NotWritten(error),
+        Err(UnpackError::Unreadable(problem)) => {
+            problems.push(problem);
+            Ended::Bad(problems)
+        }
+        Ok(()) if problems.is_empty() => Ended::Whole(members),
+        Ok(()) => Ended::Bad(problems),
+    };
+    Unpacked { uploads, end }
+}
+
+/// A download as a blocking reader.
+struct Chunks {
+    receiver: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl Chunks {
+    fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { receiver, current: Bytes::new() }
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(chunk) => self.current = chunk,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        buffer[..count].copy_from_slice(&self.current.split_to(count));
+        Ok(count)
+    }
+}

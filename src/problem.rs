@@ -1,0 +1,363 @@
+//! What is wrong with an archive, told so that its uploader can mend it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How many problems of one archive are told; more are only counted.
+pub const TOLD: usize = 20;
+
+/// How many characters of an offending text are shown.
+const SHOWN_CHARS: usize = 120;
+
+/// One thing that is wrong with an archive, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The member's name inside the archive; none when the archive itself is at fault.
+    pub member: Option<String>,
+    /// The line in the member at which the record begins, counted from 1.
+    pub line: Option<u64>,
+    /// The column's name in the configuration.
+    pub column: Option<String>,
+    /// The offending text, cut and made printable.
+    pub text: Option<String>,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong, with what is needed to say how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No header and no rows.
+    EmptyMember,
+    /// The gzip stream is not one, is damaged, or fails its checksum.
+    CorruptGzip {
+        /// What the decoder said.
+        detail: String,
+    },
+    /// The archive ends before it is complete.
+    Truncated {
+        /// What was being read when it ended.
+        detail: String,
+    },
+    /// The tar structure inside the gzip is damaged or is none.
+    CorruptTar {
+        /// What the reader said.
+        detail: String,
+    },
+    /// Bytes that are not padding follow the end of the tar archive.
+    DataAfterEnd,
+    /// A member that the configuration does not name.
+    UnknownMember {
+        /// The members that it does name.
+        expected: Vec<String>,
+    },
+    /// A member that the configuration names is absent.
+    MissingMember,
+    /// Two members for the same table.
+    DuplicateMember,
+    /// A link, device or other entry under a name that should be a file.
+    NotARegularFile,
+    /// A header with fewer columns than are configured.
+    ShortHeader {
+        /// Columns configured.
+        expected: usize,
+        /// Columns found.
+        found: usize,
+        /// The configured delimiter.
+        delimiter: char,
+        /// Another delimiter that would split the header as configured.
+        fits: Option<char>,
+    },
+    /// A row with fewer columns than are configured.
+    TooFewColumns {
+        /// Columns configured.
+        expected: usize,
+        /// Columns found.
+        found: usize,
+    },
+    /// A date that its format does not match.
+    BadDate {
+        /// The configured format.
+        format: String,
+        /// What exactly does not match.
+        detail: String,
+    },
+    /// A NUL byte, which Redshift cannot hold.
+    NulByte,
+    /// Bytes that are not UTF-8.
+    InvalidUtf8,
+    /// A UTF-16 byte order mark.
+    Utf16,
+    /// A quoted cell that never ends.
+    UnclosedQuote,
+    /// Text between a closing quote and the next delimiter.
+    TextAfterQuote,
+    /// A record larger than Redshift loads.
+    RecordTooLong {
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
+    /// A cell equal to the text that stands for NULL in a staged file.
+    ReservedText,
+    /// Redshift refused the row.
+    Refused {
+        /// Redshift's error code, when it gave one.
+        code: Option<i64>,
+        /// What Redshift said.
+        message: String,
+    },
+}
+
+impl Reason {
+    /// A stable name for programs; the text is for people.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EmptyMember => "empty_member",
+            Self::CorruptGzip { .. } => "corrupt_gzip",
+            Self::Truncated { .. } => "truncated",
+            Self::CorruptTar { .. } => "corrupt_tar",
+            Self::DataAfterEnd => "data_after_end",
+            Self::UnknownMember { .. } => "unknown_member",
+            Self::MissingMember => "missing_member",
+            Self::DuplicateMember => "duplicate_member",
+            Self::NotARegularFile => "not_a_regular_file",
+            Self::ShortHeader { .. } => "short_header",
+            Self::TooFewColumns { .. } => "too_few_columns",
+            Self::BadDate { .. } => "bad_date",
+            Self::NulByte => "nul_byte",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::Utf16 => "utf16",
+            Self::UnclosedQuote => "unclosed_quote",
+            Self::TextAfterQuote => "text_after_quote",
+            Self::RecordTooLong { .. } => "record_too_long",
+            Self::ReservedText => "reserved_text",
+            Self::Refused { .. } => "refused_by_redshift",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyMember => f.write_str("the file is empty: it has no header and no rows; a file without rows needs at least its header line"),
+            Self::CorruptGzip { detail } => write!(f, "the archive is not a sound gzip file ({detail}); make it again and upload it again"),
+            Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
+            Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
+            Self::DataAfterEnd => f.write_str("there is data after the end of the tar archive, which would be lost; make one archive of all files"),
+            Self::UnknownMember { expected } => {
+                write!(f, "the configuration names no such file; it names {} (a name counts up to its first dot)", expected.join(", "))
+            }
+            Self::MissingMember => f.write_str("the file is missing from the archive"),
+            Self::DuplicateMember => f.write_str("the archive has two files for this table (a name counts up to its first dot); leave one"),
+            Self::NotARegularFile => f.write_str("this entry is a link or a special file; put the file itself into the archive"),
+            Self::ShortHeader { expected, found, delimiter, fits } => {
+                write!(f, "the header has {found} of {expected} columns when split at {delimiter:?}")?;
+                match fits {
+                    Some(other) => {
+                        write!(f, "; it would have them split at {other:?}: export with {delimiter:?}, or set \"delim\" in the configuration")
+                    }
+                    None => f.write_str("; export all configured columns, in their order"),
+                }
+            }
+            Self::TooFewColumns { expected, found } => write!(f, "the row has {found} of {expected} columns"),
+            Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
+            Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
+            Self::InvalidUtf8 => f.write_str("not UTF-8; export the file as UTF-8"),
+            Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
+            Self::UnclosedQuote => f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it"),
+            Self::TextAfterQuote => f.write_str("text follows a closing quote; a quote inside a quoted cell must be doubled"),
+            Self::RecordTooLong { limit_bytes } => {
+                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row")
+            }
+            Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
+            Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
+            Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),
+        }
+    }
+}
+
+impl Problem {
+    /// A problem of the archive as a whole.
+    pub fn archive(reason: Reason) -> Self {
+        Self { member: None, line: None, column: None, text: None, reason }
+    }
+
+    /// A problem of a member as a whole.
+    pub fn member(member: &str, reason: Reason) -> Self {
+        Self { member: Some(member.to_owned()), ..Self::archive(reason) }
+    }
+
+    /// The same problem at a line.
+    #[must_use]
+    pub fn at_line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// The same problem in a column.
+    #[must_use]
+    pub fn in_column(mut self, column: &str) -> Self {
+        self.column = Some(column.to_owned());
+        self
+    }
+
+    /// The same problem with the text that offends, cut and made printable.
+    #[must_use]
+    pub fn with_text(mut self, text: &[u8]) -> Self {
+        self.text = Some(printable(text));
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.member.as_deref().unwrap_or("archive"))?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.reason)?;
+        if let Some(text) = &self.text {
+            write!(f, ": {text:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The form of a problem in `error.json` and in the report.
+#[derive(Serialize)]
+struct Told<'a> {
+    member: Option<&'a str>,
+    line: Option<u64>,
+    column: Option<&'a str>,
+    text: Option<&'a str>,
+    code: &'static str,
+    reason: String,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Told {
+            member: self.member.as_deref(),
+            line: self.line,
+            column: self.column.as_deref(),
+            text: self.text.as_deref(),
+            code: self.reason.code(),
+            reason: self.reason.to_string(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Everything found wrong with one archive: the first [`TOLD`] in full, the rest as a count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    told: Vec<Problem>,
+    found: u64,
+}
+
+impl Problems {
+    /// Adds a problem; beyond [`TOLD`] it is only counted.
+    pub fn push(&mut self, problem: Problem) {
+        self.found += 1;
+        if self.told.len() < TOLD {
+            self.told.push(problem);
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.found == 0
+    }
+
+    /// Whether no further problem would be told.
+    pub fn is_full(&self) -> bool {
+        self.told.len() >= TOLD
+    }
+
+    /// How many were found, told or not.
+    pub fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// Those told, in the order found.
+    pub fn told(&self) -> &[Problem] {
+        &self.told
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self { told: vec![problem], found: 1 }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.told.iter().enumerate() {
+            if n > 0 {
+                f.write_str("; ")?;
+            }
+            problem.fmt(f)?;
+        }
+        let untold = self.found - self.told.len() as u64;
+        if untold > 0 {
+            write!(f, "; and {untold} more")?;
+        }
+        Ok(())
+    }
+}
+
+/// `bytes` as text for a person: cut to 120 characters, control characters and non-UTF-8 bytes as escapes.
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let mut shown = 0;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if shown == SHOWN_CHARS {
+                text.push('…');
+                return text;
+            }
+            shown += 1;
+            if c.is_control() {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            if shown == SHOWN_CHARS {
+                text.push('…');
+                return text;
+            }
+            shown += 1;
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_twenty_are_told_and_all_are_counted() {
+        let mut problems = Problems::default();
+        for line in 1..=25 {
+            problems.push(Problem::member("m", Reason::NulByte).at_line(line));
+        }
+        assert_eq!(problems.told().len(), 20);
+        assert_eq!(problems.found(), 25);
+        assert!(problems.to_string().ends_with("; and 5 more"));
+    }
+
+    #[test]
+    fn an_offending_text_is_made_printable_and_cut() {
+        assert_eq!(printable(b"a\0b\xff\n"), "a\\u{0}b\\xff\\n");
+        assert_eq!(printable("é".repeat(200).as_bytes()).chars().count(), 121);
+    }
+}

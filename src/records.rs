@@ -1,0 +1,291 @@
+//! RFC 4180 records, read strictly and without copying.
+//!
+//! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell, and
+//! `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit, and a cell is
+//! exactly the bytes that were written.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use memchr::{memchr, memchr2};
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A reader of records from `R`, one at a time.
+pub struct Records<R> {
+    reader: R,
+    delimiter: u8,
+    limit_bytes: usize,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    exhausted: bool,
+    line: u64,
+    cells: Vec<Range<usize>>,
+}
+
+/// A record, borrowed from the reader's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The line on which it begins, counted from 1.
+    pub line: u64,
+    bytes: &'a [u8],
+    cells: &'a [Range<usize>],
+}
+
+/// Why no record can be read.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The input failed.
+    Io(io::Error),
+    /// A quoted cell is never closed, or not within the limit.
+    UnclosedQuote {
+        /// The line on which the quote stands.
+        line: u64,
+        /// What begins there.
+        text: Vec<u8>,
+    },
+    /// Text stands between a closing quote and the next delimiter.
+    TextAfterQuote {
+        /// The line on which the closing quote stands.
+        line: u64,
+        /// The record up to a little beyond that place.
+        text: Vec<u8>,
+    },
+    /// The record is larger than the limit.
+    TooLong {
+        /// The line on which it begins.
+        line: u64,
+        /// Its beginning.
+        text: Vec<u8>,
+    },
+}
+
+impl<'a> Record<'a> {
+    /// How many cells it has.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether it has none, which no record read from an input has.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// A cell by position; empty beyond the last.
+    pub fn cell(&self, at: usize) -> &'a [u8] {
+        self.cells.get(at).and_then(|range| self.bytes.get(range.clone())).unwrap_or_default()
+    }
+
+    /// The record as it was written, for a person to recognise it by.
+    pub fn raw(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// What a look at the buffer found.
+enum Scan {
+    /// A record that ends before `next`, with `lines` line ends in and behind it.
+    Whole { content: Range<usize>, next: usize, lines: u64 },
+    /// More input is needed; an open quote began on this line, at this place, if there is one.
+    Partial { open_quote: Option<(u64, usize)> },
+    /// Text after a closing quote, at this place on this line.
+    Garbled { line: u64, at: usize },
+}
+
+impl<R: Read> Records<R> {
+    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is skipped.
+    pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
+        Self {
+            reader,
+            delimiter,
+            limit_bytes,
+            buffer: vec![0; CHUNK_BYTES.min(limit_bytes + 1)],
+            start: 0,
+            end: 0,
+            exhausted: false,
+            line: 1,
+            cells: Vec::new(),
+        }
+    }
+
+    /// The bytes with which the input begins, up to four, without consuming them.
+    ///
+    /// # Errors
+    ///
+    /// The input's own.
+    pub fn peek(&mut self) -> io::Result<&[u8]> {
+        while self.end - self.start < 4 && !self.exhausted {
+            self.fill()?;
+        }
+        Ok(&self.buffer[self.start..self.end.min(self.start + 4)])
+    }
+
+    /// Skips `count` bytes that were peeked at.
+    pub fn skip(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
+    /// The next record that is not a blank line, or none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]; after one, nothing further can be read with sense.
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+        loop {
+            if self.start == self.end && self.exhausted {
+                return Ok(None);
+            }
+            match self.scan() {
+                Scan::Whole { content, next, lines } => {
+                    let line = self.line;
+                    self.line += lines;
+                    self.start = next;
+                    if content.is_empty() {
+                        continue;
+                    }
+                    return Ok(Some(Record { line, bytes: &self.buffer[content], cells: &self.cells }));
+                }
+                Scan::Garbled { line, at } => {
+                    let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
+                    return Err(RecordError::TextAfterQuote { line, text });
+                }
+                Scan::Partial { open_quote } => {
+                    if self.exhausted || self.end - self.start > self.limit_bytes {
+                        let excerpt = |from: usize| self.buffer[from..self.end.min(from + 100)].to_vec();
+                        return Err(match open_quote {
+                            Some((line, at)) => RecordError::UnclosedQuote { line, text: excerpt(at) },
+                            None => RecordError::TooLong { line: self.line, text: excerpt(self.start) },
+                        });
+                    }
+                    self.fill().map_err(RecordError::Io)?;
+                }
+            }
+        }
+    }
+
+    /// Makes room, and reads once.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.buffer.len() {
+            // One byte beyond the limit is enough to know that a record exceeds it.
+            let size = (self.buffer.len() * 2).min(self.limit_bytes + CHUNK_BYTES);
+            self.buffer.resize(size.max(self.end + 1), 0);
+        }
+        loop {
+            match self.reader.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.exhausted = true,
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+
+    /// Finds the record at `start`, its cells as ranges of its content. Doubled quotes are undone in place once the
+    /// record is known to be whole.
+    fn scan(&mut self) -> Scan {
+        self.cells.clear();
+        let input = &self.buffer[self.start..self.end];
+        let mut at = 0;
+        let mut lines = 0;
+        let mut doubled = false;
+        loop {
+            if input.get(at) == Some(&b'"') {
+                let (opened, open_line) = (at, self.line + lines);
+                let mut from = at + 1;
+                let close = loop {
+                    let Some(found) = memchr(b'"', &input[from..]) else {
+                        return Scan::Partial { open_quote: Some((open_line, self.start + opened)) };
+                    };
+                    let quote = from + found;
+                    match input.get(quote + 1) {
+                        Some(b'"') => {
+                            doubled = true;
+                            from = quote + 2;
+                        }
+                        // Whether it closes or is doubled shows only with the next byte.
+                        None if !self.exhausted => return Scan::Partial { open_quote: Some((open_line, self.start + opened)) },
+                        _ => break quote,
+                    }
+                };
+                lines += memchr::memchr_iter(b'\n', &input[opened..close]).count() as u64;
+                self.cells.push(opened + 1..close);
+                let mut after = close + 1;
+                if input.get(after) == Some(&b'\r') {
+                    match input.get(after + 1) {
+                        Some(b'\n') => after += 1,
+                        None if !self.exhausted => return Scan::Partial { open_quote: None },
+                        None => after += 1,
+                        Some(_) => {}
+                    }
+                }
+                match input.get(after) {
+                    None if !self.exhausted => return Scan::Partial { open_quote: None },
+                    None => return self.whole(close + 1, after, lines, doubled),
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines + 1, doubled),
+                    Some(byte) if *byte == self.delimiter => at = after + 1,
+                    Some(_) => return Scan::Garbled { line: self.line + lines, at: self.start + after },
+                }
+            } else {
+                match memchr2(self.delimiter, b'\n', &input[at..]) {
+                    Some(found) if input[at + found] == self.delimiter => {
+                        self.cells.push(at..at + found);
+                        at += found + 1;
+                    }
+                    Some(found) => {
+                        let end = at + found;
+                        let content = if end > at && input[end - 1] == b'\r' { end - 1 } else { end };
+                        self.cells.push(at..content);
+                        return self.whole(content, end + 1, lines + 1, doubled);
+                    }
+                    None if !self.exhausted => return Scan::Partial { open_quote: None },
+                    None => {
+                        let content = if input.len() > at && input.last() == Some(&b'\r') { input.len() - 1 } else { input.len() };
+                        self.cells.push(at..content);
+                        return self.whole(content, input.len(), lines, doubled);
+                    }
+                }
+            }
+        }
+    }
+
+    fn whole(&mut self, content: usize, next: usize, lines: u64, doubled: bool) -> Scan {
+        if content > self.limit_bytes {
+            return Scan::Partial { open_quote: None };
+        }
+        let record = &mut self.buffer[self.start..self.start + content];
+        if doubled {
+            for cell in &mut self.cells {
+                undouble(record, cell);
+            }
+        }
+        Scan::Whole { content: self.start..self.start + content, next: self.start + next, lines }
+    }
+}
+
+/// Halves the doubled quotes of a quoted cell, in place; an unquoted cell's quotes are its own.
+fn undouble(record: &mut [u8], cell: &mut Range<usize>) {
+    let quoted = cell.start > 0 && record.get(cell.start - 1) == Some(&b'"') && record.get(cell.end) == Some(&b'"');
+    if !quoted || memchr(b'"', &record[cell.clone()]).is_none() {
+        return;
+    }
+    let mut to = cell.start;
+    let mut from = cell.start;
+    while from < cell.end {
+        let byte = record[from];
+        record[to] = byte;
+        to += 1;
+        from += if byte == b'"' { 2 } else { 1 };
+    }
+    cell.end = to;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Markers: an archive's copy under `good/` or `bad/`, at most one of them.
+
+use chrono::Utc;
+use tracing::info;
+
+use crate::config::Dataset;
+use crate::error::Error;
+use crate::problem::Problems;
+use crate::queue::Object;
+use crate::report::{ErrorFile, FORMAT_VERSION};
+use crate::store::Store;
+
+/// Settles an archive as good.
+///
+/// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles from the
+/// ledger, and never two markers.
+///
+/// # Errors
+///
+/// S3's; [`crate::error::Retryable::SourceChanged`] when the archive is no longer this revision.
+pub async fn good(store: &Store, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
+    let bucket = &dataset.bucket;
+    store.delete(bucket, &dataset.bad_key(&archive.key)).await?;
+    store.delete(bucket, &dataset.error_key(&archive.key)).await?;
+    store.copy(bucket, archive, &dataset.good_key(&archive.key)).await?;
+    info!(key = archive.key, "settled as good");
+    Ok(())
+}
+
+/// Settles an archive as bad, and says why beside it. The reason is there before the marker is.
+///
+/// # Errors
+///
+/// As [`good`].
+pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object, problems: &Problems, request_id: &str) -> Result<(), Error> {
+    let bucket = &dataset.bucket;
+    let file = ErrorFile {
+        version: FORMAT_VERSION,
+        dataset: &dataset.name,
+        bucket,
+        key: &archive.key,
+        etag: archive.etag.trim_matches('"'),
+        at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        request_id,
+        problems_found: problems.found(),
+        problems: problems.told(),
+    };
+    let json = serde_json::to_string_pretty(&file).unwrap_or_default();
+    store.delete(bucket, &dataset.good_key(&archive.key)).await?;
+    store.put(bucket, &dataset.error_key(&archive.key), json, "application/json").await?;
+    store.copy(bucket, archive, &dataset.bad_key(&archive.key)).await?;
+    info!(key = archive.key, problems = problems.found(), "settled as bad");
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of parts between.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use aws_sdk_s3::types::CompletedPart;
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::error::{Error, Retryable};
+use crate::store::{Store, Upload};
+
+/// The size of a part: S3's minimum is 5 MiB (Amazon S3 User Guide, multipart upload limits).
+const PART_BYTES: usize = 6 * 1024 * 1024;
+
+/// Parts in memory at once: one being filled, the others on their way.
+const PARTS_IN_MEMORY: usize = 4;
+
+/// S3 takes at most 10,000 parts (same source).
+const MAX_PARTS: u64 = 10_000;
+
+/// Writes staged files into one bucket, with a bound on the memory of all of them together.
+pub struct Stager {
+    store: Store,
+    bucket: String,
+    runtime: Handle,
+    parts: Arc<Semaphore>,
+}
+
+/// A staged file being written. It becomes an object only by [`StagedWriter::finish`]; dropped before, it leaves none.
+pub struct StagedWriter {
+    runtime: Handle,
+    parts: Arc<Semaphore>,
+    part_bytes: usize,
+    buffer: Vec<u8>,
+    permit: Option<OwnedSemaphorePermit>,
+    written_bytes: u64,
+    upload: mpsc::Sender<Piece>,
+}
+
+enum Piece {
+    Part(Bytes, OwnedSemaphorePermit),
+    Last(Bytes, Option<OwnedSemaphorePermit>),
+}
+
+/// A staged file's upload; it resolves once the object is there or cannot be.
+pub struct PendingUpload(JoinHandle<Result<(), Error>>);
+
+impl Stager {
+    /// Writes into `bucket`. Must be called within a tokio runtime.
+    pub fn new(store: Store, bucket: &str) -> Self {
+        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)) }
+    }
+
+    /// Begins the staged file `key` of a member of `size_bytes`.
+    pub fn create(&self, key: &str, size_bytes: u64) -> (StagedWriter, PendingUpload) {
+        let (sender, receiver) = mpsc::channel(1);
+        let task = self.runtime.spawn(run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver));
+        let writer = StagedWriter {
+            runtime: self.runtime.clone(),
+            parts: Arc::clone(&self.parts),
+            part_bytes: part_bytes(size_bytes),
+            buffer: Vec::new(),
+            permit: None,
+            written_bytes: 0,
+            upload: sender,
+        };
+        (writer, PendingUpload(task))
+    }
+}
+
+/// The part size with which 10,000 parts hold the staged file of a member: quotes may double it, and derived columns add.
+fn part_bytes(size_bytes: u64) -> usize {
+    let needed = size_bytes.saturating_mul(3) / MAX_PARTS + 1;
+    usize::try_from(needed).unwrap_or(usize::MAX).max(PART_BYTES)
+}
+
+impl StagedWriter {
+    /// Completes the file. Returns its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::BrokenPipe`] when the upload has failed; [`PendingUpload::done`] knows why.
+    pub fn finish(mut self) -> io::Result<u64> {
+        let last = Piece::Last(std::mem::take(&mut self.buffer).into(), self.permit.take());
+        self.send(last)?;
+        Ok(self.written_bytes)
+    }
+
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.upload.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for StagedWriter {
+    /// Blocks while all parts are on their way. Not for use on a tokio worker.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.permit.is_none() {
+            let acquired = self.runtime.block_on(Arc::clone(&self.parts).acquire_owned());
+            self.permit = Some(acquired.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?);
+            self.buffer = Vec::with_capacity(self.part_bytes);
+        }
+        let count = bytes.len().min(self.part_bytes - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        self.written_bytes += count as u64;
+        if self.buffer.len() == self.part_bytes {
+            if let Some(permit) = self.permit.take() {
+                let part = Piece::Part(std::mem::take(&mut self.buffer).into(), permit);
+                self.send(part)?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PendingUpload {
+    /// Waits until the object is there.
+    ///
+    /// # Errors
+    ///
+    /// S3's; [`Retryable::Unknown`] when the file was given up before its end.
+    pub async fn done(self) -> Result<(), Error> {
+        match self.0.await {
+            Ok(result) => result,
+            Err(error) => Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}"))),
+        }
+    }
+}
+
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// Uploads the pieces of one file. A file of one piece is one PUT.
+async fn run(store: Store, bucket: String, key: String, mut pieces: mpsc::Receiver<Piece>) -> Result<(), Error> {
+    let (first, permit) = match pieces.recv().await {
+        Some(Piece::Last(bytes, _permit)) => return store.put(&bucket, &key, bytes, CSV).await,
+        Some(Piece::Part(bytes, permit)) => (bytes, permit),
+        None => return Err(given_up(&key)),
+    };
+    let upload = Arc::new(store.begin_upload(&bucket, &key, CSV).await?);
+    let mut sending = Sending { store: store.clone(), upload: Arc::clone(&upload), number: 0, parts: JoinSet::new(), sent: Vec::new() };
+    let result = async {
+        sending.send(first, Some(permit));
+        loop {
+            match pieces.recv().await {
+                Some(Piece::Part(bytes, permit)) => {
+                    sending.send(bytes, Some(permit));
+                    sending.collect_ready()?;
+                }
+                Some(Piece::Last(bytes, permit)) => {
+                    if !bytes.is_empty() {
+                        sending.send(bytes, permit);
+                    }
+                    return sending.collect_all().await;
+                }
+                None => return Err(given_up(&key)),
+            }
+        }
+    }
+    .await;
+    match result {
+        Ok(()) => store.complete_upload(&upload, sending.sent).await,
+        Err(error) => {
+            sending.parts.shutdown().await;
+            store.abort_upload(&upload).await;
+            Err(error)
+        }
+    }
+}
+
+fn given_up(key: &str) -> Error {
+    Error::retryable(Retryable::Unknown, format!("the staged file {key} was given up before its end"))
+}
+
+struct Sending {
+    store: Store,
+    upload: Arc<Upload>,
+    number: i32,
+    parts: JoinSet<Result<CompletedPart, Error>>,
+    sent: Vec<CompletedPart>,
+}
+
+impl Sending {
+    fn send(&mut self, bytes: Bytes, permit: Option<OwnedSemaphorePermit>) {
+        self.number += 1;
+        let (store, upload, number) = (self.store.clone(), Arc::clone(&self.upload), self.number);
+        self.parts.spawn(async move {
+            let part = store.upload_part(&upload, number, bytes).await;
+            drop(permit);
+            part
+        });
+    }
+
+    fn collect_ready(&mut self) -> Result<(), Error> {
+        while let Some(part) = self.parts.try_join_next() {
+            self.sent.push(flatten(part)?);
+        }
+        Ok(())
+    }
+
+    async fn collect_all(&mut self) -> Result<(), Error> {
+        while let Some(part) = self.parts.join_next().await {
+            self.sent.push(flatten(part)?);
+        }
+        Ok(())
+    }
+}
+
+fn flatten(part: Result<Result<CompletedPart, Error>, tokio::task::JoinError>) -> Result<CompletedPart, Error> {
+    part.unwrap_or_else(|error| Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}"))))
+}
+
+/// A COPY manifest: the staged files of one table, exactly (`loading-data-files-using-manifest.md`).
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    url: String,
+    mandatory: bool,
+}
+
+impl Manifest {
+    /// A manifest that names `keys` of `bucket`, each of them mandatory.
+    pub fn of(bucket: &str, keys: &[&str]) -> Self {
+        Self { entries: keys.iter().map(|key| Entry { url: format!("s3://{bucket}/{key}"), mandatory: true }).collect() }
+    }
+
+    /// The manifest's JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_the_largest_object() {
+        assert_eq!(part_bytes(1), PART_BYTES);
+        let largest = 5 * 1024_u64.pow(4);
+        assert!(part_bytes(largest) as u64 * MAX_PARTS >= 2 * largest);
+    }
+
+    #[test]
+    fn a_manifest_names_files_that_must_be_there() {
+        let json: serde_json::Value = serde_json::from_str(&Manifest::of("b", &["k/\"x\".csv"]).to_json()).unwrap();
+        assert_eq!(json, serde_json::json!({"entries": [{"url": "s3://b/k/\"x\".csv", "mandatory": true}]}));
+    }
+}
