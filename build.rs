@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
 fn table(files: &[PathBuf]) -> String {
     let mut code = String::from("/// The files of `config.d`, as name and text.\nconst BUNDLED: &[(&str, &str)] = &[\n");
     for path in files {
-        let name = path.file_name().map(Path::new).unwrap_or(Path::new("")).display().to_string();
+        let name = path.file_name().map_or(Path::new(""), Path::new).display().to_string();
         let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string());
     }
     code.push_str("];\n");

@@ -13,7 +13,7 @@ use crate::pipeline::{Invocation, Loader, Run, Until};
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
-/// Inside AWS Lambda (AWS_LAMBDA_RUNTIME_API is set) this program serves events; elsewhere it is this command. Access to
+/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this command. Access to
 /// AWS is taken from the AWS_* variables and files as by every AWS program; access to Redshift from PGHOST, PGPORT,
 /// PGDATABASE, PGUSER and pgpass.
 #[derive(Debug, Parser)]
@@ -32,7 +32,7 @@ pub struct Arguments {
 pub enum Action {
     /// Work through a dataset's queue of archives, oldest first, until its end or the first bad archive.
     Load {
-        /// The dataset's configuration file, such as config.d/cmslite_user_group_metadata.json.
+        /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
         config: PathBuf,
     },
 }

@@ -82,7 +82,7 @@ pub struct Derived {
 
 /// A schema-qualified table name.
 ///
-/// Plain identifiers are folded to lower case, as Redshift and PostgreSQL fold them, so that they can be quoted.
+/// Plain identifiers are folded to lower case, as Redshift and `PostgreSQL` fold them, so that they can be quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
     /// The schema.
@@ -345,9 +345,10 @@ impl Checker<'_> {
         let directory = self.prefix(object, "directory");
         let doc = self.doc(object);
         let schema = self.text(object, "schema", "");
-        let truncate = self.required(object, "truncate", "").and_then(|value| match value.as_bool() {
-            Some(truncate) => Some(truncate),
-            None => {
+        let truncate = self.required(object, "truncate", "").and_then(|value| {
+            if let Some(truncate) = value.as_bool() {
+                Some(truncate)
+            } else {
                 self.say("truncate", "expected true or false");
                 None
             }
@@ -480,10 +481,10 @@ impl Checker<'_> {
                     None
                 }
             });
-            if let (Some(field), Some(format)) = (field, format) {
-                if dates.insert(field.clone(), format).is_some() {
-                    self.say(format!("{path}.field"), format!("{field:?} has two formats"));
-                }
+            if let (Some(field), Some(format)) = (field, format)
+                && dates.insert(field.clone(), format).is_some()
+            {
+                self.say(format!("{path}.field"), format!("{field:?} has two formats"));
             }
         }
         dates
@@ -498,19 +499,20 @@ impl Checker<'_> {
             let column = self.text(entry, "column", &path);
             let from = self.text(entry, "from", &path);
             let split = self.text(entry, "split", &path);
-            let index = self.required(entry, "index", &path).and_then(|value| match value.as_u64().and_then(|index| usize::try_from(index).ok()) {
-                Some(index) => Some(index),
-                None => {
+            let index = self.required(entry, "index", &path).and_then(|value| {
+                if let Some(index) = value.as_u64().and_then(|index| usize::try_from(index).ok()) {
+                    Some(index)
+                } else {
                     self.say(format!("{path}.index"), "expected a whole number from 0");
                     None
                 }
             });
             let from = from.filter(|from| self.is_column(from, columns, &format!("{path}.from")));
             let from = from.and_then(|from| columns.iter().position(|column| *column == from));
-            if let Some(column) = &column {
-                if columns.iter().any(|other| fold(other) == fold(column)) || derived.iter().any(|other| other.name == fold(column)) {
-                    self.say(format!("{path}.column"), format!("{column:?} is a column already"));
-                }
+            if let Some(column) = &column
+                && (columns.iter().any(|other| fold(other) == fold(column)) || derived.iter().any(|other| other.name == fold(column)))
+            {
+                self.say(format!("{path}.column"), format!("{column:?} is a column already"));
             }
             if let (Some(column), Some(from), Some(split), Some(index)) = (column, from, split, index) {
                 derived.push(Derived { name: fold(&column), from, split, index });
@@ -520,12 +522,11 @@ impl Checker<'_> {
     }
 
     fn entries<'v>(&mut self, list: &'v Value, key: &str) -> Vec<(String, &'v Value)> {
-        match list.as_array() {
-            Some(list) => list.iter().enumerate().map(|(n, entry)| (format!("{key}[{n}]"), entry)).collect(),
-            None => {
-                self.say(key, "expected a list");
-                Vec::new()
-            }
+        if let Some(list) = list.as_array() {
+            list.iter().enumerate().map(|(n, entry)| (format!("{key}[{n}]"), entry)).collect()
+        } else {
+            self.say(key, "expected a list");
+            Vec::new()
         }
     }
 

@@ -1,6 +1,6 @@
 //! Dates, read as Python's `datetime.strptime` reads them, written as Redshift's default formats.
 //!
-//! A format is compiled once into a regular expression, as CPython's `_strptime.py` does it, so that what is accepted
+//! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what is accepted
 //! is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own without one.
 
 use std::fmt::Write as _;
@@ -175,7 +175,7 @@ fn expand(format: &str) -> String {
     expanded
 }
 
-/// The pattern of one directive, as in CPython's `_strptime.TimeRE`; alternatives are longest first where it matters.
+/// The pattern of one directive, as in `CPython`'s `_strptime.TimeRE`; alternatives are longest first where it matters.
 fn directive_pattern(directive: char) -> Result<String, FormatError> {
     let names = |full: &[&str], short: bool| {
         let all: Vec<&str> = full.iter().map(|name| if short { &name[..3] } else { name }).collect();

@@ -82,9 +82,10 @@ impl Environment {
     pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
-        let port = var("PGPORT").and_then(|port| match port.parse() {
-            Ok(port) => Some(port),
-            Err(_) => {
+        let port = var("PGPORT").and_then(|port| {
+            if let Ok(port) = port.parse() {
+                Some(port)
+            } else {
                 mistakes.push(format!("PGPORT: {port:?} is no port"));
                 None
             }
@@ -161,7 +162,8 @@ impl PartialLogin {
             (self.password.is_none(), "pgpass (or PGPASSWORD, or PGPASS_SECRET_ID)"),
         ]
         .into_iter()
-        .filter_map(|(missing, name)| missing.then(|| format!("{name} is not set")))
+        .filter(|(missing, _)| *missing)
+        .map(|(_, name)| format!("{name} is not set"))
         .collect()
     }
 

@@ -59,7 +59,7 @@ struct DetailObject {
 }
 
 impl Trigger {
-    /// Reads an event: an S3 notification, S3's test event, EventBridge's `Object Created` or a schedule, or by hand
+    /// Reads an event: an S3 notification, S3's test event, `EventBridge`'s `Object Created` or a schedule, or by hand
     /// `{"dataset": NAME, "key": KEY}`.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ fn bridge(event: Value) -> Result<Trigger, Error> {
 /// A key as S3 writes it into notifications: `+` is a space, the rest percent-encoded UTF-8.
 fn form_decode(key: &str) -> Result<String, Error> {
     let spaced = key.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(|key| key.into_owned()).map_err(|_| unknown(&format!("the key {key:?} is not UTF-8")))
+    percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| unknown(&format!("the key {key:?} is not UTF-8")))
 }
 
 #[cfg(test)]

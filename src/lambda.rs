@@ -135,7 +135,7 @@ impl Function {
 fn deadline(at: SystemTime, now: SystemTime) -> Option<Instant> {
     match at.duration_since(now) {
         Ok(left) => Instant::now().checked_add(left),
-        Err(past) if past.duration() > Duration::from_secs(24 * 3600) => None,
+        Err(past) if past.duration() > Duration::from_hours(24) => None,
         Err(_) => Some(Instant::now()),
     }
 }

@@ -71,10 +71,10 @@ where
         write!(writer, "{}:{}:{}:", metadata.level(), metadata.target(), Local::now().format("%Y-%m-%d %H:%M:%S,%3f"))?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         for span in context.event_scope().into_iter().flatten() {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                if !fields.is_empty() {
-                    write!(writer, " {fields}")?;
-                }
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
+                && !fields.is_empty()
+            {
+                write!(writer, " {fields}")?;
             }
         }
         writeln!(writer)

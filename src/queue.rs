@@ -11,7 +11,7 @@ use crate::config::Dataset;
 pub struct Object {
     /// The key.
     pub key: String,
-    /// The ETag as S3 gives it, quotes included.
+    /// The `ETag` as S3 gives it, quotes included.
     pub etag: String,
     /// Whole seconds; for a multipart upload the time at which it began.
     pub last_modified: DateTime<Utc>,

@@ -133,12 +133,11 @@ impl Redshift {
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that is not trusted
     /// or a missing database; else [`Retryable::ConnectionLost`].
     pub async fn connect(&self) -> Result<Session, Error> {
-        let connected = match timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await {
-            Ok(connected) => connected,
-            Err(_) => {
-                let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, CONNECT_WITHIN.as_secs());
-                return Err(Error::retryable(Retryable::ConnectionLost, message));
-            }
+        let connected = if let Ok(connected) = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await {
+            connected
+        } else {
+            let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, CONNECT_WITHIN.as_secs());
+            return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
         let (client, mut connection) = connected.map_err(|error| self.classify_connect(error))?;
         let connection = tokio::spawn(async move {

@@ -1,7 +1,5 @@
 //! A value that cannot be printed.
 
-use std::ops::Deref;
-
 /// Text that must never reach a log, a report or an error: a password, a key, a token, a statement that carries one.
 ///
 /// It has no `Debug`, `Display` or `Serialize`, so a struct that holds one cannot derive them either.
@@ -17,7 +15,7 @@ impl Secret {
 
     /// The text itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
-        self.0.deref()
+        &*self.0
     }
 }
 

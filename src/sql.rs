@@ -70,7 +70,7 @@ pub struct LedgerKey<'a> {
     pub bucket: &'a str,
     /// The key.
     pub key: &'a str,
-    /// The ETag.
+    /// The `ETag`.
     pub etag: &'a str,
     /// The revision's time in S3.
     pub last_modified: DateTime<Utc>,

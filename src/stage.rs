@@ -106,11 +106,11 @@ impl Write for StagedWriter {
         let count = bytes.len().min(self.part_bytes - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..count]);
         self.written_bytes += count as u64;
-        if self.buffer.len() == self.part_bytes {
-            if let Some(permit) = self.permit.take() {
-                let part = Piece::Part(std::mem::take(&mut self.buffer).into(), permit);
-                self.send(part)?;
-            }
+        if self.buffer.len() == self.part_bytes
+            && let Some(permit) = self.permit.take()
+        {
+            let part = Piece::Part(std::mem::take(&mut self.buffer).into(), permit);
+            self.send(part)?;
         }
         Ok(count)
     }

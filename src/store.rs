@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::queue::Object;
 
-/// The largest object that one CopyObject copies: "up to 5 GB" (Amazon S3 API Reference, CopyObject).
+/// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The size of a part of a multipart copy.

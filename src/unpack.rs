@@ -48,7 +48,7 @@ pub enum UnpackError<E> {
 
 /// Reads the whole archive from `reader` and hands each member that fills a table to `handle`, in the archive's order.
 ///
-/// Directories and AppleDouble files (`._name`) are skipped. Members that are unknown, missing, double or no regular
+/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double or no regular
 /// files go to `problems`; when those are full, the rest is not read.
 ///
 /// # Errors
