@@ -1,0 +1,242 @@
+//! A local S3 that is strict where S3 is strict.
+//!
+//! The `s3s` crate speaks HTTP, `SigV4` and XML; the backend is our own, since the known local servers let pass what the
+//! loader relies on being refused: conditions on reads and copies, part sizes and `ETag`s, session tokens.
+
+mod access;
+mod backend;
+mod faults;
+mod notify;
+mod objects;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use self::faults::{Action, Fault};
+pub use self::notify::{Notification, Target};
+pub use self::objects::ObjectSummary;
+
+use self::access::Gate;
+use self::backend::Backend;
+use self::faults::Faults;
+use self::notify::Notifier;
+use self::objects::Buckets;
+
+/// Keys that the server accepts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The key's id.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+    /// The token without which temporary keys are refused.
+    pub session_token: Option<String>,
+    /// Operations that these keys may not use, such as `PutObject`.
+    pub denied: Vec<String>,
+}
+
+impl Credentials {
+    /// Lasting keys without limits.
+    pub fn lasting(access_key_id: &str, secret_access_key: &str) -> Self {
+        Self { access_key_id: access_key_id.to_owned(), secret_access_key: secret_access_key.to_owned(), session_token: None, denied: Vec::new() }
+    }
+
+    /// Temporary keys, as a Lambda function or a role has them.
+    pub fn temporary(access_key_id: &str, secret_access_key: &str, session_token: &str) -> Self {
+        Self { session_token: Some(session_token.to_owned()), ..Self::lasting(access_key_id, secret_access_key) }
+    }
+
+    /// The same keys without the right to an operation.
+    #[must_use]
+    pub fn denying(mut self, operation: &str) -> Self {
+        self.denied.push(operation.to_owned());
+        self
+    }
+}
+
+/// How to start the server.
+#[derive(Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 for any free one.
+    pub port: u16,
+    /// The keys to accept.
+    pub credentials: Vec<Credentials>,
+    /// Keys on a page of a listing; S3 has 1000.
+    pub page_keys: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            credentials: vec![Credentials::lasting("AKIADEVSTACK00000000", "devstack/not/a/secret/0000000000000000000")],
+            page_keys: 1000,
+        }
+    }
+}
+
+/// A request that was served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The operation, such as `GetObject`.
+    pub operation: String,
+    /// The bucket, where one is named.
+    pub bucket: Option<String>,
+    /// The key, where one is named.
+    pub key: Option<String>,
+    /// The id of the access key that signed it.
+    pub access_key_id: Option<String>,
+}
+
+/// What all parts of the server share.
+struct Shared {
+    buckets: Mutex<Buckets>,
+    requests: Mutex<Vec<Request>>,
+    faults: Faults,
+    notifier: Notifier,
+    directory: tempfile::TempDir,
+    options: Options,
+}
+
+impl Shared {
+    fn buckets(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server. Dropping it stops it and removes its files.
+pub struct S3 {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+/// Set on a request whose answer must not arrive.
+#[derive(Clone, Default)]
+struct Hangup(Arc<AtomicBool>);
+
+impl S3 {
+    /// Starts a server.
+    ///
+    /// # Errors
+    ///
+    /// The port's or the temporary directory's.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            buckets: Mutex::default(),
+            requests: Mutex::default(),
+            faults: Faults::default(),
+            notifier: Notifier::default(),
+            directory: tempfile::Builder::new().prefix("s3-").tempdir()?,
+            options,
+        });
+        let mut service = S3ServiceBuilder::new(Backend(Arc::clone(&shared)));
+        service.set_auth(Gate(Arc::clone(&shared)));
+        service.set_access(Gate(Arc::clone(&shared)));
+        let server = tokio::spawn(serve(listener, service.build()));
+        Ok(Self { address, shared, server })
+    }
+
+    /// The server's URL.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Makes a bucket, if it is not there.
+    pub fn create_bucket(&self, name: &str) {
+        self.shared.buckets().create(name);
+    }
+
+    /// Puts an object with a time of the caller's choice. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_at(&self, bucket: &str, key: &str, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<()> {
+        let object = objects::Object::of_bytes(self.shared.directory.path(), bytes, last_modified)?;
+        self.shared.buckets().create(bucket).insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// The objects of a bucket, in key order.
+    pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
+        self.shared.buckets().get(bucket).map(|objects| objects.iter().map(|(key, object)| object.summary(key)).collect()).unwrap_or_default()
+    }
+
+    /// An object's bytes, if it is there.
+    pub fn read(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let object = self.shared.buckets().get(bucket)?.get(key)?.clone();
+        object.read_all().ok()
+    }
+
+    /// Uploads that were begun and neither completed nor aborted.
+    pub fn unfinished_uploads(&self) -> usize {
+        self.shared.buckets().unfinished_uploads()
+    }
+
+    /// Sends a notification of every object created from now on that fits.
+    pub fn notify(&self, notification: Notification) {
+        self.shared.notifier.add(notification);
+    }
+
+    /// Every request so far, in the order in which it came.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Makes requests fail from now on.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.faults.add(fault);
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service) {
+    // Connections end with the server, not after it.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        let service = service.clone();
+        let _ = stream.set_nodelay(true);
+        connections.spawn(async move {
+            let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
+                let service = service.clone();
+                async move {
+                    let hangup = Hangup::default();
+                    request.extensions_mut().insert(hangup.clone());
+                    let response = service.call(request.map(s3s::Body::from)).await;
+                    if hangup.0.load(Ordering::Relaxed) {
+                        return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+                    }
+                    response.map_err(|error| io::Error::other(format!("{error:?}")))
+                }
+            });
+            let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
