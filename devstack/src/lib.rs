@@ -3,4 +3,5 @@
 
 pub mod postgres;
 pub mod python;
+pub mod redshift;
 pub mod s3;

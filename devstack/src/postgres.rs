@@ -52,7 +52,7 @@ pub struct Postgres {
 /// Runs the server and waits for the end of its own standard input, which is a pipe that only the owner holds: it ends
 /// with the owner, even if that is killed. `$1` is the bin directory, `$2` the temporary directory.
 const GUARD: &str = r#"
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses='' -c unix_socket_permissions=0777 \
+"$1/postgres" -D "$2/data" -k "$2" -p 5432 -c listen_addresses='' -c unix_socket_permissions=0777 \
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB -c max_connections=200 \
   -c max_wal_size=4GB -c log_min_messages=fatal >"$2/log" 2>&1 </dev/null &
 server=$!
@@ -151,7 +151,7 @@ impl Postgres {
     /// The server's.
     pub async fn connect(&self, database: &str, user: &str) -> Result<Client, Error> {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.directory).user(user).dbname(database);
+        config.host_path(&self.directory).port(5432).user(user).dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)

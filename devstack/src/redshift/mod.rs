@@ -1,0 +1,274 @@
+//! The Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real PostgreSQL, carries
+//! out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
+//!
+//! What it does rests on AWS's documentation, named where it is used; where that is silent, the stand-in's choice is
+//! marked as such and nothing is tested on it.
+
+mod copy;
+mod errors;
+mod faults;
+mod login;
+mod session;
+mod sql;
+mod tls;
+mod wire;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_native_tls::TlsAcceptor;
+use tokio_postgres::NoTls;
+
+pub use self::faults::{Action, Fault};
+
+use self::faults::Faults;
+
+/// How the front asks for a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// MD5 (tag 5).
+    Md5,
+    /// In clear (tag 3).
+    Cleartext,
+    /// Redshift's own SHA-256 digest (tag 13), which no PostgreSQL driver answers.
+    Sha256Digest,
+}
+
+/// Whether the front speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// To whom asks for it: "plain accepted unless `require_SSL`" (Management Guide, connecting-ssl-support).
+    Offered,
+    /// To everybody.
+    Required,
+    /// To nobody.
+    Absent,
+}
+
+/// Which conflicts there are (`c_serial_isolation.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// The default of clusters made before 2024-05-22.
+    Serializable,
+    /// The default since.
+    Snapshot,
+}
+
+/// A role that COPY may take.
+#[derive(Clone)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// Its keys: id, secret, token.
+    pub credentials: (String, String, Option<String>),
+}
+
+/// How to start the front.
+#[derive(Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 for any free one.
+    pub port: u16,
+    /// The directory of PostgreSQL's socket.
+    pub postgres: PathBuf,
+    /// S3's URL.
+    pub s3_endpoint: String,
+    /// The cluster's region.
+    pub region: String,
+    /// Who may log in, with which password; `postgres` is the superuser.
+    pub users: Vec<(String, String)>,
+    /// How the password is asked for.
+    pub auth: Auth,
+    /// Whether TLS is spoken.
+    pub tls: Tls,
+    /// The names that the certificate is made out for.
+    pub names: Vec<String>,
+    /// The roles that COPY may take.
+    pub roles: Vec<Role>,
+    /// Whether the first of them is the default role.
+    pub default_role: bool,
+    /// Which conflicts there are.
+    pub isolation: Isolation,
+    /// Whether `SYS_LOAD_ERROR_DETAIL` exists; older clusters have `STL_LOAD_ERRORS` only.
+    pub sys_tables: bool,
+}
+
+impl Options {
+    /// A front before the PostgreSQL of a socket directory, with one superuser.
+    pub fn new(postgres: impl Into<PathBuf>, s3_endpoint: impl Into<String>, superuser_password: &str) -> Self {
+        Self {
+            port: 0,
+            postgres: postgres.into(),
+            s3_endpoint: s3_endpoint.into(),
+            region: "ca-central-1".to_owned(),
+            users: vec![("postgres".to_owned(), superuser_password.to_owned())],
+            auth: Auth::Md5,
+            tls: Tls::Offered,
+            names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            roles: Vec::new(),
+            default_role: false,
+            isolation: Isolation::Snapshot,
+            sys_tables: true,
+        }
+    }
+}
+
+/// Why the front cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port cannot be had.
+    #[error("the stand-in cannot listen: {0}")]
+    Io(#[from] io::Error),
+    /// The certificate cannot be made.
+    #[error("the stand-in's certificate cannot be made: {0}")]
+    Tls(String),
+    /// PostgreSQL refused something.
+    #[error("PostgreSQL refused the stand-in: {0}")]
+    Sql(#[from] tokio_postgres::Error),
+}
+
+/// A statement that a client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Which session, counted from 1.
+    pub session: u64,
+    /// Who sent it.
+    pub user: String,
+    /// To which database.
+    pub database: String,
+    /// Its text; COPY's credentials are not shown.
+    pub sql: String,
+    /// Whether it came by the extended protocol.
+    pub extended: bool,
+    /// How many parameters were bound.
+    pub parameters: usize,
+    /// How it ended: a command tag, or SQLSTATE and message. None while it runs.
+    pub outcome: Option<Result<String, (String, String)>>,
+}
+
+struct Shared {
+    options: Options,
+    acceptor: TlsAcceptor,
+    statements: Mutex<Vec<Statement>>,
+    faults: Faults,
+    sessions: AtomicU64,
+    queries: AtomicI64,
+    prepared: tokio::sync::Mutex<HashSet<String>>,
+}
+
+impl Shared {
+    fn statements(&self) -> MutexGuard<'_, Vec<Statement>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn superuser(&self, database: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.options.postgres).port(5432).user("postgres").dbname(database);
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Makes a database pass for one of Redshift's before its first session.
+    async fn prepare(&self, database: &str) -> Result<(), tokio_postgres::Error> {
+        let mut prepared = self.prepared.lock().await;
+        if prepared.contains(database) {
+            return Ok(());
+        }
+        errors::prepare(&self.superuser(database).await?, self.options.sys_tables).await?;
+        prepared.insert(database.to_owned());
+        Ok(())
+    }
+}
+
+/// A running front. Dropping it ends every session.
+pub struct Redshift {
+    port: u16,
+    ca_pem: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl Redshift {
+    /// Starts a front.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let port = listener.local_addr()?.port();
+        let tls::Identity { ca_pem, acceptor } = tls::identity(&options.names)?;
+        let shared = Arc::new(Shared {
+            options,
+            acceptor,
+            statements: Mutex::default(),
+            faults: Faults::default(),
+            sessions: AtomicU64::new(0),
+            queries: AtomicI64::new(0),
+            prepared: tokio::sync::Mutex::default(),
+        });
+        let superuser = shared.superuser("postgres").await?;
+        for (user, _) in shared.options.users.iter().filter(|(user, _)| user != "postgres") {
+            let name = user.replace('"', "\"\"");
+            // Another front of the same PostgreSQL may have made it.
+            if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
+                if error.code() != Some(&tokio_postgres::error::SqlState::DUPLICATE_OBJECT) {
+                    return Err(error.into());
+                }
+            }
+        }
+        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Ok(Self { port, ca_pem, shared, server })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate authority to trust.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Every statement so far, in the order in which they came.
+    pub fn statements(&self) -> Vec<Statement> {
+        self.shared.statements().clone()
+    }
+
+    /// Forgets the statements so far.
+    pub fn clear_statements(&self) {
+        self.shared.statements().clear();
+    }
+
+    /// Makes statements fail from now on.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.faults.add(fault);
+    }
+}
+
+impl Drop for Redshift {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    // Sessions end with the front, not after it.
+    let mut sessions = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while sessions.try_join_next().is_some() {}
+        let _ = stream.set_nodelay(true);
+        let shared = Arc::clone(&shared);
+        sessions.spawn(async move {
+            if let Err(error) = session::serve(stream, shared).await {
+                tracing::debug!(%error, "a session ended");
+            }
+        });
+    }
+}

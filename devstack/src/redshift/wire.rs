@@ -1,0 +1,209 @@
+//! Messages of the PostgreSQL protocol, version 3, as frames: a tag, a length, a body.
+
+use std::io;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// A stream of either kind: plain or TLS, socket or pipe.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The largest message that is taken; more is a mistake of the protocol.
+const LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// One message.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    /// What it is.
+    pub(super) tag: u8,
+    /// What it says, without tag and length.
+    pub(super) body: Bytes,
+}
+
+impl Frame {
+    pub(super) fn new(tag: u8, body: impl Into<Bytes>) -> Self {
+        Self { tag, body: body.into() }
+    }
+
+    /// A message whose body is a text.
+    pub(super) fn text(tag: u8, text: &str) -> Self {
+        let mut body = BytesMut::new();
+        put_text(&mut body, text);
+        Self::new(tag, body)
+    }
+
+    /// `ReadyForQuery`: `I`dle, in a `T`ransaction, or in a failed one (`E`).
+    pub(super) fn ready(status: u8) -> Self {
+        Self::new(b'Z', vec![status])
+    }
+
+    /// The fields of an `ErrorResponse` or `NoticeResponse`.
+    pub(super) fn fields(&self) -> Vec<(u8, String)> {
+        let mut fields = Vec::new();
+        let mut rest = self.body.clone();
+        while rest.has_remaining() {
+            let kind = rest.get_u8();
+            if kind == 0 {
+                break;
+            }
+            fields.push((kind, take_text(&mut rest)));
+        }
+        fields
+    }
+}
+
+/// What an error or a notice says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) severity: &'static str,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) detail: Option<String>,
+}
+
+impl Report {
+    pub(super) fn error(code: &str, message: impl Into<String>) -> Self {
+        Self { severity: "ERROR", code: code.to_owned(), message: message.into(), detail: None }
+    }
+
+    pub(super) fn fatal(code: &str, message: impl Into<String>) -> Self {
+        Self { severity: "FATAL", ..Self::error(code, message) }
+    }
+
+    pub(super) fn info(message: impl Into<String>) -> Self {
+        Self { severity: "INFO", ..Self::error("00000", message) }
+    }
+
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn of(frame: &Frame) -> Self {
+        let mut report = Self::error("XX000", "");
+        for (kind, text) in frame.fields() {
+            match kind {
+                b'C' => report.code = text,
+                b'M' => report.message = text,
+                b'D' => report.detail = Some(text),
+                b'S' if text == "FATAL" => report.severity = "FATAL",
+                _ => {}
+            }
+        }
+        report
+    }
+
+    pub(super) fn frame(&self) -> Frame {
+        let mut body = BytesMut::new();
+        let mut field = |kind: u8, text: &str| {
+            body.put_u8(kind);
+            put_text(&mut body, text);
+        };
+        field(b'S', self.severity);
+        field(b'C', &self.code);
+        field(b'M', &self.message);
+        if let Some(detail) = &self.detail {
+            field(b'D', detail);
+        }
+        body.put_u8(0);
+        Frame::new(if self.severity == "INFO" { b'N' } else { b'E' }, body)
+    }
+}
+
+pub(super) fn put_text(body: &mut BytesMut, text: &str) {
+    body.put_slice(text.replace('\0', "").as_bytes());
+    body.put_u8(0);
+}
+
+/// A text up to its zero byte.
+pub(super) fn take_text(body: &mut Bytes) -> String {
+    let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
+    let text = String::from_utf8_lossy(&body.split_to(end)).into_owned();
+    if body.has_remaining() {
+        body.advance(1);
+    }
+    text
+}
+
+/// A connection as frames. Reading one may be given up and taken up again without loss.
+pub(super) struct Framed {
+    stream: Box<dyn Stream>,
+    read: BytesMut,
+    write: BytesMut,
+}
+
+impl Framed {
+    pub(super) fn new(stream: Box<dyn Stream>) -> Self {
+        Self { stream, read: BytesMut::with_capacity(16 * 1024), write: BytesMut::new() }
+    }
+
+    /// The next message, or none at the end.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if self.read.len() >= 5 {
+                let length = usize::try_from(u32::from_be_bytes([self.read[1], self.read[2], self.read[3], self.read[4]])).unwrap_or(usize::MAX);
+                if !(4..=LIMIT_BYTES).contains(&length) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of an impossible length"));
+                }
+                if self.read.len() > length {
+                    let mut frame = self.read.split_to(length + 1);
+                    let tag = frame.get_u8();
+                    frame.advance(4);
+                    return Ok(Some(Frame::new(tag, frame.freeze())));
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The first message of a connection, which has no tag; none at the end.
+    pub(super) async fn next_untagged(&mut self) -> io::Result<Option<Bytes>> {
+        let mut length = [0; 4];
+        match self.stream.read_exact(&mut length).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if !(8..=10_000).contains(&length) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a client of this protocol"));
+        }
+        let mut body = vec![0; length - 4];
+        self.stream.read_exact(&mut body).await?;
+        Ok(Some(body.into()))
+    }
+
+    /// Queues a message; [`Framed::flush`] sends it.
+    pub(super) fn put(&mut self, frame: &Frame) {
+        self.write.put_u8(frame.tag);
+        self.write.put_u32(u32::try_from(frame.body.len() + 4).unwrap_or(u32::MAX));
+        self.write.put_slice(&frame.body);
+    }
+
+    /// Queues bytes as they are.
+    pub(super) fn put_raw(&mut self, bytes: &[u8]) {
+        self.write.put_slice(bytes);
+    }
+
+    /// Sends what is queued.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.write).await?;
+        self.write.clear();
+        self.stream.flush().await
+    }
+
+    /// Queues a message and sends it.
+    pub(super) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        self.put(frame);
+        self.flush().await
+    }
+
+    /// The stream beneath, to wrap it in TLS. Nothing may have been read ahead.
+    pub(super) fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
+    }
+}
