@@ -272,3 +272,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         });
     }
 }
+
+/// Redshift's DDL in PostgreSQL's words, for a database that is set up past the front.
+///
+/// # Errors
+///
+/// What Redshift refuses.
+pub fn plain_ddl(ddl: &str) -> Result<String, String> {
+    let values = sql::Values { last_copy_id: -1, last_copy_count: 0 };
+    let statements = sql::split(ddl).into_iter().map(|statement| sql::translate(&statement, &values).map_err(|report| report.message));
+    Ok(statements.collect::<Result<Vec<_>, _>>()?.join(";\n"))
+}

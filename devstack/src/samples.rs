@@ -1,0 +1,122 @@
+//! Sample archives: the real dataset's four files with plausible contents, and whatever a test puts into one.
+
+use std::io::{self, Write as _};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// A file for an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its path in the archive.
+    pub name: String,
+    /// Its bytes.
+    pub contents: Vec<u8>,
+}
+
+impl Member {
+    /// A file.
+    pub fn new(name: &str, contents: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.to_owned(), contents: contents.into() }
+    }
+}
+
+/// A `.tgz` of the members, the same for the same members.
+///
+/// # Errors
+///
+/// A name that tar cannot hold.
+pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    for member in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(member.contents.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, &member.name, member.contents.as_slice())?;
+    }
+    let mut gzip = tar.into_inner()?;
+    gzip.flush()?;
+    gzip.finish()
+}
+
+/// Numbers that look random and are the same for the same seed (`SplitMix64`).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+
+    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices.get(usize::try_from(self.below(choices.len() as u64)).unwrap_or_default()).copied().unwrap_or_default()
+    }
+}
+
+const NAMES: [&str; 8] =
+    ["Anna Müller", "Zoë O'Brien", "Łukasz Nowak", "Nguyễn Văn An", "John \"Jack\" Smith", "李小龍", "Smith, Jane", "K'ómoks Liaison"];
+const GROUPS: [&str; 6] = ["Communications", "Forests, Lands", "Health \"Public\"", "Santé", "Water\\Land", "Web Team"];
+const SITES: [&str; 4] = ["gov-bc", "007", "1.0", "NA"];
+
+/// The four files of the real dataset, with `rows` rows each, the same for the same seed.
+///
+/// # Errors
+///
+/// None that memory would not have raised before.
+pub fn real_dataset(seed: u64, rows: usize) -> io::Result<Vec<Member>> {
+    let mut numbers = Numbers(seed);
+    let mut files = [
+        ("analytics_user_group.csv", vec!["id", "user_id", "email", "group_id", "group_name", "site_key", "is_group_mgr"]),
+        ("analytics_group.csv", vec!["id", "name", "active", "site_key"]),
+        ("analytics_user_activity.csv", vec!["user_id", "user_idir", "activity_type", "memo", "activity_date"]),
+        ("analytics_user_status.csv", vec!["id", "organization", "user_id", "user_name", "email", "created_dt", "status"]),
+    ]
+    .map(|(name, header)| (name, vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()]));
+    for row in 1..=rows {
+        let n = &mut numbers;
+        let (id, user) = (format!("{row:05}"), format!("U{:06}", n.below(1_000_000)));
+        let email = format!("user.{}@gov.bc.ca", n.below(10_000));
+        let group = n.of(&GROUPS);
+        let (flag, active) = (n.of(&["t", "f"]), n.of(&["t", "f", "true", "0"]));
+        let when = format!(
+            "2024-{:02}-{:02} {:02}:{:02}:{:02}.{}",
+            1 + n.below(12),
+            1 + n.below(28),
+            n.below(24),
+            n.below(60),
+            n.below(60),
+            n.of(&["5", "050", "123456", "0", "000001"])
+        );
+        let memo = match n.below(4) {
+            0 => format!("Added to group - {group} - by request"),
+            1 => format!("Removed from group - {group}"),
+            2 => "Logged in\nfrom a new place".to_owned(),
+            _ => "-".to_owned(),
+        };
+        let name = n.of(&NAMES);
+        let site = n.of(&SITES);
+        let texts: [Vec<&str>; 4] = [
+            vec![&id, &user, &email, &user, group, site, flag],
+            vec![&id, group, active, site],
+            vec![&user, "idir\\jsmith", n.of(&["login", "edit", " publish"]), &memo, &when],
+            vec![&id, n.of(&["CITZ", "HLTH", "-"]), &user, name, &email, &when, n.of(&["active", "None", ""])],
+        ];
+        for ((_, records), texts) in files.iter_mut().zip(texts) {
+            records.push(texts.into_iter().map(str::to_owned).collect());
+        }
+    }
+    files
+        .into_iter()
+        .map(|(name, records)| {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            for record in records {
+                writer.write_record(record)?;
+            }
+            let contents = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+            Ok(Member::new(name, contents))
+        })
+        .collect()
+}
