@@ -44,9 +44,42 @@ async fn an_upload_alone_fills_four_tables_with_the_cells_of_its_files() {
 async fn cells_arrive_as_they_were_written() {
     let world = world().await;
     let cells = [
-        "plain", " leading and trailing ", "007", "1.0", "NA", "None", "null", "NULL", "\\N", "\\", "C:\\new\\table", "\"", "\"\"", "a\"b", "'", "|",
-        ",", "a,b|c\td", "line one\nline two", "crlf\r\nhere", "bare\rcr", "\ttab", "Łukasz", "李小龍", "👩‍👩‍👧", "e\u{301}", "\u{feff}bom", "\u{a0}", "--", "#", "%",
-        "$1", "{}", "\u{7f}", "\u{1}", "",
+        "plain",
+        " leading and trailing ",
+        "007",
+        "1.0",
+        "NA",
+        "None",
+        "null",
+        "NULL",
+        "\\N",
+        "\\",
+        "C:\\new\\table",
+        "\"",
+        "\"\"",
+        "a\"b",
+        "'",
+        "|",
+        ",",
+        "a,b|c\td",
+        "line one\nline two",
+        "crlf\r\nhere",
+        "bare\rcr",
+        "\ttab",
+        "Łukasz",
+        "李小龍",
+        "👩‍👩‍👧",
+        "e\u{301}",
+        "\u{feff}bom",
+        "\u{a0}",
+        "--",
+        "#",
+        "%",
+        "$1",
+        "{}",
+        "\u{7f}",
+        "\u{1}",
+        "",
     ];
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["id", "name", "active", "site_key"]).unwrap();
@@ -66,7 +99,10 @@ async fn the_report_says_what_was_done() {
     let key = world.put("a", &sample(1, 10), 1);
     let report = World::report(world.invoke(&key).await);
     let number = |name: &str| report[name].as_u64().unwrap();
-    assert_eq!(["objects_found", "objects_processed", "objects_good", "objects_bad", "objects_failed", "tables_loaded", "rows"].map(number), [1, 1, 1, 0, 0, 4, 40]);
+    assert_eq!(
+        ["objects_found", "objects_processed", "objects_good", "objects_bad", "objects_failed", "tables_loaded", "rows"].map(number),
+        [1, 1, 1, 0, 0, 4, 40]
+    );
     assert_eq!(report["good"][0], json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4}));
     assert_eq!(report["loaded_tables"][0], json!({"table": "cmslite.cms_group", "key": key, "rows": 10}));
     assert_eq!(report["failure"], Value::Null);

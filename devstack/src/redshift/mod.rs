@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_native_tls::TlsAcceptor;
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 pub use self::faults::{Action, Fault};
 
@@ -217,7 +218,8 @@ impl Redshift {
             let name = user.replace('"', "\"\"");
             // Another front of the same PostgreSQL may have made it.
             if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
-                if error.code() != Some(&tokio_postgres::error::SqlState::DUPLICATE_OBJECT) {
+                let known = [SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION];
+                if !error.code().is_some_and(|code| known.contains(code)) {
                     return Err(error.into());
                 }
             }
