@@ -1,6 +1,6 @@
 //! What is wrong with an archive, told so that its uploader can mend it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -336,7 +336,7 @@ pub fn printable(bytes: &[u8]) -> String {
                 return text;
             }
             shown += 1;
-            text.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text

@@ -132,7 +132,7 @@ impl<R: Read> Records<R> {
     /// # Errors
     ///
     /// [`RecordError`]; after one, nothing further can be read with sense.
-    pub fn next(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+    pub fn read(&mut self) -> Result<Option<Record<'_>>, RecordError> {
         loop {
             if self.start == self.end && self.exhausted {
                 return Ok(None);
@@ -220,9 +220,8 @@ impl<R: Read> Records<R> {
                 let mut after = close + 1;
                 if input.get(after) == Some(&b'\r') {
                     match input.get(after + 1) {
-                        Some(b'\n') => after += 1,
                         None if !self.exhausted => return Scan::Partial { open_quote: None },
-                        None => after += 1,
+                        Some(b'\n') | None => after += 1,
                         Some(_) => {}
                     }
                 }

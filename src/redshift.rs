@@ -133,9 +133,7 @@ impl Redshift {
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that is not trusted
     /// or a missing database; else [`Retryable::ConnectionLost`].
     pub async fn connect(&self) -> Result<Session, Error> {
-        let connected = if let Ok(connected) = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await {
-            connected
-        } else {
+        let Ok(connected) = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await else {
             let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, CONNECT_WITHIN.as_secs());
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };

@@ -15,7 +15,7 @@ impl Secret {
 
     /// The text itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
-        &*self.0
+        &self.0
     }
 }
 

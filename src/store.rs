@@ -85,7 +85,7 @@ impl Store {
         let mut objects = Vec::new();
         let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify(error, format!("cannot list s3://{bucket}/{prefix}")))?;
+            let page = page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
             for object in page.contents.unwrap_or_default() {
                 let (Some(key), Some(etag), Some(modified)) = (object.key, object.e_tag, object.last_modified) else {
                     return Err(Error::retryable(Retryable::Unknown, format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times")));
@@ -115,7 +115,7 @@ impl Store {
             let begun_at = offset;
             let range = (offset > 0).then(|| format!("bytes={offset}-"));
             let response = self.client.get_object().bucket(bucket).key(&object.key).if_match(&object.etag).set_range(range).send().await;
-            let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, what())) {
+            let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, &what())) {
                 Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => Error::from(fault).into(),
                 Err(error) => return Err(error),
                 Ok(response) => match self.receive(response.body, object, &mut offset, deadline, &chunks).await? {
@@ -172,7 +172,7 @@ impl Store {
     pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>, content_type: &str) -> Result<(), Error> {
         let body = ByteStream::from(bytes.into());
         let put = self.client.put_object().bucket(bucket).key(key).content_type(content_type).body(body).send().await;
-        put.map(drop).map_err(|error| classify(error, format!("cannot write s3://{bucket}/{key}")))
+        put.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{key}")))
     }
 
     /// Removes an object, if it is there.
@@ -182,7 +182,7 @@ impl Store {
     /// S3's, by who must act.
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
         let deleted = self.client.delete_object().bucket(bucket).key(key).send().await;
-        deleted.map(drop).map_err(|error| classify(error, format!("cannot delete s3://{bucket}/{key}")))
+        deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
     }
 
     /// Copies a revision within its bucket.
@@ -195,7 +195,7 @@ impl Store {
         let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
         if object.size <= self.copy_limit_bytes {
             let copy = self.client.copy_object().bucket(bucket).key(to).copy_source(&source).copy_source_if_match(&object.etag);
-            return copy.send().await.map(drop).map_err(|error| classify(error, what()));
+            return copy.send().await.map(drop).map_err(|error| classify(error, &what()));
         }
         let upload = self.begin_upload(bucket, to, "application/gzip").await?;
         let mut parts = Vec::new();
@@ -222,7 +222,7 @@ impl Store {
                     parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).build());
                 }
                 Err(error) => {
-                    let error = classify(error, what());
+                    let error = classify(error, &what());
                     self.abort_upload(&upload).await;
                     return Err(error);
                 }
@@ -240,7 +240,7 @@ impl Store {
     pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
         let created = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type).send().await;
-        let id = created.map_err(|error| classify(error, what()))?.upload_id;
+        let id = created.map_err(|error| classify(error, &what()))?.upload_id;
         let id = id.ok_or_else(|| Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what())))?;
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
     }
@@ -253,7 +253,7 @@ impl Store {
     pub async fn upload_part(&self, upload: &Upload, number: i32, bytes: Bytes) -> Result<CompletedPart, Error> {
         let Upload { id, bucket, key } = upload;
         let sent = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number).body(ByteStream::from(bytes)).send().await;
-        let part = sent.map_err(|error| classify(error, format!("cannot write part {number} of s3://{bucket}/{key}")))?;
+        let part = sent.map_err(|error| classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}")))?;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build())
     }
 
@@ -270,7 +270,7 @@ impl Store {
         match completed {
             Ok(_) => Ok(()),
             Err(error) => {
-                let error = classify(error, format!("cannot complete s3://{bucket}/{key}"));
+                let error = classify(error, &format!("cannot complete s3://{bucket}/{key}"));
                 self.abort_upload(upload).await;
                 Err(error)
             }
@@ -289,7 +289,7 @@ impl Store {
 }
 
 /// What a failure of S3 means for whom.
-fn classify<E, R>(error: SdkError<E, R>, what: String) -> Error
+fn classify<E, R>(error: SdkError<E, R>, what: &str) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

@@ -136,7 +136,7 @@ pub fn transform<R: Read, W: Write>(
 
 /// The next record, or none at the end or where nothing further can be read with sense.
 fn next<'r, R: Read>(records: &'r mut Records<R>, member: &str, problems: &mut Problems) -> Result<Option<Record<'r>>, TransformError> {
-    let (line, text, reason) = match records.next() {
+    let (line, text, reason) = match records.read() {
         Ok(record) => return Ok(record),
         Err(RecordError::Io(error)) => return Err(TransformError::Read(error)),
         Err(RecordError::UnclosedQuote { line, text }) => (line, text, Reason::UnclosedQuote),

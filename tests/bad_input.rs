@@ -1,5 +1,7 @@
 //! Bad input of every kind ends as bad, explained, with nothing loaded and what was there untouched.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use devstack::redshift::{Action, Fault};

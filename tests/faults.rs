@@ -1,5 +1,7 @@
 //! A fault of the network, the cluster or the deployment never marks an archive bad, and leaves it for a later run.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use std::sync::Arc;

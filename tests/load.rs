@@ -1,7 +1,10 @@
 //! An upload becomes rows: the whole way, from the notification to the tables.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
 mod support;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use devstack::lambda::{Outcome, eventually};
@@ -269,7 +272,7 @@ async fn a_large_member_is_staged_in_parts() {
     let world = world().await;
     let mut text = String::from("id,name,active,site_key\n");
     for n in 0..200_000 {
-        text.push_str(&format!("{n},a name that is long enough to make several parts of the file {n},t,site\n"));
+        writeln!(text, "{n},a name that is long enough to make several parts of the file {n},t,site").unwrap();
     }
     let a = world.put("a", &sample_with("analytics_group.csv", text), 1);
     World::report(world.invoke(&a).await);

@@ -19,7 +19,7 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
     let mut records = Records::new(Dribble(input, step), b',', limit);
     let mut rows = Vec::new();
     loop {
-        match records.next() {
+        match records.read() {
             Ok(Some(record)) => rows.push((record.line, (0..record.len()).map(|at| record.cell(at).to_vec()).collect())),
             Ok(None) => return Ok(rows),
             Err(RecordError::Io(error)) => return Err(error.to_string()),
@@ -85,7 +85,7 @@ fn what_csv_would_swallow_is_refused() {
 #[test]
 fn a_record_beyond_the_limit_is_refused_without_reading_on() {
     let mut records = Records::new(io::repeat(b'x'), b',', 5_000_000);
-    assert!(matches!(records.next(), Err(RecordError::TooLong { line: 1, .. })));
+    assert!(matches!(records.read(), Err(RecordError::TooLong { line: 1, .. })));
     assert!(records.buffer.len() < 6_000_000);
     assert_eq!(read_by(&[b"short\n", [b'x'; 30].as_slice(), b"\n"].concat(), 7, 29), Err("long 2".to_owned()));
     assert!(read_by(&[b"short\n", [b'x'; 29].as_slice(), b"\n"].concat(), 7, 29).is_ok());
