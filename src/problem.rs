@@ -45,7 +45,7 @@ pub enum Reason {
         /// What the reader said.
         detail: String,
     },
-    /// Bytes that are not padding follow the end of the tar archive.
+    /// Bytes that are not padding follow the end of the tar, or of the gzip.
     DataAfterEnd,
     /// A member that the configuration does not name.
     UnknownMember {
@@ -144,7 +144,9 @@ impl fmt::Display for Reason {
             Self::CorruptGzip { detail } => write!(f, "the archive is not a sound gzip file ({detail}); make it again and upload it again"),
             Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
             Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
-            Self::DataAfterEnd => f.write_str("there is data after the end of the tar archive, which would be lost; make one archive of all files"),
+            Self::DataAfterEnd => {
+                f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it")
+            }
             Self::UnknownMember { expected } => {
                 write!(f, "the configuration names no such file; it names {} (a name counts up to its first dot)", expected.join(", "))
             }

@@ -50,6 +50,12 @@ pub struct Store {
     copy_limit_bytes: u64,
 }
 
+/// How one answer's body ended.
+enum Received {
+    All,
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// A multipart upload that is under way.
 pub struct Upload {
     id: String,
@@ -106,33 +112,55 @@ impl Store {
         let mut offset = 0;
         let mut breaks = 0;
         loop {
+            let begun_at = offset;
             let range = (offset > 0).then(|| format!("bytes={offset}-"));
             let response = self.client.get_object().bucket(bucket).key(&object.key).if_match(&object.etag).set_range(range).send().await;
-            let mut body = response.map_err(|error| classify(error, what()))?.body;
-            let broke: Box<dyn std::error::Error + Send + Sync> = loop {
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return Err(Error::retryable(Retryable::DeadlineNear, format!("{}: the function's time is nearly up", what())));
-                }
-                match timeout(STALLED_AFTER, body.next()).await {
-                    Ok(Some(Ok(chunk))) => {
-                        offset += chunk.len() as u64;
-                        breaks = 0;
-                        if chunks.send(chunk).await.is_err() {
-                            return Ok(());
-                        }
-                    }
-                    Ok(None) if offset == object.size => return Ok(()),
-                    Ok(None) => break format!("it ended after {offset} of {} bytes", object.size).into(),
-                    Ok(Some(Err(error))) => break error.into(),
-                    Err(_) => break format!("nothing came for {} seconds", STALLED_AFTER.as_secs()).into(),
-                }
+            let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, what())) {
+                Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => Error::from(fault).into(),
+                Err(error) => return Err(error),
+                Ok(response) => match self.receive(response.body, object, &mut offset, deadline, &chunks).await? {
+                    Received::All => return Ok(()),
+                    Received::Broken(why) => why,
+                },
             };
-            breaks += 1;
+            breaks = if offset > begun_at { 1 } else { breaks + 1 };
             if breaks > BREAKS_IN_A_ROW {
                 return Err(Fault::new(Retryable::S3Unavailable, what()).caused_by(broke).into());
             }
             warn!(key = object.key, offset, error = %broke, "download broke, resuming");
             sleep(Duration::from_millis(100) * 2_u32.pow(breaks)).await;
+        }
+    }
+
+    /// Hands on one answer's body as far as it comes.
+    async fn receive(
+        &self,
+        mut body: ByteStream,
+        object: &Object,
+        offset: &mut u64,
+        deadline: Option<Instant>,
+        chunks: &mpsc::Sender<Bytes>,
+    ) -> Result<Received, Error> {
+        loop {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Error::retryable(
+                    Retryable::DeadlineNear,
+                    format!("the function's time is nearly up; {} was not read to its end", object.key),
+                ));
+            }
+            match timeout(STALLED_AFTER, body.next()).await {
+                Ok(Some(Ok(chunk))) => {
+                    *offset += chunk.len() as u64;
+                    // Nobody listens any more: the reader has seen enough.
+                    if chunks.send(chunk).await.is_err() {
+                        return Ok(Received::All);
+                    }
+                }
+                Ok(None) if *offset == object.size => return Ok(Received::All),
+                Ok(None) => return Ok(Received::Broken(format!("it ended after {offset} of {} bytes", object.size).into())),
+                Ok(Some(Err(error))) => return Ok(Received::Broken(error.into())),
+                Err(_) => return Ok(Received::Broken(format!("nothing came for {} seconds", STALLED_AFTER.as_secs()).into())),
+            }
         }
     }
 

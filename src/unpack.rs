@@ -4,9 +4,9 @@
 //! behind the end show only then.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use tar::{Archive, EntryType};
 
 use crate::config::{Dataset, Table};
@@ -60,8 +60,7 @@ pub fn unpack<R: Read, E>(
     problems: &mut Problems,
     mut handle: impl FnMut(Member<'_>, &mut Problems) -> Handled<E>,
 ) -> Result<(), UnpackError<E>> {
-    let decoder = MultiGzDecoder::new(io::BufReader::with_capacity(READ_AHEAD_BYTES, reader));
-    let mut archive = Archive::new(decoder);
+    let mut archive = Archive::new(Gunzip::new(BufReader::with_capacity(READ_AHEAD_BYTES, reader)));
     let mut seen = BTreeSet::new();
     let entries = archive.entries().map_err(|error| unreadable(None, &error))?;
     for entry in entries {
@@ -103,6 +102,48 @@ pub fn unpack<R: Read, E>(
         problems.push(Problem::member(&table.member, Reason::MissingMember));
     }
     Ok(())
+}
+
+/// The contents of one gzip member after the other, up to the end of the input. Zeros behind the last are padding, as `gzip`
+/// takes them; anything else there is an error of its own rather than a broken member.
+struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
+
+/// What [`Gunzip`] says of bytes behind the last member.
+const JUNK: &str = "there is data behind the end of the gzip";
+
+impl<R: BufRead> Gunzip<R> {
+    fn new(reader: R) -> Self {
+        Self(Some(GzDecoder::new(reader)))
+    }
+}
+
+impl<R: BufRead> Read for Gunzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(decoder) = &mut self.0 else { return Ok(0) };
+            let count = decoder.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let Some(decoder) = self.0.take() else { return Ok(0) };
+            let mut rest = decoder.into_inner();
+            match rest.fill_buf()?.first() {
+                None => return Ok(0),
+                Some(0x1f) => self.0 = Some(GzDecoder::new(rest)),
+                Some(_) => loop {
+                    let bytes = rest.fill_buf()?;
+                    if bytes.is_empty() {
+                        return Ok(0);
+                    }
+                    if bytes.iter().any(|byte| *byte != 0) {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, JUNK));
+                    }
+                    let count = bytes.len();
+                    rest.consume(count);
+                },
+            }
+        }
+    }
 }
 
 /// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes unseen.
@@ -164,6 +205,7 @@ fn unreadable<E>(member: Option<&str>, error: &io::Error) -> UnpackError<E> {
     let gzip = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
         && ["gzip", "deflate", "corrupt"].iter().any(|word| detail.contains(word));
     let reason = match error.kind() {
+        _ if detail == JUNK => Reason::DataAfterEnd,
         io::ErrorKind::UnexpectedEof => Reason::Truncated { detail },
         _ if gzip => Reason::CorruptGzip { detail },
         _ if detail.contains("unexpected EOF") || detail.contains("failed to read entire block") => Reason::Truncated { detail },

@@ -1,7 +1,7 @@
 //! Lambda in process: the runtime API that a function polls, and the Invoke API that calls it
 //! (AWS Lambda Developer Guide, "Using the Lambda runtime API"; Lambda API Reference, Invoke).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,6 +109,8 @@ struct State {
     history: Vec<Invocation>,
     log: String,
     processes: HashMap<usize, oneshot::Sender<()>>,
+    /// Processes that have asked for work.
+    began: HashSet<usize>,
 }
 
 struct Job {
@@ -170,9 +172,17 @@ impl Shared {
         true
     }
 
-    /// Ends whatever a process was doing when it ended.
-    fn process_ended(self: &Arc<Self>, process: usize, outcome: &Outcome) {
-        let ids: Vec<String> = self.state().running.iter().filter(|(_, running)| running.process == process).map(|(id, _)| id.clone()).collect();
+    /// Ends whatever a process was doing when it ended; one that never asked for work fails the work that waits for it.
+    fn process_ended(self: &Arc<Self>, process: usize, began: bool, outcome: &Outcome) {
+        let mut state = self.state();
+        if !began {
+            if let Some(job) = state.queue.pop_front() {
+                let watchdog = tokio::spawn(async {}).abort_handle();
+                state.running.insert(job.request_id.clone(), Running { job, process, watchdog });
+            }
+        }
+        let ids: Vec<String> = state.running.iter().filter(|(_, running)| running.process == process).map(|(id, _)| id.clone()).collect();
+        drop(state);
         for id in ids {
             self.end(&id, outcome.clone());
         }
@@ -196,9 +206,12 @@ impl Lambda {
         let concurrency = options.concurrency;
         let shared = Arc::new(Shared { options, state: Mutex::default(), work: Notify::new(), events });
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&shared)));
+        tasks.spawn(serve(listener, None, Arc::clone(&shared)));
         for process in 0..concurrency {
-            tasks.spawn(keep_running(process, address, Arc::clone(&shared)));
+            // Each process has an API of its own, so that it is known who took an invocation.
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            tasks.spawn(keep_running(process, listener.local_addr()?, Arc::clone(&shared)));
+            tasks.spawn(serve(listener, Some(process), Arc::clone(&shared)));
         }
         Ok(Self { address, shared, tasks })
     }
@@ -268,7 +281,7 @@ async fn keep_running(process: usize, address: SocketAddr, shared: Arc<Shared>) 
         command
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("AWS_LAMBDA_RUNTIME_API", format!("{address}/process/{process}"))
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "cmslite-user-data-to-redshift")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
@@ -304,8 +317,9 @@ async fn keep_running(process: usize, address: SocketAddr, shared: Arc<Shared>) 
         };
         let ((), how) = tokio::join!(output, ended);
         // The words of Lambda's own log for a process that ends during an invocation.
-        shared.process_ended(process, &failed("Runtime.ExitError", format!("Runtime exited with error: {how}")));
-        sleep(Duration::from_millis(20)).await;
+        let began = shared.state().began.remove(&process);
+        shared.process_ended(process, began, &failed("Runtime.ExitError", format!("Runtime exited with error: {how}")));
+        sleep(if began { Duration::from_millis(20) } else { Duration::from_millis(250) }).await;
     }
 }
 
@@ -322,14 +336,15 @@ async fn keep_output(output: Option<impl AsyncRead + Unpin>, shared: &Shared) {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves the Invoke API, or the runtime API of one process.
+async fn serve(listener: TcpListener, process: Option<usize>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
         let shared = Arc::clone(&shared);
         let _ = stream.set_nodelay(true);
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+            let service = service_fn(move |request| answer(request, process, Arc::clone(&shared)));
             let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             // A function's process that is killed breaks its connection: nothing to be said of it.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -346,35 +361,29 @@ fn respond(status: StatusCode, body: &Value) -> Answer {
     response
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answer, hyper::Error> {
+async fn answer(request: Request<Incoming>, process: Option<usize>, shared: Arc<Shared>) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let mut path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
-    // Each process has an API of its own, so that it is known who took an invocation.
-    let mut process = 0;
-    if let ["process", number, ..] = path.as_slice() {
-        process = number.parse().unwrap_or_default();
-        path.drain(..2);
-    }
+    let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     let accepted = || respond(StatusCode::ACCEPTED, &json!({"status": "OK"}));
-    Ok(match (&parts.method, path.as_slice()) {
-        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"]) => next(process, &shared).await,
-        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "response"]) => {
+    Ok(match (&parts.method, path.as_slice(), process) {
+        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"], Some(process)) => next(process, &shared).await,
+        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "response"], Some(_)) => {
             let value = serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
             if shared.end(id, Outcome::Ok(value)) { accepted() } else { unknown_request() }
         }
-        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "error"]) => {
+        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "error"], Some(_)) => {
             if shared.end(id, diagnostic(&body)) {
                 accepted()
             } else {
                 unknown_request()
             }
         }
-        (&Method::POST, ["2018-06-01", "runtime", "init", "error"]) => {
-            shared.process_ended(process, &diagnostic(&body));
+        (&Method::POST, ["2018-06-01", "runtime", "init", "error"], Some(process)) => {
+            shared.process_ended(process, false, &diagnostic(&body));
             accepted()
         }
-        (&Method::POST, ["2015-03-31", "functions", _, "invocations"]) => {
+        (&Method::POST, ["2015-03-31", "functions", _, "invocations"], None) => {
             let kind = parts.headers.get("x-amz-invocation-type").and_then(|kind| kind.to_str().ok()).unwrap_or("RequestResponse");
             invoked(kind, &body, &shared).await
         }
@@ -394,6 +403,7 @@ fn diagnostic(body: &[u8]) -> Outcome {
 
 /// The runtime's long poll.
 async fn next(process: usize, shared: &Arc<Shared>) -> Answer {
+    shared.state().began.insert(process);
     let job = loop {
         let notified = shared.work.notified();
         if let Some(job) = shared.state().queue.pop_front() {

@@ -1,1 +1,208 @@
-fn main() {}
+//! `devstack demo` shows the whole way once; `devstack serve` keeps the stack up and loads what is dropped into its bucket.
+
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+use std::{env, fs};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use clap::{Parser, Subcommand};
+use devstack::lambda::{self, Invocation, Lambda};
+use devstack::s3::{Notification, Target};
+use devstack::samples::{self, Member};
+use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
+use tokio::sync::broadcast::Receiver;
+use tokio::time::timeout;
+
+const FUNCTION: &str = "cmslite-user-data-to-redshift";
+const PREFIX: &str = "client/cmslite_gdx/";
+const SAMPLE: &str = "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz";
+
+/// A local S3, Redshift and Lambda around the loader.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Upload a good and a bad archive to a new stack, and show what becomes of them.
+    Demo,
+    /// Keep a stack up, with a sample archive in its bucket, and load whatever is uploaded to it.
+    Serve {
+        /// S3's port.
+        #[arg(long, default_value_t = 9010)]
+        s3_port: u16,
+        /// The Redshift stand-in's port.
+        #[arg(long, default_value_t = 5439)]
+        redshift_port: u16,
+        /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as that of `cargo
+        /// lambda watch`.
+        #[arg(long, default_value = "own")]
+        function: String,
+        /// Where to write the environment for other programs, as shell commands.
+        #[arg(long, default_value = "devstack.env")]
+        environment: PathBuf,
+    },
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+    let done = match Arguments::parse().action {
+        Action::Demo => demo().await,
+        Action::Serve { s3_port, redshift_port, function, environment } => serve(s3_port, redshift_port, &function, &environment).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("devstack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the loader as this program was built, and returns its path.
+fn build_function() -> Result<PathBuf, Failure> {
+    let directory = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--bin", FUNCTION, "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
+    if directory.ends_with("release") {
+        cargo.arg("--release");
+    }
+    if let Some(target) = directory.parent() {
+        cargo.arg("--target-dir").arg(target);
+    }
+    if !cargo.stdin(Stdio::null()).status()?.success() {
+        return Err("the loader cannot be built".into());
+    }
+    Ok(directory.join(FUNCTION))
+}
+
+async fn start_function(stack: &Stack, echo: bool) -> Result<Lambda, Failure> {
+    let mut options = lambda::Options::new(build_function()?, stack.function_environment());
+    options.echo = echo;
+    Ok(Lambda::start(options).await?)
+}
+
+fn notify(stack: &Stack, url: String) {
+    let target = Target::Invoke(url);
+    stack.s3.notify(Notification { bucket: BUCKET.to_owned(), prefix: PREFIX.to_owned(), suffix: String::new(), target });
+}
+
+/// S3 as the uploading team sees it.
+fn uploader(stack: &Stack) -> Client {
+    let keys = uploader_keys();
+    let keys = Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "uploader");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("ca-central-1"))
+        .endpoint_url(stack.s3_endpoint())
+        .force_path_style(true)
+        .credentials_provider(keys);
+    Client::from_conf(config.build())
+}
+
+async fn upload(client: &Client, key: &str, archive: Vec<u8>) -> Result<(), Failure> {
+    println!("\n$ aws s3 cp {} s3://{BUCKET}/{key}   ({} bytes)", key.rsplit('/').next().unwrap_or(key), archive.len());
+    client.put_object().bucket(BUCKET).key(key).body(archive.into()).send().await?;
+    Ok(())
+}
+
+async fn next(invocations: &mut Receiver<Invocation>) -> Result<Invocation, Failure> {
+    Ok(timeout(Duration::from_secs(60), invocations.recv()).await.map_err(|_| "the function did not answer within a minute")??)
+}
+
+/// A good archive with what usually gets lost on the way: quotes, backslashes, leading zeros, line ends, other alphabets.
+fn good_archive() -> std::io::Result<Vec<u8>> {
+    samples::archive(&samples::real_dataset(2024, 25)?)
+}
+
+/// The same with three mistakes in one of its files.
+fn bad_archive() -> std::io::Result<Vec<u8>> {
+    let mut members = samples::real_dataset(2025, 25)?;
+    let text = "user_id,user_idir,activity_type,memo,activity_date\n\
+                U1,idir\\a,login,,2024-03-01 09:15:42.5\n\
+                U2,idir\\b,login,,2024-02-30 09:15:42.5\n\
+                U3,idir\\c,login\n\
+                U4,idir\\d,login,,yesterday\n";
+    for member in members.iter_mut().filter(|member| member.name == "analytics_user_activity.csv") {
+        *member = Member::new(&member.name, text);
+    }
+    samples::archive(&members)
+}
+
+async fn demo() -> Result<(), Failure> {
+    println!("Starting S3, PostgreSQL, the Redshift stand-in and Lambda on this machine ...");
+    let stack = Stack::start(stack::Options::default()).await?;
+    let lambda = start_function(&stack, false).await?;
+    notify(&stack, lambda.invoke_url(FUNCTION));
+    let mut invocations = lambda.subscribe();
+    let client = uploader(&stack);
+
+    show::title("1. A good archive: uploaded, and S3's notification does the rest");
+    show::keys("The bucket before", &stack);
+    upload(&client, SAMPLE, good_archive()?).await?;
+    show::invocation(&next(&mut invocations).await?);
+    show::tables(&stack).await?;
+    show::keys("The bucket after", &stack);
+
+    show::title("2. A bad archive: refused as a whole, and explained");
+    let bad = "client/cmslite_gdx/cms-analytics-csv_2024-03-02.tgz";
+    upload(&client, bad, bad_archive()?).await?;
+    show::invocation(&next(&mut invocations).await?);
+    let explanation = format!("processed/bad/{bad}.error.json");
+    println!("\n{explanation}:");
+    println!("{}", String::from_utf8_lossy(&stack.s3.read(BUCKET, &explanation).ok_or("there is no explanation")?));
+    show::tables(&stack).await?;
+    show::keys("The bucket after", &stack);
+    println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
+    lambda.stop().await;
+    Ok(())
+}
+
+async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path) -> Result<(), Failure> {
+    let stack = Stack::start(stack::Options { s3_port, redshift_port, ..stack::Options::default() }).await?;
+    let lambda = if function == "own" { Some(start_function(&stack, false).await?) } else { None };
+    match (&lambda, function) {
+        (Some(lambda), _) => notify(&stack, lambda.invoke_url(FUNCTION)),
+        (None, "none") => {}
+        (None, url) if url.starts_with("http://") => notify(&stack, url.to_owned()),
+        (None, other) => return Err(format!("--function {other}: expected own, none or an http:// URL").into()),
+    }
+    let mut shell = String::new();
+    for (name, value) in stack.environment(&uploader_keys()) {
+        shell.push_str(&format!("export {name}='{value}'\n"));
+    }
+    fs::write(environment, &shell)?;
+    println!("S3:       {}, bucket {BUCKET}", stack.s3_endpoint());
+    println!("Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}", stack.redshift.port(), stack.database);
+    println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
+    println!("Upload archives to s3://{BUCKET}/{PREFIX}cms-analytics-csv_*.tgz; Ctrl-C ends.");
+    upload(&uploader(&stack), SAMPLE, good_archive()?).await?;
+    let reports = async {
+        let Some(lambda) = &lambda else { return std::future::pending().await };
+        let mut invocations = lambda.subscribe();
+        for invocation in lambda.history() {
+            show::invocation(&invocation);
+        }
+        while let Ok(invocation) = invocations.recv().await {
+            show::invocation(&invocation);
+            if show::tables(&stack).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = reports => {}
+        signal = tokio::signal::ctrl_c() => signal?,
+    }
+    let _ = fs::remove_file(environment);
+    Ok(())
+}

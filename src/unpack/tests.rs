@@ -114,7 +114,8 @@ fn damage_is_told_apart() {
     let at = wrong_sum.len() - 6;
     wrong_sum[at] ^= 0xff;
     refused(&wrong_sum, &["archive: the archive is not a sound gzip file (corrupt gzip stream"]);
-    refused(&[whole.as_slice(), b"junk"].concat(), &["archive: the archive"]);
+    refused(&[whole.as_slice(), b"junk"].concat(), &["archive: there is data after the end"]);
+    assert_eq!(run(&[whole.as_slice(), &[0; 1000]].concat()).1, Vec::<String>::new());
     refused(&[whole.clone(), gzip(&tar)].concat(), &["archive: there is data after the end"]);
     let mut flipped = whole;
     let middle = flipped.len() / 2;

@@ -195,6 +195,8 @@ fn body(readers: Vec<io::Take<std::fs::File>>, cut: Option<u64>) -> impl Stream<
                 None => return None,
             };
             if cut == Some(0) {
+                // What went before is to arrive.
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 let broken = Err(io::Error::from(io::ErrorKind::ConnectionAborted));
                 return Some((broken, (Vec::new().into_iter(), None, None)));
             }

@@ -205,6 +205,11 @@ impl S3 {
     pub fn inject(&self, fault: Fault) {
         self.shared.faults.add(fault);
     }
+
+    /// Lets requests succeed again.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
 }
 
 impl Drop for S3 {

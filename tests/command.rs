@@ -1,0 +1,91 @@
+//! The command: its exit statuses, its report, its log; and that neither it nor the function tells a secret.
+
+mod support;
+
+use std::fs;
+
+use devstack::redshift::{Action, Fault};
+use devstack::stack::{LOADER_PASSWORD, function_keys};
+use support::{Setup, World, expected, members, sample, world};
+
+async fn load(world: &World) -> (Option<i32>, String, String) {
+    let config = world.config_file();
+    let (output, directory) = world.command(&["load", config.to_str().unwrap()]).await;
+    let log = fs::read_to_string(directory.path().join("logs/cmslite_user_data_to_redshift.log")).unwrap_or_default();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap(), log)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_works_through_the_queue_and_reports() {
+    let world = Setup::appending().start().await;
+    world.put("a", &sample(1, 5), 1);
+    world.put("b", &sample(2, 6), 2);
+    let (status, stdout, log) = load(&world).await;
+    assert_eq!(status, Some(0), "{stdout}");
+    assert!(stdout.contains("Objects good:       2") && stdout.contains("cmslite.user_group: 6 rows"), "{stdout}");
+    assert_eq!(world.rows("user_group").await.len(), 11);
+    let line = regex::Regex::new(r"(?m)^INFO:cmslite_user_data_to_redshift::\w+:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}:\S").unwrap();
+    assert!(line.is_match(&log), "{log}");
+    assert!(log.contains("DEBUG:") && !stdout.contains("DEBUG:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_stops_at_a_bad_archive_with_status_1() {
+    let world = Setup::appending().start().await;
+    world.put("a", b"no archive", 1);
+    world.put("b", &sample(2, 6), 2);
+    let (status, stdout, _) = load(&world).await;
+    assert_eq!(status, Some(1));
+    assert!(stdout.contains("corrupt") || stdout.contains("not a sound gzip file"), "{stdout}");
+    assert!(stdout.contains("Not processed:\n    client/cmslite_gdx/cms-analytics-csv_b.tgz"), "{stdout}");
+    assert_eq!(load(&world).await.0, Some(0));
+    assert_eq!(world.tables().await, expected(&members(2, 6)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_of_usage_and_configuration_are_status_2_and_other_failures_3() {
+    let world = world().await;
+    assert_eq!(world.command(&["load"]).await.0.status.code(), Some(2));
+    assert_eq!(world.command(&["load", "/nonexistent.json"]).await.0.status.code(), Some(2));
+    let wrong = Setup::default().with("PGPORT", "x").start().await;
+    assert_eq!(load(&wrong).await.0, Some(2));
+    let refused = Setup::default().with("pgpass", "wrong").start().await;
+    refused.put("a", &sample(1, 1), 1);
+    assert_eq!(load(&refused).await.0, Some(3));
+    world.stack.redshift.inject(Fault::on("COPY", Action::CutBefore));
+    world.put("a", &sample(1, 1), 1);
+    assert_eq!(load(&world).await.0, Some(3));
+}
+
+/// Passwords, keys and tokens, in whatever goes well or wrong, at every level.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_any_log() {
+    let keys = function_keys();
+    let token = keys.session_token.unwrap();
+    let secrets = [LOADER_PASSWORD, &keys.secret_access_key, &token, &keys.access_key_id];
+    let trace = [("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_BACKTRACE", "1")];
+    let mut said = Vec::new();
+    for fault in [None, Some(Action::CutBefore), Some(Action::Refuse("42601".to_owned(), "syntax error".to_owned()))] {
+        let setup = trace.iter().fold(Setup::appending(), |setup, (name, value)| setup.with(name, *value));
+        let world = setup.start().await;
+        if let Some(action) = fault {
+            world.stack.redshift.inject(Fault::on("COPY", action));
+        }
+        let archive = world.put("a", &sample(1, 5), 1);
+        said.push(format!("{:?}", world.invoke(&archive).await));
+        said.push(world.lambda.log());
+        let (_, stdout, log) = load(&world).await;
+        assert!(world.lambda.log().contains("archive begun") && log.contains("queue read"));
+        said.extend([stdout, log]);
+        said.extend(world.stack.redshift.statements().into_iter().map(|statement| statement.sql));
+    }
+    let refused = Setup::default().with("pgpass", "a-wrong-Passw0rd").start().await;
+    let archive = refused.put("a", &sample(1, 5), 1);
+    said.push(format!("{:?}", refused.invoke(&archive).await));
+    said.push(refused.lambda.log());
+    for text in said {
+        for secret in secrets.iter().chain(&["a-wrong-Passw0rd"]) {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The same end to end with an S3 that we did not write: moto, from PyPI.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use devstack::lambda::eventually;
+use devstack::python;
+use devstack::samples;
+use devstack::stack::{self, BUCKET};
+use serde_json::{Value, json};
+use support::{Setup, World, bad_key, expected, good_key, key, members};
+
+struct Moto {
+    server: Child,
+    port: u16,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+async fn moto() -> Moto {
+    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Command::new(bin.join("moto_server"))
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let moto = Moto { server, port };
+    eventually(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await.unwrap();
+    moto
+}
+
+fn client(endpoint: &str) -> Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("ca-central-1"))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .credentials_provider(Credentials::new("id", "key", None, None, "test"));
+    Client::from_conf(config.build())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_become_rows_with_moto_as_the_s3() {
+    let moto = moto().await;
+    let endpoint = format!("http://127.0.0.1:{}", moto.port);
+    let s3 = client(&endpoint);
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint("ca-central-1".into()).build();
+    s3.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await.unwrap();
+    let world = Setup { stack: stack::Options { s3_endpoint: Some(endpoint), ..stack::Options::default() }, ..Setup::default() }.start().await;
+    let keys = async || -> Vec<String> {
+        let page = s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+        page.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
+    };
+
+    let members = members(7, 300);
+    let good = key("a ü+");
+    s3.put_object().bucket(BUCKET).key(&good).body(samples::archive(&members).unwrap().into()).send().await.unwrap();
+    World::report(world.invoke(&good).await);
+    assert_eq!(world.tables().await, expected(&members));
+    assert!(keys().await.contains(&good_key("a ü+")));
+    World::report(world.invoke(&good).await);
+    assert_eq!(world.ledger().await, [good.clone()]);
+
+    // LastModified has whole seconds: the next upload is a newer one.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    s3.put_object().bucket(BUCKET).key(key("b")).body(b"no archive".to_vec().into()).send().await.unwrap();
+    let report = World::report(world.invoke(&key("b")).await);
+    assert_eq!(report["objects_bad"], json!(1));
+    assert!(keys().await.contains(&bad_key("b")));
+    let explanation = s3.get_object().bucket(BUCKET).key(format!("{}.error.json", bad_key("b"))).send().await.unwrap();
+    let explanation: Value = serde_json::from_slice(&explanation.body.collect().await.unwrap().into_bytes()).unwrap();
+    assert_eq!(explanation["problems"][0]["code"], "corrupt_gzip");
+    assert_eq!(world.tables().await, expected(&members));
+}
+
+/// `aws s3 cp` of an archive into the stack's bucket loads it, with nothing else done.
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_s3_cp_loads_an_archive() {
+    let bin = python::venv("awscli-1.46.3", &["awscli==1.46.3"]).unwrap();
+    let world = support::world().await;
+    let target = devstack::s3::Target::Invoke(world.lambda.invoke_url("cmslite"));
+    world.stack.s3.notify(devstack::s3::Notification { bucket: BUCKET.to_owned(), prefix: "client/".to_owned(), suffix: String::new(), target });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), samples::archive(&members(9, 40)).unwrap()).unwrap();
+    let keys = stack::uploader_keys();
+    let copied = Command::new(bin.join("aws"))
+        .args(["s3", "cp", file.path().to_str().unwrap(), &format!("s3://{BUCKET}/{}", key("by hand"))])
+        .env_clear()
+        .envs([("AWS_ENDPOINT_URL", world.stack.s3_endpoint()), ("AWS_REGION", "ca-central-1"), ("HOME", "/nonexistent")])
+        .envs([("AWS_ACCESS_KEY_ID", keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key)])
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    eventually(Duration::from_secs(30), || world.is_good("by hand")).await.unwrap();
+    assert_eq!(world.tables().await, expected(&members(9, 40)));
+}
