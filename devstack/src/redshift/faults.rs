@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 /// A fault that some of the next statements meet.
 #[derive(Clone)]
 pub struct Fault {
@@ -29,8 +31,40 @@ pub enum Action {
     Delay(Duration),
     /// Something else happens first.
     First(Arc<dyn Fn() + Send + Sync>),
+    /// It is carried out when a gate opens.
+    Wait(Gate),
     /// COPY: `pg_last_copy_count()` will be so much more than what was loaded.
     Miscount(u64),
+}
+
+/// A gate before which a statement waits, so that something else can be done at exactly that moment.
+#[derive(Clone)]
+pub struct Gate {
+    arrived: Arc<Semaphore>,
+    opened: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { arrived: Arc::new(Semaphore::new(0)), opened: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Gate {
+    /// Waits until a statement has come to the gate.
+    pub async fn reached(&self) {
+        let _ = self.arrived.acquire().await;
+    }
+
+    /// Opens it for good.
+    pub fn open(&self) {
+        self.opened.close();
+    }
+
+    pub(super) async fn pass(&self) {
+        self.arrived.close();
+        let _ = self.opened.acquire().await;
+    }
 }
 
 impl Fault {

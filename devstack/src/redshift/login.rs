@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use md5::{Digest as _, Md5};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::wire::{Frame, Framed, Report, take_text};
 use super::{Auth, Shared, Tls};
@@ -16,20 +17,19 @@ const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
-/// Settings that a client may send at start-up; an unknown one is FATAL (sqlalchemy#9494, sqlx#956).
-const KNOWN_SETTINGS: [&str; 12] = [
-    "user",
-    "database",
+/// Settings that a client may send at start-up and that PostgreSQL knows too (cm_chap_ConfigurationRef.md).
+const SETTINGS: [&str; 6] = ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
+
+/// What may be sent besides and has no effect here.
+const WITHOUT_EFFECT: [&str; 8] = [
     "client_encoding",
-    "application_name",
-    "options",
-    "datestyle",
-    "timezone",
-    "search_path",
-    "statement_timeout",
-    "query_group",
-    "replication",
     "client_protocol_version",
+    "driver_version",
+    "enable_result_cache_for_session",
+    "os_version",
+    "plugin_name",
+    "query_group",
+    "wlm_query_slot_count",
 ];
 
 /// Who has logged in.
@@ -37,6 +37,8 @@ pub(super) struct Login {
     pub(super) client: Framed,
     pub(super) user: String,
     pub(super) database: String,
+    /// Settings for the session, by name.
+    pub(super) settings: Vec<(String, String)>,
 }
 
 /// Brings a connection to the point where its session can begin; none if it does not come to that.
@@ -57,13 +59,23 @@ pub(super) async fn accept(stream: TcpStream, shared: &Shared) -> io::Result<Opt
                 client.put_raw(b"N");
                 client.flush().await?;
             }
-            CANCEL => return Ok(None),
+            CANCEL => {
+                // It names the PostgreSQL process of a session, so it is PostgreSQL's to check.
+                let mut request = BytesMut::new();
+                request.put_u32(16);
+                request.put_u32(CANCEL);
+                request.put_slice(&packet);
+                if let Ok(mut postgres) = UnixStream::connect(shared.postgres_socket()).await {
+                    postgres.write_all(&request).await?;
+                }
+                return Ok(None);
+            }
             PROTOCOL_3.. => break settings(packet),
             _ => return Ok(None),
         }
     };
-    if let Err(report) = admit(&settings, secured, shared) {
-        client.send(&report.frame()).await?;
+    if shared.options.tls == Tls::Required && !secured {
+        client.send(&Report::fatal("28000", "no pg_hba.conf entry for this host, SSL off").frame()).await?;
         return Ok(None);
     }
     let user = settings.get("user").cloned().unwrap_or_default();
@@ -73,7 +85,13 @@ pub(super) async fn accept(stream: TcpStream, shared: &Shared) -> io::Result<Opt
         client.send(&report.frame()).await?;
         return Ok(None);
     }
-    Ok(Some(Login { client, user, database }))
+    match session_settings(settings) {
+        Ok(settings) => Ok(Some(Login { client, user, database, settings })),
+        Err(report) => {
+            client.send(&report.frame()).await?;
+            Ok(None)
+        }
+    }
 }
 
 fn settings(mut packet: Bytes) -> HashMap<String, String> {
@@ -85,17 +103,55 @@ fn settings(mut packet: Bytes) -> HashMap<String, String> {
     settings
 }
 
-fn admit(settings: &HashMap<String, String>, secured: bool, shared: &Shared) -> Result<(), Report> {
-    if shared.options.tls == Tls::Required && !secured {
-        let message = "no pg_hba.conf entry for this host, SSL off";
-        return Err(Report::fatal("28000", message));
+/// What the session is to begin with: start-up settings and those inside `options`. An unknown one is FATAL
+/// (sqlalchemy#9494), and so is `extra_float_digits=3` (sqlx#956).
+fn session_settings(start_up: HashMap<String, String>) -> Result<Vec<(String, String)>, Report> {
+    let mut settings = Vec::new();
+    let mut given: Vec<(String, String)> = Vec::new();
+    for (name, value) in start_up {
+        match name.as_str() {
+            "user" | "database" | "replication" => {}
+            "options" => given.extend(options(&value)?),
+            _ if name.starts_with("_pq_.") => {}
+            _ => given.push((name, value)),
+        }
     }
-    let unknown = settings.keys().find(|name| !KNOWN_SETTINGS.contains(&name.to_ascii_lowercase().as_str()) && !name.starts_with("_pq_."));
-    match unknown {
-        Some(name) if name == "extra_float_digits" => Err(Report::fatal("22023", "invalid value for parameter \"extra_float_digits\"")),
-        Some(name) => Err(Report::fatal("42704", format!("unrecognized configuration parameter \"{name}\""))),
-        None => Ok(()),
+    for (name, value) in given {
+        let name = name.to_ascii_lowercase();
+        if name == "extra_float_digits" && !value.parse().is_ok_and(|digits| (-15..=2).contains(&digits)) {
+            return Err(Report::fatal("22023", format!("{value} is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)")));
+        }
+        if SETTINGS.contains(&name.as_str()) {
+            settings.push((name, value));
+        } else if !WITHOUT_EFFECT.contains(&name.as_str()) {
+            return Err(Report::fatal("42704", format!("unrecognized configuration parameter \"{name}\"")));
+        }
     }
+    Ok(settings)
+}
+
+/// `-c name=value`, `-cname=value` and `--name=value`; a backslash keeps a blank in its word.
+fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
+    let mut words = vec![String::new()];
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, words.last_mut()) {
+            ('\\', Some(word)) => word.extend(chars.next()),
+            (c, _) if c.is_whitespace() => words.push(String::new()),
+            (c, Some(word)) => word.push(c),
+            (_, None) => {}
+        }
+    }
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let setting = if word == "-c" { words.next() } else { word.strip_prefix("-c").or(word.strip_prefix("--")).map(str::to_owned) };
+        match setting.as_deref().and_then(|setting| setting.split_once('=')) {
+            Some((name, value)) => settings.push((name.replace('-', "_"), value.to_owned())),
+            None => return Err(Report::fatal("42601", format!("invalid command-line argument for server process: {word}"))),
+        }
+    }
+    Ok(settings)
 }
 
 async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::Result<bool> {

@@ -7,17 +7,19 @@
 mod copy;
 mod errors;
 mod faults;
+mod log;
 mod login;
 mod session;
 mod sql;
 mod tls;
+mod upstream;
 mod wire;
 
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,9 +27,11 @@ use tokio_native_tls::TlsAcceptor;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-pub use self::faults::{Action, Fault};
+pub use self::faults::{Action, Fault, Gate};
+pub use self::log::Statement;
 
 use self::faults::Faults;
+use self::log::Log;
 
 /// How the front asks for a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,29 +136,10 @@ pub enum Error {
     Sql(#[from] tokio_postgres::Error),
 }
 
-/// A statement that a client sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// Which session, counted from 1.
-    pub session: u64,
-    /// Who sent it.
-    pub user: String,
-    /// To which database.
-    pub database: String,
-    /// Its text; COPY's credentials are not shown.
-    pub sql: String,
-    /// Whether it came by the extended protocol.
-    pub extended: bool,
-    /// How many parameters were bound.
-    pub parameters: usize,
-    /// How it ended: a command tag, or SQLSTATE and message. None while it runs.
-    pub outcome: Option<Result<String, (String, String)>>,
-}
-
 struct Shared {
     options: Options,
     acceptor: TlsAcceptor,
-    statements: Mutex<Vec<Statement>>,
+    log: Log,
     faults: Faults,
     sessions: AtomicU64,
     queries: AtomicI64,
@@ -162,8 +147,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn statements(&self) -> MutexGuard<'_, Vec<Statement>> {
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    fn postgres_socket(&self) -> PathBuf {
+        self.options.postgres.join(".s.PGSQL.5432")
     }
 
     async fn superuser(&self, database: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
@@ -174,7 +159,8 @@ impl Shared {
         Ok(client)
     }
 
-    /// Makes a database pass for one of Redshift's before its first session.
+    /// Makes a database pass for one of Redshift's before its first session. A database that is dropped and made again
+    /// under the same name needs another front.
     async fn prepare(&self, database: &str) -> Result<(), tokio_postgres::Error> {
         let mut prepared = self.prepared.lock().await;
         if prepared.contains(database) {
@@ -207,7 +193,7 @@ impl Redshift {
         let shared = Arc::new(Shared {
             options,
             acceptor,
-            statements: Mutex::default(),
+            log: Log::default(),
             faults: Faults::default(),
             sessions: AtomicU64::new(0),
             queries: AtomicI64::new(0),
@@ -216,10 +202,9 @@ impl Redshift {
         let superuser = shared.superuser("postgres").await?;
         for (user, _) in shared.options.users.iter().filter(|(user, _)| user != "postgres") {
             let name = user.replace('"', "\"\"");
-            // Another front of the same PostgreSQL may have made it.
             if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
-                let known = [SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION];
-                if !error.code().is_some_and(|code| known.contains(code)) {
+                // Another front of the same PostgreSQL has made it, or is making it at this moment.
+                if ![Some(&SqlState::DUPLICATE_OBJECT), Some(&SqlState::UNIQUE_VIOLATION)].contains(&error.code()) {
                     return Err(error.into());
                 }
             }
@@ -240,12 +225,12 @@ impl Redshift {
 
     /// Every statement so far, in the order in which they came.
     pub fn statements(&self) -> Vec<Statement> {
-        self.shared.statements().clone()
+        self.shared.log.all()
     }
 
     /// Forgets the statements so far.
     pub fn clear_statements(&self) {
-        self.shared.statements().clear();
+        self.shared.log.clear();
     }
 
     /// Makes statements fail from now on.
@@ -281,7 +266,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 ///
 /// What Redshift refuses.
 pub fn plain_ddl(ddl: &str) -> Result<String, String> {
-    let values = sql::Values { last_copy_id: -1, last_copy_count: 0 };
+    let values = sql::Values { last_copy_id: -1, last_copy_count: 0, isolation: Isolation::Snapshot };
     let statements = sql::split(ddl).into_iter().map(|statement| sql::translate(&statement, &values).map_err(|report| report.message));
     Ok(statements.collect::<Result<Vec<_>, _>>()?.join(";\n"))
 }

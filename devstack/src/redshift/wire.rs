@@ -139,20 +139,28 @@ impl Framed {
         Self { stream, read: BytesMut::with_capacity(16 * 1024), write: BytesMut::new() }
     }
 
+    /// How long the message at the front is, without its tag, if that much has arrived.
+    fn length(&self) -> Option<usize> {
+        let bytes = self.read.get(1..5)?.try_into().ok()?;
+        Some(usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX))
+    }
+
+    /// Whether the next message has arrived as a whole.
+    pub(super) fn has_next(&self) -> bool {
+        self.length().is_some_and(|length| self.read.len() > length)
+    }
+
     /// The next message, or none at the end.
     pub(super) async fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            if self.read.len() >= 5 {
-                let length = usize::try_from(u32::from_be_bytes([self.read[1], self.read[2], self.read[3], self.read[4]])).unwrap_or(usize::MAX);
-                if !(4..=LIMIT_BYTES).contains(&length) {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of an impossible length"));
-                }
-                if self.read.len() > length {
-                    let mut frame = self.read.split_to(length + 1);
-                    let tag = frame.get_u8();
-                    frame.advance(4);
-                    return Ok(Some(Frame::new(tag, frame.freeze())));
-                }
+            if self.length().is_some_and(|length| !(4..=LIMIT_BYTES).contains(&length)) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of an impossible length"));
+            }
+            if let (true, Some(length)) = (self.has_next(), self.length()) {
+                let mut frame = self.read.split_to(length + 1);
+                let tag = frame.get_u8();
+                frame.advance(4);
+                return Ok(Some(Frame::new(tag, frame.freeze())));
             }
             if self.stream.read_buf(&mut self.read).await? == 0 {
                 return Ok(None);

@@ -1,6 +1,9 @@
-//! Fields into a table's columns: NULLs, lengths in bytes, and the forms that each type takes.
+//! Fields into a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes here,
+//! PostgreSQL takes as well.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use std::borrow::Cow;
+
+use chrono::NaiveDate;
 
 use super::reader::Record;
 use super::statement::Options;
@@ -23,9 +26,16 @@ pub(super) enum Kind {
     Varchar,
     Char,
     Bool,
-    Integer { min: i64, max: i64 },
-    Decimal,
-    Float,
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    /// With digits in all and behind the point, where they are limited.
+    Decimal(Option<(usize, usize)>),
+    Float {
+        /// Of four bytes rather than eight.
+        single: bool,
+    },
     Date,
     Timestamp,
     TimestampTz,
@@ -42,12 +52,6 @@ pub(super) struct BadField {
     pub(super) reason: String,
 }
 
-impl BadField {
-    fn record(code: i64, reason: &str) -> Self {
-        Self { column: None, value: Vec::new(), code, reason: reason.to_owned() }
-    }
-}
-
 /// Appends a record to `out` as a line of PostgreSQL's COPY text format.
 pub(super) fn convert(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<u8>) -> Result<(), BadField> {
     let begun = out.len();
@@ -59,62 +63,69 @@ pub(super) fn convert(record: &Record, columns: &[Column], options: &Options, ou
 }
 
 fn append(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<u8>) -> Result<(), BadField> {
-    let mut fields = record.fields.as_slice();
+    let mut count = record.len();
     // "One trailing delimiter is tolerated" (t_preparing-input-data.md, venue_noseats example).
-    if fields.len() == columns.len() + 1 && fields.last().is_some_and(|last| last.text.is_empty()) {
-        fields = &fields[..columns.len()];
+    if count == columns.len() + 1 && record.field(columns.len()).is_some_and(<[u8]>::is_empty) {
+        count -= 1;
     }
-    if fields.len() > columns.len() {
-        return Err(BadField::record(1202, "Extra column(s) found"));
+    if count > columns.len() {
+        return Err(BadField { column: None, value: Vec::new(), code: 1202, reason: "Extra column(s) found".to_owned() });
     }
-    if fields.len() < columns.len() && !options.fill_record {
-        return Err(BadField::record(1203, "Delimiter not found"));
+    if count < columns.len() && !options.fill_record {
+        return Err(BadField { column: Some(count), value: Vec::new(), code: 1203, reason: "Delimiter not found".to_owned() });
     }
     for (at, column) in columns.iter().enumerate() {
         if at > 0 {
             out.push(b'\t');
         }
-        let bad = |code, reason: &str, value: &[u8]| BadField { column: Some(at), value: value.to_vec(), code, reason: reason.to_owned() };
-        let field = fields.get(at).map(|field| field.text.as_slice());
-        let text = match field {
-            // FILLRECORD: NULL, but '' for VARCHAR unless EMPTYASNULL.
-            None if column.kind == Kind::Varchar && !options.empty_as_null => Some(&b""[..]),
-            None => None,
-            Some(text) if text == options.null_as.as_bytes() => None,
-            Some(text) => Some(text),
+        let field = record.field(at).filter(|_| at < count);
+        let bad = |(code, reason): (i64, Cow<'_, str>)| BadField {
+            column: Some(at),
+            value: field.unwrap_or_default().to_vec(),
+            code,
+            reason: reason.into_owned(),
         };
-        let textual = matches!(column.kind, Kind::Varchar | Kind::Char);
-        let text = text.filter(|text| {
-            let blank = text.iter().all(u8::is_ascii_whitespace);
-            // "Empty fields of other types always NULL"; "blank non-char fields always NULL".
-            !(blank && !textual || text.is_empty() && options.empty_as_null || blank && !text.is_empty() && options.blanks_as_null)
-        });
-        let Some(text) = text else {
-            if column.not_null {
-                return Err(bad(1213, "Missing data for not-null field", field.unwrap_or_default()));
+        match present(field, column, options) {
+            Some(text) => {
+                let value = fit(&readable(text, column, options).map_err(bad)?, column, options).map_err(bad)?.into_owned();
+                escape(value.as_bytes(), out);
             }
-            out.extend_from_slice(b"\\N");
-            continue;
-        };
-        if text.contains(&0) {
-            return Err(bad(1218, "Missing newline: Unexpected character 0x00 found", text));
+            None if column.not_null => return Err(bad((1213, "Missing data for not-null field".into()))),
+            None => out.extend_from_slice(b"\\N"),
         }
-        let valid: String;
-        let value = match std::str::from_utf8(text) {
-            Ok(value) => value,
-            Err(_) => match options.accept_invalid_chars {
-                Some(replacement) if column.kind == Kind::Varchar => {
-                    valid = replace_invalid(text, replacement);
-                    &valid
-                }
-                _ => return Err(bad(1220, "String contains invalid or unsupported UTF8 codepoints", text)),
-            },
-        };
-        let value = fit(value, column, options).map_err(|(code, reason)| bad(code, &reason, text))?;
-        escape(value.as_bytes(), out);
     }
     out.push(b'\n');
     Ok(())
+}
+
+/// A field's text, unless it is NULL.
+fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &Options) -> Option<&'f [u8]> {
+    let Some(text) = field else {
+        // FILLRECORD: NULL, but '' for VARCHAR unless EMPTYASNULL.
+        return (column.kind == Kind::Varchar && !options.empty_as_null).then_some(b"");
+    };
+    if text == options.null_as.as_bytes() {
+        return None;
+    }
+    let blank = text.iter().all(u8::is_ascii_whitespace);
+    let null = match column.kind {
+        Kind::Varchar | Kind::Char if text.is_empty() => options.empty_as_null,
+        Kind::Varchar | Kind::Char => blank && options.blanks_as_null,
+        // "Empty fields of other types always NULL"; "blank non-char fields always NULL".
+        _ => blank,
+    };
+    (!null).then_some(text)
+}
+
+fn readable<'f>(text: &'f [u8], column: &Column, options: &Options) -> Result<Cow<'f, str>, (i64, Cow<'static, str>)> {
+    if text.contains(&0) {
+        return Err((1218, "Missing newline: Unexpected character 0x00 found".into()));
+    }
+    match (std::str::from_utf8(text), options.accept_invalid_chars) {
+        (Ok(text), _) => Ok(text.into()),
+        (Err(_), Some(replacement)) if column.kind == Kind::Varchar => Ok(replace_invalid(text, replacement).into()),
+        (Err(_), _) => Err((1220, "String contains invalid or unsupported UTF8 codepoints".into())),
+    }
 }
 
 /// "each invalid character is replaced with a string of equal length" (copy-parameters-data-conversion.md).
@@ -127,70 +138,126 @@ fn replace_invalid(text: &[u8], replacement: char) -> String {
     valid
 }
 
-fn fit<'v>(value: &'v str, column: &Column, options: &Options) -> Result<std::borrow::Cow<'v, str>, (i64, String)> {
-    let refused = |code, reason: &str| Err((code, reason.to_owned()));
+/// A field in the form in which PostgreSQL takes it.
+fn fit<'v>(value: &'v str, column: &Column, options: &Options) -> Result<Cow<'v, str>, (i64, Cow<'static, str>)> {
+    let trimmed = value.trim_ascii();
     match column.kind {
         Kind::Varchar | Kind::Char => {
             if column.kind == Kind::Char && !value.is_ascii() {
-                return refused(1220, "String contains invalid or unsupported UTF8 codepoints");
+                return Err((1220, "String contains invalid or unsupported UTF8 codepoints".into()));
             }
-            let limit = column.length.unwrap_or(usize::MAX);
-            if value.len() <= limit {
-                return Ok(value.into());
-            }
-            let mut cut = limit;
-            while !value.is_char_boundary(cut) {
-                cut -= 1;
-            }
+            let cut = value.floor_char_boundary(column.length.unwrap_or(usize::MAX));
             // "an error unless the excess is all blanks" (r_Character_types.md).
             if options.truncate_columns || value[cut..].bytes().all(|byte| byte == b' ') {
                 return Ok(value[..cut].into());
             }
-            refused(1204, "String length exceeds DDL length")
+            Err((1204, "String length exceeds DDL length".into()))
         }
-        Kind::Bool => match value.trim().to_ascii_lowercase().as_str() {
+        Kind::Bool => match trimmed.to_ascii_lowercase().as_str() {
             "t" | "true" | "y" | "yes" | "1" => Ok("t".into()),
             "f" | "false" | "n" | "no" | "0" => Ok("f".into()),
-            _ => refused(1210, "Invalid boolean value"),
+            _ => Err((1210, "Unknown boolean format".into())),
         },
-        Kind::Integer { min, max } => match value.trim().parse::<i128>() {
-            Ok(number) if (i128::from(min)..=i128::from(max)).contains(&number) => Ok(number.to_string().into()),
-            Ok(_) => refused(1222, "Integer overflow"),
-            Err(_) => refused(1207, "Invalid digit, Value, Pos 0, Type: Integer"),
-        },
-        Kind::Decimal => {
-            let digits = value.trim().trim_start_matches(['+', '-']);
-            let shape = digits.chars().all(|c| c.is_ascii_digit() || c == '.')
-                && digits.matches('.').count() <= 1
-                && digits.chars().any(|c| c.is_ascii_digit());
-            if shape { Ok(value.trim().into()) } else { refused(1209, "Invalid decimal value") }
+        Kind::Integer { min, max } => integer(trimmed, min, max),
+        Kind::Decimal(limits) => decimal(trimmed, limits),
+        Kind::Float { single } => float(trimmed, single),
+        Kind::Date if date(trimmed.as_bytes()) => Ok(trimmed.into()),
+        Kind::Date => Err((1205, "Invalid Date Format - length must be 10 or more".into())),
+        Kind::Timestamp | Kind::TimestampTz => {
+            timestamp(trimmed, options.time_format_auto).ok_or((1206, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]".into()))
         }
-        Kind::Float => match value.trim().parse::<f64>() {
-            Ok(_) => Ok(value.trim().into()),
-            Err(_) => refused(1208, "Invalid float value"),
-        },
-        Kind::Date => match NaiveDate::parse_from_str(value.trim(), "%Y-%m-%d") {
-            Ok(_) => Ok(value.trim().into()),
-            Err(_) => refused(1205, "Invalid Date Format - length must be 10 or more"),
-        },
-        Kind::Timestamp | Kind::TimestampTz => timestamp(value.trim(), options.time_format_auto)
-            .map(Into::into)
-            .ok_or((1206, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]".to_owned())),
     }
 }
 
-/// `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds, an offset; with TIMEFORMAT 'auto' ISO 8601's `T` and `Z` too.
-fn timestamp(value: &str, auto: bool) -> Option<String> {
-    let text = if auto { value.replacen('T', " ", 1).replacen('Z', "+00", 1) } else { value.to_owned() };
-    let (date_time, offset) = match text.get(10..).and_then(|rest| rest.find(['+', '-'])) {
-        Some(at) => text.split_at(at + 10),
-        None => (text.as_str(), ""),
+fn integer(text: &str, min: i64, max: i64) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if let Some(at) = text.char_indices().skip(text.len() - digits.len()).find(|(_, c)| !c.is_ascii_digit()).map(|(at, _)| at) {
+        return Err((1207, format!("Invalid digit, Value '{}', Pos {at}, Type: Integer", text[at..].chars().next().unwrap_or(' ')).into()));
+    }
+    if digits.is_empty() {
+        return Err((1207, format!("Invalid digit, Value '{text}', Pos 0, Type: Integer").into()));
+    }
+    match text.parse::<i64>() {
+        Ok(number) if (min..=max).contains(&number) => Ok(text.into()),
+        _ => Err((1222, "Overflow, Type: Integer".into())),
+    }
+}
+
+/// Excess digits behind the point are cut ("truncated unless ROUNDEC", copy-parameters-data-conversion.md).
+fn decimal(text: &str, limits: Option<(usize, usize)>) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return Err((1209, "Invalid decimal value".into()));
+    }
+    let Some((precision, scale)) = limits else { return Ok(text.into()) };
+    if whole.trim_start_matches('0').len() > precision.saturating_sub(scale) {
+        return Err((1204, "Numeric data overflow".into()));
+    }
+    Ok(text[..text.len() - fraction.len().saturating_sub(scale)].into())
+}
+
+fn float(text: &str, single: bool) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
+    let Ok(number) = text.parse::<f64>() else { return Err((1208, "Invalid float value".into())) };
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return Ok(if number.is_nan() {
+            "NaN".into()
+        } else if number > 0.0 {
+            "Infinity".into()
+        } else {
+            "-Infinity".into()
+        });
+    }
+    let nonzero = text.split(['e', 'E']).next().is_some_and(|digits| digits.contains(|c: char| ('1'..='9').contains(&c)));
+    let (zero, infinite) = if single { (number as f32 == 0.0, (number as f32).is_infinite()) } else { (number == 0.0, number.is_infinite()) };
+    if infinite || zero && nonzero { Err((1204, "Float value out of range".into())) } else { Ok(text.into()) }
+}
+
+/// `YYYY-MM-DD`
+fn date(text: &[u8]) -> bool {
+    let [a, b, c, d, b'-', e, f, b'-', g, h] = text else { return false };
+    let number = |digits: &[&u8]| digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(**digit - b'0')));
+    match (number(&[a, b, c, d]), number(&[e, f]), number(&[g, h])) {
+        (Some(year @ 1..), Some(month), Some(day)) => NaiveDate::from_ymd_opt(year as i32, month, day).is_some(),
+        _ => false,
+    }
+}
+
+/// `HH:MI:SS` with a fraction to microseconds.
+fn time(text: &[u8]) -> bool {
+    let Some(([a, b, b':', c, d, b':', e, f], fraction)) = text.split_at_checked(8) else { return false };
+    let two = |tens: &u8, ones: &u8, limit: u8| tens.is_ascii_digit() && ones.is_ascii_digit() && (tens - b'0') * 10 + ones - b'0' <= limit;
+    let fraction = match fraction {
+        [] => true,
+        [b'.', digits @ ..] => (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     };
-    let fraction = date_time.split_once('.').map_or("", |(_, fraction)| fraction);
-    let known = date_time.len() >= 19 && fraction.len() <= 6 && (date_time.len() == 19 || !fraction.is_empty());
-    let offset_known = offset.is_empty() || offset[1..].chars().all(|c| c.is_ascii_digit() || c == ':');
-    let valid = known && offset_known && NaiveDateTime::parse_from_str(date_time, "%Y-%m-%d %H:%M:%S%.f").is_ok();
-    valid.then(|| text.clone())
+    two(a, b, 23) && two(c, d, 59) && two(e, f, 59) && fraction
+}
+
+/// `+HH`, `+HHMM` or `+HH:MM`; PostgreSQL takes less than 16 hours.
+fn offset(text: &str) -> bool {
+    let digits: Vec<u8> = match text.as_bytes() {
+        [] => return true,
+        [b'+' | b'-', h, i] => vec![*h, *i],
+        [b'+' | b'-', h, i, m, n] | [b'+' | b'-', h, i, b':', m, n] => vec![*h, *i, *m, *n],
+        _ => return false,
+    };
+    digits.iter().all(u8::is_ascii_digit) && digits.as_slice() < b"16".as_slice() && digits.get(2).is_none_or(|tens| *tens < b'6')
+}
+
+/// `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds, an offset; with TIMEFORMAT 'auto' ISO 8601's `T` and `Z` too.
+fn timestamp(value: &str, auto: bool) -> Option<Cow<'_, str>> {
+    let text: Cow<'_, str> = if auto && value.contains(['T', 'Z']) {
+        let text = value.replacen('T', " ", 1);
+        text.strip_suffix('Z').map(|text| format!("{text}+00")).unwrap_or(text).into()
+    } else {
+        value.into()
+    };
+    let (day, rest) = text.split_at_checked(10)?;
+    let clock = rest.strip_prefix(' ')?;
+    let (clock, zone) = clock.split_at(clock.find(['+', '-']).unwrap_or(clock.len()));
+    (date(day.as_bytes()) && time(clock.as_bytes()) && offset(zone)).then_some(text)
 }
 
 fn escape(text: &[u8], out: &mut Vec<u8>) {
@@ -207,7 +274,7 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::Field;
+    use super::super::reader::Reader;
     use super::*;
 
     fn column(kind: Kind, length: Option<usize>) -> Column {
@@ -215,9 +282,14 @@ mod tests {
     }
 
     fn load(kind: Kind, length: Option<usize>, text: &str, options: &Options) -> Result<String, i64> {
-        let record = Record { line: 1, fields: vec![Field { text: text.as_bytes().to_vec() }], raw: Vec::new() };
+        let mut loaded = Err(0);
         let mut out = Vec::new();
-        convert(&record, &[column(kind, length)], options, &mut out).map_err(|bad| bad.code)?;
+        let mut reader = Reader::new(&Options { delimiter: Some(0xff), ..Options::default() });
+        reader.feed(format!("{text}\n").as_bytes(), |record| {
+            loaded = convert(record.unwrap(), &[column(kind, length)], options, &mut out).map_err(|bad| bad.code);
+            true
+        });
+        loaded?;
         Ok(String::from_utf8(out).unwrap().trim_end_matches('\n').to_owned())
     }
 

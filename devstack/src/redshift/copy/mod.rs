@@ -5,172 +5,132 @@ mod convert;
 mod reader;
 mod source;
 mod statement;
+mod target;
 
-use std::io::Read as _;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 pub(super) use self::statement::{Copy, parse};
 
-use self::convert::{BadField, Column, Kind, convert};
+use self::convert::{BadField, convert};
 use self::reader::{BadLine, Reader as Records, Record};
 use self::source::{Reader as S3Reader, Source};
+use self::target::Target;
 
 use super::Options as Front;
 use super::errors::LoadError;
-use super::session::Upstream;
+use super::upstream::Upstream;
 use super::wire::{Frame, Report};
 
 /// Bytes handed to PostgreSQL at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// Bytes inflated at once, of the compressed.
+const INFLATE_BYTES: usize = 8 * 1024;
+
 /// What a COPY came to.
 pub(super) struct Outcome {
-    /// Rows loaded; none where it failed.
-    pub(super) loaded: Option<u64>,
+    pub(super) result: Result<Loaded, Report>,
     /// What it could not load.
     pub(super) errors: Vec<LoadError>,
-    /// What the client is told.
-    pub(super) reports: Vec<Report>,
     /// Whether loading had begun, which is when `pg_last_copy_id()` changes.
     pub(super) begun: bool,
 }
 
-impl Outcome {
-    fn failed(report: Report, begun: bool, errors: Vec<LoadError>) -> Self {
-        Self { loaded: None, errors, reports: vec![report], begun }
+/// A COPY that went well.
+pub(super) struct Loaded {
+    pub(super) rows: u64,
+    pub(super) notices: Vec<Report>,
+}
+
+/// Why a COPY stops.
+enum Stop {
+    /// The connection to PostgreSQL has ended.
+    Io(io::Error),
+    Refused(Report),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Report> for Stop {
+    fn from(report: Report) -> Self {
+        Self::Refused(report)
     }
 }
 
 /// Carries a COPY out. An `Err` is the connection's end.
-pub(super) async fn run(copy: &Copy, front: &Front, upstream: &mut Upstream) -> std::io::Result<Outcome> {
-    let target = match target(copy, upstream).await? {
-        Ok(target) => target,
-        Err(report) => return Ok(Outcome::failed(report, false, Vec::new())),
-    };
-    let found = async {
-        let s3 = S3Reader::new(front, copy)?;
-        let sources = s3.sources(copy).await?;
-        Ok((s3, sources))
-    };
-    let (s3, sources) = match found.await {
-        Ok(found) => found,
-        Err(report) => return Ok(Outcome::failed(report, false, Vec::new())),
-    };
-    let columns: Vec<String> = target.columns.iter().map(|column| quote(&column.name)).collect();
-    let begin = format!("COPY {} ({}) FROM STDIN", copy.table, columns.join(", "));
-    upstream.send(&Frame::text(b'Q', &begin)).await?;
-    if let Err(report) = upstream.until_copy_in().await? {
-        return Ok(Outcome::failed(report, false, Vec::new()));
+pub(super) async fn run(copy: &Copy, front: &Front, upstream: &mut Upstream) -> io::Result<Outcome> {
+    let (mut errors, mut begun) = (Vec::new(), false);
+    match load(copy, front, upstream, &mut errors, &mut begun).await {
+        Ok(loaded) => Ok(Outcome { result: Ok(loaded), errors, begun }),
+        Err(Stop::Refused(report)) => Ok(Outcome { result: Err(report), errors, begun }),
+        Err(Stop::Io(error)) => Err(error),
     }
-    let mut load = Load { copy, target: &target, batch: Vec::new(), rows: 0, errors: Vec::new() };
-    let mut failure = None;
+}
+
+async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut Vec<LoadError>, begun: &mut bool) -> Result<Loaded, Stop> {
+    let deadline = Deadline::of(upstream).await?;
+    let target = Target::of(copy, upstream).await?;
+    let s3 = S3Reader::new(front, copy)?;
+    let sources = deadline.within(s3.sources(copy)).await??;
+    upstream.send(&Frame::text(b'Q', &target.copy_from_stdin())).await?;
+    upstream.until_copy_in().await??;
+    *begun = true;
+    let mut load = Load { copy, target: &target, batch: Vec::new(), rows: 0, errors, deadline };
     for source in &sources {
-        if let Err(report) = load.object(&s3, source, upstream).await? {
-            failure = Some(report);
-            break;
+        match load.object(&s3, source, upstream).await {
+            Ok(()) => {}
+            Err(Stop::Io(error)) => return Err(Stop::Io(error)),
+            Err(Stop::Refused(report)) => {
+                upstream.send(&Frame::text(b'f', "stopped by the front")).await?;
+                // What PostgreSQL says of the failed copy is swallowed; the transaction has failed as it should.
+                let _ = upstream.until_ready().await?;
+                return Err(report.into());
+            }
         }
-        if load.over_limit() {
-            failure = Some(load.refused());
-            break;
-        }
     }
-    let Load { batch, rows, errors, .. } = load;
-    if let Some(report) = failure {
-        upstream.send(&Frame::text(b'f', "stopped by the front")).await?;
-        // PostgreSQL's own word for the failed copy is swallowed; the transaction has failed as it should.
-        let _ = upstream.until_ready().await?;
-        return Ok(Outcome::failed(report, true, errors));
-    }
-    if !batch.is_empty() {
-        upstream.put(&Frame::new(b'd', batch));
-    }
+    let (batch, rows) = (load.batch, load.rows);
+    upstream.put(&Frame::new(b'd', batch));
     upstream.send(&Frame::new(b'c', Vec::new())).await?;
-    if let Err(report) = upstream.until_ready().await? {
-        return Ok(Outcome::failed(report, true, errors));
-    }
-    // tutorial-loading-run-copy.md and the COPY examples page.
+    upstream.until_ready().await??;
+    // tutorial-loading-run-copy.md and r_COPY_command_examples.md
     let name = &target.name;
-    let mut reports = vec![Report::info(format!("Load into table '{name}' completed, {rows} record(s) loaded successfully."))];
+    let mut notices = vec![Report::info(format!("Load into table '{name}' completed, {rows} record(s) loaded successfully."))];
     if !errors.is_empty() {
         let refused = errors.len();
-        reports.push(Report::info(format!(
+        notices.push(Report::info(format!(
             "Load into table '{name}' completed, {refused} record(s) could not be loaded.  Check 'stl_load_errors' system table for details."
         )));
     }
-    Ok(Outcome { loaded: Some(rows), errors, reports, begun: true })
+    Ok(Loaded { rows, notices })
 }
 
-/// The table that is filled.
-struct Target {
-    name: String,
-    id: i64,
-    columns: Vec<Column>,
-}
+/// When the session's `statement_timeout` is up. PostgreSQL measures its own part; this is for the waiting on S3.
+struct Deadline(Option<Instant>);
 
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+impl Deadline {
+    async fn of(upstream: &mut Upstream) -> Result<Self, Stop> {
+        let begun = Instant::now();
+        let rows = upstream.ask("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'").await??;
+        let setting = rows.into_iter().flatten().next().flatten();
+        let milliseconds = setting.and_then(|setting| setting.parse().ok()).filter(|milliseconds| *milliseconds > 0);
+        Ok(Self(milliseconds.map(|milliseconds| begun + Duration::from_millis(milliseconds))))
+    }
 
-/// Reads the target's columns in the client's session, so that a table of the open transaction is seen.
-async fn target(copy: &Copy, upstream: &mut Upstream) -> std::io::Result<Result<Target, Report>> {
-    let table = copy.table.replace('\\', "\\\\").replace('\'', "''");
-    let query = format!(
-        "SELECT c.relname, c.oid::bigint, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity <> '' \
-         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
-         WHERE c.oid = to_regclass('{table}') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
-    );
-    let rows = match upstream.ask(&query).await? {
-        Ok(rows) => rows,
-        Err(report) => return Ok(Err(report)),
-    };
-    let Some(name) = rows.first().and_then(|row| row.first()).cloned().flatten() else {
-        // estuary/connectors#918
-        let bare = copy.table.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
-        return Ok(Err(Report::error("XX000", format!("Cannot COPY into nonexistent table {bare}"))));
-    };
-    let mut all = Vec::new();
-    let mut id = 0;
-    for row in &rows {
-        let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
-        id = cell(1).parse().unwrap_or_default();
-        let modifier: i64 = cell(4).parse().unwrap_or(-1);
-        match column(&cell(2), &cell(3), modifier, cell(5) == "t") {
-            Ok(column) => all.push((column, cell(6) == "t")),
-            Err(report) => return Ok(Err(report)),
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Report> {
+        match self.0 {
+            None => Ok(work.await),
+            // The text is translated with the rest of its kind.
+            Some(deadline) => tokio::time::timeout_at(deadline, work).await.map_err(|_| Report::error("57014", "statement timeout")),
         }
     }
-    let columns = if copy.columns.is_empty() {
-        all.into_iter().filter(|(_, identity)| !identity).map(|(column, _)| column).collect()
-    } else {
-        let mut listed = Vec::new();
-        for name in &copy.columns {
-            match all.iter().find(|(column, _)| column.name == *name) {
-                Some((column, _)) => listed.push(column.clone()),
-                None => return Ok(Err(Report::error("42703", format!("column \"{name}\" of relation does not exist")))),
-            }
-        }
-        listed
-    };
-    Ok(Ok(Target { name, id, columns }))
-}
-
-fn column(name: &str, type_name: &str, modifier: i64, not_null: bool) -> Result<Column, Report> {
-    let length = usize::try_from(modifier - 4).ok();
-    let (kind, shown, length) = match type_name {
-        "varchar" => (Kind::Varchar, "varchar", length.or(Some(65_535))),
-        "text" => (Kind::Varchar, "varchar", Some(65_535)),
-        "bpchar" => (Kind::Char, "char", length.or(Some(1))),
-        "bool" => (Kind::Bool, "bool", None),
-        "int2" => (Kind::Integer { min: i16::MIN.into(), max: i16::MAX.into() }, "int2", None),
-        "int4" => (Kind::Integer { min: i32::MIN.into(), max: i32::MAX.into() }, "int4", None),
-        "int8" => (Kind::Integer { min: i64::MIN, max: i64::MAX }, "int8", None),
-        "numeric" => (Kind::Decimal, "numeric", None),
-        "float4" | "float8" => (Kind::Float, type_name, None),
-        "date" => (Kind::Date, "date", None),
-        "timestamp" => (Kind::Timestamp, "timestamp", None),
-        "timestamptz" => (Kind::TimestampTz, "timestamptz", None),
-        other => return Err(Report::error("0A000", format!("COPY into a column of type {other} is not carried out by this stand-in"))),
-    };
-    Ok(Column { name: name.to_owned(), kind, type_name: shown.to_owned(), length, not_null })
 }
 
 struct Load<'a> {
@@ -178,7 +138,8 @@ struct Load<'a> {
     target: &'a Target,
     batch: Vec<u8>,
     rows: u64,
-    errors: Vec<LoadError>,
+    errors: &'a mut Vec<LoadError>,
+    deadline: Deadline,
 }
 
 impl Load<'_> {
@@ -187,78 +148,47 @@ impl Load<'_> {
         self.errors.len() as u64 >= self.copy.options.max_error.max(1)
     }
 
-    fn refused(&self) -> Report {
-        let name = &self.target.name;
-        Report::error("XX000", format!("Load into table '{name}' failed.  Check 'stl_load_errors' system table for details."))
-    }
-
-    async fn object(&mut self, s3: &S3Reader, source: &Source, upstream: &mut Upstream) -> std::io::Result<Result<(), Report>> {
-        let mut body = match s3.open(source).await {
-            Ok(Some(body)) => body,
-            Ok(None) => {
-                return Ok(Err(Report::error(
-                    "XX000",
-                    format!("S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey: {}", source.key),
-                )));
-            }
-            Err(report) => return Ok(Err(report)),
-        };
+    async fn object(&mut self, s3: &S3Reader, source: &Source, upstream: &mut Upstream) -> Result<(), Stop> {
+        let Some(mut body) = self.deadline.within(s3.open(source)).await?? else { return Err(source::gone(source).into()) };
         let mut records = Records::new(&self.copy.options);
-        let broken = |error: &dyn std::fmt::Display| Report::error("XX000", format!("S3ServiceException:{error},Status 0,Error Unknown"));
-        if self.copy.options.gzip {
-            let whole = match body.collect().await {
-                Ok(whole) => whole.into_bytes(),
-                Err(error) => return Ok(Err(broken(&error))),
-            };
-            let mut text = Vec::new();
-            if let Err(error) = flate2::read::MultiGzDecoder::new(whole.as_ref()).read_to_end(&mut text) {
-                return Ok(Err(Report::error("XX000", format!("could not inflate {}: {error}", source.key))));
+        let mut inflater = self.copy.options.gzip.then(|| flate2::write::MultiGzDecoder::new(Vec::new()));
+        while let Some(bytes) = self.deadline.within(body.next()).await? {
+            let bytes = bytes.map_err(|error| source::broken(&error))?;
+            match &mut inflater {
+                None => self.take(&mut records, &bytes, source, upstream).await?,
+                // In small pieces, since each may become a thousand times as large.
+                Some(inflater) => {
+                    for piece in bytes.chunks(INFLATE_BYTES) {
+                        inflater.write_all(piece).map_err(|error| bad_gzip(source, &error))?;
+                        let text = std::mem::take(inflater.get_mut());
+                        self.take(&mut records, &text, source, upstream).await?;
+                    }
+                }
             }
-            self.take(&mut records, &text, source);
-            return self.end_of_object(&mut records, source, upstream).await;
         }
-        while let Some(chunk) = body.next().await {
-            match chunk {
-                Ok(chunk) => self.take(&mut records, &chunk, source),
-                Err(error) => return Ok(Err(broken(&error))),
-            }
-            if self.over_limit() {
-                return Ok(Ok(()));
-            }
-            self.hand_over(upstream).await?;
+        if let Some(inflater) = inflater {
+            let text = inflater.finish().map_err(|error| bad_gzip(source, &error))?;
+            self.take(&mut records, &text, source, upstream).await?;
         }
-        self.end_of_object(&mut records, source, upstream).await
+        records.finish(|record| self.record(record, source));
+        self.hand_over(upstream).await
     }
 
-    async fn end_of_object(&mut self, records: &mut Records, source: &Source, upstream: &mut Upstream) -> std::io::Result<Result<(), Report>> {
-        match records.finish() {
-            Ok(Some(record)) => self.record(&record, source),
-            Ok(None) => {}
+    async fn take(&mut self, records: &mut Records, bytes: &[u8], source: &Source, upstream: &mut Upstream) -> Result<(), Stop> {
+        records.feed(bytes, |record| self.record(record, source));
+        self.hand_over(upstream).await
+    }
+
+    /// Takes a record; false when the load has failed by it.
+    fn record(&mut self, record: Result<&Record, BadLine>, source: &Source) -> bool {
+        match record {
+            Ok(record) => match convert(record, &self.target.columns, &self.copy.options, &mut self.batch) {
+                Ok(()) => self.rows += 1,
+                Err(bad) => self.bad_field(record, bad, source),
+            },
             Err(bad) => self.bad_line(bad, source),
         }
-        self.hand_over(upstream).await?;
-        Ok(Ok(()))
-    }
-
-    fn take(&mut self, records: &mut Records, bytes: &[u8], source: &Source) {
-        let mut whole = Vec::new();
-        let fed = records.feed(bytes, |record| whole.push(record));
-        for record in whole {
-            self.record(&record, source);
-            if self.over_limit() {
-                return;
-            }
-        }
-        if let Err(bad) = fed {
-            self.bad_line(bad, source);
-        }
-    }
-
-    fn record(&mut self, record: &Record, source: &Source) {
-        match convert(record, &self.target.columns, &self.copy.options, &mut self.batch) {
-            Ok(()) => self.rows += 1,
-            Err(bad) => self.bad_field(record, bad, source),
-        }
+        !self.over_limit()
     }
 
     fn bad_field(&mut self, record: &Record, bad: BadField, source: &Source) {
@@ -270,8 +200,8 @@ impl Load<'_> {
             column: column.map(|column| column.name.clone()).unwrap_or_default(),
             column_type: column.map(|column| column.type_name.clone()).unwrap_or_default(),
             column_length: column.and_then(|column| column.length).map(|length| length.to_string()).unwrap_or_default(),
-            raw_line: String::from_utf8_lossy(&record.raw).replace('\0', " "),
-            raw_value: String::from_utf8_lossy(&bad.value).replace('\0', " "),
+            raw_line: printable(&record.raw),
+            raw_value: printable(&bad.value),
             code: bad.code,
             reason: bad.reason,
         });
@@ -282,17 +212,31 @@ impl Load<'_> {
             table: self.target.id,
             file: source.url(),
             line: bad.line,
-            raw_line: String::from_utf8_lossy(&bad.raw).replace('\0', " "),
+            raw_line: printable(&bad.raw),
             code: bad.code,
             reason: bad.reason.to_owned(),
             ..LoadError::default()
         });
     }
 
-    async fn hand_over(&mut self, upstream: &mut Upstream) -> std::io::Result<()> {
+    async fn hand_over(&mut self, upstream: &mut Upstream) -> Result<(), Stop> {
+        if self.over_limit() {
+            let name = &self.target.name;
+            let message = format!("Load into table '{name}' failed.  Check 'stl_load_errors' system table for details.");
+            return Err(Report::error("XX000", message).into());
+        }
         if self.batch.len() >= BATCH_BYTES {
             upstream.send(&Frame::new(b'd', std::mem::take(&mut self.batch))).await?;
         }
         Ok(())
     }
+}
+
+fn bad_gzip(source: &Source, error: &io::Error) -> Report {
+    source::s3_error(format!("cannot inflate {}: {error}", source.url()))
+}
+
+/// What a text column can hold.
+fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', " ")
 }

@@ -1,28 +1,53 @@
 //! A file's bytes into records and fields, by the rules of CSV or of delimited text.
 
+use std::ops::Range;
+
 use super::statement::Options;
 
 /// "The maximum size of a single input row from any source is 4 MB" (`r_COPY.md`).
 const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
+/// How much of a record is kept as it stands in the file: what `STL_LOAD_ERRORS` has room for.
+const RAW_BYTES: usize = 1024;
+
 /// A record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Record {
     /// The line on which it begins, counted from 1.
     pub(super) line: u64,
-    /// Its fields, quotes and escapes undone.
-    pub(super) fields: Vec<Field>,
     /// Its beginning as it stands in the file.
     pub(super) raw: Vec<u8>,
+    /// The fields' texts one after another, quotes and escapes undone.
+    text: Vec<u8>,
+    /// Where each field ends in it.
+    ends: Vec<usize>,
 }
 
-/// A field's text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Field {
-    pub(super) text: Vec<u8>,
+impl Record {
+    /// How many fields it has.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A field's text; none if it has fewer.
+    pub(super) fn field(&self, at: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(at)?;
+        let begin = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.text.get(begin..end)
+    }
+
+    fn open_field(&self) -> Range<usize> {
+        self.ends.last().copied().unwrap_or(0)..self.text.len()
+    }
+
+    fn clear(&mut self) {
+        self.raw.clear();
+        self.text.clear();
+        self.ends.clear();
+    }
 }
 
-/// Why a file cannot be read on.
+/// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadLine {
     pub(super) line: u64,
@@ -33,13 +58,18 @@ pub(super) struct BadLine {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// In as many header lines as are left.
+    Header(u64),
     /// At a field's beginning, blanks so far.
     Start,
     Plain,
     Escaped,
     Quoted,
+    EscapedInQuoted,
     /// Behind a quote inside a quoted field: it closes the field or is doubled.
     QuoteInQuoted,
+    /// In what is left of a record that cannot be read.
+    Bad,
 }
 
 /// Takes a file piece by piece.
@@ -50,15 +80,13 @@ pub(super) struct Reader {
     quote: u8,
     delimiter: u8,
     skip_blank: bool,
-    header_left: u64,
     state: State,
     line: u64,
-    begun: u64,
-    field: Field,
-    fields: Vec<Field>,
-    raw: Vec<u8>,
-    raw_length: usize,
-    last_was_cr: bool,
+    /// Bytes of the record so far.
+    length: usize,
+    /// Where the field's text was when a carriage return had just been added as it is.
+    carriage_return: Option<usize>,
+    record: Record,
 }
 
 impl Reader {
@@ -70,118 +98,159 @@ impl Reader {
             quote: options.quote,
             delimiter: options.delimiter(),
             skip_blank: options.ignore_blank_lines,
-            header_left: options.ignore_header,
-            state: State::Start,
+            state: if options.ignore_header > 0 { State::Header(options.ignore_header) } else { State::Start },
             line: 1,
-            begun: 1,
-            field: Field::default(),
-            fields: Vec::new(),
-            raw: Vec::new(),
-            raw_length: 0,
-            last_was_cr: false,
+            length: 0,
+            carriage_return: None,
+            record: Record { line: 1, ..Record::default() },
         }
     }
 
-    /// Takes the next bytes of the file and hands out the records that they complete.
-    pub(super) fn feed(&mut self, bytes: &[u8], mut record: impl FnMut(Record)) -> Result<(), BadLine> {
-        for byte in bytes {
-            if self.header_left > 0 {
-                // "IGNOREHEADER n: skips n lines" (copy-parameters-data-conversion.md): lines, whatever they hold.
-                if *byte == b'\n' {
-                    self.header_left -= 1;
-                    self.line += 1;
-                    self.begun = self.line;
+    /// Takes the next bytes of the file and hands out the records that they complete, until `sink` wants no more.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadLine>) -> bool) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let plain = bytes[at..].iter().position(|byte| self.is_special(*byte)).unwrap_or(bytes.len() - at);
+            if plain > 0 {
+                self.take_plain(&bytes[at..at + plain]);
+                at += plain;
+            } else {
+                let wanted = self.take_special(bytes[at], &mut sink);
+                at += 1;
+                if !wanted {
+                    return;
                 }
-                continue;
             }
-            if let Some(done) = self.step(*byte)? {
-                record(done);
+            if self.length > RECORD_LIMIT_BYTES && self.state != State::Bad && !self.bad(1216, "Input row exceeds 4 MB", &mut sink) {
+                return;
             }
         }
-        Ok(())
     }
 
-    /// The record that the end of the file completes, if one is open.
-    pub(super) fn finish(&mut self) -> Result<Option<Record>, BadLine> {
-        if self.raw_length == 0 {
-            return Ok(None);
-        }
-        if self.state == State::Quoted {
-            return Err(self.bad(1214, "Delimited value missing end quote"));
-        }
-        Ok(self.end_record())
-    }
-
-    fn bad(&self, code: i64, reason: &'static str) -> BadLine {
-        BadLine { line: self.begun, raw: self.raw.clone(), code, reason }
-    }
-
-    fn step(&mut self, byte: u8) -> Result<Option<Record>, BadLine> {
-        let ends_line = byte == b'\n';
-        if ends_line && !(matches!(self.state, State::Quoted | State::Escaped)) {
-            self.line += 1;
-            return Ok(self.end_record());
-        }
-        if ends_line {
-            self.line += 1;
-        }
-        self.raw_length += 1;
-        if self.raw.len() < 1024 {
-            self.raw.push(byte);
-        }
-        if self.raw_length > RECORD_LIMIT_BYTES {
-            return Err(self.bad(1216, "Input line is not valid: row exceeds 4 MB"));
-        }
-        let cr_before = std::mem::replace(&mut self.last_was_cr, byte == b'\r');
-        let _ = cr_before;
+    /// Hands out the record that the end of the file completes, if one is open.
+    pub(super) fn finish(&mut self, mut sink: impl FnMut(Result<&Record, BadLine>) -> bool) {
         match self.state {
-            State::Start | State::Plain if byte == self.delimiter => self.end_field(),
-            State::Start if (self.csv || self.remove_quotes) && byte == self.quote => {
-                // "Leading and trailing white space characters between the delimiter and the quotes are ignored."
-                self.field.text.clear();
-                self.state = State::Quoted;
+            State::Header(_) | State::Bad => {}
+            _ if self.length == 0 => {}
+            State::Quoted | State::EscapedInQuoted => {
+                self.bad(1214, "Delimited value missing end quote", &mut sink);
+            }
+            State::Start | State::Plain | State::Escaped | State::QuoteInQuoted => {
+                self.end_record(&mut sink);
+            }
+        }
+    }
+
+    /// Whether a byte can mean something other than itself.
+    fn is_special(&self, byte: u8) -> bool {
+        match self.state {
+            State::Header(_) | State::Bad => byte == b'\n',
+            State::Quoted => byte == self.quote || byte == b'\n' || self.escape && byte == b'\\',
+            State::Plain => byte == self.delimiter || byte == b'\n' || byte == b'\r' || self.escape && byte == b'\\',
+            State::Start | State::Escaped | State::EscapedInQuoted | State::QuoteInQuoted => true,
+        }
+    }
+
+    fn keep_raw(&mut self, bytes: &[u8]) {
+        self.length += bytes.len();
+        let room = RAW_BYTES.saturating_sub(self.record.raw.len());
+        self.record.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn take_plain(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Header(_) | State::Bad) {
+            self.keep_raw(bytes);
+            self.record.text.extend_from_slice(bytes);
+        }
+    }
+
+    fn take_special(&mut self, byte: u8, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+        let ends_line = byte == b'\n';
+        self.line += u64::from(ends_line);
+        match self.state {
+            // "IGNOREHEADER n: skips n lines" (copy-parameters-data-conversion.md): lines, whatever they hold.
+            State::Header(left) => {
+                self.state = if left > 1 { State::Header(left - 1) } else { State::Start };
+                self.record.line = self.line;
+                return true;
+            }
+            State::Bad => {
+                self.begin_record();
+                return true;
+            }
+            State::Start | State::Plain | State::QuoteInQuoted if ends_line => return self.end_record(sink),
+            _ => self.keep_raw(&[byte]),
+        }
+        match self.state {
+            State::Start | State::Plain | State::QuoteInQuoted if byte == self.delimiter => {
+                self.record.ends.push(self.record.text.len());
+                self.state = State::Start;
             }
             State::Start | State::Plain if self.escape && byte == b'\\' => self.state = State::Escaped,
-            State::Start => {
-                self.field.text.push(byte);
-                if !(self.csv && (byte == b' ' || byte == b'\t')) {
-                    self.state = State::Plain;
-                }
-            }
-            State::Plain => self.field.text.push(byte),
-            State::Escaped => {
-                self.field.text.push(byte);
-                self.state = State::Plain;
-            }
-            State::Quoted if byte == self.quote => self.state = State::QuoteInQuoted,
-            State::Quoted => self.field.text.push(byte),
-            State::QuoteInQuoted if byte == self.quote => {
-                self.field.text.push(byte);
+            State::Start if self.opens_quote(byte) => {
+                // "white space between delimiter and quotes … is ignored" (copy-parameters-data-format.md)
+                let blanks = self.record.open_field();
+                self.record.text.truncate(blanks.start);
                 self.state = State::Quoted;
             }
-            State::QuoteInQuoted if byte == self.delimiter => self.end_field(),
+            State::Start if self.csv && matches!(byte, b' ' | b'\t') => self.record.text.push(byte),
+            State::Start | State::Plain => {
+                self.record.text.push(byte);
+                self.state = State::Plain;
+                if byte == b'\r' {
+                    self.carriage_return = Some(self.record.text.len());
+                }
+            }
+            State::Escaped => {
+                self.record.text.push(byte);
+                self.state = State::Plain;
+            }
+            State::Quoted if self.escape && byte == b'\\' => self.state = State::EscapedInQuoted,
+            State::Quoted if byte == self.quote => self.state = State::QuoteInQuoted,
+            State::Quoted => self.record.text.push(byte),
+            State::EscapedInQuoted => {
+                self.record.text.push(byte);
+                self.state = State::Quoted;
+            }
+            State::QuoteInQuoted if byte == self.quote => {
+                self.record.text.push(byte);
+                self.state = State::Quoted;
+            }
             State::QuoteInQuoted if matches!(byte, b' ' | b'\t' | b'\r') => {}
-            State::QuoteInQuoted => return Err(self.bad(1214, "Delimiter not found")),
+            State::QuoteInQuoted => return self.bad(1214, "Delimiter not found", sink),
+            State::Header(_) | State::Bad => {}
         }
-        Ok(None)
+        true
     }
 
-    fn end_field(&mut self) {
-        self.fields.push(std::mem::take(&mut self.field));
+    fn opens_quote(&self, byte: u8) -> bool {
+        byte == self.quote && (self.csv || self.remove_quotes && self.record.open_field().is_empty())
+    }
+
+    fn begin_record(&mut self) {
+        self.record.clear();
+        self.record.line = self.line;
+        self.length = 0;
+        self.carriage_return = None;
         self.state = State::Start;
     }
 
-    fn end_record(&mut self) -> Option<Record> {
-        let blank = self.raw.is_empty();
-        if self.last_was_cr && matches!(self.state, State::Plain | State::Start) && self.field.text.last() == Some(&b'\r') {
-            self.field.text.pop();
+    /// Reports a record that cannot be read; what follows on its line is passed over.
+    fn bad(&mut self, code: i64, reason: &'static str, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+        self.state = State::Bad;
+        sink(Err(BadLine { line: self.record.line, raw: self.record.raw.clone(), code, reason }))
+    }
+
+    fn end_record(&mut self, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+        let blank = self.length == 0;
+        // The carriage return of a CRLF is the stand-in's choice to drop: the documents name only the newline.
+        if self.state != State::QuoteInQuoted && self.carriage_return == Some(self.record.text.len()) {
+            self.record.text.pop();
         }
-        self.end_field();
-        let record = Record { line: self.begun, fields: std::mem::take(&mut self.fields), raw: std::mem::take(&mut self.raw) };
-        self.begun = self.line;
-        self.raw_length = 0;
-        self.last_was_cr = false;
-        (!(blank && self.skip_blank)).then_some(record)
+        self.record.ends.push(self.record.text.len());
+        let wanted = blank && self.skip_blank || sink(Ok(&self.record));
+        self.begin_record();
+        wanted
     }
 }
 
@@ -189,21 +258,34 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn read(options: &Options, text: &str) -> Result<Vec<(u64, Vec<String>)>, BadLine> {
-        let mut reader = Reader::new(options);
-        let mut records = Vec::new();
-        for byte in text.as_bytes() {
-            reader.feed(&[*byte], |record| records.push(record))?;
+    type Read = Vec<Result<(u64, Vec<String>), (u64, i64)>>;
+
+    /// Reads a text in pieces of every size up to its own: where it is cut must not matter.
+    fn read(options: &Options, text: &str) -> Read {
+        let mut first: Option<Read> = None;
+        for size in 1..=text.len() {
+            let mut reader = Reader::new(options);
+            let mut read = Vec::new();
+            let mut keep = |record: Result<&Record, BadLine>| {
+                let cells = |record: &Record| (0..record.len()).map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap()).collect();
+                read.push(record.map(|record| (record.line, cells(record))).map_err(|bad| (bad.line, bad.code)));
+                true
+            };
+            for piece in text.as_bytes().chunks(size) {
+                reader.feed(piece, &mut keep);
+            }
+            reader.finish(&mut keep);
+            assert_eq!(*first.get_or_insert_with(|| read.clone()), read, "in pieces of {size}");
         }
-        records.extend(reader.finish()?);
-        Ok(records
-            .into_iter()
-            .map(|record| (record.line, record.fields.into_iter().map(|field| String::from_utf8(field.text).unwrap()).collect()))
-            .collect())
+        first.unwrap()
     }
 
     fn rows(options: &Options, text: &str) -> Vec<Vec<String>> {
-        read(options, text).unwrap().into_iter().map(|(_, row)| row).collect()
+        read(options, text).into_iter().map(|row| row.unwrap().1).collect()
+    }
+
+    fn row(line: u64, cells: &[&str]) -> Result<(u64, Vec<String>), (u64, i64)> {
+        Ok((line, cells.iter().map(|cell| (*cell).to_owned()).collect()))
     }
 
     /// copy-parameters-data-format.md: quotes protect delimiters and line ends, a doubled quote is one, and white space
@@ -211,21 +293,36 @@ mod tests {
     #[test]
     fn csv_quotes_protect() {
         let csv = Options { csv: true, ignore_header: 1, ..Options::default() };
-        let read = read(&csv, "head,\"er\n\"a,b\",\"c\"\"d\", \"e\nf\" ,\\n\n, x,\n").unwrap();
-        assert_eq!(
-            read,
-            [
-                (2, vec!["a,b".to_owned(), "c\"d".to_owned(), "e\nf".to_owned(), "\\n".to_owned()]),
-                (4, vec![String::new(), " x".to_owned(), String::new()])
-            ]
-        );
+        let text = "head,\"er\n\"a,b\",\"c\"\"d\", \"e\nf\" ,\\n\n, x,\n\"\"\nlast,\"\"";
+        let expected = [row(2, &["a,b", "c\"d", "e\nf", "\\n"]), row(4, &["", " x", ""]), row(5, &[""]), row(6, &["last", ""])];
+        assert_eq!(read(&csv, text), expected);
     }
 
     /// copy-parameters-data-conversion.md: with ESCAPE the character behind a backslash is taken as it is.
     #[test]
     fn escape_takes_the_next_character_as_it_is() {
         let escape = Options { escape: true, ..Options::default() };
-        assert_eq!(rows(&escape, "a\\|b|c\\\\|\\012|l1\\\nl2\n"), [["a|b", "c\\", "012", "l1\nl2"]]);
+        assert_eq!(rows(&escape, "a\\|b|c\\\\|\\012|l1\\\nl2|\\\r\n"), [["a|b", "c\\", "012", "l1\nl2", "\r"]]);
         assert_eq!(rows(&Options::default(), "a\\|\"b\"\n"), [["a\\", "\"b\""]]);
+    }
+
+    /// copy-parameters-data-conversion.md: REMOVEQUOTES keeps what is inside, delimiters included.
+    #[test]
+    fn removequotes_strips_quotes() {
+        let options = Options { remove_quotes: true, escape: true, ..Options::default() };
+        assert_eq!(rows(&options, "\"a|b\"|c\"d|\"e\\\"\"\n"), [["a|b", "c\"d", "e\""]]);
+    }
+
+    /// copy-parameters-data-load.md: with MAXERROR a bad record is skipped, and the next is read.
+    #[test]
+    fn reading_goes_on_behind_a_bad_record() {
+        let csv = Options { csv: true, ..Options::default() };
+        assert_eq!(read(&csv, "a\n\"b\"c,\"\nd\ne,\"open\n"), [row(1, &["a"]), Err((2, 1214)), row(3, &["d"]), Err((4, 1214))]);
+    }
+
+    #[test]
+    fn blank_lines_are_records_unless_ignored() {
+        assert_eq!(read(&Options::default(), "\na\n\n"), [row(1, &[""]), row(2, &["a"]), row(3, &[""])]);
+        assert_eq!(read(&Options { ignore_blank_lines: true, ..Options::default() }, "\na\n\n"), [row(2, &["a"])]);
     }
 }

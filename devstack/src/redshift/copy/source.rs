@@ -67,8 +67,7 @@ impl Reader {
         let sources = if copy.options.manifest { self.manifest(copy).await? } else { self.prefix(&copy.bucket, &copy.key).await? };
         if sources.is_empty() {
             // Text and code as in 3scale/apisonator#196.
-            let message = format!("The specified S3 prefix '{}' does not exist", copy.key);
-            return Err(Report::error("XX000", message.clone()).with_detail(detail(&message)));
+            return Err(s3_error(format!("The specified S3 prefix '{}' does not exist", copy.key)));
         }
         Ok(sources)
     }
@@ -87,35 +86,26 @@ impl Reader {
     }
 
     async fn manifest(&self, copy: &Copy) -> Result<Vec<Source>, Report> {
-        let unreadable = || {
-            let message = "COPY with MANIFEST parameter requires full path of an S3 object.";
-            Report::error("XX000", message).with_detail(detail(message))
-        };
         let place = Source { bucket: copy.bucket.clone(), key: copy.key.clone() };
         let body = match self.open(&place).await? {
-            Some(body) => body.collect().await.map_err(|error| Report::error("XX000", format!("S3ServiceException:{error}")))?,
-            None => return Err(unreadable()),
+            Some(body) => body.collect().await.map_err(|error| broken(&error))?,
+            // PostHog/posthog#61603
+            None => return Err(s3_error("COPY with MANIFEST parameter requires full path of an S3 object.".to_owned())),
         };
-        let manifest: Manifest = serde_json::from_slice(&body.into_bytes())
-            .map_err(|error| Report::error("XX000", format!("Manifest file is not in correct json format: {error}")))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&body.into_bytes()).map_err(|error| s3_error(format!("Manifest file is not in correct json format: {error}")))?;
         let mut sources = Vec::new();
         for entry in manifest.entries {
             let (bucket, key) = entry
                 .url
                 .strip_prefix("s3://")
                 .and_then(|path| path.split_once('/'))
-                .ok_or_else(|| Report::error("XX000", format!("Invalid S3 path {:?} in the manifest", entry.url)))?;
+                .ok_or_else(|| s3_error(format!("Invalid S3 path {:?} in the manifest", entry.url)))?;
             let source = Source { bucket: bucket.to_owned(), key: key.to_owned() };
             match self.exists(&source).await? {
                 true => sources.push(source),
                 false if entry.mandatory => {
-                    return Err(Report::error(
-                        "XX000",
-                        format!(
-                            "Problem reading manifest file - S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey: {}",
-                            entry.url
-                        ),
-                    ));
+                    return Err(s3_error(format!("Problem reading manifest file - {}: {}", NO_SUCH_KEY, entry.url)));
                 }
                 false => {}
             }
@@ -142,23 +132,42 @@ impl Reader {
 }
 
 fn role_keys(role: Option<&Role>, name: &str) -> Result<Credentials, Report> {
-    let role = role.ok_or_else(|| Report::error("XX000", format!("User arn:aws:redshift:::dbuser is not authorized to assume IAM Role {name}")))?;
+    let role = role.ok_or_else(|| s3_error(format!("User arn:aws:redshift:::dbuser is not authorized to assume IAM Role {name}")))?;
     let keys = &role.credentials;
     Ok(Credentials::new(&keys.0, &keys.1, keys.2.clone(), None, "role"))
 }
 
-/// An S3 error as Redshift words it (`s3serviceexception-error.md`), with the DETAIL block of 3scale/apisonator#196.
-fn refused<E: ProvideErrorMetadata, R: Status>(error: &SdkError<E, R>) -> Report {
-    let status = error.raw_response().map_or(0, Status::status);
-    let code = error.code().unwrap_or("Unknown");
-    let message = format!("S3ServiceException:{},Status {status},Error {code},Rid devstack", error.message().unwrap_or("no answer"));
-    Report::error("XX000", message.clone()).with_detail(detail(&message))
+const NO_SUCH_KEY: &str = "S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey";
+
+/// The error for an object that has gone since it was listed.
+pub(super) fn gone(source: &Source) -> Report {
+    s3_error(format!("{NO_SUCH_KEY}: {}", source.url()))
 }
 
-fn detail(error: &str) -> String {
-    format!(
-        "\n  -----------------------------------------------\n  error:  {error}\n  code:      8001\n  context:   Listing bucket\n  query:     1\n  location:  s3_utility.cpp:0\n  process:   devstack\n  -----------------------------------------------\n"
-    )
+/// The error for a body that ends too early.
+pub(super) fn broken(error: &dyn std::error::Error) -> Report {
+    s3_error(format!("S3ServiceException:{error},Status 0,Error Unknown"))
+}
+
+/// An S3 error as Redshift words it (`s3serviceexception-error.md`).
+fn refused<E: ProvideErrorMetadata, R: Status>(error: &SdkError<E, R>) -> Report {
+    let status = error.raw_response().map_or(0, Status::status);
+    // An answer to HEAD has no body, and so no code.
+    let (code, message) = match (error.code(), status) {
+        (Some(code), _) => (code, error.message().unwrap_or(code)),
+        (None, 403) => ("AccessDenied", "Access Denied"),
+        (None, _) => ("Unknown", "no answer"),
+    };
+    s3_error(format!("S3ServiceException:{message},Status {status},Error {code},Rid devstack"))
+}
+
+/// An error with the DETAIL block of 3scale/apisonator#196.
+pub(super) fn s3_error(message: String) -> Report {
+    let rule = "-----------------------------------------------";
+    let detail = format!(
+        "\n  {rule}\n  error:  {message}\n  code:      8001\n  context:   \n  query:     0\n  location:  s3_utility.cpp:0\n  process:   devstack [pid=0]\n  {rule}\n"
+    );
+    Report::error("XX000", message).with_detail(detail)
 }
 
 /// The HTTP status of an answer.

@@ -1,5 +1,6 @@
 //! `COPY ... FROM 's3://...'`, parsed. An option that is not carried out is refused, never ignored.
 
+use super::super::sql::lex::{Kind, Token, tokens};
 use super::super::wire::Report;
 
 /// A COPY from S3.
@@ -44,6 +45,7 @@ pub(in super::super) struct Options {
     pub(in super::super) ignore_blank_lines: bool,
     pub(in super::super) accept_invalid_chars: Option<char>,
     pub(in super::super) time_format_auto: bool,
+    pub(in super::super) explicit_ids: bool,
     pub(in super::super) region: Option<String>,
 }
 
@@ -67,6 +69,7 @@ impl Default for Options {
             ignore_blank_lines: false,
             accept_invalid_chars: None,
             time_format_auto: false,
+            explicit_ids: false,
             region: None,
         }
     }
@@ -79,14 +82,6 @@ impl Options {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Quoted(String),
-    Literal(String),
-    Symbol(char),
-}
-
 fn syntax(near: &str) -> Report {
     Report::error("42601", format!("syntax error at or near \"{near}\""))
 }
@@ -97,103 +92,78 @@ fn syntax(near: &str) -> Report {
 ///
 /// SQLSTATE 42601 for what is no COPY, 0A000 for an option that is not carried out.
 pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
-    let tokens = tokens(sql)?;
-    let Some(from) = tokens.iter().position(|token| is_word(token, "FROM")) else { return Ok(None) };
-    let Some(Token::Literal(source)) = tokens.get(from + 1) else { return Ok(None) };
+    let tokens = tokens(sql);
+    let unclosed = |token: &Token<'_>| match token.kind {
+        Kind::Literal => token.text.starts_with('\'') && (token.text.len() < 2 || !token.text.ends_with('\'')),
+        Kind::Name => token.text.len() < 2 || !token.text.ends_with('"'),
+        _ => false,
+    };
+    if tokens.last().is_some_and(unclosed) {
+        return Err(Report::error("42601", "unterminated quoted string"));
+    }
+    let Some(from) = tokens.iter().position(|token| token.is("FROM")) else { return Ok(None) };
+    let Some(source) = tokens.get(from + 1).filter(|token| token.kind == Kind::Literal).map(Token::value) else { return Ok(None) };
     let Some(path) = source.strip_prefix("s3://") else {
         return Err(Report::error("0A000", format!("COPY from {source:?} is not carried out here; use s3://")));
     };
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let mut parser = Parser { tokens: &tokens[..from], at: 1 };
     let (table, columns) = parser.target()?;
+    if let Some(token) = parser.next() {
+        return Err(syntax(token.text));
+    }
     let mut parser = Parser { tokens: &tokens, at: from + 2 };
     let (authorization, options) = parser.options()?;
-    let authorization = authorization.ok_or_else(|| Report::error("42601", "COPY needs IAM_ROLE, ACCESS_KEY_ID or CREDENTIALS"))?;
     if options.csv && (options.escape || options.remove_quotes) {
         return Err(Report::error("42601", "CSV is not compatible with ESCAPE, REMOVEQUOTES or FIXEDWIDTH"));
+    }
+    // "null_string … can't be '\n'" (copy-parameters-data-conversion.md); MAXERROR's limit is of copy-parameters-data-load.md.
+    if options.null_as.contains('\n') {
+        return Err(Report::error("42601", "COPY NULL representation cannot use a line end"));
+    }
+    if options.max_error > 100_000 {
+        return Err(Report::error("42601", "MAXERROR is at most 100000"));
     }
     Ok(Some(Copy { table, columns, bucket: bucket.to_owned(), key: key.to_owned(), authorization, options }))
 }
 
-fn is_word(token: &Token, word: &str) -> bool {
-    matches!(token, Token::Word(text) if text.eq_ignore_ascii_case(word))
-}
-
-fn tokens(sql: &str) -> Result<Vec<Token>, Report> {
-    let mut tokens = Vec::new();
-    let mut chars = sql.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            _ if c.is_whitespace() => {}
-            '\'' => {
-                let mut text = String::new();
-                loop {
-                    match chars.next() {
-                        None => return Err(Report::error("42601", "unterminated quoted string")),
-                        Some('\\') => text.extend(chars.next().map(|next| if next == 't' { '\t' } else { next })),
-                        Some('\'') if chars.peek() == Some(&'\'') => text.extend(chars.next()),
-                        Some('\'') => break,
-                        Some(other) => text.push(other),
-                    }
-                }
-                tokens.push(Token::Literal(text));
-            }
-            '"' => {
-                let mut text = String::new();
-                loop {
-                    match chars.next() {
-                        None => return Err(Report::error("42601", "unterminated quoted identifier")),
-                        Some('"') if chars.peek() == Some(&'"') => text.extend(chars.next()),
-                        Some('"') => break,
-                        Some(other) => text.push(other),
-                    }
-                }
-                tokens.push(Token::Quoted(text));
-            }
-            _ if c.is_alphanumeric() || c == '_' || c == '#' => {
-                let mut text = String::from(c);
-                while let Some(next) = chars.peek().filter(|next| next.is_alphanumeric() || matches!(next, '_' | '$' | '#')) {
-                    text.push(*next);
-                    chars.next();
-                }
-                tokens.push(Token::Word(text));
-            }
-            _ => tokens.push(Token::Symbol(c)),
-        }
-    }
-    Ok(tokens)
-}
-
-struct Parser<'a> {
-    tokens: &'a [Token],
+struct Parser<'t, 's> {
+    tokens: &'t [Token<'s>],
     at: usize,
 }
 
-impl Parser<'_> {
-    fn next(&mut self) -> Option<&Token> {
-        let token = self.tokens.get(self.at);
+impl<'s> Parser<'_, 's> {
+    fn next(&mut self) -> Option<Token<'s>> {
+        let token = self.tokens.get(self.at).copied();
         self.at += 1;
         token
     }
 
+    fn peek(&self) -> Option<&Token<'s>> {
+        self.tokens.get(self.at)
+    }
+
     fn name(&mut self) -> Result<String, Report> {
         match self.next() {
-            Some(Token::Word(word)) => Ok(word.to_ascii_lowercase()),
-            Some(Token::Quoted(name)) => Ok(name.clone()),
-            _ => Err(syntax("COPY")),
+            Some(token) if token.is_name() => Ok(token.value()),
+            token => Err(syntax(token.map_or("end of input", |token| token.text))),
         }
     }
 
     fn symbol(&mut self, symbol: char) -> bool {
-        let found = self.tokens.get(self.at) == Some(&Token::Symbol(symbol));
+        let found = self.peek().is_some_and(|token| token.is_symbol(symbol));
         self.at += usize::from(found);
         found
     }
 
     fn word(&mut self, word: &str) -> bool {
-        let found = self.tokens.get(self.at).is_some_and(|token| is_word(token, word));
+        let found = self.peek().is_some_and(|token| token.is(word));
         self.at += usize::from(found);
         found
+    }
+
+    fn is_at_literal(&self) -> bool {
+        self.peek().is_some_and(|token| token.kind == Kind::Literal)
     }
 
     fn target(&mut self) -> Result<(String, Vec<String>), Report> {
@@ -220,46 +190,54 @@ impl Parser<'_> {
     fn literal(&mut self, option: &str) -> Result<String, Report> {
         self.word("AS");
         match self.next() {
-            Some(Token::Literal(text)) => Ok(text.clone()),
+            Some(token) if token.kind == Kind::Literal => Ok(token.value()),
             _ => Err(syntax(option)),
         }
     }
 
+    fn literal_or_word(&mut self, option: &str) -> Result<String, Report> {
+        self.word("AS");
+        self.next().filter(|token| matches!(token.kind, Kind::Literal | Kind::Word)).map(|token| token.value()).ok_or_else(|| syntax(option))
+    }
+
     fn number(&mut self, option: &str) -> Result<u64, Report> {
         self.word("AS");
-        match self.next() {
-            Some(Token::Word(text)) => text.parse().map_err(|_| syntax(option)),
-            _ => Err(syntax(option)),
-        }
+        self.next().and_then(|token| token.text.parse().ok()).ok_or_else(|| syntax(option))
     }
 
     fn one_byte(&mut self, option: &str) -> Result<u8, Report> {
         let text = self.literal(option)?;
         match text.as_bytes() {
-            [byte] => Ok(*byte),
+            [byte] if byte.is_ascii() => Ok(*byte),
             _ => Err(Report::error("42601", format!("COPY {option} must be a single ASCII character"))),
         }
     }
 
-    fn options(&mut self) -> Result<(Option<Authorization>, Options), Report> {
-        let mut authorization = None;
+    fn options(&mut self) -> Result<(Authorization, Options), Report> {
+        let mut authorizations = Vec::new();
+        let mut quote_given = false;
         let mut keys: (Option<String>, Option<String>, Option<String>) = (None, None, None);
         let mut options = Options::default();
         while let Some(token) = self.next() {
-            let Token::Word(word) = token else { return Err(syntax("COPY")) };
-            let word = word.to_ascii_uppercase();
+            if token.kind != Kind::Word {
+                return Err(syntax(token.text));
+            }
+            let word = token.text.to_ascii_uppercase();
             match word.as_str() {
                 "WITH" | "AS" | "FORMAT" => {}
                 "IAM_ROLE" => {
-                    authorization = Some(if self.word("default") { Authorization::DefaultRole } else { Authorization::Role(self.literal(&word)?) });
+                    authorizations.push(if self.word("default") { Authorization::DefaultRole } else { Authorization::Role(self.literal(&word)?) });
                 }
                 "ACCESS_KEY_ID" => keys.0 = Some(self.literal(&word)?),
                 "SECRET_ACCESS_KEY" => keys.1 = Some(self.literal(&word)?),
                 "SESSION_TOKEN" | "TOKEN" => keys.2 = Some(self.literal(&word)?),
-                "CREDENTIALS" => authorization = Some(credentials(&self.literal(&word)?)?),
+                "CREDENTIALS" => authorizations.push(credentials(&self.literal(&word)?)?),
                 "MANIFEST" => options.manifest = true,
                 "CSV" => options.csv = true,
-                "QUOTE" => options.quote = self.one_byte(&word)?,
+                "QUOTE" => {
+                    options.quote = self.one_byte(&word)?;
+                    quote_given = true;
+                }
                 "DELIMITER" => options.delimiter = Some(self.one_byte(&word)?),
                 "ESCAPE" => options.escape = true,
                 "REMOVEQUOTES" => options.remove_quotes = true,
@@ -267,18 +245,16 @@ impl Parser<'_> {
                 "IGNOREHEADER" => options.ignore_header = self.number(&word)?,
                 "MAXERROR" => options.max_error = self.number(&word)?,
                 "GZIP" => options.gzip = true,
+                "EXPLICIT_IDS" => options.explicit_ids = true,
                 "EMPTYASNULL" => options.empty_as_null = true,
                 "BLANKSASNULL" => options.blanks_as_null = true,
                 "TRUNCATECOLUMNS" => options.truncate_columns = true,
                 "FILLRECORD" => options.fill_record = true,
                 "IGNOREBLANKLINES" => options.ignore_blank_lines = true,
                 "ACCEPTINVCHARS" => {
-                    let replacement = match self.tokens.get(self.at) {
-                        Some(Token::Literal(_)) => self.literal(&word)?,
-                        _ if self.word("AS") => self.literal(&word)?,
-                        _ => "?".to_owned(),
-                    };
-                    options.accept_invalid_chars = replacement.chars().next();
+                    let given = self.word("AS") || self.is_at_literal();
+                    let replacement = if given { self.one_byte(&word)? } else { b'?' };
+                    options.accept_invalid_chars = Some(char::from(replacement));
                 }
                 "TIMEFORMAT" => match self.literal(&word)?.as_str() {
                     "auto" => options.time_format_auto = true,
@@ -289,7 +265,7 @@ impl Parser<'_> {
                     "auto" | "YYYY-MM-DD" => {}
                     other => return Err(not_carried_out(&format!("DATEFORMAT '{other}'"))),
                 },
-                "ENCODING" => match self.literal(&word)?.to_ascii_uppercase().as_str() {
+                "ENCODING" => match self.literal_or_word(&word)?.to_ascii_uppercase().as_str() {
                     "UTF8" => {}
                     other => return Err(not_carried_out(&format!("ENCODING {other}"))),
                 },
@@ -303,10 +279,20 @@ impl Parser<'_> {
                 _ => return Err(not_carried_out(&word)),
             }
         }
-        if let (Some(id), Some(secret), token) = keys {
-            authorization = Some(Authorization::Keys { id, secret, token });
+        match keys {
+            (Some(id), Some(secret), token) => authorizations.push(Authorization::Keys { id, secret, token }),
+            (None, None, None) => {}
+            _ => return Err(Report::error("42601", "ACCESS_KEY_ID and SECRET_ACCESS_KEY go together")),
         }
-        Ok((authorization, options))
+        if quote_given && !options.csv {
+            return Err(Report::error("42601", "QUOTE is for CSV only"));
+        }
+        // "mutually exclusive" (copy-parameters-authorization.md)
+        match (authorizations.pop(), authorizations.is_empty()) {
+            (Some(authorization), true) => Ok((authorization, options)),
+            (Some(_), false) => Err(Report::error("42601", "conflicting credentials: give a role, keys or CREDENTIALS")),
+            (None, _) => Err(Report::error("42601", "COPY needs IAM_ROLE, ACCESS_KEY_ID or CREDENTIALS")),
+        }
     }
 }
 
