@@ -125,9 +125,9 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Adds `spent` to a phase.
+    /// Adds `spent` to a phase, to the millisecond.
     pub fn add(phase: &mut f64, spent: Duration) {
-        *phase += (spent.as_secs_f64() * 1000.0).round() / 1000.0;
+        *phase = ((*phase + spent.as_secs_f64()) * 1000.0).round() / 1000.0;
     }
 }
 

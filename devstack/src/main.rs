@@ -185,13 +185,10 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
     println!("Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}", stack.redshift.port(), stack.database);
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
     println!("Upload archives to s3://{BUCKET}/{PREFIX}cms-analytics-csv_*.tgz; Ctrl-C ends.");
+    let invocations = lambda.as_ref().map(Lambda::subscribe);
     upload(&uploader(&stack), SAMPLE, good_archive()?).await?;
     let reports = async {
-        let Some(lambda) = &lambda else { return std::future::pending().await };
-        let mut invocations = lambda.subscribe();
-        for invocation in lambda.history() {
-            show::invocation(&invocation);
-        }
+        let Some(mut invocations) = invocations else { return std::future::pending().await };
         while let Ok(invocation) = invocations.recv().await {
             show::invocation(&invocation);
             if show::tables(&stack).await.is_err() {
