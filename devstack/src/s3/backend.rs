@@ -212,10 +212,7 @@ fn body(readers: Vec<io::Take<std::fs::File>>, cut: Option<u64>) -> impl Stream<
     let state = (readers.into_iter(), None::<io::Take<std::fs::File>>, cut);
     futures_util::stream::unfold(state, |(mut rest, mut current, mut cut)| async move {
         loop {
-            let mut reader = match current.take().or_else(|| rest.next()) {
-                Some(reader) => reader,
-                None => return None,
-            };
+            let mut reader = current.take().or_else(|| rest.next())?;
             if cut == Some(0) {
                 // What went before is to arrive.
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -250,7 +247,7 @@ impl s3s::S3 for Backend {
 
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         self.0.buckets().create(&request.input.bucket);
-        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)), ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)) }))
     }
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
