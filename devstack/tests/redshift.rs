@@ -1,6 +1,8 @@
 //! The stand-in as a client sees it: login, SQL that Redshift takes and refuses, transactions, faults on demand. Each
 //! test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer Guide.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
 mod redshift_support;
 
 use std::time::{Duration, Instant};
@@ -309,7 +311,7 @@ async fn a_serializable_violation_is_1023() {
     assert_eq!(sum, "1");
 }
 
-/// `r_CREATE_DATABASE.md` and live/c_serial_isolation: SNAPSHOT lets both commit.
+/// `r_CREATE_DATABASE.md` and `live/c_serial_isolation`: SNAPSHOT lets both commit.
 #[tokio::test]
 async fn snapshot_isolation_permits_write_skew() {
     let (error, sum) = write_skew(Isolation::Snapshot).await;
