@@ -8,7 +8,7 @@ use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use chrono::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -218,8 +218,8 @@ impl Store {
                 .await;
             match part {
                 Ok(part) => {
-                    let etag = part.copy_part_result.and_then(|result| result.e_tag);
-                    parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).build());
+                    let (etag, crc32) = part.copy_part_result.map(|result| (result.e_tag, result.checksum_crc32)).unwrap_or_default();
+                    parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(crc32).build());
                 }
                 Err(error) => {
                     let error = classify(error, &what());
@@ -239,7 +239,9 @@ impl Store {
     /// S3's, by who must act.
     pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
-        let created = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type).send().await;
+        let create = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type);
+        // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide, checking object integrity).
+        let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let id = created.map_err(|error| classify(error, &what()))?.upload_id;
         let id = id.ok_or_else(|| Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what())))?;
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
@@ -252,9 +254,10 @@ impl Store {
     /// S3's, by who must act.
     pub async fn upload_part(&self, upload: &Upload, number: i32, bytes: Bytes) -> Result<CompletedPart, Error> {
         let Upload { id, bucket, key } = upload;
-        let sent = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number).body(ByteStream::from(bytes)).send().await;
+        let part = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number).body(ByteStream::from(bytes));
+        let sent = part.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let part = sent.map_err(|error| classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}")))?;
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build())
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).set_checksum_crc32(part.checksum_crc32).build())
     }
 
     /// Makes the object of its parts.
@@ -305,7 +308,7 @@ where
     let deployment = |kind| Error::from(Fault::new(kind, told.clone()));
     let retryable = |kind| Error::from(Fault::new(kind, told.clone()));
     match error.code() {
-        Some("NoSuchBucket") => return deployment(Deployment::NoSuchBucket),
+        Some("NoSuchBucket" | "InvalidBucketName") => return deployment(Deployment::NoSuchBucket),
         Some("PreconditionFailed" | "NoSuchKey") => return retryable(Retryable::SourceChanged),
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => return deployment(Deployment::S3Access),
         _ => {}

@@ -175,11 +175,9 @@ impl Shared {
     /// Ends whatever a process was doing when it ended; one that never asked for work fails the work that waits for it.
     fn process_ended(self: &Arc<Self>, process: usize, began: bool, outcome: &Outcome) {
         let mut state = self.state();
-        if !began {
-            if let Some(job) = state.queue.pop_front() {
-                let watchdog = tokio::spawn(async {}).abort_handle();
-                state.running.insert(job.request_id.clone(), Running { job, process, watchdog });
-            }
+        if !began && let Some(job) = state.queue.pop_front() {
+            let watchdog = tokio::spawn(async {}).abort_handle();
+            state.running.insert(job.request_id.clone(), Running { job, process, watchdog });
         }
         let ids: Vec<String> = state.running.iter().filter(|(_, running)| running.process == process).map(|(id, _)| id.clone()).collect();
         drop(state);
@@ -296,8 +294,11 @@ async fn keep_running(process: usize, address: SocketAddr, shared: Arc<Shared>) 
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                shared.state().log.push_str(&format!("cannot start {}: {error}\n", options.program.display()));
-                return;
+                let message = format!("cannot start {}: {error}", options.program.display());
+                shared.state().log.push_str(&message);
+                shared.process_ended(process, false, &failed("Runtime.InvalidEntrypoint", message));
+                sleep(Duration::from_millis(250)).await;
+                continue;
             }
         };
         let (kill, killed) = oneshot::channel();

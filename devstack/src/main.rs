@@ -2,6 +2,7 @@
 
 mod show;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -178,7 +179,7 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
     }
     let mut shell = String::new();
     for (name, value) in stack.environment(&uploader_keys()) {
-        shell.push_str(&format!("export {name}='{value}'\n"));
+        let _ = writeln!(shell, "export {name}='{value}'");
     }
     fs::write(environment, &shell)?;
     println!("S3:       {}, bucket {BUCKET}", stack.s3_endpoint());

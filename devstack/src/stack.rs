@@ -57,6 +57,9 @@ pub enum Error {
     Sql(#[from] tokio_postgres::Error),
 }
 
+/// A change of options before something starts.
+pub type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
+
 /// How to start a stack.
 #[derive(Clone, Default)]
 pub struct Options {
@@ -67,9 +70,9 @@ pub struct Options {
     /// S3 elsewhere, instead of our own: its URL.
     pub s3_endpoint: Option<String>,
     /// Changes the stand-in's own options before it starts.
-    pub redshift: Option<Arc<dyn Fn(&mut redshift::Options) + Send + Sync>>,
+    pub redshift: Option<Change<redshift::Options>>,
     /// Changes S3's own options before it starts.
-    pub s3: Option<Arc<dyn Fn(&mut s3::Options) + Send + Sync>>,
+    pub s3: Option<Change<s3::Options>>,
 }
 
 /// A running stack with one bucket and one database, its tables made and empty.

@@ -1,4 +1,5 @@
 //! The private PostgreSQL: it starts, it answers, and it leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

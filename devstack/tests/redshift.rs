@@ -1,5 +1,6 @@
 //! The stand-in as a client sees it: login, SQL that Redshift takes and refuses, transactions, faults on demand. Each
 //! test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer Guide.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 

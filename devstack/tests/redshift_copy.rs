@@ -1,5 +1,6 @@
 //! COPY from S3 as the stand-in carries it out. Each test names the document that says so; bare `x.md` is a page of the
 //! Amazon Redshift Database Developer Guide.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 

@@ -27,14 +27,10 @@ impl Gate {
 #[async_trait::async_trait]
 impl S3Auth for Gate {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match self.known(access_key) {
-            Some(known) => Ok(SecretKey::from(known.secret_access_key.clone())),
-            None => {
-                let mut error = s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.");
-                error.set_status_code(http::StatusCode::FORBIDDEN);
-                Err(error)
-            }
+        if let Some(known) = self.known(access_key) {
+            return Ok(SecretKey::from(known.secret_access_key.clone()));
         }
+        Err(forbidden("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."))
     }
 }
 

@@ -114,7 +114,12 @@ impl Backend {
     }
 
     /// Stores a body and verifies every checksum that the request announces.
-    async fn receive(&self, body: Option<StreamingBlob>, mut announced: Announced, trailers: Option<s3s::TrailingHeaders>) -> S3Result<Piece> {
+    async fn receive(
+        &self,
+        body: Option<StreamingBlob>,
+        mut announced: Announced,
+        trailers: Option<s3s::TrailingHeaders>,
+    ) -> S3Result<(Piece, String)> {
         let mut writer = BlobWriter::create(self.0.directory.path()).map_err(|error| internal(&error))?;
         let mut hasher = ChecksumHasher {
             crc32: Some(s3s::crypto::Crc32::new()),
@@ -134,6 +139,7 @@ impl Backend {
             announced.complete_from(&trailers);
         }
         let computed = hasher.finalize();
+        let crc32 = computed.checksum_crc32.clone().unwrap_or_default();
         let piece = writer.finish();
         let differ = [
             (announced.crc32, computed.checksum_crc32),
@@ -153,7 +159,7 @@ impl Backend {
                 return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
             }
         }
-        Ok(piece)
+        Ok((piece, crc32))
     }
 
     /// A copy source that fits its conditions.
@@ -166,15 +172,31 @@ impl Backend {
         Ok(object)
     }
 
-    fn put_part(&self, upload_id: &str, bucket: &str, key: &str, number: i32, piece: Piece) -> S3Result<()> {
+    fn put_part(&self, upload_id: &str, bucket: &str, key: &str, number: i32, part: (Piece, String)) -> S3Result<()> {
         if !(1..=10_000).contains(&number) {
             return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
         }
         let mut buckets = self.0.buckets();
         let upload = buckets.uploads.get_mut(upload_id).filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(no_upload)?;
-        upload.parts.insert(number, piece);
+        upload.parts.insert(number, part);
         Ok(())
     }
+}
+
+fn crc32_of(piece: &Piece) -> io::Result<String> {
+    let mut hasher = ChecksumHasher { crc32: Some(s3s::crypto::Crc32::new()), ..ChecksumHasher::default() };
+    let object = Object::new(vec![piece.clone()], String::new(), Utc::now());
+    let mut buffer = vec![0; CHUNK_BYTES];
+    for mut reader in object.open(0..object.size())? {
+        loop {
+            let count = reader.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+        }
+    }
+    Ok(hasher.finalize().checksum_crc32.unwrap_or_default())
 }
 
 fn no_bucket() -> S3Error {
@@ -190,10 +212,7 @@ fn body(readers: Vec<io::Take<std::fs::File>>, cut: Option<u64>) -> impl Stream<
     let state = (readers.into_iter(), None::<io::Take<std::fs::File>>, cut);
     futures_util::stream::unfold(state, |(mut rest, mut current, mut cut)| async move {
         loop {
-            let mut reader = match current.take().or_else(|| rest.next()) {
-                Some(reader) => reader,
-                None => return None,
-            };
+            let mut reader = current.take().or_else(|| rest.next())?;
             if cut == Some(0) {
                 // What went before is to arrive.
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -228,7 +247,7 @@ impl s3s::S3 for Backend {
 
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         self.0.buckets().create(&request.input.bucket);
-        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)), ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)) }))
     }
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
@@ -338,14 +357,14 @@ impl s3s::S3 for Backend {
             sha1: input.checksum_sha1,
             sha256: input.checksum_sha256,
         };
-        let piece = self.receive(input.body, announced, trailers).await?;
+        let (piece, crc32) = self.receive(input.body, announced, trailers).await?;
         let etag = piece.etag();
         let mut object = Object::new(vec![piece], etag.clone(), Utc::now());
         object.content_type = input.content_type;
         object.metadata = input.metadata.unwrap_or_default();
         self.insert(&input.bucket, &input.key, object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         self.tell(&input.bucket, &input.key, "Put");
-        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..PutObjectOutput::default() }))
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), checksum_crc32: Some(crc32), ..PutObjectOutput::default() }))
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -402,6 +421,7 @@ impl s3s::S3 for Backend {
             begun: Utc::now(),
             content_type: input.content_type,
             metadata: input.metadata.unwrap_or_default(),
+            crc32: input.checksum_algorithm.as_ref().is_some_and(|algorithm| algorithm.as_str() == "CRC32"),
             parts: std::collections::BTreeMap::new(),
         };
         buckets.uploads.insert(id.clone(), upload);
@@ -425,10 +445,10 @@ impl s3s::S3 for Backend {
             sha1: input.checksum_sha1,
             sha256: input.checksum_sha256,
         };
-        let piece = self.receive(input.body, announced, trailers).await?;
-        let etag = piece.etag();
-        self.put_part(&input.upload_id, &input.bucket, &input.key, input.part_number, piece)?;
-        Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..UploadPartOutput::default() }))
+        let part = self.receive(input.body, announced, trailers).await?;
+        let (etag, crc32) = (part.0.etag(), part.1.clone());
+        self.put_part(&input.upload_id, &input.bucket, &input.key, input.part_number, part)?;
+        Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), checksum_crc32: Some(crc32), ..UploadPartOutput::default() }))
     }
 
     async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
@@ -443,8 +463,14 @@ impl s3s::S3 for Backend {
         };
         let piece = source.piece(self.0.directory.path(), range).map_err(|error| internal(&error))?;
         let etag = piece.etag();
-        self.put_part(&input.upload_id, &input.bucket, &input.key, input.part_number, piece)?;
-        let result = CopyPartResult { e_tag: Some(ETag::Strong(etag)), last_modified: Some(timestamp(Utc::now())), ..CopyPartResult::default() };
+        let crc32 = crc32_of(&piece).map_err(|error| internal(&error))?;
+        self.put_part(&input.upload_id, &input.bucket, &input.key, input.part_number, (piece, crc32.clone()))?;
+        let result = CopyPartResult {
+            e_tag: Some(ETag::Strong(etag)),
+            last_modified: Some(timestamp(Utc::now())),
+            checksum_crc32: Some(crc32),
+            ..CopyPartResult::default()
+        };
         Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
     }
 
@@ -472,10 +498,17 @@ impl s3s::S3 for Backend {
                 }
                 before = number;
                 let named = part.e_tag.as_ref().map(ETag::value);
-                let piece =
-                    upload.parts.get(&number).filter(|piece| named == Some(piece.etag().as_str())).ok_or_else(|| {
+                let (piece, crc32) =
+                    upload.parts.get(&number).filter(|(piece, _)| named == Some(piece.etag().as_str())).ok_or_else(|| {
                         s3_error!(InvalidPart, "One or more of the specified parts could not be found, or its ETag does not match.")
                     })?;
+                // As real S3 words it (apache/opendal#4580).
+                if upload.crc32 && part.checksum_crc32.as_ref() != Some(crc32) {
+                    return Err(s3_error!(
+                        InvalidRequest,
+                        "The upload was created using a crc32 checksum. The complete request must include the checksum for each part. It was missing for part {number} in the request."
+                    ));
+                }
                 if n + 1 < parts.len() && piece.size() < PART_MINIMUM_BYTES {
                     return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed object size."));
                 }

@@ -162,7 +162,9 @@ pub(super) struct Upload {
     pub(super) begun: DateTime<Utc>,
     pub(super) content_type: Option<String>,
     pub(super) metadata: HashMap<String, String>,
-    pub(super) parts: BTreeMap<i32, Piece>,
+    /// Whether it was begun with a checksum, which its completion must then repeat for each part.
+    pub(super) crc32: bool,
+    pub(super) parts: BTreeMap<i32, (Piece, String)>,
 }
 
 /// The objects of a bucket by key, in S3's order: UTF-8 binary.
