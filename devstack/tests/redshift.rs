@@ -2,8 +2,6 @@
 //! test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer Guide.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
-
 mod redshift_support;
 
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
 //! Clients that people use talk to the stand-in: `psql`, and psycopg, both with `verify-full`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
-
 mod redshift_support;
 
 use std::path::PathBuf;
