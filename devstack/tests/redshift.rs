@@ -310,7 +310,7 @@ async fn a_serializable_violation_is_1023() {
     assert_eq!(sum, "1");
 }
 
-/// `r_CREATE_DATABASE.md` and live/c_serial_isolation: SNAPSHOT lets both commit.
+/// `r_CREATE_DATABASE.md` and `live/c_serial_isolation`: SNAPSHOT lets both commit.
 #[tokio::test]
 async fn snapshot_isolation_permits_write_skew() {
     let (error, sum) = write_skew(Isolation::Snapshot).await;

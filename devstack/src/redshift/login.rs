@@ -17,7 +17,7 @@ const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
-/// Settings that a client may send at start-up and that PostgreSQL knows too (cm_chap_ConfigurationRef.md).
+/// Settings that a client may send at start-up and that PostgreSQL knows too (`cm_chap_ConfigurationRef.md`).
 const SETTINGS: [&str; 6] = ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
 
 /// What may be sent besides and has no effect here.

@@ -1,8 +1,21 @@
 //! The Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real PostgreSQL, carries
 //! out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
 //!
-//! What it does rests on AWS's documentation, named where it is used; where that is silent, the stand-in's choice is
-//! marked as such and nothing is tested on it.
+//! What it does rests on AWS's documentation, named where it is used, and where that is silent on reports of users. Where
+//! both are silent it has choices of its own, on which nothing is tested:
+//!
+//! - The statements of one simple query stand each for itself unless BEGIN is among them.
+//! - A quoted CSV field that equals the null string is NULL, as an unquoted one is; so is, with ESCAPE, an escaped one.
+//! - The carriage return of a CRLF goes, outside quotes and unless escaped; a missing last newline does no harm.
+//! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its DECIMAL is 1204.
+//! - DATE takes `YYYY-MM-DD` only, and TIMESTAMP no date alone; a seventh digit of a second is an error.
+//! - `pg_last_copy_id()` and `pg_last_copy_count()` keep their values when the transaction is rolled back.
+//! - A body from S3 that breaks off fails the COPY at once.
+//! - Keys (PRIMARY KEY, UNIQUE, FOREIGN KEY) are dropped from DDL without a trace, and VARCHAR's length is measured in
+//!   bytes by COPY, but in characters by INSERT, which is PostgreSQL's.
+//!
+//! Known limits: a prepared statement keeps the values of `pg_last_copy_id()` and `pg_last_copy_count()` that it was
+//! prepared with; the load errors of a COPY that succeeded (MAXERROR) are seen from the next transaction on.
 
 mod copy;
 mod errors;
@@ -253,7 +266,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         sessions.spawn(async move {
-            if let Err(error) = session::serve(stream, shared).await {
+            if let Err(error) = Box::pin(session::serve(stream, shared)).await {
                 tracing::debug!(%error, "a session ended");
             }
         });

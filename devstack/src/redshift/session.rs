@@ -51,6 +51,7 @@ struct Prepared {
     own: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of the protocol, and they are independent")]
 struct Session {
     shared: Arc<Shared>,
     client: Framed,
@@ -118,7 +119,7 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) -> io::Result<
         prepared: HashMap::new(),
         portals: HashMap::new(),
     };
-    match session.run().await {
+    match Box::pin(session.run()).await {
         Ok(()) | Err(End::Cut) => Ok(()),
         Err(End::Io(error)) => Err(error),
     }
@@ -142,17 +143,17 @@ impl Session {
             tokio::select! {
                 message = self.client.next() => match message? {
                     None => return Ok(()),
-                    Some(frame) => if !self.from_client(frame).await? {
+                    Some(frame) => if !self.on_client(frame).await? {
                         return Ok(());
                     },
                 },
-                message = self.upstream.next() => self.from_upstream(&message?).await?,
+                message = self.upstream.next() => self.on_upstream(&message?).await?,
             }
         }
     }
 
     /// Hands on a message that answers the extended protocol, or that nobody asked for.
-    async fn from_upstream(&mut self, frame: &Frame) -> Result<(), End> {
+    async fn on_upstream(&mut self, frame: &Frame) -> Result<(), End> {
         self.answered(frame);
         if frame.tag == b'Z' && self.cut_when_ready {
             return Err(End::Cut);
@@ -207,7 +208,7 @@ impl Session {
     async fn settle(&mut self) -> Result<(), End> {
         while self.asked.contains(&Asked::Sync) {
             let frame = self.upstream.next().await?;
-            self.from_upstream(&frame).await?;
+            self.on_upstream(&frame).await?;
         }
         if !self.unsynced {
             return Ok(());
@@ -223,12 +224,12 @@ impl Session {
                 self.asked.clear();
                 return if self.cut_when_ready { Err(End::Cut) } else { Ok(()) };
             }
-            self.from_upstream(&frame).await?;
+            self.on_upstream(&frame).await?;
         }
     }
 
     /// Handles one message; false at the client's farewell.
-    async fn from_client(&mut self, frame: Frame) -> Result<bool, End> {
+    async fn on_client(&mut self, frame: Frame) -> Result<bool, End> {
         match frame.tag {
             b'X' => return Ok(false),
             b'Q' => {
@@ -439,11 +440,8 @@ impl Session {
     fn put_error(&mut self, frame: &Frame) -> Report {
         let report = Report::of(frame);
         let translated = self.translated(&report);
-        if translated == report {
-            self.client.put(frame)
-        } else {
-            self.client.put(&translated.frame())
-        }
+        let reworded = (translated != report).then(|| translated.frame());
+        self.client.put(reworded.as_ref().unwrap_or(frame));
         translated
     }
 

@@ -186,7 +186,7 @@ impl Load<'_> {
                 Ok(()) => self.rows += 1,
                 Err(bad) => self.bad_field(record, bad, source),
             },
-            Err(bad) => self.bad_line(bad, source),
+            Err(bad) => self.bad_line(&bad, source),
         }
         !self.over_limit()
     }
@@ -207,7 +207,7 @@ impl Load<'_> {
         });
     }
 
-    fn bad_line(&mut self, bad: BadLine, source: &Source) {
+    fn bad_line(&mut self, bad: &BadLine, source: &Source) {
         self.errors.push(LoadError {
             table: self.target.id,
             file: source.url(),

@@ -27,6 +27,7 @@ pub(in super::super) enum Authorization {
 
 /// The options that are carried out, with the defaults of `copy-parameters-data-format.md` and `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
 pub(in super::super) struct Options {
     pub(in super::super) manifest: bool,
     pub(in super::super) csv: bool,

@@ -167,14 +167,16 @@ fn column_attributes(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
             end = after_name(tokens, at + 1);
             end = if tokens.get(end).is_some_and(|token| token.is_symbol('(')) { closing(tokens, end) } else { end - 1 };
         } else if token.is("IDENTITY") {
-            let values: Vec<String> = elements(tokens.get(at + 2..closing(tokens, at + 1)).unwrap_or_default())
-                .iter()
-                .map(|element| element.iter().map(|token| token.text).collect())
-                .collect();
-            let [seed, step] = values.as_slice() else { return Err(unsupported("IDENTITY takes a seed and a step")) };
-            let always = if at >= 1 && tokens[at - 1].is("AS") { "" } else { "GENERATED ALWAYS AS " };
-            by = format!("{always}IDENTITY (START WITH {seed} INCREMENT BY {step})");
-            end = closing(tokens, at + 1);
+            let always = if tokens[at - 1].is("AS") { "" } else { "GENERATED ALWAYS AS " };
+            // Without seed and step (aws/aws-sdk-pandas#1110) it counts from 1.
+            by = format!("{always}IDENTITY");
+            if tokens.get(at + 1).is_some_and(|token| token.is_symbol('(')) {
+                end = closing(tokens, at + 1);
+                let values: Vec<String> =
+                    elements(&tokens[at + 2..end]).iter().map(|element| element.iter().map(|token| token.text).collect()).collect();
+                let [seed, step] = values.as_slice() else { return Err(unsupported("IDENTITY takes a seed and a step")) };
+                by = format!("{by} (START WITH {seed} INCREMENT BY {step})");
+            }
         } else if !token.is_any(&["DISTKEY", "SORTKEY", "UNIQUE"]) {
             at += 1;
             continue;

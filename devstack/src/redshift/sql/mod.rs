@@ -255,6 +255,7 @@ mod tests {
             ("CREATE TABLE t (a INT REFERENCES s.u (x) NOT NULL, b DECIMAL(8,2) REFERENCES u)", "CREATE TABLE t (a INT NOT NULL, b DECIMAL(8,2) )"),
             ("CREATE TABLE t (a, b) INTERLEAVED SORTKEY (a) AS SELECT 1 AS sortkey, 2", "CREATE TABLE t (a, b) AS SELECT 1 AS sortkey, 2"),
             ("CREATE TABLE t (a TIMESTAMP DEFAULT SYSDATE)", "CREATE TABLE t (a TIMESTAMP DEFAULT LOCALTIMESTAMP)"),
+            ("CREATE TABLE t (a INT IDENTITY NOT NULL)", "CREATE TABLE t (a INT GENERATED ALWAYS AS IDENTITY NOT NULL)"),
             ("ALTER TABLE t ADD COLUMN x TEXT ENCODE raw", "ALTER TABLE t ADD COLUMN x VARCHAR(256)"),
             ("ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a)", "ALTER TABLE t RESET (fillfactor)"),
             ("SELECT pg_last_copy_count(), 'version()'", "SELECT pg_last_copy_count(7::bigint), 'version()'"),
