@@ -490,13 +490,12 @@ impl s3s::S3 for Backend {
                 .ok_or_else(no_upload)?;
             let mut pieces: Vec<Piece> = Vec::new();
             let mut digest = Md5::new();
-            let mut before = 0;
+            let numbers: Vec<i32> = parts.iter().map(|part| part.part_number.unwrap_or_default()).collect();
+            if !numbers.is_sorted_by(|a, b| a < b) {
+                return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+            }
             for (n, part) in parts.iter().enumerate() {
                 let number = part.part_number.unwrap_or_default();
-                if number <= before {
-                    return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
-                }
-                before = number;
                 let named = part.e_tag.as_ref().map(ETag::value);
                 let (piece, crc32) =
                     upload.parts.get(&number).filter(|(piece, _)| named == Some(piece.etag().as_str())).ok_or_else(|| {
