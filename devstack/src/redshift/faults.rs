@@ -1,21 +1,35 @@
 //! Faults on demand.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// A fault that some of the next statements meet.
+use crate::fault;
+
+/// A fault that some of the next statements meet: those that contain a text, in capitals or not.
+pub type Fault = fault::Fault<Containing, Action>;
+
+/// A part of a statement, in lower case.
 #[derive(Clone)]
-pub struct Fault {
-    /// Only statements that contain this, in capitals or not.
-    pub statement_contains: String,
-    /// Fitting statements to let pass first.
-    pub skip: usize,
-    /// Fitting statements to fail after those.
-    pub times: usize,
-    /// What happens to them.
-    pub action: Action,
+pub struct Containing(String);
+
+impl Fault {
+    /// Every statement that contains a text.
+    pub fn on(statement_contains: &str, action: Action) -> Self {
+        Self::new(Containing(statement_contains.to_ascii_lowercase()), action)
+    }
+}
+
+/// The front's faults.
+pub(super) type Faults = fault::Faults<Containing, Action>;
+
+impl Faults {
+    /// What happens to a statement.
+    pub(super) fn of(&self, sql: &str) -> Option<Action> {
+        let sql = sql.to_ascii_lowercase();
+        self.take(|part| sql.contains(&part.0))
+    }
 }
 
 /// What happens to a statement.
@@ -64,48 +78,5 @@ impl Gate {
     pub(super) async fn pass(&self) {
         self.arrived.close();
         let _ = self.opened.acquire().await;
-    }
-}
-
-impl Fault {
-    /// Every statement that contains a text.
-    pub fn on(statement_contains: &str, action: Action) -> Self {
-        Self { statement_contains: statement_contains.to_owned(), skip: 0, times: usize::MAX, action }
-    }
-
-    /// The same fault, met so often only.
-    #[must_use]
-    pub fn times(mut self, times: usize) -> Self {
-        self.times = times;
-        self
-    }
-
-    /// The same fault, after letting so many pass.
-    #[must_use]
-    pub fn after(mut self, skip: usize) -> Self {
-        self.skip = skip;
-        self
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Faults(Mutex<Vec<Fault>>);
-
-impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
-    }
-
-    /// What happens to a statement; the first fault that fits is used up by it.
-    pub(super) fn take(&self, sql: &str) -> Option<Action> {
-        let sql = sql.to_ascii_lowercase();
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = faults.iter_mut().find(|fault| fault.times > 0 && sql.contains(&fault.statement_contains.to_ascii_lowercase()))?;
-        if fault.skip > 0 {
-            fault.skip -= 1;
-            return None;
-        }
-        fault.times = fault.times.saturating_sub(1);
-        Some(fault.action.clone())
     }
 }

@@ -382,7 +382,7 @@ impl Session {
             return Ok(());
         }
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        match self.shared.faults.take(&text) {
+        match self.shared.faults.of(&text) {
             None | Some(Action::Miscount(_)) => {}
             Some(Action::CutBefore) => return Err(End::Cut),
             Some(Action::CutAfter) => self.cut_when_ready = true,
@@ -467,7 +467,7 @@ impl Session {
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
         let mut cut_after = false;
         let mut miscount = 0;
-        match self.shared.faults.take(text) {
+        match self.shared.faults.of(text) {
             None => {}
             Some(Action::CutBefore) => return Err(End::Cut),
             Some(Action::CutAfter) => cut_after = true,

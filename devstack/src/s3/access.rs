@@ -57,7 +57,7 @@ impl S3Access for Gate {
         if known.denied.contains(&operation) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
-        match self.0.faults.take(&operation, key.as_deref().unwrap_or_default()) {
+        match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
             None => Ok(()),
             Some(Action::Refuse(status, code)) => {
                 let mut error = S3Error::with_message(code_named(&code), "a fault on demand");

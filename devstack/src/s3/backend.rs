@@ -57,6 +57,20 @@ fn check_conditions(etag: Option<&str>, if_match: Option<&ETagCondition>, if_non
     Ok(())
 }
 
+/// The checksums of `PutObject`'s or `UploadPart`'s input, which have the same fields and no common type.
+macro_rules! announced {
+    ($input:ident) => {
+        Announced {
+            md5: $input.content_md5,
+            crc32: $input.checksum_crc32,
+            crc32c: $input.checksum_crc32c,
+            crc64nvme: $input.checksum_crc64nvme,
+            sha1: $input.checksum_sha1,
+            sha256: $input.checksum_sha256,
+        }
+    };
+}
+
 /// The checksums that a request announces: in headers, or in trailers once its body was read.
 #[derive(Default)]
 struct Announced {
@@ -349,14 +363,7 @@ impl s3s::S3 for Backend {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let trailers = request.trailing_headers;
         let input = request.input;
-        let announced = Announced {
-            md5: input.content_md5,
-            crc32: input.checksum_crc32,
-            crc32c: input.checksum_crc32c,
-            crc64nvme: input.checksum_crc64nvme,
-            sha1: input.checksum_sha1,
-            sha256: input.checksum_sha256,
-        };
+        let announced = announced!(input);
         let (piece, crc32) = self.receive(input.body, announced, trailers).await?;
         let etag = piece.etag();
         let mut object = Object::new(vec![piece], etag.clone(), Utc::now());
@@ -437,14 +444,7 @@ impl s3s::S3 for Backend {
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let trailers = request.trailing_headers;
         let input = request.input;
-        let announced = Announced {
-            md5: input.content_md5,
-            crc32: input.checksum_crc32,
-            crc32c: input.checksum_crc32c,
-            crc64nvme: input.checksum_crc64nvme,
-            sha1: input.checksum_sha1,
-            sha256: input.checksum_sha256,
-        };
+        let announced = announced!(input);
         let part = self.receive(input.body, announced, trailers).await?;
         let (etag, crc32) = (part.0.etag(), part.1.clone());
         self.put_part(&input.upload_id, &input.bucket, &input.key, input.part_number, part)?;
