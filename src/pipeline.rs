@@ -103,10 +103,11 @@ impl Loader {
 
         let mut queue = plan.queue.into_iter();
         while let Some(archive) = queue.next() {
-            let result = self.archive(dataset, &archive, invocation, report).instrument(info_span!("archive", key = archive.key)).await;
+            let span = info_span!("archive", key = archive.key);
+            let result = self.archive(dataset, &archive, invocation, report).instrument(span.clone()).await;
             let settled = match result {
                 Ok(()) => continue,
-                Err(Error::BadInput(problems)) => self.refuse(dataset, &archive, &problems, invocation, report).await,
+                Err(Error::BadInput(problems)) => self.refuse(dataset, &archive, &problems, invocation, report).instrument(span).await,
                 Err(error) => Err(error),
             };
             if settled.is_err() {
@@ -299,7 +300,7 @@ impl Loader {
         report: &mut Report,
     ) -> Result<(), Error> {
         for problem in problems.told() {
-            warn!(key = archive.key, "bad input: {problem}");
+            warn!("bad input: {problem}");
         }
         let begun = Instant::now();
         settle::bad(&self.store, dataset, archive, problems, &invocation.request_id).await?;

@@ -4,10 +4,10 @@
 //! and Redshift disagree.
 
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use futures_util::future::poll_fn;
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
 use tokio::task::JoinHandle;

@@ -23,7 +23,7 @@ pub async fn good(store: &Store, dataset: &Dataset, archive: &Object) -> Result<
     store.delete(bucket, &dataset.bad_key(&archive.key)).await?;
     store.delete(bucket, &dataset.error_key(&archive.key)).await?;
     store.copy(bucket, archive, &dataset.good_key(&archive.key)).await?;
-    info!(key = archive.key, "settled as good");
+    info!("settled as good");
     Ok(())
 }
 
@@ -49,6 +49,6 @@ pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object, problems: &
     store.delete(bucket, &dataset.good_key(&archive.key)).await?;
     store.put(bucket, &dataset.error_key(&archive.key), json, "application/json").await?;
     store.copy(bucket, archive, &dataset.bad_key(&archive.key)).await?;
-    info!(key = archive.key, problems = problems.found(), "settled as bad");
+    info!(problems = problems.found(), "settled as bad");
     Ok(())
 }
