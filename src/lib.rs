@@ -30,6 +30,7 @@ pub mod store;
 pub mod load;
 pub mod password;
 pub mod redshift;
+pub mod retry;
 pub mod sql;
 
 pub mod report;

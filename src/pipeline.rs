@@ -19,6 +19,7 @@ use crate::problem::Problems;
 use crate::queue::{Object, Plan, plan};
 use crate::redshift::Redshift;
 use crate::report::{BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report};
+use crate::retry;
 use crate::secret::Secret;
 use crate::settle;
 use crate::sql::Authorization;
@@ -84,7 +85,8 @@ impl Loader {
             request_id: invocation.request_id.clone(),
             ..Report::default()
         };
-        let failure = self.work(dataset, until, invocation, &mut report).instrument(span).await.err();
+        // Boxed: the stages below nest deeper than the compiler cares to lay out in one piece.
+        let failure = Box::pin(self.work(dataset, until, invocation, &mut report)).instrument(span).await.err();
         report.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
         Run { report, failure }
     }
@@ -142,7 +144,7 @@ impl Loader {
         }
         info!(etag = archive.etag, size = archive.size, "archive begun");
         report.objects_processed += 1;
-        let result = self.load(dataset, archive, invocation, report).await;
+        let result = Box::pin(self.load(dataset, archive, invocation, report)).await;
         if result.is_err() {
             report.objects_failed += 1;
         }
@@ -171,7 +173,7 @@ impl Loader {
     async fn load(&self, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation, report: &mut Report) -> Result<Loading, Error> {
         let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline };
         let begun = Instant::now();
-        let verdict = load.consult(&self.redshift).await;
+        let verdict = retry::until_done(invocation.deadline, async || load.consult(&self.redshift).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
         match verdict? {
             Verdict::AlreadyLoaded => return Ok(Loading::Before),
@@ -187,7 +189,9 @@ impl Loader {
 
         let begun = Instant::now();
         let authorization = self.authorization().await?;
-        let loaded = load.run(&self.redshift, &authorization, self.region.as_deref(), &staged).await;
+        let region = self.region.as_deref();
+        // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
+        let loaded = retry::until_done(invocation.deadline, async || load.run(&self.redshift, &authorization, region, &staged).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
         match loaded {
             Err(error) => {

@@ -250,6 +250,11 @@ impl Redshift {
     pub fn inject(&self, fault: Fault) {
         self.shared.faults.add(fault);
     }
+
+    /// Lets statements succeed again.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
 }
 
 impl Drop for Redshift {
