@@ -41,8 +41,6 @@ pub struct Options {
     pub concurrency: usize,
     /// The waits before an asynchronous invocation that failed is tried again; Lambda waits one and two minutes.
     pub retry_after: Vec<Duration>,
-    /// Whether the function's output is shown too.
-    pub echo: bool,
 }
 
 impl Options {
@@ -55,7 +53,6 @@ impl Options {
             timeout: Duration::from_secs(900),
             concurrency: 1,
             retry_after: vec![Duration::from_millis(500), Duration::from_secs(1)],
-            echo: false,
         }
     }
 }
@@ -328,9 +325,6 @@ async fn keep_output(output: Option<impl AsyncRead + Unpin>, shared: &Shared) {
     let Some(output) = output else { return };
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if shared.options.echo {
-            println!("  | {line}");
-        }
         let mut state = shared.state();
         state.log.push_str(&line);
         state.log.push('\n');

@@ -73,6 +73,7 @@ async fn main() -> ExitCode {
 fn build_function() -> Result<PathBuf, Failure> {
     let directory = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    println!("Building the loader ...");
     cargo.args(["build", "--quiet", "--bin", FUNCTION, "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
     if directory.ends_with("release") {
         cargo.arg("--release");
@@ -86,10 +87,8 @@ fn build_function() -> Result<PathBuf, Failure> {
     Ok(directory.join(FUNCTION))
 }
 
-async fn start_function(stack: &Stack, echo: bool) -> Result<Lambda, Failure> {
-    let mut options = lambda::Options::new(build_function()?, stack.function_environment());
-    options.echo = echo;
-    Ok(Lambda::start(options).await?)
+async fn start_function(stack: &Stack, program: PathBuf) -> Result<Lambda, Failure> {
+    Ok(Lambda::start(lambda::Options::new(program, stack.function_environment())).await?)
 }
 
 fn notify(stack: &Stack, url: String) {
@@ -140,9 +139,10 @@ fn bad_archive() -> std::io::Result<Vec<u8>> {
 }
 
 async fn demo() -> Result<(), Failure> {
+    let program = build_function()?;
     println!("Starting S3, PostgreSQL, the Redshift stand-in and Lambda on this machine ...");
     let stack = Stack::start(stack::Options::default()).await?;
-    let lambda = start_function(&stack, false).await?;
+    let lambda = start_function(&stack, program).await?;
     notify(&stack, lambda.invoke_url(FUNCTION));
     let mut invocations = lambda.subscribe();
     let client = uploader(&stack);
@@ -169,8 +169,12 @@ async fn demo() -> Result<(), Failure> {
 }
 
 async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path) -> Result<(), Failure> {
+    let program = if function == "own" { Some(build_function()?) } else { None };
     let stack = Stack::start(stack::Options { s3_port, redshift_port, ..stack::Options::default() }).await?;
-    let lambda = if function == "own" { Some(start_function(&stack, false).await?) } else { None };
+    let lambda = match program {
+        Some(program) => Some(start_function(&stack, program).await?),
+        None => None,
+    };
     match (&lambda, function) {
         (Some(lambda), _) => notify(&stack, lambda.invoke_url(FUNCTION)),
         (None, "none") => {}
