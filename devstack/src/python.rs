@@ -57,7 +57,7 @@ pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
 /// [`Error`] says what is missing or what pip said.
 pub fn unpack_wheel(package: &str, version: &str, directory: &Path) -> Result<(), Error> {
     once(directory, version, || {
-        let download = directory.with_extension("download");
+        let download = directory.join(".download");
         let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"];
         run(Command::new("python3").args(pip).arg(&download).arg(format!("{package}=={version}")))?;
         let unpack = "import glob, sys, zipfile; zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]).extractall(sys.argv[2])";
@@ -75,7 +75,8 @@ fn once(directory: &Path, want: &str, make: impl FnOnce() -> Result<(), Error>) 
     };
     let parent = directory.parent().unwrap_or(directory);
     fs::create_dir_all(parent).map_err(cache(parent))?;
-    let lock = directory.with_extension("lock");
+    // Not `with_extension`: versions have points in them.
+    let lock = parent.join(format!("{}.lock", directory.file_name().unwrap_or_default().display()));
     // Released by the system when the file is closed, however this process ends.
     let locked = File::create(&lock).map_err(cache(&lock))?;
     locked.lock().map_err(cache(&lock))?;

@@ -1,16 +1,17 @@
 //! Who may do what; and, since every request passes here with its operation known, the log and the faults.
 
-use std::str::FromStr as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
 use super::faults::Action;
-use super::{Credentials, Hangup, Request, Shared};
+use super::{Credentials, Passage, Request, Shared, error_named};
+
+const WRONG_TOKEN: &str = "The provided token is malformed or otherwise invalid.";
 
 /// What the backend is to do with a request's body.
 #[derive(Clone, Copy)]
@@ -27,10 +28,10 @@ impl Gate {
 #[async_trait::async_trait]
 impl S3Auth for Gate {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if let Some(known) = self.known(access_key) {
-            return Ok(SecretKey::from(known.secret_access_key.clone()));
+        match self.known(access_key) {
+            Some(known) => Ok(SecretKey::from(known.secret_access_key.clone())),
+            None => Err(unknown_key()),
         }
-        Err(forbidden("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."))
     }
 }
 
@@ -44,15 +45,19 @@ impl S3Access for Gate {
             S3Path::Object { bucket, key } => (Some(bucket.to_string()), Some(key.to_string())),
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
-        let request = Request { operation: operation.clone(), bucket, key: key.clone(), access_key_id: signer.clone() };
-        self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        let request = Request { operation: operation.clone(), bucket, key: key.clone(), access_key_id: signer.clone(), status: None };
+        let logged = self.0.log(request);
+        let passage = context.extensions_mut().get::<Passage>().cloned().unwrap_or_default();
+        let _ = passage.0.logged.set(logged);
 
         let Some(known) = signer.as_deref().and_then(|signer| self.known(signer)) else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         };
-        let token = context.headers().get("x-amz-security-token").and_then(|token| token.to_str().ok());
-        if token != known.session_token.as_deref() {
-            return Err(forbidden("InvalidToken", "The provided token is malformed or otherwise invalid."));
+        match (known.session_token.as_deref(), token(context).as_deref()) {
+            (wanted, given) if wanted == given => {}
+            // Refused as every missing right is; S3 itself has been seen to say InvalidAccessKeyId, also with 403.
+            (Some(_), None) => return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN)),
+            _ => return Err(s3_error!(InvalidToken, "{WRONG_TOKEN}")),
         }
         if known.denied.contains(&operation) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
@@ -60,18 +65,15 @@ impl S3Access for Gate {
         match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
             None => Ok(()),
             Some(Action::Refuse(status, code)) => {
-                let mut error = S3Error::with_message(code_named(&code), "a fault on demand");
-                error.set_status_code(http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR));
-                Err(error)
+                let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+                Err(error_named(&code, status, "a fault on demand"))
             }
             Some(Action::CutBodyAfter(bytes)) => {
                 context.extensions_mut().insert(CutBodyAfter(bytes));
                 Ok(())
             }
             Some(Action::CutBeforeAnswer) => {
-                if let Some(hangup) = context.extensions_mut().get::<Hangup>() {
-                    hangup.0.store(true, Ordering::Relaxed);
-                }
+                passage.0.hangup.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Some(Action::Delay(time)) => {
@@ -82,16 +84,23 @@ impl S3Access for Gate {
                 act();
                 Ok(())
             }
+            Some(Action::Pause(pause)) => {
+                pause.pass().await;
+                Ok(())
+            }
         }
     }
 }
 
-fn code_named(code: &str) -> S3ErrorCode {
-    S3ErrorCode::from_str(code).unwrap_or(S3ErrorCode::InternalError)
+fn unknown_key() -> S3Error {
+    error_named("InvalidAccessKeyId", http::StatusCode::FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.")
 }
 
-fn forbidden(code: &str, message: &'static str) -> S3Error {
-    let mut error = S3Error::with_message(code_named(code), message);
-    error.set_status_code(http::StatusCode::FORBIDDEN);
-    error
+/// The session token of a request, from its header or a presigned URL.
+fn token(context: &S3AccessContext<'_>) -> Option<String> {
+    if let Some(token) = context.headers().get("x-amz-security-token") {
+        return token.to_str().ok().map(str::to_owned);
+    }
+    let in_url = context.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="))?;
+    Some(percent_encoding::percent_decode_str(in_url).decode_utf8_lossy().into_owned())
 }

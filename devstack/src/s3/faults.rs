@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::fault;
 
 /// A fault that some of the next requests meet.
@@ -37,7 +39,7 @@ impl Faults {
 pub enum Action {
     /// It is refused with a status and S3's code, such as 503 and `SlowDown`.
     Refuse(u16, String),
-    /// GET: the connection breaks after that many bytes of the body.
+    /// GET: the connection breaks after that many bytes of the body; earlier for a client that does not read.
     CutBodyAfter(u64),
     /// It is carried out, and the connection breaks before the answer.
     CutBeforeAnswer,
@@ -45,4 +47,35 @@ pub enum Action {
     Delay(Duration),
     /// Something else happens first.
     First(Arc<dyn Fn() + Send + Sync>),
+    /// It waits for the test to let it go on.
+    Pause(Pause),
+}
+
+/// A gate for one request: it waits there until the test lets it go on.
+#[derive(Clone, Default)]
+pub struct Pause {
+    reached: Arc<Notify>,
+    released: Arc<Notify>,
+}
+
+impl Pause {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits until a request is at the gate.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets the request go on.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
+    pub(super) async fn pass(&self) {
+        self.reached.notify_one();
+        self.released.notified().await;
+    }
 }

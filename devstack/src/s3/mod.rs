@@ -5,24 +5,30 @@
 
 mod access;
 mod backend;
+mod checksums;
+mod conditions;
 mod faults;
+mod listing;
+mod multipart;
 mod notify;
 mod objects;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Error, S3ErrorCode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use self::faults::{Action, Fault};
+pub use self::faults::{Action, Fault, Pause};
 pub use self::notify::{Notification, Target};
 pub use self::objects::ObjectSummary;
 
@@ -73,6 +79,8 @@ pub struct Options {
     pub credentials: Vec<Credentials>,
     /// Keys on a page of a listing; S3 has 1000.
     pub page_keys: usize,
+    /// The region that buckets and notifications name. Any is accepted in a signature.
+    pub region: String,
 }
 
 impl Default for Options {
@@ -81,6 +89,7 @@ impl Default for Options {
             port: 0,
             credentials: vec![Credentials::lasting("AKIADEVSTACK00000000", "devstack/not/a/secret/0000000000000000000")],
             page_keys: 1000,
+            region: "ca-central-1".to_owned(),
         }
     }
 }
@@ -88,7 +97,7 @@ impl Default for Options {
 /// A request that was served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The operation, such as `GetObject`.
+    /// The operation, such as `GetObject`; empty where the signature was refused, before the operation was looked at.
     pub operation: String,
     /// The bucket, where one is named.
     pub bucket: Option<String>,
@@ -96,12 +105,14 @@ pub struct Request {
     pub key: Option<String>,
     /// The id of the access key that signed it.
     pub access_key_id: Option<String>,
+    /// The answer's HTTP status; none while it is carried out, and where no answer was let through.
+    pub status: Option<u16>,
 }
 
 /// What all parts of the server share.
 struct Shared {
     buckets: Mutex<Buckets>,
-    requests: Mutex<Vec<Request>>,
+    requests: Mutex<Vec<Logged>>,
     faults: Faults,
     notifier: Notifier,
     directory: tempfile::TempDir,
@@ -112,7 +123,23 @@ impl Shared {
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn log(&self, request: Request) -> Logged {
+        let logged = Arc::new(Mutex::new(request));
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&logged));
+        logged
+    }
 }
+
+/// An error with a code and a status of our choice, for what `s3s` does not know or gives another status.
+fn error_named(code: &str, status: http::StatusCode, message: &'static str) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError), message);
+    error.set_status_code(status);
+    error
+}
+
+/// A request in the log, whose status comes later.
+type Logged = Arc<Mutex<Request>>;
 
 /// A running server. Dropping it stops it and removes its files.
 pub struct S3 {
@@ -121,9 +148,16 @@ pub struct S3 {
     server: JoinHandle<()>,
 }
 
-/// Set on a request whose answer must not arrive.
+/// What goes along with a request.
 #[derive(Clone, Default)]
-struct Hangup(Arc<AtomicBool>);
+struct Passage(Arc<PassageState>);
+
+#[derive(Default)]
+struct PassageState {
+    /// The answer must not arrive.
+    hangup: AtomicBool,
+    logged: OnceLock<Logged>,
+}
 
 impl S3 {
     /// Starts a server.
@@ -145,7 +179,7 @@ impl S3 {
         let mut service = S3ServiceBuilder::new(Backend(Arc::clone(&shared)));
         service.set_auth(Gate(Arc::clone(&shared)));
         service.set_access(Gate(Arc::clone(&shared)));
-        let server = tokio::spawn(serve(listener, service.build()));
+        let server = tokio::spawn(serve(listener, service.build(), Arc::clone(&shared)));
         Ok(Self { address, shared, server })
     }
 
@@ -193,7 +227,8 @@ impl S3 {
 
     /// Every request so far, in the order in which it came.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let logged = self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.iter().map(|request| request.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     /// Forgets the requests so far.
@@ -215,33 +250,56 @@ impl S3 {
 impl Drop for S3 {
     fn drop(&mut self) {
         self.server.abort();
+        // At once, and not when the last connection ends; who has a file open reads on.
+        let _ = std::fs::remove_dir_all(self.shared.directory.path());
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service) {
+async fn serve(listener: TcpListener, service: S3Service, shared: Arc<Shared>) {
     // Connections end with the server, not after it.
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or a client that gave up: neither is the end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
         while connections.try_join_next().is_some() {}
-        let service = service.clone();
+        let (service, shared) = (service.clone(), Arc::clone(&shared));
         let _ = stream.set_nodelay(true);
         connections.spawn(async move {
-            let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
-                let service = service.clone();
-                async move {
-                    let hangup = Hangup::default();
-                    request.extensions_mut().insert(hangup.clone());
-                    let response = service.call(request.map(s3s::Body::from)).await;
-                    if hangup.0.load(Ordering::Relaxed) {
-                        return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
-                    }
-                    response.map_err(|error| io::Error::other(format!("{error:?}")))
-                }
-            });
+            let answer = service_fn(move |request| answer(service.clone(), Arc::clone(&shared), request));
             let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });
     }
+}
+
+async fn answer(service: S3Service, shared: Arc<Shared>, mut request: hyper::Request<Incoming>) -> io::Result<s3s::HttpResponse> {
+    let passage = Passage::default();
+    request.extensions_mut().insert(passage.clone());
+    let signer = signer(request.headers());
+    let response = service.call(request.map(s3s::Body::from)).await;
+    let logged = passage
+        .0
+        .logged
+        .get_or_init(|| shared.log(Request { operation: String::new(), bucket: None, key: None, access_key_id: signer, status: None }));
+    if passage.0.hangup.load(Ordering::Relaxed) {
+        return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+    }
+    let response = response.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    logged.lock().unwrap_or_else(PoisonError::into_inner).status = Some(response.status().as_u16());
+    Ok(response)
+}
+
+/// The id of the access key that a signature names, whether or not it is right.
+fn signer(headers: &http::HeaderMap) -> Option<String> {
+    let (_, credential) = headers.get("authorization")?.to_str().ok()?.split_once("Credential=")?;
+    credential.split('/').next().map(str::to_owned)
 }

@@ -51,14 +51,14 @@ impl Notifier {
     }
 
     /// Tells everybody concerned of an object created by `how`: `Put`, `Copy` or `CompleteMultipartUpload`.
-    pub(super) fn created(&self, bucket: &str, object: &ObjectSummary, how: &str) {
+    pub(super) fn created(&self, region: &str, bucket: &str, object: &ObjectSummary, how: &str) {
         let concerned: Vec<Notification> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let fits = |n: &&Notification| n.bucket == bucket && object.key.starts_with(&n.prefix) && object.key.ends_with(&n.suffix);
             all.iter().filter(fits).cloned().collect()
         };
         for notification in concerned {
-            let event = event(bucket, object, how);
+            let event = event(region, bucket, object, how);
             match notification.target {
                 Target::Channel(channel) => drop(channel.send(event)),
                 Target::Invoke(url) => drop(tokio::spawn(invoke(url, event))),
@@ -67,12 +67,12 @@ impl Notifier {
     }
 }
 
-fn event(bucket: &str, object: &ObjectSummary, how: &str) -> Value {
+fn event(region: &str, bucket: &str, object: &ObjectSummary, how: &str) -> Value {
     let now = Utc::now();
     json!({"Records": [{
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
-        "awsRegion": "ca-central-1",
+        "awsRegion": region,
         "eventTime": now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         "eventName": format!("ObjectCreated:{how}"),
         "userIdentity": {"principalId": "AWS:AIDADEVSTACK"},

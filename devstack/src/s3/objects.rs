@@ -10,6 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use md5::{Digest as _, Md5};
+use s3s::dto::Timestamp;
+
+use super::checksums::{Algorithm, Checksum};
+
+/// A time as answers give it.
+pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp::from(std::time::SystemTime::from(time))
+}
 
 /// A file of bytes, removed with its last owner; a reader that has it open goes on.
 pub(super) struct Blob {
@@ -74,6 +82,8 @@ pub(super) struct Object {
     pub(super) last_modified: DateTime<Utc>,
     pub(super) content_type: Option<String>,
     pub(super) metadata: HashMap<String, String>,
+    /// Of the whole object; an object uploaded in parts has none here.
+    pub(super) checksum: Option<Checksum>,
 }
 
 /// An object as a listing shows it.
@@ -91,7 +101,7 @@ pub struct ObjectSummary {
 
 impl Object {
     pub(super) fn new(pieces: Vec<Piece>, etag: String, last_modified: DateTime<Utc>) -> Self {
-        Self { pieces, etag, last_modified: last_modified.trunc_subsecs(0), content_type: None, metadata: HashMap::new() }
+        Self { pieces, etag, last_modified: last_modified.trunc_subsecs(0), content_type: None, metadata: HashMap::new(), checksum: None }
     }
 
     pub(super) fn of_bytes(directory: &Path, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<Self> {
@@ -135,23 +145,43 @@ impl Object {
         Ok(bytes)
     }
 
-    /// A copy of a range as one piece. A plain object is shared as a whole; else the bytes are copied.
+    /// A copy of a range as one piece, which shares the file where the range lies within one; else the bytes are copied.
     pub(super) fn piece(&self, directory: &Path, range: Range<u64>) -> io::Result<Piece> {
-        if let ([piece], true) = (self.pieces.as_slice(), range == (0..self.size())) {
-            return Ok(piece.clone());
+        let mut offset = 0;
+        for piece in &self.pieces {
+            let end = offset + piece.size();
+            if range == (offset..end) {
+                return Ok(piece.clone());
+            }
+            if range.start >= offset && range.end <= end {
+                let mut md5 = Md5::new();
+                self.read_chunks(range.clone(), |bytes| {
+                    md5.update(bytes);
+                    Ok(())
+                })?;
+                let start = piece.range.start + range.start - offset;
+                let shared = start..start + (range.end - range.start);
+                return Ok(Piece { blob: Arc::clone(&piece.blob), range: shared, md5: md5.finalize().into() });
+            }
+            offset = end;
         }
         let mut writer = BlobWriter::create(directory)?;
+        self.read_chunks(range, |bytes| writer.write(bytes))?;
+        Ok(writer.finish())
+    }
+
+    /// Hands a range of the object to `each`, chunk by chunk.
+    pub(super) fn read_chunks(&self, range: Range<u64>, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut buffer = vec![0; 256 * 1024];
         for mut reader in self.open(range)? {
             loop {
-                let count = reader.read(&mut buffer)?;
-                if count == 0 {
-                    break;
+                match reader.read(&mut buffer)? {
+                    0 => break,
+                    count => each(&buffer[..count])?,
                 }
-                writer.write(&buffer[..count])?;
             }
         }
-        Ok(writer.finish())
+        Ok(())
     }
 }
 
@@ -162,36 +192,62 @@ pub(super) struct Upload {
     pub(super) begun: DateTime<Utc>,
     pub(super) content_type: Option<String>,
     pub(super) metadata: HashMap<String, String>,
-    /// Whether it was begun with a checksum, which its completion must then repeat for each part.
-    pub(super) crc32: bool,
-    pub(super) parts: BTreeMap<i32, (Piece, String)>,
+    /// With which checksum it was begun, if its completion must then repeat that for each part.
+    pub(super) algorithm: Option<Algorithm>,
+    pub(super) parts: BTreeMap<i32, Part>,
+}
+
+/// A part of a multipart upload.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) piece: Piece,
+    pub(super) last_modified: DateTime<Utc>,
+    pub(super) checksum: Checksum,
 }
 
 /// The objects of a bucket by key, in S3's order: UTF-8 binary.
 pub(super) type Objects = BTreeMap<String, Object>;
 
+struct Bucket {
+    created: DateTime<Utc>,
+    objects: Objects,
+}
+
 /// Everything.
 #[derive(Default)]
 pub(super) struct Buckets {
-    buckets: BTreeMap<String, Objects>,
+    by_name: BTreeMap<String, Bucket>,
+    /// By upload id.
     pub(super) uploads: HashMap<String, Upload>,
+    begun_uploads: u64,
 }
 
 impl Buckets {
     pub(super) fn create(&mut self, name: &str) -> &mut Objects {
-        self.buckets.entry(name.to_owned()).or_default()
+        &mut self.by_name.entry(name.to_owned()).or_insert_with(|| Bucket { created: Utc::now(), objects: Objects::new() }).objects
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Objects> {
-        self.buckets.get(name)
+        self.by_name.get(name).map(|bucket| &bucket.objects)
     }
 
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Objects> {
-        self.buckets.get_mut(name)
+        self.by_name.get_mut(name).map(|bucket| &mut bucket.objects)
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
-        self.buckets.keys().cloned().collect()
+    /// The buckets' names and when they were made.
+    pub(super) fn names(&self) -> Vec<(String, DateTime<Utc>)> {
+        self.by_name.iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
+    }
+
+    /// An id that no other upload has.
+    pub(super) fn next_upload_id(&mut self, begun: DateTime<Utc>) -> String {
+        self.begun_uploads += 1;
+        format!("upload-{}-{}", self.begun_uploads, begun.timestamp_millis())
     }
 
     pub(super) fn unfinished_uploads(&self) -> usize {

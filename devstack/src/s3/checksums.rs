@@ -1,0 +1,216 @@
+//! What a request says about its body's bytes, in headers or in the trailers behind it, verified (Amazon S3 User Guide,
+//! "Checking object integrity").
+
+use std::{fmt, io};
+
+use http::HeaderMap;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+use s3s::dto::{ChecksumAlgorithm, ChecksumType};
+use s3s::{S3Error, S3Result, s3_error};
+
+use super::error_named;
+use super::objects::Object;
+
+/// The algorithms that S3 knows beside MD5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+impl Algorithm {
+    const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+
+    /// The algorithm that S3 uses where the client names none.
+    pub(super) const DEFAULT: Self = Self::Crc64Nvme;
+
+    /// The algorithm of an upload's parts that its completion must repeat, by what the upload was begun with; of the whole object's
+    /// checksums S3 makes its own (Amazon S3 User Guide, "Checking object integrity", full object and composite checksums).
+    pub(super) fn composite(name: Option<&ChecksumAlgorithm>, kind: Option<&ChecksumType>) -> Option<Self> {
+        let full = kind.map(ChecksumType::as_str) == Some(ChecksumType::FULL_OBJECT);
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| !full && *algorithm != Self::Crc64Nvme && name.map(ChecksumAlgorithm::as_str) == Some(algorithm.name()))
+    }
+
+    fn hasher(self) -> ChecksumHasher {
+        ChecksumHasher {
+            crc32: (self == Self::Crc32).then(Crc32::new),
+            crc32c: (self == Self::Crc32c).then(Crc32c::new),
+            crc64nvme: (self == Self::Crc64Nvme).then(Crc64Nvme::new),
+            sha1: (self == Self::Sha1).then(Sha1::new),
+            sha256: (self == Self::Sha256).then(Sha256::new),
+        }
+    }
+
+    /// As S3's API names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => ChecksumAlgorithm::CRC32,
+            Self::Crc32c => ChecksumAlgorithm::CRC32C,
+            Self::Crc64Nvme => ChecksumAlgorithm::CRC64NVME,
+            Self::Sha1 => ChecksumAlgorithm::SHA1,
+            Self::Sha256 => ChecksumAlgorithm::SHA256,
+        }
+    }
+
+    fn header(self) -> &'static str {
+        match self {
+            Self::Crc32 => "x-amz-checksum-crc32",
+            Self::Crc32c => "x-amz-checksum-crc32c",
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Sha1 => "x-amz-checksum-sha1",
+            Self::Sha256 => "x-amz-checksum-sha256",
+        }
+    }
+
+    fn size_bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+}
+
+/// As S3's messages name it.
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name().to_ascii_lowercase())
+    }
+}
+
+/// A checksum in base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checksum {
+    pub(super) algorithm: Algorithm,
+    pub(super) value: String,
+}
+
+impl Checksum {
+    /// The checksum of an object's bytes.
+    pub(super) fn of(algorithm: Algorithm, object: &Object) -> io::Result<Self> {
+        let mut hasher = algorithm.hasher();
+        object.read_chunks(0..object.size(), |bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        Ok(Self::computed(algorithm, hasher))
+    }
+
+    fn computed(algorithm: Algorithm, hasher: ChecksumHasher) -> Self {
+        let computed = hasher.finalize();
+        let value = match algorithm {
+            Algorithm::Crc32 => computed.checksum_crc32,
+            Algorithm::Crc32c => computed.checksum_crc32c,
+            Algorithm::Crc64Nvme => computed.checksum_crc64nvme,
+            Algorithm::Sha1 => computed.checksum_sha1,
+            Algorithm::Sha256 => computed.checksum_sha256,
+        };
+        Self { algorithm, value: value.unwrap_or_default() }
+    }
+
+    /// The checksum in the field that an answer has for its algorithm.
+    pub(super) fn fields(&self) -> s3s::dto::Checksum {
+        let of = |algorithm| (self.algorithm == algorithm).then(|| self.value.clone());
+        s3s::dto::Checksum {
+            checksum_crc32: of(Algorithm::Crc32),
+            checksum_crc32c: of(Algorithm::Crc32c),
+            checksum_crc64nvme: of(Algorithm::Crc64Nvme),
+            checksum_sha1: of(Algorithm::Sha1),
+            checksum_sha256: of(Algorithm::Sha256),
+            ..s3s::dto::Checksum::default()
+        }
+    }
+}
+
+/// What a body must come to.
+pub(super) struct Verifier {
+    md5: Option<Vec<u8>>,
+    algorithm: Algorithm,
+    /// What was announced ahead of the body.
+    expected: Option<String>,
+    /// Whether what is expected comes after the body.
+    trailer: bool,
+    hasher: ChecksumHasher,
+}
+
+impl Verifier {
+    /// Reads the headers of an upload.
+    ///
+    /// # Errors
+    ///
+    /// S3's own for headers that contradict each other or cannot be read.
+    pub(super) fn new(headers: &HeaderMap) -> S3Result<Self> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let md5 = match text("content-md5") {
+            None => None,
+            Some(md5) => Some(decode(md5, 16).ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?),
+        };
+        let announced: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(|algorithm| headers.contains_key(algorithm.header())).collect();
+        let trailing = text("x-amz-trailer").and_then(|names| {
+            Algorithm::ALL.into_iter().find(|algorithm| names.split(',').any(|name| name.trim().eq_ignore_ascii_case(algorithm.header())))
+        });
+        let (algorithm, expected) = match (announced.as_slice(), trailing) {
+            ([], None) if headers.contains_key("x-amz-sdk-checksum-algorithm") => {
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+                ));
+            }
+            ([], None) => (Algorithm::DEFAULT, None),
+            ([], Some(algorithm)) => (algorithm, None),
+            ([algorithm], None) => {
+                let value = text(algorithm.header()).filter(|value| decode(value, algorithm.size_bytes()).is_some());
+                let value = value.ok_or_else(|| s3_error!(InvalidRequest, "Value for {} header is invalid.", algorithm.header()))?;
+                (*algorithm, Some(value.to_owned()))
+            }
+            _ => {
+                return Err(s3_error!(InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."));
+            }
+        };
+        Ok(Self { md5, algorithm, expected, trailer: trailing.is_some(), hasher: algorithm.hasher() })
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// Compares what was announced with what came.
+    ///
+    /// # Errors
+    ///
+    /// `BadDigest`, or `MalformedTrailerError` where an announced trailer did not come.
+    pub(super) fn finish(self, md5: [u8; 16], trailers: Option<&HeaderMap>) -> S3Result<Checksum> {
+        let computed = Checksum::computed(self.algorithm, self.hasher);
+        let mut expected = self.expected;
+        if self.trailer {
+            let trailer = trailers.and_then(|trailers| trailers.get(self.algorithm.header())).and_then(|value| value.to_str().ok());
+            expected = Some(trailer.ok_or_else(malformed_trailer)?.to_owned());
+        }
+        if self.md5.is_some_and(|expected| expected != md5) {
+            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+        }
+        if expected.is_some_and(|expected| expected != computed.value) {
+            return Err(s3_error!(BadDigest, "The {} you specified did not match the calculated checksum.", self.algorithm.header()));
+        }
+        Ok(computed)
+    }
+}
+
+fn malformed_trailer() -> S3Error {
+    error_named(
+        "MalformedTrailerError",
+        http::StatusCode::BAD_REQUEST,
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+    )
+}
+
+fn decode(base64: &str, bytes: usize) -> Option<Vec<u8>> {
+    base64_simd::STANDARD.decode_to_vec(base64).ok().filter(|decoded| decoded.len() == bytes)
+}

@@ -1,0 +1,67 @@
+//! One page of a listing, without I/O.
+
+use s3s::{S3Result, s3_error};
+
+use super::objects::Objects;
+
+/// What a URL-encoded listing leaves unencoded.
+const KEY_IN_URL: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
+
+/// A key as a listing with `encoding-type=url` gives it.
+pub(super) fn encode_url(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, &KEY_IN_URL).to_string()
+}
+
+/// A continuation token: opaque to clients, the last name on the page to us.
+pub(super) fn encode_token(last: &str) -> String {
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(last)
+}
+
+/// Reads a continuation token.
+pub(super) fn decode_token(token: &str) -> S3Result<String> {
+    let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token);
+    bytes
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
+}
+
+/// One page of a listing.
+#[derive(Default)]
+pub(super) struct Page {
+    pub(super) keys: Vec<String>,
+    pub(super) prefixes: Vec<String>,
+    /// Where the next page goes on, if there is one.
+    pub(super) last: Option<String>,
+}
+
+/// The page after the name `after`. Keys that hold the delimiter behind the prefix are grouped up to it.
+pub(super) fn page(objects: &Objects, prefix: &str, delimiter: &str, after: &str, limit: usize) -> Page {
+    let mut page = Page::default();
+    if limit == 0 {
+        // "max-keys=0" is an empty page which says that nothing follows.
+        return page;
+    }
+    for (key, _) in objects.range(prefix.max(after).to_owned()..) {
+        if !key.starts_with(prefix) {
+            break;
+        }
+        let group = match delimiter {
+            "" => None,
+            delimiter => key[prefix.len()..].find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()]),
+        };
+        let name = group.unwrap_or(key);
+        if name <= after || page.prefixes.last().is_some_and(|last| Some(last.as_str()) == group) {
+            continue;
+        }
+        if page.keys.len() + page.prefixes.len() == limit {
+            page.last = page.keys.last().max(page.prefixes.last()).cloned();
+            break;
+        }
+        match group {
+            Some(group) => page.prefixes.push(group.to_owned()),
+            None => page.keys.push(key.clone()),
+        }
+    }
+    page
+}
