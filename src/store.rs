@@ -310,7 +310,16 @@ where
     match error.code() {
         Some("NoSuchBucket" | "InvalidBucketName") => return deployment(Deployment::NoSuchBucket),
         Some("PreconditionFailed" | "NoSuchKey") => return retryable(Retryable::SourceChanged),
-        Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => return deployment(Deployment::S3Access),
+        // Keys and tokens are refused with 400 as well as 403 (Amazon S3 API Reference, error responses).
+        Some(
+            "InvalidAccessKeyId"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "SignatureDoesNotMatch"
+            | "PermanentRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+        ) => return deployment(Deployment::S3Access),
         _ => {}
     }
     match status {

@@ -266,6 +266,8 @@ async fn s3_that_refuses_the_function_is_for_the_operator() {
     }
     let mut keys = function_keys();
     keys.session_token = None;
+    fails(&Setup { keys: Some(keys.clone()), ..Setup::default() }.start().await, "Deployment.S3Access", &["InvalidToken"]).await;
+    keys.session_token = Some("another".to_owned());
     fails(&Setup { keys: Some(keys), ..Setup::default() }.start().await, "Deployment.S3Access", &["InvalidToken"]).await;
     let elsewhere = Setup { config: Some(support::SHIPPED.replace(BUCKET, "no-such-bucket")), ..Setup::default() }.start().await;
     let Outcome::Failed { error_type, .. } = elsewhere.sweep().await else { panic!() };

@@ -57,11 +57,15 @@ impl<P, A: Clone> Faults<P, A> {
     /// What happens to a request; the first fault that fits is used up by it.
     pub(crate) fn take(&self, fits: impl Fn(&P) -> bool) -> Option<A> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = faults.iter_mut().find(|fault| fault.times > 0 && fits(&fault.pattern))?;
-        if fault.skip > 0 {
+        // A fault that still lets requests pass counts them, and leaves them to the faults behind it.
+        let mut fitting = faults.iter_mut().filter(|fault| fault.times > 0 && fits(&fault.pattern));
+        let fault = fitting.find_map(|fault| {
+            if fault.skip == 0 {
+                return Some(fault);
+            }
             fault.skip -= 1;
-            return None;
-        }
+            None
+        })?;
         fault.times = fault.times.saturating_sub(1);
         Some(fault.action.clone())
     }
