@@ -56,7 +56,8 @@ fn report_init_error() -> io::Result<()> {
     let address = env::var("AWS_LAMBDA_RUNTIME_API").map_err(io::Error::other)?;
     let body = json!({"errorType": "Echo.Init", "errorMessage": "no configuration"}).to_string();
     let mut stream = TcpStream::connect(&address)?;
-    let head = format!("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all((head + &body).as_bytes())?;
     stream.read_to_string(&mut String::new())?;
     Ok(())
