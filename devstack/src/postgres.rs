@@ -49,9 +49,12 @@ pub struct Postgres {
     guard: Child,
 }
 
-/// Runs the server and waits for the end of its own standard input, which is a pipe that only the owner holds: it ends
-/// with the owner, even if that is killed. `$1` is the bin directory, `$2` the temporary directory.
+/// Makes the cluster, runs the server, and waits for the end of its own standard input, which is a pipe that only the owner
+/// holds: it ends with the owner, even if that is killed, and be it while the cluster is being made. `$1` is the bin
+/// directory, `$2` the temporary directory. It ends early, and leaves the directory to its owner, if there is no cluster.
 const GUARD: &str = r#"
+"$1/initdb" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync --pgdata "$2/data" \
+  >"$2/log" 2>&1 </dev/null || exit 1
 "$1/postgres" -D "$2/data" -k "$2" -p 5432 -c listen_addresses='' -c unix_socket_permissions=0777 \
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB -c max_connections=200 \
   -c max_wal_size=4GB -c log_min_messages=fatal >"$2/log" 2>&1 </dev/null &
@@ -99,12 +102,6 @@ impl Postgres {
     async fn start_in(bin: &Path, directory: &Path) -> Result<Self, Error> {
         let user = server_user(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-        let mut initdb = user.command(bin.join("initdb"));
-        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
-        let made = initdb.arg(directory.join("data")).current_dir(directory).output()?;
-        if !made.status.success() {
-            return Err(Error::Failed(format!("{} failed: {}", bin.join("initdb").display(), String::from_utf8_lossy(&made.stderr).trim())));
-        }
         let mut guard = user.command("sh");
         guard.args([OsStr::new("-c"), OsStr::new(GUARD), OsStr::new("postgres-guard"), bin.as_os_str(), directory.as_os_str()]);
         // A group of its own: Ctrl-C at the terminal is for the owner, which then stops the server.
@@ -161,8 +158,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
-        // The guard removes the directory last.
+        // The guard removes the directory last; it cannot where only this process's user may.
         let _ = self.guard.wait();
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
