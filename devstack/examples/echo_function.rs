@@ -1,4 +1,5 @@
 //! A function on the `lambda_runtime` crate that does what its payload's `do` says, for the tests of `devstack::lambda`.
+#![allow(clippy::panic, reason = "it panics where it is told to")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,7 +26,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
     match payload["do"].as_str() {
         Some("fail") => return Err(Diagnostic { error_type: "Echo.Failed".to_owned(), error_message: format!("as told: {payload}") }),
-        Some("panic") => std::panic::panic_any("as told"),
+        Some("panic") => panic!("as told"),
         Some("sleep") => tokio::time::sleep(Duration::from_secs(600)).await,
         Some("exit") => exit(3),
         // What it starts outlives it, and has its standard output.

@@ -174,6 +174,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn keep_line(&self, line: &str) {
+        let mut state = self.state();
+        state.log.push_str(line);
+        state.log.push('\n');
+    }
+
     fn submit(&self, payload: Value, answer: Option<oneshot::Sender<Outcome>>) -> String {
         let mut state = self.state();
         let request_id = format!("{:08x}-0000-4000-8000-{:012x}", std::process::id(), state.number());
@@ -367,7 +373,7 @@ async fn keep_running(shared: Arc<Shared>) {
         };
         let outcome = run_process(process, killed, &shared).await.unwrap_or_else(|error| {
             let message = format!("cannot start {}: {error}", shared.options.program.display());
-            shared.state().log.push_str(&format!("{message}\n"));
+            shared.keep_line(&message);
             failed("Runtime.InvalidEntrypoint", message)
         });
         if !shared.process_ended(process, &outcome) {
@@ -425,9 +431,7 @@ async fn keep_output(output: Option<impl AsyncRead + Unpin>, shared: Arc<Shared>
     // Not `lines`: it ends at bytes that are not UTF-8, and the function's next write would fail.
     let mut lines = BufReader::new(output).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        let mut state = shared.state();
-        state.log.push_str(&String::from_utf8_lossy(&line));
-        state.log.push('\n');
+        shared.keep_line(&String::from_utf8_lossy(&line));
     }
 }
 
