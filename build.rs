@@ -11,15 +11,16 @@ fn main() -> io::Result<()> {
     let mut files: Vec<PathBuf> = fs::read_dir(root.join("config.d"))?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    fs::write(out.join("bundled_config.rs"), table(&files))
+    fs::write(out.join("bundled_config.rs"), table(&files)?)
 }
 
-fn table(files: &[PathBuf]) -> String {
+/// The texts themselves rather than their paths: clones that share a target directory share this file.
+fn table(files: &[PathBuf]) -> io::Result<String> {
     let mut code = String::from("/// The files of `config.d`, as name and text.\nconst BUNDLED: &[(&str, &str)] = &[\n");
     for path in files {
         let name = path.file_name().map_or(Path::new(""), Path::new).display().to_string();
-        let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string());
+        let _ = writeln!(code, "    ({name:?}, {:?}),", fs::read_to_string(path)?);
     }
     code.push_str("];\n");
-    code
+    Ok(code)
 }
