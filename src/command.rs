@@ -1,5 +1,6 @@
-//! The face towards people: `load CONFIG`.
+//! The face towards people: `load CONFIG` and `status CONFIG`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,11 @@ use tracing::error;
 
 use crate::config::{self, Dataset};
 use crate::error::{Deployment, Error};
-use crate::pipeline::{Invocation, Loader, Run, Until};
+use crate::listings;
+use crate::pipeline::{Invocation, Loader, Run};
+use crate::queue::{Standing, Until, plan};
+use crate::redshift::Refusal;
+use crate::status::{self, Ledger, Status};
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
@@ -34,11 +39,25 @@ pub enum Action {
     Load {
         /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
         config: PathBuf,
+        /// Load this archive alone, even if it is loaded already. While appending, its rows are then there twice.
+        #[arg(long, value_name = "KEY")]
+        again: Option<String>,
+    },
+    /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes nothing.
+    Status {
+        /// The dataset's configuration file.
+        config: PathBuf,
+        /// Show every good archive, not just the last.
+        #[arg(long)]
+        all: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
 /// Exit statuses, as the command's help names them.
-mod status {
+mod exit {
     pub(super) const GOOD: u8 = 0;
     pub(super) const BAD_ARCHIVE: u8 = 1;
     pub(super) const CONFIGURATION: u8 = 2;
@@ -53,29 +72,78 @@ impl Action {
     /// [`Deployment::Configuration`] with every mistake of the file.
     pub fn dataset(&self) -> Result<Dataset, Error> {
         match self {
-            Self::Load { config } => config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string())),
+            Self::Load { config, .. } | Self::Status { config, .. } => {
+                config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+            }
+        }
+    }
+
+    /// Does it.
+    pub async fn run(self, loader: &Loader, dataset: Dataset) -> ExitCode {
+        match self {
+            Self::Load { again, .. } => load(loader, dataset, &again.map_or(Until::End, Until::Again)).await,
+            Self::Status { all, json, .. } => match status(loader, &dataset, all).await {
+                Ok(status) => show(&status, json),
+                Err(error) => failed(&error),
+            },
         }
     }
 }
 
 /// Works through the queue of `dataset` and prints the report.
-pub async fn load(loader: &Loader, dataset: Dataset) -> ExitCode {
+async fn load(loader: &Loader, dataset: Dataset, until: &Until) -> ExitCode {
     let invocation =
         Invocation { request_id: format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id()), deadline: None };
-    let Run { report, failure } = loader.run(&Arc::new(dataset), &Until::End, &invocation).await;
+    let Run { report, failure } = loader.run(&Arc::new(dataset), until, &invocation).await;
     print!("{report}");
     if !report.bad.is_empty() {
-        return status::BAD_ARCHIVE.into();
+        return exit::BAD_ARCHIVE.into();
     }
-    failure.map_or(status::GOOD.into(), |error| failed(&error))
+    failure.map_or(exit::GOOD.into(), |error| failed(&error))
+}
+
+/// Asks S3 and Redshift where `dataset` stands. A ledger that cannot be read leaves the markers to be shown.
+async fn status(loader: &Loader, dataset: &Dataset, all: bool) -> Result<Status, Error> {
+    let (read, ledger) = tokio::join!(listings::read(&loader.store, dataset, &Until::End), ledger(loader, dataset));
+    let (listings, revisions) = read?;
+    let plan = plan(dataset, &listings, &revisions);
+    let mut errors = BTreeMap::new();
+    for archive in plan.standing(Standing::Bad) {
+        let file = loader.store.read(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
+        errors.extend(file.and_then(|file| serde_json::from_slice(&file).ok()).map(|file| (archive.key.clone(), file)));
+    }
+    Ok(status::status(dataset, &listings, &plan, ledger, &errors, all))
+}
+
+async fn ledger(loader: &Loader, dataset: &Dataset) -> Ledger {
+    let rows = async {
+        let session = loader.redshift.connect(None).await.map_err(Refusal::Other)?;
+        let rows = session.loads(&dataset.ledger, &dataset.name, &dataset.bucket).await;
+        session.close().await;
+        rows
+    };
+    match rows.await {
+        Ok(rows) => Ledger::Rows(rows),
+        Err(Refusal::NoRelation(_)) => Ledger::Absent,
+        Err(refusal) => Ledger::Unreadable(Error::from(refusal).chain()),
+    }
+}
+
+fn show(status: &Status, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::to_string_pretty(status).unwrap_or_default());
+    } else {
+        print!("{status}");
+    }
+    if status.ledger_unreadable.is_some() { exit::FAILED.into() } else { exit::GOOD.into() }
 }
 
 /// Says why the command cannot go on, and with which status it ends.
 pub fn failed(error: &Error) -> ExitCode {
     error!(error_type = error.error_type(), "{}", error.chain());
     match error {
-        Error::Deployment(fault) if fault.kind == Deployment::Configuration => status::CONFIGURATION.into(),
-        Error::BadInput(_) => status::BAD_ARCHIVE.into(),
-        Error::Deployment(_) | Error::Retryable(_) => status::FAILED.into(),
+        Error::Deployment(fault) if matches!(fault.kind, Deployment::Configuration | Deployment::NotAgain) => exit::CONFIGURATION.into(),
+        Error::BadInput(_) => exit::BAD_ARCHIVE.into(),
+        Error::Deployment(_) | Error::Retryable(_) => exit::FAILED.into(),
     }
 }

@@ -67,6 +67,8 @@ pub enum Deployment {
     SecretUnreadable,
     /// The event is none of the accepted forms.
     UnknownEvent,
+    /// The archive that was to be loaded again is not there, or loading it would break the order.
+    NotAgain,
 }
 
 /// What happened, where, and the cause beneath.
@@ -131,6 +133,7 @@ impl Error {
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
+                Deployment::NotAgain => "Deployment.NotAgain",
             },
         }
     }

@@ -1,5 +1,7 @@
 //! What the function is invoked with, read into what is to be done.
 
+use std::collections::HashSet;
+
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3Event;
 use percent_encoding::percent_decode_str;
@@ -7,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Deployment, Error};
+use crate::queue::Until;
 
 /// What an event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +18,12 @@ pub enum Trigger {
     Created(Vec<ObjectRef>),
     /// Work through the whole queue of every dataset.
     SweepAll,
-    /// Work through one dataset's queue, up to and including a key if there is one.
+    /// Work through one dataset's queue.
     Dataset {
         /// The dataset's name.
         name: String,
-        /// The last key to work through.
-        key: Option<String>,
+        /// How far.
+        until: Until,
     },
     /// S3's test of a new notification configuration: nothing to do.
     Test,
@@ -40,6 +43,8 @@ pub struct ObjectRef {
 struct ByHand {
     dataset: String,
     key: Option<String>,
+    #[serde(default)]
+    again: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +65,7 @@ struct DetailObject {
 
 impl Trigger {
     /// Reads an event: an S3 notification, S3's test event, `EventBridge`'s `Object Created` or a schedule, or by hand
-    /// `{"dataset": NAME, "key": KEY}`.
+    /// `{"dataset": NAME, "key": KEY, "again": true}`, of which only the dataset must be there.
     ///
     /// # Errors
     ///
@@ -78,7 +83,13 @@ impl Trigger {
         }
         if object.contains_key("dataset") {
             let by_hand: ByHand = serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
-            return Ok(Self::Dataset { name: by_hand.dataset, key: by_hand.key });
+            let until = match (by_hand.key, by_hand.again) {
+                (None, false) => Until::End,
+                (Some(key), false) => Until::Keys(HashSet::from([key])),
+                (Some(key), true) => Until::Again(key),
+                (None, true) => return Err(unknown("\"again\" needs a \"key\"")),
+            };
+            return Ok(Self::Dataset { name: by_hand.dataset, until });
         }
         Err(unknown("it has neither Records, detail-type nor dataset"))
     }
@@ -89,7 +100,7 @@ fn unknown(why: &str) -> Error {
         Deployment::UnknownEvent,
         format!(
             "the event is not understood: {why}; accepted are S3 notifications, EventBridge's \"Object Created\" and \
-             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\""
+             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\" and \"again\""
         ),
     )
 }
@@ -152,8 +163,12 @@ mod tests {
             (include_str!("../events/s3-test-event.json"), Trigger::Test),
             (include_str!("../events/eventbridge-object-created.json"), created(&[key])),
             (include_str!("../events/eventbridge-schedule.json"), Trigger::SweepAll),
-            (include_str!("../events/by-hand-sweep.json"), Trigger::Dataset { name: name.clone(), key: None }),
-            (include_str!("../events/by-hand-key.json"), Trigger::Dataset { name, key: Some(key.to_owned()) }),
+            (include_str!("../events/by-hand-sweep.json"), Trigger::Dataset { name: name.clone(), until: Until::End }),
+            (
+                include_str!("../events/by-hand-key.json"),
+                Trigger::Dataset { name: name.clone(), until: Until::Keys(HashSet::from([key.to_owned()])) },
+            ),
+            (include_str!("../events/by-hand-again.json"), Trigger::Dataset { name, until: Until::Again(key.to_owned()) }),
         ] {
             assert_eq!(parse(sample).unwrap(), expected, "{sample}");
         }
@@ -167,7 +182,14 @@ mod tests {
 
     #[test]
     fn another_form_is_refused_with_the_accepted_ones() {
-        for event in ["[]", "{}", "{\"dataset\": 1}", "{\"dataset\": \"a\", \"kye\": \"b\"}", "{\"Records\": [{\"Sns\": {}}]}"] {
+        for event in [
+            "[]",
+            "{}",
+            "{\"dataset\": 1}",
+            "{\"dataset\": \"a\", \"kye\": \"b\"}",
+            "{\"dataset\": \"a\", \"again\": true}",
+            "{\"Records\": [{\"Sns\": {}}]}",
+        ] {
             let error = parse(event).unwrap_err();
             assert!(error.to_string().contains("accepted are S3 notifications"), "{error}");
             assert_eq!(error.error_type(), "Deployment.UnknownEvent");

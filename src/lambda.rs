@@ -13,7 +13,8 @@ use tracing::{error, info};
 use crate::config::Dataset;
 use crate::error::{Deployment, Error};
 use crate::event::{ObjectRef, Trigger};
-use crate::pipeline::{Invocation, Loader, Until};
+use crate::pipeline::{Invocation, Loader};
+use crate::queue::Until;
 use crate::report::{FORMAT_VERSION, Report};
 
 /// What an invocation answers.
@@ -100,12 +101,11 @@ impl Function {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
             Trigger::SweepAll => Ok((self.datasets.iter().map(|dataset| Work { dataset, until: Until::End }).collect(), Vec::new())),
-            Trigger::Dataset { name, key } => {
+            Trigger::Dataset { name, until } => {
                 let dataset = self.datasets.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
                     let known: Vec<&str> = self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
                     Error::deployment(Deployment::UnknownEvent, format!("no dataset {name:?}; there are {}", known.join(", ")))
                 })?;
-                let until = key.map_or(Until::End, |key| Until::Keys(HashSet::from([key])));
                 Ok((vec![Work { dataset, until }], Vec::new()))
             }
             Trigger::Created(objects) => Ok(self.route(objects)),

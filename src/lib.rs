@@ -18,6 +18,7 @@ pub mod problem;
 pub mod secret;
 
 pub mod event;
+pub mod listings;
 pub mod queue;
 
 pub mod records;
@@ -27,6 +28,7 @@ pub mod unpack;
 pub mod stage;
 pub mod store;
 
+pub mod ledger;
 pub mod load;
 pub mod password;
 pub mod redshift;
@@ -35,6 +37,7 @@ pub mod sql;
 
 pub mod report;
 pub mod settle;
+pub mod status;
 
 pub mod pipeline;
 

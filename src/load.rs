@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::config::{Dataset, Table};
-use crate::error::{Error, Retryable};
+use crate::error::{Deployment, Error, Retryable};
+use crate::ledger::{self, Verdict};
 use crate::problem::{Problem, Problems, Reason, printable};
 use crate::queue::Object;
 use crate::redshift::{Redshift, Refusal, RefusedRow, Session};
@@ -44,20 +45,8 @@ pub struct Load<'a> {
     pub request_id: &'a str,
     /// When the function's time is up.
     pub deadline: Option<Instant>,
-}
-
-/// What the ledger says of an archive's revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is to be loaded, as this number of the dataset's loads.
-    Load {
-        /// One more than the dataset's highest.
-        sequence: i64,
-    },
-    /// The tables hold it already.
-    AlreadyLoaded,
-    /// Under truncate: the tables hold a newer archive.
-    Superseded,
+    /// Whether it is loaded even if an earlier invocation has loaded it.
+    pub again: bool,
 }
 
 /// What a load came to.
@@ -71,27 +60,13 @@ pub enum Loaded {
     Superseded,
 }
 
-/// Decides by the ledger's answer.
-///
-/// When appending, a revision that any row names is loaded already; under truncate only one that the latest row names,
-/// since only that is what the tables hold.
-pub fn verdict(truncate: bool, latest: i64, own_latest: i64, newer: i64) -> Verdict {
-    if own_latest > 0 && (!truncate || own_latest == latest) {
-        Verdict::AlreadyLoaded
-    } else if truncate && newer > 0 {
-        Verdict::Superseded
-    } else {
-        Verdict::Load { sequence: latest + 1 }
-    }
-}
-
 impl Load<'_> {
     fn key(&self) -> LedgerKey<'_> {
         LedgerKey {
             dataset: &self.dataset.name,
             bucket: &self.dataset.bucket,
             key: &self.archive.key,
-            etag: self.archive.etag.trim_matches('"'),
+            etag: self.archive.revision(),
             last_modified: self.archive.last_modified,
         }
     }
@@ -102,7 +77,7 @@ impl Load<'_> {
     ///
     /// Redshift's, by who must act.
     pub async fn consult(&self, redshift: &Redshift) -> Result<Verdict, Error> {
-        let session = redshift.connect().await?;
+        let session = redshift.connect(self.deadline).await?;
         let verdict = self.consult_or_create(&session).await;
         session.close().await;
         verdict
@@ -110,6 +85,7 @@ impl Load<'_> {
 
     async fn consult_or_create(&self, session: &Session) -> Result<Verdict, Error> {
         self.limit_statements(session).await?;
+        self.check_ledger(session).await?;
         match self.read_ledger(session).await {
             Err(Refusal::NoRelation(_)) => {}
             answer => return Ok(answer?),
@@ -123,12 +99,34 @@ impl Load<'_> {
         }
     }
 
+    /// Refuses a table that is no ledger before anything is staged for it.
+    async fn check_ledger(&self, session: &Session) -> Result<(), Error> {
+        let ledger = &self.dataset.ledger;
+        let columns = match session.columns(ledger).await {
+            Ok(columns) => columns,
+            // Who may not look may still load: the ledger's own statements say the rest.
+            Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => return Ok(()),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let differences = ledger::differences(&columns);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{ledger} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+            differences.join(", ")
+        );
+        Err(Error::deployment(Deployment::SchemaMismatch, message))
+    }
+
     async fn read_ledger(&self, session: &Session) -> Result<Verdict, Refusal> {
         let entry = self.key();
-        let rows = session.run(&Statement::ReadLedger { ledger: &self.dataset.ledger, entry: &entry }).await?;
+        // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its answer.
+        let by_request = self.again.then_some(self.request_id);
+        let rows = session.run(&Statement::ReadLedger { ledger: &self.dataset.ledger, entry: &entry, by_request }).await?;
         let number = |at: usize| rows.first().and_then(|row| row.get(at)).and_then(Option::as_ref).and_then(|text| text.parse::<i64>().ok());
         match (number(0), number(1), number(2)) {
-            (Some(latest), Some(own), Some(newer)) => Ok(verdict(self.dataset.truncate, latest, own, newer)),
+            (Some(latest), Some(own), Some(newer)) => Ok(ledger::verdict(self.dataset.truncate, latest, own, newer)),
             _ => Err(Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's answer is not understood"))),
         }
     }
@@ -146,7 +144,7 @@ impl Load<'_> {
         region: Option<&str>,
         tables: &[StagedTable<'_>],
     ) -> Result<Loaded, Error> {
-        let session = redshift.connect().await?;
+        let session = redshift.connect(self.deadline).await?;
         let result = self.transaction(&session, authorization, region, tables).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
@@ -282,25 +280,5 @@ fn problem(staged: &StagedTable<'_>, row: RefusedRow) -> Problem {
     match row.value {
         Some(value) => problem.with_text(value.as_bytes()),
         None => problem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_appending_any_row_of_the_ledger_counts() {
-        assert_eq!(verdict(false, 0, 0, 0), Verdict::Load { sequence: 1 });
-        assert_eq!(verdict(false, 7, 3, 2), Verdict::AlreadyLoaded);
-        assert_eq!(verdict(false, 7, 0, 2), Verdict::Load { sequence: 8 });
-    }
-
-    #[test]
-    fn under_truncate_only_the_latest_row_counts() {
-        assert_eq!(verdict(true, 7, 7, 0), Verdict::AlreadyLoaded);
-        assert_eq!(verdict(true, 7, 3, 0), Verdict::Load { sequence: 8 });
-        assert_eq!(verdict(true, 7, 3, 1), Verdict::Superseded);
-        assert_eq!(verdict(true, 7, 0, 1), Verdict::Superseded);
     }
 }

@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     let Arguments { action } = Arguments::parse();
     logging::for_command();
     match prepare(&action).await {
-        Ok((loader, dataset)) => command::load(&loader, dataset).await,
+        Ok((loader, dataset)) => action.run(&loader, dataset).await,
         Err(error) => command::failed(&error),
     }
 }

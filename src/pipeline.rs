@@ -1,6 +1,5 @@
 //! One run over one dataset: every stage in its order. The only module that knows them all.
 
-use std::collections::HashSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,11 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::config::Dataset;
 use crate::environment::CopyAccess;
 use crate::error::{Deployment, Error, Fault, Retryable};
-use crate::load::{Load, Loaded, StagedTable, Verdict};
+use crate::ledger::Verdict;
+use crate::listings;
+use crate::load::{Load, Loaded, StagedTable};
 use crate::problem::Problems;
-use crate::queue::{Object, Plan, plan};
+use crate::queue::{Object, Standing, Until, plan};
 use crate::redshift::Redshift;
 use crate::report::{BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report};
 use crate::retry;
@@ -46,15 +47,6 @@ pub struct Loader {
     pub credentials: Option<SharedCredentialsProvider>,
     /// The bucket's region.
     pub region: Option<String>,
-}
-
-/// How far through the queue a run goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Until {
-    /// To its end.
-    End,
-    /// To the last of these keys.
-    Keys(HashSet<String>),
 }
 
 /// What an invocation gives to every run.
@@ -93,20 +85,19 @@ impl Loader {
 
     async fn work(&self, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation, report: &mut Report) -> Result<(), Error> {
         let begun = Instant::now();
-        let plan = self.plan(dataset).await?;
+        let (listings, revisions) = listings::read(&self.store, dataset, until).await?;
+        let plan = plan(dataset, &listings, &revisions);
         Phases::add(&mut report.seconds.queue, begun.elapsed());
-        let plan = match until {
-            Until::End => plan,
-            Until::Keys(keys) => plan.up_to(keys),
-        };
-        report.objects_found = plan.found.len();
-        report.superseded = plan.superseded.into_iter().map(|archive| archive.key).collect();
-        info!(found = report.objects_found, unsettled = plan.queue.len(), superseded = report.superseded.len(), "queue read");
+        report.objects_found = plan.archives.len();
+        report.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
+        let queue = plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
+        info!(found = report.objects_found, unsettled = queue.len(), superseded = report.superseded.len(), "queue read");
 
-        let mut queue = plan.queue.into_iter();
+        let again = matches!(until, Until::Again(_));
+        let mut queue = queue.into_iter();
         while let Some(archive) = queue.next() {
             let span = info_span!("archive", key = archive.key);
-            let result = self.archive(dataset, &archive, invocation, report).instrument(span.clone()).await;
+            let result = self.archive(dataset, &archive, again, invocation, report).instrument(span.clone()).await;
             let settled = match result {
                 Ok(()) => continue,
                 Err(Error::BadInput(problems)) => self.refuse(dataset, &archive, &problems, invocation, report).instrument(span).await,
@@ -128,23 +119,22 @@ impl Loader {
         Ok(())
     }
 
-    /// The queue, from three listings side by side.
-    async fn plan(&self, dataset: &Dataset) -> Result<Plan, Error> {
-        let bucket = &dataset.bucket;
-        let (source, good, bad) = (dataset.source_prefix(), dataset.good_prefix(), dataset.bad_prefix());
-        let (source, good, bad) = tokio::try_join!(self.store.list(bucket, &source), self.store.list(bucket, &good), self.store.list(bucket, &bad))?;
-        Ok(plan(dataset, source, &good, &bad))
-    }
-
     /// One archive, from the question whether it is loaded already to its good marker.
-    async fn archive(&self, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation, report: &mut Report) -> Result<(), Error> {
+    async fn archive(
+        &self,
+        dataset: &Arc<Dataset>,
+        archive: &Object,
+        again: bool,
+        invocation: &Invocation,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         if invocation.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < ARCHIVE_RESERVE) {
             let message = format!("too little of the function's time is left to begin {}", archive.key);
             return Err(Error::retryable(Retryable::DeadlineNear, message));
         }
         info!(etag = archive.etag, size = archive.size, "archive begun");
         report.objects_processed += 1;
-        let result = Box::pin(self.load(dataset, archive, invocation, report)).await;
+        let result = Box::pin(self.load(dataset, archive, again, invocation, report)).await;
         if result.is_err() {
             report.objects_failed += 1;
         }
@@ -163,15 +153,22 @@ impl Loader {
         report.objects_good += 1;
         report.good.push(GoodArchive {
             key: archive.key.clone(),
-            etag: archive.etag.trim_matches('"').to_owned(),
+            etag: archive.revision().to_owned(),
             outcome: if rows.is_some() { GoodOutcome::Loaded } else { GoodOutcome::AlreadyLoaded },
             rows: rows.unwrap_or_default(),
         });
         Ok(())
     }
 
-    async fn load(&self, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation, report: &mut Report) -> Result<Loading, Error> {
-        let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline };
+    async fn load(
+        &self,
+        dataset: &Arc<Dataset>,
+        archive: &Object,
+        again: bool,
+        invocation: &Invocation,
+        report: &mut Report,
+    ) -> Result<Loading, Error> {
+        let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline, again };
         let begun = Instant::now();
         let verdict = retry::until_done(invocation.deadline, async || load.consult(&self.redshift).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
@@ -310,7 +307,7 @@ impl Loader {
         settle::bad(&self.store, dataset, archive, problems, &invocation.request_id).await?;
         Phases::add(&mut report.seconds.settle, begun.elapsed());
         report.objects_bad += 1;
-        report.bad.push(BadArchive::new(&archive.key, archive.etag.trim_matches('"'), problems));
+        report.bad.push(BadArchive::new(&archive.key, archive.revision(), problems));
         Ok(())
     }
 }

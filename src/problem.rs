@@ -214,18 +214,29 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.member.as_deref().unwrap_or("archive"))?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
-        }
-        if let Some(column) = &self.column {
-            write!(f, ", column {column}")?;
-        }
-        write!(f, ": {}", self.reason)?;
-        if let Some(text) = &self.text {
-            write!(f, ": {text:?}")?;
-        }
-        Ok(())
+        let Self { member, line, column, text, reason } = self;
+        problem_text(f, (member.as_deref(), *line, column.as_deref()), reason, text.as_deref())
+    }
+}
+
+/// A problem in one line: where, why, and the text that offends. `place` is member, line and column.
+pub(crate) fn problem_text(
+    f: &mut fmt::Formatter<'_>,
+    (member, line, column): (Option<&str>, Option<u64>, Option<&str>),
+    reason: &dyn fmt::Display,
+    text: Option<&str>,
+) -> fmt::Result {
+    f.write_str(member.unwrap_or("archive"))?;
+    if let Some(line) = line {
+        write!(f, ", line {line}")?;
+    }
+    if let Some(column) = column {
+        write!(f, ", column {column}")?;
+    }
+    write!(f, ": {reason}")?;
+    match text {
+        Some(text) => write!(f, ": {text:?}"),
+        None => Ok(()),
     }
 }
 

@@ -24,65 +24,204 @@ impl Object {
     fn age(&self) -> (DateTime<Utc>, &str) {
         (self.last_modified, &self.key)
     }
+
+    /// The `ETag` without quotes, as markers and the ledger keep it.
+    pub fn revision(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
 }
+
+/// How far through the queue a run goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// To its end.
+    End,
+    /// To the last of these keys.
+    Keys(HashSet<String>),
+    /// This archive alone, even if it is loaded already.
+    Again(String),
+}
+
+impl Until {
+    /// Whether a run of this kind is for this archive above all.
+    pub fn names(&self, key: &str) -> bool {
+        match self {
+            Self::End => false,
+            Self::Keys(keys) => keys.contains(key),
+            Self::Again(again) => again == key,
+        }
+    }
+}
+
+/// What the markers and the newer archives say of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Settled as good.
+    Good,
+    /// Settled as bad.
+    Bad,
+    /// Unsettled, and under truncate older than the newest: never loaded.
+    Superseded,
+    /// Unsettled, to be loaded.
+    Queued,
+}
+
+/// An archive and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The archive's revision.
+    pub object: Object,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+/// The listings of a dataset's three prefixes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listings {
+    /// Below `source/directory/`.
+    pub source: Vec<Object>,
+    /// Below `destination/good/`.
+    pub good: Vec<Object>,
+    /// Below `destination/bad/`.
+    pub bad: Vec<Object>,
+}
+
+/// A marker that time and size let pass for an archive's, while its `ETag` is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The archive's key.
+    pub archive: String,
+    /// When the archive was modified.
+    pub last_modified: DateTime<Utc>,
+    /// The marker's key.
+    pub marker: String,
+}
+
+/// Which revision a marker is the copy of, by the marker's key: what it says of itself, where it was asked.
+pub type Revisions = HashMap<String, String>;
 
 /// What a dataset's listings say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Archives to load, oldest first.
-    pub queue: Vec<Object>,
-    /// Unsettled archives older than the newest under truncate: never loaded.
-    pub superseded: Vec<Object>,
-    /// Archives settled as good.
-    pub good: usize,
-    /// Archives settled as bad.
-    pub bad: usize,
-    /// Every archive found, settled or not, oldest first.
-    pub found: Vec<String>,
+    /// Every archive found, oldest first.
+    pub archives: Vec<Archive>,
+    /// Whether only the newest may be loaded.
+    pub truncate: bool,
 }
 
-/// Makes the plan of `dataset` from the listings of its source, good and bad prefixes.
-///
-/// An archive is unsettled if it has no marker whose `LastModified` is at or after its own: a re-upload is a new
-/// revision. Under truncate only the newest archive, settled or not, may be loaded.
-pub fn plan(dataset: &Dataset, source: Vec<Object>, good: &[Object], bad: &[Object]) -> Plan {
-    let markers =
-        |objects: &[Object]| -> HashMap<String, DateTime<Utc>> { objects.iter().map(|object| (object.key.clone(), object.last_modified)).collect() };
-    let (good, bad) = (markers(good), markers(bad));
-    let settled = |markers: &HashMap<String, DateTime<Utc>>, key: &str, object: &Object| {
-        markers.get(key).is_some_and(|settled| *settled >= object.last_modified)
-    };
-    let mut archives: Vec<Object> = source.into_iter().filter(|object| dataset.matches(&object.key)).collect();
-    archives.sort_by(|a, b| a.age().cmp(&b.age()));
+/// Why an archive cannot be loaded again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAgain {
+    /// It is not there.
+    #[error("there is no archive {0} in the dataset")]
+    NoSuchArchive(String),
+    /// Archives before it would be loaded after it.
+    #[error("{0} waits before it in the queue: load the queue first")]
+    OthersWait(String),
+    /// Older data would replace newer.
+    #[error("{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again")]
+    NotNewest(String),
+}
 
-    let mut plan = Plan { found: archives.iter().map(|archive| archive.key.clone()).collect(), ..Plan::default() };
-    let newest = archives.len().saturating_sub(1);
-    for (n, archive) in archives.into_iter().enumerate() {
-        if settled(&bad, &dataset.bad_key(&archive.key), &archive) {
-            plan.bad += 1;
-        } else if settled(&good, &dataset.good_key(&archive.key), &archive) {
-            plan.good += 1;
-        } else if dataset.truncate && n < newest {
-            plan.superseded.push(archive);
-        } else {
-            plan.queue.push(archive);
-        }
+/// The markers of a prefix by key.
+struct Markers<'a>(HashMap<&'a str, &'a Object>);
+
+impl<'a> Markers<'a> {
+    fn new(objects: &'a [Object]) -> Self {
+        Self(objects.iter().map(|object| (object.key.as_str(), object)).collect())
     }
-    plan
+
+    /// The marker under `key`, if it can be one of this revision.
+    ///
+    /// Its time alone does not tell: S3 gives whole seconds, and for a multipart upload the time at which the upload began,
+    /// so that a revision may be completed after the marker of the one before it and yet look older.
+    fn of(&self, archive: &Object, key: &str) -> Option<&'a Object> {
+        self.0.get(key).copied().filter(|marker| marker.last_modified >= archive.last_modified && marker.size == archive.size)
+    }
+
+    fn settles(&self, archive: &Object, key: &str, revisions: &Revisions) -> bool {
+        self.of(archive, key).is_some_and(|marker| {
+            // A copy's ETag is its source's only where both were made in one piece and without KMS; else the marker itself
+            // says what it is the copy of, and one that says nothing was made by the script.
+            marker.etag == archive.etag || revisions.get(&marker.key).is_none_or(|revision| revision == archive.revision())
+        })
+    }
+}
+
+/// The markers whose `ETag`s leave open which revision they settle.
+pub fn doubts(dataset: &Dataset, listings: &Listings) -> Vec<Doubt> {
+    let markers = [(Markers::new(&listings.good), dataset.good_prefix()), (Markers::new(&listings.bad), dataset.bad_prefix())];
+    let archives = listings.source.iter().filter(|object| dataset.matches(&object.key));
+    let doubts = archives.flat_map(|archive| {
+        let keys = [dataset.good_key(&archive.key), dataset.bad_key(&archive.key)];
+        let markers = markers.iter().zip(keys).filter_map(|((markers, _), key)| markers.of(archive, &key));
+        let other: Vec<Doubt> = markers
+            .filter(|marker| marker.etag != archive.etag)
+            .map(|marker| Doubt { archive: archive.key.clone(), last_modified: archive.last_modified, marker: marker.key.clone() })
+            .collect();
+        other
+    });
+    doubts.collect()
+}
+
+/// Makes the plan of `dataset` from its listings.
+///
+/// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a re-upload is a
+/// new revision. Under truncate only the newest archive, settled or not, may be loaded.
+pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &Revisions) -> Plan {
+    let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
+    let mut archives: Vec<Object> = listings.source.iter().filter(|object| dataset.matches(&object.key)).cloned().collect();
+    archives.sort_by(|a, b| a.age().cmp(&b.age()));
+    let newest = archives.len().saturating_sub(1);
+    let standing = |n: usize, archive: &Object| {
+        if bad.settles(archive, &dataset.bad_key(&archive.key), revisions) {
+            Standing::Bad
+        } else if good.settles(archive, &dataset.good_key(&archive.key), revisions) {
+            Standing::Good
+        } else if dataset.truncate && n < newest {
+            Standing::Superseded
+        } else {
+            Standing::Queued
+        }
+    };
+    let archives = archives.into_iter().enumerate().map(|(n, object)| Archive { standing: standing(n, &object), object }).collect();
+    Plan { archives, truncate: dataset.truncate }
 }
 
 impl Plan {
-    /// Cuts the queue after the last of `keys`, as an event for them asks; keys that are settled or gone ask for nothing
-    /// beyond the archives before them.
-    #[must_use]
-    pub fn up_to(mut self, keys: &HashSet<String>) -> Self {
-        let last = self.found.iter().rposition(|key| keys.contains(key));
-        let wanted: HashSet<&String> = match last {
-            Some(last) => self.found.iter().take(last + 1).collect(),
-            None => HashSet::new(),
-        };
-        self.queue.retain(|archive| wanted.contains(&archive.key));
-        self
+    /// The archives of a standing, oldest first.
+    pub fn standing(&self, standing: Standing) -> impl Iterator<Item = &Object> {
+        self.archives.iter().filter(move |archive| archive.standing == standing).map(|archive| &archive.object)
+    }
+
+    /// The archives that a run works on, in this order.
+    ///
+    /// Keys of an event that are settled or gone ask for nothing beyond the archives before them.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAgain`], for [`Until::Again`] only.
+    pub fn queue(&self, until: &Until) -> Result<Vec<Object>, NotAgain> {
+        match until {
+            Until::End => Ok(self.standing(Standing::Queued).cloned().collect()),
+            Until::Keys(keys) => {
+                let last = self.archives.iter().rposition(|archive| keys.contains(&archive.object.key)).map_or(0, |last| last + 1);
+                let wanted = self.archives.iter().take(last).filter(|archive| archive.standing == Standing::Queued);
+                Ok(wanted.map(|archive| archive.object.clone()).collect())
+            }
+            Until::Again(key) => self.again(key).map(|archive| vec![archive]),
+        }
+    }
+
+    fn again(&self, key: &str) -> Result<Object, NotAgain> {
+        let at = self.archives.iter().position(|archive| archive.object.key == key).ok_or_else(|| NotAgain::NoSuchArchive(key.to_owned()))?;
+        if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last)) {
+            return Err(NotAgain::NotNewest(newest.object.key.clone()));
+        }
+        match self.archives.iter().take(at).find(|archive| archive.standing == Standing::Queued) {
+            Some(waiting) => Err(NotAgain::OthersWait(waiting.object.key.clone())),
+            None => Ok(self.archives[at].object.clone()),
+        }
     }
 }
 
@@ -111,37 +250,88 @@ mod tests {
         object(&format!("processed/bad/client/cmslite_gdx/cms-analytics-csv_{name}.tgz"), seconds)
     }
 
-    fn names(objects: &[Object]) -> Vec<&str> {
-        objects.iter().map(|o| o.key.trim_start_matches("client/cmslite_gdx/cms-analytics-csv_").trim_end_matches(".tgz")).collect()
+    fn listings(source: &[Object], good: &[Object], bad: &[Object]) -> Listings {
+        Listings { source: source.to_vec(), good: good.to_vec(), bad: bad.to_vec() }
+    }
+
+    fn planned(truncate: bool, source: &[Object], good: &[Object], bad: &[Object]) -> Plan {
+        plan(&dataset(truncate), &listings(source, good, bad), &Revisions::new())
+    }
+
+    fn name(key: &str) -> String {
+        key.trim_start_matches("client/cmslite_gdx/cms-analytics-csv_").trim_end_matches(".tgz").to_owned()
+    }
+
+    fn names(plan: &Plan, standing: Standing) -> Vec<String> {
+        plan.standing(standing).map(|object| name(&object.key)).collect()
+    }
+
+    fn queue(plan: &Plan, until: &Until) -> Vec<String> {
+        plan.queue(until).unwrap().iter().map(|object| name(&object.key)).collect()
     }
 
     #[test]
     fn the_oldest_comes_first_and_ties_go_by_key() {
-        let plan = plan(&dataset(false), vec![archive("b", 5), archive("a", 5), archive("z", 1), object("client/cmslite_gdx/readme", 0)], &[], &[]);
-        assert_eq!(names(&plan.queue), ["z", "a", "b"]);
-        assert_eq!(plan.found.len(), 3);
+        let plan = planned(false, &[archive("b", 5), archive("a", 5), archive("z", 1), object("client/cmslite_gdx/readme", 0)], &[], &[]);
+        assert_eq!(queue(&plan, &Until::End), ["z", "a", "b"]);
+        assert_eq!(plan.archives.len(), 3);
     }
 
     #[test]
     fn a_marker_settles_only_what_is_not_newer() {
-        let plan = plan(&dataset(false), vec![archive("a", 5), archive("b", 5), archive("c", 5)], &[good("a", 5)], &[bad("b", 9), bad("c", 4)]);
-        assert_eq!(names(&plan.queue), ["c"]);
-        assert_eq!((plan.good, plan.bad), (1, 1));
+        let plan = planned(false, &[archive("a", 5), archive("b", 5), archive("c", 5)], &[good("a", 5)], &[bad("b", 9), bad("c", 4)]);
+        assert_eq!(queue(&plan, &Until::End), ["c"]);
+        assert_eq!((names(&plan, Standing::Good), names(&plan, Standing::Bad)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn a_marker_of_another_size_is_of_another_revision() {
+        let marker = Object { size: 2, ..good("a", 9) };
+        assert_eq!(queue(&planned(false, &[archive("a", 5)], &[marker], &[]), &Until::End), ["a"]);
+    }
+
+    #[test]
+    fn a_marker_of_another_etag_is_asked_what_it_is_a_copy_of() {
+        let (dataset, listings) = (dataset(false), listings(&[archive("a", 5), archive("b", 9)], &[good("a", 9), good("b", 9)], &[]));
+        let doubts = doubts(&dataset, &listings);
+        assert_eq!(doubts, [Doubt { archive: archive("a", 5).key, last_modified: archive("a", 5).last_modified, marker: good("a", 9).key }]);
+        for (told, expected) in [(None, vec![]), (Some("5"), vec![]), (Some("4"), vec!["a".to_owned()])] {
+            let revisions = told.map(|revision| (good("a", 9).key, revision.to_owned())).into_iter().collect();
+            assert_eq!(queue(&plan(&dataset, &listings, &revisions), &Until::End), expected);
+        }
     }
 
     #[test]
     fn under_truncate_only_the_newest_of_all_may_be_loaded() {
-        let unsettled = plan(&dataset(true), vec![archive("a", 1), archive("b", 2), archive("c", 3)], &[], &[]);
-        assert_eq!((names(&unsettled.queue), names(&unsettled.superseded)), (vec!["c"], vec!["a", "b"]));
-        let settled = plan(&dataset(true), vec![archive("a", 1), archive("b", 2), archive("c", 3)], &[good("c", 4)], &[]);
-        assert_eq!((names(&settled.queue), names(&settled.superseded)), (vec![], vec!["a", "b"]));
+        let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
+        let unsettled = planned(true, &source, &[], &[]);
+        assert_eq!(
+            (queue(&unsettled, &Until::End), names(&unsettled, Standing::Superseded)),
+            (vec!["c".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+        );
+        let settled = planned(true, &source, &[good("c", 4)], &[]);
+        assert!(queue(&settled, &Until::End).is_empty());
+        assert_eq!(names(&settled, Standing::Superseded), ["a", "b"]);
     }
 
     #[test]
     fn an_event_asks_for_the_queue_up_to_its_key() {
-        let plan = plan(&dataset(false), vec![archive("a", 1), archive("b", 2), archive("c", 3)], &[], &[]);
-        let key = |name: &str| HashSet::from([archive(name, 0).key]);
-        assert_eq!(names(&plan.clone().up_to(&key("b")).queue), ["a", "b"]);
-        assert!(plan.up_to(&key("gone")).queue.is_empty());
+        let plan = planned(false, &[archive("a", 1), archive("b", 2), archive("c", 3)], &[], &[]);
+        let key = |name: &str| Until::Keys(HashSet::from([archive(name, 0).key]));
+        assert_eq!(queue(&plan, &key("b")), ["a", "b"]);
+        assert!(queue(&plan, &key("gone")).is_empty());
+    }
+
+    #[test]
+    fn an_archive_is_loaded_again_where_that_breaks_no_order() {
+        let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
+        let again = |truncate, markers: &[Object], name: &str| planned(truncate, &source, markers, &[]).queue(&Until::Again(archive(name, 0).key));
+        let key = |name: &str| archive(name, 0).key;
+        assert_eq!(again(false, &[good("a", 4)], "a").unwrap()[0].key, key("a"));
+        assert_eq!(again(false, &[good("a", 4)], "b").unwrap()[0].key, key("b"));
+        assert_eq!(again(false, &[good("a", 4)], "c").unwrap_err(), NotAgain::OthersWait(key("b")));
+        assert_eq!(again(true, &[good("a", 4)], "a").unwrap_err(), NotAgain::NotNewest(key("c")));
+        assert_eq!(again(true, &[good("c", 4)], "c").unwrap()[0].key, key("c"));
+        assert_eq!(again(false, &[], "z").unwrap_err(), NotAgain::NoSuchArchive(key("z")));
     }
 }

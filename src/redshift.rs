@@ -8,20 +8,31 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
+use serde::Serialize;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage, config::SslMode};
 use tracing::debug;
 
+use crate::config::TableName;
 use crate::environment::{Login, Tls};
 use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::sql::{LoadErrorTable, Statement};
 
 /// How long name look-up, connection, TLS and login may take together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+
+/// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has stopped the
+/// statement by then (`statement_timeout`); only a network that swallows its answer is met here.
+const ANSWER_RESERVE: Duration = Duration::from_secs(2);
+
+/// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end it: an
+/// answer to COPY may take longer than a firewall remembers a connection that says nothing.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
 /// A cluster, ready to be connected to.
 pub struct Redshift {
@@ -36,10 +47,47 @@ pub struct Redshift {
 pub struct Session {
     client: Client,
     connection: JoinHandle<()>,
+    deadline: Option<Instant>,
 }
 
 /// The rows of an answer, as text.
 pub type Rows = Vec<Vec<Option<String>>>;
+
+/// A table's column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type without length, such as `character varying`.
+    pub data_type: String,
+    /// The most bytes that a text may have.
+    pub length: Option<u64>,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+}
+
+impl Column {
+    /// The type with its length.
+    pub fn type_text(&self) -> String {
+        let length = self.length.map(|length| format!("({length})")).unwrap_or_default();
+        format!("{}{length}", self.data_type)
+    }
+}
+
+/// A row of the ledger: one load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// The archive.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// Rows loaded into all tables.
+    pub rows: u64,
+    /// When.
+    pub loaded_at: DateTime<Utc>,
+    /// By which invocation.
+    pub request_id: String,
+}
 
 /// Why a statement was not carried out.
 #[derive(Debug)]
@@ -97,6 +145,9 @@ impl Redshift {
             .password(login.password.expose())
             .application_name(env!("CARGO_PKG_NAME"))
             .connect_timeout(CONNECT_WITHIN)
+            .keepalives_idle(KEEPALIVE.0)
+            .keepalives_interval(KEEPALIVE.1)
+            .keepalives_retries(KEEPALIVE.2)
             .ssl_mode(if login.tls == Tls::Disable { SslMode::Disable } else { SslMode::Require });
         let mut tls = TlsConnector::builder();
         if login.tls == Tls::VerifyCa {
@@ -126,15 +177,17 @@ impl Redshift {
         })
     }
 
-    /// Opens a session.
+    /// Opens a session, for a function whose time is up at `deadline`.
     ///
     /// # Errors
     ///
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that is not trusted
     /// or a missing database; else [`Retryable::ConnectionLost`].
-    pub async fn connect(&self) -> Result<Session, Error> {
-        let Ok(connected) = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await else {
-            let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, CONNECT_WITHIN.as_secs());
+    pub async fn connect(&self, deadline: Option<Instant>) -> Result<Session, Error> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_RESERVE));
+        let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
+        let Ok(connected) = timeout(within, self.config.connect(self.tls.clone())).await else {
+            let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, within.as_secs());
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
         let (client, mut connection) = connected.map_err(|error| self.classify_connect(error))?;
@@ -150,7 +203,7 @@ impl Redshift {
                 }
             }
         });
-        Ok(Session { client, connection })
+        Ok(Session { client, connection, deadline })
     }
 
     fn classify_connect(&self, error: tokio_postgres::Error) -> Error {
@@ -220,12 +273,39 @@ impl Session {
     /// [`Refusal`].
     pub async fn run(&self, statement: &Statement<'_>) -> Result<Rows, Refusal> {
         debug!(%statement, "to Redshift");
-        let answer = self.client.simple_query(statement.wire_text().expose()).await.map_err(|error| classify(error, statement))?;
+        let text = statement.wire_text();
+        let answer = self.client.simple_query(text.expose());
+        let answer = match self.deadline.and_then(|deadline| deadline.checked_sub(ANSWER_RESERVE)) {
+            None => answer.await,
+            Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| unanswered(statement))?,
+        };
+        let answer = answer.map_err(|error| classify(error, statement))?;
         let rows = answer.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
             _ => None,
         });
         Ok(rows.collect())
+    }
+
+    /// A table's columns in their order; none where the user sees no such table.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn columns(&self, table: &TableName) -> Result<Vec<Column>, Refusal> {
+        let rows = self.run(&Statement::Columns(table)).await?;
+        Ok(rows.into_iter().filter_map(column).collect())
+    }
+
+    /// The loads of a dataset in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]; [`Refusal::NoRelation`] where there is no ledger yet.
+    pub async fn loads(&self, ledger: &TableName, dataset: &str, bucket: &str) -> Result<Vec<LedgerRow>, Refusal> {
+        let rows = self.run(&Statement::ReadLoads { ledger, dataset, bucket }).await?;
+        let loads: Option<Vec<LedgerRow>> = rows.into_iter().map(ledger_row).collect();
+        loads.ok_or_else(|| Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's rows are not understood")))
     }
 
     /// The rows that this session's COPY of a staged file refused; none when Redshift keeps no table of them or does not
@@ -243,11 +323,35 @@ impl Session {
 
     /// Closes the connection in good order.
     pub async fn close(self) {
-        let Self { client, connection } = self;
+        let Self { client, connection, .. } = self;
         drop(client);
         // A server that does not hang up must not hold the function.
         let _ = timeout(Duration::from_secs(2), connection).await;
     }
+}
+
+fn unanswered(statement: &Statement<'_>) -> Refusal {
+    let message = format!("Redshift did not answer {} before the function's time was up", name(statement));
+    Refusal::Other(Error::retryable(Retryable::DeadlineNear, message))
+}
+
+fn column(row: Vec<Option<String>>) -> Option<Column> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    let (name, data_type) = (next()?, next()?.to_lowercase());
+    Some(Column { name, data_type, length: next().and_then(|length| length.parse().ok()), nullable: next().is_some_and(|told| told == "YES") })
+}
+
+fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    Some(LedgerRow {
+        key: next()?,
+        etag: next()?,
+        rows: next()?.parse().ok()?,
+        loaded_at: NaiveDateTime::parse_from_str(&next()?, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc(),
+        request_id: next()?,
+    })
 }
 
 fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
@@ -354,7 +458,6 @@ fn name(statement: &Statement<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TableName;
 
     fn class(code: &str, told: &str) -> String {
         let table = TableName { schema: "s".to_owned(), table: "t".to_owned() };

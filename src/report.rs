@@ -3,9 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::problem::{Problem, Problems};
+use crate::problem::{Problem, Problems, problem_text};
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;
@@ -152,6 +152,41 @@ pub struct ErrorFile<'a> {
     pub problems_found: u64,
     /// The first of them.
     pub problems: &'a [Problem],
+}
+
+/// An `error.json` as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldErrorFile {
+    /// When the archive was found bad.
+    pub at: String,
+    /// How many problems were found.
+    pub problems_found: u64,
+    /// The first of them.
+    pub problems: Vec<ToldProblem>,
+}
+
+/// A problem as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldProblem {
+    /// The member's name inside the archive.
+    pub member: Option<String>,
+    /// The line in the member.
+    pub line: Option<u64>,
+    /// The column.
+    pub column: Option<String>,
+    /// The offending text.
+    pub text: Option<String>,
+    /// The reason's stable name.
+    pub code: String,
+    /// The reason.
+    pub reason: String,
+}
+
+impl fmt::Display for ToldProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { member, line, column, text, reason, .. } = self;
+        problem_text(f, (member.as_deref(), *line, column.as_deref()), reason, text.as_deref())
+    }
 }
 
 impl BadArchive {

@@ -20,14 +20,13 @@ const RESERVE: Duration = Duration::from_secs(15);
 
 /// The wait before try number `retry` (from 0), or none if there is to be no further.
 ///
-/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts and lost
-/// connections are tried again here: they cost Redshift nothing, and everything staged is still there.
+/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts, lost
+/// connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
 pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
-            Retryable::Serialization | Retryable::ConnectionLost => true,
-            Retryable::S3Unavailable
-            | Retryable::StatementTimeout
+            Retryable::Serialization | Retryable::ConnectionLost | Retryable::S3Unavailable => true,
+            Retryable::StatementTimeout
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
             | Retryable::DeadlineNear

@@ -39,7 +39,7 @@ pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object, problems: &
         dataset: &dataset.name,
         bucket,
         key: &archive.key,
-        etag: archive.etag.trim_matches('"'),
+        etag: archive.revision(),
         at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         request_id,
         problems_found: problems.found(),

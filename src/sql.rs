@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, Utc};
 
 use crate::config::TableName;
+use crate::ledger::COLUMNS;
 use crate::secret::Secret;
 use crate::transform::NULL_TEXT;
 
@@ -29,7 +30,20 @@ pub enum Statement<'a> {
         ledger: &'a TableName,
         /// The archive.
         entry: &'a LedgerKey<'a>,
+        /// If given, only what this invocation loaded counts as loaded.
+        by_request: Option<&'a str>,
     },
+    /// Everything that the ledger says of a dataset, in the order of its loads.
+    ReadLoads {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The dataset.
+        dataset: &'a str,
+        /// Its bucket.
+        bucket: &'a str,
+    },
+    /// A table's columns in their order (`SVV_COLUMNS`); none where there is no such table.
+    Columns(&'a TableName),
     /// Records an archive's revision as loaded.
     WriteLedger {
         /// The ledger.
@@ -130,7 +144,19 @@ impl Statement<'_> {
             Self::Rollback => "ROLLBACK".to_owned(),
             Self::CreateLedger(ledger) => create_ledger(ledger),
             Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
-            Self::ReadLedger { ledger, entry } => read_ledger(ledger, entry),
+            Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
+            Self::ReadLoads { ledger, dataset, bucket } => format!(
+                "SELECT key, etag, row_count, loaded_at, request_id FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",
+                table(ledger),
+                literal(dataset),
+                literal(bucket),
+            ),
+            Self::Columns(name) => format!(
+                "SELECT column_name, data_type, character_maximum_length, is_nullable FROM svv_columns \
+                 WHERE LOWER(table_schema) = {} AND LOWER(table_name) = {} ORDER BY ordinal_position",
+                literal(&name.schema.to_lowercase()),
+                literal(&name.table.to_lowercase()),
+            ),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => format!(
                 "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
                  VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {})",
@@ -158,29 +184,18 @@ impl fmt::Display for Statement<'_> {
 }
 
 fn create_ledger(ledger: &TableName) -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS {} (\
-         dataset VARCHAR(255) NOT NULL ENCODE ZSTD, \
-         bucket VARCHAR(255) NOT NULL ENCODE ZSTD, \
-         key VARCHAR(1024) NOT NULL ENCODE ZSTD, \
-         etag VARCHAR(255) NOT NULL ENCODE ZSTD, \
-         last_modified TIMESTAMP NOT NULL ENCODE ZSTD, \
-         size_bytes BIGINT NOT NULL ENCODE ZSTD, \
-         row_count BIGINT NOT NULL ENCODE ZSTD, \
-         sequence BIGINT NOT NULL ENCODE ZSTD, \
-         loaded_at TIMESTAMP NOT NULL ENCODE ZSTD, \
-         request_id VARCHAR(255) NOT NULL ENCODE ZSTD)",
-        table(ledger)
-    )
+    let columns = COLUMNS.map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()));
+    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(ledger), columns.join(", "))
 }
 
 /// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer archives.
-fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>) -> String {
+fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
+    let by_request = by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
     let time = timestamp(entry.last_modified);
     let key = literal(entry.key);
     format!(
         "SELECT COALESCE(MAX(sequence), 0), \
-         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND etag = {etag} THEN sequence END), 0), \
+         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND etag = {etag}{by_request} THEN sequence END), 0), \
          COALESCE(SUM(CASE WHEN last_modified > {time} OR (last_modified = {time} AND key > {key}) THEN 1 ELSE 0 END), 0) \
          FROM {ledger} WHERE dataset = {dataset}",
         bucket = literal(entry.bucket),

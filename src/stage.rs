@@ -143,7 +143,7 @@ async fn run(store: Store, bucket: String, key: String, mut pieces: mpsc::Receiv
         Some(Piece::Part(bytes, permit)) => (bytes, permit),
         None => return Err(given_up(&key)),
     };
-    let upload = Arc::new(store.begin_upload(&bucket, &key, CSV).await?);
+    let upload = Arc::new(store.begin_upload(&bucket, &key, CSV, None).await?);
     let mut sending = Sending { store: store.clone(), upload: Arc::clone(&upload), number: 0, parts: JoinSet::new(), sent: Vec::new() };
     let result = async {
         sending.send(first, Some(permit));

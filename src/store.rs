@@ -1,5 +1,6 @@
 //! S3: the operations that the program uses, and what their failures mean.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -8,7 +9,7 @@ use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective};
 use bytes::Bytes;
 use chrono::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -25,11 +26,17 @@ const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// The size of a part of a multipart copy.
 const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
 
+/// The type that markers are stored with.
+const ARCHIVE_TYPE: &str = "application/gzip";
+
 /// How long a download may bring nothing before it is begun again from where it stands.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// How often in a row a download may break without bringing anything.
 const BREAKS_IN_A_ROW: u32 = 5;
+
+/// The metadata of a copy that names the revision it is a copy of.
+const SOURCE_ETAG: &str = "source-etag";
 
 /// What a copy source's path leaves unencoded.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -185,7 +192,37 @@ impl Store {
         deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
     }
 
-    /// Copies a revision within its bucket.
+    /// Reads a small object whole; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn read(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Error> {
+        let what = || format!("cannot read s3://{bucket}/{key}");
+        let response = match self.client.get_object().bucket(bucket).key(key).send().await {
+            Ok(response) => response,
+            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(classify(error, &what())),
+        };
+        let body = response.body.collect().await;
+        body.map(|body| Some(body.into_bytes())).map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
+    }
+
+    /// The revision that an object is a copy of, if [`Store::copy`] made it; the empty revision where there is no object
+    /// any more.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn copied_revision(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(head) => Ok(head.metadata.and_then(|mut metadata| metadata.remove(SOURCE_ETAG))),
+            Err(error) if error.status_code() == Some(404) => Ok(Some(String::new())),
+            Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
+        }
+    }
+
+    /// Copies a revision within its bucket, and names the revision in the copy's metadata.
     ///
     /// # Errors
     ///
@@ -195,9 +232,10 @@ impl Store {
         let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
         if object.size <= self.copy_limit_bytes {
             let copy = self.client.copy_object().bucket(bucket).key(to).copy_source(&source).copy_source_if_match(&object.etag);
+            let copy = copy.metadata_directive(MetadataDirective::Replace).metadata(SOURCE_ETAG, object.revision()).content_type(ARCHIVE_TYPE);
             return copy.send().await.map(drop).map_err(|error| classify(error, &what()));
         }
-        let upload = self.begin_upload(bucket, to, "application/gzip").await?;
+        let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, Some(object.revision())).await?;
         let mut parts = Vec::new();
         let part_bytes = COPY_PART_BYTES.min(self.copy_limit_bytes.max(5 * 1024 * 1024));
         let mut from = 0;
@@ -232,14 +270,15 @@ impl Store {
         self.complete_upload(&upload, parts).await
     }
 
-    /// Begins a multipart upload.
+    /// Begins a multipart upload, of a copy if it names the revision copied.
     ///
     /// # Errors
     ///
     /// S3's, by who must act.
-    pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str) -> Result<Upload, Error> {
+    pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str, copy_of: Option<&str>) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
-        let create = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type);
+        let metadata = copy_of.map(|revision| HashMap::from([(SOURCE_ETAG.to_owned(), revision.to_owned())]));
+        let create = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type).set_metadata(metadata);
         // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide, checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let id = created.map_err(|error| classify(error, &what()))?.upload_id;
@@ -320,6 +359,8 @@ where
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException",
         ) => return deployment(Deployment::S3Access),
+        // A completion whose answer was lost and that was asked for again: the next run finds the object or writes it anew.
+        Some("NoSuchUpload") => return retryable(Retryable::S3Unavailable),
         _ => {}
     }
     match status {

@@ -355,6 +355,18 @@ impl Lambda {
         }
     }
 
+    /// Kills every process, and returns when none of them lives any more: what they asked for after that was not asked.
+    /// For a thread of a runtime that has others.
+    pub fn kill_and_wait(&self) {
+        let doomed: Vec<u64> = self.shared.state().processes.keys().copied().collect();
+        self.kill();
+        tokio::task::block_in_place(|| {
+            while doomed.iter().any(|process| self.shared.state().processes.contains_key(process)) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
+
     /// Stops everything.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;

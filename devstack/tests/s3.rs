@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -19,7 +19,7 @@ use aws_sdk_s3::types::{
 };
 use chrono::Utc;
 use devstack::python;
-use devstack::s3::{Action, Credentials, Fault, Notification, Options, Pause, Request, S3, Target};
+use devstack::s3::{Action, Credentials, Fault, Notification, Options, Pause, S3, Target};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
@@ -1052,24 +1052,67 @@ async fn a_request_waits_at_a_gate_until_it_is_released() {
 }
 
 #[tokio::test]
+async fn a_connection_breaks_in_place_of_a_request_or_after_it() {
+    let (s3, client) = start().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let act: Arc<dyn Fn() + Send + Sync> = {
+        let count = Arc::clone(&count);
+        Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    s3.inject(Fault::on("PutObject", "instead", Action::Instead(Arc::clone(&act))));
+    s3.inject(Fault::on("PutObject", "then", Action::Then(act)));
+    for key in ["instead", "then"] {
+        let put = client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send().await;
+        assert!(matches!(put.unwrap_err(), SdkError::DispatchFailure(_)));
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    assert_eq!(s3.objects(BUCKET).iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["then"]);
+}
+
+#[tokio::test]
+async fn what_is_stored_has_the_time_that_is_set() {
+    let (s3, client) = start().await;
+    let time = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    s3.set_time(Some(time));
+    put(&client, "k", b"x").await;
+    let copied = client.copy_object().bucket(BUCKET).key("copy").copy_source(format!("{BUCKET}/k")).send().await.unwrap();
+    assert_eq!(copied.copy_object_result.unwrap().last_modified.unwrap().secs(), 1_700_000_000);
+    s3.set_time(None);
+    put(&client, "now", b"x").await;
+    let times: Vec<_> = s3.objects(BUCKET).into_iter().map(|object| (object.key, object.last_modified == time)).collect();
+    assert_eq!(times, [("copy".to_owned(), true), ("k".to_owned(), true), ("now".to_owned(), false)]);
+    s3.empty_bucket(BUCKET);
+    assert!(s3.objects(BUCKET).is_empty());
+}
+
+#[tokio::test]
+async fn an_object_put_in_parts_has_the_etag_of_its_parts() {
+    let (s3, client) = start().await;
+    s3.put_in_parts_at(BUCKET, "k", &[b"ab", b"c"], chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap()).unwrap();
+    let object = client.get_object().bucket(BUCKET).key("k").send().await.unwrap();
+    assert_eq!(object.e_tag.as_deref(), Some("\"d833159094d1d7ad96ffcc78414e3682-2\""));
+    assert_eq!(object.body.collect().await.unwrap().into_bytes().as_ref(), b"abc");
+}
+
+#[tokio::test]
 async fn every_request_is_logged_with_what_became_of_it() {
     let (s3, client) = start().await;
     put(&client, "a b/ü", b"x").await;
     let _ = client.get_object().bucket(BUCKET).key("absent").send().await;
     client.list_buckets().send().await.unwrap();
-    let request = |operation: &str, bucket: Option<&str>, key: Option<&str>, status| Request {
-        operation: operation.to_owned(),
-        bucket: bucket.map(str::to_owned),
-        key: key.map(str::to_owned),
-        access_key_id: Some(lasting().access_key_id),
-        status: Some(status),
-    };
+    let requests = s3.requests();
+    let told: Vec<_> =
+        requests.iter().map(|request| (request.operation.as_str(), request.bucket.as_deref(), request.key.as_deref(), request.status)).collect();
     let expected = [
-        request("PutObject", Some(BUCKET), Some("a b/ü"), 200),
-        request("GetObject", Some(BUCKET), Some("absent"), 404),
-        request("ListBuckets", None, None, 200),
+        ("PutObject", Some(BUCKET), Some("a b/ü"), Some(200)),
+        ("GetObject", Some(BUCKET), Some("absent"), Some(404)),
+        ("ListBuckets", None, None, Some(200)),
     ];
-    assert_eq!(s3.requests(), expected);
+    assert_eq!(told, expected);
+    assert!(requests.iter().all(|request| request.access_key_id == Some(lasting().access_key_id)));
+    assert!(requests.is_sorted_by_key(|request| request.at));
     s3.clear_requests();
     assert!(s3.requests().is_empty());
 }

@@ -34,6 +34,7 @@ pub struct World {
     pub lambda: Lambda,
     pub config_dir: tempfile::TempDir,
     pub environment: Vec<(String, String)>,
+    admin: OnceCell<tokio_postgres::Client>,
 }
 
 /// How a test's world differs from the usual one.
@@ -82,7 +83,7 @@ impl Setup {
         options.concurrency = self.concurrency.unwrap_or(1);
         options.timeout = self.timeout.unwrap_or(options.timeout);
         let lambda = Lambda::start(options).await.unwrap();
-        World { stack, lambda, config_dir, environment }
+        World { stack, lambda, config_dir, environment, admin: OnceCell::new() }
     }
 }
 
@@ -213,8 +214,9 @@ impl World {
 
     /// The rows of a query by PostgreSQL's superuser, as text, sorted.
     pub async fn query(&self, sql: &str) -> Vec<Row> {
-        let admin = self.stack.admin().await.unwrap();
-        let mut rows: Vec<Row> = admin
+        let mut rows: Vec<Row> = self
+            .superuser()
+            .await
             .simple_query(sql)
             .await
             .unwrap()
@@ -229,7 +231,11 @@ impl World {
     }
 
     pub async fn admin(&self, sql: &str) {
-        self.stack.admin().await.unwrap().batch_execute(sql).await.unwrap();
+        self.superuser().await.batch_execute(sql).await.unwrap();
+    }
+
+    async fn superuser(&self) -> &tokio_postgres::Client {
+        self.admin.get_or_init(|| async { self.stack.admin().await.unwrap() }).await
     }
 
     /// The keys in the ledger, in the order of their loads; none where there is no ledger.
@@ -244,6 +250,18 @@ impl World {
 
     pub fn keys(&self) -> Vec<String> {
         self.stack.s3.objects(BUCKET).into_iter().map(|object| object.key).collect()
+    }
+
+    /// Everything as it was at the start: an empty bucket, empty tables, no ledger, no faults.
+    pub async fn reset(&self) {
+        self.stack.s3.clear_faults();
+        self.stack.redshift.clear_faults();
+        self.stack.s3.empty_bucket(BUCKET);
+        self.stack.s3.set_time(None);
+        self.stack.s3.clear_requests();
+        self.stack.redshift.clear_statements();
+        let tables = TABLES.map(|table| format!("cmslite.{table}")).join(", ");
+        self.admin(&format!("TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger")).await;
     }
 
     pub fn is_good(&self, name: &str) -> bool {

@@ -40,7 +40,11 @@ CREATE OR REPLACE VIEW pg_catalog.sys_load_error_detail AS SELECT
   tbl::integer AS table_id, starttime AS start_time, filename::char(256) AS file_name, line_number, colname::char(127) AS column_name,
   type::char(10) AS column_type, col_length::char(10) AS column_length, 0 AS position, err_code::integer AS error_code, err_reason::char(512) AS error_message
   FROM devstack.visible_load_errors;
-GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail TO PUBLIC;
+CREATE OR REPLACE VIEW pg_catalog.svv_columns AS SELECT table_catalog::text, table_schema::text, table_name::text, column_name::text,
+  ordinal_position::integer, column_default::text, is_nullable::text, data_type::text, character_maximum_length::integer,
+  numeric_precision::integer, numeric_scale::integer
+  FROM information_schema.columns;
+GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns TO PUBLIC;
 GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
 CREATE OR REPLACE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
   'SELECT date_trunc(''second'', statement_timestamp() AT TIME ZONE ''UTC'')';

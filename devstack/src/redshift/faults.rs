@@ -45,6 +45,10 @@ pub enum Action {
     Delay(Duration),
     /// Something else happens first.
     First(Arc<dyn Fn() + Send + Sync>),
+    /// Something else happens in its place, and the connection breaks.
+    Instead(Arc<dyn Fn() + Send + Sync>),
+    /// It is carried out, something else happens, and the connection breaks before the answer.
+    Then(Arc<dyn Fn() + Send + Sync>),
     /// It is carried out when a gate opens.
     Wait(Gate),
     /// COPY: `pg_last_copy_count()` will be so much more than what was loaded.

@@ -1,6 +1,7 @@
 //! What clients sent, and how it ended.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::sql;
 
@@ -19,6 +20,8 @@ pub struct Statement {
     pub extended: bool,
     /// How many parameters were bound.
     pub parameters: usize,
+    /// When it came.
+    pub at: Instant,
     /// How it ended: a command tag, or SQLSTATE and message. None while it runs, and if the connection broke first.
     pub outcome: Option<Result<String, (String, String)>>,
 }

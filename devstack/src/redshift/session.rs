@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::net::TcpStream;
@@ -70,6 +71,8 @@ struct Session {
     skipping: bool,
     /// Whether the connection breaks when what runs has ended.
     cut_when_ready: bool,
+    /// What happens just before it does.
+    then: Option<Arc<dyn Fn() + Send + Sync>>,
     prepared: HashMap<String, Prepared>,
     /// Portals: their statements, and how many parameters they bind.
     portals: HashMap<String, (String, usize)>,
@@ -116,6 +119,7 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) -> io::Result<
         batch_failed: false,
         skipping: false,
         cut_when_ready: false,
+        then: None,
         prepared: HashMap::new(),
         portals: HashMap::new(),
     };
@@ -156,7 +160,7 @@ impl Session {
     async fn on_upstream(&mut self, frame: &Frame) -> Result<(), End> {
         self.answered(frame);
         if frame.tag == b'Z' && self.cut_when_ready {
-            return Err(End::Cut);
+            return Err(self.cut());
         }
         if self.cut_when_ready {
             return Ok(());
@@ -170,6 +174,13 @@ impl Session {
             self.client.flush().await?;
         }
         Ok(())
+    }
+
+    fn cut(&mut self) -> End {
+        if let Some(act) = self.then.take() {
+            act();
+        }
+        End::Cut
     }
 
     /// Keeps the books: which message of the extended protocol this answers.
@@ -222,7 +233,7 @@ impl Session {
                 self.batch_failed = false;
                 self.unsynced = false;
                 self.asked.clear();
-                return if self.cut_when_ready { Err(End::Cut) } else { Ok(()) };
+                return if self.cut_when_ready { Err(self.cut()) } else { Ok(()) };
             }
             self.on_upstream(&frame).await?;
         }
@@ -389,6 +400,14 @@ impl Session {
             Some(Action::Refuse(code, message)) => return self.refuse_message(entry, Report::error(&code, message)).await,
             Some(Action::Delay(time)) => tokio::time::sleep(time).await,
             Some(Action::First(act)) => act(),
+            Some(Action::Instead(act)) => {
+                act();
+                return Err(End::Cut);
+            }
+            Some(Action::Then(act)) => {
+                self.then = Some(act);
+                self.cut_when_ready = true;
+            }
             Some(Action::Wait(gate)) => gate.pass().await,
         }
         self.asked.push_back(Asked::Execute(entry));
@@ -414,6 +433,7 @@ impl Session {
             sql: text.to_owned(),
             extended,
             parameters: 0,
+            at: Instant::now(),
             outcome: None,
         })
     }
@@ -466,6 +486,7 @@ impl Session {
     async fn carry_out(&mut self, entry: Entry, text: &str) -> Result<bool, End> {
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
         let mut cut_after = false;
+        let mut then = None;
         let mut miscount = 0;
         match self.shared.faults.of(text) {
             None => {}
@@ -474,6 +495,11 @@ impl Session {
             Some(Action::Refuse(code, message)) => return self.refuse(entry, Report::error(&code, message)).await,
             Some(Action::Delay(time)) => tokio::time::sleep(time).await,
             Some(Action::First(act)) => act(),
+            Some(Action::Instead(act)) => {
+                act();
+                return Err(End::Cut);
+            }
+            Some(Action::Then(act)) => then = Some(act),
             Some(Action::Wait(gate)) => gate.pass().await,
             Some(Action::Miscount(more)) => miscount = more,
         }
@@ -492,6 +518,10 @@ impl Session {
                 Err(report) => self.refuse(entry, report).await?,
             },
         };
+        if let Some(act) = then {
+            act();
+            cut_after = true;
+        }
         if cut_after { Err(End::Cut) } else { Ok(went_well) }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -45,7 +46,8 @@ impl S3Access for Gate {
             S3Path::Object { bucket, key } => (Some(bucket.to_string()), Some(key.to_string())),
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
-        let request = Request { operation: operation.clone(), bucket, key: key.clone(), access_key_id: signer.clone(), status: None };
+        let request =
+            Request { operation: operation.clone(), bucket, key: key.clone(), access_key_id: signer.clone(), at: Instant::now(), status: None };
         let logged = self.0.log(request);
         let passage = context.extensions_mut().get::<Passage>().cloned().unwrap_or_default();
         let _ = passage.0.logged.set(logged);
@@ -82,6 +84,15 @@ impl S3Access for Gate {
             }
             Some(Action::First(act)) => {
                 act();
+                Ok(())
+            }
+            Some(Action::Instead(act)) => {
+                act();
+                passage.0.hangup.store(true, Ordering::Relaxed);
+                Err(s3_error!(InternalError, "a fault on demand"))
+            }
+            Some(Action::Then(act)) => {
+                let _ = passage.0.then.set(act);
                 Ok(())
             }
             Some(Action::Pause(pause)) => {

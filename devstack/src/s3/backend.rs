@@ -316,7 +316,7 @@ impl s3s::S3 for Backend {
         let (piece, checksum) = self.receive(input.body, &request.headers, request.trailing_headers).await?;
         let etag = piece.etag();
         let fields = checksum.fields();
-        let mut object = Object::new(vec![piece], etag.clone(), Utc::now());
+        let mut object = Object::new(vec![piece], etag.clone(), self.0.now());
         object.content_type = input.content_type;
         object.metadata = input.metadata.unwrap_or_default();
         object.checksum = Some(checksum);
@@ -363,7 +363,7 @@ impl s3s::S3 for Backend {
         let size = source.size();
         let piece = self.copy(source, 0..size).await?;
         let etag = piece.etag();
-        let mut object = Object::new(vec![piece], etag.clone(), Utc::now());
+        let mut object = Object::new(vec![piece], etag.clone(), self.0.now());
         object.content_type = content_type;
         object.metadata = metadata;
         object.checksum = checksum;

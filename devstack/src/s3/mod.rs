@@ -13,11 +13,12 @@ mod multipart;
 mod notify;
 mod objects;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hyper::body::Incoming;
@@ -105,6 +106,8 @@ pub struct Request {
     pub key: Option<String>,
     /// The id of the access key that signed it.
     pub access_key_id: Option<String>,
+    /// When it came.
+    pub at: Instant,
     /// The answer's HTTP status; none while it is carried out, and where no answer was let through.
     pub status: Option<u16>,
 }
@@ -117,9 +120,15 @@ struct Shared {
     notifier: Notifier,
     directory: tempfile::TempDir,
     options: Options,
+    time: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Shared {
+    /// The time of what is stored now.
+    fn now(&self) -> DateTime<Utc> {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Utc::now)
+    }
+
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,6 +165,8 @@ struct Passage(Arc<PassageState>);
 struct PassageState {
     /// The answer must not arrive.
     hangup: AtomicBool,
+    /// What happens in place of the answer.
+    then: OnceLock<Arc<dyn Fn() + Send + Sync>>,
     logged: OnceLock<Logged>,
 }
 
@@ -175,6 +186,7 @@ impl S3 {
             notifier: Notifier::default(),
             directory: tempfile::Builder::new().prefix("s3-").tempdir()?,
             options,
+            time: Mutex::default(),
         });
         let mut service = S3ServiceBuilder::new(Backend(Arc::clone(&shared)));
         service.set_auth(Gate(Arc::clone(&shared)));
@@ -204,6 +216,30 @@ impl S3 {
         Ok(())
     }
 
+    /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is that at which the
+    /// upload began. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_in_parts_at(&self, bucket: &str, key: &str, parts: &[&[u8]], begun: DateTime<Utc>) -> io::Result<()> {
+        let object = objects::Object::of_parts(self.shared.directory.path(), parts, begun)?;
+        self.shared.buckets().create(bucket).insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// Removes every object of a bucket and every unfinished upload.
+    pub fn empty_bucket(&self, bucket: &str) {
+        let mut buckets = self.shared.buckets();
+        buckets.create(bucket).clear();
+        buckets.uploads.retain(|_, upload| upload.bucket != bucket);
+    }
+
+    /// Sets the time of everything that is stored from now on; none for the machine's.
+    pub fn set_time(&self, time: Option<DateTime<Utc>>) {
+        *self.shared.time.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
     /// The objects of a bucket, in key order.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
         self.shared.buckets().get(bucket).map(|objects| objects.iter().map(|(key, object)| object.summary(key)).collect()).unwrap_or_default()
@@ -213,6 +249,11 @@ impl S3 {
     pub fn read(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let object = self.shared.buckets().get(bucket)?.get(key)?.clone();
         object.read_all().ok()
+    }
+
+    /// An object's metadata, if it is there.
+    pub fn metadata(&self, bucket: &str, key: &str) -> Option<HashMap<String, String>> {
+        Some(self.shared.buckets().get(bucket)?.get(key)?.metadata.clone())
     }
 
     /// Uploads that were begun and neither completed nor aborted.
@@ -286,10 +327,13 @@ async fn answer(service: S3Service, shared: Arc<Shared>, mut request: hyper::Req
     request.extensions_mut().insert(passage.clone());
     let signer = signer(request.headers());
     let response = service.call(request.map(s3s::Body::from)).await;
-    let logged = passage
-        .0
-        .logged
-        .get_or_init(|| shared.log(Request { operation: String::new(), bucket: None, key: None, access_key_id: signer, status: None }));
+    let logged = passage.0.logged.get_or_init(|| {
+        shared.log(Request { operation: String::new(), bucket: None, key: None, access_key_id: signer, at: Instant::now(), status: None })
+    });
+    if let Some(act) = passage.0.then.get() {
+        act();
+        return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+    }
     if passage.0.hangup.load(Ordering::Relaxed) {
         return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
     }

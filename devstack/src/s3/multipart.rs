@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
-use md5::{Digest as _, Md5};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
     CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, EncodingType, ListMultipartUploadsInput,
@@ -16,7 +14,7 @@ use super::backend::{Backend, COPY_LIMIT_BYTES, no_bucket};
 use super::checksums::Algorithm;
 use super::conditions::Conditions;
 use super::listing::encode_url;
-use super::objects::{Buckets, Object, Part, Piece, Upload, timestamp};
+use super::objects::{Buckets, Object, Part, Piece, Upload, etag_of_parts, timestamp};
 
 /// "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3 User Guide, multipart upload limits).
 const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
@@ -46,7 +44,7 @@ fn check_number(number: i32) -> S3Result<()> {
 pub(super) fn create(backend: &Backend, input: CreateMultipartUploadInput) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let mut buckets = backend.0.buckets();
     buckets.get(&input.bucket).ok_or_else(no_bucket)?;
-    let begun = Utc::now();
+    let begun = backend.0.now();
     let id = buckets.next_upload_id(begun);
     let upload = Upload {
         bucket: input.bucket.clone(),
@@ -78,7 +76,7 @@ pub(super) async fn upload_part(backend: &Backend, request: S3Request<UploadPart
         return Err(s3_error!(InvalidRequest, "Checksum Type mismatch occurred: the upload was created with another checksum than this part's."));
     }
     let fields = checksum.fields();
-    let part = Part { piece, last_modified: Utc::now(), checksum };
+    let part = Part { piece, last_modified: backend.0.now(), checksum };
     // Looked up again: it may have been aborted meanwhile.
     upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.parts.insert(input.part_number, part);
     Ok(S3Response::new(UploadPartOutput {
@@ -129,7 +127,7 @@ pub(super) async fn upload_part_copy(backend: &Backend, input: UploadPartCopyInp
     let etag = piece.etag();
     let checksum = backend.checksum(algorithm.unwrap_or(Algorithm::DEFAULT), &piece).await?;
     let fields = checksum.fields();
-    let part = Part { piece, last_modified: Utc::now(), checksum };
+    let part = Part { piece, last_modified: backend.0.now(), checksum };
     let last_modified = timestamp(part.last_modified);
     upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.parts.insert(input.part_number, part);
     let result = CopyPartResult {
@@ -172,7 +170,6 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
         return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order. Parts must be ordered by part number."));
     }
     let mut pieces: Vec<Piece> = Vec::new();
-    let mut digest = Md5::new();
     for (n, named) in parts.iter().enumerate() {
         let number = named.part_number.unwrap_or_default();
         let part = upload.parts.get(&number).filter(|part| is_that(part, named)).ok_or_else(|| {
@@ -193,10 +190,9 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
         if n + 1 < parts.len() && part.piece.size() < PART_MINIMUM_BYTES {
             return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
         }
-        digest.update(part.piece.md5);
         pieces.push(part.piece.clone());
     }
-    let etag = format!("{}-{}", hex::encode(digest.finalize()), pieces.len());
+    let etag = etag_of_parts(&pieces);
     let mut object = Object::new(pieces, etag, upload.begun);
     object.content_type.clone_from(&upload.content_type);
     object.metadata.clone_from(&upload.metadata);

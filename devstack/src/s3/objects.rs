@@ -112,6 +112,17 @@ impl Object {
         Ok(Self::new(vec![piece], etag, last_modified))
     }
 
+    pub(super) fn of_parts(directory: &Path, parts: &[&[u8]], begun: DateTime<Utc>) -> io::Result<Self> {
+        let mut pieces = Vec::new();
+        for part in parts {
+            let mut writer = BlobWriter::create(directory)?;
+            writer.write(part)?;
+            pieces.push(writer.finish());
+        }
+        let etag = etag_of_parts(&pieces);
+        Ok(Self::new(pieces, etag, begun))
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.pieces.iter().map(Piece::size).sum()
     }
@@ -183,6 +194,15 @@ impl Object {
         }
         Ok(())
     }
+}
+
+/// The `ETag` of an object uploaded in parts: the MD5 of the parts' MD5s, and their number.
+pub(super) fn etag_of_parts(pieces: &[Piece]) -> String {
+    let mut digest = Md5::new();
+    for piece in pieces {
+        digest.update(piece.md5);
+    }
+    format!("{}-{}", hex::encode(digest.finalize()), pieces.len())
 }
 
 /// A multipart upload that is under way.

@@ -1,0 +1,599 @@
+//! Random histories against a model: uploads and re-uploads, good and bad, events in any order and number, sweeps, up to three
+//! functions at once, and trouble from S3, Redshift and Lambda. After every step the tables, the ledger and the markers are
+//! what the model allows, and when the trouble is over they are exactly what the model says.
+//!
+//! A run without trouble must do exactly what the model does. Of a run in trouble nobody can say how far it came; what it
+//! did must be a beginning of what it had to do, and the model goes on from there.
+//!
+//! `HISTORIES` sets their number and `HISTORIES_SEED` another beginning than the usual one:
+//! `HISTORIES=20000 HISTORIES_SEED=$RANDOM cargo test --workspace --test histories`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use devstack::lambda::Outcome;
+use devstack::stack::BUCKET;
+use devstack::{redshift, s3};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use serde_json::{Value, json};
+use support::{Row, Setup, TABLES, World, bad_key, expected, good_key, key, members, sample, sample_with};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+// Histories ----------------------------------------------------------------------------------------------------------
+
+/// What an archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Content {
+    Good(u64),
+    /// Found bad while it is transformed.
+    ShortHeader(u8),
+    /// Found bad while it is unpacked.
+    NoArchive(u8),
+    /// Found bad by Redshift.
+    Refused(u8),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Upload {
+    name: &'static str,
+    content: Content,
+    /// How long ago the upload began, where it was made in parts.
+    began_seconds_ago: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Event(&'static str),
+    Sweep,
+}
+
+/// What meets one of the requests or statements of a step; if there are so many of them.
+#[derive(Debug, Clone)]
+enum Trouble {
+    S3 {
+        operation: &'static str,
+        nth: usize,
+        how: How,
+    },
+    Redshift {
+        statement: &'static str,
+        nth: usize,
+        how: How,
+    },
+    /// An upload while the functions are at work.
+    Upload {
+        operation: &'static str,
+        upload: Upload,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Refuse,
+    CutBefore,
+    CutAfter,
+    KillBefore,
+    KillAfter,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Upload(Upload),
+    /// The clock of S3 goes on by so many seconds.
+    Wait(i64),
+    /// Functions at once, and trouble.
+    Run(Vec<Call>, Vec<Trouble>),
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    prop_oneof![
+        5 => (0..3_u64).prop_map(Content::Good),
+        1 => (0..2_u8).prop_map(Content::ShortHeader),
+        1 => (0..2_u8).prop_map(Content::NoArchive),
+        1 => (0..2_u8).prop_map(Content::Refused),
+    ]
+}
+
+fn upload() -> impl Strategy<Value = Upload> {
+    let began = prop_oneof![3 => Just(None), 1 => (0..6_i64).prop_map(Some)];
+    (prop::sample::select(NAMES.as_slice()), content(), began).prop_map(|(name, content, began_seconds_ago)| Upload {
+        name,
+        content,
+        began_seconds_ago,
+    })
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![3 => prop::sample::select(NAMES.as_slice()).prop_map(Call::Event), 1 => Just(Call::Sweep)]
+}
+
+const OPERATIONS: [&str; 6] = ["ListObjectsV2", "GetObject", "PutObject", "DeleteObject", "CopyObject", "HeadObject"];
+const STATEMENTS: [&str; 9] = ["svv_columns", "CREATE TABLE", "BEGIN", "LOCK", "SELECT COALESCE", "DELETE", "COPY ", "INSERT", "COMMIT"];
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    let how = || prop::sample::select([How::Refuse, How::CutBefore, How::CutAfter, How::KillBefore, How::KillAfter].as_slice());
+    prop_oneof![
+        (prop::sample::select(OPERATIONS.as_slice()), 0..4_usize, how()).prop_map(|(operation, nth, how)| Trouble::S3 { operation, nth, how }),
+        (prop::sample::select(STATEMENTS.as_slice()), 0..3_usize, how()).prop_map(|(statement, nth, how)| Trouble::Redshift { statement, nth, how }),
+        (prop::sample::select(["ListObjectsV2", "GetObject", "PutObject", "CopyObject"].as_slice()), upload())
+            .prop_map(|(operation, upload)| Trouble::Upload { operation, upload }),
+    ]
+}
+
+fn history() -> impl Strategy<Value = Vec<Step>> {
+    let calm = call().prop_map(|call| Step::Run(vec![call], Vec::new()));
+    let troubled =
+        (prop::collection::vec(call(), 1..=3), prop::collection::vec(trouble(), 0..=2)).prop_map(|(calls, troubles)| Step::Run(calls, troubles));
+    let step = prop_oneof![5 => upload().prop_map(Step::Upload), 2 => (1..4_i64).prop_map(Step::Wait), 2 => calm, 3 => troubled];
+    prop::collection::vec(step, 2..12)
+}
+
+fn bytes(content: Content) -> Vec<u8> {
+    match content {
+        Content::Good(seed) => sample(seed, 2),
+        Content::ShortHeader(n) => sample_with("analytics_group.csv", format!("id,name\n{n}\n")),
+        Content::NoArchive(n) => format!("this is no archive, number {n}").into_bytes(),
+        Content::Refused(n) => sample_with("analytics_group.csv", format!("id,name,active,site_key\n{n},a,t,{}\n", "x".repeat(65))),
+    }
+}
+
+// The model ----------------------------------------------------------------------------------------------------------
+
+/// When an archive counts as uploaded: by this they are ordered.
+type Age = (DateTime<Utc>, String);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Revision {
+    etag: String,
+    age: Age,
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Marker {
+    etag: String,
+    at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Loaded {
+    key: String,
+    etag: String,
+    age: Age,
+}
+
+/// What S3 and Redshift hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct State {
+    good: BTreeMap<String, Marker>,
+    bad: BTreeMap<String, Marker>,
+    explained: BTreeSet<String>,
+    ledger: Vec<Loaded>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Model {
+    truncate: bool,
+    now: DateTime<Utc>,
+    source: BTreeMap<String, Revision>,
+    /// Every revision ever uploaded.
+    uploads: BTreeMap<(String, String), Content>,
+    state: State,
+}
+
+/// What a run comes to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Expected {
+    good: Vec<String>,
+    bad: Vec<String>,
+    superseded: Vec<String>,
+    not_processed: Vec<String>,
+}
+
+impl Model {
+    fn settled(&self, key: &str, revision: &Revision) -> bool {
+        let settles =
+            |markers: &BTreeMap<String, Marker>| markers.get(key).is_some_and(|marker| marker.etag == revision.etag && marker.at >= revision.age.0);
+        settles(&self.state.good) || settles(&self.state.bad)
+    }
+
+    fn by_age(&self) -> Vec<(String, Revision)> {
+        let mut archives: Vec<(String, Revision)> = self.source.iter().map(|(key, revision)| (key.clone(), revision.clone())).collect();
+        archives.sort_by(|(_, one), (_, other)| one.age.cmp(&other.age));
+        archives
+    }
+
+    /// The unsettled archives that a call has to work on, and those that it will never load.
+    fn queue(&self, calls: &[Call]) -> (Vec<(String, Revision)>, Vec<String>) {
+        let archives = self.by_age();
+        let end = calls.iter().map(|call| match call {
+            Call::Sweep => archives.len(),
+            Call::Event(name) => archives.iter().position(|(archive, _)| *archive == key(name)).map_or(0, |at| at + 1),
+        });
+        let end = end.max().unwrap_or(0);
+        let newest = archives.len().saturating_sub(1);
+        let mut queue = Vec::new();
+        let mut superseded = Vec::new();
+        for (n, (key, revision)) in archives.into_iter().enumerate().filter(|(_, (key, revision))| !self.settled(key, revision)) {
+            if self.truncate && n < newest {
+                superseded.push(key);
+            } else if n < end {
+                queue.push((key, revision));
+            }
+        }
+        (queue, superseded)
+    }
+
+    fn loaded(&self, key: &str, revision: &Revision) -> bool {
+        let is_it = |row: &Loaded| row.key == *key && row.etag == revision.etag;
+        if self.truncate { self.state.ledger.last().is_some_and(is_it) } else { self.state.ledger.iter().any(is_it) }
+    }
+
+    /// One clean run.
+    fn run(&mut self, call: Call) -> Expected {
+        let (queue, superseded) = self.queue(&[call]);
+        let mut expected = Expected { superseded, ..Expected::default() };
+        let mut queue = queue.into_iter();
+        while let Some((key, revision)) = queue.next() {
+            if self.truncate && !self.loaded(&key, &revision) && self.state.ledger.iter().any(|row| row.age > revision.age) {
+                expected.superseded.push(key);
+                continue;
+            }
+            let marker = Marker { etag: revision.etag.clone(), at: self.now };
+            if !self.loaded(&key, &revision) {
+                if !matches!(revision.content, Content::Good(_)) {
+                    self.state.good.remove(&key);
+                    self.state.bad.insert(key.clone(), marker);
+                    self.state.explained.insert(key.clone());
+                    expected.bad.push(key);
+                    break;
+                }
+                self.state.ledger.push(Loaded { key: key.clone(), etag: revision.etag.clone(), age: revision.age });
+            }
+            self.state.bad.remove(&key);
+            self.state.explained.remove(&key);
+            self.state.good.insert(key.clone(), marker);
+            expected.good.push(key);
+        }
+        expected.not_processed = queue.map(|(key, _)| key).collect();
+        expected
+    }
+
+    /// What the tables hold if the ledger is right.
+    fn tables(&self) -> Vec<(&'static str, Vec<Row>)> {
+        let rows: &[Loaded] = match self.state.ledger.as_slice() {
+            [.., last] if self.truncate => std::slice::from_ref(last),
+            rows => rows,
+        };
+        let mut tables: BTreeMap<&str, Vec<Row>> = TABLES.into_iter().map(|table| (table, Vec::new())).collect();
+        for row in rows {
+            let Content::Good(seed) = self.uploads[&(row.key.clone(), row.etag.clone())] else { panic!("a bad archive is in the ledger") };
+            for (table, rows) in expected(&members(seed, 2)) {
+                tables.get_mut(table).unwrap().extend(rows);
+            }
+        }
+        tables
+            .into_iter()
+            .map(|(table, mut rows)| {
+                (TABLES.into_iter().find(|known| *known == table).unwrap(), {
+                    rows.sort();
+                    rows
+                })
+            })
+            .collect()
+    }
+
+    /// Takes over what a troubled run did, if it is a beginning of what the calls had to do.
+    fn adopt(&mut self, after: State, calls: &[Call], uploaded_meanwhile: bool) -> Result<(), String> {
+        let before = &self.state;
+        let news = after.ledger.strip_prefix(before.ledger.as_slice()).ok_or("the ledger lost rows")?.to_vec();
+        let mut newest = before.ledger.iter().map(|row| row.age.clone()).max();
+        for row in &news {
+            if self.truncate && newest.as_ref().is_some_and(|newest| row.age < *newest) {
+                return Err(format!("{} was loaded over newer data", row.key));
+            }
+            newest = newest.max(Some(row.age.clone()));
+            match self.uploads.get(&(row.key.clone(), row.etag.clone())) {
+                Some(Content::Good(_)) => {}
+                other => return Err(format!("the ledger has {} with {other:?}", row.key)),
+            }
+        }
+        if !self.truncate {
+            let distinct: BTreeSet<_> = after.ledger.iter().map(|row| (&row.key, &row.etag)).collect();
+            if distinct.len() != after.ledger.len() {
+                return Err("a revision was loaded twice".to_owned());
+            }
+        }
+        if !uploaded_meanwhile {
+            let (queue, _) = self.queue(calls);
+            let due = queue.iter().filter(|(key, revision)| matches!(revision.content, Content::Good(_)) && !self.loaded(key, revision));
+            let due: Vec<(&str, &str)> = due.map(|(key, revision)| (key.as_str(), revision.etag.as_str())).collect();
+            let done: Vec<(&str, &str)> = news.iter().map(|row| (row.key.as_str(), row.etag.as_str())).collect();
+            if !due.starts_with(&done) {
+                return Err(format!("loaded {done:?}, which is no beginning of {due:?}"));
+            }
+            let touched: BTreeSet<&String> = queue.iter().map(|(key, _)| key).collect();
+            for (markers, were) in [(&after.good, &before.good), (&after.bad, &before.bad)] {
+                if let Some((key, _)) = were.iter().find(|(key, marker)| !touched.contains(key) && markers.get(*key) != Some(marker)) {
+                    return Err(format!("the marker of {key} is gone or another"));
+                }
+            }
+        }
+        for (key, marker) in &after.good {
+            if !after.ledger.iter().any(|row| row.key == *key && row.etag == marker.etag) {
+                return Err(format!("{key} is marked good, but was never loaded"));
+            }
+        }
+        for (key, marker) in &after.bad {
+            if matches!(self.uploads.get(&(key.clone(), marker.etag.clone())), None | Some(Content::Good(_))) {
+                return Err(format!("{key} is marked bad, but nothing is wrong with it"));
+            }
+            if after.good.contains_key(key) {
+                return Err(format!("{key} has two markers"));
+            }
+            if !after.explained.contains(key) {
+                return Err(format!("{key} is bad without a reason"));
+            }
+        }
+        self.state = after;
+        Ok(())
+    }
+}
+
+// The world ----------------------------------------------------------------------------------------------------------
+
+fn put(world: &World, model: &mut Model, upload: Upload) {
+    let (key, bytes) = (key(upload.name), bytes(upload.content));
+    match upload.began_seconds_ago {
+        None => world.stack.s3.put_at(BUCKET, &key, &bytes, model.now).unwrap(),
+        Some(seconds) => {
+            let (one, two) = bytes.split_at(bytes.len() / 2);
+            world.stack.s3.put_in_parts_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds)).unwrap();
+        }
+    }
+    let object = world.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap();
+    model.uploads.insert((key.clone(), object.etag.clone()), upload.content);
+    model.source.insert(key.clone(), Revision { etag: object.etag, age: (object.last_modified, key), content: upload.content });
+}
+
+async fn state(world: &World, model: &Model) -> Result<State, String> {
+    let mut state = State::default();
+    for object in world.stack.s3.objects(BUCKET) {
+        let names = NAMES.map(key);
+        for (name, archive) in NAMES.iter().zip(&names) {
+            let markers = if object.key == good_key(name) {
+                &mut state.good
+            } else if object.key == bad_key(name) {
+                &mut state.bad
+            } else {
+                if object.key == format!("{}.error.json", bad_key(name)) {
+                    state.explained.insert(archive.clone());
+                }
+                continue;
+            };
+            let etag = world.stack.s3.metadata(BUCKET, &object.key).unwrap().remove("source-etag").ok_or("a marker names no revision")?;
+            let content = model.uploads.get(&(archive.clone(), etag.clone())).ok_or("a marker names a revision that was never uploaded")?;
+            if world.stack.s3.read(BUCKET, &object.key).unwrap() != bytes(*content) {
+                return Err(format!("the marker of {archive} is no copy of the revision that it names"));
+            }
+            markers.insert(archive.clone(), Marker { etag, at: object.last_modified });
+        }
+    }
+    if world.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await[0][0].as_deref() == Some("t") {
+        let rows =
+            world.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
+        state.ledger.extend(rows.into_iter().map(|row| {
+            let cell = |n: usize| row[n].clone().unwrap();
+            Loaded { key: cell(1), etag: cell(2), age: (DateTime::from_timestamp(cell(3).parse().unwrap(), 0).unwrap(), cell(1)) }
+        }));
+    }
+    Ok(state)
+}
+
+fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
+    let act = |how: How| -> Arc<dyn Fn() + Send + Sync> {
+        let world = Arc::downgrade(world);
+        Arc::new(move || {
+            if let (How::KillBefore | How::KillAfter, Some(world)) = (how, world.upgrade()) {
+                world.lambda.kill_and_wait();
+            }
+        })
+    };
+    match trouble {
+        Trouble::S3 { operation, nth, how } => {
+            let action = match how {
+                How::Refuse => s3::Action::Refuse(503, "SlowDown".to_owned()),
+                How::CutBefore | How::KillBefore => s3::Action::Instead(act(*how)),
+                How::CutAfter | How::KillAfter => s3::Action::Then(act(*how)),
+            };
+            world.stack.s3.inject(s3::Fault::on(operation, "", action).after(*nth).times(1));
+        }
+        Trouble::Redshift { statement, nth, how } => {
+            let action = match how {
+                How::Refuse => redshift::Action::Refuse("XX000".to_owned(), "1023".to_owned()),
+                How::CutBefore | How::KillBefore => redshift::Action::Instead(act(*how)),
+                How::CutAfter | How::KillAfter => redshift::Action::Then(act(*how)),
+            };
+            world.stack.redshift.inject(redshift::Fault::on(statement, action).after(*nth).times(1));
+        }
+        Trouble::Upload { operation, upload } => {
+            let (world_, model, upload) = (Arc::downgrade(world), Arc::clone(model), *upload);
+            let act = move || {
+                if let Some(world) = world_.upgrade() {
+                    put(&world, &mut model.lock().unwrap(), upload);
+                }
+            };
+            world.stack.s3.inject(s3::Fault::on(operation, "", s3::Action::First(Arc::new(act))).times(1));
+        }
+    }
+}
+
+async fn invoke(world: &World, call: Call) -> Outcome {
+    match call {
+        Call::Event(name) => world.invoke(&key(name)).await,
+        Call::Sweep => world.sweep().await,
+    }
+}
+
+fn fail(message: impl Into<String>) -> TestCaseError {
+    TestCaseError::fail(message.into())
+}
+
+/// Compares what a clean run told with what it had to do.
+fn check_told(world: &World, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
+    let report: Value = match outcome {
+        Outcome::Ok(answer) if expected.not_processed.is_empty() => answer["reports"][0].clone(),
+        Outcome::Failed { error_type, .. } if !expected.not_processed.is_empty() && error_type == "Retryable.StoppedAtBadArchive" => {
+            // A failure's report stands in the log only.
+            let log = world.lambda.log();
+            let line = log.lines().rev().find(|line| line.contains("\"report\":")).ok_or_else(|| fail("no report in the log"))?;
+            let line: Value = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
+            let report = line["fields"]["report"].as_str().or(line["report"].as_str()).ok_or_else(|| fail("no report in the line"))?;
+            serde_json::from_str(report).map_err(|error| fail(error.to_string()))?
+        }
+        other => return Err(fail(format!("{other:?} is not what {expected:?} comes to"))),
+    };
+    let keys = |list: &str| -> Vec<Value> { report[list].as_array().unwrap().iter().map(|item| item.get("key").unwrap_or(item).clone()).collect() };
+    let told = [keys("good"), keys("bad"), keys("superseded"), keys("not_processed")];
+    let wanted = [&expected.good, &expected.bad, &expected.superseded, &expected.not_processed];
+    prop_assert_eq!(json!(told), json!(wanted));
+    Ok(())
+}
+
+async fn check_state(world: &World, model: &Model) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&state(world, model).await.map_err(fail)?, &model.state);
+    prop_assert_eq!(world.tables().await, model.tables());
+    Ok(())
+}
+
+async fn live(world: &Arc<World>, truncate: bool, history: &[Step]) -> Result<(), TestCaseError> {
+    world.reset().await;
+    let now = DateTime::from_timestamp(Utc::now().timestamp() - 86_400, 0).unwrap();
+    let model = Arc::new(Mutex::new(Model { truncate, now, ..Model::default() }));
+    world.stack.s3.set_time(Some(now));
+    for step in history {
+        match step {
+            Step::Upload(upload) => put(world, &mut model.lock().unwrap(), *upload),
+            Step::Wait(seconds) => {
+                let mut model = model.lock().unwrap();
+                model.now += TimeDelta::seconds(*seconds);
+                world.stack.s3.set_time(Some(model.now));
+            }
+            Step::Run(calls, troubles) => run(world, &model, calls, troubles).await?,
+        }
+    }
+    // The trouble is over: sweeps, as the schedule sends them, until one has nothing left to do.
+    let mut model = model.lock().unwrap().clone();
+    for _ in 0..=NAMES.len() {
+        let expected = model.run(Call::Sweep);
+        let outcome = invoke(world, Call::Sweep).await;
+        check_told(world, &outcome, &expected)?;
+        check_state(world, &model).await?;
+        if expected.bad.is_empty() {
+            return check_end(&model);
+        }
+    }
+    Err(fail("the queue does not end"))
+}
+
+async fn run(world: &Arc<World>, shared: &Arc<Mutex<Model>>, calls: &[Call], troubles: &[Trouble]) -> Result<(), TestCaseError> {
+    if let ([call], []) = (calls, troubles) {
+        let (mut model, outcome) = (shared.lock().unwrap().clone(), invoke(world, *call).await);
+        check_told(world, &outcome, &model.run(*call))?;
+        check_state(world, &model).await?;
+        *shared.lock().unwrap() = model;
+        return Ok(());
+    }
+    let before = shared.lock().unwrap().clone();
+    for trouble in troubles {
+        inject(world, shared, trouble);
+    }
+    let mut invocations = tokio::task::JoinSet::new();
+    for call in calls.iter().copied() {
+        let world = Arc::clone(world);
+        invocations.spawn(async move { invoke(&world, call).await });
+    }
+    while let Some(outcome) = invocations.join_next().await {
+        if let Outcome::Failed { error_type, message } = outcome.unwrap() {
+            let allowed = error_type.starts_with("Retryable.") || error_type == "Runtime.ExitError";
+            prop_assert!(allowed, "{}: {}", error_type, message);
+        }
+    }
+    world.stack.s3.clear_faults();
+    world.stack.redshift.clear_faults();
+    let mut model = shared.lock().unwrap().clone();
+    let uploaded_meanwhile = model.source != before.source;
+    model.adopt(state(world, &model).await.map_err(fail)?, calls, uploaded_meanwhile).map_err(fail)?;
+    check_state(world, &model).await?;
+    *shared.lock().unwrap() = model;
+    Ok(())
+}
+
+/// What must hold in the end whatever happened, said without the model's steps.
+fn check_end(model: &Model) -> Result<(), TestCaseError> {
+    let archives = model.by_age();
+    for (n, (key, revision)) in archives.iter().enumerate() {
+        let loads = model.state.ledger.iter().filter(|row| row.key == *key && row.etag == revision.etag).count();
+        let is_good = matches!(revision.content, Content::Good(_));
+        if !model.truncate {
+            prop_assert_eq!(loads, usize::from(is_good));
+            prop_assert_eq!((model.state.good.contains_key(key), model.state.bad.contains_key(key)), (is_good, !is_good));
+        } else if n + 1 == archives.len() && is_good && model.state.ledger.iter().all(|row| row.age <= revision.age) {
+            prop_assert_eq!(model.state.ledger.last().map(|row| (&row.key, &row.etag)), Some((key, &revision.etag)));
+        }
+    }
+    Ok(())
+}
+
+fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// Tries so many histories on a stack of its own.
+fn try_histories(truncate: bool, part: u64) {
+    let (cases, seed) = (number("HISTORIES", 520).div_ceil(4), number("HISTORIES_SEED", 1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(4).build().unwrap();
+    let world = runtime.block_on(async {
+        let setup = if truncate { Setup::default() } else { Setup::appending() };
+        // One try for each request: what the SDK would get over by waiting is to be seen here.
+        Arc::new(Setup { concurrency: Some(3), ..setup }.with("AWS_MAX_ATTEMPTS", "1").start().await)
+    });
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&part.to_le_bytes());
+    bytes[16] = u8::from(truncate);
+    let config = Config { cases: u32::try_from(cases).unwrap(), failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let result = runner.run(&history(), |history| runtime.block_on(live(&world, truncate, &history)));
+    if let Err(TestError::Fail(reason, history)) = &result {
+        panic!("truncate {truncate}, HISTORIES_SEED={seed}: {reason}\nafter the history {history:#?}");
+    }
+    result.unwrap();
+    println!("{cases} histories, truncate {truncate}");
+}
+
+#[test]
+fn appending_histories_end_as_the_model_says() {
+    try_histories(false, 0);
+}
+
+#[test]
+fn more_appending_histories_end_as_the_model_says() {
+    try_histories(false, 1);
+}
+
+#[test]
+fn truncating_histories_end_as_the_model_says() {
+    try_histories(true, 0);
+}
+
+#[test]
+fn more_truncating_histories_end_as_the_model_says() {
+    try_histories(true, 1);
+}
