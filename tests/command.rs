@@ -6,9 +6,11 @@ mod support;
 
 use std::fs;
 
+use devstack::lambda::Outcome;
 use devstack::redshift::{Action, Fault};
 use devstack::stack::{LOADER_PASSWORD, function_keys};
-use support::{Setup, World, expected, members, sample, world};
+use serde_json::json;
+use support::{Setup, World, expected, key, members, sample, world};
 
 async fn load(world: &World) -> (Option<i32>, String, String) {
     let config = world.config_file();
@@ -90,4 +92,82 @@ async fn no_secret_is_in_any_log() {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }
+}
+
+async fn again(world: &World, name: &str) -> (Option<i32>, String) {
+    let config = world.config_file();
+    let (output, _) = world.command(&["load", config.to_str().unwrap(), "--again", &key(name)]).await;
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_loaded_again_on_purpose_only() {
+    let world = Setup::appending().start().await;
+    world.put("a", &sample(1, 5), 1);
+    assert_eq!(load(&world).await.0, Some(0));
+    assert_eq!(load(&world).await.0, Some(0));
+    assert_eq!(world.rows("user_group").await.len(), 5);
+    let (status, stdout) = again(&world, "a").await;
+    assert_eq!(status, Some(0), "{stdout}");
+    assert!(stdout.contains("cmslite.user_group: 5 rows"), "{stdout}");
+    assert_eq!(world.rows("user_group").await.len(), 10);
+    assert_eq!(world.ledger().await, [key("a"), key("a")]);
+
+    // The same through Lambda; the answer to COMMIT is lost, and what was loaded once is not loaded twice for that.
+    world.stack.redshift.inject(Fault::on("COMMIT", Action::CutAfter).times(1));
+    let event = json!({"dataset": "cmslite_user_group_metadata", "key": key("a"), "again": true});
+    let report = World::report(world.lambda.invoke(event).await);
+    assert_eq!(report["objects_good"], json!(1));
+    assert_eq!(world.rows("user_group").await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_bad_is_tried_again_without_another_upload() {
+    let world = world().await;
+    world.admin("ALTER TABLE cmslite.cms_group ALTER COLUMN name TYPE VARCHAR(1)").await;
+    world.put("a", &sample(1, 5), 1);
+    assert_eq!(load(&world).await.0, Some(1));
+    world.admin("ALTER TABLE cmslite.cms_group ALTER COLUMN name TYPE VARCHAR(255)").await;
+    assert_eq!(load(&world).await.0, Some(0));
+    assert!(world.is_bad("a"));
+    assert_eq!(again(&world, "a").await.0, Some(0));
+    assert!(world.is_good("a") && !world.is_bad("a"));
+    assert_eq!(world.tables().await, expected(&members(1, 5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loading_again_breaks_no_order() {
+    let world = world().await;
+    world.put("a", &sample(1, 5), 1);
+    world.put("b", &sample(2, 6), 2);
+    assert_eq!(load(&world).await.0, Some(0));
+    for (name, reason) in [("a", "is newer, and only the newest archive may be loaded"), ("z", "there is no archive")] {
+        let (status, stdout) = again(&world, name).await;
+        assert_eq!(status, Some(2));
+        assert!(stdout.contains(reason), "{stdout}");
+    }
+    assert_eq!(world.tables().await, expected(&members(2, 6)));
+    // What the tables lost by another hand is put back.
+    world.admin("DELETE FROM cmslite.user_group").await;
+    assert_eq!(again(&world, "b").await.0, Some(0));
+    assert_eq!(world.tables().await, expected(&members(2, 6)));
+
+    let appending = Setup::appending().start().await;
+    appending.put("a", &sample(1, 5), 1);
+    appending.put("b", &sample(2, 6), 2);
+    let (status, stdout) = again(&appending, "b").await;
+    assert_eq!(status, Some(2));
+    assert!(stdout.contains("cms-analytics-csv_a.tgz waits before it in the queue"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_no_ledger_is_refused_before_anything_is_staged() {
+    let world = world().await;
+    world.admin("CREATE TABLE cmslite.load_ledger (dataset varchar(255), key varchar(20), note text)").await;
+    world.admin("GRANT ALL ON cmslite.load_ledger TO cmslite_loader").await;
+    let Outcome::Failed { error_type, message } = world.invoke(&world.put("a", &sample(1, 5), 1)).await else { panic!("it loaded") };
+    assert_eq!(error_type, "Deployment.SchemaMismatch");
+    let told = "cmslite.load_ledger is not a ledger of this program: bucket is missing, key is character varying(20) instead of VARCHAR(1024)";
+    assert!(message.starts_with(told) && message.contains("note is none of a ledger's") && message.contains("ddl/ledger.sql"), "{message}");
+    assert!(world.keys().iter().all(|key| key.starts_with("client/")));
 }

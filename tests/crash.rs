@@ -1,4 +1,5 @@
-//! Functions that are killed, and several at once: the next invocation reaches the right state.
+//! Several functions at once, functions over their time, and events that fail for good. For functions that die, see
+//! `crash_points.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 mod support;
@@ -9,49 +10,6 @@ use std::time::Duration;
 use devstack::lambda::{Outcome, eventually};
 use devstack::{redshift, s3};
 use support::{Setup, World, expected, key, members, sample};
-
-/// SIGKILL at each of these steps, while appending, so that a second load would show.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_function_is_made_good_by_the_next_invocation() {
-    enum Point {
-        S3(&'static str, &'static str),
-        Redshift(&'static str),
-    }
-    use Point::{Redshift, S3};
-    for point in [
-        S3("ListObjectsV2", ""),
-        S3("GetObject", "client/"),
-        S3("PutObject", "batch/"),
-        S3("PutObject", ".manifest"),
-        S3("CopyObject", "good/"),
-        Redshift("CREATE TABLE"),
-        Redshift("BEGIN"),
-        Redshift("LOCK"),
-        Redshift("COPY"),
-        Redshift("INSERT"),
-        Redshift("COMMIT"),
-    ] {
-        let world = Arc::new(Setup::appending().start().await);
-        let kill: Arc<dyn Fn() + Send + Sync> = {
-            let world = Arc::downgrade(&world);
-            Arc::new(move || {
-                world.upgrade().unwrap().lambda.kill();
-                std::thread::sleep(Duration::from_millis(100));
-            })
-        };
-        match point {
-            S3(operation, part) => world.stack.s3.inject(s3::Fault::on(operation, part, s3::Action::First(kill)).times(1)),
-            Redshift(statement) => world.stack.redshift.inject(redshift::Fault::on(statement, redshift::Action::First(kill)).times(1)),
-        }
-        let archive = world.put("a", &sample(3, 50), 1);
-        let Outcome::Failed { error_type, .. } = world.invoke(&archive).await else { panic!("it was not killed") };
-        assert_eq!(error_type, "Runtime.ExitError");
-        World::report(world.invoke(&archive).await);
-        assert!(world.is_good("a") && !world.is_bad("a"));
-        assert_eq!(world.tables().await, expected(&members(3, 50)));
-        assert_eq!(world.ledger().await, [key("a")]);
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_functions_on_one_archive_load_it_once() {

@@ -216,6 +216,17 @@ impl S3 {
         Ok(())
     }
 
+    /// Puts the same bytes under many keys. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_all_at(&self, bucket: &str, keys: impl IntoIterator<Item = String>, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<()> {
+        let object = objects::Object::of_bytes(self.shared.directory.path(), bytes, last_modified)?;
+        self.shared.buckets().create(bucket).extend(keys.into_iter().map(|key| (key, object.clone())));
+        Ok(())
+    }
+
     /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is that at which the
     /// upload began. Sends no notification.
     ///

@@ -1,0 +1,75 @@
+//! What a long history costs: listings, and nothing else.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use devstack::s3::{Action, Fault, Pause};
+use devstack::stack::BUCKET;
+use serde_json::json;
+use support::{Setup, World, expected, good_key, key, members, moment, sample, world};
+
+const SETTLED: usize = 100_000;
+
+/// Keys on a page of a listing (Amazon S3 API Reference, `ListObjectsV2`).
+const PAGE: usize = 1000;
+
+/// How many requests of each operation the function has made.
+fn requests(world: &World) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in world.stack.s3.requests() {
+        *counts.entry(request.operation).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_settled_archives_cost_their_listings() {
+    let world = Setup::appending().start().await;
+    World::report(world.invoke(&world.put("z1", &sample(1, 5), 20)).await);
+    let alone = requests(&world);
+
+    world.reset().await;
+    let name = |n: usize| format!("{n:06}");
+    let s3 = &world.stack.s3;
+    let content = sample(9, 1);
+    s3.put_all_at(BUCKET, (0..SETTLED).map(|n| key(&name(n))), &content, moment(1)).unwrap();
+    // A marker's ETag is another where the archive was uploaded in parts: it is not asked for what is long past.
+    s3.put_all_at(BUCKET, (0..SETTLED / 2).map(|n| good_key(&name(n))), &content, moment(2)).unwrap();
+    let mut other = content.clone();
+    other[9] ^= 1;
+    s3.put_all_at(BUCKET, (SETTLED / 2..SETTLED).map(|n| good_key(&name(n))), &other, moment(2)).unwrap();
+    let report = World::report(world.invoke(&world.put("z1", &sample(1, 5), 20)).await);
+    assert_eq!((&report["objects_found"], &report["objects_processed"]), (&json!(SETTLED + 1), &json!(1)));
+    assert_eq!(world.tables().await, expected(&members(1, 5)));
+
+    let mut long = requests(&world);
+    let listings = long.remove("ListObjectsV2").unwrap();
+    let mut alone = alone;
+    assert_eq!(alone.remove("ListObjectsV2"), Some(3));
+    assert_eq!(listings, (SETTLED + 1).div_ceil(PAGE) + SETTLED.div_ceil(PAGE) + 1);
+    assert_eq!(long, alone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_three_listings_are_asked_for_side_by_side() {
+    let world = world().await;
+    let gates = [Pause::new(), Pause::new(), Pause::new()];
+    for gate in &gates {
+        world.stack.s3.inject(Fault::on("ListObjectsV2", "", Action::Pause(gate.clone())).times(1));
+    }
+    let archive = world.put("a", &sample(1, 5), 1);
+    let invocation = world.invoke(&archive);
+    let all_at_once = async {
+        for gate in &gates {
+            tokio::time::timeout(Duration::from_secs(20), gate.reached()).await.expect("a listing waits for another");
+        }
+        for gate in &gates {
+            gate.release();
+        }
+    };
+    let (outcome, ()) = tokio::join!(invocation, all_at_once);
+    World::report(outcome);
+}
