@@ -1,13 +1,16 @@
-//! The face towards people: `load CONFIG` and `status CONFIG`.
+//! The face towards people: `load`, `check` and `status`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use tracing::error;
 
+use crate::check;
 use crate::config::{self, Dataset};
 use crate::error::{Deployment, Error};
 use crate::listings;
@@ -43,6 +46,14 @@ pub enum Action {
         #[arg(long, value_name = "KEY")]
         again: Option<String>,
     },
+    /// Try everything that a load needs: S3, login, ledger, tables, columns, rights. Loads nothing.
+    Check {
+        /// The dataset's configuration file.
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes nothing.
     Status {
         /// The dataset's configuration file.
@@ -72,7 +83,7 @@ impl Action {
     /// [`Deployment::Configuration`] with every mistake of the file.
     pub fn dataset(&self) -> Result<Dataset, Error> {
         match self {
-            Self::Load { config, .. } | Self::Status { config, .. } => {
+            Self::Load { config, .. } | Self::Check { config, .. } | Self::Status { config, .. } => {
                 config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
             }
         }
@@ -82,8 +93,12 @@ impl Action {
     pub async fn run(self, loader: &Loader, dataset: Dataset) -> ExitCode {
         match self {
             Self::Load { again, .. } => load(loader, dataset, &again.map_or(Until::End, Until::Again)).await,
+            Self::Check { json, .. } => {
+                let check = check::check(loader, &dataset).await;
+                show(&check, json, check.has_failed())
+            }
             Self::Status { all, json, .. } => match status(loader, &dataset, all).await {
-                Ok(status) => show(&status, json),
+                Ok(status) => show(&status, json, status.ledger_unreadable.is_some()),
                 Err(error) => failed(&error),
             },
         }
@@ -129,13 +144,13 @@ async fn ledger(loader: &Loader, dataset: &Dataset) -> Ledger {
     }
 }
 
-fn show(status: &Status, json: bool) -> ExitCode {
+fn show<T: Serialize + Display>(told: &T, json: bool, has_failed: bool) -> ExitCode {
     if json {
-        println!("{}", serde_json::to_string_pretty(status).unwrap_or_default());
+        println!("{}", serde_json::to_string_pretty(told).unwrap_or_default());
     } else {
-        print!("{status}");
+        print!("{told}");
     }
-    if status.ledger_unreadable.is_some() { exit::FAILED.into() } else { exit::GOOD.into() }
+    if has_failed { exit::FAILED.into() } else { exit::GOOD.into() }
 }
 
 /// Says why the command cannot go on, and with which status it ends.

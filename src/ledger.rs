@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn column(name: &str, data_type: &str, length: Option<u64>) -> Column {
-        Column { name: name.to_owned(), data_type: data_type.to_owned(), length, nullable: false }
+        Column { name: name.to_owned(), data_type: data_type.to_owned(), length, nullable: false, has_default: false }
     }
 
     fn ledger() -> Vec<Column> {

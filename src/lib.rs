@@ -41,6 +41,7 @@ pub mod status;
 
 pub mod pipeline;
 
+pub mod check;
 pub mod command;
 pub mod lambda;
 pub mod logging;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -43,7 +43,7 @@ pub fn for_command() {
         Ok(file) => (Some(file), None),
         Err(error) => (None, Some(error)),
     };
-    let stdout = layer::layer().event_format(Line).with_writer(io::stdout).with_filter(own(Level::INFO));
+    let stdout = layer::layer().event_format(Line).with_ansi(io::stdout().is_terminal()).with_writer(io::stdout).with_filter(own(Level::INFO));
     let file = file.map(|file| layer::layer().event_format(Line).with_ansi(false).with_writer(Mutex::new(file)).with_filter(own(Level::DEBUG)));
     tracing_subscriber::registry().with(stdout).with(file).init();
     if let Some(error) = unopened {

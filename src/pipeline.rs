@@ -273,7 +273,12 @@ impl Loader {
         Ok(staged)
     }
 
-    async fn authorization(&self) -> Result<Authorization, Error> {
+    /// What COPY reads S3 with.
+    ///
+    /// # Errors
+    ///
+    /// [`Deployment::CopyAuthorization`] when there are no credentials to give to it.
+    pub async fn authorization(&self) -> Result<Authorization, Error> {
         match &self.copy {
             CopyAccess::DefaultRole => Ok(Authorization::DefaultRole),
             CopyAccess::Role(arn) => Ok(Authorization::Role(arn.clone())),

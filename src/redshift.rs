@@ -64,6 +64,8 @@ pub struct Column {
     pub length: Option<u64>,
     /// Whether it takes NULL.
     pub nullable: bool,
+    /// Whether it has a default.
+    pub has_default: bool,
 }
 
 impl Column {
@@ -206,6 +208,16 @@ impl Redshift {
         Ok(Session { client, connection, deadline })
     }
 
+    /// Where a session would lead, as whom, and how the server proves itself.
+    pub fn describe(&self) -> String {
+        let proof = match self.tls_mode {
+            Tls::VerifyFull => "TLS, certificate and host name verified",
+            Tls::VerifyCa => "TLS, certificate verified",
+            Tls::Disable => "without TLS",
+        };
+        format!("{} as {}, {proof}", self.place, self.user)
+    }
+
     fn classify_connect(&self, error: tokio_postgres::Error) -> Error {
         let place = &self.place;
         if let Some(refused) = error.as_db_error() {
@@ -339,7 +351,13 @@ fn column(row: Vec<Option<String>>) -> Option<Column> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
     let (name, data_type) = (next()?, next()?.to_lowercase());
-    Some(Column { name, data_type, length: next().and_then(|length| length.parse().ok()), nullable: next().is_some_and(|told| told == "YES") })
+    Some(Column {
+        name,
+        data_type,
+        length: next().and_then(|length| length.parse().ok()),
+        nullable: next().is_some_and(|told| told == "YES"),
+        has_default: next().is_some(),
+    })
 }
 
 fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {

@@ -63,8 +63,12 @@ pub enum Statement<'a> {
     },
     /// Removes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
     DeleteAll(&'a TableName),
+    /// Removes nothing, with the right to remove every row.
+    DeleteNone(&'a TableName),
     /// Loads the files that a manifest names.
     Copy(Copy<'a>),
+    /// Reads and checks them without loading them (`copy-parameters-data-load.md`).
+    CopyNothing(Copy<'a>),
     /// How many rows the session's last COPY loaded (`PG_LAST_COPY_COUNT.md`).
     LastCopyCount,
     /// The rows of a load-error table for this session and these files.
@@ -152,7 +156,7 @@ impl Statement<'_> {
                 literal(bucket),
             ),
             Self::Columns(name) => format!(
-                "SELECT column_name, data_type, character_maximum_length, is_nullable FROM svv_columns \
+                "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default FROM svv_columns \
                  WHERE LOWER(table_schema) = {} AND LOWER(table_name) = {} ORDER BY ordinal_position",
                 literal(&name.schema.to_lowercase()),
                 literal(&name.table.to_lowercase()),
@@ -170,7 +174,9 @@ impl Statement<'_> {
                 literal(request_id),
             ),
             Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
+            Self::DeleteNone(name) => format!("DELETE FROM {} WHERE 1 = 0", table(name)),
             Self::Copy(copy) => copy.text(secrets),
+            Self::CopyNothing(copy) => format!("{} NOLOAD", copy.text(secrets)),
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
             Self::LoadErrors { table, file } => load_errors(*table, file),
         }

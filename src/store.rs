@@ -192,6 +192,24 @@ impl Store {
         deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
     }
 
+    /// An object as it is now; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Object>, Error> {
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(head) => Ok(Some(Object {
+                key: key.to_owned(),
+                etag: head.e_tag.unwrap_or_default(),
+                last_modified: head.last_modified.and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos())).unwrap_or_default(),
+                size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+            })),
+            Err(error) if error.status_code() == Some(404) => Ok(None),
+            Err(error) => Err(classify(error, &format!("cannot read s3://{bucket}/{key}"))),
+        }
+    }
+
     /// Reads a small object whole; none where there is none.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use devstack::lambda::Outcome;
 use devstack::redshift::{self, Auth, Tls};
 use devstack::s3;
 use devstack::stack::{self, BUCKET, function_keys};
-use support::{Setup, World, expected, key, members, sample, world};
+use support::{Setup, World, expected, key, members, sample, sample_with, world};
 
 /// Invokes for an archive and expects the failure `error_type` whose message holds all of `words`; nothing is marked or loaded.
 async fn fails(world: &World, error_type: &str, words: &[&str]) {
@@ -175,6 +176,26 @@ async fn a_cluster_that_cannot_be_reached_passes() {
 async fn a_function_with_too_little_time_begins_nothing() {
     let world = Setup { timeout: Some(Duration::from_secs(10)), ..Setup::default() }.start().await;
     fails(&world, "Retryable.DeadlineNear", &["time"]).await;
+}
+
+/// The time is nearly up in the middle of a download, while a part of a staged file is uploaded already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_out_of_time_leaves_no_unfinished_upload() {
+    let world = Setup { timeout: Some(Duration::from_secs(17)), ..Setup::default() }.start().await;
+    let mut rows = String::from("id,name,active,site_key\n");
+    for (n, word) in support::words(7).take(600_000).enumerate() {
+        let _ = writeln!(rows, "{n},{word:016x},t,007");
+    }
+    let archive = sample_with("analytics_group.csv", rows);
+    world.stack.s3.inject(s3::Fault::on("GetObject", "client/", s3::Action::CutBodyAfter(archive.len() as u64 * 9 / 10)).times(1));
+    world.stack.s3.inject(s3::Fault::on("GetObject", "client/", s3::Action::Delay(Duration::from_secs(4))).times(1));
+    let archive = world.put("a", &archive, 1);
+    let Outcome::Failed { error_type, message } = world.invoke(&archive).await else { panic!("it was in time") };
+    assert_eq!(error_type, "Retryable.DeadlineNear", "{message}");
+    let operations: Vec<String> = world.stack.s3.requests().into_iter().map(|request| request.operation).collect();
+    assert!(operations.contains(&"UploadPart".to_owned()) && operations.contains(&"AbortMultipartUpload".to_owned()), "{operations:?}");
+    assert_eq!(world.stack.s3.unfinished_uploads(), 0);
+    assert!(world.is_unsettled("a"));
 }
 
 fn front(change: impl Fn(&mut redshift::Options) + Send + Sync + 'static) -> Setup {

@@ -123,6 +123,16 @@ pub fn sample_with(member: &str, contents: impl Into<Vec<u8>>) -> Vec<u8> {
     samples::archive(&members).unwrap()
 }
 
+/// Numbers that do not compress (`SplitMix64`).
+pub fn words(seed: u64) -> impl Iterator<Item = u64> {
+    (1..).map(move |n: u64| {
+        let word = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    })
+}
+
 /// What the tables must hold after `members` were loaded: read by the `csv` crate, which wrote them.
 pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
     let rows = |name: &str| -> Vec<Vec<String>> {

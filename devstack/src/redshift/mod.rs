@@ -10,6 +10,7 @@
 //! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its DECIMAL is 1204.
 //! - DATE takes `YYYY-MM-DD` only, and TIMESTAMP no date alone; a seventh digit of a second is an error.
 //! - `pg_last_copy_id()` and `pg_last_copy_count()` keep their values when the transaction is rolled back.
+//! - NOLOAD asks for the rights that loading asks for, and counts the rows that it would load.
 //! - A body from S3 that breaks off fails the COPY at once.
 //! - Keys (PRIMARY KEY, UNIQUE, FOREIGN KEY) are dropped from DDL without a trace, and VARCHAR's length is measured in
 //!   bytes by COPY, but in characters by INSERT, which is PostgreSQL's.

@@ -97,7 +97,9 @@ async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut 
         }
     }
     let (batch, rows) = (load.batch, load.rows);
-    upstream.put(&Frame::new(b'd', batch));
+    if !copy.options.no_load {
+        upstream.put(&Frame::new(b'd', batch));
+    }
     upstream.send(&Frame::new(b'c', Vec::new())).await?;
     upstream.until_ready().await??;
     // tutorial-loading-run-copy.md and r_COPY_command_examples.md
@@ -224,6 +226,10 @@ impl Load<'_> {
             let name = &self.target.name;
             let message = format!("Load into table '{name}' failed.  Check 'stl_load_errors' system table for details.");
             return Err(Report::error("XX000", message).into());
+        }
+        // "Checks the validity of the data file without actually loading the data" (copy-parameters-data-load.md).
+        if self.copy.options.no_load {
+            self.batch.clear();
         }
         if self.batch.len() >= BATCH_BYTES {
             upstream.send(&Frame::new(b'd', std::mem::take(&mut self.batch))).await?;

@@ -47,6 +47,7 @@ pub(in super::super) struct Options {
     pub(in super::super) accept_invalid_chars: Option<char>,
     pub(in super::super) time_format_auto: bool,
     pub(in super::super) explicit_ids: bool,
+    pub(in super::super) no_load: bool,
     pub(in super::super) region: Option<String>,
 }
 
@@ -71,6 +72,7 @@ impl Default for Options {
             accept_invalid_chars: None,
             time_format_auto: false,
             explicit_ids: false,
+            no_load: false,
             region: None,
         }
     }
@@ -246,6 +248,7 @@ impl<'s> Parser<'_, 's> {
                 "IGNOREHEADER" => options.ignore_header = self.number(&word)?,
                 "MAXERROR" => options.max_error = self.number(&word)?,
                 "GZIP" => options.gzip = true,
+                "NOLOAD" => options.no_load = true,
                 "EXPLICIT_IDS" => options.explicit_ids = true,
                 "EMPTYASNULL" => options.empty_as_null = true,
                 "BLANKSASNULL" => options.blanks_as_null = true,
