@@ -23,6 +23,7 @@ pub struct Records<R> {
     exhausted: bool,
     line: u64,
     cells: Vec<Range<usize>>,
+    halved: Vec<u8>,
 }
 
 /// A record, borrowed from the reader's buffer.
@@ -31,6 +32,9 @@ pub struct Record<'a> {
     /// The line on which it begins, counted from 1.
     pub line: u64,
     bytes: &'a [u8],
+    /// Cells with doubled quotes, the quotes halved, one behind the other.
+    halved: &'a [u8],
+    /// Where each cell lies in `bytes`, or beyond its end in `halved`.
     cells: &'a [Range<usize>],
 }
 
@@ -75,7 +79,11 @@ impl<'a> Record<'a> {
 
     /// A cell by position; empty beyond the last.
     pub fn cell(&self, at: usize) -> &'a [u8] {
-        self.cells.get(at).and_then(|range| self.bytes.get(range.clone())).unwrap_or_default()
+        let Some(Range { start, end }) = self.cells.get(at).cloned() else { return &[] };
+        let length = self.bytes.len();
+        // A cell of `halved` has a quote at least, and so ends beyond `bytes`.
+        let cell = if end > length { self.halved.get(start - length..end - length) } else { self.bytes.get(start..end) };
+        cell.unwrap_or_default()
     }
 
     /// The record as it was written, for a person to recognise it by.
@@ -107,6 +115,7 @@ impl<R: Read> Records<R> {
             exhausted: false,
             line: 1,
             cells: Vec::new(),
+            halved: Vec::new(),
         }
     }
 
@@ -145,7 +154,7 @@ impl<R: Read> Records<R> {
                     if content.is_empty() {
                         continue;
                     }
-                    return Ok(Some(Record { line, bytes: &self.buffer[content], cells: &self.cells }));
+                    return Ok(Some(Record { line, bytes: &self.buffer[content], halved: &self.halved, cells: &self.cells }));
                 }
                 Scan::Garbled { line, at } => {
                     let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
@@ -188,8 +197,8 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Finds the record at `start`, its cells as ranges of its content. Doubled quotes are undone in place once the
-    /// record is known to be whole.
+    /// Finds the record at `start`, its cells as ranges of its content. Doubled quotes are halved, beside it, once the record
+    /// is known to be whole.
     fn scan(&mut self) -> Scan {
         self.cells.clear();
         let input = &self.buffer[self.start..self.end];
@@ -259,31 +268,32 @@ impl<R: Read> Records<R> {
         if content > self.limit_bytes {
             return Scan::Partial { open_quote: None };
         }
-        let record = &mut self.buffer[self.start..self.start + content];
+        self.halved.clear();
         if doubled {
+            let record = &self.buffer[self.start..self.start + content];
             for cell in &mut self.cells {
-                undouble(record, cell);
+                halve(record, cell, &mut self.halved);
             }
         }
         Scan::Whole { content: self.start..self.start + content, next: self.start + next, lines }
     }
 }
 
-/// Halves the doubled quotes of a quoted cell, in place; an unquoted cell's quotes are its own.
-fn undouble(record: &mut [u8], cell: &mut Range<usize>) {
+/// Appends a quoted cell with its doubled quotes halved to `halved`, and makes the cell lie there; an unquoted cell's quotes
+/// are its own.
+fn halve(record: &[u8], cell: &mut Range<usize>, halved: &mut Vec<u8>) {
     let quoted = cell.start > 0 && record.get(cell.start - 1) == Some(&b'"') && record.get(cell.end) == Some(&b'"');
-    if !quoted || memchr(b'"', &record[cell.clone()]).is_none() {
+    let mut rest = &record[cell.clone()];
+    if !quoted || memchr(b'"', rest).is_none() {
         return;
     }
-    let mut to = cell.start;
-    let mut from = cell.start;
-    while from < cell.end {
-        let byte = record[from];
-        record[to] = byte;
-        to += 1;
-        from += if byte == b'"' { 2 } else { 1 };
+    let start = record.len() + halved.len();
+    while let Some(quote) = memchr(b'"', rest) {
+        halved.extend_from_slice(&rest[..=quote]);
+        rest = rest.get(quote + 2..).unwrap_or_default();
     }
-    cell.end = to;
+    halved.extend_from_slice(rest);
+    *cell = start..record.len() + halved.len();
 }
 
 #[cfg(test)]

@@ -68,6 +68,16 @@ fn quoted_cells_hold_delimiters_quotes_and_newlines() {
 }
 
 #[test]
+fn a_record_stays_as_it_was_written_when_its_quotes_are_halved() {
+    let input = "a,\"\"\"é\",\"b\"\"\"\nc\n";
+    let mut records = Records::new(input.as_bytes(), b',', 100);
+    let record = records.read().unwrap().unwrap();
+    let cells: Vec<&[u8]> = (0..record.len()).map(|at| record.cell(at)).collect();
+    assert_eq!(cells, ["a".as_bytes(), "\"é".as_bytes(), "b\"".as_bytes()]);
+    assert_eq!(record.raw(), "a,\"\"\"é\",\"b\"\"\"".as_bytes());
+}
+
+#[test]
 fn blank_lines_are_skipped_and_counted() {
     reads("\n\r\na\n\n\nb\n\n", &[(3, &["a"]), (6, &["b"])]);
     reads("\"\"\n", &[(1, &[""])]);

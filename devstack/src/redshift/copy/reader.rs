@@ -257,6 +257,9 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use csv::{QuoteStyle, Terminator};
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Line and cells of a record, or the line of one that cannot be read.
@@ -326,5 +329,47 @@ mod tests {
     fn blank_lines_are_records_unless_ignored() {
         assert_eq!(read(&Options::default(), "\na\n\n"), [Ok(row(1, &[""])), Ok(row(2, &["a"])), Ok(row(3, &[""]))]);
         assert_eq!(read(&Options { ignore_blank_lines: true, ..Options::default() }, "\na\n\n"), [Ok(row(2, &["a"]))]);
+    }
+
+    /// Rows of as many cells each, of letters that matter to CSV and of all others.
+    fn table() -> impl Strategy<Value = Vec<Vec<String>>> {
+        let cell = prop_oneof![3 => "[a\"',|\\\\ \t\r\nN.0]{0,6}", 1 => "\\PC{0,8}", 1 => any::<String>().prop_map(|text| text.replace('\0', ""))];
+        (2..5_usize).prop_flat_map(move |columns| prop::collection::vec(prop::collection::vec(cell.clone(), columns), 1..6))
+    }
+
+    proptest! {
+        /// Against the `csv` crate, on what it writes in each of its ways.
+        #[test]
+        fn csv_is_read_as_another_reader_reads_it(
+            table in table(),
+            delimiter in prop::sample::select(b",|\t;^~".as_slice()),
+            quotes in prop::sample::select([QuoteStyle::Necessary, QuoteStyle::Always, QuoteStyle::NonNumeric].as_slice()),
+            crlf in any::<bool>(),
+            piece in 1..50_usize,
+        ) {
+            let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
+            let mut writer = csv::WriterBuilder::new().delimiter(delimiter).quote_style(quotes).terminator(terminator).from_writer(Vec::new());
+            for row in &table {
+                writer.write_record(row).unwrap();
+            }
+            let text = writer.into_inner().unwrap();
+            let others = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text.as_slice()).into_records();
+            let others: Vec<Vec<String>> = others.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
+            prop_assert_eq!(&others, &table);
+
+            let options = Options { csv: true, delimiter: Some(delimiter), ..Options::default() };
+            let mut reader = Reader::new(&options);
+            let mut ours: Vec<Vec<String>> = Vec::new();
+            let mut keep = |record: Result<&Record, BadLine>| {
+                let record = record.unwrap();
+                ours.push((0..record.len()).map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap()).collect());
+                true
+            };
+            for piece in text.chunks(piece) {
+                reader.feed(piece, &mut keep);
+            }
+            reader.finish(&mut keep);
+            prop_assert_eq!(ours, table);
+        }
     }
 }
