@@ -27,6 +27,7 @@ use cmslite_user_data_to_redshift::transform::{NULL_TEXT, RECORD_LIMIT_BYTES, Tr
 use cmslite_user_data_to_redshift::unpack::{Counted, Handled, UnpackError, finish, unpack};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 
 const CONFIG: &str = r#"{
   "bucket": "b", "source": "s", "destination": "d", "directory": "x", "doc": ".*", "schema": "t", "truncate": true, "delim": ",",
@@ -485,6 +486,45 @@ fn what_a_damaged_header_says_is_made_printable() {
         &["archive: the archive does not hold a sound tar (numeric field was not a number: \\u{1b}\\u{1b}9999999999 when getting size for \
          groups\\u{7}\\u{1b}[31m.csv, at its beginning); make it again with `tar -czf`"],
     );
+}
+
+/// A tar has no checksum over all of it, only one over each header: what the gzip's would not find is found here.
+#[test]
+fn no_byte_outside_of_the_contents_changes_unseen_and_no_cut_does() {
+    let dataset = dataset();
+    let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
+    // The last byte of a checksum is behind its end, and says nothing.
+    let unseen = [512..512 + GROUPS.len(), 1536..1536 + VISITS.len(), 155..156, 1179..1180];
+    for at in (0..tar.len()).filter(|at| !unseen.iter().any(|range| range.contains(at))) {
+        let mut changed = tar.clone();
+        changed[at] ^= 0x21;
+        let told = told(&read(gzip(&changed).as_slice(), &dataset));
+        assert!(!told.is_empty(), "byte {at}");
+    }
+    for at in 0..=tar.len() {
+        let told = told(&read(gzip(&tar[..at]).as_slice(), &dataset));
+        // Without its mark, or with a part of it that is whole blocks, the tar is good.
+        assert_eq!(told.is_empty(), at >= 2048 && at % 512 == 0 || at > 2560, "cut at {at}: {told:?}");
+    }
+}
+
+proptest! {
+    /// Whatever a header says, nothing panics, runs on without end or takes more memory than there is.
+    #[test]
+    fn any_header_is_read_or_refused(
+        kind in any::<u8>(),
+        changes in prop::collection::vec((0..512_usize, any::<u8>()), 0..8),
+        size in prop_oneof![0..3000_u64, any::<u64>()],
+        contents in prop::collection::vec(any::<u8>(), 0..1500),
+    ) {
+        let mut header = header(kind, b"groups.csv", size & (u64::MAX >> 1));
+        for (at, byte) in changes {
+            header[at] = byte;
+        }
+        sum(&mut header);
+        let tar = Tar::new().visits().block(&header).data(contents).file("groups.csv", GROUPS);
+        read(gzip(&tar.end()).as_slice(), &limited(1_000_000));
+    }
 }
 
 #[test]
