@@ -182,9 +182,10 @@ impl fmt::Display for Reason {
             Self::EmptyMember => f.write_str("the file is empty: it has no header and no rows; a file without rows needs at least its header line"),
             Self::EmptyArchive => f.write_str("the archive is empty, it has no bytes; the upload or the export failed: upload it again"),
             Self::NotGzip { found } => {
-                f.write_str("the archive is not a gzip file")?;
-                if let Some(found) = found {
-                    write!(f, " but {found}")?;
+                f.write_str("the archive is not a sound gzip file: ")?;
+                match found {
+                    Some(found) => write!(f, "it is {found}")?,
+                    None => f.write_str("it does not begin as one")?,
                 }
                 f.write_str("; upload a tar that is compressed with gzip, as `tar -czf` makes it")
             }

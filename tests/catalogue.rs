@@ -529,22 +529,23 @@ proptest! {
 
 #[test]
 fn an_archive_that_is_no_gzip_is_told_what_it_is() {
-    let whole =
-        |text: &str| format!("archive: the archive is not a gzip file{text}; upload a tar that is compressed with gzip, as `tar -czf` makes it");
+    let whole = |text: &str| {
+        format!("archive: the archive is not a sound gzip file: it {text}; upload a tar that is compressed with gzip, as `tar -czf` makes it")
+    };
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
     refused(b"", &["archive: the archive is empty, it has no bytes; the upload or the export failed: upload it again"]);
-    refused(&tar, &[&whole(" but a tar that is not compressed")]);
-    refused(b"PK\x03\x04\x14\0\0\0\x08\0", &[&whole(" but a ZIP archive")]);
+    refused(&tar, &[&whole("is a tar that is not compressed")]);
+    refused(b"PK\x03\x04\x14\0\0\0\x08\0", &[&whole("is a ZIP archive")]);
     refused(
         b"<!DOCTYPE html>\n<title>403 Forbidden</title>\n",
-        &[&(whole(" but an HTML page") + ": \"<!DOCTYPE html>\\n<title>403 Forbidden</title>\\n\"")],
+        &[&(whole("is an HTML page") + ": \"<!DOCTYPE html>\\n<title>403 Forbidden</title>\\n\"")],
     );
     refused(
         b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
-        &[&(whole(" but an XML document") + ": \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\"")],
+        &[&(whole("is an XML document") + ": \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\"")],
     );
-    refused(GROUPS.as_bytes(), &[&(whole(" but a plain text") + ": \"id,name\\n1,Forests\\n2,Santé\\n\"")]);
-    refused(b"\x01\x02\x03\x04", &[&whole("")]);
+    refused(GROUPS.as_bytes(), &[&(whole("is a plain text") + ": \"id,name\\n1,Forests\\n2,Santé\\n\"")]);
+    refused(b"\x01\x02\x03\x04", &[&whole("does not begin as one")]);
 }
 
 #[test]

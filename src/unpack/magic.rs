@@ -9,7 +9,7 @@ pub const GZIP: &[u8] = b"\x1f\x8b";
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// What it is, in words that follow "is" or "but".
+    /// What it is, in words that follow "it is".
     pub name: &'static str,
     /// Whether its beginning says more than its name.
     pub is_text: bool,
