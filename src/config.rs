@@ -41,6 +41,8 @@ pub struct Dataset {
     pub null_as: Option<String>,
     /// The table with one row per archive revision loaded.
     pub ledger: TableName,
+    /// The most bytes that an archive may unpack to, tar headers and padding included.
+    pub max_unpacked_bytes: u64,
     /// The tables in the fixed order in which every load touches them: by name.
     pub tables: Vec<Table>,
 }
@@ -311,7 +313,15 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-const DATASET_KEYS: [&str; 11] = ["bucket", "source", "destination", "directory", "doc", "schema", "truncate", "delim", "files", "null_as", "ledger"];
+/// What an archive may unpack to where the configuration does not say: 64 GiB.
+///
+/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and again: to inflate
+/// that much and throw it away takes some minutes, which a function has. To load as much takes longer than it has, so no
+/// archive that a function can load comes near; the command, which has no deadline, may need more.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+const DATASET_KEYS: [&str; 12] =
+    ["bucket", "source", "destination", "directory", "doc", "schema", "truncate", "delim", "files", "null_as", "ledger", "max_unpacked_bytes"];
 const FILE_KEYS: [&str; 5] = ["dbtable", "column_count", "columns", "dateformat", "derived"];
 const DATE_KEYS: [&str; 2] = ["field", "format"];
 const DERIVED_KEYS: [&str; 4] = ["column", "from", "split", "index"];
@@ -355,6 +365,7 @@ impl Checker<'_> {
         });
         let delimiter = self.delimiter(object);
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
+        let max_unpacked_bytes = self.max_unpacked_bytes(object);
         let ledger_name = if object.contains_key("ledger") { self.text(object, "ledger", "")? } else { "load_ledger".to_owned() };
         let ledger = schema.as_ref().and_then(|schema| self.table_name(&ledger_name, schema, "ledger"));
         let tables = self.tables(object, schema.as_deref(), truncate, ledger.as_ref());
@@ -371,6 +382,7 @@ impl Checker<'_> {
             delimiter: delimiter?,
             null_as,
             ledger: ledger?,
+            max_unpacked_bytes: max_unpacked_bytes?,
             tables: tables?,
         };
         if feeds(&dataset, &dataset) {
@@ -562,6 +574,15 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    fn max_unpacked_bytes(&mut self, object: &Object) -> Option<u64> {
+        let Some(value) = object.get("max_unpacked_bytes") else { return Some(DEFAULT_MAX_UNPACKED_BYTES) };
+        let limit = value.as_u64().filter(|limit| *limit > 0);
+        if limit.is_none() {
+            self.say("max_unpacked_bytes", "expected a whole number of bytes above 0, such as 10000000000");
+        }
+        limit
     }
 
     fn prefix(&mut self, object: &Object, key: &str) -> Option<String> {

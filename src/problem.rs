@@ -1,6 +1,6 @@
 //! What is wrong with an archive, told so that its uploader can mend it.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -30,7 +30,24 @@ pub struct Problem {
 pub enum Reason {
     /// No header and no rows.
     EmptyMember,
-    /// The gzip stream is not one, is damaged, or fails its checksum.
+    /// An archive of no bytes.
+    EmptyArchive,
+    /// Another kind of file in the place of the archive.
+    NotGzip {
+        /// What it is, where its first bytes tell.
+        found: Option<&'static str>,
+    },
+    /// Another kind of file inside the gzip.
+    NotTar {
+        /// What it is.
+        found: &'static str,
+    },
+    /// The archive unpacks to more than the configuration allows.
+    TooLarge {
+        /// The limit, in bytes.
+        limit_bytes: u64,
+    },
+    /// The gzip stream is damaged, or fails its checksum.
     CorruptGzip {
         /// What the decoder said.
         detail: String,
@@ -54,10 +71,23 @@ pub enum Reason {
     },
     /// A member that the configuration names is absent.
     MissingMember,
-    /// Two members for the same table.
-    DuplicateMember,
+    /// A second member for the same table.
+    DuplicateMember {
+        /// The first one's name.
+        first: String,
+    },
     /// A link, device or other entry under a name that should be a file.
-    NotARegularFile,
+    NotARegularFile {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A file stored without its holes, which Redshift could not hold either.
+    SparseMember,
+    /// A file that goes on behind the size that its header declares.
+    LongerThanDeclared {
+        /// That size, in bytes.
+        declared_bytes: u64,
+    },
     /// A header with fewer columns than are configured.
     ShortHeader {
         /// Columns configured.
@@ -87,10 +117,15 @@ pub enum Reason {
     NulByte,
     /// Bytes that are not UTF-8.
     InvalidUtf8,
-    /// A UTF-16 byte order mark.
+    /// UTF-16 by its byte order mark or by its zeros.
     Utf16,
+    /// Lines that end with CR only.
+    LoneReturn,
     /// A quoted cell that never ends.
-    UnclosedQuote,
+    UnclosedQuote {
+        /// The limit within which it does not end, in bytes; none when the file ends before.
+        limit_bytes: Option<usize>,
+    },
     /// Text between a closing quote and the next delimiter.
     TextAfterQuote,
     /// A record larger than Redshift loads.
@@ -110,25 +145,29 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A stable name for programs; the text is for people.
+    /// A stable name for programs, one for all that is mended in the same way; the text is for people.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyMember => "empty_member",
-            Self::CorruptGzip { .. } => "corrupt_gzip",
-            Self::Truncated { .. } => "truncated",
-            Self::CorruptTar { .. } => "corrupt_tar",
+            Self::CorruptGzip { .. } | Self::NotGzip { .. } => "corrupt_gzip",
+            Self::Truncated { .. } | Self::EmptyArchive => "truncated",
+            Self::CorruptTar { .. } | Self::NotTar { .. } => "corrupt_tar",
+            Self::TooLarge { .. } => "too_large",
             Self::DataAfterEnd => "data_after_end",
             Self::UnknownMember { .. } => "unknown_member",
             Self::MissingMember => "missing_member",
-            Self::DuplicateMember => "duplicate_member",
-            Self::NotARegularFile => "not_a_regular_file",
+            Self::DuplicateMember { .. } => "duplicate_member",
+            Self::NotARegularFile { .. } => "not_a_regular_file",
+            Self::SparseMember => "sparse_member",
+            Self::LongerThanDeclared { .. } => "longer_than_declared",
             Self::ShortHeader { .. } => "short_header",
             Self::TooFewColumns { .. } => "too_few_columns",
             Self::BadDate { .. } => "bad_date",
             Self::NulByte => "nul_byte",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Utf16 => "utf16",
-            Self::UnclosedQuote => "unclosed_quote",
+            Self::LoneReturn => "lone_carriage_return",
+            Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::TextAfterQuote => "text_after_quote",
             Self::RecordTooLong { .. } => "record_too_long",
             Self::ReservedText => "reserved_text",
@@ -141,6 +180,21 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptyMember => f.write_str("the file is empty: it has no header and no rows; a file without rows needs at least its header line"),
+            Self::EmptyArchive => f.write_str("the archive is empty, it has no bytes; the upload or the export failed: upload it again"),
+            Self::NotGzip { found } => {
+                f.write_str("the archive is not a sound gzip file: ")?;
+                match found {
+                    Some(found) => write!(f, "it is {found}")?,
+                    None => f.write_str("it does not begin as one")?,
+                }
+                f.write_str("; upload a tar that is compressed with gzip, as `tar -czf` makes it")
+            }
+            Self::NotTar { found } => write!(f, "inside the gzip is no tar but {found}; put the files into a tar, as `tar -czf` does"),
+            Self::TooLarge { limit_bytes } => write!(
+                f,
+                "the archive unpacks to more than {limit_bytes} bytes, the most that this dataset takes; find out why it is so large, or raise \
+                 \"max_unpacked_bytes\" in the configuration"
+            ),
             Self::CorruptGzip { detail } => write!(f, "the archive is not a sound gzip file ({detail}); make it again and upload it again"),
             Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
             Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
@@ -148,11 +202,24 @@ impl fmt::Display for Reason {
                 f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it")
             }
             Self::UnknownMember { expected } => {
-                write!(f, "the configuration names no such file; it names {} (a name counts up to its first dot)", expected.join(", "))
+                let expected = expected.join(", ");
+                write!(f, "the configuration names no such file: leave it out, or rename it; it names {expected} (a name counts up to its first dot)")
             }
-            Self::MissingMember => f.write_str("the file is missing from the archive"),
-            Self::DuplicateMember => f.write_str("the archive has two files for this table (a name counts up to its first dot); leave one"),
-            Self::NotARegularFile => f.write_str("this entry is a link or a special file; put the file itself into the archive"),
+            Self::MissingMember => f.write_str("the file is missing from the archive; add it, with its header line even if it has no rows"),
+            Self::DuplicateMember { first } => {
+                write!(f, "the archive has {first} for the same table (a name counts up to its first dot); leave one of them out")
+            }
+            Self::NotARegularFile { kind } => {
+                write!(f, "this entry is {kind}, not a file; put the file itself into the archive (`tar` follows links with `-h --hard-dereference`)")
+            }
+            Self::SparseMember => f.write_str(
+                "the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)",
+            ),
+            Self::LongerThanDeclared { declared_bytes } => write!(
+                f,
+                "the archive holds more of this file than the {declared_bytes} bytes that its header declares, and the rest would be lost; \
+                 make the archive again with `tar -czf`"
+            ),
             Self::ShortHeader { expected, found, delimiter, fits } => {
                 write!(f, "the header has {found} of {expected} columns when split at {delimiter:?}")?;
                 match fits {
@@ -162,15 +229,28 @@ impl fmt::Display for Reason {
                     None => f.write_str("; export all configured columns, in their order"),
                 }
             }
-            Self::TooFewColumns { expected, found } => write!(f, "the row has {found} of {expected} columns"),
+            Self::TooFewColumns { expected, found } => write!(
+                f,
+                "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
+            ),
             Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
             Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
-            Self::InvalidUtf8 => f.write_str("not UTF-8; export the file as UTF-8"),
+            Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
             Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
-            Self::UnclosedQuote => f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it"),
+            Self::LoneReturn => f.write_str(
+                "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end",
+            ),
+            Self::UnclosedQuote { limit_bytes: None } => {
+                f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it")
+            }
+            Self::UnclosedQuote { limit_bytes: Some(limit_bytes) } => write!(
+                f,
+                "a quoted cell begins here and is not closed within {limit_bytes} bytes, the most that Redshift loads as one row; close it, \
+                 double the quotes inside it, or shorten it"
+            ),
             Self::TextAfterQuote => f.write_str("text follows a closing quote; a quote inside a quoted cell must be doubled"),
             Self::RecordTooLong { limit_bytes } => {
-                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row")
+                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row; shorten it")
             }
             Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
             Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
@@ -235,7 +315,8 @@ pub(crate) fn problem_text(
     }
     write!(f, ": {reason}")?;
     match text {
-        Some(text) => write!(f, ": {text:?}"),
+        // The text is printable already: escaped once more it would not be what the file holds.
+        Some(text) => write!(f, ": \"{text}\""),
         None => Ok(()),
     }
 }
@@ -324,33 +405,29 @@ impl fmt::Display for Problems {
     }
 }
 
-/// `bytes` as text for a person: cut to 120 characters, control characters and non-UTF-8 bytes as escapes.
+/// `bytes` as text for a person: cut to 120 characters; control characters, characters that cannot be seen, and bytes
+/// that are not UTF-8 as escapes.
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut shown = 0;
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if shown == SHOWN_CHARS {
+        let valid = chunk.valid().chars().map(|c| if is_seen(c) { c.to_string() } else { c.escape_default().to_string() });
+        for piece in valid.chain(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"))) {
+            shown += piece.chars().count();
+            if shown > SHOWN_CHARS {
                 text.push('…');
                 return text;
             }
-            shown += 1;
-            if c.is_control() {
-                text.extend(c.escape_default());
-            } else {
-                text.push(c);
-            }
-        }
-        for byte in chunk.invalid() {
-            if shown == SHOWN_CHARS {
-                text.push('…');
-                return text;
-            }
-            shown += 1;
-            let _ = write!(text, "\\x{byte:02x}");
+            text.push_str(&piece);
         }
     }
     text
+}
+
+/// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a name, does not.
+fn is_seen(c: char) -> bool {
+    let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    c == ' ' || !(c.is_control() || c.is_whitespace() || invisible)
 }
 
 #[cfg(test)]
@@ -372,5 +449,13 @@ mod tests {
     fn an_offending_text_is_made_printable_and_cut() {
         assert_eq!(printable(b"a\0b\xff\n"), "a\\u{0}b\\xff\\n");
         assert_eq!(printable("é".repeat(200).as_bytes()).chars().count(), 121);
+        assert_eq!(printable("é".repeat(120).as_bytes()), "é".repeat(120));
+        assert_eq!(printable(&[0; 200]), "\\u{0}".repeat(24) + "…");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(printable("a b\u{a0}c\u{200b}d\u{202e}\u{feff}".as_bytes()), "a b\\u{a0}c\\u{200b}d\\u{202e}\\u{feff}");
+        assert_eq!(printable("e\u{301} 李 \"\\".as_bytes()), "e\u{301} 李 \"\\");
     }
 }

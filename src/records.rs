@@ -7,10 +7,13 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes of a record that are given with an error: more than are shown.
+const EXCERPT_BYTES: usize = 150;
 
 /// A reader of records from `R`, one at a time.
 pub struct Records<R> {
@@ -45,6 +48,8 @@ pub enum RecordError {
     Io(io::Error),
     /// A quoted cell is never closed, or not within the limit.
     UnclosedQuote {
+        /// Whether the input goes on behind the limit.
+        beyond_limit: bool,
         /// The line on which the quote stands.
         line: u64,
         /// What begins there.
@@ -55,6 +60,14 @@ pub enum RecordError {
         /// The line on which the closing quote stands.
         line: u64,
         /// The record up to a little beyond that place.
+        text: Vec<u8>,
+    },
+    /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no end: the lines
+    /// end with CR only.
+    LoneReturn {
+        /// The line on which it stands, if lines ended with LF.
+        line: u64,
+        /// The beginning of the record, or what is around the CR.
         text: Vec<u8>,
     },
     /// The record is larger than the limit.
@@ -158,14 +171,19 @@ impl<R: Read> Records<R> {
                 }
                 Scan::Garbled { line, at } => {
                     let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
-                    return Err(RecordError::TextAfterQuote { line, text });
+                    let is_return = self.buffer.get(at) == Some(&b'\r');
+                    return Err(if is_return { RecordError::LoneReturn { line, text } } else { RecordError::TextAfterQuote { line, text } });
                 }
                 Scan::Partial { open_quote } => {
                     if self.exhausted || self.end - self.start > self.limit_bytes {
-                        let excerpt = |from: usize| self.buffer[from..self.end.min(from + 100)].to_vec();
+                        let excerpt = |from: usize| self.buffer[from..self.end.min(from + EXCERPT_BYTES)].to_vec();
+                        let line = self.line;
                         return Err(match open_quote {
-                            Some((line, at)) => RecordError::UnclosedQuote { line, text: excerpt(at) },
-                            None => RecordError::TooLong { line: self.line, text: excerpt(self.start) },
+                            Some((line, at)) => RecordError::UnclosedQuote { beyond_limit: !self.exhausted, line, text: excerpt(at) },
+                            None if line == 1 && has_lone_return(&self.buffer[self.start..self.end]) => {
+                                RecordError::LoneReturn { line, text: excerpt(self.start) }
+                            }
+                            None => RecordError::TooLong { line, text: excerpt(self.start) },
                         });
                     }
                     self.fill().map_err(RecordError::Io)?;
@@ -224,7 +242,7 @@ impl<R: Read> Records<R> {
                         _ => break quote,
                     }
                 };
-                lines += memchr::memchr_iter(b'\n', &input[opened..close]).count() as u64;
+                lines += memchr_iter(b'\n', &input[opened..close]).count() as u64;
                 self.cells.push(opened + 1..close);
                 let mut after = close + 1;
                 if input.get(after) == Some(&b'\r') {
@@ -277,6 +295,11 @@ impl<R: Read> Records<R> {
         }
         Scan::Whole { content: self.start..self.start + content, next: self.start + next, lines }
     }
+}
+
+/// Whether a CR stands in `text` without an LF behind it.
+pub fn has_lone_return(text: &[u8]) -> bool {
+    memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 
 /// Appends a quoted cell with its doubled quotes halved to `halved`, and makes the cell lie there; an unquoted cell's quotes

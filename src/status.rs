@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde::Serialize;
 
 use crate::config::Dataset;
@@ -227,7 +227,8 @@ fn ledger_disagreements(
     loads: &HashMap<Revision<'_>, &LedgerRow>,
 ) -> Vec<Disagreement> {
     let latest = rows.last().map(|row| (row.key.as_str(), row.etag.as_str()));
-    let began = rows.first().map(|row| row.loaded_at);
+    // S3's times have whole seconds.
+    let began = rows.first().map(|row| row.loaded_at.trunc_subsecs(0));
     let marked: HashMap<&str, DateTime<Utc>> = listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
     let newest_good = plan.archives.iter().rev().find(|archive| archive.standing == Standing::Good);
     let mut disagreements = Vec::new();
@@ -240,7 +241,7 @@ fn ledger_disagreements(
             Standing::Bad if is_held => Kind::LoadedMarkedBad,
             // Those marked before the ledger began were settled by the script.
             Standing::Good
-                if !is_loaded && began.is_some_and(|began| marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at > began)) =>
+                if !is_loaded && began.is_some_and(|began| marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began)) =>
             {
                 Kind::MarkedNotLoaded
             }

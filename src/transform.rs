@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::config::{Column, Dataset, Derived, Table};
 use crate::problem::{Problem, Problems, Reason};
-use crate::records::{Record, RecordError, Records};
+use crate::records::{Record, RecordError, Records, has_lone_return};
 
 /// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by accident.
 pub const NULL_TEXT: &str = "%cmslite-null%";
@@ -87,10 +87,11 @@ pub fn transform<R: Read, W: Write>(
     out: W,
     problems: &mut Problems,
 ) -> Result<Tally, TransformError> {
+    let before = problems.found();
     let mut records = Records::new(reader, dataset.delimiter, RECORD_LIMIT_BYTES);
     let mut staged = Staged::new(out, table).map_err(TransformError::Write)?;
     let begin = records.peek().map_err(TransformError::Read)?;
-    if begin.starts_with(b"\xff\xfe") || begin.starts_with(b"\xfe\xff") {
+    if is_utf16(begin) {
         problems.push(Problem::member(member, Reason::Utf16).at_line(1));
         return Ok(Tally::default());
     }
@@ -98,21 +99,22 @@ pub fn transform<R: Read, W: Write>(
         records.skip(3);
     }
 
-    match next(&mut records, member, problems)? {
+    let header_columns = match next(&mut records, member, problems)? {
         Some(header) => {
             if let Some(problem) = header_problem(member, &header, table, dataset.delimiter) {
                 problems.push(problem);
                 return Ok(Tally::default());
             }
+            header.len()
         }
-        None if problems.is_empty() => {
+        None if problems.found() == before => {
             problems.push(Problem::member(member, Reason::EmptyMember));
             return Ok(Tally::default());
         }
         None => return Ok(Tally::default()),
-    }
+    };
 
-    let mut row = Row { member, table, null_as: dataset.null_as.as_deref().map(str::as_bytes), date: Vec::new() };
+    let mut row = Row { member, table, header_columns, null_as: dataset.null_as.as_deref().map(str::as_bytes), date: Vec::new() };
     let mut tally = Tally::default();
     while let Some(record) = next(&mut records, member, problems)? {
         if let Err(problem) = row.check(&record) {
@@ -139,7 +141,10 @@ fn next<'r, R: Read>(records: &'r mut Records<R>, member: &str, problems: &mut P
     let (line, text, reason) = match records.read() {
         Ok(record) => return Ok(record),
         Err(RecordError::Io(error)) => return Err(TransformError::Read(error)),
-        Err(RecordError::UnclosedQuote { line, text }) => (line, text, Reason::UnclosedQuote),
+        Err(RecordError::UnclosedQuote { beyond_limit, line, text }) => {
+            (line, text, Reason::UnclosedQuote { limit_bytes: beyond_limit.then_some(RECORD_LIMIT_BYTES) })
+        }
+        Err(RecordError::LoneReturn { line, text }) => (line, text, Reason::LoneReturn),
         Err(RecordError::TextAfterQuote { line, text }) => (line, text, Reason::TextAfterQuote),
         Err(RecordError::TooLong { line, text }) => (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES }),
     };
@@ -150,14 +155,31 @@ fn next<'r, R: Read>(records: &'r mut Records<R>, member: &str, problems: &mut P
 fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u8) -> Option<Problem> {
     let expected = table.columns.len();
     let found = header.len();
+    let raw = header.raw();
+    let at = |reason| Some(Problem::member(member, reason).at_line(header.line).with_text(raw));
+    // A header is never looked at for its words; but with these it is no header, and the rows would go unread with it.
+    if has_lone_return(raw) {
+        return at(Reason::LoneReturn);
+    }
+    if memchr(0, raw).is_some() {
+        return at(Reason::NulByte);
+    }
     if found >= expected {
         return None;
     }
-    let raw = header.raw();
     let fits =
         [b',', b'|', b'\t', b';'].into_iter().find(|other| *other != delimiter && memchr_iter(*other, raw).count() + 1 >= expected && expected > 1);
     let reason = Reason::ShortHeader { expected, found, delimiter: char::from(delimiter), fits: fits.map(char::from) };
-    Some(Problem::member(member, reason).at_line(header.line).with_text(raw))
+    at(reason)
+}
+
+/// Whether a text begins with the byte order mark of UTF-16, or with two characters of ASCII written so.
+fn is_utf16(begin: &[u8]) -> bool {
+    match begin {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [a, b, c, d, ..] => matches!((*a == 0, *b == 0, *c == 0, *d == 0), (true, false, true, false) | (false, true, false, true)),
+        _ => false,
+    }
 }
 
 /// Where the cells of a row go.
@@ -214,6 +236,7 @@ impl Cells for Discard {
 struct Row<'a> {
     member: &'a str,
     table: &'a Table,
+    header_columns: usize,
     null_as: Option<&'a [u8]>,
     date: Vec<u8>,
 }
@@ -236,6 +259,10 @@ impl Row<'_> {
         }
         if memchr(0, raw).is_some() {
             return Err(in_cell(Reason::NulByte, &|cell| cell.contains(&0)));
+        }
+        // Two lines taken for one: the second's cells would go with the columns that are dropped.
+        if record.len() > self.header_columns && has_lone_return(raw) {
+            return Err(at(Reason::LoneReturn).with_text(raw));
         }
         let expected = self.table.columns.len();
         if record.len() < expected {

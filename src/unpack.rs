@@ -3,14 +3,19 @@
 //! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and data
 //! behind the end show only then.
 
-use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read};
+mod gunzip;
+mod magic;
+mod watch;
 
-use flate2::bufread::GzDecoder;
-use tar::{Archive, EntryType};
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Cursor, Read};
+
+use tar::{Archive, Entry, EntryType};
 
 use crate::config::{Dataset, Table};
 use crate::problem::{Problem, Problems, Reason, printable};
+use gunzip::Gunzip;
+use watch::{Stop, Watch, Watched};
 
 /// Bytes that the decoder reads ahead.
 const READ_AHEAD_BYTES: usize = 128 * 1024;
@@ -48,102 +53,186 @@ pub enum UnpackError<E> {
 
 /// Reads the whole archive from `reader` and hands each member that fills a table to `handle`, in the archive's order.
 ///
-/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double or no regular
-/// files go to `problems`; when those are full, the rest is not read.
+/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no regular files or
+/// stored in a form that would be read wrongly go to `problems`; when those are full, the rest is not read.
 ///
 /// # Errors
 ///
-/// [`UnpackError`] when the archive is damaged or `handle` fails.
+/// [`UnpackError`] when the archive is damaged or too large, or `handle` fails.
 pub fn unpack<R: Read, E>(
-    reader: R,
+    mut reader: R,
     dataset: &Dataset,
     problems: &mut Problems,
     mut handle: impl FnMut(Member<'_>, &mut Problems) -> Handled<E>,
 ) -> Result<(), UnpackError<E>> {
-    let mut archive = Archive::new(Gunzip::new(BufReader::with_capacity(READ_AHEAD_BYTES, reader)));
-    let mut seen = BTreeSet::new();
-    let entries = archive.entries().map_err(|error| unreadable(None, &error))?;
-    for entry in entries {
-        let mut entry = entry.map_err(|error| unreadable(None, &error))?;
-        let path = entry.path_bytes().into_owned();
-        let base = path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty()).unwrap_or_default();
-        let kind = entry.header().entry_type();
-        if kind.is_dir() || base.starts_with(b"._") || matches!(kind, EntryType::XGlobalHeader) {
-            continue;
-        }
-        let name = printable(base);
-        let stem = name.split('.').next().unwrap_or_default();
-        let Some(table) = dataset.table_of(stem) else {
-            let expected = dataset.tables.iter().map(|table| table.member.clone()).collect();
-            problems.push(Problem::member(&name, Reason::UnknownMember { expected }));
-            continue;
-        };
-        if !(kind.is_file() || matches!(kind, EntryType::Continuous | EntryType::GNUSparse)) {
-            problems.push(Problem::member(&name, Reason::NotARegularFile));
-            seen.insert(&table.member);
-            continue;
-        }
-        if !seen.insert(&table.member) {
-            problems.push(Problem::member(&name, Reason::DuplicateMember));
-            continue;
-        }
-        let size_bytes = entry.size();
-        match handle(Member { name: &name, size_bytes, table, body: &mut entry }, problems) {
-            Handled::Done => {}
-            Handled::Unreadable(error) => return Err(unreadable(Some(&name), &error)),
-            Handled::Failed(error) => return Err(UnpackError::Failed(error)),
+    let mut head = Vec::new();
+    reader.by_ref().take(magic::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| in_archive(&error))?;
+    if !head.starts_with(magic::GZIP) {
+        return Err(UnpackError::Unreadable(no_gzip(&head)));
+    }
+    let compressed = BufReader::with_capacity(READ_AHEAD_BYTES, Cursor::new(head).chain(reader));
+    let watch = Watch::new(dataset.max_unpacked_bytes);
+    let mut archive = Archive::new(Watched::new(Gunzip::new(compressed), &watch));
+
+    let mut members = Members { dataset, seen: BTreeMap::new() };
+    let mut behind: Option<Passed> = None;
+    let mut entries = archive.entries().map_err(|error| in_archive(&error))?;
+    watch.padding_then_header();
+    loop {
+        let entry = entries.next();
+        if watch.take_padding_used()
+            && let Some(Passed { name, filled_bytes: Some(declared_bytes) }) = &behind
+        {
+            problems.push(Problem::member(name, Reason::LongerThanDeclared { declared_bytes: *declared_bytes }));
         }
         if problems.is_full() {
             return Ok(());
         }
+        let mut entry = match entry {
+            None => break,
+            Some(Ok(entry)) => entry,
+            Some(Err(error)) => return Err(UnpackError::Unreadable(no_entry(&error, &watch, behind.as_ref()))),
+        };
+        let path = entry.path_bytes().into_owned();
+        let name = printable(base_name(&path));
+        let in_member = |error: &io::Error| UnpackError::Unreadable(Problem::member(&name, reason(error)));
+        let mut filled_bytes = None;
+        // What a global header holds is read into memory: the watch is told only behind it that anything may come.
+        let judged = members.judge(&mut entry, &path, &name);
+        watch.anything();
+        match judged.map_err(|error| UnpackError::Unreadable(no_entry(&error, &watch, behind.as_ref())))? {
+            Judged::Skipped => {}
+            Judged::Refused(problem) => problems.push(problem),
+            Judged::Fills(table) => {
+                let size_bytes = entry.size();
+                if size_bytes > dataset.max_unpacked_bytes {
+                    return Err(in_member(&Stop::TooLarge(dataset.max_unpacked_bytes).into()));
+                }
+                filled_bytes = Some(size_bytes);
+                match handle(Member { name: &name, size_bytes, table, body: &mut entry }, problems) {
+                    Handled::Done => {}
+                    Handled::Unreadable(error) => return Err(in_member(&error)),
+                    Handled::Failed(error) => return Err(UnpackError::Failed(error)),
+                }
+                if problems.is_full() {
+                    return Ok(());
+                }
+            }
+        }
+        if entry.header().entry_type().is_gnu_sparse() {
+            // Its holes may be endless; what is stored of it is not.
+            watch.unread_then_header(entry.header().entry_size().unwrap_or_default());
+        } else {
+            io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;
+            watch.padding_then_header();
+        }
+        behind = Some(Passed { name, filled_bytes });
     }
+    if watch.head().is_empty() {
+        return Err(UnpackError::Unreadable(Problem::archive(Reason::Truncated { detail: "there is nothing inside the gzip".to_owned() })));
+    }
+    watch.anything();
     drain(archive.into_inner(), problems)?;
-    for table in dataset.tables.iter().filter(|table| !seen.contains(&table.member)) {
-        problems.push(Problem::member(&table.member, Reason::MissingMember));
-    }
+    members.tell_missing(problems);
     Ok(())
 }
 
-/// The contents of one gzip member after the other, up to the end of the input. Zeros behind the last are padding, as `gzip`
-/// takes them; anything else there is an error of its own rather than a broken member.
-struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
+/// An entry that was read, and its size if it fills a table.
+struct Passed {
+    name: String,
+    filled_bytes: Option<u64>,
+}
 
-/// What [`Gunzip`] says of bytes behind the last member.
-const JUNK: &str = "there is data behind the end of the gzip";
+/// A path's last part that is not empty.
+fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty()).unwrap_or_default()
+}
 
-impl<R: BufRead> Gunzip<R> {
-    fn new(reader: R) -> Self {
-        Self(Some(GzDecoder::new(reader)))
+/// The members that were met, by table.
+struct Members<'d> {
+    dataset: &'d Dataset,
+    seen: BTreeMap<&'d str, String>,
+}
+
+/// What is to be done with an entry.
+enum Judged<'d> {
+    Skipped,
+    Refused(Problem),
+    Fills(&'d Table),
+}
+
+impl<'d> Members<'d> {
+    fn judge<R: Read>(&mut self, entry: &mut Entry<'_, R>, path: &[u8], name: &str) -> io::Result<Judged<'d>> {
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::XGlobalHeader) {
+            let is_wrong = |key: &[u8]| matches!(key, b"path" | b"size") || is_sparse_key(key);
+            return Ok(match pax_key(entry, is_wrong)? {
+                None => Judged::Skipped,
+                Some(key) => {
+                    let detail = format!("a pax global header sets \"{}\" for all files", printable(&key));
+                    Judged::Refused(Problem::archive(Reason::CorruptTar { detail }))
+                }
+            });
+        }
+        // The oldest tars have directories as empty files.
+        let is_directory = kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0;
+        if is_directory || base_name(path).starts_with(b"._") {
+            return Ok(Judged::Skipped);
+        }
+        let problem = |reason| {
+            let problem = Problem::member(name, reason);
+            if path.contains(&b'/') { problem.with_text(path) } else { problem }
+        };
+        let Some(table) = self.dataset.table_of(name.split('.').next().unwrap_or_default()) else {
+            let expected = self.dataset.tables.iter().map(|table| table.member.clone()).collect();
+            return Ok(Judged::Refused(problem(Reason::UnknownMember { expected })));
+        };
+        if let Some(first) = self.seen.get(table.member.as_str()) {
+            return Ok(Judged::Refused(problem(Reason::DuplicateMember { first: first.clone() })));
+        }
+        self.seen.insert(&table.member, name.to_owned());
+        let kind = match kind {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => None,
+            EntryType::Symlink => Some("a symbolic link"),
+            EntryType::Link => Some("a hard link"),
+            _ => Some("a special file"),
+        };
+        if let Some(kind) = kind {
+            return Ok(Judged::Refused(problem(Reason::NotARegularFile { kind })));
+        }
+        if is_sparse(entry)? {
+            return Ok(Judged::Refused(Problem::member(name, Reason::SparseMember)));
+        }
+        Ok(Judged::Fills(table))
+    }
+
+    fn tell_missing(&self, problems: &mut Problems) {
+        for table in self.dataset.tables.iter().filter(|table| !self.seen.contains_key(table.member.as_str())) {
+            problems.push(Problem::member(&table.member, Reason::MissingMember));
+        }
     }
 }
 
-impl<R: BufRead> Read for Gunzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(decoder) = &mut self.0 else { return Ok(0) };
-            let count = decoder.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            let Some(decoder) = self.0.take() else { return Ok(0) };
-            let mut rest = decoder.into_inner();
-            match rest.fill_buf()?.first() {
-                None => return Ok(0),
-                Some(0x1f) => self.0 = Some(GzDecoder::new(rest)),
-                Some(_) => loop {
-                    let bytes = rest.fill_buf()?;
-                    if bytes.is_empty() {
-                        return Ok(0);
-                    }
-                    if bytes.iter().any(|byte| *byte != 0) {
-                        return Err(io::Error::new(io::ErrorKind::InvalidData, JUNK));
-                    }
-                    let count = bytes.len();
-                    rest.consume(count);
-                },
-            }
-        }
+/// Whether what is stored of a file is not the file. The old form of sparse files is read; but a hole is NUL bytes, which are
+/// bad input, and may be endless. In the newer forms, which the tar reader does not know, a list of the holes or the files'
+/// parts without them would be taken for the file.
+fn is_sparse<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<bool> {
+    if entry.header().entry_type().is_gnu_sparse() {
+        let has_holes = entry.header().entry_size()? != entry.size();
+        return Ok(has_holes || pax_key(entry, |key| key == b"size")?.is_some());
     }
+    Ok(pax_key(entry, is_sparse_key)?.is_some())
+}
+
+fn is_sparse_key(key: &[u8]) -> bool {
+    key.starts_with(b"GNU.sparse.")
+}
+
+/// The first key of an entry's pax header that is wanted. Records that cannot be read are passed over: macOS writes attributes
+/// with binary values, behind those that matter.
+fn pax_key<R: Read>(entry: &mut Entry<'_, R>, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
+    let records = entry.pax_extensions()?.into_iter().flatten().filter_map(Result::ok);
+    Ok(records.map(|record| record.key_bytes().to_vec()).find(|key| wanted(key)))
 }
 
 /// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes unseen.
@@ -155,7 +244,7 @@ fn drain<E>(mut decoder: impl Read, problems: &mut Problems) -> Result<(), Unpac
             Ok(0) => break,
             Ok(count) => data |= buffer[..count].iter().any(|byte| *byte != 0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(None, &error)),
+            Err(error) => return Err(in_archive(&error)),
         }
     }
     if data {
@@ -200,21 +289,69 @@ impl Read for Counted<'_> {
     }
 }
 
-fn unreadable<E>(member: Option<&str>, error: &io::Error) -> UnpackError<E> {
-    let detail = innermost(error);
-    let gzip = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
-        && ["gzip", "deflate", "corrupt"].iter().any(|word| detail.contains(word));
-    let reason = match error.kind() {
-        _ if detail == JUNK => Reason::DataAfterEnd,
-        io::ErrorKind::UnexpectedEof => Reason::Truncated { detail },
-        _ if gzip => Reason::CorruptGzip { detail },
-        _ if detail.contains("unexpected EOF") || detail.contains("failed to read entire block") => Reason::Truncated { detail },
-        _ => Reason::CorruptTar { detail },
+fn in_archive<E>(error: &io::Error) -> UnpackError<E> {
+    UnpackError::Unreadable(Problem::archive(reason(error)))
+}
+
+/// What is wrong with an archive that is no gzip file.
+fn no_gzip(head: &[u8]) -> Problem {
+    if head.is_empty() {
+        return Problem::archive(Reason::EmptyArchive);
+    }
+    let kind = magic::kind(head);
+    let problem = Problem::archive(Reason::NotGzip { found: kind.map(|kind| kind.name) });
+    if kind.is_some_and(|kind| kind.is_text) { problem.with_text(head) } else { problem }
+}
+
+/// What is wrong where an entry should be: behind another one, or at the beginning, where there may be no tar at all.
+fn no_entry(error: &io::Error, watch: &Watch, behind: Option<&Passed>) -> Problem {
+    let place = match behind {
+        Some(passed) => format!("behind {}", passed.name),
+        None => "at its beginning".to_owned(),
     };
-    UnpackError::Unreadable(match member {
-        Some(member) => Problem::member(member, reason),
-        None => Problem::archive(reason),
-    })
+    let reason = match reason(error) {
+        Reason::CorruptTar { detail } => Reason::CorruptTar { detail: format!("{detail}, {place}") },
+        Reason::Truncated { detail } => Reason::Truncated { detail: format!("{detail}, {place}") },
+        other => return Problem::archive(other),
+    };
+    let head = watch.head();
+    match magic::kind(&head) {
+        Some(kind) if behind.is_none() && !magic::is_tar(&head) => {
+            let problem = Problem::archive(Reason::NotTar { found: kind.name });
+            if kind.is_text { problem.with_text(&head) } else { problem }
+        }
+        _ => Problem::archive(reason),
+    }
+}
+
+/// What is wrong with an archive whose bytes cannot be read on, in words for its uploader where the reader has its own.
+fn reason(error: &io::Error) -> Reason {
+    let detail = printable(innermost(error).as_bytes());
+    match Stop::of(error) {
+        Some(Stop::DataBehindGzip) => return Reason::DataAfterEnd,
+        Some(Stop::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
+        Some(Stop::LongBetween) => return Reason::CorruptTar { detail },
+        None => {}
+    }
+    let is_invalid = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Reason::Truncated { detail };
+    }
+    if is_invalid && ["gzip", "deflate", "corrupt"].iter().any(|word| detail.contains(word)) {
+        return Reason::CorruptGzip { detail };
+    }
+    let cut = [
+        ("unexpected EOF during skip", "within a file or its padding"),
+        ("failed to read", "within an entry's header"),
+        ("members found describing a future member", "between an entry's name and the entry"),
+    ];
+    if let Some((_, place)) = cut.iter().find(|(words, _)| detail.contains(words)) {
+        return Reason::Truncated { detail: (*place).to_owned() };
+    }
+    if ["checksum", "cksum"].iter().any(|word| detail.contains(word)) {
+        return Reason::CorruptTar { detail: "an entry's header is damaged or missing".to_owned() };
+    }
+    Reason::CorruptTar { detail }
 }
 
 /// What the deepest error says: `tar` wraps the decoder's words into its own.

@@ -85,9 +85,26 @@ async fn files_with_bad_text_are_bad() {
         ("NUL", groups(b"a,b,c,d\n1,2,t,\0\n"), json!(["nul_byte", m, 2, "site_key"])),
         ("invalid UTF-8", groups(b"a,b,c,d\n1,\xff,t,4\n"), json!(["invalid_utf8", m, 2, "name"])),
         ("unclosed quote", groups(b"a,b,c,d\n1,\"2,t,4\n"), json!(["unclosed_quote", m, 2, null])),
+        ("line ends of CR only", groups(b"a,b,c,d\r1,2,t,4\r"), json!(["lone_carriage_return", m, 1, null])),
+        ("UTF-16 without its mark, no rows", groups(b"\0a\0,\0b\0,\0c\0,\0d\0\n"), json!(["utf16", m, 1, null])),
         ("bad date", activity("a,b,c,d,e\nu,i,t,m,2024-02-30 00:00:00.0\n"), json!(["bad_date", "analytics_user_activity.csv", 2, "activity_date"])),
     ])
     .await;
+}
+
+/// A bomb is left where it exceeds the configured limit: neither is it read to its end, nor does it look like a network's fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_unpacks_to_too_much_is_bad() {
+    let config = support::SHIPPED.replacen('{', "{\"max_unpacked_bytes\": 1000000,", 1);
+    let world = Setup { config: Some(config), ..Setup::default() }.start().await;
+    let rows = "1,2,t,4\n".repeat(1_000_000);
+    // What is left of the upload is more than waits between download and decoder.
+    let archive = [sample_with("analytics_group.csv", format!("a,b,c,d\n{rows}")), vec![0; 20_000_000]].concat();
+    let problem = refused(&world, &archive).await;
+    let told = json!([problem["code"], problem["member"], problem["reason"]]);
+    let reason = "the archive unpacks to more than 1000000 bytes, the most that this dataset takes; find out why it is so large, \
+                  or raise \"max_unpacked_bytes\" in the configuration";
+    assert_eq!(told, json!(["too_large", "analytics_group.csv", reason]));
 }
 
 /// What Redshift refuses is told as what we refuse: in the archive's words, with the line of the uploaded file.

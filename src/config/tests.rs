@@ -56,6 +56,17 @@ fn every_mistake_is_named_by_key_and_reason() {
 }
 
 #[test]
+fn what_an_archive_may_unpack_to_is_a_number_of_bytes() {
+    let limited = |value: &str| SHIPPED.replacen('{', &format!("{{\"max_unpacked_bytes\": {value},"), 1);
+    assert_eq!(parse("a.json", SHIPPED).unwrap().max_unpacked_bytes, 68_719_476_736);
+    assert_eq!(parse("a.json", &limited("1000000")).unwrap().max_unpacked_bytes, 1_000_000);
+    for wrong in ["0", "-1", "1.5", "\"64 GiB\"", "null"] {
+        let found = parse("a.json", &limited(wrong)).unwrap_err().to_string();
+        assert_eq!(found, "a.json: max_unpacked_bytes: expected a whole number of bytes above 0, such as 10000000000");
+    }
+}
+
+#[test]
 fn all_mistakes_of_a_file_are_found_at_once() {
     let text = SHIPPED.replacen("\"truncate\": true,", "", 1).replacen("\"column_count\": 4", "\"column_count\": 5", 1);
     assert_eq!(parse("a.json", &text).unwrap_err().0.len(), 2);

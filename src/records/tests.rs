@@ -25,6 +25,7 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
             Err(RecordError::Io(error)) => return Err(error.to_string()),
             Err(RecordError::UnclosedQuote { line, .. }) => return Err(format!("unclosed {line}")),
             Err(RecordError::TextAfterQuote { line, .. }) => return Err(format!("after {line}")),
+            Err(RecordError::LoneReturn { line, .. }) => return Err(format!("return {line}")),
             Err(RecordError::TooLong { line, .. }) => return Err(format!("long {line}")),
         }
     }
@@ -89,7 +90,8 @@ fn what_csv_would_swallow_is_refused() {
     refuses("a\n\"b,c\nd\n", "unclosed 2");
     refuses("a,\"b\"c\n", "after 1");
     refuses("a,\"b\nc\" ,d\n", "after 2");
-    refuses("\"b\"\rc\n", "after 1");
+    refuses("\"b\"\rc\n", "return 1");
+    refuses("a\n\"b\"\r\rc\n", "return 2");
 }
 
 #[test]

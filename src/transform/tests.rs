@@ -16,16 +16,6 @@ fn groups(input: &str) -> (String, Tally, Problems) {
     run("analytics_group", input.as_bytes(), &dataset(|text| text))
 }
 
-#[track_caller]
-fn refused(input: &[u8], expected: &[&str]) {
-    let (_, _, problems) = run("analytics_group", input, &dataset(|text| text));
-    let told: Vec<String> = problems.told().iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.starts_with(expected), "{told}\nis not\n{expected}");
-    }
-}
-
 #[test]
 fn the_header_is_replaced_and_surplus_columns_are_dropped() {
     let (staged, tally, problems) = groups("a,b,c,d,e\n1,x,t,k,gone\n");
@@ -63,22 +53,6 @@ fn a_header_without_rows_is_zero_rows() {
     let (staged, tally, problems) = groups("\u{feff}a,b,c,d\n\n");
     assert!(problems.is_empty());
     assert_eq!((staged.as_str(), tally.rows), ("id,name,active,site_key\n", 0));
-}
-
-#[test]
-fn bad_text_is_told_with_place_text_and_reason() {
-    refused(b"", &["m.csv: the file is empty"]);
-    refused(b"\n\r\n\n", &["m.csv: the file is empty"]);
-    refused(b"a|b|c|d\n1|2|3|4\n", &["m.csv, line 1: the header has 1 of 4 columns when split at ','; it would have them split at '|'"]);
-    refused(b"a,b,c,d\n\n1,2,3\n1,2,3,4\nx\n", &["m.csv, line 3: the row has 3 of 4 columns: \"1,2,3\"", "m.csv, line 5: the row has 1 of 4"]);
-    refused(b"a,b,c,d\n1,x\xff,3,4\n", &["m.csv, line 2, column name: not UTF-8; export the file as UTF-8: \"x\\\\xff\""]);
-    refused(b"a,b,c,d\n1,2,3,x\0\n", &["m.csv, line 2, column site_key: a NUL byte"]);
-    refused(b"\xff\xfea\0", &["m.csv, line 1: the file is UTF-16"]);
-    refused(b"a,b,c,d\n1,2,\"3,4\n", &["m.csv, line 2: a quoted cell begins here and is never closed"]);
-    refused(b"a,b,c,d\n1,\"2\"x,3,4\n", &["m.csv, line 2: text follows a closing quote"]);
-    refused(format!("a,b,c,d\n1,{NULL_TEXT},3,4\n").as_bytes(), &["m.csv, line 2, column name: the cell is the text"]);
-    let long = [b"a,b,c,d\n1,2,3,".as_slice(), &vec![b'x'; RECORD_LIMIT_BYTES]].concat();
-    refused(&long, &["m.csv, line 2: the record is larger than 4194304 bytes"]);
 }
 
 #[test]

@@ -50,11 +50,7 @@ fn run(archive: &[u8]) -> (Vec<String>, Vec<String>) {
 
 #[track_caller]
 fn refused(archive: &[u8], expected: &[&str]) {
-    let (_, told) = run(archive);
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.starts_with(expected), "{told}\nis not\n{expected}");
-    }
+    assert_eq!(run(archive).1, expected);
 }
 
 #[test]
@@ -78,45 +74,26 @@ fn an_archive_in_two_gzip_members_is_one_archive() {
 }
 
 #[test]
-fn members_that_do_not_fit_the_configuration_are_told() {
-    refused(
-        &gzip(&tar_of(&["analytics_group.csv", "readme.txt"], 1)),
-        &[
-            "readme.txt: the configuration names no such file; it names analytics_group",
-            "analytics_user_activity: the file is missing",
-            "analytics_user_group: the file is missing",
-            "analytics_user_status: the file is missing",
-        ],
-    );
-    let double: Vec<&str> = MEMBERS.iter().copied().chain(["old/analytics_group.2.csv"]).collect();
-    refused(&gzip(&tar_of(&double, 1)), &["analytics_group.2.csv: the archive has two files"]);
-    let mut builder = tar::Builder::new(Vec::new());
-    for name in &MEMBERS[1..] {
-        builder.append_data(&mut header(1), name, b"a".as_slice()).unwrap();
-    }
-    let mut link = header(0);
-    link.set_entry_type(EntryType::Symlink);
-    builder.append_link(&mut link, MEMBERS[0], "/etc/passwd").unwrap();
-    refused(&gzip(&builder.into_inner().unwrap()), &["analytics_group.csv: this entry is a link"]);
-}
-
-#[test]
-fn damage_is_told_apart() {
+fn damage_to_the_gzip_is_told_apart() {
     let tar = tar_of(&MEMBERS, 200_000);
     let whole = gzip(&tar);
-    refused(b"", &["archive: the archive ends too early"]);
-    refused(b"PK\x03\x04 no gzip at all", &["archive: the archive is not a sound gzip file (invalid gzip header)"]);
-    refused(&gzip(b"no tar at all, though longer than nothing"), &["archive: the archive ends too early"]);
-    refused(&gzip(&[b'x'; 2048]), &["archive: the archive does not hold a sound tar"]);
-    refused(&whole[..whole.len() / 2], &["archive: the archive ends too early (incomplete deflate stream)"]);
-    refused(&gzip(&tar[..100_000]), &["analytics_group.csv: the archive ends too early"]);
+    let again = "make it again and upload it again";
+    let cut =
+        |place: &str| format!("the archive ends too early (incomplete deflate stream{place}); the upload or the export was cut off: upload it again");
+    refused(&whole[..whole.len() / 2 - 50], &[&format!("analytics_user_activity.csv: {}", cut(""))]);
+    refused(&whole[..whole.len() / 2], &[&format!("archive: {}", cut(", behind analytics_user_activity.csv"))]);
+    refused(&whole[..whole.len() - 9], &[&format!("archive: {}", cut(""))]);
+    refused(
+        b"\x1f\x8b\x08",
+        &["archive: the archive ends too early (unexpected end of file, at its beginning); the upload or the export was cut off: upload it again"],
+    );
+    refused(b"\x1f\x8b\x07\0\0\0\0\0\0\0", &[&format!("archive: the archive is not a sound gzip file (invalid gzip header); {again}")]);
     let mut wrong_sum = whole.clone();
     let at = wrong_sum.len() - 6;
     wrong_sum[at] ^= 0xff;
-    refused(&wrong_sum, &["archive: the archive is not a sound gzip file (corrupt gzip stream"]);
-    refused(&[whole.as_slice(), b"junk"].concat(), &["archive: there is data after the end"]);
+    let detail = "corrupt gzip stream does not have a matching checksum";
+    refused(&wrong_sum, &[&format!("archive: the archive is not a sound gzip file ({detail}); {again}")]);
     assert_eq!(run(&[whole.as_slice(), &[0; 1000]].concat()).1, Vec::<String>::new());
-    refused(&[whole.clone(), gzip(&tar)].concat(), &["archive: there is data after the end"]);
     let mut flipped = whole;
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0xff;
