@@ -17,7 +17,9 @@ use crate::listings;
 use crate::pipeline::{Invocation, Loader, Run};
 use crate::queue::{Standing, Until, plan};
 use crate::redshift::Refusal;
+use crate::rehearsal::rehearse;
 use crate::status::{self, Ledger, Status};
+use crate::store::Store;
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
@@ -45,6 +47,10 @@ pub enum Action {
         /// Load this archive alone, even if it is loaded already. While appending, its rows are then there twice.
         #[arg(long, value_name = "KEY")]
         again: Option<String>,
+        /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle nothing. Needs no
+        /// access to Redshift.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Try everything that a load needs: S3, login, ledger, tables, columns, rights. Loads nothing.
     Check {
@@ -89,7 +95,27 @@ impl Action {
         }
     }
 
-    /// Does it.
+    /// Whether it needs S3 only.
+    pub fn is_dry_run(&self) -> bool {
+        matches!(self, Self::Load { dry_run: true, .. })
+    }
+
+    /// Does what needs S3 only.
+    pub async fn rehearse(self, store: &Store, dataset: Dataset) -> ExitCode {
+        let until = match self {
+            Self::Load { again, .. } => again.map_or(Until::End, Until::Again),
+            Self::Check { .. } | Self::Status { .. } => Until::End,
+        };
+        let (rehearsal, failure) = rehearse(store, &Arc::new(dataset), &until).await;
+        print!("{rehearsal}");
+        match failure {
+            Some(error) => failed(&error),
+            None if !rehearsal.bad.is_empty() => exit::BAD_ARCHIVE.into(),
+            None => exit::GOOD.into(),
+        }
+    }
+
+    /// Does what needs S3 and Redshift.
     pub async fn run(self, loader: &Loader, dataset: Dataset) -> ExitCode {
         match self {
             Self::Load { again, .. } => load(loader, dataset, &again.map_or(Until::End, Until::Again)).await,

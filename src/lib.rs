@@ -27,6 +27,7 @@ pub mod unpack;
 
 pub mod stage;
 pub mod store;
+pub mod stream;
 
 pub mod ledger;
 pub mod load;
@@ -40,6 +41,7 @@ pub mod settle;
 pub mod status;
 
 pub mod pipeline;
+pub mod rehearsal;
 
 pub mod check;
 pub mod command;

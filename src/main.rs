@@ -26,10 +26,20 @@ async fn main() -> ExitCode {
     }
     let Arguments { action } = Arguments::parse();
     logging::for_command();
-    match prepare(&action).await {
-        Ok((loader, dataset)) => action.run(&loader, dataset).await,
+    match run(action).await {
+        Ok(status) => status,
         Err(error) => command::failed(&error),
     }
+}
+
+async fn run(action: command::Action) -> Result<ExitCode, Error> {
+    let dataset = action.dataset()?;
+    if action.is_dry_run() {
+        let store = Store::new(client(&aws().await?.0));
+        return Ok(action.rehearse(&store, dataset).await);
+    }
+    let loader = loader(&environment()?).await?;
+    Ok(action.run(&loader, dataset).await)
 }
 
 async fn function() -> Result<Function, Error> {
@@ -40,20 +50,20 @@ async fn function() -> Result<Function, Error> {
     Ok(Function { loader, datasets: datasets.into_iter().map(Arc::new).collect() })
 }
 
-async fn prepare(action: &command::Action) -> Result<(Loader, config::Dataset), Error> {
-    let dataset = action.dataset()?;
-    Ok((loader(&environment()?).await?, dataset))
-}
-
 fn environment() -> Result<Environment, Error> {
     Environment::read(|name| env::var(name).ok())
 }
 
+/// What the `AWS_*` variables and files say, and the region among it.
+async fn aws() -> Result<(SdkConfig, String), Error> {
+    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let region = aws.region().map(ToString::to_string);
+    let region = region.ok_or_else(|| Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's"))?;
+    Ok((aws, region))
+}
+
 async fn loader(environment: &Environment) -> Result<Loader, Error> {
-    let aws: SdkConfig = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let Some(region) = aws.region() else {
-        return Err(Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's"));
-    };
+    let (aws, region) = aws().await?;
     let secret = match &environment.password_secret_id {
         Some(id) => Some(password::fetch(&aws, id).await?),
         None => None,
@@ -63,6 +73,6 @@ async fn loader(environment: &Environment) -> Result<Loader, Error> {
         redshift: Redshift::new(&environment.login(secret.as_ref())?)?,
         copy: environment.copy.clone(),
         credentials: aws.credentials_provider(),
-        region: Some(region.to_string()),
+        region: Some(region),
     })
 }

@@ -1,12 +1,9 @@
 //! One run over one dataset: every stage in its order. The only module that knows them all.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -24,13 +21,9 @@ use crate::retry;
 use crate::secret::Secret;
 use crate::settle;
 use crate::sql::Authorization;
-use crate::stage::{Manifest, PendingUpload, Stager};
+use crate::stage::{Manifest, Stager};
 use crate::store::Store;
-use crate::transform::{LineMap, TransformError, transform};
-use crate::unpack::{Counted, Handled, UnpackError, finish, unpack};
-
-/// Chunks of a download that wait to be unpacked. The HTTP client hands out at most some tens of kilobytes at a time.
-const CHUNKS_WAITING: usize = 16;
+use crate::stream::{StagedMember, stream};
 
 /// Less time than this is not enough to begin another archive.
 const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
@@ -218,36 +211,9 @@ impl Loader {
 
     /// Streams an archive from S3 through unpack and transform back to S3, and names the results in manifests.
     async fn stage<'d>(&self, dataset: &'d Arc<Dataset>, archive: &Object, invocation: &Invocation) -> Result<Vec<StagedTable<'d>>, Error> {
-        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
-        let download = {
-            let (store, bucket, archive) = (self.store.clone(), dataset.bucket.clone(), archive.clone());
-            let stop_at = invocation.deadline.and_then(|deadline| deadline.checked_sub(ARCHIVE_RESERVE));
-            tokio::spawn(async move { store.download(&bucket, &archive, stop_at, sender).await })
-        };
-        let unpacking = {
-            let (dataset, archive) = (Arc::clone(dataset), archive.clone());
-            let stager = Stager::new(self.store.clone(), &dataset.bucket);
-            let span = tracing::Span::current();
-            tokio::task::spawn_blocking(move || span.in_scope(|| unpack_and_stage(Chunks::new(receiver), &dataset, &archive, &stager)))
-        };
-        let abnormal = |error| Error::retryable(Retryable::Unknown, format!("a stage ended abnormally: {error}"));
-        let (unpacked, downloaded) = tokio::join!(unpacking, download);
-        let unpacked = unpacked.map_err(abnormal)?;
-        let mut uploaded = Ok(());
-        for upload in unpacked.uploads {
-            uploaded = uploaded.and(upload.done().await);
-        }
-        // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
-        downloaded.map_err(abnormal)??;
-        let members = match unpacked.end {
-            Ended::Whole(members) => members,
-            Ended::Bad(problems) => return Err(problems.into()),
-            Ended::NotWritten(error) => {
-                uploaded?;
-                return Err(Fault::new(Retryable::Unknown, "a staged file cannot be written").caused_by(error).into());
-            }
-        };
-        uploaded?;
+        let stop_at = invocation.deadline.and_then(|deadline| deadline.checked_sub(ARCHIVE_RESERVE));
+        let stager = Stager::new(self.store.clone(), &dataset.bucket);
+        let members = stream(&self.store, dataset, archive, stop_at, stager).await?;
         self.write_manifests(dataset, archive, members).await
     }
 
@@ -255,7 +221,7 @@ impl Loader {
         let bucket = &dataset.bucket;
         let mut staged = Vec::new();
         for table in &dataset.tables {
-            let Some(member) = members.iter().find(|member| member.table == table.member) else {
+            let Some(staged_member) = members.iter().find(|staged| staged.member == table.member) else {
                 return Err(Error::retryable(Retryable::Unknown, format!("no staged file was made of {}", table.member)));
             };
             let stem = dataset.staged_stem(&archive.key, &archive.etag, &table.member);
@@ -263,11 +229,11 @@ impl Loader {
             self.store.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
             staged.push(StagedTable {
                 table,
-                member: member.name.clone(),
+                member: staged_member.name.clone(),
                 file: format!("s3://{bucket}/{file}"),
                 manifest: format!("s3://{bucket}/{manifest}"),
-                rows: member.rows,
-                lines: member.lines.clone(),
+                rows: staged_member.rows,
+                lines: staged_member.lines.clone(),
             });
         }
         Ok(staged)
@@ -322,92 +288,4 @@ enum Loading {
     Now(u64),
     Before,
     Superseded,
-}
-
-/// A member whose staged file is written.
-struct StagedMember {
-    name: String,
-    table: String,
-    rows: u64,
-    lines: LineMap,
-}
-
-/// How the blocking half of staging ended.
-enum Ended {
-    Whole(Vec<StagedMember>),
-    Bad(Problems),
-    NotWritten(io::Error),
-}
-
-struct Unpacked {
-    uploads: Vec<PendingUpload>,
-    end: Ended,
-}
-
-/// The blocking half of staging: from the archive's bytes to the staged files' bytes.
-fn unpack_and_stage(reader: impl Read, dataset: &Dataset, archive: &Object, stager: &Stager) -> Unpacked {
-    let mut uploads = Vec::new();
-    let mut members = Vec::new();
-    let mut problems = Problems::default();
-    let unpacked = unpack(reader, dataset, &mut problems, |member, problems| {
-        let key = format!("{}.csv", dataset.staged_stem(&archive.key, &archive.etag, &member.table.member));
-        let (mut writer, upload) = stager.create(&key, member.size_bytes);
-        uploads.push(upload);
-        let mut body = Counted::new(member.body);
-        let tally = match transform(member.name, &mut body, member.table, dataset, &mut writer, problems) {
-            Ok(tally) => tally,
-            Err(TransformError::Read(error)) => return Handled::Unreadable(error),
-            Err(TransformError::Write(error)) => return Handled::Failed(error),
-        };
-        if problems.is_full() {
-            return Handled::Done;
-        }
-        if let Err(error) = finish(&mut body, member.size_bytes) {
-            return Handled::Unreadable(error);
-        }
-        if problems.is_empty() {
-            match writer.finish() {
-                Ok(bytes) => info!(member = member.name, rows = tally.rows, bytes, "member staged"),
-                Err(error) => return Handled::Failed(error),
-            }
-            members.push(StagedMember { name: member.name.to_owned(), table: member.table.member.clone(), rows: tally.rows, lines: tally.lines });
-        }
-        Handled::Done
-    });
-    let end = match unpacked {
-        Err(UnpackError::Failed(error)) => Ended::NotWritten(error),
-        Err(UnpackError::Unreadable(problem)) => {
-            problems.push(problem);
-            Ended::Bad(problems)
-        }
-        Ok(()) if problems.is_empty() => Ended::Whole(members),
-        Ok(()) => Ended::Bad(problems),
-    };
-    Unpacked { uploads, end }
-}
-
-/// A download as a blocking reader.
-struct Chunks {
-    receiver: mpsc::Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Chunks {
-    fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { receiver, current: Bytes::new() }
-    }
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.current = chunk,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        buffer[..count].copy_from_slice(&self.current.split_to(count));
-        Ok(count)
-    }
 }

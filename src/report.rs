@@ -232,7 +232,8 @@ impl fmt::Display for Report {
 }
 
 impl BadArchive {
-    fn text(&self) -> String {
+    /// Its key and its problems, a line each.
+    pub fn text(&self) -> String {
         let mut text = self.key.clone();
         for problem in &self.problems {
             let _ = write!(text, "\n      {problem}");

@@ -1,5 +1,6 @@
 //! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of parts between.
 
+use std::future::Future;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -28,9 +29,10 @@ pub struct Stager {
     bucket: String,
     runtime: Handle,
     parts: Arc<Semaphore>,
+    uploads: Vec<JoinHandle<Result<(), Error>>>,
 }
 
-/// A staged file being written. It becomes an object only by [`StagedWriter::finish`]; dropped before, it leaves none.
+/// A staged file being written. It becomes an object only when it is completed.
 pub struct StagedWriter {
     runtime: Handle,
     parts: Arc<Semaphore>,
@@ -46,20 +48,50 @@ enum Piece {
     Last(Bytes, Option<OwnedSemaphorePermit>),
 }
 
-/// A staged file's upload; it resolves once the object is there or cannot be.
-pub struct PendingUpload(JoinHandle<Result<(), Error>>);
+/// Where the files go that are made of an archive's members.
+pub trait Files: Send + 'static {
+    /// A file being written. Dropped before it is completed, it leaves nothing.
+    type File: Write;
+
+    /// Begins the file `key` of a member of `size_bytes`.
+    fn create(&mut self, key: &str, size_bytes: u64) -> Self::File;
+
+    /// Completes a file. Returns its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; [`Files::done`] may know why.
+    fn complete(&mut self, file: Self::File) -> io::Result<u64>;
+
+    /// Waits until every completed file is there.
+    ///
+    /// # Errors
+    ///
+    /// Why one is not, by who must act.
+    fn done(self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// No place at all: the files are written, counted and forgotten.
+pub struct Nowhere;
+
+/// A file of [`Nowhere`]: its size so far.
+pub struct Forgotten(u64);
 
 impl Stager {
     /// Writes into `bucket`. Must be called within a tokio runtime.
     pub fn new(store: Store, bucket: &str) -> Self {
-        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)) }
+        let parts = Arc::new(Semaphore::new(PARTS_IN_MEMORY));
+        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), parts, uploads: Vec::new() }
     }
+}
 
-    /// Begins the staged file `key` of a member of `size_bytes`.
-    pub fn create(&self, key: &str, size_bytes: u64) -> (StagedWriter, PendingUpload) {
+impl Files for Stager {
+    type File = StagedWriter;
+
+    fn create(&mut self, key: &str, size_bytes: u64) -> StagedWriter {
         let (sender, receiver) = mpsc::channel(1);
-        let task = self.runtime.spawn(run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver));
-        let writer = StagedWriter {
+        self.uploads.push(self.runtime.spawn(run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver)));
+        StagedWriter {
             runtime: self.runtime.clone(),
             parts: Arc::clone(&self.parts),
             part_bytes: part_bytes(size_bytes),
@@ -67,8 +99,47 @@ impl Stager {
             permit: None,
             written_bytes: 0,
             upload: sender,
-        };
-        (writer, PendingUpload(task))
+        }
+    }
+
+    fn complete(&mut self, file: StagedWriter) -> io::Result<u64> {
+        file.finish()
+    }
+
+    async fn done(self) -> Result<(), Error> {
+        let mut done = Ok(());
+        for upload in self.uploads {
+            let ended = upload.await;
+            done = done.and(ended.unwrap_or_else(|error| Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))));
+        }
+        done
+    }
+}
+
+impl Files for Nowhere {
+    type File = Forgotten;
+
+    fn create(&mut self, _: &str, _: u64) -> Forgotten {
+        Forgotten(0)
+    }
+
+    fn complete(&mut self, file: Forgotten) -> io::Result<u64> {
+        Ok(file.0)
+    }
+
+    async fn done(self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Write for Forgotten {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -79,12 +150,8 @@ fn part_bytes(size_bytes: u64) -> usize {
 }
 
 impl StagedWriter {
-    /// Completes the file. Returns its size in bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::BrokenPipe`] when the upload has failed; [`PendingUpload::done`] knows why.
-    pub fn finish(mut self) -> io::Result<u64> {
+    /// Completes the file; a broken pipe when its upload has failed.
+    fn finish(mut self) -> io::Result<u64> {
         let last = Piece::Last(std::mem::take(&mut self.buffer).into(), self.permit.take());
         self.send(last)?;
         Ok(self.written_bytes)
@@ -117,20 +184,6 @@ impl Write for StagedWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl PendingUpload {
-    /// Waits until the object is there.
-    ///
-    /// # Errors
-    ///
-    /// S3's; [`Retryable::Unknown`] when the file was given up before its end.
-    pub async fn done(self) -> Result<(), Error> {
-        match self.0.await {
-            Ok(result) => result,
-            Err(error) => Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}"))),
-        }
     }
 }
 

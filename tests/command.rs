@@ -10,7 +10,7 @@ use devstack::lambda::Outcome;
 use devstack::redshift::{Action, Fault};
 use devstack::stack::{LOADER_PASSWORD, function_keys};
 use serde_json::json;
-use support::{Setup, World, expected, key, members, sample, world};
+use support::{Setup, World, expected, key, members, sample, sample_with, world};
 
 async fn load(world: &World) -> (Option<i32>, String, String) {
     let config = world.config_file();
@@ -170,4 +170,32 @@ async fn a_table_that_is_no_ledger_is_refused_before_anything_is_staged() {
     let told = "cmslite.load_ledger is not a ledger of this program: bucket is missing, key is character varying(20) instead of VARCHAR(1024)";
     assert!(message.starts_with(told) && message.contains("note is none of a ledger's") && message.contains("ddl/ledger.sql"), "{message}");
     assert!(world.keys().iter().all(|key| key.starts_with("client/")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_reads_everything_and_changes_nothing() {
+    let world = Setup::appending().with("PGHOST", "").with("pgpass", "").start().await;
+    world.put("a", &sample(1, 5), 1);
+    world.put("b", &sample_with("analytics_group.csv", "id,name,active,site_key\n1,x\n"), 2);
+    world.put("c", b"no archive", 3);
+    world.put("d", &sample(2, 6), 4);
+    let before = world.keys();
+    let config = world.config_file();
+    let (output, _) = world.command(&["load", config.to_str().unwrap(), "--dry-run"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for line in [
+        "good  client/cmslite_gdx/cms-analytics-csv_a.tgz\n          cmslite.cms_group: 5 rows",
+        "BAD   client/cmslite_gdx/cms-analytics-csv_b.tgz\n      analytics_group.csv, line 2: the row has 2 of 4 columns",
+        "BAD   client/cmslite_gdx/cms-analytics-csv_c.tgz\n      archive: the archive is not a sound gzip file",
+        "good  client/cmslite_gdx/cms-analytics-csv_d.tgz\n          cmslite.cms_group: 6 rows",
+        "Nothing was staged, loaded or settled.",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in {told}");
+    }
+    assert_eq!(world.keys(), before);
+    assert!(world.stack.redshift.statements().is_empty());
+    world.stack.s3.empty_bucket(devstack::stack::BUCKET);
+    world.put("a", &sample(1, 5), 1);
+    assert_eq!(world.command(&["load", config.to_str().unwrap(), "--dry-run"]).await.0.status.code(), Some(0));
 }
