@@ -58,6 +58,17 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns made from others, appended in this order.
     pub derived: Vec<Derived>,
+    /// What the table was found to take, by position in the staged file; nothing is known of columns beyond its end.
+    pub limits: Vec<Limit>,
+}
+
+/// What a table's column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limit {
+    /// The most bytes of a text.
+    pub max_bytes: Option<u64>,
+    /// Whether it takes no NULL.
+    pub not_null: bool,
 }
 
 /// A column of a member.
@@ -441,7 +452,7 @@ impl Checker<'_> {
                 Column { name: fold(&name), date }
             })
             .collect();
-        Some(Table { member: member.to_owned(), name: name?, columns, derived })
+        Some(Table { member: member.to_owned(), name: name?, columns, derived, limits: Vec::new() })
     }
 
     fn columns(&mut self, object: &Object, path: &str) -> Option<Vec<String>> {

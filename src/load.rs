@@ -6,12 +6,12 @@ use chrono::Utc;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::config::{Dataset, Table};
+use crate::config::{Dataset, Limit, Table};
 use crate::error::{Deployment, Error, Retryable};
 use crate::ledger::{self, Verdict};
 use crate::problem::{Problem, Problems, Reason, printable};
 use crate::queue::Object;
-use crate::redshift::{Redshift, Refusal, RefusedRow, Session};
+use crate::redshift::{Column, Redshift, Refusal, RefusedRow, RefusedRows, Session};
 use crate::sql::{Authorization, Copy, LedgerKey, Statement};
 use crate::transform::LineMap;
 
@@ -49,6 +49,14 @@ pub struct Load<'a> {
     pub again: bool,
 }
 
+/// What is known before an archive is staged.
+pub struct Consulted {
+    /// What the ledger says.
+    pub verdict: Verdict,
+    /// If it is to be loaded: the dataset's tables, with what their columns take.
+    pub tables: Vec<Table>,
+}
+
 /// What a load came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded {
@@ -76,11 +84,32 @@ impl Load<'_> {
     /// # Errors
     ///
     /// Redshift's, by who must act.
-    pub async fn consult(&self, redshift: &Redshift) -> Result<Verdict, Error> {
+    pub async fn consult(&self, redshift: &Redshift) -> Result<Consulted, Error> {
         let session = redshift.connect(self.deadline).await?;
-        let verdict = self.consult_or_create(&session).await;
+        let consulted = async {
+            let verdict = self.consult_or_create(&session).await?;
+            let tables = if matches!(verdict, Verdict::Load { .. }) { self.limited_tables(&session).await? } else { Vec::new() };
+            Ok(Consulted { verdict, tables })
+        };
+        let consulted = consulted.await;
         session.close().await;
-        verdict
+        consulted
+    }
+
+    /// The dataset's tables with what each of their columns takes, so that a cell that does not fit is told like everything
+    /// else that is wrong with an archive, all of them at once, and before anything is staged.
+    async fn limited_tables(&self, session: &Session) -> Result<Vec<Table>, Error> {
+        let mut tables = self.dataset.tables.clone();
+        for table in &mut tables {
+            let columns = match session.columns(&table.name).await {
+                Ok(columns) => columns,
+                // Who may not look may still load: COPY says the rest.
+                Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => continue,
+                Err(refusal) => return Err(refusal.into()),
+            };
+            table.limits = table.loaded_columns().map(|name| limit(&columns, name)).collect();
+        }
+        Ok(tables)
     }
 
     async fn consult_or_create(&self, session: &Session) -> Result<Verdict, Error> {
@@ -231,6 +260,13 @@ impl Load<'_> {
     }
 }
 
+fn limit(columns: &[Column], name: &str) -> Limit {
+    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else { return Limit::default() };
+    // CHAR is another matter: blanks at a text's end do not count there.
+    let max_bytes = column.length.filter(|_| column.data_type == "character varying");
+    Limit { max_bytes, not_null: !column.nullable }
+}
+
 /// Why a transaction was not committed.
 enum Failure<'t> {
     /// Redshift refused rows of this table.
@@ -254,10 +290,23 @@ impl From<Error> for Failure<'_> {
 /// The rows that Redshift refused, in the words of the archive; the fault itself when Redshift does not tell them, since
 /// then nobody knows that the input is at fault.
 async fn refused(session: &Session, staged: &StagedTable<'_>, fault: Error) -> Error {
-    let rows = session.refused_rows(&staged.file).await;
-    if rows.is_empty() {
-        return fault;
-    }
+    let rows = match session.refused_rows(&staged.file).await {
+        Err(error) => return error,
+        Ok(RefusedRows::Told(rows)) => rows,
+        Ok(RefusedRows::Untold { allowed }) => {
+            let query = Statement::AnyLoadErrors { file: &staged.file };
+            let message = format!(
+                "{fault}; which rows, {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
+                if allowed {
+                    "neither sys_load_error_detail nor stl_load_errors says"
+                } else {
+                    "the user may not read in sys_load_error_detail or stl_load_errors"
+                },
+                staged.member
+            );
+            return if allowed { Error::retryable(Retryable::Unknown, message) } else { Error::deployment(Deployment::Privilege, message) };
+        }
+    };
     let mut problems = Problems::default();
     for row in rows {
         problems.push(problem(staged, row));

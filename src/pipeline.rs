@@ -12,7 +12,7 @@ use crate::environment::CopyAccess;
 use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::ledger::Verdict;
 use crate::listings;
-use crate::load::{Load, Loaded, StagedTable};
+use crate::load::{Consulted, Load, Loaded, StagedTable};
 use crate::problem::Problems;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::redshift::Redshift;
@@ -163,16 +163,18 @@ impl Loader {
     ) -> Result<Loading, Error> {
         let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline, again };
         let begun = Instant::now();
-        let verdict = retry::until_done(invocation.deadline, async || load.consult(&self.redshift).await).await;
+        let consulted = retry::until_done(invocation.deadline, async || load.consult(&self.redshift).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
-        match verdict? {
+        let Consulted { verdict, tables } = consulted?;
+        match verdict {
             Verdict::AlreadyLoaded => return Ok(Loading::Before),
             Verdict::Superseded => return Ok(Loading::Superseded),
             Verdict::Load { .. } => {}
         }
 
         let begun = Instant::now();
-        let staged = self.stage(dataset, archive, invocation).await;
+        let limited = Arc::new(Dataset { tables, ..Dataset::clone(dataset) });
+        let staged = self.stage(dataset, &limited, archive, invocation).await;
         Phases::add(&mut report.seconds.stage, begun.elapsed());
         let staged = staged?;
         info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
@@ -209,11 +211,18 @@ impl Loader {
         }
     }
 
-    /// Streams an archive from S3 through unpack and transform back to S3, and names the results in manifests.
-    async fn stage<'d>(&self, dataset: &'d Arc<Dataset>, archive: &Object, invocation: &Invocation) -> Result<Vec<StagedTable<'d>>, Error> {
+    /// Streams an archive from S3 through unpack and transform back to S3, and names the results in manifests. `limited` is the
+    /// dataset with what its tables take.
+    async fn stage<'d>(
+        &self,
+        dataset: &'d Dataset,
+        limited: &Arc<Dataset>,
+        archive: &Object,
+        invocation: &Invocation,
+    ) -> Result<Vec<StagedTable<'d>>, Error> {
         let stop_at = invocation.deadline.and_then(|deadline| deadline.checked_sub(ARCHIVE_RESERVE));
         let stager = Stager::new(self.store.clone(), &dataset.bucket);
-        let members = stream(&self.store, dataset, archive, stop_at, stager).await?;
+        let members = stream(&self.store, limited, archive, stop_at, stager).await?;
         self.write_manifests(dataset, archive, members).await
     }
 

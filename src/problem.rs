@@ -135,6 +135,15 @@ pub enum Reason {
     },
     /// A cell equal to the text that stands for NULL in a staged file.
     ReservedText,
+    /// A text longer than its column.
+    TextTooLong {
+        /// The column's length, in bytes.
+        column_bytes: u64,
+        /// The text's, in bytes of UTF-8.
+        found_bytes: u64,
+    },
+    /// A cell that means NULL for a column that takes none.
+    NullNotAllowed,
     /// Redshift refused the row.
     Refused {
         /// Redshift's error code, when it gave one.
@@ -171,6 +180,8 @@ impl Reason {
             Self::TextAfterQuote => "text_after_quote",
             Self::RecordTooLong { .. } => "record_too_long",
             Self::ReservedText => "reserved_text",
+            Self::TextTooLong { .. } => "text_too_long",
+            Self::NullNotAllowed => "null_not_allowed",
             Self::Refused { .. } => "refused_by_redshift",
         }
     }
@@ -253,6 +264,12 @@ impl fmt::Display for Reason {
                 write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row; shorten it")
             }
             Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
+            Self::TextTooLong { column_bytes, found_bytes } => {
+                write!(f, "the text has {found_bytes} bytes in UTF-8, and its column holds {column_bytes}; shorten it, or have the column made longer")
+            }
+            Self::NullNotAllowed => f.write_str(
+                "the cell means NULL (\"null_as\" in the configuration), which its column does not take; fill it, or have the column made to take NULL",
+            ),
             Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
             Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),
         }

@@ -121,6 +121,18 @@ pub struct RefusedRow {
     pub message: String,
 }
 
+/// What Redshift tells of the rows that it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusedRows {
+    /// Which they are.
+    Told(Vec<RefusedRow>),
+    /// Nothing: the caller must not take that for all is well.
+    Untold {
+        /// Whether a load-error table could be read at all.
+        allowed: bool,
+    },
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -320,17 +332,24 @@ impl Session {
         loads.ok_or_else(|| Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's rows are not understood")))
     }
 
-    /// The rows that this session's COPY of a staged file refused; none when Redshift keeps no table of them or does not
-    /// let them be read, which is why the caller must not take none for all is well.
-    pub async fn refused_rows(&self, file: &str) -> Vec<RefusedRow> {
+    /// The rows that this session's COPY of a staged file refused.
+    ///
+    /// # Errors
+    ///
+    /// What passes, such as a lost connection; a table that is not there or may not be read is none.
+    pub async fn refused_rows(&self, file: &str) -> Result<RefusedRows, Error> {
+        let mut allowed = false;
         for table in [LoadErrorTable::Sys, LoadErrorTable::Stl] {
             match self.run(&Statement::LoadErrors { table, file }).await {
-                Ok(rows) if rows.is_empty() => {}
-                Ok(rows) => return rows.into_iter().map(refused_row).collect(),
-                Err(refusal) => debug!(error = %Error::from(refusal).chain(), "a load-error table cannot be read"),
+                Ok(rows) if rows.is_empty() => allowed = true,
+                Ok(rows) => return Ok(RefusedRows::Told(rows.into_iter().map(refused_row).collect())),
+                Err(refusal) => match Error::from(refusal) {
+                    Error::Retryable(fault) => return Err(fault.into()),
+                    error => debug!(error = %error.chain(), "a load-error table cannot be read"),
+                },
             }
         }
-        Vec::new()
+        Ok(RefusedRows::Untold { allowed })
     }
 
     /// Closes the connection in good order.

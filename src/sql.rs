@@ -78,6 +78,11 @@ pub enum Statement<'a> {
         /// The staged file, as `s3://bucket/key`.
         file: &'a str,
     },
+    /// The rows refused of a staged file by whatever session: for a person to run.
+    AnyLoadErrors {
+        /// The staged file, as `s3://bucket/key`.
+        file: &'a str,
+    },
 }
 
 /// What identifies an archive's revision in the ledger.
@@ -179,6 +184,9 @@ impl Statement<'_> {
             Self::CopyNothing(copy) => format!("{} NOLOAD", copy.text(secrets)),
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
             Self::LoadErrors { table, file } => load_errors(*table, file),
+            Self::AnyLoadErrors { file } => {
+                format!("SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = {} ORDER BY start_time DESC", literal(file))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 
 use memchr::{memchr, memchr_iter};
 
-use crate::config::{Column, Dataset, Derived, Table};
+use crate::config::{Column, Dataset, Derived, Limit, Table};
 use crate::problem::{Problem, Problems, Reason};
 use crate::records::{Record, RecordError, Records, has_lone_return};
 
@@ -276,14 +276,16 @@ impl Row<'_> {
         let table = self.table;
         // Every cell is judged before the first is written, so that a refused row leaves no half of it behind.
         for (at, column) in table.columns.iter().enumerate() {
-            if let Err(reason) = self.judge(column, record.cell(at)) {
+            let limit = table.limits.get(at).copied().unwrap_or_default();
+            if let Err(reason) = self.judge(column, limit, record.cell(at)) {
                 let problem = Problem::member(self.member, reason).at_line(record.line).in_column(&column.name);
                 return Ok(Err(problem.with_text(record.cell(at))));
             }
         }
-        for derived in &table.derived {
-            if derive(derived, record) == NULL_TEXT.as_bytes() {
-                let problem = Problem::member(self.member, Reason::ReservedText).at_line(record.line).in_column(&derived.name);
+        for (at, derived) in table.derived.iter().enumerate() {
+            let limit = table.limits.get(table.columns.len() + at).copied().unwrap_or_default();
+            if let Err(reason) = self.judge_text(limit, derive(derived, record)) {
+                let problem = Problem::member(self.member, reason).at_line(record.line).in_column(&derived.name);
                 return Ok(Err(problem.with_text(record.cell(derived.from))));
             }
         }
@@ -311,15 +313,27 @@ impl Row<'_> {
         Ok(Ok(()))
     }
 
+    /// Whether the table takes a text as it is.
+    fn judge_text(&self, limit: Limit, text: &[u8]) -> Result<(), Reason> {
+        if self.is_null(text) {
+            return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
+        }
+        if text == NULL_TEXT.as_bytes() {
+            return Err(Reason::ReservedText);
+        }
+        match (limit.max_bytes, text.len() as u64) {
+            (Some(column_bytes), found_bytes) if found_bytes > column_bytes => Err(Reason::TextTooLong { column_bytes, found_bytes }),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a date cell into the row's dates, one a line.
-    fn judge(&mut self, column: &Column, cell: &[u8]) -> Result<(), Reason> {
+    fn judge(&mut self, column: &Column, limit: Limit, cell: &[u8]) -> Result<(), Reason> {
+        let Some(format) = &column.date else { return self.judge_text(limit, cell) };
+        self.judge_text(Limit { max_bytes: None, ..limit }, cell)?;
         if self.is_null(cell) || cell.is_empty() {
             return Ok(());
         }
-        if cell == NULL_TEXT.as_bytes() {
-            return Err(Reason::ReservedText);
-        }
-        let Some(format) = &column.date else { return Ok(()) };
         let text = std::str::from_utf8(cell).map_err(|_| Reason::InvalidUtf8)?;
         if let Err(detail) = format.rewrite(text, &mut self.date) {
             self.date.clear();

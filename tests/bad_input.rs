@@ -116,19 +116,59 @@ async fn rows_that_redshift_refuses_are_bad() {
             Setup { stack: devstack::stack::Options { redshift: Some(std::sync::Arc::new(change)), ..Default::default() }, ..Setup::default() }
         };
         // A blank line and a record of two lines before it, which the staged file has otherwise.
-        let long = format!("id,name,active,site_key\n\n1,\"two\nlines\",t,k\n2,ok,t,{}\n", "é".repeat(40));
-        let problem = refused(&setup().start().await, &sample_with("analytics_group.csv", long)).await;
-        assert_eq!(
-            json!([problem["code"], problem["member"], problem["line"], problem["column"]]),
-            json!(["refused_by_redshift", "analytics_group.csv", 5, "site_key"]),
-            "{problem}"
-        );
+        let boolean = "id,name,active,site_key\n\n1,\"two\nlines\",t,k\n2,ok,maybe,k\n";
+        let problem = refused(&setup().start().await, &sample_with("analytics_group.csv", boolean)).await;
+        let told = json!([problem["code"], problem["member"], problem["line"], problem["column"]]);
+        assert_eq!(told, json!(["refused_by_redshift", "analytics_group.csv", 5, "active"]), "{problem}");
+
+        // Where the loader cannot learn how long the column is, it is Redshift that finds a text too long.
+        let world = setup().start().await;
+        World::report(world.invoke(&world.put("first", &sample(5, 4), 0)).await);
+        world.admin("REVOKE SELECT ON pg_catalog.svv_columns FROM PUBLIC").await;
+        let long = format!("id,name,active,site_key\n2,ok,t,{}\n", "é".repeat(40));
+        let problem = refused(&world, &sample_with("analytics_group.csv", long)).await;
+        assert_eq!(json!([problem["code"], problem["line"], problem["column"]]), json!(["refused_by_redshift", 2, "site_key"]), "{problem}");
         let reason = problem["reason"].as_str().unwrap();
         assert!(reason.contains("String length exceeds DDL length") && reason.contains("varchar(64)") && reason.contains("1204"), "{reason}");
-
-        let boolean = refused(&setup().start().await, &sample_with("analytics_group.csv", "a,b,c,d\n1,2,maybe,4\n")).await;
-        assert_eq!(json!([boolean["code"], boolean["line"], boolean["column"]]), json!(["refused_by_redshift", 2, "active"]));
+        assert_eq!(reason.contains("the value has 80 bytes"), !sys_tables, "{reason}");
     }
+}
+
+/// All that does not fit is told at once, with both lengths, whether or not Redshift would keep the value.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_its_column_is_bad_before_it_is_staged() {
+    let world = world().await;
+    let text = format!("id,name,active,site_key\n1,ok,t,{}\n2,{},t,k\n-,ok,t,k\n", "é".repeat(40), "x".repeat(256));
+    let first = refused(&world, &sample_with("analytics_group.csv", text)).await;
+    assert_eq!(
+        json!([first["code"], first["line"], first["column"], first["reason"]]),
+        json!([
+            "text_too_long",
+            2,
+            "site_key",
+            "the text has 80 bytes in UTF-8, and its column holds 64; shorten it, or have the column made longer"
+        ])
+    );
+    let error = world.error_json("bad");
+    let told: Vec<Value> =
+        error["problems"].as_array().unwrap().iter().map(|problem| json!([problem["code"], problem["line"], problem["column"]])).collect();
+    assert_eq!(told, [json!(["text_too_long", 2, "site_key"]), json!(["text_too_long", 3, "name"]), json!(["null_not_allowed", 4, "id"])]);
+    assert!(!world.sessions().iter().flatten().filter(|sql| sql.starts_with("COPY")).any(|sql| sql.contains("_bad/")));
+}
+
+/// Nobody then knows that the input is at fault: who operates is told what to grant, and what to ask meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_that_may_not_be_read_are_for_the_operator() {
+    let world = world().await;
+    World::report(world.invoke(&world.put("good", &sample(5, 4), 1)).await);
+    world.admin("REVOKE SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail FROM PUBLIC").await;
+    let archive = world.put("a", &sample_with("analytics_group.csv", "a,b,c,d\n1,2,maybe,4\n"), 2);
+    let devstack::lambda::Outcome::Failed { error_type, message } = world.invoke(&archive).await else { panic!("it was loaded") };
+    assert_eq!(error_type, "Deployment.Privilege");
+    let query = "as a superuser, run SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = 's3://";
+    assert!(message.contains("the user may not read in sys_load_error_detail or stl_load_errors") && message.contains(query), "{message}");
+    assert!(message.contains("analytics_group.csv"), "{message}");
+    assert!(world.is_unsettled("a"));
 }
 
 /// Without the rows of a load-error table nobody knows that the input is at fault: it is not marked bad.
