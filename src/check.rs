@@ -125,7 +125,7 @@ pub async fn check(loader: &Loader, dataset: &Dataset) -> Check {
     let mut findings = vec![Finding::good(
         "configuration",
         format!(
-            "{} tables, {}, archives s3://{}/{}*{}",
+            "{} tables, {}; archives below s3://{}/{} that match {}",
             dataset.tables.len(),
             if dataset.truncate { "each load replaces their rows" } else { "each load appends" },
             dataset.bucket,
@@ -333,6 +333,7 @@ fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec<Finding> {
     }
     let position = |name: &str| found.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let mut findings = Vec::new();
+    let mut filled = Vec::new();
     for name in table.loaded_columns().filter(|name| position(name).is_none()) {
         let text = format!("it has no column {name}");
         findings.push(Finding::bad(&subject, text, "add the column to the table, or mend \"columns\" or \"derived\" in the configuration"));
@@ -342,10 +343,13 @@ fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec<Finding> {
         if !is_loaded && !column.has_default {
             let text = format!("its column {} is NOT NULL, has no default, and is not loaded", column.name);
             findings.push(Finding::bad(&subject, text, "let it take NULL, give it a default, or load it"));
-        } else if let (true, Some(null)) = (is_loaded, &dataset.null_as) {
-            let text = format!("its column {} is NOT NULL: a cell {null:?} there makes an archive bad", column.name);
-            findings.push(Finding::note(&subject, text, "let the column take NULL if such cells are expected in it"));
+        } else if is_loaded {
+            filled.push(column.name.as_str());
         }
+    }
+    if let (Some(null), false) = (&dataset.null_as, filled.is_empty()) {
+        let text = format!("a cell {null:?} makes an archive bad in its columns that are NOT NULL: {}", filled.join(", "));
+        findings.push(Finding::note(&subject, text, "let a column take NULL if such cells are expected in it"));
     }
     for column in table.columns.iter().filter(|column| column.date.is_some()) {
         let Some(is) = position(&column.name).and_then(|at| found.get(at)) else { continue };

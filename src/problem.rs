@@ -449,7 +449,23 @@ fn is_seen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// The table of codes is for those who read `error.json`; it has every code that the program can write, and no other.
+    #[test]
+    fn every_code_is_documented() {
+        let rows = include_str!("../docs/bad-archives.md").split("## Codes").nth(1).unwrap().lines();
+        let cells = rows.filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split(" | ").next());
+        let documented: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|code| !code.is_empty()).collect();
+        let source = include_str!("problem.rs");
+        let from = source.find("pub fn code(").unwrap();
+        let code = &source[from..from + source[from..].find("\n    }\n}").unwrap()];
+        let written: BTreeSet<&str> = code.lines().filter_map(|line| line.split("=> \"").nth(1)).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(written.len() > 20);
+        assert_eq!(documented, written);
+    }
 
     #[test]
     fn only_the_first_twenty_are_told_and_all_are_counted() {

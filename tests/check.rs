@@ -103,7 +103,7 @@ async fn what_is_no_obstacle_is_noted() {
     assert_eq!(code, Some(0), "{told}");
     for line in [
         "note  table cmslite.user_status: its column created_dt is character varying(40), but the configuration writes dates",
-        "note  table cmslite.user_activity: its column user_id is NOT NULL: a cell \"-\" there makes an archive bad",
+        "note  table cmslite.user_activity: a cell \"-\" makes an archive bad in its columns that are NOT NULL: user_id",
         "note  table cmslite.cms_group: its columns have another order than the configuration's",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
