@@ -97,13 +97,14 @@ async fn aws_s3_cp_loads_an_archive() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), samples::archive(&members(9, 40)).unwrap()).unwrap();
     let keys = stack::uploader_keys();
-    let copied = Command::new(bin.join("aws"))
+    let copied = tokio::process::Command::new(bin.join("aws"))
         .args(["s3", "cp", file.path().to_str().unwrap(), &format!("s3://{BUCKET}/{}", key("by hand"))])
         .env_clear()
         .envs([("AWS_ENDPOINT_URL", world.stack.s3_endpoint()), ("AWS_REGION", "ca-central-1"), ("HOME", "/nonexistent")])
         .envs([("AWS_ACCESS_KEY_ID", keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key)])
-        .output()
-        .unwrap();
+        .kill_on_drop(true)
+        .output();
+    let copied = tokio::time::timeout(Duration::from_secs(120), copied).await.expect("aws hangs").unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     eventually(Duration::from_secs(30), || world.is_good("by hand")).await.unwrap();
     assert_eq!(world.tables().await, expected(&members(9, 40)));

@@ -30,6 +30,9 @@ pub enum Error {
         "no PostgreSQL: install it (Debian: apt-get install postgresql) or set {BIN_VARIABLE} to its bin directory; fetching one failed too: {0}"
     )]
     NotFound(python::Error),
+    /// None where a variable says that one is.
+    #[error("{BIN_VARIABLE}: {} holds no initdb and postgres", .0.display())]
+    NotThere(PathBuf),
     /// A command failed.
     #[error("{0}")]
     Failed(String),
@@ -70,9 +73,9 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] says what to install.
+    /// [`Error::NotFound`] says what to install; [`Error::NotThere`] which variable is wrong.
     pub async fn start() -> Result<Self, Error> {
-        let bin = match machine_binaries() {
+        let bin = match machine_binaries()? {
             Some(bin) => bin,
             None => fetched_binaries()?,
         };
@@ -197,12 +200,15 @@ fn server_user(directory: &Path) -> io::Result<ServerUser> {
     Ok(ServerUser(Some((uid, gid))))
 }
 
-/// The machine's own binaries: a variable's, PATH's, Debian's newest, Homebrew's newest.
-fn machine_binaries() -> Option<PathBuf> {
-    let given = env::var_os(BIN_VARIABLE).map(PathBuf::from);
+/// The machine's own binaries: a variable's and no others where it is set, else PATH's, Debian's newest, Homebrew's newest.
+fn machine_binaries() -> Result<Option<PathBuf>, Error> {
+    let holds_server = |bin: &PathBuf| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file());
+    if let Some(given) = env::var_os(BIN_VARIABLE).map(PathBuf::from) {
+        return if holds_server(&given) { Ok(Some(given)) } else { Err(Error::NotThere(given)) };
+    }
     let path = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
     let places = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"].into_iter().flat_map(versions);
-    given.into_iter().chain(path).chain(places).find(|bin| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file()))
+    Ok(path.chain(places).find(holds_server))
 }
 
 /// The bin directories of a place that holds one directory for each version, newest first.

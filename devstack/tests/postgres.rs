@@ -35,6 +35,17 @@ async fn a_machine_without_postgresql_fetches_one() {
     assert!(version(&postgres).await.starts_with("PostgreSQL 18.6"));
 }
 
+#[test]
+fn a_variable_that_names_no_postgresql_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
+    let output =
+        command.args(["serve", "--function", "none"]).current_dir(directory.path()).env("CMSLITE_POSTGRES_BIN", directory.path()).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("CMSLITE_POSTGRES_BIN: ") && said.contains("holds no initdb and postgres"), "{said}");
+}
+
 /// Names the file in which a child of a test says where its server is.
 const CHILD: &str = "DEVSTACK_CHILD";
 

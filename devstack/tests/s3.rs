@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -1147,8 +1146,8 @@ async fn the_aws_command_line_copies_lists_and_removes() {
     let home = tempfile::tempdir().unwrap();
     let keys = temporary();
     let endpoint = s3.endpoint();
-    let aws = |arguments: &[&str]| {
-        let output = Command::new(bin.join("aws"))
+    let aws = async |arguments: &[&str]| {
+        let output = tokio::process::Command::new(bin.join("aws"))
             .args(arguments)
             .current_dir(home.path())
             .env_clear()
@@ -1159,8 +1158,9 @@ async fn the_aws_command_line_copies_lists_and_removes() {
             .env("AWS_ACCESS_KEY_ID", &keys.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)
             .env("AWS_SESSION_TOKEN", keys.session_token.as_deref().unwrap_or_default())
-            .output()
-            .unwrap();
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(LIMIT * 4, output).await.expect("aws hangs").unwrap();
         assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -1168,23 +1168,23 @@ async fn the_aws_command_line_copies_lists_and_removes() {
     let large: Vec<u8> = (0..20_000_000_u32).map(|n| (n / 1000) as u8).collect();
     std::fs::write(home.path().join("small"), &small).unwrap();
     std::fs::write(home.path().join("large"), &large).unwrap();
-    aws(&["s3", "cp", "small", "s3://uploads/client/a b+ü.tgz"]);
-    aws(&["s3", "cp", "large", "s3://uploads/client/large.tgz"]);
+    aws(&["s3", "cp", "small", "s3://uploads/client/a b+ü.tgz"]).await;
+    aws(&["s3", "cp", "large", "s3://uploads/client/large.tgz"]).await;
     assert_eq!(s3.read(BUCKET, "client/a b+ü.tgz").unwrap(), small);
     assert!(s3.read(BUCKET, "client/large.tgz").unwrap() == large);
     assert!(s3.objects(BUCKET)[1].etag.ends_with("-3"));
     assert_eq!(operations(&s3).iter().filter(|operation| *operation == "UploadPart").count(), 3);
     assert_eq!(s3.unfinished_uploads(), 0);
 
-    let listed = aws(&["s3", "ls", "s3://uploads/client/"]);
+    let listed = aws(&["s3", "ls", "s3://uploads/client/"]).await;
     let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().skip(2).collect()).collect();
     assert_eq!(lines, [vec!["5", "a", "b+ü.tgz"], vec!["20000000", "large.tgz"]]);
-    assert!(aws(&["s3", "ls"]).trim_end().ends_with(" uploads"));
+    assert!(aws(&["s3", "ls"]).await.trim_end().ends_with(" uploads"));
 
-    aws(&["s3", "cp", "s3://uploads/client/large.tgz", "down"]);
+    aws(&["s3", "cp", "s3://uploads/client/large.tgz", "down"]).await;
     assert!(std::fs::read(home.path().join("down")).unwrap() == large);
-    aws(&["s3", "cp", "s3://uploads/client/large.tgz", "s3://uploads/copied"]);
+    aws(&["s3", "cp", "s3://uploads/client/large.tgz", "s3://uploads/copied"]).await;
     assert!(s3.read(BUCKET, "copied").unwrap() == large);
-    aws(&["s3", "rm", "s3://uploads/client/", "--recursive"]);
+    aws(&["s3", "rm", "s3://uploads/client/", "--recursive"]).await;
     assert_eq!(s3.objects(BUCKET).iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["copied"]);
 }
