@@ -11,6 +11,7 @@ use crate::secret::Secret;
 const DEFAULT_PORT: u16 = 5439;
 
 /// Everything that the program takes from its environment, `AWS_*` aside.
+#[derive(Clone)]
 pub struct Environment {
     /// Instead of the bundled `config.d/`.
     pub config_dir: Option<PathBuf>,
@@ -62,6 +63,7 @@ pub enum Tls {
     Disable,
 }
 
+#[derive(Clone)]
 struct PartialLogin {
     host: Option<String>,
     port: Option<u16>,

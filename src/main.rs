@@ -10,10 +10,11 @@ use cmslite_user_data_to_redshift::command::{self, Arguments};
 use cmslite_user_data_to_redshift::environment::Environment;
 use cmslite_user_data_to_redshift::error::{Deployment, Error};
 use cmslite_user_data_to_redshift::lambda::{self, Function};
+use cmslite_user_data_to_redshift::password::SecretLogin;
 use cmslite_user_data_to_redshift::pipeline::Loader;
 use cmslite_user_data_to_redshift::redshift::Redshift;
 use cmslite_user_data_to_redshift::store::{Store, client};
-use cmslite_user_data_to_redshift::{config, logging, password};
+use cmslite_user_data_to_redshift::{config, logging};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,13 +65,16 @@ async fn aws() -> Result<(SdkConfig, String), Error> {
 
 async fn loader(environment: &Environment) -> Result<Loader, Error> {
     let (aws, region) = aws().await?;
-    let secret = match &environment.password_secret_id {
-        Some(id) => Some(password::fetch(&aws, id).await?),
-        None => None,
+    let redshift = match &environment.password_secret_id {
+        Some(id) => {
+            let login = SecretLogin::new(&aws, id, environment);
+            Redshift::new(&login.read().await?)?.renewed_by(login)
+        }
+        None => Redshift::new(&environment.login(None)?)?,
     };
     Ok(Loader {
         store: Store::new(client(&aws)),
-        redshift: Redshift::new(&environment.login(secret.as_ref())?)?,
+        redshift,
         copy: environment.copy.clone(),
         credentials: aws.credentials_provider(),
         region: Some(region),

@@ -4,19 +4,21 @@
 //! and Redshift disagree.
 
 use std::error::Error as StdError;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
 use serde::Serialize;
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage, config::SslMode};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::config::TableName;
 use crate::environment::{Login, Tls};
@@ -34,9 +36,16 @@ const ANSWER_RESERVE: Duration = Duration::from_secs(2);
 /// answer to COPY may take longer than a firewall remembers a connection that says nothing.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
+/// Where a login comes from that may change while the program runs.
+pub trait Renewal: Send + Sync {
+    /// The login as it is now.
+    fn renew(&self) -> Pin<Box<dyn Future<Output = Result<Login, Error>> + Send + '_>>;
+}
+
 /// A cluster, ready to be connected to.
 pub struct Redshift {
-    config: Config,
+    config: RwLock<Config>,
+    renewal: Option<Box<dyn Renewal>>,
     tls: MakeTlsConnector,
     place: String,
     user: String,
@@ -150,19 +159,6 @@ impl Redshift {
     ///
     /// [`Deployment::Configuration`] when the root certificates cannot be read.
     pub fn new(login: &Login) -> Result<Self, Error> {
-        let mut config = Config::new();
-        config
-            .host(&login.host)
-            .port(login.port)
-            .dbname(&login.database)
-            .user(&login.user)
-            .password(login.password.expose())
-            .application_name(env!("CARGO_PKG_NAME"))
-            .connect_timeout(CONNECT_WITHIN)
-            .keepalives_idle(KEEPALIVE.0)
-            .keepalives_interval(KEEPALIVE.1)
-            .keepalives_retries(KEEPALIVE.2)
-            .ssl_mode(if login.tls == Tls::Disable { SslMode::Disable } else { SslMode::Require });
         let mut tls = TlsConnector::builder();
         if login.tls == Tls::VerifyCa {
             tls.danger_accept_invalid_hostnames(true);
@@ -183,7 +179,8 @@ impl Redshift {
         }
         let tls = tls.build().map_err(|error| Fault::new(Deployment::Configuration, "TLS cannot be set up").caused_by(error))?;
         Ok(Self {
-            config,
+            config: RwLock::new(config(login)),
+            renewal: None,
             tls: MakeTlsConnector::new(tls),
             place: format!("{}:{}/{}", login.host, login.port, login.database),
             user: login.user.clone(),
@@ -191,16 +188,41 @@ impl Redshift {
         })
     }
 
-    /// Opens a session, for a function whose time is up at `deadline`.
+    /// The same cluster, with a login that is asked for again when it is refused.
+    #[must_use]
+    pub fn renewed_by(mut self, renewal: impl Renewal + 'static) -> Self {
+        self.renewal = Some(Box::new(renewal));
+        self
+    }
+
+    /// Opens a session, for a function whose time is up at `deadline`. A refused login that may have changed is asked for again,
+    /// once: a password is rotated while a function lives.
     ///
     /// # Errors
     ///
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that is not trusted
     /// or a missing database; else [`Retryable::ConnectionLost`].
     pub async fn connect(&self, deadline: Option<Instant>) -> Result<Session, Error> {
+        let known = self.config.read().await.clone();
+        let refused = match (self.connect_as(&known, deadline).await, &self.renewal) {
+            (Err(Error::Deployment(fault)), Some(renewal)) if fault.kind == Deployment::LoginRefused => (fault, renewal),
+            (connected, _) => return connected,
+        };
+        let (fault, renewal) = refused;
+        let renewed = config(&renewal.renew().await?);
+        if renewed.get_password() == known.get_password() {
+            return Err(fault.into());
+        }
+        info!("the login was refused, and has changed meanwhile");
+        let session = self.connect_as(&renewed, deadline).await?;
+        *self.config.write().await = renewed;
+        Ok(session)
+    }
+
+    async fn connect_as(&self, config: &Config, deadline: Option<Instant>) -> Result<Session, Error> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_RESERVE));
         let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
-        let Ok(connected) = timeout(within, self.config.connect(self.tls.clone())).await else {
+        let Ok(connected) = timeout(within, config.connect(self.tls.clone())).await else {
             let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, within.as_secs());
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
@@ -273,6 +295,23 @@ impl Redshift {
         }
         Fault::new(Retryable::ConnectionLost, format!("cannot connect to Redshift at {place}")).caused_by(error).into()
     }
+}
+
+fn config(login: &Login) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&login.host)
+        .port(login.port)
+        .dbname(&login.database)
+        .user(&login.user)
+        .password(login.password.expose())
+        .application_name(env!("CARGO_PKG_NAME"))
+        .connect_timeout(CONNECT_WITHIN)
+        .keepalives_idle(KEEPALIVE.0)
+        .keepalives_interval(KEEPALIVE.1)
+        .keepalives_retries(KEEPALIVE.2)
+        .ssl_mode(if login.tls == Tls::Disable { SslMode::Disable } else { SslMode::Require });
+    config
 }
 
 /// Whether TLS failed for what the server is, rather than for the network beneath.

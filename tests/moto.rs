@@ -109,3 +109,45 @@ async fn aws_s3_cp_loads_an_archive() {
     eventually(Duration::from_secs(30), || world.is_good("by hand")).await.unwrap();
     assert_eq!(world.tables().await, expected(&members(9, 40)));
 }
+
+/// A password that Secrets Manager keeps, in Redshift's JSON form; it is rotated while the function lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated() {
+    let moto = moto().await;
+    let endpoint = format!("http://127.0.0.1:{}", moto.port);
+    let secrets = {
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
+            .region(aws_sdk_secretsmanager::config::Region::new("ca-central-1"))
+            .endpoint_url(&endpoint)
+            .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new("id", "key", None, None, "test"));
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    };
+    let form = |password: &str| json!({"username": stack::LOADER, "password": password, "engine": "redshift"}).to_string();
+    secrets.create_secret().name("cmslite/redshift").secret_string(form(stack::LOADER_PASSWORD)).send().await.unwrap();
+    let world = Setup::appending()
+        .with("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint)
+        .with("PGPASS_SECRET_ID", "cmslite/redshift")
+        .with("pgpass", "")
+        .with("PGUSER", "")
+        .start()
+        .await;
+    World::report(world.invoke(&world.put("a", &support::sample(1, 5), 1)).await);
+
+    world.stack.redshift.set_password(stack::LOADER, "rotated-Passw0rd");
+    let b = world.put("b", &support::sample(2, 5), 2);
+    let devstack::lambda::Outcome::Failed { error_type, message } = world.invoke(&b).await else { panic!("the old password is taken") };
+    assert_eq!(error_type, "Deployment.LoginRefused", "{message}");
+    secrets.put_secret_value().secret_id("cmslite/redshift").secret_string(form("rotated-Passw0rd")).send().await.unwrap();
+    World::report(world.invoke(&b).await);
+    World::report(world.invoke(&world.put("c", &support::sample(3, 5), 3)).await);
+    assert_eq!(world.rows("user_group").await.len(), 15);
+    let starts = world.lambda.log().matches("the login was refused, and has changed meanwhile").count();
+    assert_eq!(starts, 1);
+    assert!(!world.lambda.log().contains("rotated-Passw0rd"));
+
+    let unknown = Setup::default().with("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint).with("PGPASS_SECRET_ID", "no/such").start().await;
+    let devstack::lambda::Outcome::Failed { error_type, message } = unknown.sweep().await else { panic!("it started") };
+    assert_eq!(error_type, "Deployment.SecretUnreadable");
+    assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
+}

@@ -155,7 +155,8 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
 }
 
 async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::Result<bool> {
-    let password = shared.options.users.iter().find(|(known, _)| known == user).map(|(_, password)| password.as_str());
+    let password = shared.passwords.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(user).cloned();
+    let password = password.as_deref();
     let salt = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos()).to_be_bytes();
     let mut request = BytesMut::new();
     match shared.options.auth {

@@ -29,11 +29,11 @@ mod tls;
 mod upstream;
 mod wire;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -158,6 +158,8 @@ struct Shared {
     sessions: AtomicU64,
     queries: AtomicI64,
     prepared: tokio::sync::Mutex<HashSet<String>>,
+    /// Passwords by user.
+    passwords: Mutex<HashMap<String, String>>,
 }
 
 impl Shared {
@@ -204,8 +206,10 @@ impl Redshift {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let port = listener.local_addr()?.port();
         let tls::Identity { ca_pem, acceptor } = tls::identity(&options.names)?;
+        let passwords = Mutex::new(options.users.iter().cloned().collect());
         let shared = Arc::new(Shared {
             options,
+            passwords,
             acceptor,
             log: Log::default(),
             faults: Faults::default(),
@@ -235,6 +239,12 @@ impl Redshift {
     /// The certificate authority to trust.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// Gives a user another password, as ALTER USER would.
+    pub fn set_password(&self, user: &str, password: &str) {
+        let mut passwords = self.shared.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        passwords.insert(user.to_owned(), password.to_owned());
     }
 
     /// Every statement so far, in the order in which they came.
