@@ -95,9 +95,12 @@ fn remedy(error: &Error) -> &'static str {
             Retryable::Serialization | Retryable::StatementTimeout | Retryable::DeadlineNear => {
                 "something else works on the tables or the ledger: try again when it has ended"
             }
-            Retryable::S3Unavailable | Retryable::CountsDiffer | Retryable::SourceChanged | Retryable::StoppedAtBadArchive | Retryable::Unknown => {
-                "try again; if it lasts, the message says where"
-            }
+            Retryable::S3Unavailable
+            | Retryable::CountsDiffer
+            | Retryable::SourceChanged
+            | Retryable::StoppedAtBadArchive
+            | Retryable::Interrupted
+            | Retryable::Unknown => "try again; if it lasts, the message says where",
         },
         Error::Deployment(fault) => match fault.kind {
             Deployment::S3Access => {

@@ -1,14 +1,17 @@
 //! The face towards people: `load`, `check` and `status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use serde::Serialize;
-use tracing::error;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, warn};
 
 use crate::check;
 use crate::config::{self, Dataset};
@@ -19,6 +22,7 @@ use crate::queue::{Standing, Until, plan};
 use crate::redshift::Refusal;
 use crate::rehearsal::rehearse;
 use crate::status::{self, Ledger, Status};
+use crate::stop::Stop;
 use crate::store::Store;
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
@@ -47,6 +51,12 @@ pub enum Action {
         /// Load this archive alone, even if it is loaded already. While appending, its rows are then there twice.
         #[arg(long, value_name = "KEY")]
         again: Option<String>,
+        /// Work on the queue up to and including this archive.
+        #[arg(long, value_name = "KEY", conflicts_with = "again")]
+        until: Option<String>,
+        /// Work on so many archives at the most, and leave the others in the queue.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
         /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle nothing. Needs no
         /// access to Redshift.
         #[arg(long)]
@@ -59,6 +69,11 @@ pub enum Action {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Print a script that completes this command in a shell: `source <(cmslite-user-data-to-redshift completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
     /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes nothing.
     Status {
@@ -82,16 +97,18 @@ mod exit {
 }
 
 impl Action {
-    /// The dataset that the command is about.
+    /// The dataset that the command is about; none if it is about none.
     ///
     /// # Errors
     ///
     /// [`Deployment::Configuration`] with every mistake of the file.
-    pub fn dataset(&self) -> Result<Dataset, Error> {
+    pub fn dataset(&self) -> Result<Option<Dataset>, Error> {
         match self {
             Self::Load { config, .. } | Self::Check { config, .. } | Self::Status { config, .. } => {
-                config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+                let dataset = config::load_file(config);
+                dataset.map(Some).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
             }
+            Self::Completions { .. } => Ok(None),
         }
     }
 
@@ -100,13 +117,26 @@ impl Action {
         matches!(self, Self::Load { dry_run: true, .. })
     }
 
+    /// How far through the queue it goes.
+    fn until(&self) -> Until {
+        match self {
+            Self::Load { again: Some(key), .. } => Until::Again(key.clone()),
+            Self::Load { until: Some(key), .. } => Until::Keys(HashSet::from([key.clone()])),
+            _ => Until::End,
+        }
+    }
+
+    /// Does what needs neither S3 nor Redshift.
+    pub fn complete(&self) -> ExitCode {
+        if let Self::Completions { shell } = self {
+            clap_complete::generate(*shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
+        }
+        exit::GOOD.into()
+    }
+
     /// Does what needs S3 only.
     pub async fn rehearse(self, store: &Store, dataset: Dataset) -> ExitCode {
-        let until = match self {
-            Self::Load { again, .. } => again.map_or(Until::End, Until::Again),
-            Self::Check { .. } | Self::Status { .. } => Until::End,
-        };
-        let (rehearsal, failure) = rehearse(store, &Arc::new(dataset), &until).await;
+        let (rehearsal, failure) = rehearse(store, &Arc::new(dataset), &self.until(), &interruptible()).await;
         print!("{rehearsal}");
         match failure {
             Some(error) => failed(&error),
@@ -118,7 +148,7 @@ impl Action {
     /// Does what needs S3 and Redshift.
     pub async fn run(self, loader: &Loader, dataset: Dataset) -> ExitCode {
         match self {
-            Self::Load { again, .. } => load(loader, dataset, &again.map_or(Until::End, Until::Again)).await,
+            Self::Load { limit, .. } => load(loader, dataset, &self.until(), limit).await,
             Self::Check { json, .. } => {
                 let check = check::check(loader, &dataset).await;
                 show(&check, json, check.has_failed())
@@ -127,14 +157,39 @@ impl Action {
                 Ok(status) => show(&status, json, status.ledger_unreadable.is_some()),
                 Err(error) => failed(&error),
             },
+            Self::Completions { .. } => self.complete(),
         }
     }
 }
 
+/// Stops before the next step at the first Ctrl-C or SIGTERM, and ends at once at the second, as an impatient person means it.
+fn interruptible() -> Stop {
+    let stop = Stop::default();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        if interrupted().await.is_ok() {
+            warn!("stopping before the next step; once more ends at once");
+            asked.ask();
+        }
+        if interrupted().await.is_ok() {
+            std::process::exit(exit::FAILED.into());
+        }
+    });
+    stop
+}
+
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = ctrl_c() => pressed,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
 /// Works through the queue of `dataset` and prints the report.
-async fn load(loader: &Loader, dataset: Dataset, until: &Until) -> ExitCode {
-    let invocation =
-        Invocation { request_id: format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id()), deadline: None };
+async fn load(loader: &Loader, dataset: Dataset, until: &Until, limit: Option<usize>) -> ExitCode {
+    let request_id = format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
+    let invocation = Invocation { request_id, stop: interruptible(), limit };
     let Run { report, failure } = loader.run(&Arc::new(dataset), until, &invocation).await;
     print!("{report}");
     if !report.bad.is_empty() {

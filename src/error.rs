@@ -36,6 +36,8 @@ pub enum Retryable {
     SourceChanged,
     /// Too little of the function's time is left to begin the next step.
     DeadlineNear,
+    /// Somebody asked the program to stop.
+    Interrupted,
     /// An earlier archive of the queue was bad, so the wanted one was not reached.
     StoppedAtBadArchive,
     /// Nothing known: treated as something that passes, because only input may make an archive bad.
@@ -118,6 +120,7 @@ impl Error {
                 Retryable::CountsDiffer => "Retryable.CountsDiffer",
                 Retryable::SourceChanged => "Retryable.SourceChanged",
                 Retryable::DeadlineNear => "Retryable.DeadlineNear",
+                Retryable::Interrupted => "Retryable.Interrupted",
                 Retryable::StoppedAtBadArchive => "Retryable.StoppedAtBadArchive",
                 Retryable::Unknown => "Retryable.Unknown",
             },

@@ -16,6 +16,7 @@ use crate::event::{ObjectRef, Trigger};
 use crate::pipeline::{Invocation, Loader};
 use crate::queue::Until;
 use crate::report::{FORMAT_VERSION, Report};
+use crate::stop::Stop;
 
 /// What an invocation answers.
 #[derive(Debug, Serialize)]
@@ -75,7 +76,8 @@ struct Work<'a> {
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
         let (payload, context) = event.into_parts();
-        let invocation = Invocation { request_id: context.request_id.clone(), deadline: deadline(context.deadline(), SystemTime::now()) };
+        let stop = Stop::at(deadline(context.deadline(), SystemTime::now()));
+        let invocation = Invocation { request_id: context.request_id.clone(), stop, limit: None };
         let trigger = Trigger::parse(payload).map_err(|error| diagnostic(&error))?;
         let (work, ignored) = self.work(trigger).map_err(|error| diagnostic(&error))?;
         for object in &ignored {

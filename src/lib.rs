@@ -16,6 +16,7 @@ pub mod environment;
 pub mod error;
 pub mod problem;
 pub mod secret;
+pub mod stop;
 
 pub mod event;
 pub mod listings;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::config::{Dataset, Limit, Table};
@@ -13,6 +12,7 @@ use crate::problem::{Problem, Problems, Reason, printable};
 use crate::queue::Object;
 use crate::redshift::{Column, Redshift, Refusal, RefusedRow, RefusedRows, Session};
 use crate::sql::{Authorization, Copy, LedgerKey, Statement};
+use crate::stop::Stop;
 use crate::transform::LineMap;
 
 /// What is left of the function's time when a statement is stopped: enough to roll back and to report.
@@ -43,8 +43,8 @@ pub struct Load<'a> {
     pub archive: &'a Object,
     /// The invocation.
     pub request_id: &'a str,
-    /// When the function's time is up.
-    pub deadline: Option<Instant>,
+    /// Until when it may go on.
+    pub stop: &'a Stop,
     /// Whether it is loaded even if an earlier invocation has loaded it.
     pub again: bool,
 }
@@ -85,7 +85,7 @@ impl Load<'_> {
     ///
     /// Redshift's, by who must act.
     pub async fn consult(&self, redshift: &Redshift) -> Result<Consulted, Error> {
-        let session = redshift.connect(self.deadline).await?;
+        let session = redshift.connect(self.stop.deadline()).await?;
         let consulted = async {
             let verdict = self.consult_or_create(&session).await?;
             let tables = if matches!(verdict, Verdict::Load { .. }) { self.limited_tables(&session).await? } else { Vec::new() };
@@ -173,7 +173,7 @@ impl Load<'_> {
         region: Option<&str>,
         tables: &[StagedTable<'_>],
     ) -> Result<Loaded, Error> {
-        let session = redshift.connect(self.deadline).await?;
+        let session = redshift.connect(self.stop.deadline()).await?;
         let result = self.transaction(&session, authorization, region, tables).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
@@ -250,11 +250,9 @@ impl Load<'_> {
     /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for a function
     /// that is dead.
     async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
-        let Some(deadline) = self.deadline else { return Ok(()) };
-        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(RESERVE);
-        if left.is_zero() {
-            return Err(Error::retryable(Retryable::DeadlineNear, "the function's time is nearly up; nothing was loaded"));
-        }
+        self.stop.check(RESERVE, || format!("nothing of {} was loaded", self.archive.key))?;
+        let Some(left) = self.stop.left() else { return Ok(()) };
+        let left = left.saturating_sub(RESERVE);
         session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
         Ok(())
     }

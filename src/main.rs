@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(action: command::Action) -> Result<ExitCode, Error> {
-    let dataset = action.dataset()?;
+    let Some(dataset) = action.dataset()? else { return Ok(action.complete()) };
     if action.is_dry_run() {
         let store = Store::new(client(&aws().await?.0));
         return Ok(action.rehearse(&store, dataset).await);

@@ -1,7 +1,6 @@
 //! One run over one dataset: every stage in its order. The only module that knows them all.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::time::Instant;
@@ -22,11 +21,9 @@ use crate::secret::Secret;
 use crate::settle;
 use crate::sql::Authorization;
 use crate::stage::{Manifest, Stager};
+use crate::stop::{ARCHIVE_RESERVE, Stop};
 use crate::store::Store;
 use crate::stream::{StagedMember, stream};
-
-/// Less time than this is not enough to begin another archive.
-const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
 
 /// The loader with its connections to the outside.
 pub struct Loader {
@@ -47,8 +44,10 @@ pub struct Loader {
 pub struct Invocation {
     /// Its id, kept in the ledger.
     pub request_id: String,
-    /// When its time is up, if it is limited.
-    pub deadline: Option<Instant>,
+    /// Until when it may go on.
+    pub stop: Stop,
+    /// How many archives it works on at the most.
+    pub limit: Option<usize>,
 }
 
 /// What a run came to.
@@ -88,7 +87,14 @@ impl Loader {
 
         let again = matches!(until, Until::Again(_));
         let mut queue = queue.into_iter();
+        let mut begun = 0;
         while let Some(archive) = queue.next() {
+            if invocation.limit.is_some_and(|limit| begun >= limit) {
+                report.not_processed.push(archive.key);
+                report.not_processed.extend(queue.map(|archive| archive.key));
+                return Ok(());
+            }
+            begun += 1;
             let span = info_span!("archive", key = archive.key);
             let result = self.archive(dataset, &archive, again, invocation, report).instrument(span.clone()).await;
             let settled = match result {
@@ -121,10 +127,7 @@ impl Loader {
         invocation: &Invocation,
         report: &mut Report,
     ) -> Result<(), Error> {
-        if invocation.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < ARCHIVE_RESERVE) {
-            let message = format!("too little of the function's time is left to begin {}", archive.key);
-            return Err(Error::retryable(Retryable::DeadlineNear, message));
-        }
+        invocation.stop.check(ARCHIVE_RESERVE, || format!("{} was not begun", archive.key))?;
         info!(etag = archive.etag, size = archive.size, "archive begun");
         report.objects_processed += 1;
         let result = Box::pin(self.load(dataset, archive, again, invocation, report)).await;
@@ -161,9 +164,9 @@ impl Loader {
         invocation: &Invocation,
         report: &mut Report,
     ) -> Result<Loading, Error> {
-        let load = Load { dataset, archive, request_id: &invocation.request_id, deadline: invocation.deadline, again };
+        let load = Load { dataset, archive, request_id: &invocation.request_id, stop: &invocation.stop, again };
         let begun = Instant::now();
-        let consulted = retry::until_done(invocation.deadline, async || load.consult(&self.redshift).await).await;
+        let consulted = retry::until_done(&invocation.stop, async || load.consult(&self.redshift).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
         let Consulted { verdict, tables } = consulted?;
         match verdict {
@@ -183,7 +186,7 @@ impl Loader {
         let authorization = self.authorization().await?;
         let region = self.region.as_deref();
         // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-        let loaded = retry::until_done(invocation.deadline, async || load.run(&self.redshift, &authorization, region, &staged).await).await;
+        let loaded = retry::until_done(&invocation.stop, async || load.run(&self.redshift, &authorization, region, &staged).await).await;
         Phases::add(&mut report.seconds.load, begun.elapsed());
         match loaded {
             Err(error) => {
@@ -220,9 +223,8 @@ impl Loader {
         archive: &Object,
         invocation: &Invocation,
     ) -> Result<Vec<StagedTable<'d>>, Error> {
-        let stop_at = invocation.deadline.and_then(|deadline| deadline.checked_sub(ARCHIVE_RESERVE));
         let stager = Stager::new(self.store.clone(), &dataset.bucket);
-        let members = stream(&self.store, limited, archive, stop_at, stager).await?;
+        let members = stream(&self.store, limited, archive, &invocation.stop, stager).await?;
         self.write_manifests(dataset, archive, members).await
     }
 

@@ -12,6 +12,7 @@ use crate::problem::Problems;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::report::{BadArchive, FORMAT_VERSION, Failure};
 use crate::stage::Nowhere;
+use crate::stop::Stop;
 use crate::store::Store;
 use crate::stream::stream;
 
@@ -56,7 +57,7 @@ pub struct TableRows {
 
 /// Reads every archive that `until` names, also behind a bad one. Needs S3 only: what the ledger would say, and what Redshift
 /// would refuse, is not asked.
-pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until) -> (Rehearsal, Option<Error>) {
+pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop) -> (Rehearsal, Option<Error>) {
     let mut rehearsal = Rehearsal {
         version: FORMAT_VERSION,
         dataset: dataset.name.clone(),
@@ -66,17 +67,17 @@ pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until) -> (
         superseded: Vec::new(),
         failure: None,
     };
-    let failure = work(store, dataset, until, &mut rehearsal).await.err();
+    let failure = work(store, dataset, until, stop, &mut rehearsal).await.err();
     rehearsal.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
     (rehearsal, failure)
 }
 
-async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, rehearsal: &mut Rehearsal) -> Result<(), Error> {
+async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop, rehearsal: &mut Rehearsal) -> Result<(), Error> {
     let (listings, revisions) = listings::read(store, dataset, until).await?;
     let plan = plan(dataset, &listings, &revisions);
     rehearsal.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
     for archive in plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))? {
-        match read(store, dataset, &archive).await? {
+        match read(store, dataset, &archive, stop).await? {
             Ok(good) => rehearsal.good.push(good),
             Err(problems) => rehearsal.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems)),
         }
@@ -84,8 +85,8 @@ async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, rehearsal: &
     Ok(())
 }
 
-async fn read(store: &Store, dataset: &Arc<Dataset>, archive: &Object) -> Result<Result<GoodArchive, Problems>, Error> {
-    match Box::pin(stream(store, dataset, archive, None, Nowhere)).await {
+async fn read(store: &Store, dataset: &Arc<Dataset>, archive: &Object, stop: &Stop) -> Result<Result<GoodArchive, Problems>, Error> {
+    match Box::pin(stream(store, dataset, archive, stop, Nowhere)).await {
         Ok(members) => {
             let rows = |member: &str| members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows);
             let tables = dataset.tables.iter().map(|table| TableRows { table: table.name.to_string(), rows: rows(&table.member) });

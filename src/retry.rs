@@ -4,19 +4,17 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::error::{Error, Retryable};
+use crate::stop::{ARCHIVE_RESERVE, Stop};
 
 /// The longest first wait; each further one may be twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// Tries after the first. What lasts longer than these is for Lambda's own retry, a minute later.
 const RETRIES: u32 = 3;
-
-/// Less time than this is not enough to try again.
-const RESERVE: Duration = Duration::from_secs(15);
 
 /// The wait before try number `retry` (from 0), or none if there is to be no further.
 ///
@@ -30,13 +28,14 @@ pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> O
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
             | Retryable::DeadlineNear
+            | Retryable::Interrupted
             | Retryable::StoppedAtBadArchive
             | Retryable::Unknown => false,
         },
         Error::BadInput(_) | Error::Deployment(_) => false,
     };
     let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(retry)).mul_f64(random.clamp(0.0, 1.0));
-    (passes && retry < RETRIES && left.is_none_or(|left| left > wait + RESERVE)).then_some(wait)
+    (passes && retry < RETRIES && left.is_none_or(|left| left > wait + ARCHIVE_RESERVE)).then_some(wait)
 }
 
 /// Tries `attempt` until it succeeds or [`wait`] says that it is enough.
@@ -44,15 +43,14 @@ pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> O
 /// # Errors
 ///
 /// The last attempt's.
-pub async fn until_done<T>(deadline: Option<Instant>, mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub async fn until_done<T>(stop: &Stop, mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     let mut retry = 0;
     loop {
         let error = match attempt().await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let Some(wait) = wait(&error, retry, left, random()) else { return Err(error) };
+        let Some(wait) = wait(&error, retry, stop.left(), random()) else { return Err(error) };
         warn!(error_type = error.error_type(), "{}; trying again", error.chain());
         sleep(wait).await;
         retry += 1;

@@ -14,11 +14,12 @@ use bytes::Bytes;
 use chrono::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::queue::Object;
+use crate::stop::{ARCHIVE_RESERVE, Stop};
 
 /// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -112,9 +113,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Retryable::SourceChanged`] when the object is no longer that revision, [`Retryable::DeadlineNear`] at `deadline`,
+    /// [`Retryable::SourceChanged`] when the object is no longer that revision, those of [`Stop::check`],
     /// else S3's own.
-    pub async fn download(&self, bucket: &str, object: &Object, deadline: Option<Instant>, chunks: mpsc::Sender<Bytes>) -> Result<(), Error> {
+    pub async fn download(&self, bucket: &str, object: &Object, stop: &Stop, chunks: mpsc::Sender<Bytes>) -> Result<(), Error> {
         let what = || format!("cannot read s3://{bucket}/{}", object.key);
         let mut offset = 0;
         let mut breaks = 0;
@@ -125,7 +126,7 @@ impl Store {
             let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, &what())) {
                 Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => Error::from(fault).into(),
                 Err(error) => return Err(error),
-                Ok(response) => match self.receive(response.body, object, &mut offset, deadline, &chunks).await? {
+                Ok(response) => match self.receive(response.body, object, &mut offset, stop, &chunks).await? {
                     Received::All => return Ok(()),
                     Received::Broken(why) => why,
                 },
@@ -145,16 +146,11 @@ impl Store {
         mut body: ByteStream,
         object: &Object,
         offset: &mut u64,
-        deadline: Option<Instant>,
+        stop: &Stop,
         chunks: &mpsc::Sender<Bytes>,
     ) -> Result<Received, Error> {
         loop {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Error::retryable(
-                    Retryable::DeadlineNear,
-                    format!("the function's time is nearly up; {} was not read to its end", object.key),
-                ));
-            }
+            stop.check(ARCHIVE_RESERVE, || format!("{} was not read to its end", object.key))?;
             match timeout(STALLED_AFTER, body.next()).await {
                 Ok(Some(Ok(chunk))) => {
                     *offset += chunk.len() as u64;

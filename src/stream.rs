@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tracing::info;
 
 use crate::config::Dataset;
@@ -14,6 +13,7 @@ use crate::error::{Error, Fault, Retryable};
 use crate::problem::Problems;
 use crate::queue::Object;
 use crate::stage::Files;
+use crate::stop::Stop;
 use crate::store::Store;
 use crate::transform::{LineMap, TransformError, transform};
 use crate::unpack::{Counted, Handled, UnpackError, finish, unpack};
@@ -34,23 +34,17 @@ pub struct StagedMember {
     pub lines: LineMap,
 }
 
-/// Streams a revision of an archive through unpack and transform into `files`, and stops reading at `stop_at`.
+/// Streams a revision of an archive through unpack and transform into `files`, as long as `stop` lets it go on.
 ///
 /// # Errors
 ///
 /// [`Error::BadInput`] with everything that is wrong with the archive; else S3's or the files'. Files may be there then, and
 /// nothing reads them.
-pub async fn stream<F: Files>(
-    store: &Store,
-    dataset: &Arc<Dataset>,
-    archive: &Object,
-    stop_at: Option<Instant>,
-    files: F,
-) -> Result<Vec<StagedMember>, Error> {
+pub async fn stream<F: Files>(store: &Store, dataset: &Arc<Dataset>, archive: &Object, stop: &Stop, files: F) -> Result<Vec<StagedMember>, Error> {
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
-        let (store, bucket, archive) = (store.clone(), dataset.bucket.clone(), archive.clone());
-        tokio::spawn(async move { store.download(&bucket, &archive, stop_at, sender).await })
+        let (store, bucket, archive, stop) = (store.clone(), dataset.bucket.clone(), archive.clone(), stop.clone());
+        tokio::spawn(async move { store.download(&bucket, &archive, &stop, sender).await })
     };
     let unpacking = {
         let (dataset, archive) = (Arc::clone(dataset), archive.clone());

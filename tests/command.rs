@@ -199,3 +199,62 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
     world.put("a", &sample(1, 5), 1);
     assert_eq!(world.command(&["load", config.to_str().unwrap(), "--dry-run"]).await.0.status.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_and_a_last_key_leave_the_rest_in_the_queue() {
+    let world = Setup::appending().start().await;
+    for (n, name) in ["a", "b", "c", "d"].iter().enumerate() {
+        world.put(name, &sample(n as u64, 2), n as i64);
+    }
+    let config = world.config_file();
+    let config = config.to_str().unwrap();
+    let (output, _) = world.command(&["load", config, "--limit", "1"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(told.contains("Not processed:\n    client/cmslite_gdx/cms-analytics-csv_b.tgz\n"), "{told}");
+    assert_eq!(world.ledger().await, [key("a")]);
+    assert_eq!(world.command(&["load", config, "--until", &key("c")]).await.0.status.code(), Some(0));
+    assert_eq!(world.ledger().await, ["a", "b", "c"].map(key));
+    assert_eq!(world.command(&["load", config, "--until", &key("c"), "--again", &key("c")]).await.0.status.code(), Some(2));
+}
+
+/// Asked to stop while it loads the first of two archives, it ends in good order, and the next run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_before_the_next_step() {
+    for (signal, statement) in [("-INT", "COPY"), ("-TERM", "COMMIT")] {
+        let world = Setup::appending().start().await;
+        world.put("a", &sample(1, 5), 1);
+        world.put("b", &sample(2, 6), 2);
+        let gate = devstack::redshift::Gate::default();
+        world.stack.redshift.inject(Fault::on(statement, Action::Wait(gate.clone())).times(1));
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new(support::PROGRAM);
+        command.args(["load", world.config_file().to_str().unwrap()]).current_dir(directory.path()).env_clear();
+        command.envs(world.environment.iter().map(|(name, value)| (name, value))).stdout(std::process::Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        let pid = child.id().unwrap().to_string();
+        gate.reached().await;
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        gate.open();
+        let output = tokio::time::timeout(std::time::Duration::from_secs(30), child.wait_with_output()).await.expect("it goes on").unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains("stopping before the next step") && told.contains("Retryable.Interrupted"), "{told}");
+        // What was begun to be committed is committed and settled; else nothing is.
+        let committed = statement == "COMMIT";
+        assert_eq!((world.ledger().await.len(), world.is_good("a")), (usize::from(committed), committed), "{told}");
+        assert_eq!(load(&world).await.0, Some(0));
+        assert_eq!(world.ledger().await, [key("a"), key("b")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_are_told_how_to_complete_the_command() {
+    let world = world().await;
+    for shell in ["bash", "zsh", "fish"] {
+        let (output, _) = world.command(&["completions", shell]).await;
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("dry-run") && script.contains("cmslite-user-data-to-redshift"), "{script}");
+    }
+}
