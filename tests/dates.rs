@@ -394,9 +394,12 @@ fn made_up_format(random: &mut Random) -> String {
     let directives: Vec<char> = DIRECTIVES.chars().collect();
     let mut format = String::new();
     for _ in 0..=random.below(6) {
-        format.push('%');
-        format.push(random.pick(&directives));
-        format.push_str(random.pick(&SEPARATORS));
+        let directive = format!("%{}", random.pick(&directives));
+        // Twice is refused by both, and one such format in some is enough.
+        if !format.contains(&directive) || random.one_in(10) {
+            format.push_str(&directive);
+            format.push_str(random.pick(&SEPARATORS));
+        }
     }
     format
 }
@@ -584,12 +587,9 @@ fn dates_mean_what_python_makes_of_them() {
     for (excuse, count) in excuses {
         println!("{count} excused: {excuse}");
     }
-    assert!(
-        mismatches.is_empty(),
-        "seed {seed} (DATES_SEED), {} mismatches:\n{}",
-        mismatches.len(),
-        mismatches[..mismatches.len().min(20)].join("\n")
-    );
+    // Twenty from all over: the first ones would be of one format.
+    let some: Vec<&str> = mismatches.iter().step_by(mismatches.len().div_ceil(20).max(1)).map(String::as_str).collect();
+    assert!(some.is_empty(), "DATES_SEED={seed}: {} mismatches, among them\n{}", mismatches.len(), some.join("\n"));
 }
 
 #[test]
