@@ -2,10 +2,19 @@
 //!
 //! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what is accepted
 //! is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own without one.
+//!
+//! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them accept it:
+//!
+//! - An offset with seconds is refused: Redshift cannot read it. Seconds of zero are dropped.
+//! - `%G` and `%V` are taken only together, with a weekday and without `%j`. Before 3.13 Python ignores them if it can tell
+//!   the date from other directives.
+//! - A week that its ISO year does not have is refused. Before 3.12 Python counts on into the next year.
+//! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
+//! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know further directives.
 
 use std::fmt::Write as _;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, Weekday};
 use regex::Regex;
 
 /// A compiled `strptime` format.
@@ -69,11 +78,12 @@ impl DateFormat {
         let expanded = expand(format);
         let mut chars = expanded.chars().peekable();
         while let Some(c) = chars.next() {
-            if c.is_whitespace() {
-                while chars.peek().is_some_and(|next| next.is_whitespace()) {
+            if is_blank(c) {
+                while chars.peek().is_some_and(|next| is_blank(*next)) {
                     chars.next();
                 }
-                pattern.push_str(r"\s+");
+                // Python's blanks are Unicode's and the four separators of ASCII.
+                pattern.push_str(r"[\s\x1c-\x1f]+");
             } else if c == '%' {
                 let directive = chars.next().ok_or(FormatError::Unfinished)?;
                 if directive == '%' {
@@ -86,6 +96,9 @@ impl DateFormat {
                 }
                 groups.push((groups.len() + 1, directive));
                 let _ = write!(pattern, "({piece})");
+            } else if "iIİı".contains(c) {
+                // Python folds these four into one letter; Unicode's simple folding knows only the two of ASCII.
+                pattern.push_str("[iIİı]");
             } else {
                 pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
             }
@@ -146,6 +159,11 @@ impl DateFormat {
     }
 }
 
+/// What Python's `str.isspace` takes for a blank.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
 /// `%c`, `%x` and `%X` mean what they mean in Python's C locale.
 fn expand(format: &str) -> String {
     let mut expanded = String::with_capacity(format.len());
@@ -197,7 +215,7 @@ fn directive_pattern(directive: char) -> Result<String, FormatError> {
         'u' => r"[1-7]".to_owned(),
         'V' => r"5[0-3]|0[1-9]|[1-4]\d|\d".to_owned(),
         'y' => r"\d\d".to_owned(),
-        'z' => r"[+-]\d\d:?[0-5]\d(?::?[0-5]\d(?:\.\d{1,6})?)?|Z".to_owned(),
+        'z' => r"[+-]\d\d:?[0-5]\d(?::?[0-5]\d(?:\.\d{1,6})?)?|(?-i:Z)".to_owned(),
         'A' => names(&WEEKDAYS, false),
         'a' => names(&WEEKDAYS, true),
         'B' => names(&MONTHS, false),
@@ -267,10 +285,14 @@ impl Fields {
                 self.year = Some(if two <= 68 { two + 2000 } else { two + 1900 });
             }
             'm' => self.month = Some(number(text)?),
-            'B' => self.month = position(&MONTHS, text, false).map(|at| at + 1),
-            'b' => self.month = position(&MONTHS, text, true).map(|at| at + 1),
+            'B' => self.month = Some(position(&MONTHS, text, false)? + 1),
+            'b' => self.month = Some(position(&MONTHS, text, true)? + 1),
             'd' => self.day = Some(number(text)?),
-            'H' => self.hour = number(text)?,
+            'H' => {
+                self.hour = number(text)?;
+                // Of %H and %I the later one counts.
+                self.hour12 = None;
+            }
             'I' => self.hour12 = Some(number(text)?),
             'p' => self.afternoon = Some(text.eq_ignore_ascii_case("pm")),
             'M' => self.minute = number(text)?,
@@ -279,8 +301,8 @@ impl Fields {
                 let digits = text.chars().count() as u32;
                 self.microsecond = number(text)? * 10_u32.pow(6_u32.saturating_sub(digits));
             }
-            'A' => self.weekday = position(&WEEKDAYS, text, false),
-            'a' => self.weekday = position(&WEEKDAYS, text, true),
+            'A' => self.weekday = Some(position(&WEEKDAYS, text, false)?),
+            'a' => self.weekday = Some(position(&WEEKDAYS, text, true)?),
             'w' => self.weekday = Some((number(text)? + 6) % 7),
             'u' => self.weekday = Some(number(text)? - 1),
             'j' => self.day_of_year = Some(number(text)?),
@@ -310,45 +332,55 @@ impl Fields {
         Ok(Moment { date, hour: self.hour, minute: self.minute, second: self.second, microsecond: self.microsecond, offset: self.offset })
     }
 
+    /// The date, found as Python finds it: by the day of the year, else by week and weekday, else by month and day.
     fn date(&self) -> Result<NaiveDate, String> {
-        let leap_day = self.year.is_none() && self.month == Some(2) && self.day == Some(29);
-        // Python takes 1900 for a year that is not given, and lets 29 February be read in 1904 before refusing it.
-        let year = self.year.unwrap_or(1900);
-        let ordinal = |year: i32, ordinal: i64| {
-            NaiveDate::from_ymd_opt(year, 1, 1)
-                .and_then(|first| first.checked_add_signed(chrono::Duration::days(ordinal - 1)))
-                .filter(|date| (1..=9999).contains(&date.year()))
-                .ok_or_else(|| "there is no such day".to_owned())
-        };
-        if let (Some(iso_year), Some(week), Some(weekday)) = (self.iso_year, self.iso_week, self.weekday) {
-            let january_4 = NaiveDate::from_ymd_opt(iso_year, 1, 4).ok_or_else(|| "there is no such year".to_owned())?;
-            let monday = i64::from(january_4.weekday().num_days_from_monday());
-            let date = ordinal(iso_year, 4 - monday + (i64::from(week) - 1) * 7 + i64::from(weekday))?;
-            if date.iso_week().week() != week {
-                return Err(format!("the year {iso_year} has no week {week}"));
-            }
-            return Ok(date);
-        }
-        if let Some(day) = self.day_of_year {
-            return ordinal(year, i64::from(day));
-        }
-        if let (Some((week, first_day)), Some(weekday), Some(year)) = (self.week, self.weekday, self.year) {
-            let january_1 = NaiveDate::from_ymd_opt(year, 1, 1).ok_or_else(|| "there is no such year".to_owned())?;
-            let first = i64::from(january_1.weekday().num_days_from_monday());
-            let (first, day) = if first_day == 6 { ((first + 1) % 7, (i64::from(weekday) + 1) % 7) } else { (first, i64::from(weekday)) };
-            let week_zero_length = (7 - first) % 7;
-            let day_of_year = if week == 0 { 1 + day - first } else { 1 + week_zero_length + 7 * (i64::from(week) - 1) + day };
-            return ordinal(year, day_of_year);
-        }
-        if leap_day {
-            return Err("29 February needs a year".to_owned());
-        }
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
-        if year < 1 {
-            return Err("there is no year 0".to_owned());
+        // Python takes 1900 for a year that is not given; with 29 February it reckons in 1904 and then goes back to 1900.
+        let leap_day = self.year.is_none() && (month, day) == (2, 29);
+        let year = self.year.unwrap_or(if leap_day { 1904 } else { 1900 });
+        let date = match (self.day_of_year, self.week, self.iso_year.zip(self.iso_week), self.weekday) {
+            (Some(day_of_year), ..) => ordinal(year, i64::from(day_of_year))?,
+            (None, Some((week, first_day)), _, Some(weekday)) => ordinal(year, day_of_week(january_1(year)?, week, first_day, weekday))?,
+            (None, None, Some((iso_year, week)), Some(weekday)) => iso_date(iso_year, week, weekday)?,
+            _ if leap_day => return Err("29 February needs a year".to_owned()),
+            _ => {
+                january_1(year)?;
+                NaiveDate::from_ymd_opt(year, month, day).ok_or_else(|| format!("{year:04}-{month:02} has no day {day}"))?
+            }
+        };
+        if leap_day {
+            return date.with_year(1900).ok_or_else(|| "29 February needs a year".to_owned());
         }
-        NaiveDate::from_ymd_opt(year, month, day).ok_or_else(|| format!("{year:04}-{month:02} has no day {day}"))
+        Ok(date)
     }
+}
+
+fn january_1(year: i32) -> Result<NaiveDate, String> {
+    NaiveDate::from_ymd_opt(year, 1, 1).filter(|_| year > 0).ok_or_else(|| format!("there is no year {year}"))
+}
+
+/// The day of `year` by its number, which may lie before or after the year.
+fn ordinal(year: i32, day_of_year: i64) -> Result<NaiveDate, String> {
+    january_1(year)?
+        .checked_add_signed(chrono::Duration::days(day_of_year - 1))
+        .filter(|date| (1..=9999).contains(&date.year()))
+        .ok_or_else(|| "there is no such day".to_owned())
+}
+
+/// The number of the day in the year that begins with `january_1`; `first_day` of the week is 6 for `%U`, 0 for `%W`.
+fn day_of_week(january_1: NaiveDate, week: u32, first_day: u32, weekday: u32) -> i64 {
+    let within_week = |weekday: u32| i64::from((weekday + 7 - first_day) % 7);
+    let (first, day) = (within_week(january_1.weekday().num_days_from_monday()), within_week(weekday));
+    // The days before the first whole week are week 0.
+    if week == 0 { 1 + day - first } else { 1 + (7 - first) % 7 + 7 * (i64::from(week) - 1) + day }
+}
+
+fn iso_date(iso_year: i32, week: u32, weekday: u32) -> Result<NaiveDate, String> {
+    Weekday::try_from(weekday as u8)
+        .ok()
+        .and_then(|weekday| NaiveDate::from_isoywd_opt(iso_year, week, weekday))
+        .ok_or_else(|| format!("the year {iso_year} has no week {week}"))
+        .and_then(|date| Some(date).filter(|date| (1..=9999).contains(&date.year())).ok_or_else(|| "there is no such day".to_owned()))
 }
 
 impl Moment {
@@ -367,18 +399,18 @@ impl Moment {
     }
 }
 
-/// An offset as `%z` reads it: `+HHMM`, `+HH:MM`, or `Z`.
+/// An offset as `%z` reads it: `+HHMM`, `+HH:MM`, `Z`, and with seconds if they are zero.
 fn offset(text: &str) -> Result<Offset, String> {
-    if text.eq_ignore_ascii_case("z") {
+    if text == "Z" {
         return Ok(Offset { seconds: 0 });
     }
-    let colons = text.matches(':').count();
-    let digits: Vec<u32> = text.chars().take_while(|c| *c != '.').filter_map(digit).collect();
-    if (digits.len() == 6 && colons == 1) || text.contains('.') {
-        return Err(format!("{text:?} is not an offset that Redshift can read"));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: Vec<u32> = whole.chars().filter_map(digit).collect();
+    if digits.len() == 6 && whole.matches(':').count() == 1 {
+        return Err(format!("the offset {text:?} has a colon in one place only"));
     }
     let pair = |at: usize| digits.get(at).zip(digits.get(at + 1)).map_or(0, |(tens, ones)| tens * 10 + ones);
-    if pair(4) != 0 {
+    if pair(4) != 0 || fraction.chars().any(|c| digit(c) != Some(0)) {
         return Err(format!("the offset {text:?} has seconds, which Redshift cannot read"));
     }
     let seconds = (pair(0) * 3600 + pair(2) * 60) as i32;
@@ -390,24 +422,15 @@ fn offset(text: &str) -> Result<Offset, String> {
 
 /// Python's `\d` and `int()` take every script's digits; so does the expression above, and so must this.
 fn digit(c: char) -> Option<u32> {
-    if let Some(ascii) = c.to_digit(10) {
-        return Some(ascii);
+    if c.is_ascii() {
+        return c.to_digit(10);
     }
-    if !c.is_numeric() {
+    if !is_decimal(c) {
         return None;
     }
-    // Decimal digits of a script stand together from 0 to 9: count back to the one that begins its run.
-    let mut value = 0;
-    let mut at = c as u32;
-    while value < 9 {
-        let previous = char::from_u32(at.checked_sub(1)?)?;
-        if !is_decimal(previous) {
-            break;
-        }
-        at -= 1;
-        value += 1;
-    }
-    Some(value)
+    // Decimal digits of a script stand together from 0 to 9, those of some, as the mathematical ones, several times over.
+    let before = (0..u32::from(c)).rev().map_while(char::from_u32).take_while(|c| is_decimal(*c)).count();
+    Some(before as u32 % 10)
 }
 
 fn is_decimal(c: char) -> bool {
@@ -425,8 +448,10 @@ fn number(text: &str) -> Result<u32, String> {
     Ok(value)
 }
 
-fn position(names: &[&str], text: &str, short: bool) -> Option<u32> {
-    names.iter().position(|name| if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) }).map(|at| at as u32)
+/// Where `text` stands among `names`. The expression also takes letters that fold to ASCII's (`ſ`), which Python then refuses.
+fn position(names: &[&str], text: &str, short: bool) -> Result<u32, String> {
+    let found = names.iter().position(|name| if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) });
+    found.map(|at| at as u32).ok_or_else(|| format!("{text:?} is no name that is known"))
 }
 
 #[cfg(test)]
