@@ -6,8 +6,8 @@
 //! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them accept it:
 //!
 //! - An offset with seconds is refused: Redshift cannot read it. Seconds of zero are dropped.
-//! - `%G` and `%V` are taken only together, with a weekday and without `%j`. Before 3.13 Python ignores them if it can tell
-//!   the date from other directives.
+//! - `%G` and `%V` are taken only together, with a weekday and without `%j`, `%Y` and `%y`. What else Python makes of them
+//!   beside other directives changed with 3.13.
 //! - A week that its ISO year does not have is refused. Before 3.12 Python counts on into the next year.
 //! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
 //! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know further directives.
@@ -107,8 +107,8 @@ impl DateFormat {
         if let Some((_, directive)) = groups.iter().find(|(_, d)| *d == 'G' || *d == 'V') {
             let has = |wanted| groups.iter().any(|(_, d)| *d == wanted);
             let whole = has('G') && has('V') && (has('u') || has('a') || has('A') || has('w'));
-            if !whole || has('j') {
-                return Err(FormatError::Unsupported(*directive, "an ISO week date needs %G, %V and a weekday, and no %j"));
+            if !whole || has('j') || has('Y') || has('y') {
+                return Err(FormatError::Unsupported(*directive, "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"));
             }
         }
         let regex = Regex::new(&pattern).map_err(|_| FormatError::TooLong)?;

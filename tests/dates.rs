@@ -507,10 +507,11 @@ fn excuse(python: (u32, u32), (format, value): (&str, &str), theirs: &str, refus
     if format.contains("%z") && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len()) {
         return Some("an offset with seconds, which Redshift cannot read");
     }
-    // `dates`: "%G and %V are taken only together, with a weekday and without %j". Before 3.13 Python ignores them if it
-    // has %Y, or %U or %W, to go by.
-    if python < (3, 13) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
-        return Some("half an ISO week date, which Python 3.13 refuses");
+    // `dates`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13 Python ignores one
+    // of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
+    let has_year = ["%Y", "%y", "%c", "%x"].iter().any(|year| format.contains(year));
+    if (python < (3, 13) || has_year) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
+        return Some("an ISO week date of too few or too many directives, which Python's versions judge differently");
     }
     // `dates`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the next year.
     if let Some((year, week)) = refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))
@@ -616,11 +617,12 @@ fn a_format_that_cannot_be_honoured_is_refused_at_start_by_its_directive() {
         ("%c %Y", "strptime directive %Y is given twice"),
         ("%x %m", "strptime directive %m is given twice"),
         ("%X %X", "strptime directive %H is given twice"),
-        ("%G", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j"),
-        ("%V %a", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j"),
-        ("%G %V", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j"),
-        ("%Y-W%V-%u", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j"),
-        ("%j %u %V %G", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j"),
+        ("%G", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        ("%V %a", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        ("%G %V", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        ("%Y-W%V-%u", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        ("%G-W%V-%u %y", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        ("%j %u %V %G", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
     ] {
         assert_eq!(DateFormat::compile(format).unwrap_err().to_string(), expected, "{format}");
     }
