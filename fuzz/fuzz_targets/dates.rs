@@ -8,6 +8,11 @@ fuzz_target!(|data: &str| {
     let (format, text) = data.split_once('\n').unwrap_or(("%Y-%m-%d %H:%M:%S.%f", data));
     let Ok(compiled) = DateFormat::compile(format) else { return };
     let mut out = Vec::new();
+    // With a letter behind it the common format is read by the general way.
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let was_read = DateFormat::compile("%Y-%m-%d %H:%M:%S.%f").expect("it is common").rewrite(text, &mut fast).is_ok();
+    let general = DateFormat::compile("%Y-%m-%d %H:%M:%S.%fx").expect("it is plain");
+    assert_eq!((was_read, fast), (general.rewrite(&format!("{text}x"), &mut slow).is_ok(), slow));
     if compiled.rewrite(text, &mut out).is_err() {
         return;
     }
