@@ -37,6 +37,8 @@ pub mod redshift;
 pub mod retry;
 pub mod sql;
 
+pub mod metrics;
+pub mod notify;
 pub mod report;
 pub mod settle;
 pub mod status;
