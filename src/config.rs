@@ -236,6 +236,21 @@ pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     parse_all(&files)
 }
 
+/// The names of the datasets of `directory`, or of those bundled into the program, whatever their files hold: a configuration
+/// that cannot be read still has a name under which that can be told.
+pub fn names(directory: Option<&Path>) -> Vec<String> {
+    let files: Vec<String> = match directory {
+        None => BUNDLED.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        Some(directory) => {
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        }
+    };
+    let mut names: Vec<String> = files.iter().filter_map(|file| file.strip_suffix(".json")).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
 /// Reads one file.
 ///
 /// # Errors

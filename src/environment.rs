@@ -19,6 +19,8 @@ pub struct Environment {
     pub copy: CopyAccess,
     /// The secret that completes the login, if there is one.
     pub password_secret_id: Option<String>,
+    /// The ARN of the SNS topic to which bad archives are told, if there is one.
+    pub bad_archive_topic: Option<String>,
     login: PartialLogin,
 }
 
@@ -116,6 +118,10 @@ impl Environment {
                 CopyAccess::DefaultRole
             }
         };
+        let bad_archive_topic = var("BAD_ARCHIVE_TOPIC_ARN");
+        if let Some(topic) = bad_archive_topic.as_ref().filter(|topic| !(topic.starts_with("arn:") && topic.contains(":sns:"))) {
+            mistakes.push(format!("BAD_ARCHIVE_TOPIC_ARN: {topic:?} is not the ARN of an SNS topic"));
+        }
         let login = PartialLogin {
             host,
             port,
@@ -130,7 +136,7 @@ impl Environment {
             mistakes.extend(login.missing());
         }
         if mistakes.is_empty() {
-            Ok(Self { config_dir: var("CONFIG_DIR").map(PathBuf::from), copy, password_secret_id, login })
+            Ok(Self { config_dir: var("CONFIG_DIR").map(PathBuf::from), copy, password_secret_id, bad_archive_topic, login })
         } else {
             Err(Error::deployment(Deployment::Configuration, format!("environment: {}", mistakes.join("; "))))
         }
@@ -256,6 +262,14 @@ mod tests {
         assert!(message(&with(&[("PGSSLMODE", "disable")])).contains("loopback"));
         assert!(message(&with(&[("PGSSLMODE", "require")])).contains("verify-full"));
         assert!(read(&with(&[("PGSSLMODE", "disable"), ("PGHOST", "127.0.0.1")])).is_ok());
+    }
+
+    #[test]
+    fn a_topic_is_an_arn_in_any_partition() {
+        let topic = "arn:aws-us-gov:sns:us-gov-west-1:000000000000:topic";
+        let environment = read(&with(&[("BAD_ARCHIVE_TOPIC_ARN", topic)])).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(environment.bad_archive_topic.as_deref(), Some(topic));
+        assert!(message(&with(&[("BAD_ARCHIVE_TOPIC_ARN", "topic")])).contains("is not the ARN of an SNS topic"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use chrono::Utc;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use tracing::{error, info};
 use crate::config::Dataset;
 use crate::error::{Deployment, Error};
 use crate::event::{ObjectRef, Trigger};
+use crate::metrics::{self, Usage};
 use crate::pipeline::{Invocation, Loader};
 use crate::queue::Until;
 use crate::report::{FORMAT_VERSION, Report};
@@ -40,20 +42,25 @@ pub struct Function {
 /// Serves events until the runtime ends the process.
 ///
 /// A function that could not be set up is served too: it answers every event with the reason, so that the reason stands
-/// where people look for it.
+/// where people look for it. `datasets` are those that such a failure is counted for.
 ///
 /// # Errors
 ///
 /// The runtime's own.
-pub async fn serve(function: Result<Function, Error>) -> Result<(), lambda_runtime::Error> {
+pub async fn serve(function: Result<Function, Error>, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
     if let Err(error) = &function {
         error!(error_type = error.error_type(), "cannot start: {}", error.chain());
     }
     let function = &function;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
+        let (payload, context) = event.into_parts();
+        let meter = Meter { begun: Instant::now(), deadline: deadline(context.deadline(), SystemTime::now()), request_id: context.request_id };
         let answer = match function {
-            Ok(function) => function.handle(event).await,
-            Err(error) => Err(diagnostic(error)),
+            Ok(function) => function.handle(payload, &meter).await,
+            Err(error) => {
+                meter.failed_before_any(datasets.iter().map(String::as_str), error);
+                Err(diagnostic(error))
+            }
         };
         if let Err(diagnostic) = &answer {
             error!(error_type = diagnostic.error_type, "{}", diagnostic.error_message);
@@ -67,6 +74,27 @@ fn diagnostic(error: &Error) -> Diagnostic {
     Diagnostic { error_type: error.error_type().to_owned(), error_message: error.chain() }
 }
 
+/// What an invocation's metrics are taken with.
+struct Meter {
+    request_id: String,
+    begun: Instant,
+    deadline: Option<Instant>,
+}
+
+impl Meter {
+    fn ran(&self, report: &Report, failure: Option<&Error>) {
+        metrics::emit(&metrics::line(report, failure, Usage::since(self.begun, self.deadline), Utc::now()));
+    }
+
+    /// An invocation that failed before any dataset was worked on has failed for all of them.
+    fn failed_before_any<'a>(&self, datasets: impl Iterator<Item = &'a str>, error: &Error) {
+        for dataset in datasets {
+            let report = Report { dataset: dataset.to_owned(), request_id: self.request_id.clone(), ..Report::default() };
+            self.ran(&report, Some(error));
+        }
+    }
+}
+
 /// What one event asks of one dataset.
 struct Work<'a> {
     dataset: &'a Arc<Dataset>,
@@ -74,12 +102,12 @@ struct Work<'a> {
 }
 
 impl Function {
-    async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
-        let (payload, context) = event.into_parts();
-        let stop = Stop::at(deadline(context.deadline(), SystemTime::now()));
-        let invocation = Invocation { request_id: context.request_id.clone(), stop, limit: None };
-        let trigger = Trigger::parse(payload).map_err(|error| diagnostic(&error))?;
-        let (work, ignored) = self.work(trigger).map_err(|error| diagnostic(&error))?;
+    async fn handle(&self, payload: Value, meter: &Meter) -> Result<Answer, Diagnostic> {
+        let invocation = Invocation { request_id: meter.request_id.clone(), stop: Stop::at(meter.deadline), limit: None };
+        let (work, ignored) = Trigger::parse(payload).and_then(|trigger| self.work(trigger)).map_err(|error| {
+            meter.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), &error);
+            diagnostic(&error)
+        })?;
         for object in &ignored {
             info!(request_id = invocation.request_id, object, "ignored: it belongs to no dataset");
         }
@@ -90,6 +118,7 @@ impl Function {
             if let Ok(report) = serde_json::to_string(&run.report) {
                 info!(request_id = invocation.request_id, dataset = run.report.dataset, report, "report");
             }
+            meter.ran(&run.report, run.failure.as_ref());
             answer.reports.push(run.report);
             failure = failure.or(run.failure);
         }

@@ -49,6 +49,10 @@ pub mod retry;
 pub mod sql;
 
 #[cfg(feature = "service")]
+pub mod metrics;
+#[cfg(feature = "service")]
+pub mod notify;
+#[cfg(feature = "service")]
 pub mod report;
 #[cfg(feature = "service")]
 pub mod settle;

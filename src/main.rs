@@ -1,6 +1,7 @@
 //! Picks the face: a Lambda function where Lambda's runtime is, a command elsewhere.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use cmslite_user_data_to_redshift::command::{self, Arguments};
 use cmslite_user_data_to_redshift::environment::Environment;
 use cmslite_user_data_to_redshift::error::{Deployment, Error};
 use cmslite_user_data_to_redshift::lambda::{self, Function};
+use cmslite_user_data_to_redshift::notify::Notifier;
 use cmslite_user_data_to_redshift::password::SecretLogin;
 use cmslite_user_data_to_redshift::pipeline::Loader;
 use cmslite_user_data_to_redshift::redshift::Redshift;
@@ -20,7 +22,8 @@ use cmslite_user_data_to_redshift::{config, logging};
 async fn main() -> ExitCode {
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
         logging::for_lambda();
-        return match lambda::serve(function().await).await {
+        let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        return match lambda::serve(function().await, &config::names(directory.as_deref())).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
@@ -77,6 +80,7 @@ async fn loader(environment: &Environment) -> Result<Loader, Error> {
         redshift,
         copy: environment.copy.clone(),
         credentials: aws.credentials_provider(),
+        notifier: environment.bad_archive_topic.as_deref().map(|topic| Notifier::new(&aws, topic)),
         region: Some(region),
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use chrono::Utc;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -12,6 +13,7 @@ use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::ledger::Verdict;
 use crate::listings;
 use crate::load::{Consulted, Load, Loaded, StagedTable};
+use crate::notify::Notifier;
 use crate::problem::Problems;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::redshift::Redshift;
@@ -37,6 +39,8 @@ pub struct Loader {
     pub credentials: Option<SharedCredentialsProvider>,
     /// The bucket's region.
     pub region: Option<String>,
+    /// Who is told of bad archives, if anybody is.
+    pub notifier: Option<Notifier>,
 }
 
 /// What an invocation gives to every run.
@@ -70,18 +74,30 @@ impl Loader {
             ..Report::default()
         };
         // Boxed: the stages below nest deeper than the compiler cares to lay out in one piece.
-        let failure = Box::pin(self.work(dataset, until, invocation, &mut report)).instrument(span).await.err();
+        let mut unsettled = None;
+        let failure = Box::pin(self.work(dataset, until, invocation, &mut report, &mut unsettled)).instrument(span).await.err();
+        if let Some(unsettled) = unsettled {
+            report.left_of(&unsettled, Utc::now());
+        }
         report.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
         Run { report, failure }
     }
 
-    async fn work(&self, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation, report: &mut Report) -> Result<(), Error> {
+    async fn work(
+        &self,
+        dataset: &Arc<Dataset>,
+        until: &Until,
+        invocation: &Invocation,
+        report: &mut Report,
+        unsettled: &mut Option<Vec<Object>>,
+    ) -> Result<(), Error> {
         let begun = Instant::now();
         let (listings, revisions) = listings::read(&self.store, dataset, until).await?;
         let plan = plan(dataset, &listings, &revisions);
         Phases::add(&mut report.seconds.queue, begun.elapsed());
         report.objects_found = plan.archives.len();
         report.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
+        *unsettled = Some(plan.standing(Standing::Queued).cloned().collect());
         let queue = plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
         info!(found = report.objects_found, unsettled = queue.len(), superseded = report.superseded.len(), "queue read");
 
@@ -289,7 +305,11 @@ impl Loader {
         settle::bad(&self.store, dataset, archive, problems, &invocation.request_id).await?;
         Phases::add(&mut report.seconds.settle, begun.elapsed());
         report.objects_bad += 1;
-        report.bad.push(BadArchive::new(&archive.key, archive.revision(), problems));
+        let bad = BadArchive::new(&archive.key, archive.revision(), problems);
+        if let Some(notifier) = &self.notifier {
+            notifier.bad_archive(dataset, &bad).await;
+        }
+        report.bad.push(bad);
         Ok(())
     }
 }

@@ -1,11 +1,14 @@
 //! What a run did, for a person and for a program.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Problems, problem_text};
+use crate::queue::Object;
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;
@@ -51,6 +54,10 @@ pub struct Report {
     pub bytes: u64,
     /// Seconds by phase.
     pub seconds: Phases,
+    /// Archives that the run left unsettled, superseded ones aside; none where S3 could not be asked.
+    pub queue_length: Option<usize>,
+    /// Seconds since the oldest of them was uploaded, 0 when there is none.
+    pub oldest_unsettled_age_seconds: Option<u64>,
     /// Why the run ended early, if it did.
     pub failure: Option<Failure>,
 }
@@ -189,6 +196,19 @@ impl fmt::Display for ToldProblem {
     }
 }
 
+impl Report {
+    /// Says what the run has left, at `now`, of the archives that were unsettled when it began.
+    pub fn left_of(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
+        let good = self.good.iter().map(|archive| archive.key.as_str());
+        let bad = self.bad.iter().map(|archive| archive.key.as_str());
+        let settled: HashSet<&str> = good.chain(bad).chain(self.superseded.iter().map(String::as_str)).collect();
+        let left = unsettled.iter().filter(|archive| !settled.contains(archive.key.as_str()));
+        let (count, oldest) = left.fold((0, now), |(count, oldest), archive| (count + 1, oldest.min(archive.last_modified)));
+        self.queue_length = Some(count);
+        self.oldest_unsettled_age_seconds = Some((now - oldest).num_seconds().unsigned_abs());
+    }
+}
+
 impl BadArchive {
     /// An archive and what is wrong with it.
     pub fn new(key: &str, etag: &str, problems: &Problems) -> Self {
@@ -254,4 +274,28 @@ fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_what_was_unsettled_and_is_neither_good_nor_bad_nor_superseded() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let object = |key: &str, seconds| Object { key: key.to_owned(), etag: String::new(), last_modified: at(seconds), size: 1 };
+        let unsettled = [object("good", 1), object("bad", 2), object("superseded", 3), object("d", 40), object("e", 50)];
+        let bad = BadArchive::new("bad", "", &Problems::default());
+        let good = GoodArchive { key: "good".to_owned(), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
+        let mut report = Report { good: vec![good], bad: vec![bad], superseded: vec!["superseded".to_owned()], ..Report::default() };
+        let left = |report: &Report| (report.queue_length, report.oldest_unsettled_age_seconds);
+        assert_eq!(left(&report), (None, None));
+        report.left_of(&unsettled, at(100));
+        assert_eq!(left(&report), (Some(2), Some(60)));
+        report.left_of(&unsettled[..3], at(100));
+        assert_eq!(left(&report), (Some(0), Some(0)));
+        // S3's clock may be ahead of the function's.
+        report.left_of(&unsettled, at(30));
+        assert_eq!(left(&report), (Some(2), Some(0)));
+    }
 }

@@ -151,3 +151,117 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     assert_eq!(error_type, "Deployment.SecretUnreadable");
     assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
 }
+
+/// Runs a piece of Python with boto3, which comes with moto, against moto; `boto` makes a client.
+async fn boto(moto: &Moto, code: &str) -> Value {
+    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
+    let code = format!(
+        "import boto3, json\nboto = lambda name: boto3.client(name, region_name='ca-central-1', endpoint_url='http://127.0.0.1:{}', \
+         aws_access_key_id='id', aws_secret_access_key='key')\n{code}",
+        moto.port
+    );
+    let python = tokio::process::Command::new(bin.join("python")).args(["-c", &code]).kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(120), python).await.expect("python hangs").unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A topic in moto, with a queue that hears it.
+async fn topic(moto: &Moto) -> String {
+    let code = "
+topic = boto('sns').create_topic(Name='notices')['TopicArn']
+sqs = boto('sqs')
+url = sqs.create_queue(QueueName='notices')['QueueUrl']
+queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
+boto('sns').subscribe(TopicArn=topic, Protocol='sqs', Endpoint=queue)
+print(json.dumps(topic))";
+    boto(moto, code).await.as_str().unwrap().to_owned()
+}
+
+/// What the queue heard since it was asked last: subjects and messages.
+async fn told(moto: &Moto) -> Vec<(String, String)> {
+    let code = "
+sqs, told = boto('sqs'), []
+url = sqs.get_queue_url(QueueName='notices')['QueueUrl']
+while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', []):
+    for message in messages:
+        told.append(json.loads(message['Body']))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message['ReceiptHandle'])
+print(json.dumps(told))";
+    let told = boto(moto, code).await;
+    let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
+    told.as_array().unwrap().iter().map(|message| (text(message, "Subject"), text(message, "Message"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_archive_is_told_once_with_its_reasons() {
+    let moto = moto().await;
+    let setup =
+        Setup::appending().with("AWS_ENDPOINT_URL_SNS", format!("http://127.0.0.1:{}", moto.port)).with("BAD_ARCHIVE_TOPIC_ARN", topic(&moto).await);
+    let world = setup.start().await;
+    World::report(world.invoke(&world.put("good", &support::sample(1, 5), 1)).await);
+    assert_eq!(told(&moto).await, []);
+
+    let rows = "1,\"name, é\"\n".repeat(30);
+    let bad = world.put("bad ü+", &support::sample_with("analytics_group.csv", format!("id,name,active,site_key\n{rows}")), 2);
+    let report = World::report(world.invoke(&bad).await);
+    World::report(world.invoke(&bad).await);
+    let told_now = told(&moto).await;
+    let [(subject, body)] = told_now.as_slice() else { panic!("{told_now:?}") };
+    assert_eq!(subject, "Bad archive in cmslite_user_group_metadata: cms-analytics-csv_bad ?+.tgz");
+    assert!(body.contains(&format!("Archive: s3://{BUCKET}/{bad} (ETag {})\n", report["bad"][0]["etag"].as_str().unwrap())), "{body}");
+    assert!(body.contains(&format!("Reasons: s3://{BUCKET}/{}.error.json\n", bad_key("bad ü+"))), "{body}");
+    assert!(body.contains("upload it again under the same name"), "{body}");
+    assert_eq!(body.matches("\n- analytics_group.csv, line ").count(), 20, "{body}");
+    let found = report["bad"][0]["problems_found"].as_u64().unwrap();
+    assert!(body.contains(&format!("Problems found: {found}\n")) && (found == 20 || body.ends_with(&format!("and {} more\n", found - 20))), "{body}");
+    for problem in report["bad"][0]["problems"].as_array().unwrap() {
+        assert!(body.contains(problem["reason"].as_str().unwrap()), "{body}");
+    }
+
+    // The command tells as the function does.
+    world.put("by hand", b"no archive", 3);
+    let (output, _directory) = world.command(&["load", world.config_file().to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = told(&moto).await;
+    assert!(told.len() == 1 && told[0].0.ends_with("cms-analytics-csv_by hand.tgz") && told[0].1.contains("not a sound gzip file"), "{told:?}");
+    for secret in [stack::LOADER_PASSWORD, &stack::function_keys().secret_access_key, &stack::function_keys().session_token.unwrap()] {
+        assert!(!body.contains(secret));
+    }
+}
+
+/// A topic that is not there, an SNS that is not there, and one that takes the message and never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
+    let moto = moto().await;
+    let topic = topic(&moto).await;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let outcome = async |name: &str, endpoint: Option<String>, topic: &str| {
+        let mut setup = Setup::appending();
+        if let Some(endpoint) = endpoint {
+            setup = setup.with("AWS_ENDPOINT_URL_SNS", endpoint).with("BAD_ARCHIVE_TOPIC_ARN", topic);
+        }
+        let world = setup.start().await;
+        let mut report = World::report(world.invoke(&world.put("a", b"no archive", 1)).await);
+        assert!(world.is_bad("a"), "{name}");
+        for differs in ["seconds", "request_id", "oldest_unsettled_age_seconds"] {
+            report.as_object_mut().unwrap().remove(differs);
+        }
+        let took = world.lambda.history()[0].took;
+        (report, world.error_json("a")["problems"].clone(), took, world.lambda.log())
+    };
+    let (report, problems, _, log) = outcome("nobody", None, "").await;
+    assert!(!log.contains("tell of the bad archive"));
+    for (name, endpoint, topic, why) in [
+        ("no topic", format!("http://127.0.0.1:{}", moto.port), format!("{topic}-gone"), "NotFound"),
+        ("no SNS", "http://127.0.0.1:1".to_owned(), topic.clone(), "dispatch failure"),
+        ("silence", format!("http://{}", silent.local_addr().unwrap()), topic.clone(), "timeout"),
+    ] {
+        let (report_now, problems_now, took, log) = outcome(name, Some(endpoint), &topic).await;
+        assert_eq!((&report_now, &problems_now), (&report, &problems), "{name}");
+        assert!(took < Duration::from_secs(10), "{name}: {took:?}");
+        let warning = log.lines().find(|line| line.contains("cannot tell of the bad archive")).unwrap_or_else(|| panic!("{name}: {log}"));
+        assert!(warning.contains("\"level\":\"WARN\"") && warning.contains(why), "{warning}");
+        println!("{name}: {took:?}: {warning}");
+    }
+}

@@ -1,0 +1,424 @@
+//! What the function tells CloudWatch: valid, true to the report, and all that the template's alarms and dashboard look at.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::Duration;
+
+use devstack::lambda::{Outcome, eventually};
+use devstack::python;
+use devstack::s3;
+use serde_json::{Value, json};
+use support::{Setup, World, sample, world};
+
+const DATASET: &str = "cmslite_user_group_metadata";
+const NAMESPACE: &str = "CmsLiteUserData";
+
+/// Amazon CloudWatch API Reference, MetricDatum.
+const UNITS: &str = "Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes Gigabytes Terabytes Bits Kilobits Megabits Gigabits Terabits \
+                     Percent Count Bytes/Second Kilobytes/Second Megabytes/Second Gigabytes/Second Terabytes/Second Bits/Second Kilobits/Second \
+                     Megabits/Second Gigabits/Second Terabits/Second Count/Second None";
+
+/// A line of metrics: which metrics, with their units and values, and the invocation.
+#[derive(Debug, Clone)]
+struct Line {
+    request_id: String,
+    error_type: Option<String>,
+    metrics: BTreeMap<String, (String, f64)>,
+}
+
+impl Line {
+    #[track_caller]
+    fn value(&self, name: &str) -> f64 {
+        self.metrics.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).1
+    }
+
+    #[track_caller]
+    fn is(&self, expected: &[(&str, f64)]) {
+        for (name, value) in expected {
+            assert!((self.value(name) - value).abs() < 1e-9, "{name} is not {value}: {self:?}");
+        }
+    }
+}
+
+/// A line as CloudWatch would read it (Amazon CloudWatch User Guide, "Specification: Embedded metric format": the text and
+/// its JSON schema).
+#[track_caller]
+fn valid(text: &str) -> Line {
+    let line: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let root = line.as_object().unwrap();
+    let aws = root["_aws"].as_object().unwrap();
+    assert_eq!(aws.keys().collect::<Vec<_>>(), ["CloudWatchMetrics", "Timestamp"], "{text}");
+    let age = chrono::Utc::now().timestamp_millis() - aws["Timestamp"].as_i64().unwrap();
+    assert!((0..600_000).contains(&age), "{text}");
+    let [directive] = aws["CloudWatchMetrics"].as_array().unwrap().as_slice() else { panic!("{text}") };
+    assert_eq!(directive.as_object().unwrap().keys().collect::<Vec<_>>(), ["Dimensions", "Metrics", "Namespace"], "{text}");
+    assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!(NAMESPACE), &json!([["Dataset"]])), "{text}");
+    assert_eq!(root["Dataset"], json!(DATASET), "{text}");
+    let definitions = directive["Metrics"].as_array().unwrap();
+    assert!((1..=100).contains(&definitions.len()));
+    let mut metrics = BTreeMap::new();
+    for definition in definitions {
+        assert_eq!(definition.as_object().unwrap().keys().collect::<Vec<_>>(), ["Name", "Unit"], "{text}");
+        let (name, unit) = (definition["Name"].as_str().unwrap(), definition["Unit"].as_str().unwrap());
+        assert!((1..=255).contains(&name.len()) && name.is_ascii() && UNITS.split(' ').any(|known| known == unit), "{name} in {unit}");
+        let value = root[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {text}"));
+        assert!(value.is_finite() && value >= 0.0, "{name}: {text}");
+        assert!(metrics.insert(name.to_owned(), (unit.to_owned(), value)).is_none(), "{name} twice");
+    }
+    let others: BTreeSet<&str> = root.keys().map(String::as_str).filter(|name| !metrics.contains_key(*name)).collect();
+    assert!(others.is_subset(&BTreeSet::from(["_aws", "Dataset", "request_id", "error_type"])), "{others:?}");
+    let request_id = root["request_id"].as_str().unwrap().to_owned();
+    Line { request_id, error_type: root.get("error_type").map(|error| error.as_str().unwrap().to_owned()), metrics }
+}
+
+/// Every line of metrics that a function wrote.
+#[track_caller]
+fn lines(log: &str) -> Vec<Line> {
+    log.lines().filter(|line| line.contains("_aws")).map(valid).collect()
+}
+
+/// The reports in a function's log, by invocation.
+fn reports(log: &str) -> BTreeMap<String, Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let reports = lines.filter(|line| line["message"] == "report").map(|line| {
+        let report = serde_json::from_str(line["report"].as_str().unwrap()).unwrap();
+        (line["request_id"].as_str().unwrap().to_owned(), report)
+    });
+    reports.collect()
+}
+
+/// Holds a line against the report of its invocation.
+#[track_caller]
+fn agrees(line: &Line, report: &Value) {
+    let good = |outcome: &str| report["good"].as_array().unwrap().iter().filter(|archive| archive["outcome"] == outcome).count() as f64;
+    let count = |list: &str| report[list].as_array().unwrap().len() as f64;
+    line.is(&[
+        ("ArchivesLoaded", good("loaded")),
+        ("ArchivesAlreadyLoaded", good("already_loaded")),
+        ("ArchivesBad", count("bad")),
+        ("ArchivesSuperseded", count("superseded")),
+        ("ArchivesNotProcessed", count("not_processed")),
+        ("RowsLoaded", report["rows"].as_f64().unwrap()),
+        ("BytesLoaded", report["bytes"].as_f64().unwrap()),
+    ]);
+    for (phase, name) in [("queue", "QueueSeconds"), ("stage", "StageSeconds"), ("load", "LoadSeconds"), ("settle", "SettleSeconds")] {
+        line.is(&[(name, report["seconds"][phase].as_f64().unwrap())]);
+    }
+    for (field, name) in [("queue_length", "QueueLength"), ("oldest_unsettled_age_seconds", "OldestUnsettledAge")] {
+        assert_eq!(report[field].as_f64(), line.metrics.get(name).map(|(_, value)| *value), "{name}: {line:?}");
+    }
+    let failure = report["failure"]["error_type"].as_str();
+    assert_eq!(line.error_type.as_deref(), failure);
+    let is = |class: &str| f64::from(u8::from(failure.is_some_and(|failure| failure.starts_with(class))));
+    line.is(&[("DeploymentFailures", is("Deployment.")), ("RetryableFailures", is("Retryable."))]);
+    let used = line.value("DurationPercent");
+    assert!(used > 0.0 && used < 100.0, "{used} percent");
+    let memory = line.value("MemoryPeak");
+    assert!((5.0..500.0).contains(&memory), "{memory} megabytes");
+}
+
+/// Everything that a function wrote, once the metrics of its last invocation are among it: its output comes past its answers.
+async fn written(world: &World) -> String {
+    let last = world.lambda.history().last().unwrap().request_id.clone();
+    let is_there = || world.lambda.log().lines().any(|line| line.contains("_aws") && line.contains(&last));
+    eventually(Duration::from_secs(30), is_there).await.unwrap_or_else(|error| panic!("{error:?}: no metrics in {}", world.lambda.log()));
+    world.lambda.log()
+}
+
+/// Every line so far, one for each report and held against it; and the last one.
+async fn checked(world: &World) -> (Vec<Line>, Line) {
+    let log = written(world).await;
+    let (lines, reports) = (lines(&log), reports(&log));
+    for line in &lines {
+        agrees(line, &reports[&line.request_id]);
+    }
+    assert_eq!(lines.len(), reports.len());
+    let last = lines.last().unwrap().clone();
+    (lines, last)
+}
+
+#[track_caller]
+fn failed(outcome: Outcome) -> String {
+    let Outcome::Failed { error_type, .. } = outcome else { panic!("{outcome:?}") };
+    error_type
+}
+
+/// Archives that append: loaded, bad, stopped before, loaded before, and failures of both classes.
+async fn appending(seen: &mut Vec<Line>) {
+    let world = Setup::appending().start().await;
+    let archive = sample(1, 10);
+    let a = world.put("a", &archive, 1);
+    World::report(world.invoke(&a).await);
+    let (_, last) = checked(&world).await;
+    last.is(&[
+        ("ArchivesLoaded", 1.0),
+        ("RowsLoaded", 40.0),
+        ("BytesLoaded", archive.len() as f64),
+        ("QueueLength", 0.0),
+        ("OldestUnsettledAge", 0.0),
+    ]);
+
+    let loaded = world.put("loaded", &sample(4, 5), 2);
+    world.stack.s3.inject(s3::Fault::on("CopyObject", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
+    assert_eq!(failed(world.invoke(&loaded).await), "Retryable.S3Unavailable");
+    checked(&world).await.1.is(&[("ArchivesLoaded", 0.0), ("ArchivesNotProcessed", 1.0), ("RowsLoaded", 20.0), ("QueueLength", 1.0)]);
+    world.stack.s3.clear_faults();
+    World::report(world.invoke(&loaded).await);
+    checked(&world).await.1.is(&[("ArchivesLoaded", 0.0), ("ArchivesAlreadyLoaded", 1.0), ("RowsLoaded", 0.0), ("QueueLength", 0.0)]);
+
+    world.put("b", b"no archive", 3);
+    let c = world.put("c", &sample(2, 5), 4);
+    assert_eq!(failed(world.invoke(&c).await), "Retryable.StoppedAtBadArchive");
+    let (_, last) = checked(&world).await;
+    last.is(&[("ArchivesBad", 1.0), ("ArchivesNotProcessed", 1.0), ("QueueLength", 1.0), ("RetryableFailures", 1.0), ("DeploymentFailures", 0.0)]);
+    let age = (chrono::Utc::now() - support::moment(4)).num_seconds() as f64;
+    assert!((last.value("OldestUnsettledAge") - age).abs() < 60.0, "{last:?}");
+
+    world.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
+    assert!(failed(world.invoke(&c).await).starts_with("Deployment."));
+    checked(&world).await.1.is(&[("ArchivesNotProcessed", 1.0), ("QueueLength", 1.0), ("RetryableFailures", 0.0), ("DeploymentFailures", 1.0)]);
+    world.admin("GRANT INSERT ON cmslite.user_group TO cmslite_loader").await;
+
+    world.stack.s3.inject(s3::Fault::on("ListObjectsV2", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
+    assert_eq!(failed(world.sweep().await), "Retryable.S3Unavailable");
+    let (_, last) = checked(&world).await;
+    assert!(!last.metrics.contains_key("QueueLength") && !last.metrics.contains_key("OldestUnsettledAge"), "{last:?}");
+    world.stack.s3.clear_faults();
+
+    // The event of an earlier archive leaves what was uploaded later.
+    let d = world.put("d", &sample(3, 5), 5);
+    World::report(world.invoke(&c).await);
+    checked(&world).await.1.is(&[("ArchivesLoaded", 1.0), ("ArchivesNotProcessed", 0.0), ("QueueLength", 1.0)]);
+
+    // Of no dataset: nothing is worked on, and nothing told.
+    let Outcome::Ok(_) = world.invoke("client/other/x.tgz").await else { panic!() };
+    World::report(world.invoke(&d).await);
+    let lines = checked(&world).await.0;
+    assert_eq!(lines.len(), world.lambda.history().len() - 1);
+    seen.extend(lines);
+}
+
+async fn replacing(seen: &mut Vec<Line>) {
+    let world = world().await;
+    world.put("a", &sample(1, 5), 1);
+    let b = world.put("b", &sample(2, 7), 2);
+    World::report(world.invoke(&b).await);
+    let (lines, last) = checked(&world).await;
+    last.is(&[("ArchivesLoaded", 1.0), ("ArchivesSuperseded", 1.0), ("QueueLength", 0.0), ("OldestUnsettledAge", 0.0)]);
+    seen.extend(lines);
+}
+
+/// What fails before any dataset is worked on has failed for each of them.
+async fn failing_before_any(seen: &mut Vec<Line>) {
+    let unready = Setup::default().with("PGPORT", "none").start().await;
+    assert_eq!(failed(unready.sweep().await), "Deployment.Configuration");
+    let misconfigured = Setup { config: Some("{".to_owned()), ..Setup::default() }.start().await;
+    assert_eq!(failed(misconfigured.sweep().await), "Deployment.Configuration");
+    let world = world().await;
+    assert_eq!(failed(world.lambda.invoke(json!({"what": "is this"})).await), "Deployment.UnknownEvent");
+    for world in [unready, misconfigured, world] {
+        let lines = lines(&written(&world).await);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        line.is(&[("DeploymentFailures", 1.0), ("RetryableFailures", 0.0), ("ArchivesLoaded", 0.0)]);
+        assert!(!line.metrics.contains_key("QueueLength"));
+        assert_eq!(line.request_id, world.lambda.history()[0].request_id);
+        seen.extend(lines);
+    }
+}
+
+async fn out_of_time(seen: &mut Vec<Line>) {
+    let world = Setup { timeout: Some(Duration::from_secs(14)), ..Setup::default() }.start().await;
+    assert_eq!(failed(world.invoke(&world.put("a", &sample(1, 5), 1)).await), "Retryable.DeadlineNear");
+    let (lines, last) = checked(&world).await;
+    last.is(&[("RetryableFailures", 1.0), ("QueueLength", 1.0)]);
+    seen.extend(lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_looks_at() {
+    let mut seen = Vec::new();
+    appending(&mut seen).await;
+    replacing(&mut seen).await;
+    failing_before_any(&mut seen).await;
+    out_of_time(&mut seen).await;
+
+    let emitted: BTreeMap<String, String> =
+        seen.iter().flat_map(|line| line.metrics.iter().map(|(name, (unit, _))| (name.clone(), unit.clone()))).collect();
+    let template = template();
+    let watched = watched(&template);
+    let alarmed = watched.iter().filter(|metric| metric.by.ends_with("Alarm")).count();
+    assert!(alarmed >= 7 && watched.len() - alarmed >= 17, "{watched:?}");
+    assert_eq!(unknown(&watched, &emitted), Vec::<String>::new());
+
+    // The comparison itself: a name that nobody emits, another namespace and another dimension are found.
+    let text = template.to_string();
+    for (from, to) in [("ArchivesBad", "ArchivesRotten"), (NAMESPACE, "CmsLite"), ("\"Dataset\"", "\"Data\""), ("\\\"Dataset\\\"", "\\\"Data\\\"")] {
+        assert!(text.contains(from), "{from}");
+        let changed: Value = serde_json::from_str(&text.replace(from, to)).unwrap();
+        assert!(!unknown(&self::watched(&changed), &emitted).is_empty(), "{from} -> {to}");
+    }
+
+    let watched: BTreeSet<&str> = watched.iter().map(|metric| metric.name.as_str()).collect();
+    let unwatched: Vec<&String> = emitted.keys().filter(|name| !watched.contains(name.as_str())).collect();
+    assert!(unwatched.is_empty(), "nobody looks at {unwatched:?}");
+    documented(&template, &emitted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_counts_nothing() {
+    let world = world().await;
+    world.put("a", &sample(1, 5), 1);
+    let (output, _directory) = world.command(&["load", world.config_file().to_str().unwrap()]).await;
+    assert!(output.status.success() && world.is_good("a"));
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("_aws"));
+}
+
+/// The template as JSON, CloudFormation's short forms written out. PyYAML comes with moto.
+fn template() -> Value {
+    let read = r#"
+import json, sys, yaml
+
+def short(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in ("Ref", "Condition") else "Fn::" + suffix: value}
+
+yaml.SafeLoader.add_multi_constructor("!", short)
+json.dump(yaml.safe_load(open(sys.argv[1], encoding="utf-8")), sys.stdout, default=str)
+"#;
+    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
+    let output = Command::new(bin.join("python")).args(["-c", read, path]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A metric that an alarm or the dashboard looks at.
+#[derive(Debug)]
+struct Watched {
+    by: String,
+    namespace: String,
+    name: String,
+    dimensions: BTreeMap<String, String>,
+}
+
+/// Text in a template: parameters by their defaults, resources by their names.
+fn resolved(template: &Value, value: &Value) -> String {
+    if let Some(text) = value.as_str() {
+        return text.to_owned();
+    }
+    if let Some(name) = value["Ref"].as_str() {
+        return default(template, name);
+    }
+    if let Some(text) = value["Fn::GetAtt"].as_str() {
+        return text.to_owned();
+    }
+    let text = value["Fn::Sub"].as_str().unwrap_or_else(|| panic!("{value}"));
+    let mut parts = text.split("${");
+    let mut resolved = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap();
+        resolved += &default(template, name);
+        resolved += rest;
+    }
+    resolved
+}
+
+fn default(template: &Value, name: &str) -> String {
+    match &template["Parameters"][name]["Default"] {
+        Value::Null => name.to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn watched(template: &Value) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    for (by, resource) in template["Resources"].as_object().unwrap() {
+        let properties = &resource["Properties"];
+        if resource["Type"] == "AWS::CloudWatch::Alarm" {
+            let stats = properties["Metrics"].as_array().into_iter().flatten().map(|query| &query["MetricStat"]["Metric"]);
+            let metrics: Vec<&Value> = stats.chain([properties]).filter(|metric| metric["MetricName"].is_string()).collect();
+            assert!(!metrics.is_empty(), "{by} looks at nothing");
+            watched.extend(metrics.into_iter().map(|metric| {
+                Watched {
+                    by: by.clone(),
+                    namespace: resolved(template, &metric["Namespace"]),
+                    name: resolved(template, &metric["MetricName"]),
+                    dimensions: metric["Dimensions"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|dimension| (resolved(template, &dimension["Name"]), resolved(template, &dimension["Value"])))
+                        .collect(),
+                }
+            }));
+        } else if resource["Type"] == "AWS::CloudWatch::Dashboard" {
+            let body: Value = serde_json::from_str(&resolved(template, &properties["DashboardBody"])).unwrap();
+            for metric in
+                body["widgets"].as_array().unwrap().iter().flat_map(|widget| widget["properties"]["metrics"].as_array().into_iter().flatten())
+            {
+                let texts: Vec<&str> = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+                let [namespace, name, dimensions @ ..] = texts.as_slice() else { panic!("{metric}") };
+                let dimensions = dimensions.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+                watched.push(Watched { by: by.clone(), namespace: (*namespace).to_owned(), name: (*name).to_owned(), dimensions });
+            }
+        }
+    }
+    watched
+}
+
+/// What is looked at and emitted by nobody: neither by the function nor by AWS.
+fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<String> {
+    let is_known = |metric: &&Watched| {
+        let dimensions: Vec<(&str, &str)> = metric.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        match metric.namespace.as_str() {
+            NAMESPACE => dimensions == [("Dataset", DATASET)] && emitted.contains_key(&metric.name),
+            // AWS Lambda Developer Guide, "Types of metrics for Lambda functions".
+            "AWS/Lambda" => dimensions == [("FunctionName", "Loader")] && metric.name == "Errors",
+            // Amazon SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS".
+            "AWS/SQS" => dimensions == [("QueueName", "FailedEvents.QueueName")] && metric.name == "ApproximateNumberOfMessagesVisible",
+            _ => false,
+        }
+    };
+    watched.iter().filter(|metric| !is_known(metric)).map(|metric| format!("{metric:?}")).collect()
+}
+
+/// Each alarm tells somebody, says on purpose what missing data mean, and names a heading of the runbook; each metric has its row.
+#[track_caller]
+fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
+    let runbook = include_str!("../docs/operations.md");
+    let headings: BTreeSet<String> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(|heading| heading.to_lowercase().replace(':', "").replace(' ', "-"))
+        .collect();
+    let mut told = BTreeSet::new();
+    for (name, alarm) in template["Resources"].as_object().unwrap().iter().filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm") {
+        let properties = &alarm["Properties"];
+        assert_eq!(properties["AlarmActions"], json!([{"Ref": "Notices"}]), "{name}");
+        assert!(properties["TreatMissingData"].is_string(), "{name}");
+        let description = resolved(template, &properties["AlarmDescription"]);
+        let (_, anchor) = description.split_once("docs/operations.md#").unwrap_or_else(|| panic!("{name} names no runbook"));
+        assert!(headings.contains(anchor) && told.insert(anchor.to_owned()), "{name}: {anchor}");
+        let alarm_name = resolved(template, &properties["AlarmName"]).replace("AWS::StackName", "STACK");
+        assert!(runbook.contains(&format!("`{alarm_name}`")), "{alarm_name}");
+    }
+    assert_eq!(told, headings);
+    let rows: BTreeMap<String, String> = runbook
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            (cells.len() == 5 && cells[1].starts_with('`')).then(|| (cells[1].trim_matches('`').to_owned(), cells[2].to_owned()))
+        })
+        .collect();
+    assert_eq!(&rows, emitted);
+}
