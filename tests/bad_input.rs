@@ -25,7 +25,7 @@ async fn refused(world: &World, archive: &[u8]) -> Value {
     assert_eq!((&error["version"], &error["key"], &error["dataset"]), (&json!(1), &json!(bad), &json!("cmslite_user_group_metadata")));
     assert_eq!(report["bad"][0]["problems"], error["problems"]);
     assert_eq!(report["bad"][0]["etag"], error["etag"]);
-    let log: Vec<Value> = world.lambda.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let log: Vec<Value> = world.log().await.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     for problem in error["problems"].as_array().unwrap() {
         let told = |line: &&Value| {
             line["message"]

@@ -77,16 +77,16 @@ async fn no_secret_is_in_any_log() {
         }
         let archive = world.put("a", &sample(1, 5), 1);
         said.push(format!("{:?}", world.invoke(&archive).await));
-        said.push(world.lambda.log());
+        said.push(world.log().await);
         let (_, stdout, log) = load(&world).await;
-        assert!(world.lambda.log().contains("archive begun") && log.contains("queue read"));
+        assert!(world.log().await.contains("archive begun") && log.contains("queue read"));
         said.extend([stdout, log]);
         said.extend(world.stack.redshift.statements().into_iter().map(|statement| statement.sql));
     }
     let refused = Setup::default().with("pgpass", "a-wrong-Passw0rd").start().await;
     let archive = refused.put("a", &sample(1, 5), 1);
     said.push(format!("{:?}", refused.invoke(&archive).await));
-    said.push(refused.lambda.log());
+    said.push(refused.log().await);
     for text in said {
         for secret in secrets.iter().chain(&["a-wrong-Passw0rd"]) {
             assert!(!text.contains(secret), "{secret} is in {text}");

@@ -142,9 +142,9 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     World::report(world.invoke(&b).await);
     World::report(world.invoke(&world.put("c", &support::sample(3, 5), 3)).await);
     assert_eq!(world.rows("user_group").await.len(), 15);
-    let starts = world.lambda.log().matches("the login was refused, and has changed meanwhile").count();
+    let starts = world.log().await.matches("the login was refused, and has changed meanwhile").count();
     assert_eq!(starts, 1);
-    assert!(!world.lambda.log().contains("rotated-Passw0rd"));
+    assert!(!world.log().await.contains("rotated-Passw0rd"));
 
     let unknown = Setup::default().with("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint).with("PGPASS_SECRET_ID", "no/such").start().await;
     let devstack::lambda::Outcome::Failed { error_type, message } = unknown.sweep().await else { panic!("it started") };
@@ -248,7 +248,7 @@ async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
             report.as_object_mut().unwrap().remove(differs);
         }
         let took = world.lambda.history()[0].took;
-        (report, world.error_json("a")["problems"].clone(), took, world.lambda.log())
+        (report, world.error_json("a")["problems"].clone(), took, world.log().await)
     };
     let (report, problems, _, log) = outcome("nobody", None, "").await;
     assert!(!log.contains("tell of the bad archive"));

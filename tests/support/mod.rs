@@ -286,6 +286,15 @@ impl World {
         !self.is_good(name) && !self.is_bad(name)
     }
 
+    /// What the function has written, its last invocation's report included, which may come after the invocation's outcome.
+    pub async fn log(&self) -> String {
+        let id = self.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
+        let reported = || self.lambda.log().lines().any(|line| line.contains("\"report\":") && line.contains(&id));
+        // An invocation that fails before it works on any dataset has none.
+        let _ = devstack::lambda::eventually(Duration::from_secs(5), reported).await;
+        self.lambda.log()
+    }
+
     /// The explanation beside a bad archive.
     pub fn error_json(&self, name: &str) -> Value {
         let bytes = self.stack.s3.read(BUCKET, &format!("{}.error.json", bad_key(name))).expect("there is no error.json");
