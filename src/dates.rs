@@ -17,6 +17,8 @@ use std::fmt::Write as _;
 use chrono::{Datelike, NaiveDate, Weekday};
 use regex::Regex;
 
+use crate::problem::printable;
+
 /// A compiled `strptime` format.
 #[derive(Debug, Clone)]
 pub struct DateFormat {
@@ -147,7 +149,7 @@ impl DateFormat {
         let found = self.regex.captures(text).ok_or_else(|| "it does not match".to_owned())?;
         let end = found.get(0).map_or(0, |m| m.end());
         if end != text.len() {
-            return Err(format!("{:?} is left over at its end", &text[end..]));
+            return Err(format!("\"{}\" is left over at its end", printable(&text.as_bytes()[end..])));
         }
         let mut fields = Fields::default();
         for (group, directive) in &self.groups {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Deployment, Error};
+use crate::problem::printable;
 use crate::queue::Until;
 
 /// What an event asks for.
@@ -99,8 +100,9 @@ fn unknown(why: &str) -> Error {
     Error::deployment(
         Deployment::UnknownEvent,
         format!(
-            "the event is not understood: {why}; accepted are S3 notifications, EventBridge's \"Object Created\" and \
-             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\" and \"again\""
+            "the event is not understood: {}; accepted are S3 notifications, EventBridge's \"Object Created\" and \
+             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\" and \"again\"",
+            printable(why.as_bytes())
         ),
     )
 }
@@ -193,6 +195,7 @@ mod tests {
             let error = parse(event).unwrap_err();
             assert!(error.to_string().contains("accepted are S3 notifications"), "{error}");
             assert_eq!(error.error_type(), "Deployment.UnknownEvent");
+            assert!(!error.to_string().contains(char::is_control), "{error}");
         }
     }
 }

@@ -16,9 +16,11 @@ pub mod environment;
 pub mod error;
 pub mod problem;
 pub mod secret;
+#[cfg(feature = "service")]
 pub mod stop;
 
 pub mod event;
+#[cfg(feature = "service")]
 pub mod listings;
 pub mod queue;
 
@@ -26,27 +28,47 @@ pub mod records;
 pub mod transform;
 pub mod unpack;
 
+#[cfg(feature = "service")]
 pub mod stage;
+#[cfg(feature = "service")]
 pub mod store;
+#[cfg(feature = "service")]
 pub mod stream;
 
+#[cfg(feature = "service")]
 pub mod ledger;
+#[cfg(feature = "service")]
 pub mod load;
+#[cfg(feature = "service")]
 pub mod password;
+#[cfg(feature = "service")]
 pub mod redshift;
+#[cfg(feature = "service")]
 pub mod retry;
+#[cfg(feature = "service")]
 pub mod sql;
 
+#[cfg(feature = "service")]
 pub mod metrics;
+#[cfg(feature = "service")]
 pub mod notify;
+#[cfg(feature = "service")]
 pub mod report;
+#[cfg(feature = "service")]
 pub mod settle;
+#[cfg(feature = "service")]
 pub mod status;
 
+#[cfg(feature = "service")]
 pub mod pipeline;
+#[cfg(feature = "service")]
 pub mod rehearsal;
 
+#[cfg(feature = "service")]
 pub mod check;
+#[cfg(feature = "service")]
 pub mod command;
+#[cfg(feature = "service")]
 pub mod lambda;
+#[cfg(feature = "service")]
 pub mod logging;

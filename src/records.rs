@@ -15,6 +15,10 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of a record that are given with an error: more than are shown.
 const EXCERPT_BYTES: usize = 150;
 
+/// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions. Redshift's tables have
+/// 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
+const KEPT_CELLS: usize = 1_600;
+
 /// A reader of records from `R`, one at a time.
 pub struct Records<R> {
     reader: R,
@@ -26,6 +30,7 @@ pub struct Records<R> {
     exhausted: bool,
     line: u64,
     cells: Vec<Range<usize>>,
+    count: usize,
     halved: Vec<u8>,
 }
 
@@ -39,6 +44,7 @@ pub struct Record<'a> {
     halved: &'a [u8],
     /// Where each cell lies in `bytes`, or beyond its end in `halved`.
     cells: &'a [Range<usize>],
+    count: usize,
 }
 
 /// Why no record can be read.
@@ -82,15 +88,15 @@ pub enum RecordError {
 impl<'a> Record<'a> {
     /// How many cells it has.
     pub fn len(&self) -> usize {
-        self.cells.len()
+        self.count
     }
 
     /// Whether it has none, which no record read from an input has.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.count == 0
     }
 
-    /// A cell by position; empty beyond the last.
+    /// A cell by position; empty beyond the last, and beyond those that any table has columns for.
     pub fn cell(&self, at: usize) -> &'a [u8] {
         let Some(Range { start, end }) = self.cells.get(at).cloned() else { return &[] };
         let length = self.bytes.len();
@@ -128,6 +134,7 @@ impl<R: Read> Records<R> {
             exhausted: false,
             line: 1,
             cells: Vec::new(),
+            count: 0,
             halved: Vec::new(),
         }
     }
@@ -167,7 +174,7 @@ impl<R: Read> Records<R> {
                     if content.is_empty() {
                         continue;
                     }
-                    return Ok(Some(Record { line, bytes: &self.buffer[content], halved: &self.halved, cells: &self.cells }));
+                    return Ok(Some(Record { line, bytes: &self.buffer[content], halved: &self.halved, cells: &self.cells, count: self.count }));
                 }
                 Scan::Garbled { line, at } => {
                     let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
@@ -186,8 +193,19 @@ impl<R: Read> Records<R> {
                             None => RecordError::TooLong { line, text: excerpt(self.start) },
                         });
                     }
-                    self.fill().map_err(RecordError::Io)?;
+                    self.fill_on().map_err(RecordError::Io)?;
                 }
+            }
+        }
+    }
+
+    /// Reads until there is twice as much to look at, so that an input which comes in crumbs is not looked at again for each.
+    fn fill_on(&mut self) -> io::Result<()> {
+        let wanted = ((self.end - self.start) * 2).min(self.limit_bytes + 1);
+        loop {
+            self.fill()?;
+            if self.exhausted || self.end - self.start >= wanted {
+                return Ok(());
             }
         }
     }
@@ -223,6 +241,7 @@ impl<R: Read> Records<R> {
         let mut at = 0;
         let mut lines = 0;
         let mut doubled = false;
+        let mut count = 0;
         loop {
             if input.get(at) == Some(&b'"') {
                 let (opened, open_line) = (at, self.line + lines);
@@ -243,7 +262,7 @@ impl<R: Read> Records<R> {
                     }
                 };
                 lines += memchr_iter(b'\n', &input[opened..close]).count() as u64;
-                self.cells.push(opened + 1..close);
+                keep(&mut self.cells, &mut count, opened + 1..close);
                 let mut after = close + 1;
                 if input.get(after) == Some(&b'\r') {
                     match input.get(after + 1) {
@@ -254,35 +273,36 @@ impl<R: Read> Records<R> {
                 }
                 match input.get(after) {
                     None if !self.exhausted => return Scan::Partial { open_quote: None },
-                    None => return self.whole(close + 1, after, lines, doubled),
-                    Some(b'\n') => return self.whole(close + 1, after + 1, lines + 1, doubled),
+                    None => return self.whole(close + 1, after, lines, doubled, count),
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines + 1, doubled, count),
                     Some(byte) if *byte == self.delimiter => at = after + 1,
                     Some(_) => return Scan::Garbled { line: self.line + lines, at: self.start + after },
                 }
             } else {
                 match memchr2(self.delimiter, b'\n', &input[at..]) {
                     Some(found) if input[at + found] == self.delimiter => {
-                        self.cells.push(at..at + found);
+                        keep(&mut self.cells, &mut count, at..at + found);
                         at += found + 1;
                     }
                     Some(found) => {
                         let end = at + found;
                         let content = if end > at && input[end - 1] == b'\r' { end - 1 } else { end };
-                        self.cells.push(at..content);
-                        return self.whole(content, end + 1, lines + 1, doubled);
+                        keep(&mut self.cells, &mut count, at..content);
+                        return self.whole(content, end + 1, lines + 1, doubled, count);
                     }
                     None if !self.exhausted => return Scan::Partial { open_quote: None },
                     None => {
                         let content = if input.len() > at && input.last() == Some(&b'\r') { input.len() - 1 } else { input.len() };
-                        self.cells.push(at..content);
-                        return self.whole(content, input.len(), lines, doubled);
+                        keep(&mut self.cells, &mut count, at..content);
+                        return self.whole(content, input.len(), lines, doubled, count);
                     }
                 }
             }
         }
     }
 
-    fn whole(&mut self, content: usize, next: usize, lines: u64, doubled: bool) -> Scan {
+    fn whole(&mut self, content: usize, next: usize, lines: u64, doubled: bool, count: usize) -> Scan {
+        self.count = count;
         if content > self.limit_bytes {
             return Scan::Partial { open_quote: None };
         }
@@ -300,6 +320,14 @@ impl<R: Read> Records<R> {
 /// Whether a CR stands in `text` without an LF behind it.
 pub fn has_lone_return(text: &[u8]) -> bool {
     memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
+}
+
+/// Counts a cell, and keeps where it lies.
+fn keep(cells: &mut Vec<Range<usize>>, count: &mut usize, cell: Range<usize>) {
+    *count += 1;
+    if cells.len() < KEPT_CELLS {
+        cells.push(cell);
+    }
 }
 
 /// Appends a quoted cell with its doubled quotes halved to `halved`, and makes the cell lie there; an unquoted cell's quotes

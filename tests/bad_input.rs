@@ -25,6 +25,15 @@ async fn refused(world: &World, archive: &[u8]) -> Value {
     assert_eq!((&error["version"], &error["key"], &error["dataset"]), (&json!(1), &json!(bad), &json!("cmslite_user_group_metadata")));
     assert_eq!(report["bad"][0]["problems"], error["problems"]);
     assert_eq!(report["bad"][0]["etag"], error["etag"]);
+    let log: Vec<Value> = world.lambda.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for problem in error["problems"].as_array().unwrap() {
+        let told = |line: &&Value| {
+            line["message"]
+                .as_str()
+                .is_some_and(|message| message.starts_with("bad input: ") && message.contains(problem["reason"].as_str().unwrap()))
+        };
+        assert!(log.iter().any(|line| told(&line)), "the log does not say {problem}");
+    }
     // The event again: it is settled, and nothing is done.
     let again = World::report(world.invoke(&key("bad")).await);
     assert_eq!(again["objects_processed"], json!(0));

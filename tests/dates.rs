@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -208,10 +209,10 @@ fn offset(random: &mut Random) -> String {
     if random.one_in(4) {
         let second = if random.one_in(2) { 0 } else { random.below(60) };
         // Python refuses a colon in one place only.
-        text += &format!("{}{second:02}", if random.one_in(4) { random.pick(&["", ":"]) } else { colon });
+        let _ = write!(text, "{}{second:02}", if random.one_in(4) { random.pick(&["", ":"]) } else { colon });
         if random.one_in(3) {
             let count = 1 + random.below(7);
-            text += &format!(".{}", if random.one_in(2) { "0".repeat(count) } else { random.digits(count) });
+            let _ = write!(text, ".{}", if random.one_in(2) { "0".repeat(count) } else { random.digits(count) });
         }
     }
     text

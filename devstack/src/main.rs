@@ -11,7 +11,7 @@ use std::{env, fs};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
-use devstack::lambda::{self, Invocation, Lambda};
+use devstack::lambda::{self, Invocation, Lambda, Outcome};
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
@@ -32,7 +32,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Upload a good and a bad archive to a new stack, and show what becomes of them.
-    Demo,
+    Demo {
+        /// A function that is built already, such as the `bootstrap` of the zip that `cargo lambda build` makes.
+        #[arg(long)]
+        function: Option<PathBuf>,
+    },
     /// Keep a stack up, with a sample archive in its bucket, and load whatever is uploaded to it.
     Serve {
         /// S3's port.
@@ -57,7 +61,7 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let done = match Arguments::parse().action {
-        Action::Demo => demo().await,
+        Action::Demo { function } => demo(function).await,
         Action::Serve { s3_port, redshift_port, function, environment } => serve(s3_port, redshift_port, &function, &environment).await,
     };
     match done {
@@ -138,8 +142,8 @@ fn bad_archive() -> std::io::Result<Vec<u8>> {
     samples::archive(&members)
 }
 
-async fn demo() -> Result<(), Failure> {
-    let program = build_function()?;
+async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
+    let program = function.map_or_else(build_function, Ok)?;
     println!("Starting S3, PostgreSQL, the Redshift stand-in and Lambda on this machine ...");
     let stack = Stack::start(stack::Options::default()).await?;
     let lambda = start_function(&stack, program).await?;
@@ -150,14 +154,18 @@ async fn demo() -> Result<(), Failure> {
     show::title("1. A good archive: uploaded, and S3's notification does the rest");
     show::keys("The bucket before", &stack);
     upload(&client, SAMPLE, good_archive()?).await?;
-    show::invocation(&next(&mut invocations).await?);
+    let invocation = next(&mut invocations).await?;
+    show::invocation(&invocation);
+    expect(&invocation, ["objects_good", "tables_loaded", "rows"], [1, 4, 100])?;
     show::tables(&stack).await?;
     show::keys("The bucket after", &stack);
 
     show::title("2. A bad archive: refused as a whole, and explained");
     let bad = "client/cmslite_gdx/cms-analytics-csv_2024-03-02.tgz";
     upload(&client, bad, bad_archive()?).await?;
-    show::invocation(&next(&mut invocations).await?);
+    let invocation = next(&mut invocations).await?;
+    show::invocation(&invocation);
+    expect(&invocation, ["objects_good", "objects_bad", "rows"], [0, 1, 0])?;
     let explanation = format!("processed/bad/{bad}.error.json");
     println!("\n{explanation}:");
     println!("{}", String::from_utf8_lossy(&stack.s3.read(BUCKET, &explanation).ok_or("there is no explanation")?));
@@ -166,6 +174,13 @@ async fn demo() -> Result<(), Failure> {
     println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
     lambda.stop().await;
     Ok(())
+}
+
+/// Fails unless the function's report has these numbers.
+fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Result<(), Failure> {
+    let Outcome::Ok(answer) = &invocation.outcome else { return Err("the function failed".into()) };
+    let found = names.map(|name| answer["reports"][0][name].as_u64().unwrap_or_default());
+    if found == numbers { Ok(()) } else { Err(format!("{names:?} should be {numbers:?} and are {found:?}").into()) }
 }
 
 async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path) -> Result<(), Failure> {

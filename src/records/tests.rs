@@ -103,6 +103,34 @@ fn a_record_beyond_the_limit_is_refused_without_reading_on() {
     assert!(read_by(&[b"short\n", [b'x'; 29].as_slice(), b"\n"].concat(), 7, 29).is_ok());
 }
 
+/// Hands out a byte at a time, and counts how often it is asked.
+struct Crumbs<'a>(&'a [u8]);
+
+impl Read for Crumbs<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+        buffer[0] = *first;
+        self.0 = rest;
+        Ok(1)
+    }
+}
+
+/// Looked at again for each of its bytes, this would take hours.
+#[test]
+fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
+    let input = [b"\"".as_slice(), &vec![b'x'; 1_000_000], b"\"\n"].concat();
+    let mut records = Records::new(Crumbs(&input), b',', 4_000_000);
+    assert_eq!(records.read().unwrap().unwrap().cell(0).len(), 1_000_000);
+}
+
+#[test]
+fn a_record_of_millions_of_cells_takes_no_more_memory_for_them() {
+    let input = vec![b','; 4_000_000];
+    let mut records = Records::new(input.as_slice(), b',', 4_000_000);
+    assert_eq!(records.read().unwrap().unwrap().len(), 4_000_001);
+    assert!(records.cells.capacity() < 10_000);
+}
+
 proptest! {
     /// The `csv` crate writes; we read. It quotes where needed or always, with either line end.
     #[test]

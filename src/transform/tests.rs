@@ -78,3 +78,11 @@ fn a_staged_line_leads_back_to_the_members_line() {
     // Line 2 and 3 hold the first row, which begins on line 3.
     assert_eq!([2, 4, 5].map(|line| tally.lines.source_line(line)), [Some(3), Some(7), Some(8)]);
 }
+
+#[test]
+fn what_is_left_over_behind_a_date_is_cut() {
+    let input = format!("a,b,c,d,e\n1,2,3,4,2024-03-01 10:11:12.5{}\n", "x".repeat(100_000));
+    let (_, _, problems) = run("analytics_user_activity", input.as_bytes(), &dataset(|text| text));
+    let told = problems.told()[0].to_string();
+    assert!(told.contains("is left over at its end") && told.len() < 1000, "{}", told.len());
+}

@@ -1,0 +1,151 @@
+//! What must hold for every input, whatever it is.
+
+use std::io::{self, Read, Write as _};
+
+use cmslite_user_data_to_redshift::config::{Dataset, parse};
+use cmslite_user_data_to_redshift::problem::{Problems, TOLD};
+use cmslite_user_data_to_redshift::transform::{NULL_TEXT, TransformError, transform};
+use cmslite_user_data_to_redshift::unpack::{Counted, Handled, UnpackError, finish, unpack};
+
+/// Two tables, one with a date and a derived column, and a small limit, so that bombs are met early.
+const CONFIG: &str = r#"{
+    "bucket": "b", "source": "client", "destination": "processed", "directory": "d", "doc": "x", "schema": "s", "truncate": true,
+    "delim": ",", "null_as": "-", "max_unpacked_bytes": 1000000,
+    "files": {
+        "a": {"dbtable": "a", "column_count": 2, "columns": ["one", "two"], "dateformat": []},
+        "b": {"dbtable": "b", "column_count": 2, "columns": ["text", "day"], "dateformat": [{"field": "day", "format": "%Y-%m-%d"}],
+              "derived": [{"column": "part", "from": "text", "split": " - ", "index": 1}]}
+    }
+}"#;
+
+/// The dataset that everything is read with.
+///
+/// # Panics
+///
+/// Never: its configuration is sound.
+pub fn dataset() -> Dataset {
+    parse("fuzz.json", CONFIG).expect("the configuration is sound")
+}
+
+/// Reads an archive as the pipeline does, and checks what must hold of the outcome.
+///
+/// # Panics
+///
+/// Where something does not hold.
+pub fn check_archive(archive: impl Read) {
+    let dataset = dataset();
+    let mut problems = Problems::default();
+    let mut staged: Vec<(String, u64, Vec<u8>)> = Vec::new();
+    let mut declared = 0;
+    let outcome = unpack::<_, io::Error>(archive, &dataset, &mut problems, |member, problems| {
+        let before = problems.found();
+        let mut body = Counted::new(member.body);
+        let mut out = Vec::new();
+        declared += member.size_bytes;
+        let tally = match transform(member.name, &mut body, member.table, &dataset, &mut out, problems) {
+            Ok(tally) => tally,
+            Err(TransformError::Read(error)) => return Handled::Unreadable(error),
+            Err(TransformError::Write(error)) => return Handled::Failed(error),
+        };
+        if problems.is_full() {
+            return Handled::Done;
+        }
+        if let Err(error) = finish(&mut body, member.size_bytes) {
+            return Handled::Unreadable(error);
+        }
+        if problems.found() == before {
+            staged.push((member.table.member.clone(), tally.rows, out));
+        }
+        Handled::Done
+    });
+    match outcome {
+        Err(UnpackError::Failed(error)) => panic!("writing into memory failed: {error}"),
+        Err(UnpackError::Unreadable(problem)) => problems.push(problem),
+        Ok(()) => {}
+    }
+    assert!(declared <= dataset.max_unpacked_bytes * 2, "{declared} bytes of members were handed out");
+    check_told(&problems);
+    if problems.is_empty() {
+        assert_eq!(staged.len(), dataset.tables.len(), "an archive without problems has a file for each table");
+        for (member, rows, text) in &staged {
+            check_staged(&dataset, member, *rows, text);
+        }
+    }
+}
+
+/// Up to twenty problems, each of them a line that can be printed.
+fn check_told(problems: &Problems) {
+    assert!(problems.told().len() <= TOLD && problems.found() >= problems.told().len() as u64);
+    assert_eq!(problems.is_empty(), problems.told().is_empty());
+    for problem in problems.told() {
+        let text = problem.to_string();
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(text.len() < 4000, "{text}");
+        assert!(serde_json::to_string(problem).is_ok());
+    }
+}
+
+/// The staged file has the rows that were counted, each as wide as its table; and nothing in it is a NULL by accident.
+fn check_staged(dataset: &Dataset, member: &str, rows: u64, text: &[u8]) {
+    let table = dataset.table_of(member).expect("it was handed out for a table");
+    let mut reader = csv::ReaderBuilder::new().from_reader(text);
+    let width = table.loaded_columns().count();
+    assert_eq!(reader.byte_headers().expect("the header is written").len(), width);
+    let mut found = 0;
+    for record in reader.byte_records() {
+        let record = record.expect("what is staged is CSV");
+        assert_eq!(record.len(), width);
+        assert!(record.iter().all(|cell| std::str::from_utf8(cell).is_ok() && !cell.contains(&0)));
+        found += 1;
+    }
+    assert_eq!(found, rows);
+    assert!(!String::from_utf8_lossy(text).contains(&format!("\"{NULL_TEXT}\"")));
+}
+
+/// Bytes as a gzip, so that what is behind its checksum is reached.
+///
+/// # Panics
+///
+/// Never: it writes into memory.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+/// A tar whose headers have right checksums, so that what else stands in them is reached: blocks are taken for headers where
+/// the sizes before them say that headers are.
+pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut tar = bytes.to_vec();
+    let mut at = 0;
+    while let Some(block) = tar.get_mut(at..at + 512) {
+        if block.iter().any(|byte| *byte != 0) {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+        let size = std::str::from_utf8(&block[124..135]).ok().and_then(|text| u64::from_str_radix(text.trim_matches([' ', '\0']), 8).ok());
+        let padded = size.unwrap_or_default().div_ceil(512).saturating_mul(512);
+        at = at.saturating_add(512).saturating_add(usize::try_from(padded).unwrap_or(usize::MAX));
+        if at > tar.len() {
+            break;
+        }
+    }
+    tar
+}
+
+/// Files as a tar.
+///
+/// # Panics
+///
+/// Never: it writes into memory.
+pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, contents) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(contents.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *contents).expect("memory takes it");
+    }
+    builder.into_inner().expect("memory takes it")
+}
