@@ -1,0 +1,113 @@
+//! What a load costs in requests to S3, by a formula.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use devstack::redshift::{Action, Fault};
+use devstack::stack::{BUCKET, function_keys};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use support::{Setup, World, members, sample};
+
+/// As `stage` has it.
+const PART_BYTES: u64 = 6 * 1024 * 1024;
+
+/// Text that begins with a header and then repeats the same rows up to a size.
+fn long_text(contents: &[u8], size_bytes: u64) -> (u64, impl Read) {
+    let header_end = contents.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let (header, rows) = contents.split_at(header_end);
+    let repeats = (size_bytes / rows.len() as u64).max(1);
+    let (header, rows) = (header.to_vec(), rows.to_vec());
+    let size_bytes = header.len() as u64 + repeats * rows.len() as u64;
+    let rest = (0..repeats).map(move |_| io::Cursor::new(rows.clone()));
+    (size_bytes, Chained { now: io::Cursor::new(header), rest })
+}
+
+struct Chained<I> {
+    now: io::Cursor<Vec<u8>>,
+    rest: I,
+}
+
+impl<I: Iterator<Item = io::Cursor<Vec<u8>>>> Read for Chained<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.now.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.rest.next() {
+                Some(next) => self.now = next,
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// An archive whose four files have `size_bytes` together.
+fn archive_of(size_bytes: u64) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for member in members(7, 2000) {
+        let (size, text) = long_text(&member.contents, size_bytes / 4);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(size);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, &member.name, text).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+/// The function's own requests by operation: what COPY reads is signed with the role's keys.
+fn own_requests(world: &World) -> BTreeMap<String, u64> {
+    let own = function_keys().access_key_id;
+    let mut counts = BTreeMap::new();
+    for request in world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own)) {
+        *counts.entry(request.operation).or_default() += 1;
+    }
+    counts
+}
+
+/// Of an archive that is alone in its queue: three listings, one read, a file and a manifest for each member, a file from one
+/// part on in parts (its beginning, its parts, its end), two removals and one copy.
+fn formula(staged_bytes: &[u64]) -> BTreeMap<String, u64> {
+    let (large, small): (Vec<u64>, Vec<u64>) = staged_bytes.iter().partition(|bytes| **bytes >= PART_BYTES);
+    let counts = [
+        ("ListObjectsV2", 3),
+        ("GetObject", 1),
+        ("PutObject", (small.len() + staged_bytes.len()) as u64),
+        ("CreateMultipartUpload", large.len() as u64),
+        ("UploadPart", large.iter().map(|bytes| bytes.div_ceil(PART_BYTES)).sum()),
+        ("CompleteMultipartUpload", large.len() as u64),
+        ("DeleteObject", 2),
+        ("CopyObject", 1),
+    ];
+    counts.into_iter().filter(|(_, count)| *count > 0).map(|(operation, count)| (operation.to_owned(), count)).collect()
+}
+
+fn staged_bytes(world: &World) -> Vec<u64> {
+    let staged = world.stack.s3.objects(BUCKET).into_iter().filter(|object| object.key.starts_with("processed/batch/"));
+    staged.filter(|object| !object.key.ends_with(".manifest")).map(|object| world.stack.s3.read(BUCKET, &object.key).unwrap().len() as u64).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_those_of_the_formula() {
+    let world = Setup::appending().with("COPY_IAM_ROLE", "default").start().await;
+    World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
+    let staged = staged_bytes(&world);
+    assert_eq!(staged.len(), 4);
+    assert_eq!(own_requests(&world), formula(&staged));
+    assert_eq!(own_requests(&world).values().sum::<u64>(), 15);
+
+    // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
+    world.reset().await;
+    world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
+    world.invoke(&world.put("b", &archive_of(40_000_000), 1)).await;
+    let staged = staged_bytes(&world);
+    assert!(staged.iter().any(|bytes| *bytes >= PART_BYTES), "{staged:?}");
+    let mut expected = formula(&staged);
+    expected.remove("DeleteObject");
+    expected.remove("CopyObject");
+    assert_eq!(own_requests(&world), expected);
+}
