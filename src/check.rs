@@ -10,11 +10,12 @@ use chrono::Utc;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config::{Dataset, Table};
+use crate::config::{Dataset, Table, TableName};
 use crate::error::{Deployment, Error, Retryable};
 use crate::ledger;
+use crate::listings;
 use crate::pipeline::Loader;
-use crate::queue::{Listings, Object, Plan, Revisions, Standing, plan};
+use crate::queue::{Object, Plan, Standing, Until, plan};
 use crate::redshift::{Column, Refusal, Session};
 use crate::report::FORMAT_VERSION;
 use crate::sql::{Authorization, Copy, LedgerKey, LoadErrorTable, Statement};
@@ -145,14 +146,12 @@ pub async fn check(loader: &Loader, dataset: &Dataset) -> Check {
 /// written.
 async fn check_s3(loader: &Loader, dataset: &Dataset, findings: &mut Vec<Finding>) -> bool {
     let (store, bucket) = (&loader.store, &dataset.bucket);
-    let (source, good, bad) = (dataset.source_prefix(), dataset.good_prefix(), dataset.bad_prefix());
-    let listed = tokio::try_join!(store.list(bucket, &source), store.list(bucket, &good), store.list(bucket, &bad));
-    let archives = match listed {
+    let archives = match listings::read(store, dataset, &Until::End).await {
         Err(error) => {
             findings.push(Finding::bad("S3: list", error.chain(), remedy(&error)));
             return false;
         }
-        Ok((source, good, bad)) => plan(dataset, &Listings { source, good, bad }, &Revisions::new()),
+        Ok((listings, revisions)) => plan(dataset, &listings, &revisions),
     };
     findings.push(Finding::good("S3: list", listing_text(&archives)));
     match archives.archives.last() {
@@ -225,15 +224,18 @@ async fn check_redshift(loader: &Loader, dataset: &Dataset, staged: bool, findin
         let error = Error::from(refusal);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
-    findings.push(check_ledger(&session, dataset).await);
+    let names: Vec<&TableName> = dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
+    let (mut columns, unseen) = match session.columns(&names).await {
+        Ok(columns) => (columns, None),
+        Err(refusal) => (vec![Vec::new(); names.len()], Some(Error::from(refusal).chain())),
+    };
+    findings.push(check_ledger(&session, dataset, &columns.pop().unwrap_or_default()).await);
     let authorization = loader.authorization().await;
-    for table in &dataset.tables {
+    for (table, columns) in dataset.tables.iter().zip(columns) {
         let subject = format!("table {}", table.name);
-        match session.columns(&table.name).await {
-            Ok(columns) => findings.extend(compare(table, dataset, &columns)),
-            Err(refusal) => {
-                findings.push(Finding::note(&subject, Error::from(refusal).chain(), "let the user read svv_columns to have the columns compared"));
-            }
+        match &unseen {
+            None => findings.extend(compare(table, dataset, &columns)),
+            Some(why) => findings.push(Finding::note(&subject, why, "let the user read svv_columns to have the columns compared")),
         }
         let rehearsed = match &authorization {
             Ok(authorization) => rehearse(&session, loader, dataset, table, authorization, staged).await,
@@ -251,11 +253,10 @@ async fn check_redshift(loader: &Loader, dataset: &Dataset, staged: bool, findin
 }
 
 /// The ledger's statements, rolled back.
-async fn check_ledger(session: &Session, dataset: &Dataset) -> Finding {
+async fn check_ledger(session: &Session, dataset: &Dataset, columns: &[Column]) -> Finding {
     let ledger = &dataset.ledger;
     let subject = format!("ledger {ledger}");
-    let columns = session.columns(ledger).await.unwrap_or_default();
-    let differences = ledger::differences(&columns);
+    let differences = ledger::differences(columns);
     if !differences.is_empty() {
         return Finding::bad(
             subject,

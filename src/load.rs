@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tracing::{debug, info};
 
-use crate::config::{Dataset, Limit, Table};
+use crate::config::{Dataset, Limit, Table, TableName};
 use crate::error::{Deployment, Error, Retryable};
 use crate::ledger::{self, Verdict};
 use crate::problem::{Problem, Problems, Reason, printable};
@@ -53,7 +53,7 @@ pub struct Load<'a> {
 pub struct Consulted {
     /// What the ledger says.
     pub verdict: Verdict,
-    /// If it is to be loaded: the dataset's tables, with what their columns take.
+    /// The dataset's tables, with what their columns take.
     pub tables: Vec<Table>,
 }
 
@@ -86,35 +86,32 @@ impl Load<'_> {
     /// Redshift's, by who must act.
     pub async fn consult(&self, redshift: &Redshift) -> Result<Consulted, Error> {
         let session = redshift.connect(self.stop.deadline()).await?;
-        let consulted = async {
-            let verdict = self.consult_or_create(&session).await?;
-            let tables = if matches!(verdict, Verdict::Load { .. }) { self.limited_tables(&session).await? } else { Vec::new() };
-            Ok(Consulted { verdict, tables })
-        };
-        let consulted = consulted.await;
+        let consulted = self.consult_in(&session).await;
         session.close().await;
         consulted
     }
 
-    /// The dataset's tables with what each of their columns takes, so that a cell that does not fit is told like everything
-    /// else that is wrong with an archive, all of them at once, and before anything is staged.
-    async fn limited_tables(&self, session: &Session) -> Result<Vec<Table>, Error> {
+    async fn consult_in(&self, session: &Session) -> Result<Consulted, Error> {
+        self.limit_statements(session).await?;
+        let names: Vec<&TableName> = self.dataset.tables.iter().map(|table| &table.name).chain([&self.dataset.ledger]).collect();
+        let mut columns = match session.columns(&names).await {
+            Ok(columns) => columns,
+            // Who may not look may still load: the ledger's own statements and COPY say the rest.
+            Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => vec![Vec::new(); names.len()],
+            Err(refusal) => return Err(refusal.into()),
+        };
+        self.check_ledger(&columns.pop().unwrap_or_default())?;
+        let verdict = self.read_or_create_ledger(session).await?;
+        // So that a cell that does not fit is told like everything else that is wrong with an archive, all of them at once, and
+        // before anything is staged.
         let mut tables = self.dataset.tables.clone();
-        for table in &mut tables {
-            let columns = match session.columns(&table.name).await {
-                Ok(columns) => columns,
-                // Who may not look may still load: COPY says the rest.
-                Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => continue,
-                Err(refusal) => return Err(refusal.into()),
-            };
+        for (table, columns) in tables.iter_mut().zip(columns) {
             table.limits = table.loaded_columns().map(|name| limit(&columns, name)).collect();
         }
-        Ok(tables)
+        Ok(Consulted { verdict, tables })
     }
 
-    async fn consult_or_create(&self, session: &Session) -> Result<Verdict, Error> {
-        self.limit_statements(session).await?;
-        self.check_ledger(session).await?;
+    async fn read_or_create_ledger(&self, session: &Session) -> Result<Verdict, Error> {
         match self.read_ledger(session).await {
             Err(Refusal::NoRelation(_)) => {}
             answer => return Ok(answer?),
@@ -129,15 +126,9 @@ impl Load<'_> {
     }
 
     /// Refuses a table that is no ledger before anything is staged for it.
-    async fn check_ledger(&self, session: &Session) -> Result<(), Error> {
+    fn check_ledger(&self, columns: &[Column]) -> Result<(), Error> {
         let ledger = &self.dataset.ledger;
-        let columns = match session.columns(ledger).await {
-            Ok(columns) => columns,
-            // Who may not look may still load: the ledger's own statements say the rest.
-            Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => return Ok(()),
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let differences = ledger::differences(&columns);
+        let differences = ledger::differences(columns);
         if differences.is_empty() {
             return Ok(());
         }

@@ -350,14 +350,20 @@ impl Session {
         Ok(rows.collect())
     }
 
-    /// A table's columns in their order; none where the user sees no such table.
+    /// The columns of each of `tables`, in their order; none of a table that the user does not see.
     ///
     /// # Errors
     ///
     /// [`Refusal`].
-    pub async fn columns(&self, table: &TableName) -> Result<Vec<Column>, Refusal> {
-        let rows = self.run(&Statement::Columns(table)).await?;
-        Ok(rows.into_iter().filter_map(column).collect())
+    pub async fn columns(&self, tables: &[&TableName]) -> Result<Vec<Vec<Column>>, Refusal> {
+        let rows = self.run(&Statement::Columns(tables)).await?;
+        let found: Vec<(String, String, Column)> = rows.into_iter().filter_map(column).collect();
+        let of = |name: &&TableName| {
+            let is_its =
+                |(schema, table, _): &&(String, String, Column)| *schema == name.schema.to_lowercase() && *table == name.table.to_lowercase();
+            found.iter().filter(is_its).map(|(.., column)| column.clone()).collect()
+        };
+        Ok(tables.iter().map(of).collect())
     }
 
     /// The loads of a dataset in their order.
@@ -405,17 +411,18 @@ fn unanswered(statement: &Statement<'_>) -> Refusal {
     Refusal::Other(Error::retryable(Retryable::DeadlineNear, message))
 }
 
-fn column(row: Vec<Option<String>>) -> Option<Column> {
+/// A column, behind the schema and the table that it is of.
+fn column(row: Vec<Option<String>>) -> Option<(String, String, Column)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
-    let (name, data_type) = (next()?, next()?.to_lowercase());
-    Some(Column {
-        name,
-        data_type,
+    let column = Column {
+        name: next()?,
+        data_type: next()?.to_lowercase(),
         length: next().and_then(|length| length.parse().ok()),
         nullable: next().is_some_and(|told| told == "YES"),
         has_default: next().is_some(),
-    })
+    };
+    Some((next()?, next()?, column))
 }
 
 fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {

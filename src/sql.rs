@@ -42,8 +42,8 @@ pub enum Statement<'a> {
         /// Its bucket.
         bucket: &'a str,
     },
-    /// A table's columns in their order (`SVV_COLUMNS`); none where there is no such table.
-    Columns(&'a TableName),
+    /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table that is not there.
+    Columns(&'a [&'a TableName]),
     /// Records an archive's revision as loaded.
     WriteLedger {
         /// The ledger.
@@ -160,12 +160,7 @@ impl Statement<'_> {
                 literal(dataset),
                 literal(bucket),
             ),
-            Self::Columns(name) => format!(
-                "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default FROM svv_columns \
-                 WHERE LOWER(table_schema) = {} AND LOWER(table_name) = {} ORDER BY ordinal_position",
-                literal(&name.schema.to_lowercase()),
-                literal(&name.table.to_lowercase()),
-            ),
+            Self::Columns(tables) => columns(tables),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => format!(
                 "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
                  VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {})",
@@ -195,6 +190,19 @@ impl fmt::Display for Statement<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(false))
     }
+}
+
+fn columns(tables: &[&TableName]) -> String {
+    let wanted = tables.iter().map(|name| {
+        let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
+        format!("(LOWER(table_schema) = {schema} AND LOWER(table_name) = {table})")
+    });
+    let wanted: Vec<String> = wanted.collect();
+    format!(
+        "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, LOWER(table_schema), LOWER(table_name) \
+         FROM svv_columns WHERE {} ORDER BY ordinal_position",
+        wanted.join(" OR ")
+    )
 }
 
 fn create_ledger(ledger: &TableName) -> String {
