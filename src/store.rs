@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective};
 use bytes::Bytes;
@@ -194,15 +195,20 @@ impl Store {
     ///
     /// S3's, by who must act.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Object>, Error> {
+        let head = self.metadata(bucket, key).await?;
+        Ok(head.map(|head| Object {
+            key: key.to_owned(),
+            etag: head.e_tag.unwrap_or_default(),
+            last_modified: head.last_modified.and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos())).unwrap_or_default(),
+            size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+        }))
+    }
+
+    async fn metadata(&self, bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>, Error> {
         match self.client.head_object().bucket(bucket).key(key).send().await {
-            Ok(head) => Ok(Some(Object {
-                key: key.to_owned(),
-                etag: head.e_tag.unwrap_or_default(),
-                last_modified: head.last_modified.and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos())).unwrap_or_default(),
-                size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-            })),
+            Ok(head) => Ok(Some(head)),
             Err(error) if error.status_code() == Some(404) => Ok(None),
-            Err(error) => Err(classify(error, &format!("cannot read s3://{bucket}/{key}"))),
+            Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
         }
     }
 
@@ -229,11 +235,10 @@ impl Store {
     ///
     /// S3's, by who must act.
     pub async fn copied_revision(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
-        match self.client.head_object().bucket(bucket).key(key).send().await {
-            Ok(head) => Ok(head.metadata.and_then(|mut metadata| metadata.remove(SOURCE_ETAG))),
-            Err(error) if error.status_code() == Some(404) => Ok(Some(String::new())),
-            Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
-        }
+        Ok(match self.metadata(bucket, key).await? {
+            Some(head) => head.metadata.and_then(|mut metadata| metadata.remove(SOURCE_ETAG)),
+            None => Some(String::new()),
+        })
     }
 
     /// Copies a revision within its bucket, and names the revision in the copy's metadata.
