@@ -24,6 +24,7 @@ pub mod event;
 pub mod listings;
 pub mod queue;
 
+pub mod members;
 pub mod records;
 pub mod transform;
 pub mod unpack;

@@ -13,6 +13,7 @@ use crate::error::{Deployment, Error, Fault, Retryable};
 use crate::ledger::Verdict;
 use crate::listings;
 use crate::load::{Consulted, Load, Loaded, StagedTable};
+use crate::members::StagedMember;
 use crate::notify::Notifier;
 use crate::problem::Problems;
 use crate::queue::{Object, Standing, Until, plan};
@@ -25,7 +26,7 @@ use crate::sql::Authorization;
 use crate::stage::{Manifest, Stager};
 use crate::stop::{ARCHIVE_RESERVE, Stop};
 use crate::store::Store;
-use crate::stream::{StagedMember, stream};
+use crate::stream::stream;
 
 /// The loader with its connections to the outside.
 pub struct Loader {

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Retryable};
+use crate::members::Files;
 use crate::store::{Store, Upload};
 
 /// The size of a part: S3's minimum is 5 MiB (Amazon S3 User Guide, multipart upload limits).
@@ -48,21 +49,8 @@ enum Piece {
     Last(Bytes, Option<OwnedSemaphorePermit>),
 }
 
-/// Where the files go that are made of an archive's members.
-pub trait Files: Send + 'static {
-    /// A file being written. Dropped before it is completed, it leaves nothing.
-    type File: Write;
-
-    /// Begins the file `key` of a member of `size_bytes`.
-    fn create(&mut self, key: &str, size_bytes: u64) -> Self::File;
-
-    /// Completes a file. Returns its size in bytes.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; [`Files::done`] may know why.
-    fn complete(&mut self, file: Self::File) -> io::Result<u64>;
-
+/// A place for members' files that are there only later.
+pub trait Destination: Files + Send + 'static {
     /// Waits until every completed file is there.
     ///
     /// # Errors
@@ -105,7 +93,9 @@ impl Files for Stager {
     fn complete(&mut self, file: StagedWriter) -> io::Result<u64> {
         file.finish()
     }
+}
 
+impl Destination for Stager {
     async fn done(self) -> Result<(), Error> {
         let mut done = Ok(());
         for upload in self.uploads {
@@ -126,7 +116,9 @@ impl Files for Nowhere {
     fn complete(&mut self, file: Forgotten) -> io::Result<u64> {
         Ok(file.0)
     }
+}
 
+impl Destination for Nowhere {
     async fn done(self) -> Result<(), Error> {
         Ok(())
     }
