@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many problems of one archive are told; more are only counted.
 pub const TOLD: usize = 20;
@@ -311,55 +311,63 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { member, line, column, text, reason } = self;
-        problem_text(f, (member.as_deref(), *line, column.as_deref()), reason, text.as_deref())
+        ToldProblem::from(self).fmt(f)
     }
-}
-
-/// A problem in one line: where, why, and the text that offends. `place` is member, line and column.
-pub(crate) fn problem_text(
-    f: &mut fmt::Formatter<'_>,
-    (member, line, column): (Option<&str>, Option<u64>, Option<&str>),
-    reason: &dyn fmt::Display,
-    text: Option<&str>,
-) -> fmt::Result {
-    f.write_str(member.unwrap_or("archive"))?;
-    if let Some(line) = line {
-        write!(f, ", line {line}")?;
-    }
-    if let Some(column) = column {
-        write!(f, ", column {column}")?;
-    }
-    write!(f, ": {reason}")?;
-    match text {
-        // The text is printable already: escaped once more it would not be what the file holds.
-        Some(text) => write!(f, ": \"{text}\""),
-        None => Ok(()),
-    }
-}
-
-/// The form of a problem in `error.json` and in the report.
-#[derive(Serialize)]
-struct Told<'a> {
-    member: Option<&'a str>,
-    line: Option<u64>,
-    column: Option<&'a str>,
-    text: Option<&'a str>,
-    code: &'static str,
-    reason: String,
 }
 
 impl Serialize for Problem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Told {
-            member: self.member.as_deref(),
-            line: self.line,
-            column: self.column.as_deref(),
-            text: self.text.as_deref(),
-            code: self.reason.code(),
-            reason: self.reason.to_string(),
+        ToldProblem::from(self).serialize(serializer)
+    }
+}
+
+/// A problem as `error.json` and the report tell it, and as it is read back from there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldProblem {
+    /// The member's name inside the archive.
+    pub member: Option<String>,
+    /// The line in the member.
+    pub line: Option<u64>,
+    /// The column.
+    pub column: Option<String>,
+    /// The offending text.
+    pub text: Option<String>,
+    /// The reason's stable name.
+    pub code: String,
+    /// The reason.
+    pub reason: String,
+}
+
+impl From<&Problem> for ToldProblem {
+    fn from(problem: &Problem) -> Self {
+        let Problem { member, line, column, text, reason } = problem;
+        Self {
+            member: member.clone(),
+            line: *line,
+            column: column.clone(),
+            text: text.clone(),
+            code: reason.code().to_owned(),
+            reason: reason.to_string(),
         }
-        .serialize(serializer)
+    }
+}
+
+impl fmt::Display for ToldProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { member, line, column, text, reason, .. } = self;
+        f.write_str(member.as_deref().unwrap_or("archive"))?;
+        if let Some(line) = line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {reason}")?;
+        match text {
+            // The text is printable already: escaped once more it would not be what the file holds.
+            Some(text) => write!(f, ": \"{text}\""),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Problem, Problems, problem_text};
+use crate::problem::{Problem, Problems, ToldProblem};
 use crate::queue::Object;
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
@@ -170,30 +170,6 @@ pub struct ToldErrorFile {
     pub problems_found: u64,
     /// The first of them.
     pub problems: Vec<ToldProblem>,
-}
-
-/// A problem as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldProblem {
-    /// The member's name inside the archive.
-    pub member: Option<String>,
-    /// The line in the member.
-    pub line: Option<u64>,
-    /// The column.
-    pub column: Option<String>,
-    /// The offending text.
-    pub text: Option<String>,
-    /// The reason's stable name.
-    pub code: String,
-    /// The reason.
-    pub reason: String,
-}
-
-impl fmt::Display for ToldProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { member, line, column, text, reason, .. } = self;
-        problem_text(f, (member.as_deref(), *line, column.as_deref()), reason, text.as_deref())
-    }
 }
 
 impl Report {
