@@ -6,8 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use devstack::redshift;
-use devstack::s3;
-use devstack::stack::{self, function_keys};
+use devstack::stack;
 use serde_json::{Value, json};
 use support::{SHIPPED, Setup, World, expected, key, members, sample, world};
 
@@ -130,13 +129,7 @@ async fn every_obstacle_on_the_way_there_is_found_and_named() {
         ("CopyObject", "S3: copy and delete"),
         ("DeleteObject", "S3: copy and delete"),
     ] {
-        let keys = function_keys().denying(operation);
-        let change = {
-            let keys = keys.clone();
-            move |options: &mut s3::Options| options.credentials[1] = keys.clone()
-        };
-        let stack = stack::Options { s3: Some(Arc::new(change)), ..stack::Options::default() };
-        let world = Setup { stack, keys: Some(keys), ..Setup::default() }.start().await;
+        let world = Setup::denying(operation).start().await;
         world.put("a", &sample(3, 5), 1);
         finds(&world, subject, &["s3:PutObject below batch/"]).await;
         assert!(world.keys().contains(&key("a")) && world.rows("cms_group").await.is_empty());

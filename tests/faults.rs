@@ -276,13 +276,7 @@ async fn copy_without_a_way_into_s3_is_for_the_operator() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_that_refuses_the_function_is_for_the_operator() {
     for operation in ["ListObjectsV2", "GetObject", "PutObject"] {
-        let keys = function_keys().denying(operation);
-        let change = {
-            let keys = keys.clone();
-            move |options: &mut s3::Options| options.credentials[1] = keys.clone()
-        };
-        let stack = stack::Options { s3: Some(Arc::new(change)), ..stack::Options::default() };
-        let world = Setup { stack, keys: Some(keys), ..Setup::default() }.start().await;
+        let world = Setup::denying(operation).start().await;
         fails(&world, "Deployment.S3Access", &["AccessDenied"]).await;
     }
     let mut keys = function_keys();

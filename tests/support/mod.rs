@@ -11,9 +11,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use devstack::lambda::{self, Lambda, Outcome};
 use devstack::postgres::Postgres;
-use devstack::s3::Credentials;
+use devstack::s3::{self, Credentials};
 use devstack::samples::{self, Member};
-use devstack::stack::{self, BUCKET, Stack};
+use devstack::stack::{self, BUCKET, Stack, function_keys};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -55,6 +55,17 @@ impl Setup {
     /// The shipped configuration, appending instead of replacing.
     pub fn appending() -> Self {
         Self { config: Some(appending()), ..Self::default() }
+    }
+
+    /// A function whose keys have no right to an operation of S3.
+    pub fn denying(operation: &str) -> Self {
+        let keys = function_keys().denying(operation);
+        let change = {
+            let keys = keys.clone();
+            move |options: &mut s3::Options| options.credentials[1] = keys.clone()
+        };
+        let stack = stack::Options { s3: Some(Arc::new(change)), ..stack::Options::default() };
+        Self { stack, keys: Some(keys), ..Self::default() }
     }
 
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
