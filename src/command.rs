@@ -44,6 +44,19 @@ pub struct Arguments {
 /// What the command does.
 #[derive(Debug, Subcommand)]
 pub enum Action {
+    /// Something with a dataset.
+    #[command(flatten)]
+    Work(Work),
+    /// Print a script that completes this command in a shell: `source <(cmslite-user-data-to-redshift completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What it does with a dataset.
+#[derive(Debug, Subcommand)]
+pub enum Work {
     /// Work through a dataset's queue of archives, oldest first, until its end or the first bad archive.
     Load {
         /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
@@ -70,11 +83,6 @@ pub enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Print a script that completes this command in a shell: `source <(cmslite-user-data-to-redshift completions bash)`.
-    Completions {
-        /// The shell.
-        shell: Shell,
-    },
     /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes nothing.
     Status {
         /// The dataset's configuration file.
@@ -96,20 +104,21 @@ mod exit {
     pub(super) const FAILED: u8 = 3;
 }
 
-impl Action {
-    /// The dataset that the command is about; none if it is about none.
+/// Prints what completes the command in a shell.
+pub fn complete(shell: Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
+    exit::GOOD.into()
+}
+
+impl Work {
+    /// The dataset that it is about.
     ///
     /// # Errors
     ///
     /// [`Deployment::Configuration`] with every mistake of the file.
-    pub fn dataset(&self) -> Result<Option<Dataset>, Error> {
-        match self {
-            Self::Load { config, .. } | Self::Check { config, .. } | Self::Status { config, .. } => {
-                let dataset = config::load_file(config);
-                dataset.map(Some).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
-            }
-            Self::Completions { .. } => Ok(None),
-        }
+    pub fn dataset(&self) -> Result<Dataset, Error> {
+        let (Self::Load { config, .. } | Self::Check { config, .. } | Self::Status { config, .. }) = self;
+        config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
     }
 
     /// Whether it needs S3 only.
@@ -124,14 +133,6 @@ impl Action {
             Self::Load { until: Some(key), .. } => Until::Keys(HashSet::from([key.clone()])),
             _ => Until::End,
         }
-    }
-
-    /// Does what needs neither S3 nor Redshift.
-    pub fn complete(&self) -> ExitCode {
-        if let Self::Completions { shell } = self {
-            clap_complete::generate(*shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
-        }
-        exit::GOOD.into()
     }
 
     /// Does what needs S3 only.
@@ -157,7 +158,6 @@ impl Action {
                 Ok(status) => show(&status, json, status.ledger_unreadable.is_some()),
                 Err(error) => failed(&error),
             },
-            Self::Completions { .. } => self.complete(),
         }
     }
 }

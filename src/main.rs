@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Parser as _;
-use cmslite_user_data_to_redshift::command::{self, Arguments};
+use cmslite_user_data_to_redshift::command::{self, Action, Arguments, Work};
 use cmslite_user_data_to_redshift::environment::Environment;
 use cmslite_user_data_to_redshift::error::{Deployment, Error};
 use cmslite_user_data_to_redshift::lambda::{self, Function};
@@ -30,20 +30,20 @@ async fn main() -> ExitCode {
     }
     let Arguments { action } = Arguments::parse();
     logging::for_command();
-    match run(action).await {
-        Ok(status) => status,
-        Err(error) => command::failed(&error),
+    match action {
+        Action::Completions { shell } => command::complete(shell),
+        Action::Work(work) => run(work).await.unwrap_or_else(|error| command::failed(&error)),
     }
 }
 
-async fn run(action: command::Action) -> Result<ExitCode, Error> {
-    let Some(dataset) = action.dataset()? else { return Ok(action.complete()) };
-    if action.is_dry_run() {
+async fn run(work: Work) -> Result<ExitCode, Error> {
+    let dataset = work.dataset()?;
+    if work.is_dry_run() {
         let store = Store::new(client(&aws().await?.0));
-        return Ok(action.rehearse(&store, dataset).await);
+        return Ok(work.rehearse(&store, dataset).await);
     }
     let loader = loader(&environment()?).await?;
-    Ok(action.run(&loader, dataset).await)
+    Ok(work.run(&loader, dataset).await)
 }
 
 async fn function() -> Result<Function, Error> {
