@@ -341,9 +341,8 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
 
 /// What an archive may unpack to where the configuration does not say: 64 GiB.
 ///
-/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and again: to inflate
-/// that much and throw it away takes some minutes, which a function has. To load as much takes longer than it has, so no
-/// archive that a function can load comes near; the command, which has no deadline, may need more.
+/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and again. An archive
+/// that is really larger has to say so in its dataset's configuration.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 const DATASET_KEYS: [&str; 12] =
