@@ -127,12 +127,11 @@ impl DateFormat {
     /// # Errors
     ///
     /// What does not match, for the uploader; `out` is then unchanged.
-    pub fn rewrite(&self, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-        if self.common && is_already_canonical(text.as_bytes()) {
+    pub fn rewrite(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        if self.common && is_already_canonical(text) {
             // A fraction of whole zeros is left out, as the general path does.
-            let bytes = text.as_bytes();
-            let digits = &bytes[20..];
-            out.extend_from_slice(&bytes[..19]);
+            let digits = &text[20..];
+            out.extend_from_slice(&text[..19]);
             if digits.iter().any(|d| *d != b'0') {
                 out.push(b'.');
                 out.extend_from_slice(digits);
@@ -140,8 +139,8 @@ impl DateFormat {
             }
             return Ok(());
         }
-        let moment = self.parse(text)?;
-        moment.write(out);
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        self.parse(text)?.write(out);
         Ok(())
     }
 
@@ -462,7 +461,7 @@ mod tests {
 
     fn read(format: &str, text: &str) -> Result<String, String> {
         let mut out = Vec::new();
-        DateFormat::compile(format).map_err(|e| e.to_string())?.rewrite(text, &mut out)?;
+        DateFormat::compile(format).map_err(|e| e.to_string())?.rewrite(text.as_bytes(), &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -1,6 +1,8 @@
-//! From an archive's bytes to its members' files: unpack and transform, one member after the other.
+//! From an archive's bytes to its members' files: unpack and transform, one member after the other, with inflating the archive
+//! on a thread of its own, since that is half of the work.
 
 use std::io::{self, Read, Write};
+use std::thread;
 
 use tracing::info;
 
@@ -8,7 +10,7 @@ use crate::config::Dataset;
 use crate::problem::Problems;
 use crate::queue::Object;
 use crate::transform::{LineMap, TransformError, transform};
-use crate::unpack::{Counted, Handled, UnpackError, finish, unpack};
+use crate::unpack::{Ahead, Counted, Handled, UnpackError, finish, inflate, unpack};
 
 /// Where the files go that are made of an archive's members.
 pub trait Files {
@@ -46,15 +48,29 @@ pub enum Ended {
     Whole(Vec<StagedMember>),
     /// This is wrong with it. Some files may be written.
     Bad(Problems),
-    /// A file cannot be written.
-    NotWritten(io::Error),
+    /// A file cannot be written, or the system has no thread left.
+    Failed(io::Error),
 }
 
 /// Reads an archive's revision from `reader` to its end, and writes a file of each member that fills a table.
-pub fn read<F: Files>(reader: impl Read, dataset: &Dataset, archive: &Object, files: &mut F) -> Ended {
+pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Object, files: &mut F) -> Ended {
+    match inflate(reader) {
+        Ok(contents) => thread::scope(|scope| match Ahead::start(scope, contents) {
+            Ok(contents) => read_contents(contents, dataset, archive, files),
+            Err(error) => Ended::Failed(error),
+        }),
+        Err(problem) => {
+            let mut problems = Problems::default();
+            problems.push(problem);
+            Ended::Bad(problems)
+        }
+    }
+}
+
+fn read_contents<F: Files>(contents: impl Read, dataset: &Dataset, archive: &Object, files: &mut F) -> Ended {
     let mut members = Vec::new();
     let mut problems = Problems::default();
-    let unpacked = unpack(reader, dataset, &mut problems, |member, problems| {
+    let unpacked = unpack(contents, dataset, &mut problems, |member, problems| {
         let key = format!("{}.csv", dataset.staged_stem(&archive.key, &archive.etag, &member.table.member));
         let mut file = files.create(&key, member.size_bytes);
         let mut body = Counted::new(member.body);
@@ -79,7 +95,7 @@ pub fn read<F: Files>(reader: impl Read, dataset: &Dataset, archive: &Object, fi
         Handled::Done
     });
     match unpacked {
-        Err(UnpackError::Failed(error)) => Ended::NotWritten(error),
+        Err(UnpackError::Failed(error)) => Ended::Failed(error),
         Err(UnpackError::Unreadable(problem)) => {
             problems.push(problem);
             Ended::Bad(problems)

@@ -1,13 +1,20 @@
 //! RFC 4180 records, read strictly and without copying.
 //!
+//! Where delimiters, quotes and line ends stand is found for many bytes at once (`marks`); a record is then read from mark to
+//! mark, without a look at what is between them.
+//!
 //! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell, and
 //! `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit, and a cell is
 //! exactly the bytes that were written.
 
+mod marks;
+
 use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter};
+
+use marks::{BLOCK_BYTES, Marks};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -19,18 +26,83 @@ const EXCERPT_BYTES: usize = 150;
 /// 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
 const KEPT_CELLS: usize = 1_600;
 
+/// The largest limit there is: places in a record are counted in 30 bits.
+const MOST_BYTES: usize = (1 << 30) - 1;
+
 /// A reader of records from `R`, one at a time.
 pub struct Records<R> {
     reader: R,
     delimiter: u8,
     limit_bytes: usize,
     buffer: Vec<u8>,
+    marks: Marks,
     start: usize,
     end: usize,
+    /// Up to where the buffer is known to be text.
+    text_to: usize,
     exhausted: bool,
     line: u64,
-    cells: Vec<Range<usize>>,
+    found: Found,
+    cells: Cells,
+}
+
+/// The record that was found last.
+#[derive(Default)]
+struct Found {
+    line: u64,
+    content: Range<usize>,
+    is_text: bool,
+    is_one_line: bool,
+}
+
+/// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end above two bits.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: u32,
+    end_and_bits: u32,
+}
+
+impl Place {
+    /// There are quotes around it.
+    const QUOTED: u32 = 1;
+    /// It holds a delimiter, a comma, a quote, a CR or an LF.
+    const MARKED: u32 = 2;
+
+    /// No record is longer than 30 bits count.
+    #[inline]
+    fn new(start: usize, end: usize, is_quoted: bool, is_marked: bool) -> Self {
+        Self { start: start as u32, end_and_bits: (end as u32) << 2 | u32::from(is_marked) << 1 | u32::from(is_quoted) }
+    }
+
+    fn start(self) -> usize {
+        self.start as usize
+    }
+
+    fn end(self) -> usize {
+        (self.end_and_bits >> 2) as usize
+    }
+
+    fn has(self, bits: u32) -> bool {
+        self.end_and_bits & bits == bits
+    }
+}
+
+/// A cell with doubled quotes: its position, and where it lies in what is halved.
+#[derive(Debug, Clone)]
+struct Halved {
+    cell: usize,
+    place: Range<usize>,
+}
+
+/// The cells of a record.
+#[derive(Debug)]
+struct Cells {
+    has_commas: bool,
+    /// Those of the record, and beyond them those of other records.
+    places: Vec<Place>,
     count: usize,
+    /// The cells with doubled quotes, and their texts with the quotes halved, one behind the other.
+    doubled: Vec<Halved>,
     halved: Vec<u8>,
 }
 
@@ -39,12 +111,23 @@ pub struct Records<R> {
 pub struct Record<'a> {
     /// The line on which it begins, counted from 1.
     pub line: u64,
+    /// Whether it is UTF-8 without NUL.
+    pub is_text: bool,
+    /// Whether no cell holds a line end.
+    pub is_one_line: bool,
     bytes: &'a [u8],
-    /// Cells with doubled quotes, the quotes halved, one behind the other.
-    halved: &'a [u8],
-    /// Where each cell lies in `bytes`, or beyond its end in `halved`.
-    cells: &'a [Range<usize>],
-    count: usize,
+    cells: &'a Cells,
+}
+
+/// A cell of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell<'a> {
+    /// Its text, without the quotes around it.
+    pub text: &'a [u8],
+    /// Whether it is written as CSV with commas has it: in quotes if it holds a comma, a quote, a CR or an LF, and else without.
+    pub is_canonical: bool,
+    /// Where it is written in the record, quotes included.
+    pub written: (usize, usize),
 }
 
 /// Why no record can be read.
@@ -88,21 +171,44 @@ pub enum RecordError {
 impl<'a> Record<'a> {
     /// How many cells it has.
     pub fn len(&self) -> usize {
-        self.count
+        self.cells.count
     }
 
     /// Whether it has none, which no record read from an input has.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.cells.count == 0
     }
 
-    /// A cell by position; empty beyond the last, and beyond those that any table has columns for.
-    pub fn cell(&self, at: usize) -> &'a [u8] {
-        let Some(Range { start, end }) = self.cells.get(at).cloned() else { return &[] };
-        let length = self.bytes.len();
-        // A cell of `halved` has a quote at least, and so ends beyond `bytes`.
-        let cell = if end > length { self.halved.get(start - length..end - length) } else { self.bytes.get(start..end) };
-        cell.unwrap_or_default()
+    /// A cell's text by position; empty beyond the last, and beyond those that any table has columns for.
+    pub fn text(&self, at: usize) -> &'a [u8] {
+        self.places().get(at).map_or(&[], |place| self.cell(at, *place).text)
+    }
+
+    /// Its cells, as far as any table has columns for them.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'a>> {
+        let record = *self;
+        self.places().iter().enumerate().map(move |(at, place)| record.cell(at, *place))
+    }
+
+    fn places(&self) -> &'a [Place] {
+        self.cells.places.get(..self.cells.count).unwrap_or(&self.cells.places)
+    }
+
+    #[inline]
+    fn cell(&self, at: usize, place: Place) -> Cell<'a> {
+        let (start, end) = (place.start(), place.end());
+        let (is_quoted, is_marked) = (place.has(Place::QUOTED), place.has(Place::MARKED));
+        let halved = if is_quoted && is_marked { self.cells.doubled.iter().find(|halved| halved.cell == at) } else { None };
+        let text = match halved {
+            None => self.bytes.get(start..end),
+            Some(Halved { place, .. }) => self.cells.halved.get(place.clone()),
+        };
+        let around = usize::from(is_quoted);
+        Cell {
+            text: text.unwrap_or_default(),
+            is_canonical: self.cells.has_commas && is_quoted == is_marked,
+            written: (start - around, end + around),
+        }
     }
 
     /// The record as it was written, for a person to recognise it by.
@@ -113,8 +219,8 @@ impl<'a> Record<'a> {
 
 /// What a look at the buffer found.
 enum Scan {
-    /// A record that ends before `next`, with `lines` line ends in and behind it.
-    Whole { content: Range<usize>, next: usize, lines: u64 },
+    /// A record that ends before `next`, with so many line ends within.
+    Whole { content: Range<usize>, next: usize, inner_lines: u64 },
     /// More input is needed; an open quote began on this line, at this place, if there is one.
     Partial { open_quote: Option<(u64, usize)> },
     /// Text after a closing quote, at this place on this line.
@@ -124,18 +230,26 @@ enum Scan {
 impl<R: Read> Records<R> {
     /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is skipped.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
+        let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
             reader,
             delimiter,
             limit_bytes,
             buffer: vec![0; CHUNK_BYTES.min(limit_bytes + 1)],
+            marks: Marks::new(delimiter),
             start: 0,
             end: 0,
+            text_to: 0,
             exhausted: false,
             line: 1,
-            cells: Vec::new(),
-            count: 0,
-            halved: Vec::new(),
+            found: Found::default(),
+            cells: Cells {
+                has_commas: delimiter == b',',
+                places: vec![Place::new(0, 0, false, false); KEPT_CELLS],
+                count: 0,
+                doubled: Vec::new(),
+                halved: Vec::new(),
+            },
         }
     }
 
@@ -162,19 +276,37 @@ impl<R: Read> Records<R> {
     ///
     /// [`RecordError`]; after one, nothing further can be read with sense.
     pub fn read(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+        Ok(self.advance()?.then(|| self.record()))
+    }
+
+    /// The record that was found last.
+    #[inline]
+    pub fn record(&self) -> Record<'_> {
+        let Found { line, ref content, is_text, is_one_line } = self.found;
+        Record { line, is_text, is_one_line, bytes: self.buffer.get(content.clone()).unwrap_or_default(), cells: &self.cells }
+    }
+
+    /// Goes on to the next record that is not a blank line, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::read`].
+    pub fn advance(&mut self) -> Result<bool, RecordError> {
         loop {
             if self.start == self.end && self.exhausted {
-                return Ok(None);
+                return Ok(false);
             }
             match self.scan() {
-                Scan::Whole { content, next, lines } => {
+                Scan::Whole { content, next, inner_lines } => {
                     let line = self.line;
-                    self.line += lines;
+                    let is_ended = next > content.end && self.buffer[next - 1] == b'\n';
+                    self.line += inner_lines + u64::from(is_ended);
                     self.start = next;
                     if content.is_empty() {
                         continue;
                     }
-                    return Ok(Some(Record { line, bytes: &self.buffer[content], halved: &self.halved, cells: &self.cells, count: self.count }));
+                    self.found = Found { line, is_text: self.is_text(&content), is_one_line: inner_lines == 0, content };
+                    return Ok(true);
                 }
                 Scan::Garbled { line, at } => {
                     let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
@@ -212,10 +344,14 @@ impl<R: Read> Records<R> {
 
     /// Makes room, and reads once.
     fn fill(&mut self) -> io::Result<()> {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+        let blocks = self.start / BLOCK_BYTES;
+        if blocks > 0 {
+            let moved = blocks * BLOCK_BYTES;
+            self.buffer.copy_within(moved..self.end, 0);
+            self.marks.forget(blocks);
+            self.start -= moved;
+            self.end -= moved;
+            self.text_to = self.text_to.saturating_sub(moved);
         }
         if self.end == self.buffer.len() {
             // One byte beyond the limit is enough to know that a record exceeds it.
@@ -225,7 +361,10 @@ impl<R: Read> Records<R> {
         loop {
             match self.reader.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.exhausted = true,
-                Ok(count) => self.end += count,
+                Ok(count) => {
+                    self.marks.extend(&self.buffer, self.end, self.end + count);
+                    self.end += count;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
@@ -233,36 +372,69 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Finds the record at `start`, its cells as ranges of its content. Doubled quotes are halved, beside it, once the record
-    /// is known to be whole.
+    /// Whether a record is UTF-8 without NUL. Looks at everything that was read at once.
+    fn is_text(&mut self, record: &Range<usize>) -> bool {
+        if record.end > self.text_to {
+            let from = self.text_to.max(record.start);
+            let rest = &self.buffer[from..self.end];
+            let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
+            self.text_to = from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+        }
+        record.end <= self.text_to
+    }
+
+    /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once the record is known
+    /// to be whole.
     fn scan(&mut self) -> Scan {
-        self.cells.clear();
-        let input = &self.buffer[self.start..self.end];
-        let mut at = 0;
+        let input = &self.buffer[..self.end];
+        let mut marks = self.marks.from(self.start);
+        let mut at = self.start;
         let mut lines = 0;
         let mut doubled = false;
         let mut count = 0;
+        let mut keep = |places: &mut [Place], start, end, is_quoted, is_marked| {
+            if let Some(place) = places.get_mut(count) {
+                *place = Place::new(start - self.start, end - self.start, is_quoted, is_marked);
+            }
+            count += 1;
+        };
+        // Marks within the cell so far, which has no quotes around it.
+        let mut inner = 0;
         loop {
-            if input.get(at) == Some(&b'"') {
+            let (mark, byte) = match marks.next() {
+                Some(mark) => (mark, input[mark]),
+                None if !self.exhausted => return Scan::Partial { open_quote: None },
+                None => (input.len(), b'\n'),
+            };
+            if byte == self.delimiter {
+                keep(&mut self.cells.places, at, mark, false, inner > 0);
+                (at, inner) = (mark + 1, 0);
+            } else if byte == b'\n' {
+                let returned = mark > at && input[mark - 1] == b'\r';
+                let content = mark - usize::from(returned);
+                keep(&mut self.cells.places, at, content, false, inner > usize::from(returned));
+                return self.whole(content, input.len().min(mark + 1), lines, doubled, count);
+            } else if byte == b'"' && mark == at {
                 let (opened, open_line) = (at, self.line + lines);
-                let mut from = at + 1;
+                let mut is_marked = false;
                 let close = loop {
-                    let Some(found) = memchr(b'"', &input[from..]) else {
-                        return Scan::Partial { open_quote: Some((open_line, self.start + opened)) };
+                    let Some(mark) = marks.next() else {
+                        return Scan::Partial { open_quote: Some((open_line, opened)) };
                     };
-                    let quote = from + found;
-                    match input.get(quote + 1) {
-                        Some(b'"') => {
+                    match (input[mark], input.get(mark + 1)) {
+                        (b'"', Some(b'"')) => {
+                            marks.next();
                             doubled = true;
-                            from = quote + 2;
                         }
                         // Whether it closes or is doubled shows only with the next byte.
-                        None if !self.exhausted => return Scan::Partial { open_quote: Some((open_line, self.start + opened)) },
-                        _ => break quote,
+                        (b'"', None) if !self.exhausted => return Scan::Partial { open_quote: Some((open_line, opened)) },
+                        (b'"', _) => break mark,
+                        (b'\n', _) => lines += 1,
+                        _ => {}
                     }
+                    is_marked = true;
                 };
-                lines += memchr_iter(b'\n', &input[opened..close]).count() as u64;
-                keep(&mut self.cells, &mut count, opened + 1..close);
+                keep(&mut self.cells.places, opened + 1, close, true, is_marked);
                 let mut after = close + 1;
                 if input.get(after) == Some(&b'\r') {
                     match input.get(after + 1) {
@@ -274,46 +446,40 @@ impl<R: Read> Records<R> {
                 match input.get(after) {
                     None if !self.exhausted => return Scan::Partial { open_quote: None },
                     None => return self.whole(close + 1, after, lines, doubled, count),
-                    Some(b'\n') => return self.whole(close + 1, after + 1, lines + 1, doubled, count),
-                    Some(byte) if *byte == self.delimiter => at = after + 1,
-                    Some(_) => return Scan::Garbled { line: self.line + lines, at: self.start + after },
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, doubled, count),
+                    Some(byte) if *byte == self.delimiter => {
+                        marks.next();
+                        at = after + 1;
+                    }
+                    Some(_) => return Scan::Garbled { line: self.line + lines, at: after },
                 }
             } else {
-                match memchr2(self.delimiter, b'\n', &input[at..]) {
-                    Some(found) if input[at + found] == self.delimiter => {
-                        keep(&mut self.cells, &mut count, at..at + found);
-                        at += found + 1;
-                    }
-                    Some(found) => {
-                        let end = at + found;
-                        let content = if end > at && input[end - 1] == b'\r' { end - 1 } else { end };
-                        keep(&mut self.cells, &mut count, at..content);
-                        return self.whole(content, end + 1, lines + 1, doubled, count);
-                    }
-                    None if !self.exhausted => return Scan::Partial { open_quote: None },
-                    None => {
-                        let content = if input.len() > at && input.last() == Some(&b'\r') { input.len() - 1 } else { input.len() };
-                        keep(&mut self.cells, &mut count, at..content);
-                        return self.whole(content, input.len(), lines, doubled, count);
-                    }
-                }
+                inner += 1;
             }
         }
     }
 
-    fn whole(&mut self, content: usize, next: usize, lines: u64, doubled: bool, count: usize) -> Scan {
-        self.count = count;
-        if content > self.limit_bytes {
+    fn whole(&mut self, end: usize, next: usize, inner_lines: u64, doubled: bool, count: usize) -> Scan {
+        let cells = &mut self.cells;
+        cells.count = count;
+        if end - self.start > self.limit_bytes {
             return Scan::Partial { open_quote: None };
         }
-        self.halved.clear();
         if doubled {
-            let record = &self.buffer[self.start..self.start + content];
-            for cell in &mut self.cells {
-                halve(record, cell, &mut self.halved);
+            cells.doubled.clear();
+            cells.halved.clear();
+            let record = &self.buffer[self.start..end];
+            let marked = cells.places.iter().take(count).enumerate().filter(|(_, place)| place.has(Place::QUOTED | Place::MARKED));
+            for (cell, place) in marked {
+                let start = cells.halved.len();
+                if halve(&record[place.start()..place.end()], &mut cells.halved) {
+                    cells.doubled.push(Halved { cell, place: start..cells.halved.len() });
+                }
             }
+        } else if !cells.doubled.is_empty() {
+            cells.doubled.clear();
         }
-        Scan::Whole { content: self.start..self.start + content, next: self.start + next, lines }
+        Scan::Whole { content: self.start..end, next, inner_lines }
     }
 }
 
@@ -322,29 +488,18 @@ pub fn has_lone_return(text: &[u8]) -> bool {
     memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 
-/// Counts a cell, and keeps where it lies.
-fn keep(cells: &mut Vec<Range<usize>>, count: &mut usize, cell: Range<usize>) {
-    *count += 1;
-    if cells.len() < KEPT_CELLS {
-        cells.push(cell);
-    }
-}
-
-/// Appends a quoted cell with its doubled quotes halved to `halved`, and makes the cell lie there; an unquoted cell's quotes
-/// are its own.
-fn halve(record: &[u8], cell: &mut Range<usize>, halved: &mut Vec<u8>) {
-    let quoted = cell.start > 0 && record.get(cell.start - 1) == Some(&b'"') && record.get(cell.end) == Some(&b'"');
-    let mut rest = &record[cell.clone()];
-    if !quoted || memchr(b'"', rest).is_none() {
-        return;
-    }
-    let start = record.len() + halved.len();
+/// Appends a quoted cell with its doubled quotes halved; nothing if it has none.
+fn halve(cell: &[u8], halved: &mut Vec<u8>) -> bool {
+    let mut rest = cell;
     while let Some(quote) = memchr(b'"', rest) {
         halved.extend_from_slice(&rest[..=quote]);
         rest = rest.get(quote + 2..).unwrap_or_default();
+        if memchr(b'"', rest).is_none() {
+            halved.extend_from_slice(rest);
+            return true;
+        }
     }
-    halved.extend_from_slice(rest);
-    *cell = start..record.len() + halved.len();
+    false
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub async fn stream<F: Destination>(
     match ended {
         Ended::Whole(members) => written.map(|()| members),
         Ended::Bad(problems) => Err(problems.into()),
-        Ended::NotWritten(error) => {
+        Ended::Failed(error) => {
             written?;
             Err(Fault::new(Retryable::Unknown, "a staged file cannot be written").caused_by(error).into())
         }

@@ -3,13 +3,18 @@
 //! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus columns dropped
 //! and derived columns appended.
 
+mod staged;
+
 use std::io::{self, Read, Write};
 
+use memchr::memmem;
 use memchr::{memchr, memchr_iter};
 
-use crate::config::{Column, Dataset, Derived, Limit, Table};
+use crate::config::{Dataset, Derived, Limit, Table};
+use crate::dates::DateFormat;
 use crate::problem::{Problem, Problems, Reason};
 use crate::records::{Record, RecordError, Records, has_lone_return};
+use staged::{Staged, push_quoted};
 
 /// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by accident.
 pub const NULL_TEXT: &str = "%cmslite-null%";
@@ -42,8 +47,7 @@ pub struct LineMap {
 
 impl LineMap {
     fn note(&mut self, staged: u64, source: u64) {
-        let expected = self.steps.last().map(|(a, b)| b + (staged - a));
-        if expected != Some(source) {
+        if self.steps.last().is_none_or(|(a, b)| b + (staged - a) != source) {
             if self.steps.len() < LINE_MAP_ENTRIES {
                 self.steps.push((staged, source));
             } else {
@@ -99,34 +103,31 @@ pub fn transform<R: Read, W: Write>(
         records.skip(3);
     }
 
-    let header_columns = match next(&mut records, member, problems)? {
-        Some(header) => {
-            if let Some(problem) = header_problem(member, &header, table, dataset.delimiter) {
-                problems.push(problem);
-                return Ok(Tally::default());
-            }
-            header.len()
-        }
-        None if problems.found() == before => {
+    if !advance(&mut records, member, problems)? {
+        if problems.found() == before {
             problems.push(Problem::member(member, Reason::EmptyMember));
-            return Ok(Tally::default());
         }
-        None => return Ok(Tally::default()),
-    };
+        return Ok(Tally::default());
+    }
+    let header = records.record();
+    if let Some(problem) = header_problem(member, &header, table, dataset.delimiter) {
+        problems.push(problem);
+        return Ok(Tally::default());
+    }
+    let header_columns = header.len();
 
-    let mut row = Row { member, table, header_columns, null_as: dataset.null_as.as_deref().map(str::as_bytes), date: Vec::new() };
+    let row = Row::new(member, table, header_columns, dataset);
     let mut tally = Tally::default();
-    while let Some(record) = next(&mut records, member, problems)? {
-        if let Err(problem) = row.check(&record) {
-            problems.push(problem);
-        } else if problems.is_empty() {
-            tally.lines.note(staged.line, record.line);
-            match row.write(&record, &mut staged).map_err(TransformError::Write)? {
-                Ok(()) => tally.rows += 1,
-                Err(problem) => problems.push(problem),
+    while advance(&mut records, member, problems)? {
+        let record = records.record();
+        match row.check(&record).and_then(|()| staged.row(|out| row.write(&record, out))) {
+            Err(problem) => problems.push(*problem),
+            Ok(()) if problems.is_empty() => {
+                tally.lines.note(staged.line(), record.line);
+                tally.rows += 1;
+                staged.keep_row(record.is_one_line).map_err(TransformError::Write)?;
             }
-        } else if let Err(problem) = row.write(&record, &mut Discard).map_err(TransformError::Write)? {
-            problems.push(problem);
+            Ok(()) => staged.drop_row(),
         }
         if problems.is_full() {
             break;
@@ -136,20 +137,28 @@ pub fn transform<R: Read, W: Write>(
     Ok(tally)
 }
 
-/// The next record, or none at the end or where nothing further can be read with sense.
-fn next<'r, R: Read>(records: &'r mut Records<R>, member: &str, problems: &mut Problems) -> Result<Option<Record<'r>>, TransformError> {
-    let (line, text, reason) = match records.read() {
-        Ok(record) => return Ok(record),
-        Err(RecordError::Io(error)) => return Err(TransformError::Read(error)),
-        Err(RecordError::UnclosedQuote { beyond_limit, line, text }) => {
+/// Goes on to the next record, if there is one and anything further can be read with sense.
+#[inline]
+fn advance<R: Read>(records: &mut Records<R>, member: &str, problems: &mut Problems) -> Result<bool, TransformError> {
+    match records.advance() {
+        Ok(is_there) => Ok(is_there),
+        Err(error) => unreadable(error, member, problems).map(|()| false),
+    }
+}
+
+#[cold]
+fn unreadable(error: RecordError, member: &str, problems: &mut Problems) -> Result<(), TransformError> {
+    let (line, text, reason) = match error {
+        RecordError::Io(error) => return Err(TransformError::Read(error)),
+        RecordError::UnclosedQuote { beyond_limit, line, text } => {
             (line, text, Reason::UnclosedQuote { limit_bytes: beyond_limit.then_some(RECORD_LIMIT_BYTES) })
         }
-        Err(RecordError::LoneReturn { line, text }) => (line, text, Reason::LoneReturn),
-        Err(RecordError::TextAfterQuote { line, text }) => (line, text, Reason::TextAfterQuote),
-        Err(RecordError::TooLong { line, text }) => (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES }),
+        RecordError::LoneReturn { line, text } => (line, text, Reason::LoneReturn),
+        RecordError::TextAfterQuote { line, text } => (line, text, Reason::TextAfterQuote),
+        RecordError::TooLong { line, text } => (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES }),
     };
     problems.push(Problem::member(member, reason).at_line(line).with_text(&text));
-    Ok(None)
+    Ok(())
 }
 
 fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u8) -> Option<Problem> {
@@ -182,143 +191,139 @@ fn is_utf16(begin: &[u8]) -> bool {
     }
 }
 
-/// Where the cells of a row go.
-trait Cells {
-    fn cell(&mut self, text: &[u8]) -> io::Result<()>;
-    fn end_row(&mut self) -> io::Result<()>;
-}
-
-/// The staged file: CSV with a header, lines counted.
-struct Staged<W: Write> {
-    writer: csv::Writer<W>,
-    line: u64,
-}
-
-impl<W: Write> Staged<W> {
-    fn new(out: W, table: &Table) -> io::Result<Self> {
-        let mut writer = csv::WriterBuilder::new().buffer_capacity(64 * 1024).from_writer(out);
-        writer.write_record(table.loaded_columns()).map_err(io::Error::from)?;
-        Ok(Self { writer, line: 2 })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-impl<W: Write> Cells for Staged<W> {
-    fn cell(&mut self, text: &[u8]) -> io::Result<()> {
-        if memchr(b'\n', text).is_some() {
-            self.line += memchr_iter(b'\n', text).count() as u64;
-        }
-        self.writer.write_field(text).map_err(io::Error::from)
-    }
-
-    fn end_row(&mut self) -> io::Result<()> {
-        self.line += 1;
-        self.writer.write_record(None::<&[u8]>).map_err(io::Error::from)
-    }
-}
-
-/// Nowhere: a row that is read only for its problems.
-struct Discard;
-
-impl Cells for Discard {
-    fn cell(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn end_row(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
+/// How the cells of one member's rows are judged and written.
 struct Row<'a> {
     member: &'a str,
     table: &'a Table,
     header_columns: usize,
     null_as: Option<&'a [u8]>,
-    date: Vec<u8>,
+    /// One for each column, then one for each that is derived.
+    slots: Vec<Slot<'a>>,
+    /// Whether a cell may mean something that begins with this byte, and last whether an empty one may.
+    means: [bool; 257],
 }
 
-impl Row<'_> {
+/// A column as a cell is judged for it.
+#[derive(Clone, Copy)]
+struct Slot<'a> {
+    name: &'a str,
+    date: Option<&'a DateFormat>,
+    limit: Limit,
+    /// The limit's most bytes, or more than any cell has.
+    most_bytes: usize,
+}
+
+impl<'a> Row<'a> {
+    fn new(member: &'a str, table: &'a Table, header_columns: usize, dataset: &'a Dataset) -> Self {
+        let null_as = dataset.null_as.as_deref().map(str::as_bytes);
+        let mut means = [false; 257];
+        for text in null_as.into_iter().chain([NULL_TEXT.as_bytes()]) {
+            means[text.first().map_or(256, |first| usize::from(*first))] = true;
+        }
+        let columns = table.columns.iter().map(|column| (column.name.as_str(), column.date.as_ref()));
+        let derived = table.derived.iter().map(|derived| (derived.name.as_str(), None));
+        let limits = table.limits.iter().copied().chain(std::iter::repeat(Limit::default()));
+        let slot = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), Limit)| {
+            // What is loaded of a date is what it is rewritten to.
+            let limit = if date.is_some() { Limit { max_bytes: None, ..limit } } else { limit };
+            Slot { name, date, limit, most_bytes: limit.max_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX) }
+        };
+        Self { member, table, header_columns, null_as, slots: columns.chain(derived).zip(limits).map(slot).collect(), means }
+    }
+
+    /// Whether a record may be looked at cell by cell. The problem is boxed, since a result is handed on for each row.
+    fn check(&self, record: &Record<'_>) -> Result<(), Box<Problem>> {
+        if record.is_text && record.len() == self.header_columns {
+            return Ok(());
+        }
+        self.wrong_with(record).map_or(Ok(()), |problem| Err(Box::new(problem)))
+    }
+
     /// What is wrong with a record before any cell is looked at for its meaning.
-    fn check(&self, record: &Record<'_>) -> Result<(), Problem> {
+    #[cold]
+    fn wrong_with(&self, record: &Record<'_>) -> Option<Problem> {
         let raw = record.raw();
         let at = |reason| Problem::member(self.member, reason).at_line(record.line);
         let in_cell = |reason, wrong: &dyn Fn(&[u8]) -> bool| {
-            let found = (0..record.len()).find(|cell| wrong(record.cell(*cell)));
-            let problem = at(reason).with_text(found.map_or(raw, |cell| record.cell(cell)));
+            let found = (0..record.len()).find(|cell| wrong(record.text(*cell)));
+            let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
             match found.and_then(|cell| self.table.columns.get(cell)) {
                 Some(column) => problem.in_column(&column.name),
                 None => problem,
             }
         };
-        if std::str::from_utf8(raw).is_err() {
-            return Err(in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err()));
+        if !record.is_text && std::str::from_utf8(raw).is_err() {
+            return Some(in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err()));
         }
-        if memchr(0, raw).is_some() {
-            return Err(in_cell(Reason::NulByte, &|cell| cell.contains(&0)));
+        if !record.is_text {
+            return Some(in_cell(Reason::NulByte, &|cell| cell.contains(&0)));
         }
         // Two lines taken for one: the second's cells would go with the columns that are dropped.
         if record.len() > self.header_columns && has_lone_return(raw) {
-            return Err(at(Reason::LoneReturn).with_text(raw));
+            return Some(at(Reason::LoneReturn).with_text(raw));
         }
         let expected = self.table.columns.len();
-        if record.len() < expected {
-            return Err(at(Reason::TooFewColumns { expected, found: record.len() }).with_text(raw));
+        let found = record.len();
+        (found < expected).then(|| at(Reason::TooFewColumns { expected, found }).with_text(raw))
+    }
+
+    /// Appends a checked record; the error is the first cell that cannot be loaded.
+    ///
+    /// Cells that stay as they are written are appended together, with what is between them.
+    fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Result<(), Box<Problem>> {
+        let (columns, derived) = self.slots.split_at(self.table.columns.len());
+        // Where what is to be appended begins in the record: with the comma behind the cell before it.
+        let mut from = 0;
+        let mut to = 0;
+        for (at, (slot, cell)) in columns.iter().zip(record.cells()).enumerate() {
+            if cell.is_canonical && slot.date.is_none() && cell.text.len() <= slot.most_bytes && !self.means_something(cell.text) {
+                to = cell.written.1;
+                continue;
+            }
+            out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
+            if at > 0 {
+                out.push(b',');
+            }
+            self.write_cell(slot, cell.text, out).map_err(|reason| self.refused(reason, record, slot, at))?;
+            (from, to) = (cell.written.1, cell.written.1);
+        }
+        out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
+        for (derived, slot) in self.table.derived.iter().zip(derived) {
+            out.push(b',');
+            let text = derive(derived, record.text(derived.from));
+            self.write_cell(slot, text, out).map_err(|reason| self.refused(reason, record, slot, derived.from))?;
         }
         Ok(())
     }
 
-    /// Writes a checked record; the inner error is the first cell that cannot be loaded.
-    fn write(&mut self, record: &Record<'_>, out: &mut impl Cells) -> io::Result<Result<(), Problem>> {
-        let table = self.table;
-        // Every cell is judged before the first is written, so that a refused row leaves no half of it behind.
-        for (at, column) in table.columns.iter().enumerate() {
-            let limit = table.limits.get(at).copied().unwrap_or_default();
-            if let Err(reason) = self.judge(column, limit, record.cell(at)) {
-                let problem = Problem::member(self.member, reason).at_line(record.line).in_column(&column.name);
-                return Ok(Err(problem.with_text(record.cell(at))));
+    #[cold]
+    fn refused(&self, reason: Reason, record: &Record<'_>, slot: &Slot<'_>, from: usize) -> Box<Problem> {
+        Box::new(Problem::member(self.member, reason).at_line(record.line).in_column(slot.name).with_text(record.text(from)))
+    }
+
+    /// Whether a text may be more than a text, as far as its first byte tells.
+    fn means_something(&self, text: &[u8]) -> bool {
+        self.means[text.first().map_or(256, |first| usize::from(*first))]
+    }
+
+    fn write_cell(&self, slot: &Slot<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.judge(slot.limit, text)?;
+        match slot.date {
+            _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
+            Some(format) if !text.is_empty() => {
+                format.rewrite(text, out).map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
             }
+            _ => push_quoted(text, out),
         }
-        for (at, derived) in table.derived.iter().enumerate() {
-            let limit = table.limits.get(table.columns.len() + at).copied().unwrap_or_default();
-            if let Err(reason) = self.judge_text(limit, derive(derived, record)) {
-                let problem = Problem::member(self.member, reason).at_line(record.line).in_column(&derived.name);
-                return Ok(Err(problem.with_text(record.cell(derived.from))));
-            }
-        }
-        let mut dates = std::mem::take(&mut self.date);
-        let mut rest = dates.as_slice();
-        for (at, column) in table.columns.iter().enumerate() {
-            let cell = record.cell(at);
-            if self.is_null(cell) {
-                out.cell(NULL_TEXT.as_bytes())?;
-            } else if column.date.is_some() && !cell.is_empty() {
-                let end = memchr(b'\n', rest).unwrap_or(rest.len());
-                out.cell(&rest[..end])?;
-                rest = rest.get(end + 1..).unwrap_or_default();
-            } else {
-                out.cell(cell)?;
-            }
-        }
-        for derived in &table.derived {
-            let cell = derive(derived, record);
-            out.cell(if self.is_null(cell) { NULL_TEXT.as_bytes() } else { cell })?;
-        }
-        dates.clear();
-        self.date = dates;
-        out.end_row()?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Whether the table takes a text as it is.
-    fn judge_text(&self, limit: Limit, text: &[u8]) -> Result<(), Reason> {
+    fn judge(&self, limit: Limit, text: &[u8]) -> Result<(), Reason> {
         if self.is_null(text) {
             return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
         }
-        if text == NULL_TEXT.as_bytes() {
+        if is(text, NULL_TEXT.as_bytes()) {
             return Err(Reason::ReservedText);
         }
         match (limit.max_bytes, text.len() as u64) {
@@ -327,34 +332,26 @@ impl Row<'_> {
         }
     }
 
-    /// Reads a date cell into the row's dates, one a line.
-    fn judge(&mut self, column: &Column, limit: Limit, cell: &[u8]) -> Result<(), Reason> {
-        let Some(format) = &column.date else { return self.judge_text(limit, cell) };
-        self.judge_text(Limit { max_bytes: None, ..limit }, cell)?;
-        if self.is_null(cell) || cell.is_empty() {
-            return Ok(());
-        }
-        let text = std::str::from_utf8(cell).map_err(|_| Reason::InvalidUtf8)?;
-        if let Err(detail) = format.rewrite(text, &mut self.date) {
-            self.date.clear();
-            return Err(Reason::BadDate { format: format.as_str().to_owned(), detail });
-        }
-        self.date.push(b'\n');
-        Ok(())
-    }
-
-    fn is_null(&self, cell: &[u8]) -> bool {
-        self.null_as == Some(cell)
+    fn is_null(&self, text: &[u8]) -> bool {
+        self.null_as.is_some_and(|null_as| is(text, null_as))
     }
 }
 
-/// The text between the separators of another column, empty if there is none.
-fn derive<'r>(derived: &Derived, record: &Record<'r>) -> &'r [u8] {
-    std::str::from_utf8(record.cell(derived.from))
-        .ok()
-        .and_then(|text| text.split(derived.split.as_str()).nth(derived.index))
-        .unwrap_or_default()
-        .as_bytes()
+/// Whether two texts are the same; most differ in length or first byte, and are compared no further.
+#[inline]
+fn is(text: &[u8], other: &[u8]) -> bool {
+    text.len() == other.len() && text.first() == other.first() && text == other
+}
+
+/// The text between the separators of another column's, empty if there is none.
+fn derive<'r>(derived: &Derived, text: &'r [u8]) -> &'r [u8] {
+    let separator = derived.split.as_bytes();
+    let mut rest = text;
+    for _ in 0..derived.index {
+        let Some(found) = memmem::find(rest, separator) else { return &[] };
+        rest = &rest[found + separator.len()..];
+    }
+    &rest[..memmem::find(rest, separator).unwrap_or(rest.len())]
 }
 
 #[cfg(test)]

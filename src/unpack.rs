@@ -3,18 +3,20 @@
 //! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and data
 //! behind the end show only then.
 
+mod ahead;
 mod gunzip;
 mod magic;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use tar::{Archive, Entry, EntryType};
 
 use crate::config::{Dataset, Table};
 use crate::problem::{Problem, Problems, Reason, printable};
-use gunzip::Gunzip;
+pub use ahead::Ahead;
+pub use gunzip::Gunzip;
 use watch::{Stop, Watch, Watched};
 
 /// Bytes that the decoder reads ahead.
@@ -51,7 +53,22 @@ pub enum UnpackError<E> {
     Failed(E),
 }
 
-/// Reads the whole archive from `reader` and hands each member that fills a table to `handle`, in the archive's order.
+/// The contents of the gzip file that `reader` holds.
+///
+/// # Errors
+///
+/// What is wrong with a file that is no gzip file; or the reader's own error, as one of the archive's.
+pub fn inflate<R: Read>(mut reader: R) -> Result<Gunzip<impl BufRead + use<R>>, Problem> {
+    let mut head = Vec::new();
+    reader.by_ref().take(magic::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| Problem::archive(reason(&error)))?;
+    if !head.starts_with(magic::GZIP) {
+        return Err(no_gzip(&head));
+    }
+    Ok(Gunzip::new(BufReader::with_capacity(READ_AHEAD_BYTES, Cursor::new(head).chain(reader))))
+}
+
+/// Reads a whole tar, the contents of an archive's gzip, and hands each member that fills a table to `handle`, in the archive's
+/// order.
 ///
 /// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no regular files or
 /// stored in a form that would be read wrongly go to `problems`; when those are full, the rest is not read.
@@ -60,19 +77,13 @@ pub enum UnpackError<E> {
 ///
 /// [`UnpackError`] when the archive is damaged or too large, or `handle` fails.
 pub fn unpack<R: Read, E>(
-    mut reader: R,
+    contents: R,
     dataset: &Dataset,
     problems: &mut Problems,
     mut handle: impl FnMut(Member<'_>, &mut Problems) -> Handled<E>,
 ) -> Result<(), UnpackError<E>> {
-    let mut head = Vec::new();
-    reader.by_ref().take(magic::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| in_archive(&error))?;
-    if !head.starts_with(magic::GZIP) {
-        return Err(UnpackError::Unreadable(no_gzip(&head)));
-    }
-    let compressed = BufReader::with_capacity(READ_AHEAD_BYTES, Cursor::new(head).chain(reader));
     let watch = Watch::new(dataset.max_unpacked_bytes);
-    let mut archive = Archive::new(Watched::new(Gunzip::new(compressed), &watch));
+    let mut archive = Archive::new(Watched::new(contents, &watch));
 
     let mut members = Members { dataset, seen: BTreeMap::new() };
     let mut behind: Option<Passed> = None;

@@ -490,7 +490,7 @@ fn ask_python(questions: &[(&str, &str)]) -> Option<Python> {
 fn our_answer(format: &Result<DateFormat, FormatError>, value: &str) -> Result<String, String> {
     let format = format.as_ref().map_err(ToString::to_string)?;
     let mut out = b"before ".to_vec();
-    let read = format.rewrite(value, &mut out);
+    let read = format.rewrite(value.as_bytes(), &mut out);
     let text = String::from_utf8(out).unwrap().strip_prefix("before ").unwrap().to_owned();
     assert!(read.is_ok() || text.is_empty(), "{:?} {value:?}: refused, and yet {text:?} was written", format.as_str());
     read.map(|()| text)

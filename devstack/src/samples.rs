@@ -1,6 +1,6 @@
 //! Sample archives: the real dataset's four files with plausible contents, and whatever a test puts into one.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -37,6 +37,73 @@ pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
     let mut gzip = tar.into_inner()?;
     gzip.flush()?;
     gzip.finish()
+}
+
+/// Rows of which the files of [`write_long`] are made: more than a gzip decoder looks back on.
+const LONG_ROWS: usize = 20_000;
+
+/// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does not depend on
+/// the size. The files have about `csv_bytes` together, in the proportion of as many rows each. Returns what they have.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_long(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
+    let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
+    let members = real_dataset(seed, LONG_ROWS)?;
+    let of_one_round: u64 = members.iter().map(|member| member.contents.len() as u64).sum();
+    let mut total = 0;
+    for member in members {
+        let header_end = member.contents.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (header, rows) = member.contents.split_at(header_end);
+        let wanted = u64::try_from(u128::from(csv_bytes) * member.contents.len() as u128 / u128::from(of_one_round)).unwrap_or(u64::MAX);
+        let rows = Rows::new(rows, wanted.saturating_sub(header.len() as u64));
+        let size = header.len() as u64 + rows.left;
+        let mut entry = tar::Header::new_gnu();
+        entry.set_size(size);
+        entry.set_mode(0o644);
+        tar.append_data(&mut entry, &member.name, header.chain(rows))?;
+        total += size;
+    }
+    tar.into_inner()?.finish()?.flush()?;
+    Ok(total)
+}
+
+/// The same rows again and again, up to a size, to the end of a row.
+struct Rows<'a> {
+    rows: &'a [u8],
+    at: usize,
+    left: u64,
+}
+
+impl<'a> Rows<'a> {
+    fn new(rows: &'a [u8], wanted: u64) -> Self {
+        let whole = wanted / rows.len() as u64 * rows.len() as u64;
+        // No quote opens or closes a cell at the end of a row's line only, so the rest is counted from there.
+        let rest = usize::try_from(wanted - whole).unwrap_or_default();
+        let end = ends(rows).take_while(|end| *end <= rest).last().unwrap_or_default();
+        Self { rows, at: 0, left: (whole + end as u64).max(rows.len().min(1) as u64 * ends(rows).next().unwrap_or_default() as u64) }
+    }
+}
+
+/// Where rows end: at line ends that no quotes enclose.
+fn ends(rows: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let mut quoted = false;
+    rows.iter().enumerate().filter_map(move |(at, byte)| {
+        quoted ^= *byte == b'"';
+        (*byte == b'\n' && !quoted).then_some(at + 1)
+    })
+}
+
+impl Read for Rows<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.rows.get(self.at..).unwrap_or_default();
+        let count = rest.len().min(buffer.len()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.at = (self.at + count) % self.rows.len();
+        self.left -= count as u64;
+        Ok(count)
+    }
 }
 
 /// Numbers that look random and are the same for the same seed (`SplitMix64`).

@@ -58,14 +58,14 @@ impl Files for Memory {
 /// # Panics
 ///
 /// Where something does not hold.
-pub fn check_archive(archive: impl Read) {
+pub fn check_archive(archive: impl Read + Send) {
     let dataset = dataset();
     let object = Object { key: "client/d/x.tgz".to_owned(), etag: "\"0\"".to_owned(), last_modified: Default::default(), size: 0 };
     let mut files = Memory::default();
     let ended = read(archive, &dataset, &object, &mut files);
     assert!(files.declared_bytes <= dataset.max_unpacked_bytes * 2, "{} bytes of members were handed out", files.declared_bytes);
     match ended {
-        Ended::NotWritten(error) => panic!("writing into memory failed: {error}"),
+        Ended::Failed(error) => panic!("writing into memory failed: {error}"),
         Ended::Bad(problems) => check_told(&problems),
         Ended::Whole(members) => {
             assert_eq!((members.len(), files.completed.len()), (dataset.tables.len(), dataset.tables.len()), "there is a file for each table");

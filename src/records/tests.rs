@@ -20,7 +20,7 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
     let mut rows = Vec::new();
     loop {
         match records.read() {
-            Ok(Some(record)) => rows.push((record.line, (0..record.len()).map(|at| record.cell(at).to_vec()).collect())),
+            Ok(Some(record)) => rows.push((record.line, (0..record.len()).map(|at| record.text(at).to_vec()).collect())),
             Ok(None) => return Ok(rows),
             Err(RecordError::Io(error)) => return Err(error.to_string()),
             Err(RecordError::UnclosedQuote { line, .. }) => return Err(format!("unclosed {line}")),
@@ -73,7 +73,7 @@ fn a_record_stays_as_it_was_written_when_its_quotes_are_halved() {
     let input = "a,\"\"\"é\",\"b\"\"\"\nc\n";
     let mut records = Records::new(input.as_bytes(), b',', 100);
     let record = records.read().unwrap().unwrap();
-    let cells: Vec<&[u8]> = (0..record.len()).map(|at| record.cell(at)).collect();
+    let cells: Vec<&[u8]> = (0..record.len()).map(|at| record.text(at)).collect();
     assert_eq!(cells, ["a".as_bytes(), "\"é".as_bytes(), "b\"".as_bytes()]);
     assert_eq!(record.raw(), "a,\"\"\"é\",\"b\"\"\"".as_bytes());
 }
@@ -120,7 +120,7 @@ impl Read for Crumbs<'_> {
 fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
     let input = [b"\"".as_slice(), &vec![b'x'; 1_000_000], b"\"\n"].concat();
     let mut records = Records::new(Crumbs(&input), b',', 4_000_000);
-    assert_eq!(records.read().unwrap().unwrap().cell(0).len(), 1_000_000);
+    assert_eq!(records.read().unwrap().unwrap().text(0).len(), 1_000_000);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_record_of_millions_of_cells_takes_no_more_memory_for_them() {
     let input = vec![b','; 4_000_000];
     let mut records = Records::new(input.as_slice(), b',', 4_000_000);
     assert_eq!(records.read().unwrap().unwrap().len(), 4_000_001);
-    assert!(records.cells.capacity() < 10_000);
+    assert!(records.cells.places.capacity() < 10_000);
 }
 
 proptest! {

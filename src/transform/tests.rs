@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn dataset(change: impl Fn(String) -> String) -> Dataset {
     crate::config::parse("d.json", &change(include_str!("../../config.d/cmslite_user_group_metadata.json").to_owned())).unwrap()
@@ -85,4 +86,56 @@ fn what_is_left_over_behind_a_date_is_cut() {
     let (_, _, problems) = run("analytics_user_activity", input.as_bytes(), &dataset(|text| text));
     let told = problems.told()[0].to_string();
     assert!(told.contains("is left over at its end") && told.len() < 1000, "{}", told.len());
+}
+
+proptest! {
+    /// The `csv` crate reads and writes; so do we.
+    #[test]
+    fn rows_are_written_as_the_csv_crate_writes_them(
+        rows in prop::collection::vec(prop::collection::vec("[a,|\"', \r\n\\\\é%-]{0,6}", 5), 1..12),
+        always in any::<bool>(),
+        crlf in any::<bool>(),
+        delimiter in prop::sample::select(vec![',', '|']),
+    ) {
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter as u8)
+            .quote_style(if always { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary })
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(Vec::new());
+        writer.write_record(["a", "b", "c", "d", "e"]).unwrap();
+        let mut expected = csv::Writer::from_writer(Vec::new());
+        expected.write_record(["id", "name", "active", "site_key"]).unwrap();
+        for row in &rows {
+            writer.write_record(row).unwrap();
+            expected.write_record(row[..4].iter().map(|cell| if cell == "-" { NULL_TEXT } else { cell })).unwrap();
+        }
+        let dataset = dataset(|text| text.replace("\"delim\": \",\"", &format!("\"delim\": \"{delimiter}\"")));
+        let (staged, tally, problems) = run("analytics_group", &writer.into_inner().unwrap(), &dataset);
+        prop_assert!(problems.is_empty(), "{problems}");
+        prop_assert_eq!(staged, String::from_utf8(expected.into_inner().unwrap()).unwrap());
+        prop_assert_eq!(tally.rows, rows.len() as u64);
+    }
+}
+
+#[test]
+fn a_row_of_one_empty_cell_is_no_blank_line() {
+    let dataset = dataset(|text| {
+        let columns = "\"columns\": [\"id\", \"name\", \"active\", \"site_key\"]";
+        text.replace(columns, "\"columns\": [\"id\"]").replace("\"column_count\": 4", "\"column_count\": 1")
+    });
+    let (staged, tally, _) = run("analytics_group", b"a\n\"\"\nx\n", &dataset);
+    assert_eq!((staged.as_str(), tally.rows), ("id\n\"\"\nx\n", 2));
+}
+
+/// A date in the first column, and one behind an empty cell: commas stand between all of them.
+#[test]
+fn commas_stand_between_cells_of_every_kind() {
+    let dataset =
+        dataset(|text| text.replace("{\"field\": \"activity_date\"", "{\"field\": \"user_id\", \"format\": \"%Y\"}, {\"field\": \"activity_date\""));
+    let (staged, ..) = run("analytics_user_activity", b"a,b,c,d,e\n2024,,-,\"x\",2024-03-01 09:15:42.5\n,,,,\n-,\"\",\"q\"\"\",\",\",-\n", &dataset);
+    let rows: Vec<&str> = staged.lines().skip(1).collect();
+    let null = NULL_TEXT;
+    let expected =
+        [format!("2024-01-01 00:00:00,,{null},x,2024-03-01 09:15:42.500000,"), ",,,,,".to_owned(), format!("{null},,\"q\"\"\",\",\",{null},")];
+    assert_eq!(rows, expected);
 }

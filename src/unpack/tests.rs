@@ -34,7 +34,11 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn run(archive: &[u8]) -> (Vec<String>, Vec<String>) {
     let mut problems = Problems::default();
     let mut seen = Vec::new();
-    let result = unpack::<_, ()>(archive, &dataset(), &mut problems, |member, _| {
+    let contents = match inflate(archive) {
+        Ok(contents) => contents,
+        Err(problem) => return (Vec::new(), vec![problem.to_string()]),
+    };
+    let result = unpack::<_, ()>(contents, &dataset(), &mut problems, |member, _| {
         let mut counted = Counted::new(member.body);
         match finish(&mut counted, member.size_bytes) {
             Ok(()) => seen.push(member.name.to_owned()),
