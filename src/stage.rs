@@ -1,5 +1,7 @@
 //! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of parts between.
 
+mod pool;
+
 use std::future::Future;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,18 +10,19 @@ use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Retryable};
 use crate::members::Files;
 use crate::store::{Store, Upload};
+use pool::{Part, Pool};
 
-/// The size of a part: S3's minimum is 5 MiB (Amazon S3 User Guide, multipart upload limits).
-const PART_BYTES: usize = 6 * 1024 * 1024;
+/// The size of a part, the least that S3 takes (Amazon S3 User Guide, multipart upload limits).
+const PART_BYTES: usize = 5 * 1024 * 1024;
 
 /// Parts in memory at once: one being filled, the others on their way.
-const PARTS_IN_MEMORY: usize = 4;
+const PARTS_IN_MEMORY: usize = 3;
 
 /// S3 takes at most 10,000 parts (same source).
 const MAX_PARTS: u64 = 10_000;
@@ -29,24 +32,23 @@ pub struct Stager {
     store: Store,
     bucket: String,
     runtime: Handle,
-    parts: Arc<Semaphore>,
+    pool: Pool,
     uploads: Vec<JoinHandle<Result<(), Error>>>,
 }
 
 /// A staged file being written. It becomes an object only when it is completed.
 pub struct StagedWriter {
     runtime: Handle,
-    parts: Arc<Semaphore>,
+    pool: Pool,
     part_bytes: usize,
-    buffer: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    part: Option<Part>,
     written_bytes: u64,
     upload: mpsc::Sender<Piece>,
 }
 
 enum Piece {
-    Part(Bytes, OwnedSemaphorePermit),
-    Last(Bytes, Option<OwnedSemaphorePermit>),
+    Part(Bytes),
+    Last(Bytes),
 }
 
 /// A place for members' files that are there only later.
@@ -68,8 +70,7 @@ pub struct Forgotten(u64);
 impl Stager {
     /// Writes into `bucket`. Must be called within a tokio runtime.
     pub fn new(store: Store, bucket: &str) -> Self {
-        let parts = Arc::new(Semaphore::new(PARTS_IN_MEMORY));
-        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), parts, uploads: Vec::new() }
+        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), pool: Pool::new(PARTS_IN_MEMORY), uploads: Vec::new() }
     }
 }
 
@@ -81,10 +82,9 @@ impl Files for Stager {
         self.uploads.push(self.runtime.spawn(run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver)));
         StagedWriter {
             runtime: self.runtime.clone(),
-            parts: Arc::clone(&self.parts),
+            pool: self.pool.clone(),
             part_bytes: part_bytes(size_bytes),
-            buffer: Vec::new(),
-            permit: None,
+            part: None,
             written_bytes: 0,
             upload: sender,
         }
@@ -144,8 +144,8 @@ fn part_bytes(size_bytes: u64) -> usize {
 impl StagedWriter {
     /// Completes the file; a broken pipe when its upload has failed.
     fn finish(mut self) -> io::Result<u64> {
-        let last = Piece::Last(std::mem::take(&mut self.buffer).into(), self.permit.take());
-        self.send(last)?;
+        let last = self.part.take().map(Part::into_bytes).unwrap_or_default();
+        self.send(Piece::Last(last))?;
         Ok(self.written_bytes)
     }
 
@@ -157,19 +157,14 @@ impl StagedWriter {
 impl Write for StagedWriter {
     /// Blocks while all parts are on their way. Not for use on a tokio worker.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.permit.is_none() {
-            let acquired = self.runtime.block_on(Arc::clone(&self.parts).acquire_owned());
-            self.permit = Some(acquired.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?);
-            self.buffer = Vec::with_capacity(self.part_bytes);
-        }
-        let count = bytes.len().min(self.part_bytes - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
+        let part = match &mut self.part {
+            Some(part) => part,
+            none => none.insert(self.runtime.block_on(self.pool.part(self.part_bytes))?),
+        };
+        let (count, is_full) = part.extend(bytes);
         self.written_bytes += count as u64;
-        if self.buffer.len() == self.part_bytes
-            && let Some(permit) = self.permit.take()
-        {
-            let part = Piece::Part(std::mem::take(&mut self.buffer).into(), permit);
-            self.send(part)?;
+        if is_full && let Some(part) = self.part.take() {
+            self.send(Piece::Part(part.into_bytes()))?;
         }
         Ok(count)
     }
@@ -183,24 +178,24 @@ const CSV: &str = "text/csv; charset=utf-8";
 
 /// Uploads the pieces of one file. A file of one piece is one PUT.
 async fn run(store: Store, bucket: String, key: String, mut pieces: mpsc::Receiver<Piece>) -> Result<(), Error> {
-    let (first, permit) = match pieces.recv().await {
-        Some(Piece::Last(bytes, _permit)) => return store.put(&bucket, &key, bytes, CSV).await,
-        Some(Piece::Part(bytes, permit)) => (bytes, permit),
+    let first = match pieces.recv().await {
+        Some(Piece::Last(bytes)) => return store.put(&bucket, &key, bytes, CSV).await,
+        Some(Piece::Part(bytes)) => bytes,
         None => return Err(given_up(&key)),
     };
     let upload = Arc::new(store.begin_upload(&bucket, &key, CSV, None).await?);
     let mut sending = Sending { store: store.clone(), upload: Arc::clone(&upload), number: 0, parts: JoinSet::new(), sent: Vec::new() };
     let result = async {
-        sending.send(first, Some(permit));
+        sending.send(first);
         loop {
             match pieces.recv().await {
-                Some(Piece::Part(bytes, permit)) => {
-                    sending.send(bytes, Some(permit));
+                Some(Piece::Part(bytes)) => {
+                    sending.send(bytes);
                     sending.collect_ready()?;
                 }
-                Some(Piece::Last(bytes, permit)) => {
+                Some(Piece::Last(bytes)) => {
                     if !bytes.is_empty() {
-                        sending.send(bytes, permit);
+                        sending.send(bytes);
                     }
                     return sending.collect_all().await;
                 }
@@ -232,14 +227,10 @@ struct Sending {
 }
 
 impl Sending {
-    fn send(&mut self, bytes: Bytes, permit: Option<OwnedSemaphorePermit>) {
+    fn send(&mut self, bytes: Bytes) {
         self.number += 1;
         let (store, upload, number) = (self.store.clone(), Arc::clone(&self.upload), self.number);
-        self.parts.spawn(async move {
-            let part = store.upload_part(&upload, number, bytes).await;
-            drop(permit);
-            part
-        });
+        self.parts.spawn(async move { store.upload_part(&upload, number, bytes).await });
     }
 
     fn collect_ready(&mut self) -> Result<(), Error> {

@@ -15,8 +15,9 @@ use crate::stage::Destination;
 use crate::stop::Stop;
 use crate::store::Store;
 
-/// Chunks of a download that wait to be unpacked. The HTTP client hands out at most some tens of kilobytes at a time.
-const CHUNKS_WAITING: usize = 16;
+/// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what has come. The
+/// socket's own buffer bridges more.
+const CHUNKS_WAITING: usize = 2;
 
 /// Streams a revision of an archive through unpack and transform into `files`, as long as `stop` lets it go on.
 ///

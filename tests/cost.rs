@@ -4,59 +4,20 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
 use devstack::redshift::{Action, Fault};
+use devstack::samples;
 use devstack::stack::{BUCKET, function_keys};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use support::{Setup, World, members, sample};
+use support::{Setup, World, sample};
 
 /// As `stage` has it.
-const PART_BYTES: u64 = 6 * 1024 * 1024;
+const PART_BYTES: u64 = 5 * 1024 * 1024;
 
-/// Text that begins with a header and then repeats the same rows up to a size.
-fn long_text(contents: &[u8], size_bytes: u64) -> (u64, impl Read) {
-    let header_end = contents.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    let (header, rows) = contents.split_at(header_end);
-    let repeats = (size_bytes / rows.len() as u64).max(1);
-    let (header, rows) = (header.to_vec(), rows.to_vec());
-    let size_bytes = header.len() as u64 + repeats * rows.len() as u64;
-    let rest = (0..repeats).map(move |_| io::Cursor::new(rows.clone()));
-    (size_bytes, Chained { now: io::Cursor::new(header), rest })
-}
-
-struct Chained<I> {
-    now: io::Cursor<Vec<u8>>,
-    rest: I,
-}
-
-impl<I: Iterator<Item = io::Cursor<Vec<u8>>>> Read for Chained<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.now.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            match self.rest.next() {
-                Some(next) => self.now = next,
-                None => return Ok(0),
-            }
-        }
-    }
-}
-
-/// An archive whose four files have `size_bytes` together.
-fn archive_of(size_bytes: u64) -> Vec<u8> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for member in members(7, 2000) {
-        let (size, text) = long_text(&member.contents, size_bytes / 4);
-        let mut header = tar::Header::new_gnu();
-        header.set_size(size);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, &member.name, text).unwrap();
-    }
-    tar.into_inner().unwrap().finish().unwrap()
+/// An archive whose four files have `csv_bytes` together.
+fn archive_of(csv_bytes: u64) -> Vec<u8> {
+    let mut archive = Vec::new();
+    samples::write_long(7, csv_bytes, &mut archive).unwrap();
+    archive
 }
 
 /// The function's own requests by operation: what COPY reads is signed with the role's keys.
@@ -103,7 +64,7 @@ async fn requests_are_those_of_the_formula() {
     // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
     world.reset().await;
     world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
-    world.invoke(&world.put("b", &archive_of(40_000_000), 1)).await;
+    world.invoke(&world.put("b", &archive_of(60_000_000), 1)).await;
     let staged = staged_bytes(&world);
     assert!(staged.iter().any(|bytes| *bytes >= PART_BYTES), "{staged:?}");
     let mut expected = formula(&staged);
