@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use cmslite_user_data_to_redshift::config::{self, Dataset};
 use cmslite_user_data_to_redshift::members::{self, Ended};
+use cmslite_user_data_to_redshift::progress::Progress;
 use cmslite_user_data_to_redshift::queue::Object;
 use cmslite_user_data_to_redshift::stage::Nowhere;
 use devstack::lambda::{self, Lambda, eventually};
@@ -136,7 +137,7 @@ fn inflate(path: &Path) -> f64 {
 /// Reads an archive as the function does, and throws the staged files away.
 fn read(path: &Path, dataset: &Dataset, size: u64) -> f64 {
     let object = Object { key: KEY.to_owned(), etag: "\"0\"".to_owned(), last_modified: DateTime::default(), size };
-    let (seconds, ended) = seconds(|| members::read(File::open(path).unwrap(), dataset, &object, &mut Nowhere));
+    let (seconds, ended) = seconds(|| members::read(File::open(path).unwrap(), dataset, &object, &mut Nowhere, &Progress::default()));
     assert!(matches!(ended, Ended::Whole(_)), "{ended:?}");
     seconds
 }

@@ -15,9 +15,11 @@ use tracing::{error, warn};
 
 use crate::check;
 use crate::config::{self, Dataset};
+use crate::display;
 use crate::error::{Deployment, Error};
 use crate::listings;
 use crate::pipeline::{Invocation, Loader, Run};
+use crate::progress::Progress;
 use crate::queue::{Standing, Until, plan};
 use crate::redshift::Refusal;
 use crate::rehearsal::rehearse;
@@ -137,7 +139,9 @@ impl Work {
 
     /// Does what needs S3 only.
     pub async fn rehearse(self, store: &Store, dataset: Dataset) -> ExitCode {
-        let (rehearsal, failure) = rehearse(store, &Arc::new(dataset), &self.until(), &interruptible()).await;
+        let (stop, progress, until) = (interruptible(), Progress::default(), self.until());
+        let dataset = Arc::new(dataset);
+        let (rehearsal, failure) = display::during(&progress, rehearse(store, &dataset, &until, &stop, &progress)).await;
         print!("{rehearsal}");
         match failure {
             Some(error) => failed(&error),
@@ -189,8 +193,9 @@ async fn interrupted() -> std::io::Result<()> {
 /// Works through the queue of `dataset` and prints the report.
 async fn load(loader: &Loader, dataset: Dataset, until: &Until, limit: Option<usize>) -> ExitCode {
     let request_id = format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
-    let invocation = Invocation { request_id, stop: interruptible(), limit };
-    let Run { report, failure } = loader.run(&Arc::new(dataset), until, &invocation).await;
+    let invocation = Invocation { request_id, stop: interruptible(), limit, progress: Progress::default() };
+    let dataset = Arc::new(dataset);
+    let Run { report, failure } = display::during(&invocation.progress, loader.run(&dataset, until, &invocation)).await;
     print!("{report}");
     if !report.bad.is_empty() {
         return exit::BAD_ARCHIVE.into();

@@ -16,6 +16,7 @@ use crate::error::{Deployment, Error};
 use crate::event::{ObjectRef, Trigger};
 use crate::metrics::{self, Usage};
 use crate::pipeline::{Invocation, Loader};
+use crate::progress::Progress;
 use crate::queue::Until;
 use crate::report::{FORMAT_VERSION, Report};
 use crate::stop::Stop;
@@ -103,7 +104,8 @@ struct Work<'a> {
 
 impl Function {
     async fn handle(&self, payload: Value, meter: &Meter) -> Result<Answer, Diagnostic> {
-        let invocation = Invocation { request_id: meter.request_id.clone(), stop: Stop::at(meter.deadline), limit: None };
+        let invocation =
+            Invocation { request_id: meter.request_id.clone(), stop: Stop::at(meter.deadline), limit: None, progress: Progress::default() };
         let (work, ignored) = Trigger::parse(payload).and_then(|trigger| self.work(trigger)).map_err(|error| {
             meter.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), &error);
             diagnostic(&error)

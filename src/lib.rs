@@ -15,6 +15,7 @@ pub mod dates;
 pub mod environment;
 pub mod error;
 pub mod problem;
+pub mod progress;
 pub mod secret;
 #[cfg(feature = "service")]
 pub mod stop;
@@ -69,6 +70,8 @@ pub mod rehearsal;
 pub mod check;
 #[cfg(feature = "service")]
 pub mod command;
+#[cfg(feature = "service")]
+pub mod display;
 #[cfg(feature = "service")]
 pub mod lambda;
 #[cfg(feature = "service")]

@@ -20,6 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
+use crate::display::Lines;
+
 /// The command's log file.
 const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
 
@@ -43,7 +45,7 @@ pub fn for_command() {
         Ok(file) => (Some(file), None),
         Err(error) => (None, Some(error)),
     };
-    let stdout = layer::layer().event_format(Line).with_ansi(io::stdout().is_terminal()).with_writer(io::stdout).with_filter(own(Level::INFO));
+    let stdout = layer::layer().event_format(Line).with_ansi(io::stdout().is_terminal()).with_writer(|| Lines).with_filter(own(Level::INFO));
     let file = file.map(|file| layer::layer().event_format(Line).with_ansi(false).with_writer(Mutex::new(file)).with_filter(own(Level::DEBUG)));
     tracing_subscriber::registry().with(stdout).with(file).init();
     if let Some(error) = unopened {

@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::config::Dataset;
 use crate::problem::Problems;
+use crate::progress::Progress;
 use crate::queue::Object;
 use crate::transform::{LineMap, TransformError, transform};
 use crate::unpack::{Ahead, Counted, Handled, UnpackError, finish, inflate, unpack};
@@ -53,10 +54,10 @@ pub enum Ended {
 }
 
 /// Reads an archive's revision from `reader` to its end, and writes a file of each member that fills a table.
-pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Object, files: &mut F) -> Ended {
+pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Object, files: &mut F, progress: &Progress) -> Ended {
     match inflate(reader) {
         Ok(contents) => thread::scope(|scope| match Ahead::start(scope, contents) {
-            Ok(contents) => read_contents(contents, dataset, archive, files),
+            Ok(contents) => read_contents(contents, dataset, archive, files, progress),
             Err(error) => Ended::Failed(error),
         }),
         Err(problem) => {
@@ -67,14 +68,14 @@ pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Obj
     }
 }
 
-fn read_contents<F: Files>(contents: impl Read, dataset: &Dataset, archive: &Object, files: &mut F) -> Ended {
+fn read_contents<F: Files>(contents: impl Read, dataset: &Dataset, archive: &Object, files: &mut F, progress: &Progress) -> Ended {
     let mut members = Vec::new();
     let mut problems = Problems::default();
     let unpacked = unpack(contents, dataset, &mut problems, |member, problems| {
         let key = format!("{}.csv", dataset.staged_stem(&archive.key, &archive.etag, &member.table.member));
         let mut file = files.create(&key, member.size_bytes);
         let mut body = Counted::new(member.body);
-        let tally = match transform(member.name, &mut body, member.table, dataset, &mut file, problems) {
+        let tally = match transform(member.name, &mut body, member.table, dataset, &mut file, problems, progress) {
             Ok(tally) => tally,
             Err(TransformError::Read(error)) => return Handled::Unreadable(error),
             Err(TransformError::Write(error)) => return Handled::Failed(error),

@@ -16,6 +16,7 @@ use crate::load::{Consulted, Load, Loaded, StagedTable};
 use crate::members::StagedMember;
 use crate::notify::Notifier;
 use crate::problem::Problems;
+use crate::progress::Progress;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::redshift::Redshift;
 use crate::report::{BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report};
@@ -53,6 +54,8 @@ pub struct Invocation {
     pub stop: Stop,
     /// How many archives it works on at the most.
     pub limit: Option<usize>,
+    /// Where it tells how far it has come.
+    pub progress: Progress,
 }
 
 /// What a run came to.
@@ -241,7 +244,7 @@ impl Loader {
         invocation: &Invocation,
     ) -> Result<Vec<StagedTable<'d>>, Error> {
         let stager = Stager::new(self.store.clone(), &dataset.bucket);
-        let members = stream(&self.store, limited, archive, &invocation.stop, stager).await?;
+        let members = stream(&self.store, limited, archive, &invocation.stop, &invocation.progress, stager).await?;
         self.write_manifests(dataset, archive, members).await
     }
 

@@ -9,6 +9,7 @@ use crate::config::Dataset;
 use crate::error::{Deployment, Error};
 use crate::listings;
 use crate::problem::Problems;
+use crate::progress::Progress;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::report::{BadArchive, FORMAT_VERSION, Failure};
 use crate::stage::Nowhere;
@@ -57,7 +58,7 @@ pub struct TableRows {
 
 /// Reads every archive that `until` names, also behind a bad one. Needs S3 only: what the ledger would say, and what Redshift
 /// would refuse, is not asked.
-pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop) -> (Rehearsal, Option<Error>) {
+pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop, progress: &Progress) -> (Rehearsal, Option<Error>) {
     let mut rehearsal = Rehearsal {
         version: FORMAT_VERSION,
         dataset: dataset.name.clone(),
@@ -67,17 +68,17 @@ pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop
         superseded: Vec::new(),
         failure: None,
     };
-    let failure = work(store, dataset, until, stop, &mut rehearsal).await.err();
+    let failure = work(store, dataset, until, (stop, progress), &mut rehearsal).await.err();
     rehearsal.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
     (rehearsal, failure)
 }
 
-async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop, rehearsal: &mut Rehearsal) -> Result<(), Error> {
+async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, watched: (&Stop, &Progress), rehearsal: &mut Rehearsal) -> Result<(), Error> {
     let (listings, revisions) = listings::read(store, dataset, until).await?;
     let plan = plan(dataset, &listings, &revisions);
     rehearsal.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
     for archive in plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))? {
-        match read(store, dataset, &archive, stop).await? {
+        match read(store, dataset, &archive, watched).await? {
             Ok(good) => rehearsal.good.push(good),
             Err(problems) => rehearsal.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems)),
         }
@@ -85,8 +86,13 @@ async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop: &Stop,
     Ok(())
 }
 
-async fn read(store: &Store, dataset: &Arc<Dataset>, archive: &Object, stop: &Stop) -> Result<Result<GoodArchive, Problems>, Error> {
-    match Box::pin(stream(store, dataset, archive, stop, Nowhere)).await {
+async fn read(
+    store: &Store,
+    dataset: &Arc<Dataset>,
+    archive: &Object,
+    (stop, progress): (&Stop, &Progress),
+) -> Result<Result<GoodArchive, Problems>, Error> {
+    match Box::pin(stream(store, dataset, archive, stop, progress, Nowhere)).await {
         Ok(members) => {
             let rows = |member: &str| members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows);
             let tables = dataset.tables.iter().map(|table| TableRows { table: table.name.to_string(), rows: rows(&table.member) });

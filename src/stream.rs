@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::config::Dataset;
 use crate::error::{Error, Fault, Retryable};
 use crate::members::{self, Ended, StagedMember};
+use crate::progress::Progress;
 use crate::queue::Object;
 use crate::stage::Destination;
 use crate::stop::Stop;
@@ -30,26 +31,30 @@ pub async fn stream<F: Destination>(
     dataset: &Arc<Dataset>,
     archive: &Object,
     stop: &Stop,
+    progress: &Progress,
     files: F,
 ) -> Result<Vec<StagedMember>, Error> {
+    progress.begin(&archive.key, archive.size);
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
         let (store, bucket, archive, stop) = (store.clone(), dataset.bucket.clone(), archive.clone(), stop.clone());
         tokio::spawn(async move { store.download(&bucket, &archive, &stop, sender).await })
     };
     let unpacking = {
-        let (dataset, archive) = (Arc::clone(dataset), archive.clone());
+        let (dataset, archive, progress) = (Arc::clone(dataset), archive.clone(), progress.clone());
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             span.in_scope(|| {
                 let mut files = files;
-                let ended = members::read(Chunks::new(receiver), &dataset, &archive, &mut files);
+                let chunks = Chunks { receiver, current: Bytes::new(), progress: progress.clone() };
+                let ended = members::read(chunks, &dataset, &archive, &mut files, &progress);
                 (files, ended)
             })
         })
     };
     let abnormal = |error| Error::retryable(Retryable::Unknown, format!("a stage ended abnormally: {error}"));
     let (unpacked, downloaded) = tokio::join!(unpacking, download);
+    progress.end();
     let (files, ended) = unpacked.map_err(abnormal)?;
     let written = files.done().await;
     // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
@@ -68,12 +73,7 @@ pub async fn stream<F: Destination>(
 struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,
-}
-
-impl Chunks {
-    fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { receiver, current: Bytes::new() }
-    }
+    progress: Progress,
 }
 
 impl Read for Chunks {
@@ -86,6 +86,7 @@ impl Read for Chunks {
         }
         let count = buffer.len().min(self.current.len());
         buffer[..count].copy_from_slice(&self.current.split_to(count));
+        self.progress.read(count);
         Ok(count)
     }
 }

@@ -13,6 +13,7 @@ use memchr::{memchr, memchr_iter};
 use crate::config::{Dataset, Derived, Limit, Table};
 use crate::dates::DateFormat;
 use crate::problem::{Problem, Problems, Reason};
+use crate::progress::Progress;
 use crate::records::{Record, RecordError, Records, has_lone_return};
 use staged::{Staged, push_quoted};
 
@@ -22,6 +23,9 @@ pub const NULL_TEXT: &str = "%cmslite-null%";
 /// Redshift's limit for one row of COPY's input: "The maximum size of a single input row from any source is 4 MB"
 /// (Amazon Redshift Database Developer Guide, COPY).
 pub const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows that are told of together.
+const ROWS_TOLD: u64 = 1024;
 
 /// Entries of a [`LineMap`] before it stops to grow: a megabyte.
 const LINE_MAP_ENTRIES: usize = 65_536;
@@ -90,6 +94,7 @@ pub fn transform<R: Read, W: Write>(
     dataset: &Dataset,
     out: W,
     problems: &mut Problems,
+    progress: &Progress,
 ) -> Result<Tally, TransformError> {
     let before = problems.found();
     let mut records = Records::new(reader, dataset.delimiter, RECORD_LIMIT_BYTES);
@@ -125,6 +130,9 @@ pub fn transform<R: Read, W: Write>(
             Ok(()) if problems.is_empty() => {
                 tally.lines.note(staged.line(), record.line);
                 tally.rows += 1;
+                if tally.rows.is_multiple_of(ROWS_TOLD) {
+                    progress.rows(ROWS_TOLD);
+                }
                 staged.keep_row(record.is_one_line).map_err(TransformError::Write)?;
             }
             Ok(()) => staged.drop_row(),
@@ -133,6 +141,7 @@ pub fn transform<R: Read, W: Write>(
             break;
         }
     }
+    progress.rows(tally.rows % ROWS_TOLD);
     staged.flush().map_err(TransformError::Write)?;
     Ok(tally)
 }

@@ -25,6 +25,7 @@ use chrono::DateTime;
 use cmslite_user_data_to_redshift::config::{self, Dataset};
 use cmslite_user_data_to_redshift::members::{self, Ended, Files};
 use cmslite_user_data_to_redshift::problem::Problems;
+use cmslite_user_data_to_redshift::progress::Progress;
 use cmslite_user_data_to_redshift::queue::Object;
 use cmslite_user_data_to_redshift::transform::{NULL_TEXT, RECORD_LIMIT_BYTES};
 use flate2::Compression;
@@ -79,7 +80,7 @@ impl Files for Memory {
 fn read(archive: impl Read + Send, dataset: &Dataset) -> Outcome {
     let object = Object { key: "s/x/a.tgz".to_owned(), etag: "\"0\"".to_owned(), last_modified: DateTime::default(), size: 0 };
     let mut files = Memory::default();
-    match members::read(archive, dataset, &object, &mut files) {
+    match members::read(archive, dataset, &object, &mut files, &Progress::default()) {
         Ended::Whole(members) => {
             let staged = members.into_iter().zip(files.0).map(|(member, text)| (member.member, (member.name, text)));
             Outcome { staged: staged.collect(), ..Outcome::default() }

@@ -71,25 +71,25 @@ pub fn write_long(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64>
 
 /// The same rows again and again, up to a size, to the end of a row.
 struct Rows<'a> {
-    rows: &'a [u8],
+    text: &'a [u8],
     at: usize,
     left: u64,
 }
 
 impl<'a> Rows<'a> {
-    fn new(rows: &'a [u8], wanted: u64) -> Self {
-        let whole = wanted / rows.len() as u64 * rows.len() as u64;
-        // No quote opens or closes a cell at the end of a row's line only, so the rest is counted from there.
+    fn new(text: &'a [u8], wanted: u64) -> Self {
+        let whole = wanted - wanted % text.len().max(1) as u64;
         let rest = usize::try_from(wanted - whole).unwrap_or_default();
-        let end = ends(rows).take_while(|end| *end <= rest).last().unwrap_or_default();
-        Self { rows, at: 0, left: (whole + end as u64).max(rows.len().min(1) as u64 * ends(rows).next().unwrap_or_default() as u64) }
+        let first = ends(text).next().unwrap_or_default();
+        let end = ends(text).take_while(|end| *end <= rest).last().unwrap_or_default();
+        Self { text, at: 0, left: (whole + end as u64).max(first as u64) }
     }
 }
 
 /// Where rows end: at line ends that no quotes enclose.
-fn ends(rows: &[u8]) -> impl Iterator<Item = usize> + '_ {
+fn ends(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut quoted = false;
-    rows.iter().enumerate().filter_map(move |(at, byte)| {
+    text.iter().enumerate().filter_map(move |(at, byte)| {
         quoted ^= *byte == b'"';
         (*byte == b'\n' && !quoted).then_some(at + 1)
     })
@@ -97,10 +97,10 @@ fn ends(rows: &[u8]) -> impl Iterator<Item = usize> + '_ {
 
 impl Read for Rows<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.rows.get(self.at..).unwrap_or_default();
+        let rest = self.text.get(self.at..).unwrap_or_default();
         let count = rest.len().min(buffer.len()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
         buffer[..count].copy_from_slice(&rest[..count]);
-        self.at = (self.at + count) % self.rows.len();
+        self.at = (self.at + count) % self.text.len().max(1);
         self.left -= count as u64;
         Ok(count)
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write as _};
 use cmslite_user_data_to_redshift::config::{Dataset, parse};
 use cmslite_user_data_to_redshift::members::{Ended, Files, read};
 use cmslite_user_data_to_redshift::problem::{Problems, TOLD};
+use cmslite_user_data_to_redshift::progress::Progress;
 use cmslite_user_data_to_redshift::queue::Object;
 use cmslite_user_data_to_redshift::transform::NULL_TEXT;
 
@@ -62,7 +63,7 @@ pub fn check_archive(archive: impl Read + Send) {
     let dataset = dataset();
     let object = Object { key: "client/d/x.tgz".to_owned(), etag: "\"0\"".to_owned(), last_modified: Default::default(), size: 0 };
     let mut files = Memory::default();
-    let ended = read(archive, &dataset, &object, &mut files);
+    let ended = read(archive, &dataset, &object, &mut files, &Progress::default());
     assert!(files.declared_bytes <= dataset.max_unpacked_bytes * 2, "{} bytes of members were handed out", files.declared_bytes);
     match ended {
         Ended::Failed(error) => panic!("writing into memory failed: {error}"),

@@ -68,7 +68,7 @@ impl Iterator for Cursor<'_> {
 fn marks(block: &[u8; BLOCK_BYTES], delimiter: u8) -> u64 {
     let mut hits = [0; BLOCK_BYTES];
     for (hit, byte) in hits.iter_mut().zip(block) {
-        *hit = u8::from((*byte == delimiter) | (*byte == b',') | (*byte == b'"') | (*byte == b'\r') | (*byte == b'\n'));
+        *hit = u8::from(*byte == delimiter || matches!(*byte, b',' | b'"' | b'\r' | b'\n'));
     }
     let (eights, _) = hits.as_chunks();
     let gathered = eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);

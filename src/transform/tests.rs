@@ -9,7 +9,7 @@ fn run(member: &str, input: &[u8], dataset: &Dataset) -> (String, Tally, Problem
     let mut out = Vec::new();
     let mut problems = Problems::default();
     let table = dataset.table_of(member).unwrap();
-    let tally = transform("m.csv", input, table, dataset, &mut out, &mut problems).unwrap();
+    let tally = transform("m.csv", input, table, dataset, &mut out, &mut problems, &Progress::default()).unwrap();
     (String::from_utf8(out).unwrap(), tally, problems)
 }
 

@@ -99,7 +99,7 @@ mod tests {
     impl Read for Source {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.number = self.number.wrapping_mul(0x9e37_79b9).wrapping_add(1);
-            if self.number % 7 == 0 {
+            if self.number.is_multiple_of(7) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let count = buffer.len().min(self.left).min(1 + self.number as usize % self.crumb);
