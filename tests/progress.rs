@@ -27,7 +27,11 @@ async fn a_terminal_shows_a_bar_and_is_left_clean() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("python3");
     command.args(["-c", ON_A_TERMINAL, PROGRAM, "load"]).arg(world.config_file()).current_dir(directory.path());
-    command.env_clear().envs(world.environment.iter().map(|(name, value)| (name, value))).env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm");
+    command
+        .env_clear()
+        .envs(world.environment.iter().map(|(name, value)| (name, value)))
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("TERM", "xterm");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}");
