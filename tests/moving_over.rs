@@ -53,7 +53,8 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     let dry = command(&world, &["load", file, "--dry-run"], file).await;
     assert!(dry.contains(&format!("good  {}", key("new"))) && dry.contains("cmslite_side.user_group: 20 rows"), "{dry}");
     let loaded = command(&world, &["load", file], file).await;
-    assert!(loaded.contains("tables loaded 4, rows 80"), "{loaded}");
+    assert!(loaded.contains(&key("new")) && loaded.contains("settled as good"), "{loaded}");
+    assert_eq!(world.query("SELECT COUNT(*) FROM cmslite_side.user_status").await, [[Some("20".to_owned())]]);
     assert_eq!(world.tables().await, before);
     assert_eq!(world.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>(), markers);
 
