@@ -17,32 +17,10 @@ MOST_VERSIONS = 2
 
 def is_allowed(expression):
     """Whether one of the choices of an SPDX expression has allowed licences only. The old form has / for OR."""
-    words = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
-
-    def either(at):
-        good, at = both(at)
-        while at < len(words) and words[at] == "OR":
-            other, at = both(at + 1)
-            good = good or other
-        return good, at
-
-    def both(at):
-        good, at = one(at)
-        while at < len(words) and words[at] == "AND":
-            other, at = one(at + 1)
-            good = good and other
-        return good, at
-
-    def one(at):
-        if words[at] == "(":
-            good, at = either(at + 1)
-            return good, at + 1
-        name, at = words[at], at + 1
-        if at < len(words) and words[at] == "WITH":
-            name, at = f"{name} WITH {words[at + 1]}", at + 2
-        return name in ALLOWED, at
-
-    return either(0)[0]
+    words = re.findall(r"[()]|\bOR\b|\bAND\b|[^\s()]+(?: WITH [^\s()]+)?", expression.replace("/", " OR "))
+    # Python's own and binds as SPDX's AND does; no word of the expression is left in what it reads.
+    python = {"OR": "or", "AND": "and", "(": "(", ")": ")"}
+    return eval(" ".join(python.get(word) or str(word in ALLOWED) for word in words))
 
 
 for good in ("MIT/Apache-2.0", "GPL-3.0 OR MIT", "ISC AND (Apache-2.0 OR GPL-2.0)", "Apache-2.0 WITH LLVM-exception"):

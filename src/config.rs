@@ -71,6 +71,13 @@ pub struct Limit {
     pub not_null: bool,
 }
 
+impl Limit {
+    /// Whether a text is longer than the column takes.
+    pub fn is_exceeded_by(self, text: &[u8]) -> bool {
+        self.max_bytes.is_some_and(|max_bytes| text.len() as u64 > max_bytes)
+    }
+}
+
 /// A column of a member.
 #[derive(Debug, Clone)]
 pub struct Column {

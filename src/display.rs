@@ -1,12 +1,13 @@
 //! How far a run has come, shown to a person: a bar on a terminal, a line now and then elsewhere.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval, interval_at};
 use tracing::info;
 
 use crate::progress::{Progress, Reading};
@@ -31,13 +32,11 @@ pub async fn during<T>(progress: &Progress, work: impl Future<Output = T>) -> T 
     done
 }
 
-enum Never {}
-
-async fn draw(progress: &Progress) -> Never {
+async fn draw(progress: &Progress) -> Infallible {
     let style = ProgressStyle::with_template("{wide_msg}\n[{bar:40}] {bytes} of {total_bytes}, {prefix} rows, {binary_bytes_per_sec}, {eta} left");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
     let mut shown: Option<(String, ProgressBar)> = None;
-    let mut ticks = interval_at(Instant::now(), REDRAWN_EVERY);
+    let mut ticks = interval(REDRAWN_EVERY);
     loop {
         ticks.tick().await;
         let reading = progress.reading();
@@ -55,7 +54,7 @@ async fn draw(progress: &Progress) -> Never {
     }
 }
 
-async fn tell(progress: &Progress) -> Never {
+async fn tell(progress: &Progress) -> Infallible {
     let mut ticks = interval_at(Instant::now() + TOLD_EVERY, TOLD_EVERY);
     let mut before: Option<Reading> = None;
     loop {

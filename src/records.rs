@@ -465,9 +465,9 @@ impl<R: Read> Records<R> {
         if end - self.start > self.limit_bytes {
             return Scan::Partial { open_quote: None };
         }
+        cells.doubled.clear();
+        cells.halved.clear();
         if doubled {
-            cells.doubled.clear();
-            cells.halved.clear();
             let record = &self.buffer[self.start..end];
             let marked = cells.places.iter().take(count).enumerate().filter(|(_, place)| place.has(Place::QUOTED | Place::MARKED));
             for (cell, place) in marked {
@@ -476,8 +476,6 @@ impl<R: Read> Records<R> {
                     cells.doubled.push(Halved { cell, place: start..cells.halved.len() });
                 }
             }
-        } else if !cells.doubled.is_empty() {
-            cells.doubled.clear();
         }
         Scan::Whole { content: self.start..end, next, inner_lines }
     }

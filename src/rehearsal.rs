@@ -68,17 +68,24 @@ pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, stop
         superseded: Vec::new(),
         failure: None,
     };
-    let failure = work(store, dataset, until, (stop, progress), &mut rehearsal).await.err();
+    let failure = work(store, dataset, until, stop, progress, &mut rehearsal).await.err();
     rehearsal.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
     (rehearsal, failure)
 }
 
-async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, watched: (&Stop, &Progress), rehearsal: &mut Rehearsal) -> Result<(), Error> {
+async fn work(
+    store: &Store,
+    dataset: &Arc<Dataset>,
+    until: &Until,
+    stop: &Stop,
+    progress: &Progress,
+    rehearsal: &mut Rehearsal,
+) -> Result<(), Error> {
     let (listings, revisions) = listings::read(store, dataset, until).await?;
     let plan = plan(dataset, &listings, &revisions);
     rehearsal.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
     for archive in plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))? {
-        match read(store, dataset, &archive, watched).await? {
+        match read(store, dataset, &archive, stop, progress).await? {
             Ok(good) => rehearsal.good.push(good),
             Err(problems) => rehearsal.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems)),
         }
@@ -90,7 +97,8 @@ async fn read(
     store: &Store,
     dataset: &Arc<Dataset>,
     archive: &Object,
-    (stop, progress): (&Stop, &Progress),
+    stop: &Stop,
+    progress: &Progress,
 ) -> Result<Result<GoodArchive, Problems>, Error> {
     match Box::pin(stream(store, dataset, archive, stop, progress, Nowhere)).await {
         Ok(members) => {

@@ -218,8 +218,6 @@ struct Slot<'a> {
     name: &'a str,
     date: Option<&'a DateFormat>,
     limit: Limit,
-    /// The limit's most bytes, or more than any cell has.
-    most_bytes: usize,
 }
 
 impl<'a> Row<'a> {
@@ -235,7 +233,7 @@ impl<'a> Row<'a> {
         let slot = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), Limit)| {
             // What is loaded of a date is what it is rewritten to.
             let limit = if date.is_some() { Limit { max_bytes: None, ..limit } } else { limit };
-            Slot { name, date, limit, most_bytes: limit.max_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX) }
+            Slot { name, date, limit }
         };
         Self { member, table, header_columns, null_as, slots: columns.chain(derived).zip(limits).map(slot).collect(), means }
     }
@@ -285,7 +283,7 @@ impl<'a> Row<'a> {
         let mut from = 0;
         let mut to = 0;
         for (at, (slot, cell)) in columns.iter().zip(record.cells()).enumerate() {
-            if cell.is_canonical && slot.date.is_none() && cell.text.len() <= slot.most_bytes && !self.means_something(cell.text) {
+            if cell.is_canonical && slot.date.is_none() && !slot.limit.is_exceeded_by(cell.text) && !self.means_something(cell.text) {
                 to = cell.written.1;
                 continue;
             }
@@ -335,8 +333,8 @@ impl<'a> Row<'a> {
         if is(text, NULL_TEXT.as_bytes()) {
             return Err(Reason::ReservedText);
         }
-        match (limit.max_bytes, text.len() as u64) {
-            (Some(column_bytes), found_bytes) if found_bytes > column_bytes => Err(Reason::TextTooLong { column_bytes, found_bytes }),
+        match limit.max_bytes {
+            Some(column_bytes) if limit.is_exceeded_by(text) => Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 }),
             _ => Ok(()),
         }
     }

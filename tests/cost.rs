@@ -6,19 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use devstack::redshift::{Action, Fault};
-use devstack::samples;
 use devstack::stack::{BUCKET, function_keys};
-use support::{Setup, World, sample};
+use support::{Setup, World, long_sample, sample};
 
 /// As `stage` has it.
 const PART_BYTES: u64 = 5 * 1024 * 1024;
-
-/// An archive whose four files have `csv_bytes` together.
-fn archive_of(csv_bytes: u64) -> Vec<u8> {
-    let mut archive = Vec::new();
-    samples::write_long(7, csv_bytes, &mut archive).unwrap();
-    archive
-}
 
 /// The function's own requests by operation: what COPY reads is signed with the role's keys.
 fn own_requests(world: &World) -> BTreeMap<String, u64> {
@@ -64,7 +56,7 @@ async fn requests_are_those_of_the_formula() {
     // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
     world.reset().await;
     world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
-    world.invoke(&world.put("b", &archive_of(60_000_000), 1)).await;
+    world.invoke(&world.put("b", &long_sample(7, 60_000_000), 1)).await;
     let staged = staged_bytes(&world);
     assert!(staged.iter().any(|bytes| *bytes >= PART_BYTES), "{staged:?}");
     let mut expected = formula(&staged);

@@ -3,12 +3,8 @@
 
 mod support;
 
-use std::time::Duration;
-
-use devstack::lambda::eventually;
 use devstack::redshift::{Action, Fault};
-use devstack::samples;
-use support::{Setup, World, sample, sample_with};
+use support::{Setup, World, long_sample, sample, sample_with};
 
 /// The ceiling of docs/performance.md, in MiB.
 const CEILING: f64 = 64.0;
@@ -21,20 +17,12 @@ async fn peak(world: &World, archive: &[u8]) -> f64 {
     world.reset().await;
     // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes second.
     world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
-    let before = world.lambda.log().lines().filter(|line| line.contains("_aws")).count();
     world.lambda.kill_and_wait();
     world.invoke(&world.put("a", archive, 1)).await;
-    let lines = || world.lambda.log().lines().filter(|line| line.contains("_aws")).map(str::to_owned).collect::<Vec<_>>();
-    eventually(Duration::from_secs(30), || lines().len() > before).await.unwrap();
-    let metrics: serde_json::Value = serde_json::from_str(lines().last().unwrap()).unwrap();
+    let log = world.metrics_log().await;
+    let metrics: serde_json::Value = serde_json::from_str(log.lines().rfind(|line| line.contains("_aws")).unwrap()).unwrap();
     assert_eq!(metrics["error_type"], "Deployment.Privilege", "{metrics}");
     metrics["MemoryPeak"].as_f64().unwrap()
-}
-
-fn long(csv_bytes: u64) -> Vec<u8> {
-    let mut archive = Vec::new();
-    samples::write_long(1, csv_bytes, &mut archive).unwrap();
-    archive
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +31,7 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
     let tiny = peak(&world, &sample(1, 5)).await;
     let mut peaks = Vec::new();
     for megabytes in [10, 40, 160] {
-        peaks.push(peak(&world, &long(megabytes * 1_000_000)).await);
+        peaks.push(peak(&world, &long_sample(1, megabytes * 1_000_000)).await);
     }
     // Rows that are nearly as long as one may be, nearly all quotes: each is held as it is read, and with its quotes halved. The
     // cell is behind the last that is loaded, since no column takes so much.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use devstack::lambda::{Outcome, eventually};
+use devstack::lambda::Outcome;
 use devstack::python;
 use devstack::s3;
 use serde_json::{Value, json};
@@ -121,17 +121,9 @@ fn agrees(line: &Line, report: &Value) {
     assert!((5.0..500.0).contains(&memory), "{memory} megabytes");
 }
 
-/// Everything that a function wrote, once the metrics of its last invocation are among it: its output comes past its answers.
-async fn written(world: &World) -> String {
-    let last = world.lambda.history().last().unwrap().request_id.clone();
-    let is_there = || world.lambda.log().lines().any(|line| line.contains("_aws") && line.contains(&last));
-    eventually(Duration::from_secs(30), is_there).await.unwrap_or_else(|error| panic!("{error:?}: no metrics in {}", world.lambda.log()));
-    world.lambda.log()
-}
-
 /// Every line so far, one for each report and held against it; and the last one.
 async fn checked(world: &World) -> (Vec<Line>, Line) {
-    let log = written(world).await;
+    let log = world.metrics_log().await;
     let (lines, reports) = (lines(&log), reports(&log));
     for line in &lines {
         agrees(line, &reports[&line.request_id]);
@@ -221,7 +213,7 @@ async fn failing_before_any(seen: &mut Vec<Line>) {
     let world = world().await;
     assert_eq!(failed(world.lambda.invoke(json!({"what": "is this"})).await), "Deployment.UnknownEvent");
     for world in [unready, misconfigured, world] {
-        let lines = lines(&written(&world).await);
+        let lines = lines(&world.metrics_log().await);
         let [line] = lines.as_slice() else { panic!("{lines:?}") };
         line.is(&[("DeploymentFailures", 1.0), ("RetryableFailures", 0.0), ("ArchivesLoaded", 0.0)]);
         assert!(!line.metrics.contains_key("QueueLength"));

@@ -29,14 +29,19 @@ impl Member {
 pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for member in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(member.contents.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, &member.name, member.contents.as_slice())?;
+        tar.append_data(&mut header(member.contents.len() as u64), &member.name, member.contents.as_slice())?;
     }
     let mut gzip = tar.into_inner()?;
     gzip.flush()?;
     gzip.finish()
+}
+
+/// The header of a file of `size` bytes.
+fn header(size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(0o644);
+    header
 }
 
 /// Rows of which the files of [`write_long`] are made: more than a gzip decoder looks back on.
@@ -54,15 +59,12 @@ pub fn write_long(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64>
     let of_one_round: u64 = members.iter().map(|member| member.contents.len() as u64).sum();
     let mut total = 0;
     for member in members {
-        let header_end = member.contents.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let (header, rows) = member.contents.split_at(header_end);
+        let head_end = member.contents.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (head, rows) = member.contents.split_at(head_end);
         let wanted = u64::try_from(u128::from(csv_bytes) * member.contents.len() as u128 / u128::from(of_one_round)).unwrap_or(u64::MAX);
-        let rows = Rows::new(rows, wanted.saturating_sub(header.len() as u64));
-        let size = header.len() as u64 + rows.left;
-        let mut entry = tar::Header::new_gnu();
-        entry.set_size(size);
-        entry.set_mode(0o644);
-        tar.append_data(&mut entry, &member.name, header.chain(rows))?;
+        let rows = Rows::new(rows, wanted.saturating_sub(head.len() as u64));
+        let size = head.len() as u64 + rows.left;
+        tar.append_data(&mut header(size), &member.name, head.chain(rows))?;
         total += size;
     }
     tar.into_inner()?.finish()?.flush()?;

@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope};
 
 /// Bytes handed over at once: enough that a handover costs nothing beside them, few enough that they are still in a core's cache.
-pub const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Buffers there are: one being filled, one being read, and two between.
-pub const BUFFERS: usize = 4;
+const BUFFERS: usize = 4;
 
 /// What is read from a reader, in its order, an error of the reader's included.
 pub struct Ahead {
@@ -29,7 +29,7 @@ impl Ahead {
         let (to_reader, filled) = sync_channel(BUFFERS - 2);
         let (emptied, from_reader) = channel();
         for _ in 0..BUFFERS {
-            let _ = emptied.send(Vec::new());
+            let _ = emptied.send(Vec::with_capacity(BUFFER_BYTES));
         }
         Builder::new().name("read-ahead".to_owned()).spawn_scoped(scope, move || run(&mut reader, &from_reader, &to_reader))?;
         Ok(Self { filled, emptied, current: Vec::new(), at: 0, has_ended: false })
@@ -39,32 +39,18 @@ impl Ahead {
 /// An empty buffer says that there is nothing more.
 fn run(reader: &mut impl Read, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<io::Result<Vec<u8>>>) {
     while let Ok(mut buffer) = emptied.recv() {
-        buffer.resize(BUFFER_BYTES, 0);
-        let (count, result) = fill(reader, &mut buffer);
-        buffer.truncate(count);
-        let has_ended = count < BUFFER_BYTES;
-        if count > 0 && filled.send(Ok(buffer)).is_err() {
+        buffer.clear();
+        // What came before an error is in the buffer.
+        let result = reader.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut buffer);
+        let has_ended = buffer.len() < BUFFER_BYTES;
+        if !buffer.is_empty() && filled.send(Ok(buffer)).is_err() {
             return;
         }
         if has_ended {
-            let _ = filled.send(result.map(|()| Vec::new()));
+            let _ = filled.send(result.map(|_| Vec::new()));
             return;
         }
     }
-}
-
-/// Reads until the buffer is full, or as far as it goes.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
-    let mut count = 0;
-    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (count, Err(error)),
-        }
-    }
-    (count, Ok(()))
 }
 
 impl Read for Ahead {

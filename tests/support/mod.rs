@@ -127,6 +127,13 @@ pub fn sample(seed: u64, rows: usize) -> Vec<u8> {
     samples::archive(&members(seed, rows)).unwrap()
 }
 
+/// An archive whose four files have about `csv_bytes` together.
+pub fn long_sample(seed: u64, csv_bytes: u64) -> Vec<u8> {
+    let mut archive = Vec::new();
+    samples::write_long(seed, csv_bytes, &mut archive).unwrap();
+    archive
+}
+
 /// An archive whose file for one table has other contents.
 pub fn sample_with(member: &str, contents: impl Into<Vec<u8>>) -> Vec<u8> {
     let mut members = members(1, 3);
@@ -307,6 +314,15 @@ impl World {
     }
 
     /// The explanation beside a bad archive.
+    /// Everything that the function wrote, once the metrics of its last invocation are among it: its output comes past its answers.
+    pub async fn metrics_log(&self) -> String {
+        let last = self.lambda.history().last().unwrap().request_id.clone();
+        let is_there = || self.lambda.log().lines().any(|line| line.contains("_aws") && line.contains(&last));
+        let there = devstack::lambda::eventually(Duration::from_secs(30), is_there).await;
+        there.unwrap_or_else(|error| panic!("{error:?}: no metrics in {}", self.lambda.log()));
+        self.lambda.log()
+    }
+
     pub fn error_json(&self, name: &str) -> Value {
         let bytes = self.stack.s3.read(BUCKET, &format!("{}.error.json", bad_key(name))).expect("there is no error.json");
         serde_json::from_slice(&bytes).unwrap()
