@@ -137,11 +137,17 @@ impl Work {
         }
     }
 
+    /// An invocation by hand, which a signal stops.
+    fn invocation(&self) -> Invocation {
+        let request_id = format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
+        let limit = if let Self::Load { limit, .. } = self { *limit } else { None };
+        Invocation { request_id, stop: interruptible(), limit, progress: Progress::default() }
+    }
+
     /// Does what needs S3 only.
     pub async fn rehearse(self, store: &Store, dataset: Dataset) -> ExitCode {
-        let (stop, progress, until) = (interruptible(), Progress::default(), self.until());
-        let dataset = Arc::new(dataset);
-        let (rehearsal, failure) = display::during(&progress, rehearse(store, &dataset, &until, &stop, &progress)).await;
+        let (invocation, until, dataset) = (self.invocation(), self.until(), Arc::new(dataset));
+        let (rehearsal, failure) = display::during(&invocation.progress, rehearse(store, &dataset, &until, &invocation)).await;
         print!("{rehearsal}");
         match failure {
             Some(error) => failed(&error),
@@ -153,7 +159,7 @@ impl Work {
     /// Does what needs S3 and Redshift.
     pub async fn run(self, loader: &Loader, dataset: Dataset) -> ExitCode {
         match self {
-            Self::Load { limit, .. } => load(loader, dataset, &self.until(), limit).await,
+            Self::Load { .. } => load(loader, dataset, &self.until(), &self.invocation()).await,
             Self::Check { json, .. } => {
                 let check = check::check(loader, &dataset).await;
                 show(&check, json, check.has_failed())
@@ -191,11 +197,9 @@ async fn interrupted() -> std::io::Result<()> {
 }
 
 /// Works through the queue of `dataset` and prints the report.
-async fn load(loader: &Loader, dataset: Dataset, until: &Until, limit: Option<usize>) -> ExitCode {
-    let request_id = format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
-    let invocation = Invocation { request_id, stop: interruptible(), limit, progress: Progress::default() };
+async fn load(loader: &Loader, dataset: Dataset, until: &Until, invocation: &Invocation) -> ExitCode {
     let dataset = Arc::new(dataset);
-    let Run { report, failure } = display::during(&invocation.progress, loader.run(&dataset, until, &invocation)).await;
+    let Run { report, failure } = display::during(&invocation.progress, loader.run(&dataset, until, invocation)).await;
     print!("{report}");
     if !report.bad.is_empty() {
         return exit::BAD_ARCHIVE.into();

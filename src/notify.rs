@@ -36,7 +36,7 @@ impl Notifier {
         Self { client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()), topic: topic.to_owned() }
     }
 
-    /// Tells of an archive that is settled as bad. A message that cannot be sent is logged: what becomes of the archive does
+    /// Tells of an archive that was found bad. A message that cannot be sent is logged: what becomes of the archive does
     /// not depend on who hears of it, and its `error.json` is there in any case.
     pub async fn bad_archive(&self, dataset: &Dataset, archive: &BadArchive) {
         let Message { subject, body } = message(dataset, archive);

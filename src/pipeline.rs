@@ -306,13 +306,15 @@ impl Loader {
             warn!("bad input: {problem}");
         }
         let begun = Instant::now();
-        settle::bad(&self.store, dataset, archive, problems, &invocation.request_id).await?;
-        Phases::add(&mut report.seconds.settle, begun.elapsed());
-        report.objects_bad += 1;
+        settle::explain(&self.store, dataset, archive, problems, &invocation.request_id).await?;
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);
+        // Before the marker: an invocation that ends in between leaves an archive that is found bad, and told of, once more.
         if let Some(notifier) = &self.notifier {
             notifier.bad_archive(dataset, &bad).await;
         }
+        settle::bad(&self.store, dataset, archive).await?;
+        Phases::add(&mut report.seconds.settle, begun.elapsed());
+        report.objects_bad += 1;
         report.bad.push(bad);
         Ok(())
     }

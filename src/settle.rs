@@ -27,12 +27,12 @@ pub async fn good(store: &Store, dataset: &Dataset, archive: &Object) -> Result<
     Ok(())
 }
 
-/// Settles an archive as bad, and says why beside it. The reason is there before the marker is.
+/// Says beside an archive's bad marker why it is bad, before the marker is there.
 ///
 /// # Errors
 ///
-/// As [`good`].
-pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object, problems: &Problems, request_id: &str) -> Result<(), Error> {
+/// S3's.
+pub async fn explain(store: &Store, dataset: &Dataset, archive: &Object, problems: &Problems, request_id: &str) -> Result<(), Error> {
     let bucket = &dataset.bucket;
     let file = ErrorFile {
         version: FORMAT_VERSION,
@@ -48,7 +48,16 @@ pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object, problems: &
     let json = serde_json::to_string_pretty(&file).unwrap_or_default();
     store.delete(bucket, &dataset.good_key(&archive.key)).await?;
     store.put(bucket, &dataset.error_key(&archive.key), json, "application/json").await?;
-    store.copy(bucket, archive, &dataset.bad_key(&archive.key)).await?;
-    info!(problems = problems.found(), "settled as bad");
+    Ok(())
+}
+
+/// Settles an archive as bad that is explained already.
+///
+/// # Errors
+///
+/// As [`good`].
+pub async fn bad(store: &Store, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
+    store.copy(&dataset.bucket, archive, &dataset.bad_key(&archive.key)).await?;
+    info!("settled as bad");
     Ok(())
 }

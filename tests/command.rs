@@ -193,6 +193,11 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
+    let (output, _) = world.command(&["load", config.to_str().unwrap(), "--dry-run", "--limit", "1", "--until", &key("c")]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let rest = ["b", "c"].map(|name| format!("  not read, beyond --limit: {}\n", key(name))).concat();
+    assert!(told.contains("good  ") && told.contains(&(rest + "  Nothing was")) && !told.contains("BAD"), "{told}");
     assert_eq!(world.keys(), before);
     assert!(world.stack.redshift.statements().is_empty());
     world.stack.s3.empty_bucket(devstack::stack::BUCKET);

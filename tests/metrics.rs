@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use devstack::lambda::Outcome;
-use devstack::python;
 use devstack::s3;
 use serde_json::{Value, json};
 use support::{Setup, World, sample, world};
@@ -269,7 +268,7 @@ async fn the_command_counts_nothing() {
     assert!(!String::from_utf8(output.stdout).unwrap().contains("_aws"));
 }
 
-/// The template as JSON, CloudFormation's short forms written out. PyYAML comes with moto.
+/// The template as JSON, CloudFormation's short forms written out.
 fn template() -> Value {
     let read = r#"
 import json, sys, yaml
@@ -286,9 +285,8 @@ def short(loader, suffix, node):
 yaml.SafeLoader.add_multi_constructor("!", short)
 json.dump(yaml.safe_load(open(sys.argv[1], encoding="utf-8")), sys.stdout, default=str)
 "#;
-    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
-    let output = Command::new(bin.join("python")).args(["-c", read, path]).output().unwrap();
+    let output = Command::new(support::moto::bin().join("python")).args(["-c", read, path]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -5,43 +5,16 @@
 mod support;
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use devstack::lambda::eventually;
-use devstack::python;
 use devstack::samples;
 use devstack::stack::{self, BUCKET};
 use serde_json::{Value, json};
+use support::moto::{self, Moto};
 use support::{Setup, World, bad_key, expected, good_key, key, members};
-
-struct Moto {
-    server: Child,
-    port: u16,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-async fn moto() -> Moto {
-    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Command::new(bin.join("moto_server"))
-        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let moto = Moto { server, port };
-    eventually(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await.unwrap();
-    moto
-}
 
 fn client(endpoint: &str) -> Client {
     let config = aws_sdk_s3::Config::builder()
@@ -55,8 +28,8 @@ fn client(endpoint: &str) -> Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_become_rows_with_moto_as_the_s3() {
-    let moto = moto().await;
-    let endpoint = format!("http://127.0.0.1:{}", moto.port);
+    let moto = moto::start().await;
+    let endpoint = moto.endpoint();
     let s3 = client(&endpoint);
     let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint("ca-central-1".into()).build();
     s3.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await.unwrap();
@@ -90,14 +63,13 @@ async fn uploads_become_rows_with_moto_as_the_s3() {
 /// `aws s3 cp` of an archive into the stack's bucket loads it, with nothing else done.
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_s3_cp_loads_an_archive() {
-    let bin = python::venv("awscli-1.46.3", &["awscli==1.46.3"]).unwrap();
     let world = support::world().await;
     let target = devstack::s3::Target::Invoke(world.lambda.invoke_url("cmslite"));
     world.stack.s3.notify(devstack::s3::Notification { bucket: BUCKET.to_owned(), prefix: "client/".to_owned(), suffix: String::new(), target });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), samples::archive(&members(9, 40)).unwrap()).unwrap();
     let keys = stack::uploader_keys();
-    let copied = tokio::process::Command::new(bin.join("aws"))
+    let copied = tokio::process::Command::new(moto::aws())
         .args(["s3", "cp", file.path().to_str().unwrap(), &format!("s3://{BUCKET}/{}", key("by hand"))])
         .env_clear()
         .envs([("AWS_ENDPOINT_URL", world.stack.s3_endpoint()), ("AWS_REGION", "ca-central-1"), ("HOME", "/nonexistent")])
@@ -113,8 +85,8 @@ async fn aws_s3_cp_loads_an_archive() {
 /// A password that Secrets Manager keeps, in Redshift's JSON form; it is rotated while the function lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated() {
-    let moto = moto().await;
-    let endpoint = format!("http://127.0.0.1:{}", moto.port);
+    let moto = moto::start().await;
+    let endpoint = moto.endpoint();
     let secrets = {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
@@ -152,61 +124,26 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
 }
 
-/// Runs a piece of Python with boto3, which comes with moto, against moto; `boto` makes a client.
-async fn boto(moto: &Moto, code: &str) -> Value {
-    let bin = python::venv("moto-5.2.5", &["moto[server]==5.2.5"]).unwrap();
-    let code = format!(
-        "import boto3, json\nboto = lambda name: boto3.client(name, region_name='ca-central-1', endpoint_url='http://127.0.0.1:{}', \
-         aws_access_key_id='id', aws_secret_access_key='key')\n{code}",
-        moto.port
-    );
-    let python = tokio::process::Command::new(bin.join("python")).args(["-c", &code]).kill_on_drop(true).output();
-    let output = tokio::time::timeout(Duration::from_secs(120), python).await.expect("python hangs").unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 /// A topic in moto, with a queue that hears it.
 async fn topic(moto: &Moto) -> String {
-    let code = "
-topic = boto('sns').create_topic(Name='notices')['TopicArn']
-sqs = boto('sqs')
-url = sqs.create_queue(QueueName='notices')['QueueUrl']
-queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
-boto('sns').subscribe(TopicArn=topic, Protocol='sqs', Endpoint=queue)
-print(json.dumps(topic))";
-    boto(moto, code).await.as_str().unwrap().to_owned()
-}
-
-/// What the queue heard since it was asked last: subjects and messages.
-async fn told(moto: &Moto) -> Vec<(String, String)> {
-    let code = "
-sqs, told = boto('sqs'), []
-url = sqs.get_queue_url(QueueName='notices')['QueueUrl']
-while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', []):
-    for message in messages:
-        told.append(json.loads(message['Body']))
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message['ReceiptHandle'])
-print(json.dumps(told))";
-    let told = boto(moto, code).await;
-    let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
-    told.as_array().unwrap().iter().map(|message| (text(message, "Subject"), text(message, "Message"))).collect()
+    let topic = moto.python("print(json.dumps(boto('sns').create_topic(Name='notices')['TopicArn']))", &[]).await.as_str().unwrap().to_owned();
+    moto.hear(&topic).await;
+    topic
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_archive_is_told_once_with_its_reasons() {
-    let moto = moto().await;
-    let setup =
-        Setup::appending().with("AWS_ENDPOINT_URL_SNS", format!("http://127.0.0.1:{}", moto.port)).with("BAD_ARCHIVE_TOPIC_ARN", topic(&moto).await);
+    let moto = moto::start().await;
+    let setup = Setup::appending().with("AWS_ENDPOINT_URL_SNS", moto.endpoint()).with("BAD_ARCHIVE_TOPIC_ARN", topic(&moto).await);
     let world = setup.start().await;
     World::report(world.invoke(&world.put("good", &support::sample(1, 5), 1)).await);
-    assert_eq!(told(&moto).await, []);
+    assert_eq!(moto.heard().await, []);
 
     let rows = "1,\"name, é\"\n".repeat(30);
     let bad = world.put("bad ü+", &support::sample_with("analytics_group.csv", format!("id,name,active,site_key\n{rows}")), 2);
     let report = World::report(world.invoke(&bad).await);
     World::report(world.invoke(&bad).await);
-    let told_now = told(&moto).await;
+    let told_now = moto.heard().await;
     let [(subject, body)] = told_now.as_slice() else { panic!("{told_now:?}") };
     assert_eq!(subject, "Bad archive in cmslite_user_group_metadata: cms-analytics-csv_bad ?+.tgz");
     assert!(body.contains(&format!("Archive: s3://{BUCKET}/{bad} (ETag {})\n", report["bad"][0]["etag"].as_str().unwrap())), "{body}");
@@ -223,8 +160,18 @@ async fn each_bad_archive_is_told_once_with_its_reasons() {
     world.put("by hand", b"no archive", 3);
     let (output, _directory) = world.command(&["load", world.config_file().to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(1));
-    let told = told(&moto).await;
+    let told = moto.heard().await;
     assert!(told.len() == 1 && told[0].0.ends_with("cms-analytics-csv_by hand.tgz") && told[0].1.contains("not a sound gzip file"), "{told:?}");
+
+    // A function that ends before the marker is set has told already, and the next one tells again.
+    world.stack.s3.inject(devstack::s3::Fault::on("CopyObject", "", devstack::s3::Action::Refuse(503, "SlowDown".to_owned())));
+    let unsettled = world.put("unsettled", b"no archive", 4);
+    assert!(matches!(world.invoke(&unsettled).await, devstack::lambda::Outcome::Failed { .. }) && world.is_unsettled("unsettled"));
+    assert_eq!(moto.heard().await.len(), 1);
+    world.stack.s3.clear_faults();
+    World::report(world.invoke(&unsettled).await);
+    assert!(world.is_bad("unsettled"));
+    assert_eq!(moto.heard().await.len(), 1);
     for secret in [stack::LOADER_PASSWORD, &stack::function_keys().secret_access_key, &stack::function_keys().session_token.unwrap()] {
         assert!(!body.contains(secret));
     }
@@ -233,7 +180,7 @@ async fn each_bad_archive_is_told_once_with_its_reasons() {
 /// A topic that is not there, an SNS that is not there, and one that takes the message and never answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
-    let moto = moto().await;
+    let moto = moto::start().await;
     let topic = topic(&moto).await;
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let outcome = async |name: &str, endpoint: Option<String>, topic: &str| {
@@ -253,7 +200,7 @@ async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
     let (report, problems, _, log) = outcome("nobody", None, "").await;
     assert!(!log.contains("tell of the bad archive"));
     for (name, endpoint, topic, why) in [
-        ("no topic", format!("http://127.0.0.1:{}", moto.port), format!("{topic}-gone"), "NotFound"),
+        ("no topic", moto.endpoint(), format!("{topic}-gone"), "NotFound"),
         ("no SNS", "http://127.0.0.1:1".to_owned(), topic.clone(), "dispatch failure"),
         ("silence", format!("http://{}", silent.local_addr().unwrap()), topic.clone(), "timeout"),
     ] {

@@ -1,10 +1,13 @@
 //! `devstack demo` shows the whole way once; `devstack serve` keeps the stack up and loads what is dropped into its bucket.
 
+mod sam;
 mod show;
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -12,6 +15,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
 use devstack::lambda::{self, Invocation, Lambda, Outcome};
+use devstack::redshift;
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
@@ -52,6 +56,12 @@ enum Action {
         /// Where to write the environment for other programs, as shell commands.
         #[arg(long, default_value = "devstack.env")]
         environment: PathBuf,
+        /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve containers.
+        #[arg(long)]
+        sam: bool,
+        /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the stack.
+        #[arg(long, default_value = "172.17.0.1", requires = "sam")]
+        bridge: IpAddr,
     },
 }
 
@@ -62,7 +72,9 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let done = match Arguments::parse().action {
         Action::Demo { function } => demo(function).await,
-        Action::Serve { s3_port, redshift_port, function, environment } => serve(s3_port, redshift_port, &function, &environment).await,
+        Action::Serve { s3_port, redshift_port, function, environment, sam, bridge } => {
+            serve(s3_port, redshift_port, &function, &environment, sam.then_some(bridge)).await
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -183,9 +195,10 @@ fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Resul
     if found == numbers { Ok(()) } else { Err(format!("{names:?} should be {numbers:?} and are {found:?}").into()) }
 }
 
-async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path) -> Result<(), Failure> {
+async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path, bridge: Option<IpAddr>) -> Result<(), Failure> {
     let program = if function == "own" { Some(build_function()?) } else { None };
-    let stack = Stack::start(stack::Options { s3_port, redshift_port, ..stack::Options::default() }).await?;
+    let names = move |options: &mut redshift::Options| options.names.extend(bridge.map(|bridge| bridge.to_string()));
+    let stack = Stack::start(stack::Options { s3_port, redshift_port, redshift: Some(Arc::new(names)), ..stack::Options::default() }).await?;
     let lambda = match program {
         Some(program) => Some(start_function(&stack, program).await?),
         None => None,
@@ -195,6 +208,13 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
         (None, "none") => {}
         (None, url) if url.starts_with("http://") => notify(&stack, url.to_owned()),
         (None, other) => return Err(format!("--function {other}: expected own, none or an http:// URL").into()),
+    }
+    if let Some(bridge) = bridge {
+        sam::write(&stack, bridge)?;
+        let s3_port = stack.s3_endpoint().rsplit(':').next().and_then(|port| port.parse().ok());
+        for port in s3_port.into_iter().chain([stack.redshift.port()]) {
+            sam::forward(bridge, port).await?;
+        }
     }
     let mut shell = String::new();
     for (name, value) in stack.environment(&uploader_keys()) {
@@ -221,5 +241,8 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
         signal = tokio::signal::ctrl_c() => signal?,
     }
     let _ = fs::remove_file(environment);
+    if bridge.is_some() {
+        let _ = fs::remove_dir_all(sam::DIRECTORY);
+    }
     Ok(())
 }

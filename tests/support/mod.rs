@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod moto;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -313,7 +315,6 @@ impl World {
         self.lambda.log()
     }
 
-    /// The explanation beside a bad archive.
     /// Everything that the function wrote, once the metrics of its last invocation are among it: its output comes past its answers.
     pub async fn metrics_log(&self) -> String {
         let last = self.lambda.history().last().unwrap().request_id.clone();
@@ -323,6 +324,7 @@ impl World {
         self.lambda.log()
     }
 
+    /// The explanation beside a bad archive.
     pub fn error_json(&self, name: &str) -> Value {
         let bytes = self.stack.s3.read(BUCKET, &format!("{}.error.json", bad_key(name))).expect("there is no error.json");
         serde_json::from_slice(&bytes).unwrap()

@@ -1,0 +1,126 @@
+//! What the runbook says of each alarm.
+
+use std::time::Duration;
+
+use devstack::lambda::{Outcome, eventually};
+use serde_json::json;
+
+use crate::reader::{Ran, Reader};
+use crate::runbook::Section;
+use crate::support::{SHIPPED, World, expected, key, members, sample, sample_with};
+
+const REVOKE: &str = "REVOKE INSERT ON cmslite.user_group FROM cmslite_loader";
+const GRANT: &str = "GRANT INSERT ON cmslite.user_group TO cmslite_loader";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_archives_are_explained_and_their_correction_is_loaded() {
+    let mut reader = Reader::start(SHIPPED).await;
+    let (name, corrected) = ("2024-03-02", sample(4, 9));
+    let bad = reader.world.put(name, &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
+    World::report(reader.world.invoke(&bad).await);
+    let told = reader.moto.heard().await;
+    assert!(told.len() == 1 && told[0].0.contains(name) && told[0].1.contains("2 of 4 columns"), "{told:?}");
+
+    let mut section = Section::of("Alarm: bad archives");
+    let status = reader.run(section.take("status")).await;
+    assert!(status.contains("bad 1") && status.contains("2 of 4 columns"), "{status}");
+    reader.run(section.take("NAME=")).await;
+    let explanation = reader.run(section.take("error.json")).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&explanation).unwrap(), reader.world.error_json(name), "{explanation}");
+
+    std::fs::write(reader.directory.path().join(format!("cms-analytics-csv_{name}.tgz")), &corrected).unwrap();
+    let mut section = Section::of("Re-upload: a corrected archive");
+    reader.run(section.take("NAME=")).await;
+    reader.run(section.take("aws s3 cp")).await;
+    World::report(reader.world.invoke(&bad).await);
+    let status = reader.run(section.take("status")).await;
+    assert!(status.contains("Queue 0, superseded 0, bad 0, good 1") && status.contains("Markers and ledger agree"), "{status}");
+    assert_eq!(reader.world.tables().await, expected(&members(4, 9)));
+    assert!(reader.world.is_good(name) && !reader.world.is_bad(name));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
+    let mut reader = Reader::start(SHIPPED).await;
+    reader.world.admin(REVOKE).await;
+    let archive = reader.world.put("a", &sample(1, 5), 10);
+    let Outcome::Failed { error_type, .. } = reader.world.invoke(&archive).await else { panic!("it was loaded") };
+    reader.log_arrives().await;
+
+    let mut section = Section::of("Alarm: deployment failures");
+    let log = reader.run(section.take("logs 1")).await;
+    assert!(error_type.starts_with("Deployment.") && log.contains(&error_type) && log.contains("user_group"), "{error_type}: {log}");
+    let Ran { status, output } = reader.try_to(section.take("check"), "").await;
+    assert!(status == 3 && output.contains("BAD") && output.contains("1 obstacle"), "{output}");
+
+    let mut section = Section::of("Alarm: oldest unsettled");
+    let status = reader.run(section.take("status")).await;
+    assert!(status.contains("Queue 1") && status.contains(&archive), "{status}");
+    assert!(reader.run(section.take("logs 3")).await.contains(&error_type));
+
+    let mut section = Section::of("Alarm: near timeout");
+    reader.world.admin(GRANT).await;
+    reader.run(section.take("load")).await;
+    assert!(reader.world.is_good("a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_events_are_read_made_good_and_put_away() {
+    let mut reader = Reader::start(SHIPPED).await;
+    reader.world.admin(REVOKE).await;
+    let archive = reader.world.put("a", &sample(1, 5), 10);
+    reader.world.lambda.invoke_asynchronously(World::event(&archive));
+    eventually(Duration::from_secs(30), || reader.world.lambda.dead_letters().len() == 1).await.unwrap();
+    assert_eq!(reader.world.lambda.history().len(), 3);
+    // As Lambda writes it (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations").
+    let letter = reader.world.lambda.dead_letters().remove(0);
+    let Outcome::Failed { error_type, message } = letter.outcome else { panic!("a dead letter that did not fail") };
+    let record = json!({
+        "version": "1.0",
+        "requestContext": {"requestId": letter.request_id, "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": letter.payload,
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+        "responsePayload": {"errorMessage": message, "errorType": error_type},
+    });
+    let queue = reader.outputs["FailedEventsQueue"].as_str().unwrap().to_owned();
+    let send = "print(json.dumps(boto('sqs').send_message(QueueUrl=sys.argv[1], MessageBody=sys.argv[2])['MessageId']))";
+    reader.moto.python(send, &[&queue, &record.to_string()]).await;
+
+    let mut section = Section::of("Alarm: failed events");
+    let told = reader.run(section.take("receive-message")).await;
+    assert!(told.contains(&error_type) && told.contains(&archive), "{told}");
+    reader.world.admin(GRANT).await;
+    let invoked = reader.run(section.take("lambda invoke")).await;
+    assert!(invoked.contains("202"), "{invoked}");
+    eventually(Duration::from_secs(30), || reader.world.is_good("a")).await.unwrap();
+    reader.log_arrives().await;
+    let reports = reader.run(section.take("logs 1")).await;
+    assert!(reports.contains("objects_good\\\":1"), "{reports}");
+    reader.run(section.take("purge-queue")).await;
+    let length = "print(boto('sqs').get_queue_attributes(QueueUrl=sys.argv[1], AttributeNames=['All'])['Attributes']['ApproximateNumberOfMessages'])";
+    assert_eq!(reader.moto.python(length, &[&queue]).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_loaded_uploads_runs_and_rules_are_seen() {
+    let mut reader = Reader::start(SHIPPED).await;
+    for (at, name) in ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"].into_iter().enumerate() {
+        reader.world.put(name, &sample(1, 5), i64::try_from(at).unwrap());
+    }
+    World::report(reader.world.sweep().await);
+    reader.log_arrives().await;
+    let disable = "
+rule = next(rule['Name'] for rule in boto('events').list_rules()['Rules'] if 'LoaderSweep' in rule['Name'])
+boto('events').disable_rule(Name=rule)
+print(json.dumps(rule))";
+    let rule = reader.moto.python(disable, &[]).await;
+
+    let mut section = Section::of("Alarm: nothing loaded");
+    let uploads = reader.run(section.take("aws s3 ls")).await;
+    let names: Vec<&str> = uploads.lines().filter_map(|line| line.split(' ').next_back()).collect();
+    assert_eq!(names, ["2024-03-02", "2024-03-03", "2024-03-04"].map(|name| format!("cms-analytics-csv_{name}.tgz")));
+    let status = reader.run(section.take("status")).await;
+    assert!(status.contains(&format!("The tables hold {}", key("2024-03-04"))), "{status}");
+    assert!(reader.run(section.take("logs 3")).await.contains(&key("2024-03-04")));
+    assert_eq!(reader.run(section.take("list-rules")).await.trim(), rule.as_str().unwrap());
+}

@@ -1,0 +1,80 @@
+//! Permissions, replay and backfill.
+
+use devstack::stack::{LOADER, LOADER_PASSWORD};
+
+use crate::reader::{Ran, Reader};
+use crate::runbook::Section;
+use crate::support::{SHIPPED, World, appending, expected, key, members, sample};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_is_digested_kept_and_rotated() {
+    let mut reader = Reader::start(SHIPPED).await;
+    let mut section = Section::of("Permissions in Redshift");
+    let (read, digest) = (section.take("read -rs"), section.take("md5sum"));
+    reader.try_to(read, &format!("{LOADER_PASSWORD}\n")).await;
+    let digested = reader.run(digest).await.trim().to_owned();
+    // PostgreSQL, which Redshift comes from, has its own opinion of what the digest is.
+    let stored = format!(
+        "BEGIN; SET LOCAL password_encryption = 'md5'; ALTER ROLE {LOADER} PASSWORD '{LOADER_PASSWORD}';
+         SELECT rolpassword FROM pg_authid WHERE rolname = '{LOADER}'; ROLLBACK"
+    );
+    assert_eq!(reader.world.query(&stored).await, [[Some(digested.clone())]]);
+    // The user is there already, in all databases of the tests: another one.
+    for part in ["CREATE USER", "ALTER USER"] {
+        if part == "ALTER USER" {
+            let arn = reader.run(section.take("create-secret")).await;
+            reader.run(&format!("PGPASS_SECRET_ID={}", arn.trim())).await;
+        }
+        let statement = section.take(part).replace("md5...", &digested).replace(LOADER, "runbook_user");
+        reader.world.admin(&statement).await;
+        let stored = reader.world.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
+        assert_eq!(stored, [[Some(digested.clone())]]);
+    }
+    reader.world.admin("DROP ROLE runbook_user").await;
+
+    reader.world.stack.redshift.set_password(LOADER, "another");
+    reader.try_to(read, "another\n").await;
+    reader.run(section.take("put-secret-value")).await;
+    let check = section.take("check");
+    let told = reader.run(check).await;
+    assert!(told.contains("ok    Redshift: login") && told.contains("An archive can be loaded. Nothing was."), "{told}");
+    reader.world.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
+    let Ran { status, output } = reader.try_to(check, "").await;
+    assert!(status == 3 && output.contains("BAD   Redshift: login"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_loaded_once_more() {
+    let mut reader = Reader::start(SHIPPED).await;
+    World::report(reader.world.invoke(&reader.world.put("2024-03-01", &sample(1, 12), 10)).await);
+    let mut section = Section::of("Replay: an archive once more");
+    reader.run(section.take("KEY=")).await;
+    for part in ["--again", "lambda invoke"] {
+        reader.world.admin("DELETE FROM cmslite.user_group WHERE id < '00007'").await;
+        let told = reader.run(section.take(part)).await;
+        assert!(told.contains(&key("2024-03-01")), "{told}");
+        assert_eq!(reader.world.tables().await, expected(&members(1, 12)), "{part}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_archives_are_loaded_a_few_at_a_time() {
+    let mut reader = Reader::start(&appending()).await;
+    let names: Vec<String> = ["2024-02-26", "2024-02-27", "2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"].map(str::to_owned).into();
+    for (at, name) in names.iter().enumerate() {
+        reader.world.put(name, &sample(at as u64, 3), i64::try_from(at).unwrap());
+    }
+    let keys: Vec<String> = names.iter().map(|name| key(name)).collect();
+    let mut section = Section::of("Backfill: many archives");
+    let told = reader.run(section.take("--dry-run")).await;
+    assert!(keys.iter().all(|key| told.contains(&format!("good  {key}"))), "{told}");
+    assert_eq!(reader.world.ledger().await, Vec::<String>::new());
+    reader.run(section.take("--limit 3")).await;
+    assert_eq!(reader.world.ledger().await, keys[..3]);
+    reader.run(section.take("KEY=")).await;
+    reader.run(section.take("--until")).await;
+    assert_eq!(reader.world.ledger().await, keys[..5]);
+    reader.run(section.take("load")).await;
+    assert_eq!(reader.world.ledger().await, keys);
+    assert_eq!(reader.world.rows("user_group").await.len(), 18);
+}

@@ -1,0 +1,176 @@
+//! A reader of the runbook: a shell on the local stack, with the template's stack in moto.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use devstack::lambda::{self, Lambda};
+use devstack::stack::{self, LOADER, LOADER_PASSWORD};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::runbook::Section;
+use crate::support::moto::{self, Moto};
+use crate::support::{PROGRAM, Setup, World};
+
+/// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the variables that
+/// the template gives it.
+pub struct Reader {
+    pub world: World,
+    pub moto: Moto,
+    /// What the stack says of itself.
+    pub outputs: Value,
+    pub directory: tempfile::TempDir,
+    /// How much of the function's log moto has.
+    logged: usize,
+}
+
+/// What a command came to.
+pub struct Ran {
+    pub status: i32,
+    pub output: String,
+}
+
+impl Reader {
+    /// Deploys the template, and follows the runbook's first section. The dataset's configuration is `config`.
+    pub async fn start(config: &str) -> Self {
+        let moto = moto::start().await;
+        let mut world = Setup { config: Some(config.to_owned()), ..Setup::default() }.start().await;
+        let create = "print(json.dumps(boto('secretsmanager').create_secret(Name='first', SecretString=sys.argv[1])['ARN']))";
+        let secret = moto.python(create, &[LOADER_PASSWORD]).await;
+        let deployed = deploy(&moto, &world, secret.as_str().unwrap()).await;
+
+        let name = deployed["outputs"]["FunctionName"].as_str().unwrap();
+        let variables = "print(json.dumps(boto('lambda').get_function_configuration(FunctionName=sys.argv[1])['Environment']['Variables']))";
+        let variables = moto.python(variables, &[name]).await;
+        world.environment.retain(|(name, _)| !name.starts_with("PG") && name != "pgpass" || name == "PGSSLROOTCERT");
+        world.environment.extend(variables.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())));
+        for service in ["AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+            world.environment.push((service.to_owned(), moto.endpoint()));
+        }
+        world.lambda = Lambda::start(lambda::Options::new(PROGRAM, world.environment.clone())).await.unwrap();
+
+        let directory = place(&world, &moto, config);
+        let mut reader = Self { world, moto, outputs: deployed["outputs"].clone(), directory, logged: 0 };
+        reader.settle_in(&deployed).await;
+        reader
+    }
+
+    async fn settle_in(&mut self, deployed: &Value) {
+        let mut section = Section::of("Operating it");
+        for part in ["STACK=", "CONFIG=", "output()", "FUNCTION=", "logs()"] {
+            self.run(section.take(part)).await;
+        }
+        self.run(section.take("get-function-configuration")).await;
+        self.run(section.take("loader.env")).await;
+        let sounding = "
+for name in sys.argv[1:]:
+    boto('cloudwatch').put_metric_alarm(AlarmName=name, MetricName='x', Namespace='x', Period=60, EvaluationPeriods=1, Threshold=1,
+                                        ComparisonOperator='LessThanThreshold', Statistic='Sum')
+boto('cloudwatch').set_alarm_state(AlarmName=sys.argv[1], StateValue='ALARM', StateReason='because')
+print('null')";
+        let alarms: Vec<&str> = deployed["alarms"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        assert_eq!(alarms.len(), 6);
+        self.moto.python(sounding, &alarms).await;
+        let told = self.run(section.take("describe-alarms")).await;
+        assert!(told.contains(alarms[0]) && told.contains("because") && !told.contains(alarms[1]), "{told}");
+        let told = self.run(section.take("status")).await;
+        assert!(told.contains("Queue 0, superseded 0, bad 0, good 0"), "{told}");
+    }
+
+    /// Runs a line of the runbook, which must end well.
+    pub async fn run(&mut self, line: &str) -> String {
+        let Ran { status, output } = self.try_to(line, "").await;
+        assert_eq!(status, 0, "{line}\n{output}");
+        output
+    }
+
+    /// Runs a line in the reader's shell: what a line assigns is there in the next.
+    pub async fn try_to(&mut self, line: &str, input: &str) -> Ran {
+        let script = format!(
+            "set -euo pipefail\nif [ -f .state ]; then . ./.state; fi\ntrap 'status=$?; set +e; {{ export -p; declare -f; }} >.state; exit $status' EXIT\nset -a\n{line}\n"
+        );
+        let mut command = tokio::process::Command::new("bash");
+        command.args(["-c", &script]).current_dir(self.directory.path()).env_clear().kill_on_drop(true);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.directory.path().join("bin").display())).env("HOME", self.directory.path());
+        let keys = stack::uploader_keys();
+        command.envs([("AWS_ACCESS_KEY_ID", keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key)]);
+        let inherited = ["AWS_REGION", "PGSSLROOTCERT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];
+        command.envs(self.world.environment.iter().filter(|(name, _)| inherited.contains(&name.as_str())).cloned());
+        command.env("AWS_DEFAULT_REGION", "ca-central-1");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+        let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.expect("the command hangs").unwrap();
+        let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
+        Ran { status: output.status.code().unwrap_or(-1), output: text }
+    }
+
+    /// Lets CloudWatch Logs have what the function wrote, up to its last report.
+    pub async fn log_arrives(&mut self) {
+        let log = self.world.log().await;
+        let log = log.get(self.logged..).unwrap_or_default();
+        let file = self.directory.path().join("function.log");
+        fs::write(&file, log).unwrap();
+        self.logged += log.len();
+        let put = "
+import time
+group, stream = '/aws/lambda/' + sys.argv[1], str(time.time_ns())
+boto('logs').create_log_stream(logGroupName=group, logStreamName=stream)
+events = [{'timestamp': int(time.time() * 1000), 'message': line.rstrip('\\n')} for line in open(sys.argv[2], encoding='utf-8')]
+if events:
+    boto('logs').put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+print('null')";
+        let function = self.outputs["FunctionName"].as_str().unwrap();
+        self.moto.python(put, &[function, file.to_str().unwrap()]).await;
+    }
+}
+
+/// Makes the template's stack.
+async fn deploy(moto: &Moto, world: &World, secret: &str) -> Value {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
+    let port = world.stack.redshift.port();
+    let parameters = [
+        "RedshiftHost=localhost".to_owned(),
+        format!("RedshiftPort={port}"),
+        format!("RedshiftDatabase={}", world.stack.database),
+        format!("RedshiftUser={LOADER}"),
+        format!("PasswordSecretArn={secret}"),
+        "AlarmEmail=team@example.org".to_owned(),
+    ];
+    let arguments: Vec<&str> = std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
+    let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
+    for name in ["Loader", "LoaderRole", "LoaderSweep", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
+        assert!(deployed["made"][name].is_string(), "{name}: {deployed}");
+    }
+    moto.hear(deployed["outputs"]["NoticesTopic"].as_str().unwrap()).await;
+    deployed
+}
+
+/// A directory that looks like a clone, with the program and an `aws` that asks the local stack.
+fn place(world: &World, moto: &Moto, config: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["ddl", "events"] {
+        symlink(here.join(name), directory.path().join(name)).unwrap();
+    }
+    for name in ["config.d", "bin"] {
+        fs::create_dir(directory.path().join(name)).unwrap();
+    }
+    fs::write(directory.path().join("config.d/cmslite_user_group_metadata.json"), config).unwrap();
+    let bin = directory.path().join("bin");
+    symlink(PROGRAM, bin.join("cmslite-user-data-to-redshift")).unwrap();
+    let lambda = world.lambda.invoke_url("any");
+    let (lambda, _) = lambda.split_once("/2015-03-31").unwrap();
+    let aws = format!(
+        "#!/bin/sh\ncase \"$1 $2\" in\n's3 '*) at={} ;;\n'lambda invoke') at={lambda} ;;\n*) at={} ;;\nesac\nexec {} --endpoint-url \"$at\" \"$@\"\n",
+        world.stack.s3.endpoint(),
+        moto.endpoint(),
+        moto::aws().display()
+    );
+    fs::write(bin.join("aws"), aws).unwrap();
+    fs::set_permissions(bin.join("aws"), fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
