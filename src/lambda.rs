@@ -9,7 +9,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{Instrument as _, error, info, info_span};
 
 use crate::config::Dataset;
 use crate::error::{Deployment, Error};
@@ -55,18 +55,22 @@ pub async fn serve(function: Result<Function, Error>, datasets: &[String]) -> Re
     let function = &function;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
+        let span = info_span!("invocation", request_id = context.request_id);
         let meter = Meter { begun: Instant::now(), deadline: deadline(context.deadline(), SystemTime::now()), request_id: context.request_id };
-        let answer = match function {
-            Ok(function) => function.handle(payload, &meter).await,
-            Err(error) => {
-                meter.failed_before_any(datasets.iter().map(String::as_str), error);
-                Err(diagnostic(error))
+        let answered = async {
+            let answer = match function {
+                Ok(function) => function.handle(payload, &meter).await,
+                Err(error) => {
+                    meter.failed_before_any(datasets.iter().map(String::as_str), error);
+                    Err(diagnostic(error))
+                }
+            };
+            if let Err(diagnostic) = &answer {
+                error!(error_type = diagnostic.error_type, "{}", diagnostic.error_message);
             }
+            answer
         };
-        if let Err(diagnostic) = &answer {
-            error!(error_type = diagnostic.error_type, "{}", diagnostic.error_message);
-        }
-        answer
+        answered.instrument(span).await
     }))
     .await
 }
@@ -111,14 +115,14 @@ impl Function {
             diagnostic(&error)
         })?;
         for object in &ignored {
-            info!(request_id = invocation.request_id, object, "ignored: it belongs to no dataset");
+            info!(object, "ignored: it belongs to no dataset");
         }
         let mut answer = Answer { version: FORMAT_VERSION, reports: Vec::new(), ignored };
         let mut failure = None;
         for work in work {
             let run = self.loader.run(work.dataset, &work.until, &invocation).await;
             if let Ok(report) = serde_json::to_string(&run.report) {
-                info!(request_id = invocation.request_id, dataset = run.report.dataset, report, "report");
+                info!(dataset = run.report.dataset, report, "report");
             }
             meter.ran(&run.report, run.failure.as_ref());
             answer.reports.push(run.report);

@@ -95,10 +95,9 @@ impl Loader {
         report: &mut Report,
         unsettled: &mut Option<Vec<Object>>,
     ) -> Result<(), Error> {
-        let begun = Instant::now();
-        let (listings, revisions) = listings::read(&self.store, dataset, until).await?;
+        let read = listings::read(&self.store, dataset, until);
+        let (listings, revisions) = Phase::Queue.of(&mut report.seconds, read).await?;
         let plan = plan(dataset, &listings, &revisions);
-        Phases::add(&mut report.seconds.queue, begun.elapsed());
         report.objects_found = plan.archives.len();
         report.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
         *unsettled = Some(plan.standing(Standing::Queued).cloned().collect());
@@ -115,7 +114,7 @@ impl Loader {
                 return Ok(());
             }
             begun += 1;
-            let span = info_span!("archive", key = archive.key);
+            let span = info_span!("archive", archive = archive.key);
             let result = self.archive(dataset, &archive, again, invocation, report).instrument(span.clone()).await;
             let settled = match result {
                 Ok(()) => continue,
@@ -163,9 +162,7 @@ impl Loader {
             Loading::Before => None,
             Loading::Now(rows) => Some(rows),
         };
-        let begun = Instant::now();
-        settle::good(&self.store, dataset, archive).await?;
-        Phases::add(&mut report.seconds.settle, begun.elapsed());
+        Phase::Settle.of(&mut report.seconds, settle::good(&self.store, dataset, archive)).await?;
         report.objects_good += 1;
         report.good.push(GoodArchive {
             key: archive.key.clone(),
@@ -185,30 +182,22 @@ impl Loader {
         report: &mut Report,
     ) -> Result<Loading, Error> {
         let load = Load { dataset, archive, request_id: &invocation.request_id, stop: &invocation.stop, again };
-        let begun = Instant::now();
-        let consulted = retry::until_done(&invocation.stop, async || load.consult(&self.redshift).await).await;
-        Phases::add(&mut report.seconds.load, begun.elapsed());
-        let Consulted { verdict, tables } = consulted?;
+        let consult = retry::until_done(&invocation.stop, async || load.consult(&self.redshift).await);
+        let Consulted { verdict, tables } = Phase::Load.of(&mut report.seconds, consult).await?;
         match verdict {
             Verdict::AlreadyLoaded => return Ok(Loading::Before),
             Verdict::Superseded => return Ok(Loading::Superseded),
             Verdict::Load { .. } => {}
         }
 
-        let begun = Instant::now();
         let limited = Arc::new(Dataset { tables, ..Dataset::clone(dataset) });
-        let staged = self.stage(dataset, &limited, archive, invocation).await;
-        Phases::add(&mut report.seconds.stage, begun.elapsed());
-        let staged = staged?;
-        info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
+        let staged = Phase::Stage.of(&mut report.seconds, self.stage(dataset, &limited, archive, invocation)).await?;
 
-        let begun = Instant::now();
         let authorization = self.authorization().await?;
         let region = self.region.as_deref();
         // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-        let loaded = retry::until_done(&invocation.stop, async || load.run(&self.redshift, &authorization, region, &staged).await).await;
-        Phases::add(&mut report.seconds.load, begun.elapsed());
-        match loaded {
+        let run = retry::until_done(&invocation.stop, async || load.run(&self.redshift, &authorization, region, &staged).await);
+        match Phase::Load.of(&mut report.seconds, run).await {
             Err(error) => {
                 if let Error::BadInput(problems) = &error {
                     let refused = staged.iter().filter(|table| problems.told().iter().any(|problem| problem.member.as_ref() == Some(&table.member)));
@@ -243,9 +232,11 @@ impl Loader {
         archive: &Object,
         invocation: &Invocation,
     ) -> Result<Vec<StagedTable<'d>>, Error> {
-        let stager = Stager::new(self.store.clone(), &dataset.bucket);
-        let members = stream(&self.store, limited, archive, &invocation.stop, &invocation.progress, stager).await?;
-        self.write_manifests(dataset, archive, members).await
+        let files = Stager::new(self.store.clone(), &dataset.bucket);
+        let members = stream(&self.store, limited, archive, &invocation.stop, &invocation.progress, files).await?;
+        let staged = self.write_manifests(dataset, archive, members).await?;
+        info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
+        Ok(staged)
     }
 
     async fn write_manifests<'d>(&self, dataset: &'d Dataset, archive: &Object, members: Vec<StagedMember>) -> Result<Vec<StagedTable<'d>>, Error> {
@@ -302,21 +293,46 @@ impl Loader {
         invocation: &Invocation,
         report: &mut Report,
     ) -> Result<(), Error> {
-        for problem in problems.told() {
-            warn!("bad input: {problem}");
-        }
-        let begun = Instant::now();
-        settle::explain(&self.store, dataset, archive, problems, &invocation.request_id).await?;
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);
-        // Before the marker: an invocation that ends in between leaves an archive that is found bad, and told of, once more.
-        if let Some(notifier) = &self.notifier {
-            notifier.bad_archive(dataset, &bad).await;
-        }
-        settle::bad(&self.store, dataset, archive).await?;
-        Phases::add(&mut report.seconds.settle, begun.elapsed());
+        let settle = async {
+            for problem in problems.told() {
+                warn!("bad input: {problem}");
+            }
+            settle::explain(&self.store, dataset, archive, problems, &invocation.request_id).await?;
+            // Before the marker: an invocation that ends in between leaves an archive that is found bad, and told of, once more.
+            if let Some(notifier) = &self.notifier {
+                notifier.bad_archive(dataset, &bad).await;
+            }
+            settle::bad(&self.store, dataset, archive).await
+        };
+        Phase::Settle.of(&mut report.seconds, settle).await?;
         report.objects_bad += 1;
         report.bad.push(bad);
         Ok(())
+    }
+}
+
+/// A part of the work that is timed, and named in the log.
+#[derive(Clone, Copy)]
+enum Phase {
+    Queue,
+    Stage,
+    Load,
+    Settle,
+}
+
+impl Phase {
+    async fn of<T>(self, seconds: &mut Phases, work: impl Future<Output = T>) -> T {
+        let (phase, spent) = match self {
+            Self::Queue => ("queue", &mut seconds.queue),
+            Self::Stage => ("stage", &mut seconds.stage),
+            Self::Load => ("load", &mut seconds.load),
+            Self::Settle => ("settle", &mut seconds.settle),
+        };
+        let begun = Instant::now();
+        let done = work.instrument(info_span!("phase", phase)).await;
+        Phases::add(spent, begun.elapsed());
+        done
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage, config::SslMode};
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, info};
 
 use crate::config::TableName;
 use crate::environment::{Login, Tls};
@@ -227,7 +227,7 @@ impl Redshift {
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
         let (client, mut connection) = connected.map_err(|error| self.classify_connect(error))?;
-        let connection = tokio::spawn(async move {
+        let connection = async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
                     Ok(AsyncMessage::Notice(notice)) => debug!(severity = notice.severity(), "Redshift: {}", notice.message()),
@@ -238,7 +238,8 @@ impl Redshift {
                     }
                 }
             }
-        });
+        };
+        let connection = tokio::spawn(connection.in_current_span());
         Ok(Session { client, connection, deadline })
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument as _;
 
 use crate::error::{Error, Retryable};
 use crate::members::Files;
@@ -79,7 +80,8 @@ impl Files for Stager {
 
     fn create(&mut self, key: &str, size_bytes: u64) -> StagedWriter {
         let (sender, receiver) = mpsc::channel(1);
-        self.uploads.push(self.runtime.spawn(run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver)));
+        let upload = run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver);
+        self.uploads.push(self.runtime.spawn(upload.in_current_span()));
         StagedWriter {
             runtime: self.runtime.clone(),
             pool: self.pool.clone(),

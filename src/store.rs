@@ -126,7 +126,7 @@ impl Store {
             let response = self.client.get_object().bucket(bucket).key(&object.key).if_match(&object.etag).set_range(range).send().await;
             let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, &what())) {
                 Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => Error::from(fault).into(),
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
                 Ok(response) => match self.receive(response.body, object, &mut offset, stop, &chunks).await? {
                     Received::All => return Ok(()),
                     Received::Broken(why) => why,
@@ -208,7 +208,25 @@ impl Store {
         match self.client.head_object().bucket(bucket).key(key).send().await {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.status_code() == Some(404) => Ok(None),
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => Ok(None),
             Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
+        }
+    }
+
+    /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who may list certain
+    /// prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what begins with its key tells.
+    async fn is_gone(&self, bucket: &str, key: &str) -> bool {
+        let listed = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
+        listed.is_ok_and(|page| page.contents().iter().all(|object| object.key() != Some(key)))
+    }
+
+    /// An error of reading an object, [`Retryable::SourceChanged`] where it is not there.
+    async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
+        match error {
+            Error::Deployment(fault) if fault.kind == Deployment::S3Access && self.is_gone(bucket, key).await => {
+                Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone"))
+            }
+            error => error,
         }
     }
 
@@ -222,6 +240,7 @@ impl Store {
         let response = match self.client.get_object().bucket(bucket).key(key).send().await {
             Ok(response) => response,
             Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => return Ok(None),
             Err(error) => return Err(classify(error, &what())),
         };
         let body = response.body.collect().await;
@@ -252,7 +271,10 @@ impl Store {
         if object.size <= self.copy_limit_bytes {
             let copy = self.client.copy_object().bucket(bucket).key(to).copy_source(&source).copy_source_if_match(&object.etag);
             let copy = copy.metadata_directive(MetadataDirective::Replace).metadata(SOURCE_ETAG, object.revision()).content_type(ARCHIVE_TYPE);
-            return copy.send().await.map(drop).map_err(|error| classify(error, &what()));
+            return match copy.send().await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
+            };
         }
         let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, Some(object.revision())).await?;
         let mut parts = Vec::new();
@@ -279,7 +301,7 @@ impl Store {
                     parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(crc32).build());
                 }
                 Err(error) => {
-                    let error = classify(error, &what());
+                    let error = self.unless_gone(bucket, &object.key, classify(error, &what())).await;
                     self.abort_upload(&upload).await;
                     return Err(error);
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::config::Dataset;
 use crate::error::{Error, Fault, Retryable};
@@ -38,7 +39,7 @@ pub async fn stream<F: Destination>(
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
         let (store, bucket, archive, stop) = (store.clone(), dataset.bucket.clone(), archive.clone(), stop.clone());
-        tokio::spawn(async move { store.download(&bucket, &archive, &stop, sender).await })
+        tokio::spawn(async move { store.download(&bucket, &archive, &stop, sender).await }.in_current_span())
     };
     let unpacking = {
         let (dataset, archive, progress) = (Arc::clone(dataset), archive.clone(), progress.clone());
@@ -64,7 +65,7 @@ pub async fn stream<F: Destination>(
         Ended::Bad(problems) => Err(problems.into()),
         Ended::Failed(error) => {
             written?;
-            Err(Fault::new(Retryable::Unknown, "a staged file cannot be written").caused_by(error).into())
+            Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged").caused_by(error).into())
         }
     }
 }

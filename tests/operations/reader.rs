@@ -39,7 +39,7 @@ impl Reader {
         let mut world = Setup { config: Some(config.to_owned()), ..Setup::default() }.start().await;
         let create = "print(json.dumps(boto('secretsmanager').create_secret(Name='first', SecretString=sys.argv[1])['ARN']))";
         let secret = moto.python(create, &[LOADER_PASSWORD]).await;
-        let deployed = deploy(&moto, &world, secret.as_str().unwrap()).await;
+        let deployed = deploy(&moto, world.stack.redshift.port(), &world.stack.database, secret.as_str().unwrap()).await;
 
         let name = deployed["outputs"]["FunctionName"].as_str().unwrap();
         let variables = "print(json.dumps(boto('lambda').get_function_configuration(FunctionName=sys.argv[1])['Environment']['Variables']))";
@@ -129,13 +129,12 @@ print('null')";
 }
 
 /// Makes the template's stack.
-async fn deploy(moto: &Moto, world: &World, secret: &str) -> Value {
+pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
-    let port = world.stack.redshift.port();
     let parameters = [
         "RedshiftHost=localhost".to_owned(),
         format!("RedshiftPort={port}"),
-        format!("RedshiftDatabase={}", world.stack.database),
+        format!("RedshiftDatabase={database}"),
         format!("RedshiftUser={LOADER}"),
         format!("PasswordSecretArn={secret}"),
         "AlarmEmail=team@example.org".to_owned(),

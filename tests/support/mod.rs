@@ -61,7 +61,11 @@ impl Setup {
 
     /// A function whose keys have no right to an operation of S3.
     pub fn denying(operation: &str) -> Self {
-        let keys = function_keys().denying(operation);
+        Self::with_keys(function_keys().denying(operation))
+    }
+
+    /// A function with other keys.
+    pub fn with_keys(keys: Credentials) -> Self {
         let change = {
             let keys = keys.clone();
             move |options: &mut s3::Options| options.credentials[1] = keys.clone()

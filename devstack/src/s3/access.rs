@@ -10,6 +10,7 @@ use s3s::path::S3Path;
 use s3s::{S3Error, S3Result, s3_error};
 
 use super::faults::Action;
+use super::policy::{self, Need, Policy};
 use super::{Credentials, Passage, Request, Shared, error_named};
 
 const WRONG_TOKEN: &str = "The provided token is malformed or otherwise invalid.";
@@ -23,6 +24,14 @@ pub(super) struct Gate(pub(super) Arc<Shared>);
 impl Gate {
     fn known(&self, access_key_id: &str) -> Option<&Credentials> {
         self.0.options.credentials.iter().find(|known| known.access_key_id == access_key_id)
+    }
+
+    /// Whether an object is not there, and who asks may not know that: without the right to list the bucket S3 answers 403 for it, with
+    /// it 404 (Amazon S3 API Reference, GetObject). A right to list certain prefixes is none here, since a read names no prefix.
+    fn is_hidden(&self, policy: &Policy, need: &Need) -> bool {
+        let Some((bucket, key)) = need.object().filter(|_| need.action == "s3:GetObject") else { return false };
+        let is_there = self.0.buckets().get(bucket).is_some_and(|objects| objects.contains_key(key));
+        !is_there && !policy.allows(&Need::to_list(bucket, None))
     }
 }
 
@@ -46,9 +55,17 @@ impl S3Access for Gate {
             S3Path::Object { bucket, key } => (Some(bucket.to_string()), Some(key.to_string())),
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
-        let request =
-            Request { operation: operation.clone(), bucket, key: key.clone(), access_key_id: signer.clone(), at: Instant::now(), status: None };
-        let logged = self.0.log(request);
+        let query = context.uri().query().unwrap_or_default();
+        let needs = policy::needs(&operation, bucket.as_deref().unwrap_or_default(), key.as_deref(), query, context.headers());
+        let logged = self.0.log(Request {
+            operation: operation.clone(),
+            bucket,
+            key: key.clone(),
+            access_key_id: signer.clone(),
+            needs: needs.clone(),
+            at: Instant::now(),
+            status: None,
+        });
         let passage = context.extensions_mut().get::<Passage>().cloned().unwrap_or_default();
         let _ = passage.0.logged.set(logged);
 
@@ -61,10 +78,11 @@ impl S3Access for Gate {
             (Some(_), None) => return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN)),
             _ => return Err(s3_error!(InvalidToken, "{WRONG_TOKEN}")),
         }
-        if known.denied.contains(&operation) {
+        let is_allowed = known.policy.as_ref().is_none_or(|policy| needs.iter().all(|need| policy.allows(need)));
+        if known.denied.contains(&operation) || !is_allowed {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
-        match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
+        let passed = match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
             None => Ok(()),
             Some(Action::Refuse(status, code)) => {
                 let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -99,7 +117,13 @@ impl S3Access for Gate {
                 pause.pass().await;
                 Ok(())
             }
+        };
+        if let Some(policy) = &known.policy
+            && needs.iter().any(|need| self.is_hidden(policy, need))
+        {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
         }
+        passed
     }
 }
 

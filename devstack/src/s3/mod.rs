@@ -12,6 +12,7 @@ mod listing;
 mod multipart;
 mod notify;
 mod objects;
+pub mod policy;
 
 use std::collections::HashMap;
 use std::io;
@@ -38,6 +39,7 @@ use self::backend::Backend;
 use self::faults::Faults;
 use self::notify::Notifier;
 use self::objects::Buckets;
+use self::policy::{Need, Policy};
 
 /// Keys that the server accepts.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,12 +52,15 @@ pub struct Credentials {
     pub session_token: Option<String>,
     /// Operations that these keys may not use, such as `PutObject`.
     pub denied: Vec<String>,
+    /// What alone they may do, where that is limited.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl Credentials {
     /// Lasting keys without limits.
     pub fn lasting(access_key_id: &str, secret_access_key: &str) -> Self {
-        Self { access_key_id: access_key_id.to_owned(), secret_access_key: secret_access_key.to_owned(), session_token: None, denied: Vec::new() }
+        let (access_key_id, secret_access_key) = (access_key_id.to_owned(), secret_access_key.to_owned());
+        Self { access_key_id, secret_access_key, session_token: None, denied: Vec::new(), policy: None }
     }
 
     /// Temporary keys, as a Lambda function or a role has them.
@@ -67,6 +72,13 @@ impl Credentials {
     #[must_use]
     pub fn denying(mut self, operation: &str) -> Self {
         self.denied.push(operation.to_owned());
+        self
+    }
+
+    /// The same keys, limited to what a policy allows.
+    #[must_use]
+    pub fn limited_to(mut self, policy: Policy) -> Self {
+        self.policy = Some(Arc::new(policy));
         self
     }
 }
@@ -106,6 +118,8 @@ pub struct Request {
     pub key: Option<String>,
     /// The id of the access key that signed it.
     pub access_key_id: Option<String>,
+    /// What its signer must be allowed to do.
+    pub needs: Vec<Need>,
     /// When it came.
     pub at: Instant,
     /// The answer's HTTP status; none while it is carried out, and where no answer was let through.
@@ -339,7 +353,15 @@ async fn answer(service: S3Service, shared: Arc<Shared>, mut request: hyper::Req
     let signer = signer(request.headers());
     let response = service.call(request.map(s3s::Body::from)).await;
     let logged = passage.0.logged.get_or_init(|| {
-        shared.log(Request { operation: String::new(), bucket: None, key: None, access_key_id: signer, at: Instant::now(), status: None })
+        shared.log(Request {
+            operation: String::new(),
+            bucket: None,
+            key: None,
+            access_key_id: signer,
+            needs: Vec::new(),
+            at: Instant::now(),
+            status: None,
+        })
     });
     if let Some(act) = passage.0.then.get() {
         act();

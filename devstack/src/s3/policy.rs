@@ -1,0 +1,197 @@
+//! What an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"): statements of effect `Allow` with
+//! `Action`, `Resource` and the condition `StringLike` on `s3:prefix`. Anything else is an error, not a guess.
+
+use std::collections::BTreeMap;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+/// A policy document.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Policy {
+    /// `2012-10-17`.
+    pub version: String,
+    /// What is allowed.
+    pub statement: Vec<Statement>,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Statement {
+    /// Its name.
+    #[serde(default)]
+    pub sid: String,
+    /// What it does.
+    pub effect: Effect,
+    /// The actions that it allows.
+    pub action: OneOrMany,
+    /// The ARNs that it allows them on.
+    pub resource: OneOrMany,
+    /// What must hold besides.
+    #[serde(default)]
+    pub condition: Option<Condition>,
+}
+
+/// `Deny` is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Effect {
+    /// It allows.
+    Allow,
+}
+
+/// A text or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A text.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+/// `StringLike` by keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Condition {
+    /// Keys and patterns.
+    pub string_like: BTreeMap<String, OneOrMany>,
+}
+
+impl OneOrMany {
+    /// The texts.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.texts().iter().any(|pattern| is_like(pattern, text))
+    }
+}
+
+/// One thing that a request needs to be allowed to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The action.
+    pub action: &'static str,
+    /// The ARN.
+    pub resource: String,
+    /// The prefix of a listing.
+    pub prefix: Option<String>,
+}
+
+const ARN: &str = "arn:aws:s3:::";
+
+impl Need {
+    fn on(action: &'static str, resource: &str) -> Self {
+        Self { action, resource: format!("{ARN}{resource}"), prefix: None }
+    }
+
+    /// To list a bucket.
+    pub(super) fn to_list(bucket: &str, prefix: Option<String>) -> Self {
+        Self { prefix, ..Self::on("s3:ListBucket", bucket) }
+    }
+
+    /// The bucket and the key, where it is about an object.
+    pub(super) fn object(&self) -> Option<(&str, &str)> {
+        self.resource.strip_prefix(ARN)?.split_once('/')
+    }
+}
+
+impl Policy {
+    /// Whether some statement allows it.
+    pub fn allows(&self, need: &Need) -> bool {
+        self.statement.iter().any(|statement| statement.allows(need))
+    }
+}
+
+impl Statement {
+    /// Whether it allows this.
+    pub fn allows(&self, need: &Need) -> bool {
+        let conditions = self.condition.iter().flat_map(|condition| &condition.string_like);
+        let holds =
+            |(key, patterns): (&String, &OneOrMany)| key == "s3:prefix" && need.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix));
+        self.action.matches(need.action) && self.resource.matches(&need.resource) && conditions.into_iter().all(holds)
+    }
+}
+
+/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide). A copy of an object without tags
+/// needs no tagging.
+pub(super) fn needs(operation: &str, bucket: &str, key: Option<&str>, query: &str, headers: &HeaderMap) -> Vec<Need> {
+    let object = format!("{bucket}/{}", key.unwrap_or_default());
+    match operation {
+        "ListObjectsV2" => {
+            let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
+            let prefix = prefix.map(|prefix| percent_decode_str(prefix).decode_utf8_lossy().into_owned());
+            vec![Need::to_list(bucket, prefix)]
+        }
+        "GetObject" | "HeadObject" => vec![Need::on("s3:GetObject", &object)],
+        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => vec![Need::on("s3:PutObject", &object)],
+        "CopyObject" | "UploadPartCopy" => {
+            let source = headers.get("x-amz-copy-source").and_then(|source| source.to_str().ok()).unwrap_or_default();
+            let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
+            vec![Need::on("s3:GetObject", &source), Need::on("s3:PutObject", &object)]
+        }
+        "AbortMultipartUpload" => vec![Need::on("s3:AbortMultipartUpload", &object)],
+        "DeleteObject" => vec![Need::on("s3:DeleteObject", &object)],
+        _ => vec![Need::on("unknown", &object)],
+    }
+}
+
+/// `*` stands for any text, `?` for any one character.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_at_checked(pattern.find(['*', '?']).unwrap_or(pattern.len())) else { return false };
+    let Some(rest) = text.strip_prefix(head) else { return false };
+    match tail.chars().next() {
+        None => rest.is_empty(),
+        Some('?') => rest.chars().next().is_some_and(|skipped| is_like(&tail[1..], &rest[skipped.len_utf8()..])),
+        Some(_) => (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| is_like(&tail[1..], &rest[at..])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(action: &'static str, resource: &str, prefix: Option<&str>) -> Need {
+        Need { action, resource: resource.to_owned(), prefix: prefix.map(str::to_owned) }
+    }
+
+    #[test]
+    fn patterns_are_those_of_iam() {
+        for (pattern, text) in [("*", ""), ("a*", "a"), ("a*c", "abc"), ("a*c", "ac"), ("a?c", "aéc"), ("*/x/*", "a/x/"), ("a", "a")] {
+            assert!(is_like(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("", "a"), ("a*c", "ab"), ("a?c", "ac"), ("a", "ab"), ("a/*", "a")] {
+            assert!(!is_like(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_statement_allows_what_it_names() {
+        let policy: Policy = serde_json::from_str(
+            r#"{"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": ["c/*"]}}},
+                {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/c/*"]}]}"#,
+        )
+        .unwrap();
+        assert!(
+            policy.allows(&need("s3:ListBucket", "arn:aws:s3:::b", Some("c/"))) && policy.allows(&need("s3:GetObject", "arn:aws:s3:::b/c/x", None))
+        );
+        for refused in [
+            need("s3:ListBucket", "arn:aws:s3:::b", Some("d/")),
+            need("s3:ListBucket", "arn:aws:s3:::b", None),
+            need("s3:ListBucket", "arn:aws:s3:::other", Some("c/")),
+            need("s3:GetObject", "arn:aws:s3:::b/d/x", None),
+            need("s3:PutObject", "arn:aws:s3:::b/c/x", None),
+        ] {
+            assert!(!policy.allows(&refused), "{refused:?}");
+        }
+        assert!(serde_json::from_str::<Policy>(r#"{"Version": "x", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}"#).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! The role that the template gives the function: it suffices in S3, and nothing in it is for nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use devstack::lambda::Outcome;
+use devstack::s3::policy::{Need, Policy};
+use devstack::s3::{Action, Fault, Request};
+use devstack::stack::{BUCKET, function_keys};
+
+use crate::reader::deploy;
+use crate::support::moto;
+use crate::support::{SHIPPED, Setup, bad_key, long_sample, moment, sample, sample_with};
+
+/// The policy of the role, as CloudFormation has made it.
+async fn policy() -> Policy {
+    let moto = moto::start().await;
+    let deployed = deploy(&moto, 5439, "analytics", "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x").await;
+    // moto keeps what CloudFormation gave it as Python writes it, and `AWS::NoValue` as None.
+    let read = "
+import ast
+names = boto('iam').list_role_policies(RoleName=sys.argv[1])['PolicyNames']
+policies = [boto('iam').get_role_policy(RoleName=sys.argv[1], PolicyName=name)['PolicyDocument'] for name in names]
+policy = next(policy for policy in policies if 'StageAndSettle' in str(policy))
+policy = ast.literal_eval(policy) if isinstance(policy, str) else policy
+print(json.dumps({**policy, 'Statement': [statement for statement in policy['Statement'] if statement]}))";
+    let policy = moto.python(read, &[deployed["made"]["LoaderRole"].as_str().unwrap()]).await;
+    serde_json::from_value(policy).unwrap()
+}
+
+/// A bad archive, its correction, a large archive whose first upload fails, `status` and `check`: what the function asked of S3,
+/// or how it failed.
+async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
+    let keys = function_keys().limited_to(policy);
+    let world = Setup { config: Some(SHIPPED.to_owned()), ..Setup::with_keys(keys) }.with("COPY_IAM_ROLE", "default").start().await;
+    let a = world.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
+    done(world.invoke(&a).await)?;
+    world.put("a", &sample(4, 9), 20);
+    done(world.invoke(&a).await)?;
+    let b = world.put("b", &long_sample(7, 40_000_000), 30);
+    world.stack.s3.inject(Fault::on("UploadPart", "", Action::Refuse(503, "SlowDown".to_owned())));
+    assert!(done(world.invoke(&b).await).unwrap_err().starts_with("Retryable."));
+    world.stack.s3.clear_faults();
+    done(world.invoke(&b).await)?;
+    for command in ["check", "status"] {
+        let (output, _directory) = world.command(&[command, world.config_file().to_str().unwrap()]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let own = function_keys().access_key_id;
+    Ok(world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own)).collect())
+}
+
+fn done(outcome: Outcome) -> Result<(), String> {
+    match outcome {
+        Outcome::Ok(_) => Ok(()),
+        Outcome::Failed { error_type, message } => Err(format!("{error_type}: {message}")),
+    }
+}
+
+/// S3 says 403 for what is not there, since the role may list certain prefixes only.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_no_missing_right() {
+    let keys = function_keys().limited_to(policy().await);
+    for (operation, prefix) in [("GetObject", "client/"), ("CopyObject", "processed/good/")] {
+        let world = Arc::new(Setup::with_keys(keys.clone()).with("COPY_IAM_ROLE", "default").start().await);
+        let a = world.put("a", &sample(1, 5), 10);
+        let weak = Arc::downgrade(&world);
+        let removed = move || weak.upgrade().unwrap().stack.s3.empty_bucket(BUCKET);
+        world.stack.s3.inject(Fault::on(operation, prefix, Action::First(Arc::new(removed))).times(1));
+        let failure = done(world.invoke(&a).await).unwrap_err();
+        assert!(failure.starts_with("Retryable.SourceChanged"), "{operation}: {failure}");
+        done(world.invoke(&a).await).unwrap();
+    }
+
+    // The script left bad markers without a reason.
+    let world = Setup::with_keys(keys).with("COPY_IAM_ROLE", "default").start().await;
+    world.put("a", b"no archive", 10);
+    world.stack.s3.put_at(BUCKET, &bad_key("a"), b"no archive", moment(20)).unwrap();
+    let (output, _directory) = world.command(&["status", world.config_file().to_str().unwrap()]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("is marked bad without an error.json"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_may_do_what_the_function_does_and_little_more() {
+    let policy = policy().await;
+    let requests = everything(policy.clone()).await.unwrap();
+    let refused: Vec<&Request> = requests.iter().filter(|request| request.status == Some(403)).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let needs: BTreeSet<Need> = requests.into_iter().flat_map(|request| request.needs).collect();
+    assert!(needs.iter().any(|need| need.action == "s3:AbortMultipartUpload"), "{needs:?}");
+
+    let in_s3 = |sid: &str| !["ReadPassword", "TellOfBadArchives"].contains(&sid);
+    for statement in policy.statement.iter().filter(|statement| in_s3(&statement.sid)) {
+        let used: Vec<&Need> = needs.iter().filter(|need| statement.allows(need)).collect();
+        // A copy carries its source's tags; these archives have none.
+        for action in statement.action.texts().iter().filter(|action| !action.ends_with("Tagging")) {
+            assert!(used.iter().any(|need| need.action == action), "{}: {action} is for nothing", statement.sid);
+        }
+        for resource in statement.resource.texts() {
+            let covered = |need: &&Need| need.resource.starts_with(resource.trim_end_matches('*'));
+            assert!(used.iter().any(covered), "{}: {resource} is for nothing", statement.sid);
+        }
+        let without = Policy { statement: policy.statement.iter().filter(|other| other.sid != statement.sid).cloned().collect(), ..policy.clone() };
+        let failure = everything(without).await.expect_err(&statement.sid);
+        assert!(failure.starts_with("Deployment.") && failure.contains("s3"), "{}: {failure}", statement.sid);
+        println!("without {}: {failure}", statement.sid);
+    }
+}
