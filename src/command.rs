@@ -29,19 +29,50 @@ use crate::store::Store;
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
-/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this command. Access to
-/// AWS is taken from the AWS_* variables and files as by every AWS program; access to Redshift from PGHOST, PGPORT,
-/// PGDATABASE, PGUSER and pgpass.
+/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this command.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Exit status: 0 every archive settled as good, 1 stopped at a bad archive, 2 usage or configuration, 3 anything else failed."
-)]
+#[command(version, after_help = EXIT_STATUS, after_long_help = format!("{FIRST_STEPS}\n{ENVIRONMENT}\n{EXIT_STATUS}"))]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub action: Action,
 }
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 every archive settled as good, 1 stopped at a bad archive,
+2 usage or configuration, 3 anything else failed.";
+
+const FIRST_STEPS: &str = "\
+First steps, with CONFIG such as config.d/cmslite_user_group_metadata.json:
+  check CONFIG             is everything there that a load needs?
+  load CONFIG --dry-run    what would be loaded, and what is wrong with the rest?
+  load CONFIG --limit 1    load the oldest archive
+  load CONFIG              load them all
+  status CONFIG            what is loaded, what waits, what is bad and why?
+";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  AWS_REGION and other AWS_*     access to AWS, as every AWS program has it
+  PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
+  PGUSER; pgpass or PGPASSWORD   the login
+  PGPASS_SECRET_ID               instead of the password: its secret's name or ARN
+  PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to trust
+  COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
+  BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
+  CONFIG_DIR                     in Lambda: instead of the bundled configuration
+";
+
+const EXAMPLES: &str = "\
+Examples:
+  load CONFIG --until client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
+          everything up to that archive, oldest first
+  load CONFIG --again client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
+          that archive once more, after its tables were damaged or it was wrongly found bad
+
+Ctrl-C stops before the next step and leaves nothing half done; a second one
+ends at once. A log is kept in logs/cmslite_user_data_to_redshift.log.
+";
 
 /// What the command does.
 #[derive(Debug, Subcommand)]
@@ -60,6 +91,7 @@ pub enum Action {
 #[derive(Debug, Subcommand)]
 pub enum Work {
     /// Work through a dataset's queue of archives, oldest first, until its end or the first bad archive.
+    #[command(after_long_help = EXAMPLES)]
     Load {
         /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
         config: PathBuf,

@@ -173,6 +173,24 @@ async fn a_table_that_is_no_ledger_is_refused_before_anything_is_staged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_help_names_every_variable_and_what_to_do_first() {
+    let world = world().await;
+    let help = String::from_utf8(world.command(&["--help"]).await.0.stdout).unwrap();
+    let readme = include_str!("../README.md");
+    let variables = readme.split("| variable | meaning |").nth(1).unwrap().lines().skip(2).take_while(|line| line.starts_with('|'));
+    let names: Vec<&str> = variables.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names.into_iter().filter(|name| !["pguser", "verify-full"].contains(name)) {
+        assert!(help.contains(name), "{name} is not in {help}");
+    }
+    for action in ["check", "load", "status"] {
+        assert!(help.contains(&format!("\n  {action} CONFIG")), "{help}");
+        let told = String::from_utf8(world.command(&[action, "--help"]).await.0.stdout).unwrap();
+        assert!(told.contains("Usage: ") && told.contains("<CONFIG>"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_reads_everything_and_changes_nothing() {
     let world = Setup::appending().with("PGHOST", "").with("pgpass", "").start().await;
     world.put("a", &sample(1, 5), 1);
