@@ -210,11 +210,11 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
         (None, other) => return Err(format!("--function {other}: expected own, none or an http:// URL").into()),
     }
     if let Some(bridge) = bridge {
-        sam::write(&stack, bridge)?;
         let s3_port = stack.s3_endpoint().rsplit(':').next().and_then(|port| port.parse().ok());
         for port in s3_port.into_iter().chain([stack.redshift.port()]) {
             sam::forward(bridge, port).await?;
         }
+        sam::write(&stack, bridge)?;
     }
     let mut shell = String::new();
     for (name, value) in stack.environment(&uploader_keys()) {

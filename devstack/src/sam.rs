@@ -64,7 +64,9 @@ pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Failure> {
 
 /// Serves `port` of this machine on another of its addresses too, for as long as the process lives.
 pub async fn forward(address: IpAddr, port: u16) -> io::Result<()> {
-    let listener = TcpListener::bind((address, port)).await.map_err(|error| io::Error::other(format!("{address}:{port}: {error}")))?;
+    let listener = TcpListener::bind((address, port))
+        .await
+        .map_err(|error| io::Error::other(format!("{address}:{port}: {error}; --bridge says where containers reach this machine")))?;
     tokio::spawn(async move {
         while let Ok((mut caller, _)) = listener.accept().await {
             tokio::spawn(async move {
