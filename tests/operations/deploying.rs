@@ -36,7 +36,8 @@ while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
         heard.append(json.loads(message['Body']))
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message['ReceiptHandle'])
 print(json.dumps(heard))";
-    let archive = key("2024-03-01");
+    // EventBridge's events have the key as it is, S3's own notifications form-encode it: so does moto.
+    let archive = key("2024-03-01 ü+");
     let staged = format!("processed/batch/{archive}");
     assert_eq!(reader.moto.python(upload, &[BUCKET, &archive]).await, json!([]));
     for name in ["put-bucket-notification-configuration", "put-bucket-lifecycle-configuration"] {
@@ -52,7 +53,7 @@ print(json.dumps(heard))";
         assert_eq!(event[part], sampled[part], "{part}");
     }
 
-    reader.world.put("2024-03-01", &sample(1, 8), 10);
+    reader.world.put("2024-03-01 ü+", &sample(1, 8), 10);
     World::report(reader.world.lambda.invoke(event.clone()).await);
     assert_eq!(reader.world.tables().await, expected(&members(1, 8)));
 }
