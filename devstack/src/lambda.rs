@@ -302,9 +302,14 @@ impl Lambda {
         Ok(Self { address, shared, tasks })
     }
 
+    /// The URL of the APIs.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The URL at which a function is invoked, by any name.
     pub fn invoke_url(&self, name: &str) -> String {
-        format!("http://{}/2015-03-31/functions/{name}/invocations", self.address)
+        format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint())
     }
 
     /// Invokes the function and waits for its answer.

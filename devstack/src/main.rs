@@ -210,8 +210,7 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
         (None, other) => return Err(format!("--function {other}: expected own, none or an http:// URL").into()),
     }
     if let Some(bridge) = bridge {
-        let s3_port = stack.s3_endpoint().rsplit(':').next().and_then(|port| port.parse().ok());
-        for port in s3_port.into_iter().chain([stack.redshift.port()]) {
+        for port in [stack.s3.port(), stack.redshift.port()] {
             sam::forward(bridge, port).await?;
         }
         sam::write(&stack, bridge)?;

@@ -20,17 +20,15 @@ async fn the_password_is_digested_kept_and_rotated() {
     );
     assert_eq!(reader.world.query(&stored).await, [[Some(digested.clone())]]);
     // The user is there already, in all databases of the tests: another one.
-    for part in ["CREATE USER", "ALTER USER"] {
-        if part == "ALTER USER" {
-            let arn = reader.run(section.take("create-secret")).await;
-            reader.run(&format!("PGPASS_SECRET_ID={}", arn.trim())).await;
-        }
-        let statement = section.take(part).replace("md5...", &digested).replace(LOADER, "runbook_user");
-        reader.world.admin(&statement).await;
+    let (create, create_secret, alter) = (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
+    for statement in [create, alter] {
+        reader.world.admin(&statement.replace("md5...", &digested).replace(LOADER, "runbook_user")).await;
         let stored = reader.world.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
         assert_eq!(stored, [[Some(digested.clone())]]);
     }
     reader.world.admin("DROP ROLE runbook_user").await;
+    let arn = reader.run(create_secret).await;
+    reader.run(&format!("PGPASS_SECRET_ID={}", arn.trim())).await;
 
     reader.world.stack.redshift.set_password(LOADER, "another");
     reader.try_to(read, "another\n").await;

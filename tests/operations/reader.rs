@@ -161,11 +161,10 @@ fn place(world: &World, moto: &Moto, config: &str) -> tempfile::TempDir {
     fs::write(directory.path().join("config.d/cmslite_user_group_metadata.json"), config).unwrap();
     let bin = directory.path().join("bin");
     symlink(PROGRAM, bin.join("cmslite-user-data-to-redshift")).unwrap();
-    let lambda = world.lambda.invoke_url("any");
-    let (lambda, _) = lambda.split_once("/2015-03-31").unwrap();
     let aws = format!(
-        "#!/bin/sh\ncase \"$1 $2\" in\n's3 '*) at={} ;;\n'lambda invoke') at={lambda} ;;\n*) at={} ;;\nesac\nexec {} --endpoint-url \"$at\" \"$@\"\n",
+        "#!/bin/sh\ncase \"$1 $2\" in\n's3 '*) at={} ;;\n'lambda invoke') at={} ;;\n*) at={} ;;\nesac\nexec {} --endpoint-url \"$at\" \"$@\"\n",
         world.stack.s3.endpoint(),
+        world.lambda.endpoint(),
         moto.endpoint(),
         moto::aws().display()
     );

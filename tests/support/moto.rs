@@ -62,29 +62,36 @@ impl Moto {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Makes a queue, and says its ARN.
+    pub async fn queue(&self, name: &str) -> String {
+        let code = "
+url = boto('sqs').create_queue(QueueName=sys.argv[1])['QueueUrl']
+print(json.dumps(boto('sqs').get_queue_attributes(QueueUrl=url, AttributeNames=['QueueArn'])['Attributes']['QueueArn']))";
+        self.python(code, &[name]).await.as_str().unwrap().to_owned()
+    }
+
+    /// Takes every message out of a queue: their bodies, which are JSON.
+    pub async fn drain(&self, name: &str) -> Vec<Value> {
+        let code = "
+sqs, bodies = boto('sqs'), []
+url = sqs.get_queue_url(QueueName=sys.argv[1])['QueueUrl']
+while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', []):
+    for message in messages:
+        bodies.append(json.loads(message['Body']))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message['ReceiptHandle'])
+print(json.dumps(bodies))";
+        self.python(code, &[name]).await.as_array().unwrap().clone()
+    }
+
     /// Makes a queue hear a topic.
     pub async fn hear(&self, topic: &str) {
-        let code = "
-sqs = boto('sqs')
-url = sqs.create_queue(QueueName='notices')['QueueUrl']
-queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
-boto('sns').subscribe(TopicArn=sys.argv[1], Protocol='sqs', Endpoint=queue)
-print('null')";
-        self.python(code, &[topic]).await;
+        let queue = self.queue("notices").await;
+        self.python("boto('sns').subscribe(TopicArn=sys.argv[1], Protocol='sqs', Endpoint=sys.argv[2])\nprint('null')", &[topic, &queue]).await;
     }
 
     /// What the queue heard since it was asked last: subjects and messages.
     pub async fn heard(&self) -> Vec<(String, String)> {
-        let code = "
-sqs, told = boto('sqs'), []
-url = sqs.get_queue_url(QueueName='notices')['QueueUrl']
-while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', []):
-    for message in messages:
-        told.append(json.loads(message['Body']))
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message['ReceiptHandle'])
-print(json.dumps(told))";
-        let told = self.python(code, &[]).await;
         let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
-        told.as_array().unwrap().iter().map(|message| (text(message, "Subject"), text(message, "Message"))).collect()
+        self.drain("notices").await.iter().map(|message| (text(message, "Subject"), text(message, "Message"))).collect()
     }
 }

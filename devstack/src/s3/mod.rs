@@ -209,6 +209,11 @@ impl S3 {
         Ok(Self { address, shared, server })
     }
 
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The server's URL.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
