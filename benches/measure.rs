@@ -3,7 +3,13 @@
 //! ```sh
 //! cargo bench --bench measure -- --sizes 1MB,10MB,100MB --histories 0,1000 --python python3
 //! ```
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a measurement ends where it cannot go on")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a measurement ends where it cannot go on"
+)]
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _};
@@ -30,7 +36,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
 const CONFIG: &str = include_str!("../config.d/cmslite_user_group_metadata.json");
 const KEY: &str = "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz";
 
-/// How often a thing is done of which the best time counts: others at work on the machine only ever add to it.
+/// How often a thing is done of which the best time counts: others at work on the machine only ever add to
+/// it.
 const TRIES: usize = 5;
 
 #[derive(Parser)]
@@ -59,11 +66,20 @@ async fn main() {
     let directory = tempfile::tempdir().unwrap();
     let stack = Stack::start(stack::Options::default()).await.unwrap();
     // What comes behind staging is Redshift's time, and the stand-in's is none of it.
-    stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "measured up to here".to_owned())));
-    let has_pandas =
-        Command::new(&arguments.python).args(["-c", "import pandas"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    stack
+        .redshift
+        .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "measured up to here".to_owned())));
+    let has_pandas = Command::new(&arguments.python)
+        .args(["-c", "import pandas"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
 
-    println!("Program: {:.1} MB. Cold start: {} ms.\n", fs::metadata(PROGRAM).unwrap().len() as f64 / 1e6, cold_start(&stack).as_millis());
+    println!(
+        "Program: {:.1} MB. Cold start: {} ms.\n",
+        fs::metadata(PROGRAM).unwrap().len() as f64 / 1e6,
+        cold_start(&stack).as_millis()
+    );
 
     println!(
         "| CSV, MB | archive, MB | inflate, MB/s | to nowhere, MB/s | ratio | to S3, MB/s | ratio | peak memory, MiB | pandas, MB/s | pandas, peak MiB |"
@@ -71,7 +87,8 @@ async fn main() {
     println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for size in &arguments.sizes {
         let path = directory.path().join("archive.tgz");
-        let csv_bytes = samples::write_long(1, bytes(size), BufWriter::new(File::create(&path).unwrap())).unwrap();
+        let csv_bytes =
+            samples::write_long(1, bytes(size), BufWriter::new(File::create(&path).unwrap())).unwrap();
         let archive_bytes = fs::metadata(&path).unwrap().len();
         let tries = if csv_bytes > 500_000_000 { 1 } else { TRIES };
         let rate = |seconds: f64| csv_bytes as f64 / 1e6 / seconds;
@@ -82,9 +99,12 @@ async fn main() {
             to_nowhere = to_nowhere.min(read(&path, &dataset, archive_bytes));
         }
         let staged = stage(&stack, &path, tries).await;
-        let pandas = (has_pandas && csv_bytes <= bytes(&arguments.largest_for_pandas)).then(|| pandas(&arguments.python, &path, directory.path()));
+        let pandas = (has_pandas && csv_bytes <= bytes(&arguments.largest_for_pandas))
+            .then(|| pandas(&arguments.python, &path, directory.path()));
         let (pandas_rate, pandas_memory) = match pandas {
-            Some((seconds, kibibytes)) => (format!("{:.1}", rate(seconds)), format!("{:.0}", kibibytes / 1024.0)),
+            Some((seconds, kibibytes)) => {
+                (format!("{:.1}", rate(seconds)), format!("{:.0}", kibibytes / 1024.0))
+            }
             None => ("-".to_owned(), "-".to_owned()),
         };
         println!(
@@ -136,8 +156,11 @@ fn inflate(path: &Path) -> f64 {
 
 /// Reads an archive as the function does, and throws the staged files away.
 fn read(path: &Path, dataset: &Dataset, size: u64) -> f64 {
-    let object = Object { key: KEY.to_owned(), etag: "\"0\"".to_owned(), last_modified: DateTime::default(), size };
-    let (seconds, ended) = seconds(|| members::read(File::open(path).unwrap(), dataset, &object, &mut Nowhere, &Progress::default()));
+    let object =
+        Object { key: KEY.to_owned(), etag: "\"0\"".to_owned(), last_modified: DateTime::default(), size };
+    let (seconds, ended) = seconds(|| {
+        members::read(File::open(path).unwrap(), dataset, &object, &mut Nowhere, &Progress::default())
+    });
     assert!(matches!(ended, Ended::Whole(_)), "{ended:?}");
     seconds
 }
@@ -178,11 +201,18 @@ async fn history(stack: &Stack, settled: usize) -> (usize, f64, f64) {
     let key = |n: usize| format!("client/cmslite_gdx/cms-analytics-csv_{n:09}.tgz");
     let long_ago = Utc::now() - TimeDelta::days(30);
     stack.s3.put_all_at(BUCKET, (0..settled).map(key), &archive, long_ago).unwrap();
-    stack.s3.put_all_at(BUCKET, (0..settled).map(|n| format!("processed/good/{}", key(n))), &archive, long_ago).unwrap();
+    stack
+        .s3
+        .put_all_at(BUCKET, (0..settled).map(|n| format!("processed/good/{}", key(n))), &archive, long_ago)
+        .unwrap();
     stack.s3.put_at(BUCKET, &key(settled), &archive, Utc::now() - TimeDelta::hours(1)).unwrap();
     stack.s3.clear_requests();
     let metrics = invoke(stack).await;
-    (stack.s3.requests().len(), metrics["QueueSeconds"].as_f64().unwrap(), metrics["MemoryPeak"].as_f64().unwrap())
+    (
+        stack.s3.requests().len(),
+        metrics["QueueSeconds"].as_f64().unwrap(),
+        metrics["MemoryPeak"].as_f64().unwrap(),
+    )
 }
 
 /// From the start of a process to its first question to Lambda's runtime API.
@@ -193,7 +223,11 @@ fn cold_start(stack: &Stack) -> Duration {
         let mut process = Command::new(PROGRAM)
             .envs(stack.function_environment())
             .env("AWS_LAMBDA_RUNTIME_API", api.local_addr().unwrap().to_string())
-            .envs([("AWS_LAMBDA_FUNCTION_NAME", "measure"), ("AWS_LAMBDA_FUNCTION_VERSION", "1"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")])
+            .envs([
+                ("AWS_LAMBDA_FUNCTION_NAME", "measure"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+            ])
             .envs([("AWS_LAMBDA_LOG_GROUP_NAME", "g"), ("AWS_LAMBDA_LOG_STREAM_NAME", "s")])
             .stdout(Stdio::null())
             .spawn()
@@ -201,7 +235,11 @@ fn cold_start(stack: &Stack) -> Duration {
         let mut request = [0; 64];
         let count = api.accept().unwrap().0.read(&mut request).unwrap();
         let took = begun.elapsed();
-        assert!(request[..count].windows(4).any(|word| word == b"next"), "{}", String::from_utf8_lossy(&request));
+        assert!(
+            request[..count].windows(4).any(|word| word == b"next"),
+            "{}",
+            String::from_utf8_lossy(&request)
+        );
         process.kill().unwrap();
         process.wait().unwrap();
         took
@@ -212,7 +250,13 @@ fn cold_start(stack: &Stack) -> Duration {
 /// The same work as the script did it: seconds, and the most memory in KiB.
 fn pandas(python: &Path, archive: &Path, directory: &Path) -> (f64, f64) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pandas_pipeline.py");
-    let output = Command::new(python).arg(script).arg(archive).arg(directory).stderr(Stdio::inherit()).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .arg(archive)
+        .arg(directory)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).map_err(io::Error::other).unwrap();
     (answer["seconds"].as_f64().unwrap(), answer["peak_kibibytes"].as_f64().unwrap())
 }

@@ -24,7 +24,11 @@ fn main() {
 }
 
 fn dataset() -> Dataset {
-    config::parse("cmslite_user_group_metadata.json", include_str!("../config.d/cmslite_user_group_metadata.json")).unwrap()
+    config::parse(
+        "cmslite_user_group_metadata.json",
+        include_str!("../config.d/cmslite_user_group_metadata.json"),
+    )
+    .unwrap()
 }
 
 /// Some megabytes of the file whose dates are rewritten and whose group names are derived.
@@ -78,9 +82,17 @@ fn transform_rows(bencher: Bencher) {
     let (contents, dataset) = (activity().contents, dataset());
     let table = dataset.table_of("analytics_user_activity").unwrap();
     bencher.counter(BytesCount::new(contents.len())).bench_local(|| {
-        transform("analytics_user_activity.csv", contents.as_slice(), table, &dataset, io::sink(), &mut Problems::default(), &Progress::default())
-            .unwrap()
-            .rows
+        transform(
+            "analytics_user_activity.csv",
+            contents.as_slice(),
+            table,
+            &dataset,
+            io::sink(),
+            &mut Problems::default(),
+            &Progress::default(),
+        )
+        .unwrap()
+        .rows
     });
 }
 
@@ -110,5 +122,7 @@ fn queue(bencher: Bencher, settled: usize) {
         good: (0..settled).map(|n| object("processed/good/", n)).collect(),
         bad: Vec::new(),
     };
-    bencher.counter(ItemsCount::new(settled)).bench_local(|| plan(&dataset, black_box(&listings), &Revisions::default()));
+    bencher
+        .counter(ItemsCount::new(settled))
+        .bench_local(|| plan(&dataset, black_box(&listings), &Revisions::default()));
 }

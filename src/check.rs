@@ -1,7 +1,8 @@
-//! Whether a dataset could be loaded: every right, table and column that a load needs, tried without loading anything.
+//! Whether a dataset could be loaded: every right, table and column that a load needs, tried without loading
+//! anything.
 //!
-//! Rights are not looked up but used: the statements of a load are sent in a transaction that is rolled back, with COPY
-//! told to load nothing.
+//! Rights are not looked up but used: the statements of a load are sent in a transaction that is rolled back,
+//! with COPY told to load nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -69,11 +70,21 @@ impl Finding {
     }
 
     fn note(subject: impl Into<String>, text: impl Into<String>, remedy: &str) -> Self {
-        Self { subject: subject.into(), outcome: Outcome::Note, text: text.into(), remedy: Some(remedy.to_owned()) }
+        Self {
+            subject: subject.into(),
+            outcome: Outcome::Note,
+            text: text.into(),
+            remedy: Some(remedy.to_owned()),
+        }
     }
 
     fn bad(subject: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { subject: subject.into(), outcome: Outcome::Bad, text: text.into(), remedy: Some(remedy.into()) }
+        Self {
+            subject: subject.into(),
+            outcome: Outcome::Bad,
+            text: text.into(),
+            remedy: Some(remedy.into()),
+        }
     }
 
     /// What an attempt came to.
@@ -109,22 +120,30 @@ fn remedy(error: &Error) -> &'static str {
                  s3:DeleteObject on markers, as template.yaml does; or look at the AWS_* variables"
             }
             Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
-            Deployment::LoginRefused => "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)",
+            Deployment::LoginRefused => {
+                "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
+            }
             Deployment::AuthenticationUnsupported => "store the user's password as an MD5 digest",
-            Deployment::TlsNotTrusted => "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts",
+            Deployment::TlsNotTrusted => {
+                "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts"
+            }
             Deployment::SchemaMismatch => "make the table as ddl/ does, or mend the configuration",
             Deployment::Privilege => "grant the user what ddl/grants.sql grants",
             Deployment::CopyAuthorization => {
                 "attach the role of COPY_IAM_ROLE to the cluster and let it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
             }
-            Deployment::SecretUnreadable => "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID",
-            Deployment::Configuration | Deployment::UnknownEvent | Deployment::NotAgain => "mend the configuration",
+            Deployment::SecretUnreadable => {
+                "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID"
+            }
+            Deployment::Configuration | Deployment::UnknownEvent | Deployment::NotAgain => {
+                "mend the configuration"
+            }
         },
     }
 }
 
-/// Tries everything that a load of `dataset` needs. Leaves nothing behind but the small files that it writes below
-/// `batch/`, which the bucket's lifecycle rule removes with the rest.
+/// Tries everything that a load of `dataset` needs. Leaves nothing behind but the small files that it writes
+/// below `batch/`, which the bucket's lifecycle rule removes with the rest.
 pub async fn check(loader: &Loader, dataset: &Dataset) -> Check {
     let mut findings = vec![Finding::good(
         "configuration",
@@ -142,8 +161,8 @@ pub async fn check(loader: &Loader, dataset: &Dataset) -> Check {
     Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), findings }
 }
 
-/// Whether archives can be listed and read, staged files written, and markers set. Returns whether files for COPY were
-/// written.
+/// Whether archives can be listed and read, staged files written, and markers set. Returns whether files for
+/// COPY were written.
 async fn check_s3(loader: &Loader, dataset: &Dataset, findings: &mut Vec<Finding>) -> bool {
     let (store, bucket) = (&loader.store, &dataset.bucket);
     let archives = match listings::read(store, dataset, &Until::End).await {
@@ -167,15 +186,23 @@ async fn check_s3(loader: &Loader, dataset: &Dataset, findings: &mut Vec<Finding
     findings.push(Finding::of("S3: write", &format!("below {}", dataset.batch_prefix()), written));
     if is_written {
         let settled = settle_nothing(loader, dataset).await;
-        findings.push(Finding::of("S3: copy and delete", &format!("below {} and {}", dataset.good_prefix(), dataset.bad_prefix()), settled));
+        findings.push(Finding::of(
+            "S3: copy and delete",
+            &format!("below {} and {}", dataset.good_prefix(), dataset.bad_prefix()),
+            settled,
+        ));
     }
     is_written
 }
 
 fn listing_text(plan: &Plan) -> String {
     let count = |standing| plan.standing(standing).count();
-    let [good, bad, superseded, queued] = [Standing::Good, Standing::Bad, Standing::Superseded, Standing::Queued].map(count);
-    format!("{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load", plan.archives.len())
+    let [good, bad, superseded, queued] =
+        [Standing::Good, Standing::Bad, Standing::Superseded, Standing::Queued].map(count);
+    format!(
+        "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load",
+        plan.archives.len()
+    )
 }
 
 /// The staged file of one table, without its ending.
@@ -191,7 +218,14 @@ async fn write_files(loader: &Loader, dataset: &Dataset) -> Result<(), Error> {
         let columns: Vec<&str> = table.loaded_columns().collect();
         let file = format!("{stem}.csv");
         store.put(bucket, &file, format!("{}\n", columns.join(",")), "text/csv; charset=utf-8").await?;
-        store.put(bucket, &format!("{stem}.manifest"), Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+        store
+            .put(
+                bucket,
+                &format!("{stem}.manifest"),
+                Manifest::of(bucket, &[&file]).to_json(),
+                "application/json",
+            )
+            .await?;
     }
     Ok(())
 }
@@ -202,7 +236,8 @@ async fn settle_nothing(loader: &Loader, dataset: &Dataset) -> Result<(), Error>
     let Some(table) = dataset.tables.first() else { return Ok(()) };
     let key = format!("{}.csv", stem(dataset, table));
     let file: Option<Object> = store.head(bucket, &key).await?;
-    let file = file.ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
+    let file = file
+        .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
     for prefix in [dataset.good_prefix(), dataset.bad_prefix()] {
         let copy = format!("{prefix}{NAME}");
         store.copy(bucket, &file, &copy).await?;
@@ -224,7 +259,8 @@ async fn check_redshift(loader: &Loader, dataset: &Dataset, staged: bool, findin
         let error = Error::from(refusal);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
-    let names: Vec<&TableName> = dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
+    let names: Vec<&TableName> =
+        dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
     let (mut columns, unseen) = match session.columns(&names).await {
         Ok(columns) => (columns, None),
         Err(refusal) => (vec![Vec::new(); names.len()], Some(Error::from(refusal).chain())),
@@ -235,7 +271,11 @@ async fn check_redshift(loader: &Loader, dataset: &Dataset, staged: bool, findin
         let subject = format!("table {}", table.name);
         match &unseen {
             None => findings.extend(compare(table, dataset, &columns)),
-            Some(why) => findings.push(Finding::note(&subject, why, "let the user read svv_columns to have the columns compared")),
+            Some(why) => findings.push(Finding::note(
+                &subject,
+                why,
+                "let the user read svv_columns to have the columns compared",
+            )),
         }
         let rehearsed = match &authorization {
             Ok(authorization) => rehearse(&session, loader, dataset, table, authorization, staged).await,
@@ -244,8 +284,16 @@ async fn check_redshift(loader: &Loader, dataset: &Dataset, staged: bool, findin
                 continue;
             }
         };
-        let text = if staged { "DELETE and COPY are allowed" } else { "DELETE is allowed; COPY was not tried, since nothing could be written to S3" };
-        let text = if dataset.truncate { text.to_owned() } else { text.replace("DELETE and COPY are", "COPY is").replace("DELETE is allowed; ", "") };
+        let text = if staged {
+            "DELETE and COPY are allowed"
+        } else {
+            "DELETE is allowed; COPY was not tried, since nothing could be written to S3"
+        };
+        let text = if dataset.truncate {
+            text.to_owned()
+        } else {
+            text.replace("DELETE and COPY are", "COPY is").replace("DELETE is allowed; ", "")
+        };
         findings.push(Finding::of(&subject, &text, rehearsed.map_err(Error::from)));
     }
     findings.push(check_load_errors(&session).await);
@@ -264,13 +312,35 @@ async fn check_ledger(session: &Session, dataset: &Dataset, columns: &[Column]) 
             "make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
         );
     }
-    let entry = LedgerKey { dataset: &dataset.name, bucket: &dataset.bucket, key: NAME, etag: NAME, last_modified: Utc::now() };
-    let write = Statement::WriteLedger { ledger, entry: &entry, size_bytes: 0, rows: 0, sequence: 0, loaded_at: Utc::now(), request_id: NAME };
+    let entry = LedgerKey {
+        dataset: &dataset.name,
+        bucket: &dataset.bucket,
+        key: NAME,
+        etag: NAME,
+        last_modified: Utc::now(),
+    };
+    let write = Statement::WriteLedger {
+        ledger,
+        entry: &entry,
+        size_bytes: 0,
+        rows: 0,
+        sequence: 0,
+        loaded_at: Utc::now(),
+        request_id: NAME,
+    };
     let made = if columns.is_empty() { Some(Statement::CreateLedger(ledger)) } else { None };
     let is_new = made.is_some();
-    let steps = made.into_iter().chain([Statement::LockLedger(ledger), Statement::ReadLedger { ledger, entry: &entry, by_request: None }, write]);
+    let steps = made.into_iter().chain([
+        Statement::LockLedger(ledger),
+        Statement::ReadLedger { ledger, entry: &entry, by_request: None },
+        write,
+    ]);
     let rehearsed = rolled_back(session, steps).await.map_err(Error::from);
-    Finding::of(&subject, if is_new { "not there yet; the first load makes it" } else { "can be locked, read and written" }, rehearsed)
+    Finding::of(
+        &subject,
+        if is_new { "not there yet; the first load makes it" } else { "can be locked, read and written" },
+        rehearsed,
+    )
 }
 
 /// The statements of a load of one table, rolled back.
@@ -297,7 +367,10 @@ async fn rehearse(
 }
 
 /// Runs statements in a transaction that is rolled back, up to the first that is refused.
-async fn rolled_back<'s>(session: &Session, statements: impl Iterator<Item = Statement<'s>>) -> Result<(), Refusal> {
+async fn rolled_back<'s>(
+    session: &Session,
+    statements: impl Iterator<Item = Statement<'s>>,
+) -> Result<(), Refusal> {
     session.run(&Statement::Begin).await?;
     let mut result = Ok(());
     for statement in statements {
@@ -313,7 +386,9 @@ async fn rolled_back<'s>(session: &Session, statements: impl Iterator<Item = Sta
 /// Whether it can be told which rows Redshift refused.
 async fn check_load_errors(session: &Session) -> Finding {
     let subject = "load errors";
-    for (table, name) in [(LoadErrorTable::Sys, "sys_load_error_detail"), (LoadErrorTable::Stl, "stl_load_errors")] {
+    for (table, name) in
+        [(LoadErrorTable::Sys, "sys_load_error_detail"), (LoadErrorTable::Stl, "stl_load_errors")]
+    {
         if session.run(&Statement::LoadErrors { table, file: NAME }).await.is_ok() {
             return Finding::good(subject, format!("{name} can be read"));
         }
@@ -340,7 +415,11 @@ fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec<Finding> {
     let mut filled = Vec::new();
     for name in table.loaded_columns().filter(|name| position(name).is_none()) {
         let text = format!("it has no column {name}");
-        findings.push(Finding::bad(&subject, text, "add the column to the table, or mend \"columns\" or \"derived\" in the configuration"));
+        findings.push(Finding::bad(
+            &subject,
+            text,
+            "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
+        ));
     }
     for column in found.iter().filter(|column| !column.nullable) {
         let is_loaded = table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
@@ -352,19 +431,38 @@ fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec<Finding> {
         }
     }
     if let (Some(null), false) = (&dataset.null_as, filled.is_empty()) {
-        let text = format!("a cell {null:?} makes an archive bad in its columns that are NOT NULL: {}", filled.join(", "));
-        findings.push(Finding::note(&subject, text, "let a column take NULL if such cells are expected in it"));
+        let text = format!(
+            "a cell {null:?} makes an archive bad in its columns that are NOT NULL: {}",
+            filled.join(", ")
+        );
+        findings.push(Finding::note(
+            &subject,
+            text,
+            "let a column take NULL if such cells are expected in it",
+        ));
     }
     for column in table.columns.iter().filter(|column| column.date.is_some()) {
         let Some(is) = position(&column.name).and_then(|at| found.get(at)) else { continue };
         if !is.data_type.starts_with("timestamp") {
-            let text = format!("its column {} is {}, but the configuration writes dates with their time into it", is.name, is.type_text());
-            findings.push(Finding::note(&subject, text, "make it TIMESTAMP, or leave the column out of \"dateformat\""));
+            let text = format!(
+                "its column {} is {}, but the configuration writes dates with their time into it",
+                is.name,
+                is.type_text()
+            );
+            findings.push(Finding::note(
+                &subject,
+                text,
+                "make it TIMESTAMP, or leave the column out of \"dateformat\"",
+            ));
         }
     }
     let positions: Vec<usize> = table.loaded_columns().filter_map(position).collect();
     if !positions.is_sorted() {
-        findings.push(Finding::note(&subject, "its columns have another order than the configuration's", "nothing: COPY names its columns"));
+        findings.push(Finding::note(
+            &subject,
+            "its columns have another order than the configuration's",
+            "nothing: COPY names its columns",
+        ));
     }
     findings
 }

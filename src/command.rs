@@ -29,7 +29,8 @@ use crate::store::Store;
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
-/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this command.
+/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this
+/// command.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_STATUS, after_long_help = format!("{FIRST_STEPS}\n{ENVIRONMENT}\n{EXIT_STATUS}"))]
 pub struct Arguments {
@@ -80,7 +81,8 @@ pub enum Action {
     /// Something with a dataset.
     #[command(flatten)]
     Work(Work),
-    /// Print a script that completes this command in a shell: `source <(cmslite-user-data-to-redshift completions bash)`.
+    /// Print a script that completes this command in a shell: `source <(cmslite-user-data-to-redshift
+    /// completions bash)`.
     Completions {
         /// The shell.
         shell: Shell,
@@ -95,7 +97,8 @@ pub enum Work {
     Load {
         /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
         config: PathBuf,
-        /// Load this archive alone, even if it is loaded already. While appending, its rows are then there twice.
+        /// Load this archive alone, even if it is loaded already. While appending, its rows are then there
+        /// twice.
         #[arg(long, value_name = "KEY")]
         again: Option<String>,
         /// Work on the queue up to and including this archive.
@@ -104,8 +107,8 @@ pub enum Work {
         /// Work on so many archives at the most, and leave the others in the queue.
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
-        /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle nothing. Needs no
-        /// access to Redshift.
+        /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle
+        /// nothing. Needs no access to Redshift.
         #[arg(long)]
         dry_run: bool,
     },
@@ -117,7 +120,8 @@ pub enum Work {
         #[arg(long)]
         json: bool,
     },
-    /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes nothing.
+    /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes
+    /// nothing.
     Status {
         /// The dataset's configuration file.
         config: PathBuf,
@@ -152,7 +156,8 @@ impl Work {
     /// [`Deployment::Configuration`] with every mistake of the file.
     pub fn dataset(&self) -> Result<Dataset, Error> {
         let (Self::Load { config, .. } | Self::Check { config, .. } | Self::Status { config, .. }) = self;
-        config::load_file(config).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+        config::load_file(config)
+            .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
     }
 
     /// Whether it needs S3 only.
@@ -171,7 +176,8 @@ impl Work {
 
     /// An invocation by hand, which a signal stops.
     fn invocation(&self) -> Invocation {
-        let request_id = format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
+        let request_id =
+            format!("command-{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id());
         let limit = if let Self::Load { limit, .. } = self { *limit } else { None };
         Invocation { request_id, stop: interruptible(), limit, progress: Progress::default() }
     }
@@ -179,7 +185,8 @@ impl Work {
     /// Does what needs S3 only.
     pub async fn rehearse(self, store: &Store, dataset: Dataset) -> ExitCode {
         let (invocation, until, dataset) = (self.invocation(), self.until(), Arc::new(dataset));
-        let (rehearsal, failure) = display::during(&invocation.progress, rehearse(store, &dataset, &until, &invocation)).await;
+        let (rehearsal, failure) =
+            display::during(&invocation.progress, rehearse(store, &dataset, &until, &invocation)).await;
         print!("{rehearsal}");
         match failure {
             Some(error) => failed(&error),
@@ -204,7 +211,8 @@ impl Work {
     }
 }
 
-/// Stops before the next step at the first Ctrl-C or SIGTERM, and ends at once at the second, as an impatient person means it.
+/// Stops before the next step at the first Ctrl-C or SIGTERM, and ends at once at the second, as an impatient
+/// person means it.
 fn interruptible() -> Stop {
     let stop = Stop::default();
     let asked = stop.clone();
@@ -231,7 +239,8 @@ async fn interrupted() -> std::io::Result<()> {
 /// Works through the queue of `dataset` and prints the report.
 async fn load(loader: &Loader, dataset: Dataset, until: &Until, invocation: &Invocation) -> ExitCode {
     let dataset = Arc::new(dataset);
-    let Run { report, failure } = display::during(&invocation.progress, loader.run(&dataset, until, invocation)).await;
+    let Run { report, failure } =
+        display::during(&invocation.progress, loader.run(&dataset, until, invocation)).await;
     print!("{report}");
     if !report.bad.is_empty() {
         return exit::BAD_ARCHIVE.into();
@@ -241,13 +250,16 @@ async fn load(loader: &Loader, dataset: Dataset, until: &Until, invocation: &Inv
 
 /// Asks S3 and Redshift where `dataset` stands. A ledger that cannot be read leaves the markers to be shown.
 async fn status(loader: &Loader, dataset: &Dataset, all: bool) -> Result<Status, Error> {
-    let (read, ledger) = tokio::join!(listings::read(&loader.store, dataset, &Until::End), ledger(loader, dataset));
+    let (read, ledger) =
+        tokio::join!(listings::read(&loader.store, dataset, &Until::End), ledger(loader, dataset));
     let (listings, revisions) = read?;
     let plan = plan(dataset, &listings, &revisions);
     let mut errors = BTreeMap::new();
     for archive in plan.standing(Standing::Bad) {
         let file = loader.store.read(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
-        errors.extend(file.and_then(|file| serde_json::from_slice(&file).ok()).map(|file| (archive.key.clone(), file)));
+        errors.extend(
+            file.and_then(|file| serde_json::from_slice(&file).ok()).map(|file| (archive.key.clone(), file)),
+        );
     }
     Ok(status::status(dataset, &listings, &plan, ledger, &errors, all))
 }
@@ -279,7 +291,11 @@ fn show<T: Serialize + Display>(told: &T, json: bool, has_failed: bool) -> ExitC
 pub fn failed(error: &Error) -> ExitCode {
     error!(error_type = error.error_type(), "{}", error.chain());
     match error {
-        Error::Deployment(fault) if matches!(fault.kind, Deployment::Configuration | Deployment::NotAgain) => exit::CONFIGURATION.into(),
+        Error::Deployment(fault)
+            if matches!(fault.kind, Deployment::Configuration | Deployment::NotAgain) =>
+        {
+            exit::CONFIGURATION.into()
+        }
         Error::BadInput(_) => exit::BAD_ARCHIVE.into(),
         Error::Deployment(_) | Error::Retryable(_) => exit::FAILED.into(),
     }

@@ -1,6 +1,7 @@
 //! A dataset's configuration file, read into types whose invariants the rest of the program relies on.
 //!
-//! Every mistake of every file is found at start, before an event is handled, and told with file, key and reason.
+//! Every mistake of every file is found at start, before an event is handled, and told with file, key and
+//! reason.
 
 mod json;
 
@@ -17,8 +18,9 @@ include!(concat!(env!("OUT_DIR"), "/bundled_config.rs"));
 
 /// One configuration file: where archives come from and which tables they fill.
 ///
-/// Invariants: `source`, `destination` and `directory` are non-empty and neither begin nor end with `/`; nothing is
-/// written below the prefix that is read; there is at least one table; no two tables under truncate are the same.
+/// Invariants: `source`, `destination` and `directory` are non-empty and neither begin nor end with `/`;
+/// nothing is written below the prefix that is read; there is at least one table; no two tables under
+/// truncate are the same.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The file's name without `.json`.
@@ -58,7 +60,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns made from others, appended in this order.
     pub derived: Vec<Derived>,
-    /// What the table was found to take, by position in the staged file; nothing is known of columns beyond its end.
+    /// What the table was found to take, by position in the staged file; nothing is known of columns beyond
+    /// its end.
     pub limits: Vec<Limit>,
 }
 
@@ -102,7 +105,8 @@ pub struct Derived {
 
 /// A schema-qualified table name.
 ///
-/// Plain identifiers are folded to lower case, as Redshift and `PostgreSQL` fold them, so that they can be quoted.
+/// Plain identifiers are folded to lower case, as Redshift and `PostgreSQL` fold them, so that they can be
+/// quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
     /// The schema.
@@ -132,14 +136,18 @@ impl fmt::Display for TableName {
 
 /// An identifier as an unquoted one would be understood; any other name is left as it is.
 fn fold(name: &str) -> String {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
     if plain { name.to_ascii_lowercase() } else { name.to_owned() }
 }
 
 impl Table {
     /// All columns of the table that a load fills, in the staged file's order.
     pub fn loaded_columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str()).chain(self.derived.iter().map(|derived| derived.name.as_str()))
+        self.columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain(self.derived.iter().map(|derived| derived.name.as_str()))
     }
 }
 
@@ -149,7 +157,8 @@ impl Dataset {
         format!("{}/{}/", self.source, self.directory)
     }
 
-    /// Whether an object of the bucket is an archive of this dataset. A key that ends in `/` is a folder of a console, not one.
+    /// Whether an object of the bucket is an archive of this dataset. A key that ends in `/` is a folder of a
+    /// console, not one.
     pub fn matches(&self, key: &str) -> bool {
         key.starts_with(&self.source_prefix()) && !key.ends_with('/') && self.doc.is_match(key)
     }
@@ -184,7 +193,8 @@ impl Dataset {
         format!("{}/bad/{key}.error.json", self.destination)
     }
 
-    /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest` follows.
+    /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest`
+    /// follows.
     pub fn staged_stem(&self, key: &str, etag: &str, member: &str) -> String {
         let revision: String = etag.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         let name = key.strip_suffix(".tgz").unwrap_or(key);
@@ -210,7 +220,11 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() { write!(f, "{}: {}", self.file, self.reason) } else { write!(f, "{}: {}: {}", self.file, self.key, self.reason) }
+        if self.key.is_empty() {
+            write!(f, "{}: {}", self.file, self.reason)
+        } else {
+            write!(f, "{}: {}: {}", self.file, self.key, self.reason)
+        }
     }
 }
 
@@ -234,7 +248,8 @@ impl fmt::Display for Mistakes {
 ///
 /// # Errors
 ///
-/// Every mistake of every file, those between files included; a directory that cannot be read or holds no configuration.
+/// Every mistake of every file, those between files included; a directory that cannot be read or holds no
+/// configuration.
 pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     let files = match directory {
         None => BUNDLED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
@@ -243,8 +258,8 @@ pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     parse_all(&files)
 }
 
-/// The names of the datasets of `directory`, or of those bundled into the program, whatever their files hold: a configuration
-/// that cannot be read still has a name under which that can be told.
+/// The names of the datasets of `directory`, or of those bundled into the program, whatever their files hold:
+/// a configuration that cannot be read still has a name under which that can be told.
 pub fn names(directory: Option<&Path>) -> Vec<String> {
     let files: Vec<String> = match directory {
         None => BUNDLED.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -253,7 +268,8 @@ pub fn names(directory: Option<&Path>) -> Vec<String> {
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
         }
     };
-    let mut names: Vec<String> = files.iter().filter_map(|file| file.strip_suffix(".json")).map(str::to_owned).collect();
+    let mut names: Vec<String> =
+        files.iter().filter_map(|file| file.strip_suffix(".json")).map(str::to_owned).collect();
     names.sort();
     names
 }
@@ -265,18 +281,27 @@ pub fn names(directory: Option<&Path>) -> Vec<String> {
 /// Every mistake in it.
 pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Mistakes(vec![Mistake { file: file.clone(), key: String::new(), reason: format!("cannot be read: {error}") }]))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Mistakes(vec![Mistake {
+            file: file.clone(),
+            key: String::new(),
+            reason: format!("cannot be read: {error}"),
+        }])
+    })?;
     parse(&file, &text)
 }
 
 fn read_directory(directory: &Path) -> Result<BTreeMap<String, String>, Mistake> {
-    let fault = |reason: String| Mistake { file: directory.display().to_string(), key: String::new(), reason };
+    let fault =
+        |reason: String| Mistake { file: directory.display().to_string(), key: String::new(), reason };
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(directory).map_err(|error| fault(format!("CONFIG_DIR cannot be read: {error}")))? {
+    for entry in
+        std::fs::read_dir(directory).map_err(|error| fault(format!("CONFIG_DIR cannot be read: {error}")))?
+    {
         let path = entry.map_err(|error| fault(format!("CONFIG_DIR cannot be read: {error}")))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let text = std::fs::read_to_string(&path).map_err(|error| fault(format!("{} cannot be read: {error}", path.display())))?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| fault(format!("{} cannot be read: {error}", path.display())))?;
             files.insert(path.display().to_string(), text);
         }
     }
@@ -292,7 +317,11 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
     let mut datasets: Vec<(String, Dataset)> = Vec::new();
     let mut mistakes = Vec::new();
     if files.is_empty() {
-        mistakes.push(Mistake { file: "config.d".to_owned(), key: String::new(), reason: "no configuration file (*.json)".to_owned() });
+        mistakes.push(Mistake {
+            file: "config.d".to_owned(),
+            key: String::new(),
+            reason: "no configuration file (*.json)".to_owned(),
+        });
     }
     for (file, text) in files {
         match parse(file, text) {
@@ -302,10 +331,18 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
     }
     for (n, (file, dataset)) in datasets.iter().enumerate() {
         for (other_file, other) in datasets.iter().skip(n + 1) {
-            if dataset.bucket == other.bucket && dataset.source_prefix() == other.source_prefix() && dataset.doc.as_str() == other.doc.as_str() {
-                mistakes.push(Mistake { file: other_file.clone(), key: "doc".to_owned(), reason: format!("reads the same archives as {file}") });
+            if dataset.bucket == other.bucket
+                && dataset.source_prefix() == other.source_prefix()
+                && dataset.doc.as_str() == other.doc.as_str()
+            {
+                mistakes.push(Mistake {
+                    file: other_file.clone(),
+                    key: "doc".to_owned(),
+                    reason: format!("reads the same archives as {file}"),
+                });
             }
-            for (writer, (reader_file, reader)) in [(dataset, (other_file, other)), (other, (file, dataset))] {
+            for (writer, (reader_file, reader)) in [(dataset, (other_file, other)), (other, (file, dataset))]
+            {
                 if writer.bucket == reader.bucket && feeds(writer, reader) {
                     mistakes.push(Mistake {
                         file: reader_file.clone(),
@@ -321,7 +358,11 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
             }
         }
     }
-    if mistakes.is_empty() { Ok(datasets.into_iter().map(|(_, dataset)| dataset).collect()) } else { Err(Mistakes(mistakes)) }
+    if mistakes.is_empty() {
+        Ok(datasets.into_iter().map(|(_, dataset)| dataset).collect())
+    } else {
+        Err(Mistakes(mistakes))
+    }
 }
 
 /// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
@@ -348,12 +389,24 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
 
 /// What an archive may unpack to where the configuration does not say: 64 GiB.
 ///
-/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and again. An archive
-/// that is really larger has to say so in its dataset's configuration.
+/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and
+/// again. An archive that is really larger has to say so in its dataset's configuration.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-const DATASET_KEYS: [&str; 12] =
-    ["bucket", "source", "destination", "directory", "doc", "schema", "truncate", "delim", "files", "null_as", "ledger", "max_unpacked_bytes"];
+const DATASET_KEYS: [&str; 12] = [
+    "bucket",
+    "source",
+    "destination",
+    "directory",
+    "doc",
+    "schema",
+    "truncate",
+    "delim",
+    "files",
+    "null_as",
+    "ledger",
+    "max_unpacked_bytes",
+];
 const FILE_KEYS: [&str; 5] = ["dbtable", "column_count", "columns", "dateformat", "derived"];
 const DATE_KEYS: [&str; 2] = ["field", "format"];
 const DERIVED_KEYS: [&str; 4] = ["column", "from", "split", "index"];
@@ -398,11 +451,18 @@ impl Checker<'_> {
         let delimiter = self.delimiter(object);
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
         let max_unpacked_bytes = self.max_unpacked_bytes(object);
-        let ledger_name = if object.contains_key("ledger") { self.text(object, "ledger", "")? } else { "load_ledger".to_owned() };
+        let ledger_name = if object.contains_key("ledger") {
+            self.text(object, "ledger", "")?
+        } else {
+            "load_ledger".to_owned()
+        };
         let ledger = schema.as_ref().and_then(|schema| self.table_name(&ledger_name, schema, "ledger"));
         let tables = self.tables(object, schema.as_deref(), truncate, ledger.as_ref());
 
-        let name = Path::new(self.file).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = Path::new(self.file)
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let dataset = Dataset {
             name,
             bucket: bucket?,
@@ -428,7 +488,13 @@ impl Checker<'_> {
         Some(dataset)
     }
 
-    fn tables(&mut self, object: &Object, schema: Option<&str>, truncate: Option<bool>, ledger: Option<&TableName>) -> Option<Vec<Table>> {
+    fn tables(
+        &mut self,
+        object: &Object,
+        schema: Option<&str>,
+        truncate: Option<bool>,
+        ledger: Option<&TableName>,
+    ) -> Option<Vec<Table>> {
         let files = self.required(object, "files", "")?;
         let files = self.object(files, "files")?;
         if files.is_empty() {
@@ -438,7 +504,10 @@ impl Checker<'_> {
         for (member, value) in files {
             let path = format!("files.{member}");
             if member.is_empty() || member.contains(['.', '/']) {
-                self.say(path.as_str(), "a member is named by its base name up to the first dot: no '.' and no '/'");
+                self.say(
+                    path.as_str(),
+                    "a member is named by its base name up to the first dot: no '.' and no '/'",
+                );
             }
             tables.extend(self.table(member, value, &path, schema));
         }
@@ -446,7 +515,10 @@ impl Checker<'_> {
         for pair in tables.windows(2) {
             if truncate == Some(true) && pair[0].name == pair[1].name {
                 let path = format!("files.{}.dbtable", pair[1].member);
-                self.say(path, format!("with truncate, {} would lose the rows of {:?}", pair[1].name, pair[0].member));
+                self.say(
+                    path,
+                    format!("with truncate, {} would lose the rows of {:?}", pair[1].name, pair[0].member),
+                );
             }
         }
         for table in &tables {
@@ -461,7 +533,9 @@ impl Checker<'_> {
         let object = self.object(value, path)?;
         self.unknown_keys(object, path, &FILE_KEYS);
         let dbtable = self.text(object, "dbtable", path);
-        let name = dbtable.zip(schema).and_then(|(name, schema)| self.table_name(&name, schema, &format!("{path}.dbtable")));
+        let name = dbtable
+            .zip(schema)
+            .and_then(|(name, schema)| self.table_name(&name, schema, &format!("{path}.dbtable")));
         let columns = self.columns(object, path);
         let names: Vec<String> = columns.clone().unwrap_or_default();
         let dates = self.dates(object, path, &names);
@@ -554,7 +628,8 @@ impl Checker<'_> {
             let from = from.filter(|from| self.is_column(from, columns, &format!("{path}.from")));
             let from = from.and_then(|from| columns.iter().position(|column| *column == from));
             if let Some(column) = &column
-                && (columns.iter().any(|other| fold(other) == fold(column)) || derived.iter().any(|other| other.name == fold(column)))
+                && (columns.iter().any(|other| fold(other) == fold(column))
+                    || derived.iter().any(|other| other.name == fold(column)))
             {
                 self.say(format!("{path}.column"), format!("{column:?} is a column already"));
             }
@@ -591,7 +666,10 @@ impl Checker<'_> {
         match Regex::new(&format!("{doc}$")) {
             Ok(regex) => Some(regex),
             Err(error) => {
-                self.say("doc", format!("not a regular expression: {}", error.to_string().replace('\n', " ")));
+                self.say(
+                    "doc",
+                    format!("not a regular expression: {}", error.to_string().replace('\n', " ")),
+                );
                 None
             }
         }
@@ -602,7 +680,10 @@ impl Checker<'_> {
         match delim.as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r' | 0) => Some(*byte),
             _ => {
-                self.say("delim", format!("expected one ASCII character other than a quote or a line end, found {delim:?}"));
+                self.say(
+                    "delim",
+                    format!("expected one ASCII character other than a quote or a line end, found {delim:?}"),
+                );
                 None
             }
         }

@@ -1,16 +1,19 @@
 //! Dates, read as Python's `datetime.strptime` reads them, written as Redshift's default formats.
 //!
-//! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what is accepted
-//! is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own without one.
+//! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what
+//! is accepted is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own
+//! without one.
 //!
-//! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them accept it:
+//! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them
+//! accept it:
 //!
 //! - An offset with seconds is refused: Redshift cannot read it. Seconds of zero are dropped.
-//! - `%G` and `%V` are taken only together, with a weekday and without `%j`, `%Y` and `%y`. What else Python makes of them
-//!   beside other directives changed with 3.13.
+//! - `%G` and `%V` are taken only together, with a weekday and without `%j`, `%Y` and `%y`. What else Python
+//!   makes of them beside other directives changed with 3.13.
 //! - A week that its ISO year does not have is refused. Before 3.12 Python counts on into the next year.
 //! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
-//! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know further directives.
+//! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know
+//!   further directives.
 
 use std::fmt::Write as _;
 
@@ -49,7 +52,20 @@ pub enum FormatError {
 }
 
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-const MONTHS: [&str; 12] = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
 
 /// A moment as its parts, ready to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +115,8 @@ impl DateFormat {
                 groups.push((groups.len() + 1, directive));
                 let _ = write!(pattern, "({piece})");
             } else if "iIİı".contains(c) {
-                // Python folds these four into one letter; Unicode's simple folding knows only the two of ASCII.
+                // Python folds these four into one letter; Unicode's simple folding knows only the two of
+                // ASCII.
                 pattern.push_str("[iIİı]");
             } else {
                 pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
@@ -110,7 +127,10 @@ impl DateFormat {
             let has = |wanted| groups.iter().any(|(_, d)| *d == wanted);
             let whole = has('G') && has('V') && (has('u') || has('a') || has('A') || has('w'));
             if !whole || has('j') || has('Y') || has('y') {
-                return Err(FormatError::Unsupported(*directive, "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"));
+                return Err(FormatError::Unsupported(
+                    *directive,
+                    "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+                ));
             }
         }
         let regex = Regex::new(&pattern).map_err(|_| FormatError::TooLong)?;
@@ -122,7 +142,8 @@ impl DateFormat {
         &self.text
     }
 
-    /// Reads `text` and appends it to `out` as `YYYY-MM-DD HH:MM:SS[.ffffff]`, with the offset if `%z` was given.
+    /// Reads `text` and appends it to `out` as `YYYY-MM-DD HH:MM:SS[.ffffff]`, with the offset if `%z` was
+    /// given.
     ///
     /// # Errors
     ///
@@ -194,7 +215,8 @@ fn expand(format: &str) -> String {
     expanded
 }
 
-/// The pattern of one directive, as in `CPython`'s `_strptime.TimeRE`; alternatives are longest first where it matters.
+/// The pattern of one directive, as in `CPython`'s `_strptime.TimeRE`; alternatives are longest first where
+/// it matters.
 fn directive_pattern(directive: char) -> Result<String, FormatError> {
     let names = |full: &[&str], short: bool| {
         let all: Vec<&str> = full.iter().map(|name| if short { &name[..3] } else { name }).collect();
@@ -222,7 +244,8 @@ fn directive_pattern(directive: char) -> Result<String, FormatError> {
         'B' => names(&MONTHS, false),
         'b' => names(&MONTHS, true),
         'p' => "am|pm".to_owned(),
-        // Python also accepts the two names of the machine's own zone; these are the ones that mean the same everywhere.
+        // Python also accepts the two names of the machine's own zone; these are the ones that mean the same
+        // everywhere.
         'Z' => "utc|gmt".to_owned(),
         other => return Err(FormatError::Unknown(other)),
     })
@@ -318,7 +341,8 @@ impl Fields {
 
     fn resolve(mut self) -> Result<Moment, String> {
         if let Some(hour) = self.hour12 {
-            // Python adds twelve only for PM and takes 12 AM as midnight; without %p the hour stands as it is.
+            // Python adds twelve only for PM and takes 12 AM as midnight; without %p the hour stands as it
+            // is.
             self.hour = match (self.afternoon, hour) {
                 (Some(true), 12) => 12,
                 (Some(true), hour) => hour + 12,
@@ -330,23 +354,35 @@ impl Fields {
         if self.second > 59 {
             return Err(format!("there is no second {}", self.second));
         }
-        Ok(Moment { date, hour: self.hour, minute: self.minute, second: self.second, microsecond: self.microsecond, offset: self.offset })
+        Ok(Moment {
+            date,
+            hour: self.hour,
+            minute: self.minute,
+            second: self.second,
+            microsecond: self.microsecond,
+            offset: self.offset,
+        })
     }
 
-    /// The date, found as Python finds it: by the day of the year, else by week and weekday, else by month and day.
+    /// The date, found as Python finds it: by the day of the year, else by week and weekday, else by month
+    /// and day.
     fn date(&self) -> Result<NaiveDate, String> {
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
-        // Python takes 1900 for a year that is not given; with 29 February it reckons in 1904 and then goes back to 1900.
+        // Python takes 1900 for a year that is not given; with 29 February it reckons in 1904 and then goes
+        // back to 1900.
         let leap_day = self.year.is_none() && (month, day) == (2, 29);
         let year = self.year.unwrap_or(if leap_day { 1904 } else { 1900 });
         let date = match (self.day_of_year, self.week, self.iso_year.zip(self.iso_week), self.weekday) {
             (Some(day_of_year), ..) => ordinal(year, i64::from(day_of_year))?,
-            (None, Some((week, first_day)), _, Some(weekday)) => ordinal(year, day_of_week(january_1(year)?, week, first_day, weekday))?,
+            (None, Some((week, first_day)), _, Some(weekday)) => {
+                ordinal(year, day_of_week(january_1(year)?, week, first_day, weekday))?
+            }
             (None, None, Some((iso_year, week)), Some(weekday)) => iso_date(iso_year, week, weekday)?,
             _ if leap_day => return Err("29 February needs a year".to_owned()),
             _ => {
                 january_1(year)?;
-                NaiveDate::from_ymd_opt(year, month, day).ok_or_else(|| format!("{year:04}-{month:02} has no day {day}"))?
+                NaiveDate::from_ymd_opt(year, month, day)
+                    .ok_or_else(|| format!("{year:04}-{month:02} has no day {day}"))?
             }
         };
         if leap_day {
@@ -368,7 +404,8 @@ fn ordinal(year: i32, day_of_year: i64) -> Result<NaiveDate, String> {
         .ok_or_else(|| "there is no such day".to_owned())
 }
 
-/// The number of the day in the year that begins with `january_1`; `first_day` of the week is 6 for `%U`, 0 for `%W`.
+/// The number of the day in the year that begins with `january_1`; `first_day` of the week is 6 for `%U`, 0
+/// for `%W`.
 fn day_of_week(january_1: NaiveDate, week: u32, first_day: u32, weekday: u32) -> i64 {
     let within_week = |weekday: u32| i64::from((weekday + 7 - first_day) % 7);
     let (first, day) = (within_week(january_1.weekday().num_days_from_monday()), within_week(weekday));
@@ -381,13 +418,24 @@ fn iso_date(iso_year: i32, week: u32, weekday: u32) -> Result<NaiveDate, String>
         .ok()
         .and_then(|weekday| NaiveDate::from_isoywd_opt(iso_year, week, weekday))
         .ok_or_else(|| format!("the year {iso_year} has no week {week}"))
-        .and_then(|date| Some(date).filter(|date| (1..=9999).contains(&date.year())).ok_or_else(|| "there is no such day".to_owned()))
+        .and_then(|date| {
+            Some(date)
+                .filter(|date| (1..=9999).contains(&date.year()))
+                .ok_or_else(|| "there is no such day".to_owned())
+        })
 }
 
 impl Moment {
     fn write(&self, out: &mut Vec<u8>) {
-        let mut text =
-            format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", self.date.year(), self.date.month(), self.date.day(), self.hour, self.minute, self.second);
+        let mut text = format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            self.date.year(),
+            self.date.month(),
+            self.date.day(),
+            self.hour,
+            self.minute,
+            self.second
+        );
         if self.microsecond != 0 {
             let _ = write!(text, ".{:06}", self.microsecond);
         }
@@ -429,14 +477,16 @@ fn digit(c: char) -> Option<u32> {
     if !is_decimal(c) {
         return None;
     }
-    // Decimal digits of a script stand together from 0 to 9, those of some, as the mathematical ones, several times over.
+    // Decimal digits of a script stand together from 0 to 9, those of some, as the mathematical ones, several
+    // times over.
     let before = (0..u32::from(c)).rev().map_while(char::from_u32).take_while(|c| is_decimal(*c)).count();
     Some(before as u32 % 10)
 }
 
 fn is_decimal(c: char) -> bool {
     // `regex` knows the category Nd; a cell with digits of another script is rare enough to ask it.
-    static DECIMAL: std::sync::LazyLock<Option<Regex>> = std::sync::LazyLock::new(|| Regex::new(r"^\d$").ok());
+    static DECIMAL: std::sync::LazyLock<Option<Regex>> =
+        std::sync::LazyLock::new(|| Regex::new(r"^\d$").ok());
     DECIMAL.as_ref().is_some_and(|regex| regex.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
@@ -449,9 +499,12 @@ fn number(text: &str) -> Result<u32, String> {
     Ok(value)
 }
 
-/// Where `text` stands among `names`. The expression also takes letters that fold to ASCII's (`ſ`), which Python then refuses.
+/// Where `text` stands among `names`. The expression also takes letters that fold to ASCII's (`ſ`), which
+/// Python then refuses.
 fn position(names: &[&str], text: &str, short: bool) -> Result<u32, String> {
-    let found = names.iter().position(|name| if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) });
+    let found = names.iter().position(|name| {
+        if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) }
+    });
     found.map(|at| at as u32).ok_or_else(|| format!("{text:?} is no name that is known"))
 }
 

@@ -33,19 +33,24 @@ pub async fn during<T>(progress: &Progress, work: impl Future<Output = T>) -> T 
 }
 
 async fn draw(progress: &Progress) -> Infallible {
-    let style = ProgressStyle::with_template("{wide_msg}\n[{bar:40}] {bytes} of {total_bytes}, {prefix} rows, {binary_bytes_per_sec}, {eta} left");
+    let style = ProgressStyle::with_template(
+        "{wide_msg}\n[{bar:40}] {bytes} of {total_bytes}, {prefix} rows, {binary_bytes_per_sec}, {eta} left",
+    );
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
     let mut shown: Option<(String, ProgressBar)> = None;
     let mut ticks = interval(REDRAWN_EVERY);
     loop {
         ticks.tick().await;
         let reading = progress.reading();
-        if let Some((_, bar)) = shown.take_if(|(key, _)| reading.as_ref().is_none_or(|reading| reading.key != *key)) {
+        if let Some((_, bar)) =
+            shown.take_if(|(key, _)| reading.as_ref().is_none_or(|reading| reading.key != *key))
+        {
             bar.finish_and_clear();
         }
         if let Some(Reading { key, size_bytes, read_bytes, rows }) = reading {
             let (_, bar) = shown.get_or_insert_with(|| {
-                let bar = BARS.add(ProgressBar::new(size_bytes).with_style(style.clone()).with_message(key.clone()));
+                let bar = BARS
+                    .add(ProgressBar::new(size_bytes).with_style(style.clone()).with_message(key.clone()));
                 (key, bar)
             });
             bar.set_prefix(rows.to_string());

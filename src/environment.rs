@@ -81,8 +81,8 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`Deployment::Configuration`] names every variable that has no valid value. What a secret may still supply is
-    /// asked for in [`Environment::login`].
+    /// [`Deployment::Configuration`] names every variable that has no valid value. What a secret may still
+    /// supply is asked for in [`Environment::login`].
     pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
@@ -100,7 +100,8 @@ impl Environment {
             Some("verify-ca") => Tls::VerifyCa,
             Some("disable") => {
                 if !host.as_deref().is_some_and(is_loopback) {
-                    mistakes.push("PGSSLMODE: disable is for a loopback host only; use verify-full".to_owned());
+                    mistakes
+                        .push("PGSSLMODE: disable is for a loopback host only; use verify-full".to_owned());
                 }
                 Tls::Disable
             }
@@ -119,7 +120,9 @@ impl Environment {
             }
         };
         let bad_archive_topic = var("BAD_ARCHIVE_TOPIC_ARN");
-        if let Some(topic) = bad_archive_topic.as_ref().filter(|topic| !(topic.starts_with("arn:") && topic.contains(":sns:"))) {
+        if let Some(topic) =
+            bad_archive_topic.as_ref().filter(|topic| !(topic.starts_with("arn:") && topic.contains(":sns:")))
+        {
             mistakes.push(format!("BAD_ARCHIVE_TOPIC_ARN: {topic:?} is not the ARN of an SNS topic"));
         }
         let login = PartialLogin {
@@ -136,7 +139,13 @@ impl Environment {
             mistakes.extend(login.missing());
         }
         if mistakes.is_empty() {
-            Ok(Self { config_dir: var("CONFIG_DIR").map(PathBuf::from), copy, password_secret_id, bad_archive_topic, login })
+            Ok(Self {
+                config_dir: var("CONFIG_DIR").map(PathBuf::from),
+                copy,
+                password_secret_id,
+                bad_archive_topic,
+                login,
+            })
         } else {
             Err(Error::deployment(Deployment::Configuration, format!("environment: {}", mistakes.join("; "))))
         }
@@ -153,10 +162,27 @@ impl Environment {
         let login = self.login.completed_by(stored);
         let missing = login.missing();
         match login {
-            PartialLogin { host: Some(host), port, database: Some(database), user: Some(user), password: Some(password), tls, root_certificates } => {
-                Ok(Login { host, port: port.unwrap_or(DEFAULT_PORT), database, user, password, tls, root_certificates })
-            }
-            _ => Err(Error::deployment(Deployment::Configuration, format!("environment: {}", missing.join("; ")))),
+            PartialLogin {
+                host: Some(host),
+                port,
+                database: Some(database),
+                user: Some(user),
+                password: Some(password),
+                tls,
+                root_certificates,
+            } => Ok(Login {
+                host,
+                port: port.unwrap_or(DEFAULT_PORT),
+                database,
+                user,
+                password,
+                tls,
+                root_certificates,
+            }),
+            _ => Err(Error::deployment(
+                Deployment::Configuration,
+                format!("environment: {}", missing.join("; ")),
+            )),
         }
     }
 }
@@ -229,7 +255,9 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Environment, Error> {
-        Environment::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        Environment::read(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     const BASE: [(&str, &str); 4] = [("PGHOST", "h"), ("PGDATABASE", "d"), ("pguser", "u"), ("pgpass", "p")];
@@ -244,8 +272,15 @@ mod tests {
 
     #[test]
     fn the_seeds_names_are_enough() {
-        let login = read(&BASE).unwrap().login(None).map_err(|error| error.to_string()).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((login.host.as_str(), login.port, login.user.as_str(), login.password.expose()), ("h", 5439, "u", "p"));
+        let login = read(&BASE)
+            .unwrap()
+            .login(None)
+            .map_err(|error| error.to_string())
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            (login.host.as_str(), login.port, login.user.as_str(), login.password.expose()),
+            ("h", 5439, "u", "p")
+        );
         assert_eq!(login.tls, Tls::VerifyFull);
     }
 
@@ -267,20 +302,34 @@ mod tests {
     #[test]
     fn a_topic_is_an_arn_in_any_partition() {
         let topic = "arn:aws-us-gov:sns:us-gov-west-1:000000000000:topic";
-        let environment = read(&with(&[("BAD_ARCHIVE_TOPIC_ARN", topic)])).unwrap_or_else(|error| panic!("{error}"));
+        let environment =
+            read(&with(&[("BAD_ARCHIVE_TOPIC_ARN", topic)])).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(environment.bad_archive_topic.as_deref(), Some(topic));
-        assert!(message(&with(&[("BAD_ARCHIVE_TOPIC_ARN", "topic")])).contains("is not the ARN of an SNS topic"));
+        assert!(
+            message(&with(&[("BAD_ARCHIVE_TOPIC_ARN", "topic")])).contains("is not the ARN of an SNS topic")
+        );
     }
 
     #[test]
     fn a_secret_is_plain_text_or_redshifts_json() {
-        let environment = read(&[("PGDATABASE", "d"), ("PGPASS_SECRET_ID", "s")]).unwrap_or_else(|error| panic!("{error}"));
-        let json = Secret::new(r#"{"username":"u","password":"p","engine":"redshift","host":"h","port":5440,"dbname":"other"}"#);
+        let environment =
+            read(&[("PGDATABASE", "d"), ("PGPASS_SECRET_ID", "s")]).unwrap_or_else(|error| panic!("{error}"));
+        let json = Secret::new(
+            r#"{"username":"u","password":"p","engine":"redshift","host":"h","port":5440,"dbname":"other"}"#,
+        );
         let login = environment.login(Some(&json)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((login.port, login.database.as_str(), login.password.expose()), (5440, "d", "p"));
-        let plain = environment.login(Some(&Secret::new("hush"))).err().map(|error| error.to_string()).unwrap_or_default();
+        let plain = environment
+            .login(Some(&Secret::new("hush")))
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(plain.contains("PGHOST is not set") && !plain.contains("hush"), "{plain}");
-        let broken = environment.login(Some(&Secret::new("{\"password\": hush"))).err().map(|error| error.chain()).unwrap_or_default();
+        let broken = environment
+            .login(Some(&Secret::new("{\"password\": hush")))
+            .err()
+            .map(|error| error.chain())
+            .unwrap_or_default();
         assert!(broken.contains("neither plain text nor") && !broken.contains("hush"), "{broken}");
     }
 }

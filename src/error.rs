@@ -1,7 +1,7 @@
 //! What can go wrong, sorted by who must act.
 //!
-//! The class of a failure is decided where it happens (`store`, `redshift`, `config`, `unpack`, `transform`); above
-//! those modules nobody reads an error's text.
+//! The class of a failure is decided where it happens (`store`, `redshift`, `config`, `unpack`, `transform`);
+//! above those modules nobody reads an error's text.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn the_chain_names_every_cause_once() {
         let inner = std::io::Error::other("connection reset");
-        let error = Error::from(Fault::new(Retryable::ConnectionLost, "cannot reach Redshift").caused_by(inner));
+        let error =
+            Error::from(Fault::new(Retryable::ConnectionLost, "cannot reach Redshift").caused_by(inner));
         assert_eq!(error.chain(), "cannot reach Redshift: connection reset");
         assert_eq!(error.error_type(), "Retryable.ConnectionLost");
     }

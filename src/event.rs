@@ -65,8 +65,8 @@ struct DetailObject {
 }
 
 impl Trigger {
-    /// Reads an event: an S3 notification, S3's test event, `EventBridge`'s `Object Created` or a schedule, or by hand
-    /// `{"dataset": NAME, "key": KEY, "again": true}`, of which only the dataset must be there.
+    /// Reads an event: an S3 notification, S3's test event, `EventBridge`'s `Object Created` or a schedule,
+    /// or by hand `{"dataset": NAME, "key": KEY, "again": true}`, of which only the dataset must be there.
     ///
     /// # Errors
     ///
@@ -83,7 +83,8 @@ impl Trigger {
             return bridge(event);
         }
         if object.contains_key("dataset") {
-            let by_hand: ByHand = serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
+            let by_hand: ByHand =
+                serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
             let until = match (by_hand.key, by_hand.again) {
                 (None, false) => Until::End,
                 (Some(key), false) => Until::Keys(HashSet::from([key])),
@@ -108,10 +109,17 @@ fn unknown(why: &str) -> Error {
 }
 
 fn notification(event: Value) -> Result<Trigger, Error> {
-    let event: S3Event = serde_json::from_value(event).map_err(|error| unknown(&format!("Records are not S3's: {error}")))?;
+    let event: S3Event =
+        serde_json::from_value(event).map_err(|error| unknown(&format!("Records are not S3's: {error}")))?;
     let mut created = Vec::new();
     for record in event.records {
-        if !record.event_name.as_deref().unwrap_or_default().trim_start_matches("s3:").starts_with("ObjectCreated") {
+        if !record
+            .event_name
+            .as_deref()
+            .unwrap_or_default()
+            .trim_start_matches("s3:")
+            .starts_with("ObjectCreated")
+        {
             continue;
         }
         let (Some(bucket), Some(key)) = (record.s3.bucket.name, record.s3.object.key) else {
@@ -123,10 +131,12 @@ fn notification(event: Value) -> Result<Trigger, Error> {
 }
 
 fn bridge(event: Value) -> Result<Trigger, Error> {
-    let event: EventBridgeEvent = serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
+    let event: EventBridgeEvent =
+        serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
     match (event.source.as_str(), event.detail_type.as_str()) {
         ("aws.s3", "Object Created") => {
-            let detail: Detail = serde_json::from_value(event.detail).map_err(|error| unknown(&format!("detail: {error}")))?;
+            let detail: Detail =
+                serde_json::from_value(event.detail).map_err(|error| unknown(&format!("detail: {error}")))?;
             // EventBridge, unlike a notification, delivers the key as it is.
             Ok(Trigger::Created(vec![ObjectRef { bucket: detail.bucket.name, key: detail.object.key }]))
         }
@@ -138,7 +148,10 @@ fn bridge(event: Value) -> Result<Trigger, Error> {
 /// A key as S3 writes it into notifications: `+` is a space, the rest percent-encoded UTF-8.
 fn form_decode(key: &str) -> Result<String, Error> {
     let spaced = key.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| unknown(&format!("the key {key:?} is not UTF-8")))
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| unknown(&format!("the key {key:?} is not UTF-8")))
 }
 
 #[cfg(test)]
@@ -152,7 +165,9 @@ mod tests {
     }
 
     fn created(keys: &[&str]) -> Trigger {
-        Trigger::Created(keys.iter().map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).to_owned() }).collect())
+        Trigger::Created(
+            keys.iter().map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).to_owned() }).collect(),
+        )
     }
 
     #[test]
@@ -161,16 +176,25 @@ mod tests {
         let name = "cmslite_user_group_metadata".to_owned();
         for (sample, expected) in [
             (include_str!("../events/s3-object-created.json"), created(&[key])),
-            (include_str!("../events/s3-several-records.json"), created(&[key, "client/cmslite_gdx/cms-analytics-csv_ü 100%+.tgz"])),
+            (
+                include_str!("../events/s3-several-records.json"),
+                created(&[key, "client/cmslite_gdx/cms-analytics-csv_ü 100%+.tgz"]),
+            ),
             (include_str!("../events/s3-test-event.json"), Trigger::Test),
             (include_str!("../events/eventbridge-object-created.json"), created(&[key])),
             (include_str!("../events/eventbridge-schedule.json"), Trigger::SweepAll),
-            (include_str!("../events/by-hand-sweep.json"), Trigger::Dataset { name: name.clone(), until: Until::End }),
+            (
+                include_str!("../events/by-hand-sweep.json"),
+                Trigger::Dataset { name: name.clone(), until: Until::End },
+            ),
             (
                 include_str!("../events/by-hand-key.json"),
                 Trigger::Dataset { name: name.clone(), until: Until::Keys(HashSet::from([key.to_owned()])) },
             ),
-            (include_str!("../events/by-hand-again.json"), Trigger::Dataset { name, until: Until::Again(key.to_owned()) }),
+            (
+                include_str!("../events/by-hand-again.json"),
+                Trigger::Dataset { name, until: Until::Again(key.to_owned()) },
+            ),
         ] {
             assert_eq!(parse(sample).unwrap(), expected, "{sample}");
         }
@@ -178,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_removal_is_not_a_creation() {
-        let event = include_str!("../events/s3-object-created.json").replace("ObjectCreated:Put", "ObjectRemoved:Delete");
+        let event = include_str!("../events/s3-object-created.json")
+            .replace("ObjectCreated:Put", "ObjectRemoved:Delete");
         assert_eq!(parse(&event).unwrap(), created(&[]));
     }
 

@@ -42,13 +42,16 @@ pub struct Function {
 
 /// Serves events until the runtime ends the process.
 ///
-/// A function that could not be set up is served too: it answers every event with the reason, so that the reason stands
-/// where people look for it. `datasets` are those that such a failure is counted for.
+/// A function that could not be set up is served too: it answers every event with the reason, so that the
+/// reason stands where people look for it. `datasets` are those that such a failure is counted for.
 ///
 /// # Errors
 ///
 /// The runtime's own.
-pub async fn serve(function: Result<Function, Error>, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
+pub async fn serve(
+    function: Result<Function, Error>,
+    datasets: &[String],
+) -> Result<(), lambda_runtime::Error> {
     if let Err(error) = &function {
         error!(error_type = error.error_type(), "cannot start: {}", error.chain());
     }
@@ -56,7 +59,11 @@ pub async fn serve(function: Result<Function, Error>, datasets: &[String]) -> Re
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
         let span = info_span!("invocation", request_id = context.request_id);
-        let meter = Meter { begun: Instant::now(), deadline: deadline(context.deadline(), SystemTime::now()), request_id: context.request_id };
+        let meter = Meter {
+            begun: Instant::now(),
+            deadline: deadline(context.deadline(), SystemTime::now()),
+            request_id: context.request_id,
+        };
         let answered = async {
             let answer = match function {
                 Ok(function) => function.handle(payload, &meter).await,
@@ -94,7 +101,11 @@ impl Meter {
     /// An invocation that failed before any dataset was worked on has failed for all of them.
     fn failed_before_any<'a>(&self, datasets: impl Iterator<Item = &'a str>, error: &Error) {
         for dataset in datasets {
-            let report = Report { dataset: dataset.to_owned(), request_id: self.request_id.clone(), ..Report::default() };
+            let report = Report {
+                dataset: dataset.to_owned(),
+                request_id: self.request_id.clone(),
+                ..Report::default()
+            };
             self.ran(&report, Some(error));
         }
     }
@@ -108,12 +119,17 @@ struct Work<'a> {
 
 impl Function {
     async fn handle(&self, payload: Value, meter: &Meter) -> Result<Answer, Diagnostic> {
-        let invocation =
-            Invocation { request_id: meter.request_id.clone(), stop: Stop::at(meter.deadline), limit: None, progress: Progress::default() };
-        let (work, ignored) = Trigger::parse(payload).and_then(|trigger| self.work(trigger)).map_err(|error| {
-            meter.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), &error);
-            diagnostic(&error)
-        })?;
+        let invocation = Invocation {
+            request_id: meter.request_id.clone(),
+            stop: Stop::at(meter.deadline),
+            limit: None,
+            progress: Progress::default(),
+        };
+        let (work, ignored) =
+            Trigger::parse(payload).and_then(|trigger| self.work(trigger)).map_err(|error| {
+                meter.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), &error);
+                diagnostic(&error)
+            })?;
         for object in &ignored {
             info!(object, "ignored: it belongs to no dataset");
         }
@@ -137,11 +153,18 @@ impl Function {
     fn work(&self, trigger: Trigger) -> Result<(Vec<Work<'_>>, Vec<String>), Error> {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
-            Trigger::SweepAll => Ok((self.datasets.iter().map(|dataset| Work { dataset, until: Until::End }).collect(), Vec::new())),
+            Trigger::SweepAll => Ok((
+                self.datasets.iter().map(|dataset| Work { dataset, until: Until::End }).collect(),
+                Vec::new(),
+            )),
             Trigger::Dataset { name, until } => {
                 let dataset = self.datasets.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
-                    let known: Vec<&str> = self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-                    Error::deployment(Deployment::UnknownEvent, format!("no dataset {name:?}; there are {}", known.join(", ")))
+                    let known: Vec<&str> =
+                        self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+                    Error::deployment(
+                        Deployment::UnknownEvent,
+                        format!("no dataset {name:?}; there are {}", known.join(", ")),
+                    )
                 })?;
                 Ok((vec![Work { dataset, until }], Vec::new()))
             }
@@ -155,7 +178,12 @@ impl Function {
         let mut ignored = Vec::new();
         for object in objects {
             let mut known = false;
-            for (n, _) in self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.bucket == object.bucket && dataset.matches(&object.key)) {
+            for (n, _) in self
+                .datasets
+                .iter()
+                .enumerate()
+                .filter(|(_, dataset)| dataset.bucket == object.bucket && dataset.matches(&object.key))
+            {
                 keys.entry(n).or_default().insert(object.key.clone());
                 known = true;
             }
@@ -163,12 +191,15 @@ impl Function {
                 ignored.push(format!("s3://{}/{}", object.bucket, object.key));
             }
         }
-        let work = keys.into_iter().filter_map(|(n, keys)| self.datasets.get(n).map(|dataset| Work { dataset, until: Until::Keys(keys) }));
+        let work = keys.into_iter().filter_map(|(n, keys)| {
+            self.datasets.get(n).map(|dataset| Work { dataset, until: Until::Keys(keys) })
+        });
         (work.collect(), ignored)
     }
 }
 
-/// The deadline on this process's clock. One that is long past is none: `cargo lambda watch` sends one in 1970.
+/// The deadline on this process's clock. One that is long past is none: `cargo lambda watch` sends one in
+/// 1970.
 fn deadline(at: SystemTime, now: SystemTime) -> Option<Instant> {
     match at.duration_since(now) {
         Ok(left) => Instant::now().checked_add(left),

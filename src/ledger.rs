@@ -46,7 +46,8 @@ impl Kind {
     }
 }
 
-/// In which ways a table has other columns than a ledger; none where it has none at all, since then it is not there.
+/// In which ways a table has other columns than a ledger; none where it has none at all, since then it is not
+/// there.
 pub fn differences(found: &[Column]) -> Vec<String> {
     if found.is_empty() {
         return Vec::new();
@@ -55,11 +56,14 @@ pub fn differences(found: &[Column]) -> Vec<String> {
     for (name, kind) in COLUMNS {
         match found.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
             None => differences.push(format!("{name} is missing")),
-            Some(column) if !kind.is(column) => differences.push(format!("{name} is {} instead of {}", column.type_text(), kind.ddl())),
+            Some(column) if !kind.is(column) => {
+                differences.push(format!("{name} is {} instead of {}", column.type_text(), kind.ddl()))
+            }
             Some(_) => {}
         }
     }
-    let unknown = found.iter().filter(|column| COLUMNS.iter().all(|(name, _)| !column.name.eq_ignore_ascii_case(name)));
+    let unknown =
+        found.iter().filter(|column| COLUMNS.iter().all(|(name, _)| !column.name.eq_ignore_ascii_case(name)));
     differences.extend(unknown.map(|column| format!("{} is none of a ledger's", column.name)));
     differences
 }
@@ -80,8 +84,8 @@ pub enum Verdict {
 
 /// Decides by the ledger's answer.
 ///
-/// When appending, a revision that any row names is loaded already; under truncate only one that the latest row names,
-/// since only that is what the tables hold.
+/// When appending, a revision that any row names is loaded already; under truncate only one that the latest
+/// row names, since only that is what the tables hold.
 pub fn verdict(truncate: bool, latest: i64, own_latest: i64, newer: i64) -> Verdict {
     if own_latest > 0 && (!truncate || own_latest == latest) {
         Verdict::AlreadyLoaded
@@ -112,7 +116,13 @@ mod tests {
     }
 
     fn column(name: &str, data_type: &str, length: Option<u64>) -> Column {
-        Column { name: name.to_owned(), data_type: data_type.to_owned(), length, nullable: false, has_default: false }
+        Column {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            length,
+            nullable: false,
+            has_default: false,
+        }
     }
 
     fn ledger() -> Vec<Column> {

@@ -1,4 +1,5 @@
-//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and everything explained.
+//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and
+//! everything explained.
 //!
 //! The data goes one way:
 //!
@@ -6,9 +7,9 @@
 //! event -> queue -> for each archive: unpack -> transform -> stage -> load -> settle -> report
 //! ```
 //!
-//! The modules stand in that order. Those that decide (configuration, queue, transform, SQL text, verdicts) take values
-//! and return values; those that reach out (`store`, `stage`, `redshift`) are thin and stand at the edges. `pipeline` is
-//! the only one that knows all stages and their order.
+//! The modules stand in that order. Those that decide (configuration, queue, transform, SQL text, verdicts)
+//! take values and return values; those that reach out (`store`, `stage`, `redshift`) are thin and stand at
+//! the edges. `pipeline` is the only one that knows all stages and their order.
 
 pub mod config;
 pub mod dates;

@@ -9,15 +9,16 @@ use crate::error::{Error, Fault, Retryable};
 use crate::queue::{Doubt, Listings, Revisions, Until, doubts};
 use crate::store::Store;
 
-/// The longest that an upload may take for every run to notice that it was completed after the marker of the revision
-/// before it. The run of its own event notices in any case.
+/// The longest that an upload may take for every run to notice that it was completed after the marker of the
+/// revision before it. The run of its own event notices in any case.
 const UPLOAD_WITHIN: TimeDelta = TimeDelta::days(2);
 
 /// Markers asked for at a time.
 const AT_A_TIME: usize = 16;
 
-/// Lists a dataset's source, good and bad prefixes side by side, and asks those markers which revision they settle whose
-/// `ETag` does not tell and whose archive is recent or named by `until`: history costs listings only.
+/// Lists a dataset's source, good and bad prefixes side by side, and asks those markers which revision they
+/// settle whose `ETag` does not tell and whose archive is recent or named by `until`: history costs listings
+/// only.
 ///
 /// # Errors
 ///
@@ -25,7 +26,8 @@ const AT_A_TIME: usize = 16;
 pub async fn read(store: &Store, dataset: &Dataset, until: &Until) -> Result<(Listings, Revisions), Error> {
     let bucket = &dataset.bucket;
     let (source, good, bad) = (dataset.source_prefix(), dataset.good_prefix(), dataset.bad_prefix());
-    let (source, good, bad) = tokio::try_join!(store.list(bucket, &source), store.list(bucket, &good), store.list(bucket, &bad))?;
+    let (source, good, bad) =
+        tokio::try_join!(store.list(bucket, &source), store.list(bucket, &good), store.list(bucket, &bad))?;
     let listings = Listings { source, good, bad };
     let since = Utc::now() - UPLOAD_WITHIN;
     let mut doubts: Vec<Doubt> = doubts(dataset, &listings);
@@ -44,7 +46,9 @@ pub async fn read(store: &Store, dataset: &Dataset, until: &Until) -> Result<(Li
             });
         }
         while let Some(answer) = asked.join_next().await {
-            let (marker, revision) = answer.map_err(|error| Fault::new(Retryable::Unknown, "a question to S3 ended abnormally").caused_by(error))?;
+            let (marker, revision) = answer.map_err(|error| {
+                Fault::new(Retryable::Unknown, "a question to S3 ended abnormally").caused_by(error)
+            })?;
             revisions.extend(revision?.map(|revision| (marker, revision)));
         }
     }

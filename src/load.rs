@@ -93,17 +93,20 @@ impl Load<'_> {
 
     async fn consult_in(&self, session: &Session) -> Result<Consulted, Error> {
         self.limit_statements(session).await?;
-        let names: Vec<&TableName> = self.dataset.tables.iter().map(|table| &table.name).chain([&self.dataset.ledger]).collect();
+        let names: Vec<&TableName> =
+            self.dataset.tables.iter().map(|table| &table.name).chain([&self.dataset.ledger]).collect();
         let mut columns = match session.columns(&names).await {
             Ok(columns) => columns,
             // Who may not look may still load: the ledger's own statements and COPY say the rest.
-            Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => vec![Vec::new(); names.len()],
+            Err(Refusal::NoRelation(_) | Refusal::Other(Error::Deployment(_))) => {
+                vec![Vec::new(); names.len()]
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         self.check_ledger(&columns.pop().unwrap_or_default())?;
         let verdict = self.read_or_create_ledger(session).await?;
-        // So that a cell that does not fit is told like everything else that is wrong with an archive, all of them at once, and
-        // before anything is staged.
+        // So that a cell that does not fit is told like everything else that is wrong with an archive, all of
+        // them at once, and before anything is staged.
         let mut tables = self.dataset.tables.clone();
         for (table, columns) in tables.iter_mut().zip(columns) {
             table.limits = table.loaded_columns().map(|name| limit(&columns, name)).collect();
@@ -141,13 +144,26 @@ impl Load<'_> {
 
     async fn read_ledger(&self, session: &Session) -> Result<Verdict, Refusal> {
         let entry = self.key();
-        // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its answer.
+        // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its
+        // answer.
         let by_request = self.again.then_some(self.request_id);
-        let rows = session.run(&Statement::ReadLedger { ledger: &self.dataset.ledger, entry: &entry, by_request }).await?;
-        let number = |at: usize| rows.first().and_then(|row| row.get(at)).and_then(Option::as_ref).and_then(|text| text.parse::<i64>().ok());
+        let rows = session
+            .run(&Statement::ReadLedger { ledger: &self.dataset.ledger, entry: &entry, by_request })
+            .await?;
+        let number = |at: usize| {
+            rows.first()
+                .and_then(|row| row.get(at))
+                .and_then(Option::as_ref)
+                .and_then(|text| text.parse::<i64>().ok())
+        };
         match (number(0), number(1), number(2)) {
-            (Some(latest), Some(own), Some(newer)) => Ok(ledger::verdict(self.dataset.truncate, latest, own, newer)),
-            _ => Err(Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's answer is not understood"))),
+            (Some(latest), Some(own), Some(newer)) => {
+                Ok(ledger::verdict(self.dataset.truncate, latest, own, newer))
+            }
+            _ => Err(Refusal::Other(Error::retryable(
+                Retryable::Unknown,
+                "the ledger's answer is not understood",
+            ))),
         }
     }
 
@@ -155,8 +171,8 @@ impl Load<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded then, unless the
-    /// connection broke after COMMIT was sent: the ledger knows.
+    /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded
+    /// then, unless the connection broke after COMMIT was sent: the ledger knows.
     pub async fn run(
         &self,
         redshift: &Redshift,
@@ -194,7 +210,11 @@ impl Load<'_> {
             Verdict::Load { sequence } => sequence,
             decided => {
                 session.run(&Statement::Rollback).await?;
-                return Ok(if decided == Verdict::AlreadyLoaded { Loaded::Before } else { Loaded::Superseded });
+                return Ok(if decided == Verdict::AlreadyLoaded {
+                    Loaded::Before
+                } else {
+                    Loaded::Superseded
+                });
             }
         };
         let mut rows = 0;
@@ -204,14 +224,24 @@ impl Load<'_> {
             if self.dataset.truncate {
                 session.run(&Statement::DeleteAll(table)).await?;
             }
-            let copy = Copy { table, columns: staged.table.loaded_columns().collect(), manifest: &staged.manifest, authorization, region };
+            let copy = Copy {
+                table,
+                columns: staged.table.loaded_columns().collect(),
+                manifest: &staged.manifest,
+                authorization,
+                region,
+            };
             match session.run(&Statement::Copy(copy)).await {
                 Ok(_) => {}
                 Err(Refusal::Rows(fault)) => return Err(Failure::Rows(staged, fault.into())),
                 Err(refusal) => return Err(refusal.into()),
             }
             let counted = session.run(&Statement::LastCopyCount).await?;
-            let loaded = counted.first().and_then(|row| row.first()).and_then(Option::as_ref).and_then(|text| text.parse::<u64>().ok());
+            let loaded = counted
+                .first()
+                .and_then(|row| row.first())
+                .and_then(Option::as_ref)
+                .and_then(|text| text.parse::<u64>().ok());
             if loaded != Some(staged.rows) {
                 let message = format!(
                     "COPY loaded {} rows into {table}, but {} were staged",
@@ -238,8 +268,8 @@ impl Load<'_> {
         Ok(Loaded::Now)
     }
 
-    /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for a function
-    /// that is dead.
+    /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for
+    /// a function that is dead.
     async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
         self.stop.check(RESERVE, || format!("nothing of {} was loaded", self.archive.key))?;
         let Some(left) = self.stop.left() else { return Ok(()) };
@@ -250,7 +280,9 @@ impl Load<'_> {
 }
 
 fn limit(columns: &[Column], name: &str) -> Limit {
-    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else { return Limit::default() };
+    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
+        return Limit::default();
+    };
     // CHAR is another matter: blanks at a text's end do not count there.
     let max_bytes = column.length.filter(|_| column.data_type == "character varying");
     Limit { max_bytes, not_null: !column.nullable }
@@ -276,8 +308,8 @@ impl From<Error> for Failure<'_> {
     }
 }
 
-/// The rows that Redshift refused, in the words of the archive; the fault itself when Redshift does not tell them, since
-/// then nobody knows that the input is at fault.
+/// The rows that Redshift refused, in the words of the archive; the fault itself when Redshift does not tell
+/// them, since then nobody knows that the input is at fault.
 async fn refused(session: &Session, staged: &StagedTable<'_>, fault: Error) -> Error {
     let rows = match session.refused_rows(&staged.file).await {
         Err(error) => return error,
@@ -293,7 +325,11 @@ async fn refused(session: &Session, staged: &StagedTable<'_>, fault: Error) -> E
                 },
                 staged.member
             );
-            return if allowed { Error::retryable(Retryable::Unknown, message) } else { Error::deployment(Deployment::Privilege, message) };
+            return if allowed {
+                Error::retryable(Retryable::Unknown, message)
+            } else {
+                Error::deployment(Deployment::Privilege, message)
+            };
         }
     };
     let mut problems = Problems::default();
@@ -312,7 +348,10 @@ fn problem(staged: &StagedTable<'_>, row: RefusedRow) -> Problem {
             message = format!("{message}, the value has {} bytes", value.len());
         }
     }
-    let mut problem = Problem::member(&staged.member, Reason::Refused { code: row.code, message: printable(message.as_bytes()) });
+    let mut problem = Problem::member(
+        &staged.member,
+        Reason::Refused { code: row.code, message: printable(message.as_bytes()) },
+    );
     problem.line = row.line.and_then(|line| staged.lines.source_line(line));
     problem.column = row.column;
     match row.value {

@@ -1,7 +1,7 @@
 //! Where events go: JSON lines in Lambda; for the command info on stdout and debug in a file.
 //!
-//! Only this program's own events are let through. What the libraries below would say at debug or trace may hold
-//! statements, headers and signatures.
+//! Only this program's own events are let through. What the libraries below would say at debug or trace may
+//! hold statements, headers and signatures.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -34,8 +34,8 @@ fn own(level: Level) -> Targets {
     Targets::new().with_default(LevelFilter::OFF).with_target(OWN, level)
 }
 
-/// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`, `dataset`, `archive`,
-/// `phase`, as far as it does), `message`, and the event's own fields.
+/// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`,
+/// `dataset`, `archive`, `phase`, as far as it does), `message`, and the event's own fields.
 pub fn for_lambda() {
     let json = layer::layer().fmt_fields(JsonFields::new()).event_format(JsonLine).with_writer(io::stdout);
     tracing_subscriber::registry().with(json.with_filter(own(Level::INFO))).init();
@@ -48,8 +48,18 @@ pub fn for_command() {
         Ok(file) => (Some(file), None),
         Err(error) => (None, Some(error)),
     };
-    let stdout = layer::layer().event_format(Line).with_ansi(io::stdout().is_terminal()).with_writer(|| Lines).with_filter(own(Level::INFO));
-    let file = file.map(|file| layer::layer().event_format(Line).with_ansi(false).with_writer(Mutex::new(file)).with_filter(own(Level::DEBUG)));
+    let stdout = layer::layer()
+        .event_format(Line)
+        .with_ansi(io::stdout().is_terminal())
+        .with_writer(|| Lines)
+        .with_filter(own(Level::INFO));
+    let file = file.map(|file| {
+        layer::layer()
+            .event_format(Line)
+            .with_ansi(false)
+            .with_writer(Mutex::new(file))
+            .with_filter(own(Level::DEBUG))
+    });
     tracing_subscriber::registry().with(stdout).with(file).init();
     if let Some(error) = unopened {
         warn!("no log file {LOG_FILE}: {error}");
@@ -70,7 +80,12 @@ impl<S> FormatEvent<S, JsonFields> for JsonLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, JsonFields>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let metadata = event.metadata();
         let mut line = Fields::default();
         line.set("timestamp", Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
@@ -144,9 +159,20 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let metadata = event.metadata();
-        write!(writer, "{}:{}:{}:", metadata.level(), metadata.target(), Local::now().format("%Y-%m-%d %H:%M:%S,%3f"))?;
+        write!(
+            writer,
+            "{}:{}:{}:",
+            metadata.level(),
+            metadata.target(),
+            Local::now().format("%Y-%m-%d %H:%M:%S,%3f")
+        )?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()

@@ -22,7 +22,8 @@ use cmslite_user_data_to_redshift::{config, logging};
 async fn main() -> ExitCode {
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
         logging::for_lambda();
-        let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        let directory =
+            env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
         return match lambda::serve(function().await, &config::names(directory.as_deref())).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -48,8 +49,8 @@ async fn run(work: Work) -> Result<ExitCode, Error> {
 
 async fn function() -> Result<Function, Error> {
     let environment = environment()?;
-    let datasets =
-        config::load_all(environment.config_dir.as_deref()).map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
+    let datasets = config::load_all(environment.config_dir.as_deref())
+        .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
     let loader = loader(&environment).await?;
     Ok(Function { loader, datasets: datasets.into_iter().map(Arc::new).collect() })
 }
@@ -62,7 +63,9 @@ fn environment() -> Result<Environment, Error> {
 async fn aws() -> Result<(SdkConfig, String), Error> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let region = aws.region().map(ToString::to_string);
-    let region = region.ok_or_else(|| Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's"))?;
+    let region = region.ok_or_else(|| {
+        Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's")
+    })?;
     Ok((aws, region))
 }
 

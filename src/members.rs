@@ -1,5 +1,5 @@
-//! From an archive's bytes to its members' files: unpack and transform, one member after the other, with inflating the archive
-//! on a thread of its own, since that is half of the work.
+//! From an archive's bytes to its members' files: unpack and transform, one member after the other, with
+//! inflating the archive on a thread of its own, since that is half of the work.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -54,7 +54,13 @@ pub enum Ended {
 }
 
 /// Reads an archive's revision from `reader` to its end, and writes a file of each member that fills a table.
-pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Object, files: &mut F, progress: &Progress) -> Ended {
+pub fn read<F: Files>(
+    reader: impl Read + Send,
+    dataset: &Dataset,
+    archive: &Object,
+    files: &mut F,
+    progress: &Progress,
+) -> Ended {
     match inflate(reader) {
         Ok(contents) => thread::scope(|scope| match Ahead::start(scope, contents) {
             Ok(contents) => read_contents(contents, dataset, archive, files, progress),
@@ -68,18 +74,25 @@ pub fn read<F: Files>(reader: impl Read + Send, dataset: &Dataset, archive: &Obj
     }
 }
 
-fn read_contents<F: Files>(contents: impl Read, dataset: &Dataset, archive: &Object, files: &mut F, progress: &Progress) -> Ended {
+fn read_contents<F: Files>(
+    contents: impl Read,
+    dataset: &Dataset,
+    archive: &Object,
+    files: &mut F,
+    progress: &Progress,
+) -> Ended {
     let mut members = Vec::new();
     let mut problems = Problems::default();
     let unpacked = unpack(contents, dataset, &mut problems, |member, problems| {
         let key = format!("{}.csv", dataset.staged_stem(&archive.key, &archive.etag, &member.table.member));
         let mut file = files.create(&key, member.size_bytes);
         let mut body = Counted::new(member.body);
-        let tally = match transform(member.name, &mut body, member.table, dataset, &mut file, problems, progress) {
-            Ok(tally) => tally,
-            Err(TransformError::Read(error)) => return Handled::Unreadable(error),
-            Err(TransformError::Write(error)) => return Handled::Failed(error),
-        };
+        let tally =
+            match transform(member.name, &mut body, member.table, dataset, &mut file, problems, progress) {
+                Ok(tally) => tally,
+                Err(TransformError::Read(error)) => return Handled::Unreadable(error),
+                Err(TransformError::Write(error)) => return Handled::Failed(error),
+            };
         if problems.is_full() {
             return Handled::Done;
         }
@@ -91,7 +104,12 @@ fn read_contents<F: Files>(contents: impl Read, dataset: &Dataset, archive: &Obj
                 Ok(bytes) => info!(member = member.name, rows = tally.rows, bytes, "member transformed"),
                 Err(error) => return Handled::Failed(error),
             }
-            members.push(StagedMember { name: member.name.to_owned(), member: member.table.member.clone(), rows: tally.rows, lines: tally.lines });
+            members.push(StagedMember {
+                name: member.name.to_owned(),
+                member: member.table.member.clone(),
+                rows: tally.rows,
+                lines: tally.lines,
+            });
         }
         Handled::Done
     });

@@ -1,8 +1,9 @@
-//! What CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes from the function's
-//! output (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
+//! What CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
+//! from the function's output (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
 //!
-//! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid for and to be
-//! alarmed on. What tells one invocation from another is a plain member of the line, for CloudWatch Logs Insights.
+//! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid
+//! for and to be alarmed on. What tells one invocation from another is a plain member of the line, for
+//! CloudWatch Logs Insights.
 
 use std::io::{self, Write as _};
 
@@ -33,8 +34,8 @@ mod unit {
 pub struct Usage {
     /// Percent of the invocation's time limit; none where there is no limit.
     pub duration_percent: Option<f64>,
-    /// The most memory that the process ever had, in megabytes of 2^20 bytes, as Lambda's limit is given; none where the system
-    /// does not tell.
+    /// The most memory that the process ever had, in megabytes of 2^20 bytes, as Lambda's limit is given;
+    /// none where the system does not tell.
     pub memory_peak_megabytes: Option<f64>,
 }
 
@@ -56,7 +57,8 @@ fn percent(begun: Instant, deadline: Instant, now: Instant) -> f64 {
     if limit.is_zero() { 100.0 } else { thousandths(used.as_secs_f64() / limit.as_secs_f64() * 100.0) }
 }
 
-/// The peak of the resident memory, from `/proc/self/status`: `VmHWM` in units of 1024 bytes (proc_pid_status(5)).
+/// The peak of the resident memory, from `/proc/self/status`: `VmHWM` in units of 1024 bytes
+/// (proc_pid_status(5)).
 fn memory_peak_megabytes(status: &str) -> Option<f64> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: f64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -79,7 +81,10 @@ pub fn line(report: &Report, failure: Option<&Error>, usage: Usage, now: DateTim
         }
     }
     let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions});
-    root.insert("_aws".to_owned(), json!({"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [directive]}));
+    root.insert(
+        "_aws".to_owned(),
+        json!({"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [directive]}),
+    );
     root.insert(DIMENSION.to_owned(), dimension_value(&report.dataset).into());
     root.insert("request_id".to_owned(), report.request_id.clone().into());
     if let Some(error) = failure {
@@ -88,7 +93,11 @@ pub fn line(report: &Report, failure: Option<&Error>, usage: Usage, now: DateTim
     Value::Object(root).to_string()
 }
 
-fn metrics(report: &Report, failure: Option<&Error>, usage: Usage) -> Vec<(&'static str, &'static str, Value)> {
+fn metrics(
+    report: &Report,
+    failure: Option<&Error>,
+    usage: Usage,
+) -> Vec<(&'static str, &'static str, Value)> {
     let good = |outcome| report.good.iter().filter(|archive| archive.outcome == outcome).count();
     vec![
         ("ArchivesLoaded", unit::COUNT, json!(good(GoodOutcome::Loaded))),
@@ -111,13 +120,17 @@ fn metrics(report: &Report, failure: Option<&Error>, usage: Usage) -> Vec<(&'sta
     ]
 }
 
-/// A dataset's name as the value of a dimension, which must be printable ASCII (Amazon CloudWatch API Reference, Dimension):
-/// CloudWatch would drop the whole line for another letter, and say so to nobody.
+/// A dataset's name as the value of a dimension, which must be printable ASCII (Amazon CloudWatch API
+/// Reference, Dimension): CloudWatch would drop the whole line for another letter, and say so to nobody.
 fn dimension_value(dataset: &str) -> String {
-    dataset.chars().map(|letter| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' }).collect()
+    dataset
+        .chars()
+        .map(|letter| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' })
+        .collect()
 }
 
-/// Writes a line where CloudWatch Logs finds it: alone and whole, past the log, whose lines have other members around them.
+/// Writes a line where CloudWatch Logs finds it: alone and whole, past the log, whose lines have other
+/// members around them.
 pub fn emit(line: &str) {
     // Metrics that cannot be written are no reason to fail.
     let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
@@ -149,23 +162,41 @@ mod tests {
         }
         let nothing = Usage { duration_percent: Some(f64::NAN), memory_peak_megabytes: Some(f64::INFINITY) };
         let line = parsed(&Report { queue_length: Some(0), ..Report::default() }, None, nothing);
-        assert!(names(&line).contains(&"QueueLength") && !names(&line).contains(&"DurationPercent") && !names(&line).contains(&"MemoryPeak"));
+        assert!(
+            names(&line).contains(&"QueueLength")
+                && !names(&line).contains(&"DurationPercent")
+                && !names(&line).contains(&"MemoryPeak")
+        );
     }
 
     #[test]
     fn a_failure_is_counted_for_who_must_act() {
         let of = |error: Error| {
             let line = parsed(&Report::default(), Some(&error), Usage::default());
-            (line["DeploymentFailures"].clone(), line["RetryableFailures"].clone(), line["error_type"].clone())
+            (
+                line["DeploymentFailures"].clone(),
+                line["RetryableFailures"].clone(),
+                line["error_type"].clone(),
+            )
         };
-        assert_eq!(of(Error::deployment(Deployment::Privilege, "x")), (json!(1), json!(0), json!("Deployment.Privilege")));
-        assert_eq!(of(Error::retryable(Retryable::DeadlineNear, "x")), (json!(0), json!(1), json!("Retryable.DeadlineNear")));
+        assert_eq!(
+            of(Error::deployment(Deployment::Privilege, "x")),
+            (json!(1), json!(0), json!("Deployment.Privilege"))
+        );
+        assert_eq!(
+            of(Error::retryable(Retryable::DeadlineNear, "x")),
+            (json!(0), json!(1), json!("Retryable.DeadlineNear"))
+        );
     }
 
     #[test]
     fn the_dimension_is_ascii_and_the_time_in_milliseconds() {
-        let line = parsed(&Report { dataset: "données 1".to_owned(), ..Report::default() }, None, Usage::default());
-        assert_eq!((line["Dataset"].as_str(), line["_aws"]["Timestamp"].as_i64()), (Some("donn?es 1"), Some(1_700_000_000_123)));
+        let line =
+            parsed(&Report { dataset: "données 1".to_owned(), ..Report::default() }, None, Usage::default());
+        assert_eq!(
+            (line["Dataset"].as_str(), line["_aws"]["Timestamp"].as_i64()),
+            (Some("donn?es 1"), Some(1_700_000_000_123))
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl SecretLogin {
     /// [`Deployment::SecretUnreadable`], and those of [`Environment::login`].
     pub async fn read(&self) -> Result<Login, Error> {
         let id = &self.id;
-        let unreadable = |why: &str| Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"));
+        let unreadable = |why: &str| {
+            Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"))
+        };
         let answer = self.client.get_secret_value().secret_id(id).send().await.map_err(|error| {
             let error = error.into_service_error();
             unreadable("cannot be read").caused_by(error)

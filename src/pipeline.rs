@@ -19,7 +19,9 @@ use crate::problem::Problems;
 use crate::progress::Progress;
 use crate::queue::{Object, Standing, Until, plan};
 use crate::redshift::Redshift;
-use crate::report::{BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report};
+use crate::report::{
+    BadArchive, FORMAT_VERSION, Failure, GoodArchive, GoodOutcome, LoadedTable, Phases, Report,
+};
 use crate::retry;
 use crate::secret::Secret;
 use crate::settle;
@@ -67,7 +69,8 @@ pub struct Run {
 }
 
 impl Loader {
-    /// Works through the queue of `dataset`, oldest first, and stops at the first archive that is bad or cannot be loaded.
+    /// Works through the queue of `dataset`, oldest first, and stops at the first archive that is bad or
+    /// cannot be loaded.
     pub async fn run(&self, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation) -> Run {
         let span = info_span!("run", request_id = invocation.request_id, dataset = dataset.name);
         let mut report = Report {
@@ -79,11 +82,15 @@ impl Loader {
         };
         // Boxed: the stages below nest deeper than the compiler cares to lay out in one piece.
         let mut unsettled = None;
-        let failure = Box::pin(self.work(dataset, until, invocation, &mut report, &mut unsettled)).instrument(span).await.err();
+        let failure = Box::pin(self.work(dataset, until, invocation, &mut report, &mut unsettled))
+            .instrument(span)
+            .await
+            .err();
         if let Some(unsettled) = unsettled {
             report.left_of(&unsettled, Utc::now());
         }
-        report.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
+        report.failure =
+            failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
         Run { report, failure }
     }
 
@@ -101,8 +108,15 @@ impl Loader {
         report.objects_found = plan.archives.len();
         report.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
         *unsettled = Some(plan.standing(Standing::Queued).cloned().collect());
-        let queue = plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
-        info!(found = report.objects_found, unsettled = queue.len(), superseded = report.superseded.len(), "queue read");
+        let queue = plan
+            .queue(until)
+            .map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
+        info!(
+            found = report.objects_found,
+            unsettled = queue.len(),
+            superseded = report.superseded.len(),
+            "queue read"
+        );
 
         let again = matches!(until, Until::Again(_));
         let mut queue = queue.into_iter();
@@ -115,10 +129,13 @@ impl Loader {
             }
             begun += 1;
             let span = info_span!("archive", archive = archive.key);
-            let result = self.archive(dataset, &archive, again, invocation, report).instrument(span.clone()).await;
+            let result =
+                self.archive(dataset, &archive, again, invocation, report).instrument(span.clone()).await;
             let settled = match result {
                 Ok(()) => continue,
-                Err(Error::BadInput(problems)) => self.refuse(dataset, &archive, &problems, invocation, report).instrument(span).await,
+                Err(Error::BadInput(problems)) => {
+                    self.refuse(dataset, &archive, &problems, invocation, report).instrument(span).await
+                }
                 Err(error) => Err(error),
             };
             if settled.is_err() {
@@ -129,7 +146,10 @@ impl Loader {
             return match report.not_processed.as_slice() {
                 [] => Ok(()),
                 [next, ..] => {
-                    let message = format!("{} is bad and was settled so; stopped before {next}, which the next run takes up", archive.key);
+                    let message = format!(
+                        "{} is bad and was settled so; stopped before {next}, which the next run takes up",
+                        archive.key
+                    );
                     Err(Error::retryable(Retryable::StoppedAtBadArchive, message))
                 }
             };
@@ -181,7 +201,8 @@ impl Loader {
         invocation: &Invocation,
         report: &mut Report,
     ) -> Result<Loading, Error> {
-        let load = Load { dataset, archive, request_id: &invocation.request_id, stop: &invocation.stop, again };
+        let load =
+            Load { dataset, archive, request_id: &invocation.request_id, stop: &invocation.stop, again };
         let consult = retry::until_done(&invocation.stop, async || load.consult(&self.redshift).await);
         let Consulted { verdict, tables } = Phase::Load.of(&mut report.seconds, consult).await?;
         match verdict {
@@ -191,16 +212,22 @@ impl Loader {
         }
 
         let limited = Arc::new(Dataset { tables, ..Dataset::clone(dataset) });
-        let staged = Phase::Stage.of(&mut report.seconds, self.stage(dataset, &limited, archive, invocation)).await?;
+        let staged =
+            Phase::Stage.of(&mut report.seconds, self.stage(dataset, &limited, archive, invocation)).await?;
 
         let authorization = self.authorization().await?;
         let region = self.region.as_deref();
-        // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-        let run = retry::until_done(&invocation.stop, async || load.run(&self.redshift, &authorization, region, &staged).await);
+        // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read
+        // first.
+        let run = retry::until_done(&invocation.stop, async || {
+            load.run(&self.redshift, &authorization, region, &staged).await
+        });
         match Phase::Load.of(&mut report.seconds, run).await {
             Err(error) => {
                 if let Error::BadInput(problems) = &error {
-                    let refused = staged.iter().filter(|table| problems.told().iter().any(|problem| problem.member.as_ref() == Some(&table.member)));
+                    let refused = staged.iter().filter(|table| {
+                        problems.told().iter().any(|problem| problem.member.as_ref() == Some(&table.member))
+                    });
                     report.failed_tables.extend(refused.map(|table| table.table.name.to_string()));
                 }
                 Err(error)
@@ -223,8 +250,8 @@ impl Loader {
         }
     }
 
-    /// Streams an archive from S3 through unpack and transform back to S3, and names the results in manifests. `limited` is the
-    /// dataset with what its tables take.
+    /// Streams an archive from S3 through unpack and transform back to S3, and names the results in
+    /// manifests. `limited` is the dataset with what its tables take.
     async fn stage<'d>(
         &self,
         dataset: &'d Dataset,
@@ -233,22 +260,33 @@ impl Loader {
         invocation: &Invocation,
     ) -> Result<Vec<StagedTable<'d>>, Error> {
         let files = Stager::new(self.store.clone(), &dataset.bucket);
-        let members = stream(&self.store, limited, archive, &invocation.stop, &invocation.progress, files).await?;
+        let members =
+            stream(&self.store, limited, archive, &invocation.stop, &invocation.progress, files).await?;
         let staged = self.write_manifests(dataset, archive, members).await?;
         info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
         Ok(staged)
     }
 
-    async fn write_manifests<'d>(&self, dataset: &'d Dataset, archive: &Object, members: Vec<StagedMember>) -> Result<Vec<StagedTable<'d>>, Error> {
+    async fn write_manifests<'d>(
+        &self,
+        dataset: &'d Dataset,
+        archive: &Object,
+        members: Vec<StagedMember>,
+    ) -> Result<Vec<StagedTable<'d>>, Error> {
         let bucket = &dataset.bucket;
         let mut staged = Vec::new();
         for table in &dataset.tables {
             let Some(staged_member) = members.iter().find(|staged| staged.member == table.member) else {
-                return Err(Error::retryable(Retryable::Unknown, format!("no staged file was made of {}", table.member)));
+                return Err(Error::retryable(
+                    Retryable::Unknown,
+                    format!("no staged file was made of {}", table.member),
+                ));
             };
             let stem = dataset.staged_stem(&archive.key, &archive.etag, &table.member);
             let (file, manifest) = (format!("{stem}.csv"), format!("{stem}.manifest"));
-            self.store.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+            self.store
+                .put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json")
+                .await?;
             staged.push(StagedTable {
                 table,
                 member: staged_member.name.clone(),
@@ -272,10 +310,14 @@ impl Loader {
             CopyAccess::Role(arn) => Ok(Authorization::Role(arn.clone())),
             CopyAccess::OwnKeys => {
                 let missing = || {
-                    Fault::new(Deployment::CopyAuthorization, "no AWS credentials to give to COPY; set COPY_IAM_ROLE to use a role of the cluster")
+                    Fault::new(
+                        Deployment::CopyAuthorization,
+                        "no AWS credentials to give to COPY; set COPY_IAM_ROLE to use a role of the cluster",
+                    )
                 };
                 let provider = self.credentials.as_ref().ok_or_else(missing)?;
-                let keys = provider.provide_credentials().await.map_err(|error| missing().caused_by(error))?;
+                let keys =
+                    provider.provide_credentials().await.map_err(|error| missing().caused_by(error))?;
                 Ok(Authorization::Keys {
                     access_key_id: Secret::new(keys.access_key_id()),
                     secret_access_key: Secret::new(keys.secret_access_key()),
@@ -299,7 +341,8 @@ impl Loader {
                 warn!("bad input: {problem}");
             }
             settle::explain(&self.store, dataset, archive, problems, &invocation.request_id).await?;
-            // Before the marker: an invocation that ends in between leaves an archive that is found bad, and told of, once more.
+            // Before the marker: an invocation that ends in between leaves an archive that is found bad, and
+            // told of, once more.
             if let Some(notifier) = &self.notifier {
                 notifier.bad_archive(dataset, &bad).await;
             }

@@ -430,13 +430,16 @@ impl fmt::Display for Problems {
     }
 }
 
-/// `bytes` as text for a person: cut to 120 characters; control characters, characters that cannot be seen, and bytes
-/// that are not UTF-8 as escapes.
+/// `bytes` as text for a person: cut to 120 characters; control characters, characters that cannot be seen,
+/// and bytes that are not UTF-8 as escapes.
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut shown = 0;
     for chunk in bytes.utf8_chunks() {
-        let valid = chunk.valid().chars().map(|c| if is_seen(c) { c.to_string() } else { c.escape_default().to_string() });
+        let valid = chunk
+            .valid()
+            .chars()
+            .map(|c| if is_seen(c) { c.to_string() } else { c.escape_default().to_string() });
         for piece in valid.chain(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"))) {
             shown += piece.chars().count();
             if shown > SHOWN_CHARS {
@@ -449,7 +452,8 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
-/// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a name, does not.
+/// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a
+/// name, does not.
 fn is_seen(c: char) -> bool {
     let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     c == ' ' || !(c.is_control() || c.is_whitespace() || invisible)
@@ -461,16 +465,23 @@ mod tests {
 
     use super::*;
 
-    /// The table of codes is for those who read `error.json`; it has every code that the program can write, and no other.
+    /// The table of codes is for those who read `error.json`; it has every code that the program can write,
+    /// and no other.
     #[test]
     fn every_code_is_documented() {
         let rows = include_str!("../docs/bad-archives.md").split("## Codes").nth(1).unwrap().lines();
-        let cells = rows.filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split(" | ").next());
-        let documented: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|code| !code.is_empty()).collect();
+        let cells =
+            rows.filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split(" | ").next());
+        let documented: BTreeSet<&str> =
+            cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|code| !code.is_empty()).collect();
         let source = include_str!("problem.rs");
         let from = source.find("pub fn code(").unwrap();
         let code = &source[from..from + source[from..].find("\n    }\n}").unwrap()];
-        let written: BTreeSet<&str> = code.lines().filter_map(|line| line.split("=> \"").nth(1)).filter_map(|rest| rest.split('"').next()).collect();
+        let written: BTreeSet<&str> = code
+            .lines()
+            .filter_map(|line| line.split("=> \"").nth(1))
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
         assert!(written.len() > 20);
         assert_eq!(documented, written);
     }
@@ -496,7 +507,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_shown() {
-        assert_eq!(printable("a b\u{a0}c\u{200b}d\u{202e}\u{feff}".as_bytes()), "a b\\u{a0}c\\u{200b}d\\u{202e}\\u{feff}");
+        assert_eq!(
+            printable("a b\u{a0}c\u{200b}d\u{202e}\u{feff}".as_bytes()),
+            "a b\\u{a0}c\\u{200b}d\\u{202e}\\u{feff}"
+        );
         assert_eq!(printable("e\u{301} 李 \"\\".as_bytes()), "e\u{301} 李 \"\\");
     }
 }

@@ -53,7 +53,11 @@ impl Progress {
     /// What is being read, if anything is.
     pub fn reading(&self) -> Option<Reading> {
         let archive = self.0.archive.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some(Reading { read_bytes: self.0.bytes.load(Ordering::Relaxed), rows: self.0.rows.load(Ordering::Relaxed), ..archive })
+        Some(Reading {
+            read_bytes: self.0.bytes.load(Ordering::Relaxed),
+            rows: self.0.rows.load(Ordering::Relaxed),
+            ..archive
+        })
     }
 
     fn set(&self, reading: Option<Reading>) {
@@ -73,7 +77,10 @@ mod tests {
             progress.begin("a", 10);
             progress.clone().read(4);
             progress.rows(1000);
-            assert_eq!(progress.reading(), Some(Reading { key: "a".to_owned(), size_bytes: 10, read_bytes: 4, rows: 1000 }));
+            assert_eq!(
+                progress.reading(),
+                Some(Reading { key: "a".to_owned(), size_bytes: 10, read_bytes: 4, rows: 1000 })
+            );
         }
         progress.end();
         assert_eq!(progress.reading(), None);

@@ -1,4 +1,5 @@
-//! Which archives are unsettled, in which order, and which will never be loaded: a function of three listings.
+//! Which archives are unsettled, in which order, and which will never be loaded: a function of three
+//! listings.
 
 use std::collections::{HashMap, HashSet};
 
@@ -119,7 +120,9 @@ pub enum NotAgain {
     #[error("{0} waits before it in the queue: load the queue first")]
     OthersWait(String),
     /// Older data would replace newer.
-    #[error("{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again")]
+    #[error(
+        "{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again"
+    )]
     NotNewest(String),
 }
 
@@ -133,31 +136,43 @@ impl<'a> Markers<'a> {
 
     /// The marker under `key`, if it can be one of this revision.
     ///
-    /// Its time alone does not tell: S3 gives whole seconds, and for a multipart upload the time at which the upload began,
-    /// so that a revision may be completed after the marker of the one before it and yet look older.
+    /// Its time alone does not tell: S3 gives whole seconds, and for a multipart upload the time at which the
+    /// upload began, so that a revision may be completed after the marker of the one before it and yet look
+    /// older.
     fn of(&self, archive: &Object, key: &str) -> Option<&'a Object> {
-        self.0.get(key).copied().filter(|marker| marker.last_modified >= archive.last_modified && marker.size == archive.size)
+        self.0
+            .get(key)
+            .copied()
+            .filter(|marker| marker.last_modified >= archive.last_modified && marker.size == archive.size)
     }
 
     fn settles(&self, archive: &Object, key: &str, revisions: &Revisions) -> bool {
         self.of(archive, key).is_some_and(|marker| {
-            // A copy's ETag is its source's only where both were made in one piece and without KMS; else the marker itself
-            // says what it is the copy of, and one that says nothing was made by the script.
-            marker.etag == archive.etag || revisions.get(&marker.key).is_none_or(|revision| revision == archive.revision())
+            // A copy's ETag is its source's only where both were made in one piece and without KMS; else the
+            // marker itself says what it is the copy of, and one that says nothing was made by the script.
+            marker.etag == archive.etag
+                || revisions.get(&marker.key).is_none_or(|revision| revision == archive.revision())
         })
     }
 }
 
 /// The markers whose `ETag`s leave open which revision they settle.
 pub fn doubts(dataset: &Dataset, listings: &Listings) -> Vec<Doubt> {
-    let markers = [(Markers::new(&listings.good), dataset.good_prefix()), (Markers::new(&listings.bad), dataset.bad_prefix())];
+    let markers = [
+        (Markers::new(&listings.good), dataset.good_prefix()),
+        (Markers::new(&listings.bad), dataset.bad_prefix()),
+    ];
     let archives = listings.source.iter().filter(|object| dataset.matches(&object.key));
     let doubts = archives.flat_map(|archive| {
         let keys = [dataset.good_key(&archive.key), dataset.bad_key(&archive.key)];
         let markers = markers.iter().zip(keys).filter_map(|((markers, _), key)| markers.of(archive, &key));
         let other: Vec<Doubt> = markers
             .filter(|marker| marker.etag != archive.etag)
-            .map(|marker| Doubt { archive: archive.key.clone(), last_modified: archive.last_modified, marker: marker.key.clone() })
+            .map(|marker| Doubt {
+                archive: archive.key.clone(),
+                last_modified: archive.last_modified,
+                marker: marker.key.clone(),
+            })
             .collect();
         other
     });
@@ -166,11 +181,12 @@ pub fn doubts(dataset: &Dataset, listings: &Listings) -> Vec<Doubt> {
 
 /// Makes the plan of `dataset` from its listings.
 ///
-/// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a re-upload is a
-/// new revision. Under truncate only the newest archive, settled or not, may be loaded.
+/// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
+/// re-upload is a new revision. Under truncate only the newest archive, settled or not, may be loaded.
 pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &Revisions) -> Plan {
     let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
-    let mut archives: Vec<Object> = listings.source.iter().filter(|object| dataset.matches(&object.key)).cloned().collect();
+    let mut archives: Vec<Object> =
+        listings.source.iter().filter(|object| dataset.matches(&object.key)).cloned().collect();
     archives.sort_by(|a, b| a.age().cmp(&b.age()));
     let newest = archives.len().saturating_sub(1);
     let standing = |n: usize, archive: &Object| {
@@ -184,14 +200,21 @@ pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &Revisions) -> Pl
             Standing::Queued
         }
     };
-    let archives = archives.into_iter().enumerate().map(|(n, object)| Archive { standing: standing(n, &object), object }).collect();
+    let archives = archives
+        .into_iter()
+        .enumerate()
+        .map(|(n, object)| Archive { standing: standing(n, &object), object })
+        .collect();
     Plan { archives, truncate: dataset.truncate }
 }
 
 impl Plan {
     /// The archives of a standing, oldest first.
     pub fn standing(&self, standing: Standing) -> impl Iterator<Item = &Object> {
-        self.archives.iter().filter(move |archive| archive.standing == standing).map(|archive| &archive.object)
+        self.archives
+            .iter()
+            .filter(move |archive| archive.standing == standing)
+            .map(|archive| &archive.object)
     }
 
     /// The archives that a run works on, in this order.
@@ -205,8 +228,13 @@ impl Plan {
         match until {
             Until::End => Ok(self.standing(Standing::Queued).cloned().collect()),
             Until::Keys(keys) => {
-                let last = self.archives.iter().rposition(|archive| keys.contains(&archive.object.key)).map_or(0, |last| last + 1);
-                let wanted = self.archives.iter().take(last).filter(|archive| archive.standing == Standing::Queued);
+                let last = self
+                    .archives
+                    .iter()
+                    .rposition(|archive| keys.contains(&archive.object.key))
+                    .map_or(0, |last| last + 1);
+                let wanted =
+                    self.archives.iter().take(last).filter(|archive| archive.standing == Standing::Queued);
                 Ok(wanted.map(|archive| archive.object.clone()).collect())
             }
             Until::Again(key) => self.again(key).map(|archive| vec![archive]),
@@ -214,8 +242,13 @@ impl Plan {
     }
 
     fn again(&self, key: &str) -> Result<Object, NotAgain> {
-        let at = self.archives.iter().position(|archive| archive.object.key == key).ok_or_else(|| NotAgain::NoSuchArchive(key.to_owned()))?;
-        if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last)) {
+        let at = self
+            .archives
+            .iter()
+            .position(|archive| archive.object.key == key)
+            .ok_or_else(|| NotAgain::NoSuchArchive(key.to_owned()))?;
+        if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last))
+        {
             return Err(NotAgain::NotNewest(newest.object.key.clone()));
         }
         match self.archives.iter().take(at).find(|archive| archive.standing == Standing::Queued) {
@@ -230,12 +263,18 @@ mod tests {
     use super::*;
 
     fn dataset(truncate: bool) -> Dataset {
-        let text = include_str!("../config.d/cmslite_user_group_metadata.json").replace("true", if truncate { "true" } else { "false" });
+        let text = include_str!("../config.d/cmslite_user_group_metadata.json")
+            .replace("true", if truncate { "true" } else { "false" });
         crate::config::parse("d.json", &text).unwrap()
     }
 
     fn object(key: &str, seconds: i64) -> Object {
-        Object { key: key.to_owned(), etag: format!("\"{seconds}\""), last_modified: DateTime::from_timestamp(seconds, 0).unwrap(), size: 1 }
+        Object {
+            key: key.to_owned(),
+            etag: format!("\"{seconds}\""),
+            last_modified: DateTime::from_timestamp(seconds, 0).unwrap(),
+            size: 1,
+        }
     }
 
     fn archive(name: &str, seconds: i64) -> Object {
@@ -272,16 +311,29 @@ mod tests {
 
     #[test]
     fn the_oldest_comes_first_and_ties_go_by_key() {
-        let plan = planned(false, &[archive("b", 5), archive("a", 5), archive("z", 1), object("client/cmslite_gdx/readme", 0)], &[], &[]);
+        let plan = planned(
+            false,
+            &[archive("b", 5), archive("a", 5), archive("z", 1), object("client/cmslite_gdx/readme", 0)],
+            &[],
+            &[],
+        );
         assert_eq!(queue(&plan, &Until::End), ["z", "a", "b"]);
         assert_eq!(plan.archives.len(), 3);
     }
 
     #[test]
     fn a_marker_settles_only_what_is_not_newer() {
-        let plan = planned(false, &[archive("a", 5), archive("b", 5), archive("c", 5)], &[good("a", 5)], &[bad("b", 9), bad("c", 4)]);
+        let plan = planned(
+            false,
+            &[archive("a", 5), archive("b", 5), archive("c", 5)],
+            &[good("a", 5)],
+            &[bad("b", 9), bad("c", 4)],
+        );
         assert_eq!(queue(&plan, &Until::End), ["c"]);
-        assert_eq!((names(&plan, Standing::Good), names(&plan, Standing::Bad)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(
+            (names(&plan, Standing::Good), names(&plan, Standing::Bad)),
+            (vec!["a".to_owned()], vec!["b".to_owned()])
+        );
     }
 
     #[test]
@@ -292,11 +344,22 @@ mod tests {
 
     #[test]
     fn a_marker_of_another_etag_is_asked_what_it_is_a_copy_of() {
-        let (dataset, listings) = (dataset(false), listings(&[archive("a", 5), archive("b", 9)], &[good("a", 9), good("b", 9)], &[]));
+        let (dataset, listings) = (
+            dataset(false),
+            listings(&[archive("a", 5), archive("b", 9)], &[good("a", 9), good("b", 9)], &[]),
+        );
         let doubts = doubts(&dataset, &listings);
-        assert_eq!(doubts, [Doubt { archive: archive("a", 5).key, last_modified: archive("a", 5).last_modified, marker: good("a", 9).key }]);
+        assert_eq!(
+            doubts,
+            [Doubt {
+                archive: archive("a", 5).key,
+                last_modified: archive("a", 5).last_modified,
+                marker: good("a", 9).key
+            }]
+        );
         for (told, expected) in [(None, vec![]), (Some("5"), vec![]), (Some("4"), vec!["a".to_owned()])] {
-            let revisions = told.map(|revision| (good("a", 9).key, revision.to_owned())).into_iter().collect();
+            let revisions =
+                told.map(|revision| (good("a", 9).key, revision.to_owned())).into_iter().collect();
             assert_eq!(queue(&plan(&dataset, &listings, &revisions), &Until::End), expected);
         }
     }
@@ -325,7 +388,9 @@ mod tests {
     #[test]
     fn an_archive_is_loaded_again_where_that_breaks_no_order() {
         let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
-        let again = |truncate, markers: &[Object], name: &str| planned(truncate, &source, markers, &[]).queue(&Until::Again(archive(name, 0).key));
+        let again = |truncate, markers: &[Object], name: &str| {
+            planned(truncate, &source, markers, &[]).queue(&Until::Again(archive(name, 0).key))
+        };
         let key = |name: &str| archive(name, 0).key;
         assert_eq!(again(false, &[good("a", 4)], "a").unwrap()[0].key, key("a"));
         assert_eq!(again(false, &[good("a", 4)], "b").unwrap()[0].key, key("b"));

@@ -1,11 +1,11 @@
 //! RFC 4180 records, read strictly and without copying.
 //!
-//! Where delimiters, quotes and line ends stand is found for many bytes at once (`marks`); a record is then read from mark to
-//! mark, without a look at what is between them.
+//! Where delimiters, quotes and line ends stand is found for many bytes at once (`marks`); a record is then
+//! read from mark to mark, without a look at what is between them.
 //!
-//! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell, and
-//! `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit, and a cell is
-//! exactly the bytes that were written.
+//! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell,
+//! and `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit,
+//! and a cell is exactly the bytes that were written.
 
 mod marks;
 
@@ -22,8 +22,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of a record that are given with an error: more than are shown.
 const EXCERPT_BYTES: usize = 150;
 
-/// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions. Redshift's tables have
-/// 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
+/// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions.
+/// Redshift's tables have 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
 const KEPT_CELLS: usize = 1_600;
 
 /// The largest limit there is: places in a record are counted in 30 bits.
@@ -55,7 +55,8 @@ struct Found {
     is_one_line: bool,
 }
 
-/// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end above two bits.
+/// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end
+/// above two bits.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     start: u32,
@@ -71,7 +72,10 @@ impl Place {
     /// No record is longer than 30 bits count.
     #[inline]
     fn new(start: usize, end: usize, is_quoted: bool, is_marked: bool) -> Self {
-        Self { start: start as u32, end_and_bits: (end as u32) << 2 | u32::from(is_marked) << 1 | u32::from(is_quoted) }
+        Self {
+            start: start as u32,
+            end_and_bits: (end as u32) << 2 | u32::from(is_marked) << 1 | u32::from(is_quoted),
+        }
     }
 
     fn start(self) -> usize {
@@ -124,7 +128,8 @@ pub struct Record<'a> {
 pub struct Cell<'a> {
     /// Its text, without the quotes around it.
     pub text: &'a [u8],
-    /// Whether it is written as CSV with commas has it: in quotes if it holds a comma, a quote, a CR or an LF, and else without.
+    /// Whether it is written as CSV with commas has it: in quotes if it holds a comma, a quote, a CR or an
+    /// LF, and else without.
     pub is_canonical: bool,
     /// Where it is written in the record, quotes included.
     pub written: (usize, usize),
@@ -151,8 +156,8 @@ pub enum RecordError {
         /// The record up to a little beyond that place.
         text: Vec<u8>,
     },
-    /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no end: the lines
-    /// end with CR only.
+    /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no
+    /// end: the lines end with CR only.
     LoneReturn {
         /// The line on which it stands, if lines ended with LF.
         line: u64,
@@ -198,7 +203,11 @@ impl<'a> Record<'a> {
     fn cell(&self, at: usize, place: Place) -> Cell<'a> {
         let (start, end) = (place.start(), place.end());
         let (is_quoted, is_marked) = (place.has(Place::QUOTED), place.has(Place::MARKED));
-        let halved = if is_quoted && is_marked { self.cells.doubled.iter().find(|halved| halved.cell == at) } else { None };
+        let halved = if is_quoted && is_marked {
+            self.cells.doubled.iter().find(|halved| halved.cell == at)
+        } else {
+            None
+        };
         let text = match halved {
             None => self.bytes.get(start..end),
             Some(Halved { place, .. }) => self.cells.halved.get(place.clone()),
@@ -228,7 +237,8 @@ enum Scan {
 }
 
 impl<R: Read> Records<R> {
-    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is skipped.
+    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is
+    /// skipped.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
         let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
@@ -283,7 +293,13 @@ impl<R: Read> Records<R> {
     #[inline]
     pub fn record(&self) -> Record<'_> {
         let Found { line, ref content, is_text, is_one_line } = self.found;
-        Record { line, is_text, is_one_line, bytes: self.buffer.get(content.clone()).unwrap_or_default(), cells: &self.cells }
+        Record {
+            line,
+            is_text,
+            is_one_line,
+            bytes: self.buffer.get(content.clone()).unwrap_or_default(),
+            cells: &self.cells,
+        }
     }
 
     /// Goes on to the next record that is not a blank line, if there is one.
@@ -305,20 +321,35 @@ impl<R: Read> Records<R> {
                     if content.is_empty() {
                         continue;
                     }
-                    self.found = Found { line, is_text: self.is_text(&content), is_one_line: inner_lines == 0, content };
+                    self.found = Found {
+                        line,
+                        is_text: self.is_text(&content),
+                        is_one_line: inner_lines == 0,
+                        content,
+                    };
                     return Ok(true);
                 }
                 Scan::Garbled { line, at } => {
-                    let text = self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
+                    let text =
+                        self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
                     let is_return = self.buffer.get(at) == Some(&b'\r');
-                    return Err(if is_return { RecordError::LoneReturn { line, text } } else { RecordError::TextAfterQuote { line, text } });
+                    return Err(if is_return {
+                        RecordError::LoneReturn { line, text }
+                    } else {
+                        RecordError::TextAfterQuote { line, text }
+                    });
                 }
                 Scan::Partial { open_quote } => {
                     if self.exhausted || self.end - self.start > self.limit_bytes {
-                        let excerpt = |from: usize| self.buffer[from..self.end.min(from + EXCERPT_BYTES)].to_vec();
+                        let excerpt =
+                            |from: usize| self.buffer[from..self.end.min(from + EXCERPT_BYTES)].to_vec();
                         let line = self.line;
                         return Err(match open_quote {
-                            Some((line, at)) => RecordError::UnclosedQuote { beyond_limit: !self.exhausted, line, text: excerpt(at) },
+                            Some((line, at)) => RecordError::UnclosedQuote {
+                                beyond_limit: !self.exhausted,
+                                line,
+                                text: excerpt(at),
+                            },
                             None if line == 1 && has_lone_return(&self.buffer[self.start..self.end]) => {
                                 RecordError::LoneReturn { line, text: excerpt(self.start) }
                             }
@@ -331,7 +362,8 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Reads until there is twice as much to look at, so that an input which comes in crumbs is not looked at again for each.
+    /// Reads until there is twice as much to look at, so that an input which comes in crumbs is not looked at
+    /// again for each.
     fn fill_on(&mut self) -> io::Result<()> {
         let wanted = ((self.end - self.start) * 2).min(self.limit_bytes + 1);
         loop {
@@ -378,13 +410,14 @@ impl<R: Read> Records<R> {
             let from = self.text_to.max(record.start);
             let rest = &self.buffer[from..self.end];
             let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
-            self.text_to = from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+            self.text_to =
+                from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
         }
         record.end <= self.text_to
     }
 
-    /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once the record is known
-    /// to be whole.
+    /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once
+    /// the record is known to be whole.
     fn scan(&mut self) -> Scan {
         let input = &self.buffer[..self.end];
         let mut marks = self.marks.from(self.start);
@@ -427,7 +460,9 @@ impl<R: Read> Records<R> {
                             doubled = true;
                         }
                         // Whether it closes or is doubled shows only with the next byte.
-                        (b'"', None) if !self.exhausted => return Scan::Partial { open_quote: Some((open_line, opened)) },
+                        (b'"', None) if !self.exhausted => {
+                            return Scan::Partial { open_quote: Some((open_line, opened)) };
+                        }
                         (b'"', _) => break mark,
                         (b'\n', _) => lines += 1,
                         _ => {}
@@ -469,7 +504,12 @@ impl<R: Read> Records<R> {
         cells.halved.clear();
         if doubled {
             let record = &self.buffer[self.start..end];
-            let marked = cells.places.iter().take(count).enumerate().filter(|(_, place)| place.has(Place::QUOTED | Place::MARKED));
+            let marked = cells
+                .places
+                .iter()
+                .take(count)
+                .enumerate()
+                .filter(|(_, place)| place.has(Place::QUOTED | Place::MARKED));
             for (cell, place) in marked {
                 let start = cells.halved.len();
                 if halve(&record[place.start()..place.end()], &mut cells.halved) {

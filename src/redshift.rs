@@ -1,7 +1,7 @@
 //! The wire to Redshift: TLS, login, simple queries, and what its refusals mean.
 //!
-//! Only the simple query protocol is used: COPY takes no bind parameters, and prepared statements are where drivers
-//! and Redshift disagree.
+//! Only the simple query protocol is used: COPY takes no bind parameters, and prepared statements are where
+//! drivers and Redshift disagree.
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
@@ -28,12 +28,12 @@ use crate::sql::{LoadErrorTable, Statement};
 /// How long name look-up, connection, TLS and login may take together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
-/// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has stopped the
-/// statement by then (`statement_timeout`); only a network that swallows its answer is met here.
+/// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
+/// stopped the statement by then (`statement_timeout`); only a network that swallows its answer is met here.
 const ANSWER_RESERVE: Duration = Duration::from_secs(2);
 
-/// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end it: an
-/// answer to COPY may take longer than a firewall remembers a connection that says nothing.
+/// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end
+/// it: an answer to COPY may take longer than a firewall remembers a connection that says nothing.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
 /// Where a login comes from that may change while the program runs.
@@ -165,7 +165,10 @@ impl Redshift {
         }
         if let Some(path) = &login.root_certificates {
             let unreadable = |error: &dyn std::fmt::Display| {
-                Error::deployment(Deployment::Configuration, format!("PGSSLROOTCERT: {} holds no readable PEM certificates: {error}", path.display()))
+                Error::deployment(
+                    Deployment::Configuration,
+                    format!("PGSSLROOTCERT: {} holds no readable PEM certificates: {error}", path.display()),
+                )
             };
             let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;
             let certificates = Certificate::stack_from_pem(&pem).map_err(|error| unreadable(&error))?;
@@ -177,7 +180,9 @@ impl Redshift {
                 tls.add_root_certificate(certificate);
             }
         }
-        let tls = tls.build().map_err(|error| Fault::new(Deployment::Configuration, "TLS cannot be set up").caused_by(error))?;
+        let tls = tls.build().map_err(|error| {
+            Fault::new(Deployment::Configuration, "TLS cannot be set up").caused_by(error)
+        })?;
         Ok(Self {
             config: RwLock::new(config(login)),
             renewal: None,
@@ -195,17 +200,19 @@ impl Redshift {
         self
     }
 
-    /// Opens a session, for a function whose time is up at `deadline`. A refused login that may have changed is asked for again,
-    /// once: a password is rotated while a function lives.
+    /// Opens a session, for a function whose time is up at `deadline`. A refused login that may have changed
+    /// is asked for again, once: a password is rotated while a function lives.
     ///
     /// # Errors
     ///
-    /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that is not trusted
-    /// or a missing database; else [`Retryable::ConnectionLost`].
+    /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that
+    /// is not trusted or a missing database; else [`Retryable::ConnectionLost`].
     pub async fn connect(&self, deadline: Option<Instant>) -> Result<Session, Error> {
         let known = self.config.read().await.clone();
         let refused = match (self.connect_as(&known, deadline).await, &self.renewal) {
-            (Err(Error::Deployment(fault)), Some(renewal)) if fault.kind == Deployment::LoginRefused => (fault, renewal),
+            (Err(Error::Deployment(fault)), Some(renewal)) if fault.kind == Deployment::LoginRefused => {
+                (fault, renewal)
+            }
             (connected, _) => return connected,
         };
         let (fault, renewal) = refused;
@@ -220,17 +227,25 @@ impl Redshift {
     }
 
     async fn connect_as(&self, config: &Config, deadline: Option<Instant>) -> Result<Session, Error> {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_RESERVE));
+        let left = deadline.map(|deadline| {
+            deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_RESERVE)
+        });
         let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
         let Ok(connected) = timeout(within, config.connect(self.tls.clone())).await else {
-            let message = format!("cannot connect to Redshift at {}: no answer within {} seconds", self.place, within.as_secs());
+            let message = format!(
+                "cannot connect to Redshift at {}: no answer within {} seconds",
+                self.place,
+                within.as_secs()
+            );
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
         let (client, mut connection) = connected.map_err(|error| self.classify_connect(error))?;
         let connection = async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
-                    Ok(AsyncMessage::Notice(notice)) => debug!(severity = notice.severity(), "Redshift: {}", notice.message()),
+                    Ok(AsyncMessage::Notice(notice)) => {
+                        debug!(severity = notice.severity(), "Redshift: {}", notice.message())
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         debug!(error = %crate::error::chain(&error), "the connection to Redshift ended");
@@ -259,12 +274,20 @@ impl Redshift {
             let code = refused.code().code();
             let message = refused.message();
             return match code {
-                "28000" | "28P01" => {
-                    Error::deployment(Deployment::LoginRefused, format!("Redshift at {place} refused the login of user {}: {message}", self.user))
+                "28000" | "28P01" => Error::deployment(
+                    Deployment::LoginRefused,
+                    format!("Redshift at {place} refused the login of user {}: {message}", self.user),
+                ),
+                "3D000" => {
+                    Error::deployment(Deployment::SchemaMismatch, format!("Redshift at {place}: {message}"))
                 }
-                "3D000" => Error::deployment(Deployment::SchemaMismatch, format!("Redshift at {place}: {message}")),
-                "42501" => Error::deployment(Deployment::Privilege, format!("Redshift at {place}: {message}")),
-                _ => Error::retryable(Retryable::ConnectionLost, format!("Redshift at {place} refused the connection: {message} (SQLSTATE {code})")),
+                "42501" => {
+                    Error::deployment(Deployment::Privilege, format!("Redshift at {place}: {message}"))
+                }
+                _ => Error::retryable(
+                    Retryable::ConnectionLost,
+                    format!("Redshift at {place} refused the connection: {message} (SQLSTATE {code})"),
+                ),
             };
         }
         let story = crate::error::chain(&error);
@@ -286,15 +309,20 @@ impl Redshift {
             .into();
         }
         if story.contains("server does not support TLS") {
-            let message = format!("Redshift at {place} offers no TLS; PGSSLMODE=disable is possible towards a loopback host only");
+            let message = format!(
+                "Redshift at {place} offers no TLS; PGSSLMODE=disable is possible towards a loopback host only"
+            );
             return Error::deployment(Deployment::TlsNotTrusted, message);
         }
         if self.tls_mode != Tls::Disable && is_tls_refusal(&error) {
-            let message =
-                format!("the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name that it is made out for");
+            let message = format!(
+                "the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name that it is made out for"
+            );
             return Fault::new(Deployment::TlsNotTrusted, message).caused_by(error).into();
         }
-        Fault::new(Retryable::ConnectionLost, format!("cannot connect to Redshift at {place}")).caused_by(error).into()
+        Fault::new(Retryable::ConnectionLost, format!("cannot connect to Redshift at {place}"))
+            .caused_by(error)
+            .into()
     }
 }
 
@@ -345,7 +373,9 @@ impl Session {
         };
         let answer = answer.map_err(|error| classify(error, statement))?;
         let rows = answer.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
+            }
             _ => None,
         });
         Ok(rows.collect())
@@ -360,8 +390,9 @@ impl Session {
         let rows = self.run(&Statement::Columns(tables)).await?;
         let found: Vec<(String, String, Column)> = rows.into_iter().filter_map(column).collect();
         let of = |name: &&TableName| {
-            let is_its =
-                |(schema, table, _): &&(String, String, Column)| *schema == name.schema.to_lowercase() && *table == name.table.to_lowercase();
+            let is_its = |(schema, table, _): &&(String, String, Column)| {
+                *schema == name.schema.to_lowercase() && *table == name.table.to_lowercase()
+            };
             found.iter().filter(is_its).map(|(.., column)| column.clone()).collect()
         };
         Ok(tables.iter().map(of).collect())
@@ -372,10 +403,17 @@ impl Session {
     /// # Errors
     ///
     /// [`Refusal`]; [`Refusal::NoRelation`] where there is no ledger yet.
-    pub async fn loads(&self, ledger: &TableName, dataset: &str, bucket: &str) -> Result<Vec<LedgerRow>, Refusal> {
+    pub async fn loads(
+        &self,
+        ledger: &TableName,
+        dataset: &str,
+        bucket: &str,
+    ) -> Result<Vec<LedgerRow>, Refusal> {
         let rows = self.run(&Statement::ReadLoads { ledger, dataset, bucket }).await?;
         let loads: Option<Vec<LedgerRow>> = rows.into_iter().map(ledger_row).collect();
-        loads.ok_or_else(|| Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's rows are not understood")))
+        loads.ok_or_else(|| {
+            Refusal::Other(Error::retryable(Retryable::Unknown, "the ledger's rows are not understood"))
+        })
     }
 
     /// The rows that this session's COPY of a staged file refused.
@@ -439,7 +477,8 @@ fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
 }
 
 fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
-    let mut cells = row.into_iter().map(|cell| cell.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
+    let mut cells =
+        row.into_iter().map(|cell| cell.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
     let mut next = || cells.next().flatten();
     RefusedRow {
         line: next().and_then(|line| line.parse().ok()),
@@ -452,7 +491,8 @@ fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
     }
 }
 
-/// What a text means that comes under SQLSTATE XX000, Redshift's class for bad rows, conflicts and missing tables alike.
+/// What a text means that comes under SQLSTATE XX000, Redshift's class for bad rows, conflicts and missing
+/// tables alike.
 enum Meaning {
     Rows,
     Conflict,
@@ -465,7 +505,8 @@ enum Meaning {
 const INTERNAL_ERRORS: &[(&str, Meaning)] = &[
     // tutorial-loading-run-copy.md
     ("Check 'stl_load_errors'", Meaning::Rows),
-    // The view that AWS names in its place for serverless (SYS_LOAD_ERROR_DETAIL.md); its wording in an error is not documented.
+    // The view that AWS names in its place for serverless (SYS_LOAD_ERROR_DETAIL.md); its wording in an error
+    // is not documented.
     ("sys_load_error_detail", Meaning::Rows),
     // c_serial_isolation.md; on the wire the message is "1023" alone (aws-sdk-pandas#665)
     ("Serializable isolation violation", Meaning::Conflict),
@@ -489,7 +530,8 @@ const INTERNAL_ERRORS: &[(&str, Meaning)] = &[
 
 fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) -> Refusal {
     let Some(refused) = error.as_db_error() else {
-        let fault = Fault::new(Retryable::ConnectionLost, "the connection to Redshift was lost").caused_by(error);
+        let fault =
+            Fault::new(Retryable::ConnectionLost, "the connection to Redshift was lost").caused_by(error);
         return Refusal::Other(fault.into());
     };
     classify_refused(refused.code().code(), &told(refused), statement)
@@ -498,7 +540,9 @@ fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) -> Refusal 
 /// Everything that Redshift says of an error, which may be in the detail only.
 fn told(refused: &DbError) -> String {
     match refused.detail() {
-        Some(detail) => format!("{}: {}", refused.message(), detail.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Some(detail) => {
+            format!("{}: {}", refused.message(), detail.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
         None => refused.message().to_owned(),
     }
 }
@@ -510,12 +554,15 @@ fn classify_refused(code: &str, told: &str, statement: &Statement<'_>) -> Refusa
     match code {
         "XX000" => {
             let conflict = told == "1023" || told.starts_with("1023:");
-            let meaning = INTERNAL_ERRORS.iter().find(|(text, _)| told.contains(text)).map(|(_, meaning)| meaning);
+            let meaning =
+                INTERNAL_ERRORS.iter().find(|(text, _)| told.contains(text)).map(|(_, meaning)| meaning);
             match meaning {
                 _ if conflict => retryable(Retryable::Serialization),
                 Some(Meaning::Rows) => Refusal::Rows(Fault::new(Retryable::Unknown, message)),
                 Some(Meaning::Conflict) => retryable(Retryable::Serialization),
-                Some(Meaning::NoTable) => Refusal::NoRelation(Fault::new(Deployment::SchemaMismatch, message)),
+                Some(Meaning::NoTable) => {
+                    Refusal::NoRelation(Fault::new(Deployment::SchemaMismatch, message))
+                }
                 Some(Meaning::CopyAuthorization) => deployment(Deployment::CopyAuthorization),
                 Some(Meaning::S3Unavailable) => retryable(Retryable::S3Unavailable),
                 None => retryable(Retryable::Unknown),
@@ -527,7 +574,9 @@ fn classify_refused(code: &str, told: &str, statement: &Statement<'_>) -> Refusa
         "3F000" | "42703" | "42804" | "3D000" => deployment(Deployment::SchemaMismatch),
         "42501" => deployment(Deployment::Privilege),
         _ if code.starts_with("28") => deployment(Deployment::LoginRefused),
-        _ if code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03") => retryable(Retryable::ConnectionLost),
+        _ if code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03") => {
+            retryable(Retryable::ConnectionLost)
+        }
         _ => retryable(Retryable::Unknown),
     }
 }
@@ -556,12 +605,24 @@ mod tests {
     fn one_sqlstate_is_told_apart_by_its_text() {
         for (told, expected) in [
             ("1023", "Retryable.Serialization"),
-            ("1023: Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2", "Retryable.Serialization"),
+            (
+                "1023: Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2",
+                "Retryable.Serialization",
+            ),
             ("could not complete because of conflict with concurrent transaction", "Retryable.Serialization"),
-            ("Load into table 'user_group' failed.  Check 'stl_load_errors' system table for details.", "rows"),
+            (
+                "Load into table 'user_group' failed.  Check 'stl_load_errors' system table for details.",
+                "rows",
+            ),
             ("Cannot COPY into nonexistent table user_group", "no relation"),
-            ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid x", "Deployment.CopyAuthorization"),
-            ("S3ServiceException:Please reduce your request rate,Status 503,Error SlowDown", "Retryable.S3Unavailable"),
+            (
+                "S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid x",
+                "Deployment.CopyAuthorization",
+            ),
+            (
+                "S3ServiceException:Please reduce your request rate,Status 503,Error SlowDown",
+                "Retryable.S3Unavailable",
+            ),
             ("something never seen", "Retryable.Unknown"),
         ] {
             assert_eq!(class("XX000", told), expected, "{told}");

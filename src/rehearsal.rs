@@ -57,9 +57,14 @@ pub struct TableRows {
     pub rows: u64,
 }
 
-/// Reads every archive that `until` names, up to `invocation.limit` of them, also behind a bad one. Needs S3 only: what the
-/// ledger would say, and what Redshift would refuse, is not asked.
-pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation) -> (Rehearsal, Option<Error>) {
+/// Reads every archive that `until` names, up to `invocation.limit` of them, also behind a bad one. Needs S3
+/// only: what the ledger would say, and what Redshift would refuse, is not asked.
+pub async fn rehearse(
+    store: &Store,
+    dataset: &Arc<Dataset>,
+    until: &Until,
+    invocation: &Invocation,
+) -> (Rehearsal, Option<Error>) {
     let mut rehearsal = Rehearsal {
         version: FORMAT_VERSION,
         dataset: dataset.name.clone(),
@@ -71,15 +76,23 @@ pub async fn rehearse(store: &Store, dataset: &Arc<Dataset>, until: &Until, invo
         failure: None,
     };
     let failure = work(store, dataset, until, invocation, &mut rehearsal).await.err();
-    rehearsal.failure = failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
+    rehearsal.failure =
+        failure.as_ref().map(|error| Failure { error_type: error.error_type(), message: error.chain() });
     (rehearsal, failure)
 }
 
-async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, invocation: &Invocation, rehearsal: &mut Rehearsal) -> Result<(), Error> {
+async fn work(
+    store: &Store,
+    dataset: &Arc<Dataset>,
+    until: &Until,
+    invocation: &Invocation,
+    rehearsal: &mut Rehearsal,
+) -> Result<(), Error> {
     let (listings, revisions) = listings::read(store, dataset, until).await?;
     let plan = plan(dataset, &listings, &revisions);
     rehearsal.superseded = plan.standing(Standing::Superseded).map(|archive| archive.key.clone()).collect();
-    let mut queue = plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
+    let mut queue =
+        plan.queue(until).map_err(|reason| Error::deployment(Deployment::NotAgain, reason.to_string()))?;
     let beyond = queue.split_off(invocation.limit.unwrap_or(usize::MAX).min(queue.len()));
     rehearsal.not_read = beyond.into_iter().map(|archive| archive.key).collect();
     for archive in queue {
@@ -91,12 +104,26 @@ async fn work(store: &Store, dataset: &Arc<Dataset>, until: &Until, invocation: 
     Ok(())
 }
 
-async fn read(store: &Store, dataset: &Arc<Dataset>, archive: &Object, invocation: &Invocation) -> Result<Result<GoodArchive, Problems>, Error> {
+async fn read(
+    store: &Store,
+    dataset: &Arc<Dataset>,
+    archive: &Object,
+    invocation: &Invocation,
+) -> Result<Result<GoodArchive, Problems>, Error> {
     match Box::pin(stream(store, dataset, archive, &invocation.stop, &invocation.progress, Nowhere)).await {
         Ok(members) => {
-            let rows = |member: &str| members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows);
-            let tables = dataset.tables.iter().map(|table| TableRows { table: table.name.to_string(), rows: rows(&table.member) });
-            Ok(Ok(GoodArchive { key: archive.key.clone(), etag: archive.revision().to_owned(), tables: tables.collect() }))
+            let rows = |member: &str| {
+                members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows)
+            };
+            let tables = dataset
+                .tables
+                .iter()
+                .map(|table| TableRows { table: table.name.to_string(), rows: rows(&table.member) });
+            Ok(Ok(GoodArchive {
+                key: archive.key.clone(),
+                etag: archive.revision().to_owned(),
+                tables: tables.collect(),
+            }))
         }
         Err(Error::BadInput(problems)) => Ok(Err(problems)),
         Err(error) => Err(error),

@@ -177,9 +177,11 @@ impl Report {
     pub fn left_of(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
-        let settled: HashSet<&str> = good.chain(bad).chain(self.superseded.iter().map(String::as_str)).collect();
+        let settled: HashSet<&str> =
+            good.chain(bad).chain(self.superseded.iter().map(String::as_str)).collect();
         let left = unsettled.iter().filter(|archive| !settled.contains(archive.key.as_str()));
-        let (count, oldest) = left.fold((0, now), |(count, oldest), archive| (count + 1, oldest.min(archive.last_modified)));
+        let (count, oldest) =
+            left.fold((0, now), |(count, oldest), archive| (count + 1, oldest.min(archive.last_modified)));
         self.queue_length = Some(count);
         self.oldest_unsettled_age_seconds = Some((now - oldest).num_seconds().unsigned_abs());
     }
@@ -188,7 +190,12 @@ impl Report {
 impl BadArchive {
     /// An archive and what is wrong with it.
     pub fn new(key: &str, etag: &str, problems: &Problems) -> Self {
-        Self { key: key.to_owned(), etag: etag.to_owned(), problems_found: problems.found(), problems: problems.told().to_vec() }
+        Self {
+            key: key.to_owned(),
+            etag: etag.to_owned(),
+            problems_found: problems.found(),
+            problems: problems.told().to_vec(),
+        }
     }
 }
 
@@ -203,7 +210,10 @@ impl fmt::Display for Report {
         writeln!(f, "  Tables loaded:      {}", self.tables_loaded)?;
         writeln!(f, "  Rows, bytes:        {}, {}", self.rows, self.bytes)?;
         let Phases { queue, stage, load, settle } = self.seconds;
-        writeln!(f, "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}")?;
+        writeln!(
+            f,
+            "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}"
+        )?;
         let lines: Vec<String> = self
             .good
             .iter()
@@ -217,7 +227,8 @@ impl fmt::Display for Report {
         list(f, "Bad", &lines)?;
         list(f, "Not processed", &self.not_processed)?;
         list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
-        let lines: Vec<String> = self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
+        let lines: Vec<String> =
+            self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
         list(f, "Tables loaded", &lines)?;
         list(f, "Tables failed", &self.failed_tables)?;
         if let Some(failure) = &self.failure {
@@ -259,11 +270,27 @@ mod tests {
     #[test]
     fn what_is_left_is_what_was_unsettled_and_is_neither_good_nor_bad_nor_superseded() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        let object = |key: &str, seconds| Object { key: key.to_owned(), etag: String::new(), last_modified: at(seconds), size: 1 };
-        let unsettled = [object("good", 1), object("bad", 2), object("superseded", 3), object("d", 40), object("e", 50)];
+        let object = |key: &str, seconds| Object {
+            key: key.to_owned(),
+            etag: String::new(),
+            last_modified: at(seconds),
+            size: 1,
+        };
+        let unsettled =
+            [object("good", 1), object("bad", 2), object("superseded", 3), object("d", 40), object("e", 50)];
         let bad = BadArchive::new("bad", "", &Problems::default());
-        let good = GoodArchive { key: "good".to_owned(), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
-        let mut report = Report { good: vec![good], bad: vec![bad], superseded: vec!["superseded".to_owned()], ..Report::default() };
+        let good = GoodArchive {
+            key: "good".to_owned(),
+            etag: String::new(),
+            outcome: GoodOutcome::Loaded,
+            rows: 1,
+        };
+        let mut report = Report {
+            good: vec![good],
+            bad: vec![bad],
+            superseded: vec!["superseded".to_owned()],
+            ..Report::default()
+        };
         let left = |report: &Report| (report.queue_length, report.oldest_unsettled_age_seconds);
         assert_eq!(left(&report), (None, None));
         report.left_of(&unsettled, at(100));

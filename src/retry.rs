@@ -18,8 +18,8 @@ const RETRIES: u32 = 3;
 
 /// The wait before try number `retry` (from 0), or none if there is to be no further.
 ///
-/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts, lost
-/// connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
+/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts,
+/// lost connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
 pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
@@ -43,7 +43,10 @@ pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> O
 /// # Errors
 ///
 /// The last attempt's.
-pub async fn until_done<T>(stop: &Stop, mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub async fn until_done<T>(
+    stop: &Stop,
+    mut attempt: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut retry = 0;
     loop {
         let error = match attempt().await {

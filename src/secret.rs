@@ -1,6 +1,7 @@
 //! A value that cannot be printed.
 
-/// Text that must never reach a log, a report or an error: a password, a key, a token, a statement that carries one.
+/// Text that must never reach a log, a report or an error: a password, a key, a token, a statement that
+/// carries one.
 ///
 /// It has no `Debug`, `Display` or `Serialize`, so a struct that holds one cannot derive them either.
 /// The only way to the text is [`Secret::expose`].

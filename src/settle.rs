@@ -12,8 +12,8 @@ use crate::store::Store;
 
 /// Settles an archive as good.
 ///
-/// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles from the
-/// ledger, and never two markers.
+/// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles
+/// from the ledger, and never two markers.
 ///
 /// # Errors
 ///
@@ -32,7 +32,13 @@ pub async fn good(store: &Store, dataset: &Dataset, archive: &Object) -> Result<
 /// # Errors
 ///
 /// S3's.
-pub async fn explain(store: &Store, dataset: &Dataset, archive: &Object, problems: &Problems, request_id: &str) -> Result<(), Error> {
+pub async fn explain(
+    store: &Store,
+    dataset: &Dataset,
+    archive: &Object,
+    problems: &Problems,
+    request_id: &str,
+) -> Result<(), Error> {
     let bucket = &dataset.bucket;
     let file = ErrorFile {
         version: FORMAT_VERSION,

@@ -10,7 +10,8 @@ use crate::ledger::COLUMNS;
 use crate::secret::Secret;
 use crate::transform::NULL_TEXT;
 
-/// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is sent.
+/// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
+/// sent.
 pub enum Statement<'a> {
     /// Bounds every later statement of the session, in milliseconds.
     StatementTimeout(u128),
@@ -42,7 +43,8 @@ pub enum Statement<'a> {
         /// Its bucket.
         bucket: &'a str,
     },
-    /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table that is not there.
+    /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
+    /// that is not there.
     Columns(&'a [&'a TableName]),
     /// Records an archive's revision as loaded.
     WriteLedger {
@@ -161,18 +163,20 @@ impl Statement<'_> {
                 literal(bucket),
             ),
             Self::Columns(tables) => columns(tables),
-            Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => format!(
-                "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
+            Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
+                format!(
+                    "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
                  VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {})",
-                table(ledger),
-                literal(entry.dataset),
-                literal(entry.bucket),
-                literal(entry.key),
-                literal(entry.etag),
-                timestamp(entry.last_modified),
-                timestamp(*loaded_at),
-                literal(request_id),
-            ),
+                    table(ledger),
+                    literal(entry.dataset),
+                    literal(entry.bucket),
+                    literal(entry.key),
+                    literal(entry.etag),
+                    timestamp(entry.last_modified),
+                    timestamp(*loaded_at),
+                    literal(request_id),
+                )
+            }
             Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
             Self::DeleteNone(name) => format!("DELETE FROM {} WHERE 1 = 0", table(name)),
             Self::Copy(copy) => copy.text(secrets),
@@ -180,7 +184,10 @@ impl Statement<'_> {
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
             Self::LoadErrors { table, file } => load_errors(*table, file),
             Self::AnyLoadErrors { file } => {
-                format!("SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = {} ORDER BY start_time DESC", literal(file))
+                format!(
+                    "SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = {} ORDER BY start_time DESC",
+                    literal(file)
+                )
             }
         }
     }
@@ -210,9 +217,11 @@ fn create_ledger(ledger: &TableName) -> String {
     format!("CREATE TABLE IF NOT EXISTS {} ({})", table(ledger), columns.join(", "))
 }
 
-/// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer archives.
+/// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer
+/// archives.
 fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
-    let by_request = by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
+    let by_request =
+        by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
     let time = timestamp(entry.last_modified);
     let key = literal(entry.key);
     format!(
@@ -244,21 +253,32 @@ fn load_errors(table: LoadErrorTable, file: &str) -> String {
 impl Copy<'_> {
     fn text(&self, secrets: bool) -> String {
         let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
-        let mut text = format!("COPY {} ({}) FROM {} ", table(self.table), columns.join(", "), literal(self.manifest));
+        let mut text =
+            format!("COPY {} ({}) FROM {} ", table(self.table), columns.join(", "), literal(self.manifest));
         match self.authorization {
             Authorization::DefaultRole => text.push_str("IAM_ROLE default"),
             Authorization::Role(arn) => {
                 let _ = write!(text, "IAM_ROLE {}", literal(arn));
             }
             Authorization::Keys { access_key_id, secret_access_key, session_token } => {
-                let show = |secret: &Secret| if secrets { literal(secret.expose()) } else { "'***'".to_owned() };
-                let _ = write!(text, "ACCESS_KEY_ID {} SECRET_ACCESS_KEY {}", show(access_key_id), show(secret_access_key));
+                let show =
+                    |secret: &Secret| if secrets { literal(secret.expose()) } else { "'***'".to_owned() };
+                let _ = write!(
+                    text,
+                    "ACCESS_KEY_ID {} SECRET_ACCESS_KEY {}",
+                    show(access_key_id),
+                    show(secret_access_key)
+                );
                 if let Some(token) = session_token {
                     let _ = write!(text, " SESSION_TOKEN {}", show(token));
                 }
             }
         }
-        let _ = write!(text, " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR 0 COMPUPDATE OFF", literal(NULL_TEXT));
+        let _ = write!(
+            text,
+            " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR 0 COMPUPDATE OFF",
+            literal(NULL_TEXT)
+        );
         if let Some(region) = self.region {
             let _ = write!(text, " REGION AS {}", literal(region));
         }
@@ -274,9 +294,14 @@ fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like a quote.
+/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
+/// a quote.
 fn literal(text: &str) -> String {
-    let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) { text.replace('\\', "\\\\").replace('\'', "''").into() } else { text.into() };
+    let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) {
+        text.replace('\\', "\\\\").replace('\'', "''").into()
+    } else {
+        text.into()
+    };
     format!("'{escaped}'")
 }
 
@@ -321,7 +346,16 @@ mod tests {
             session_token: Some(Secret::new("tok'en")),
         };
         let statement = copy(&table, &keys);
-        assert!(statement.wire_text().expose().contains("ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'hush' SESSION_TOKEN 'tok''en' MANIFEST"));
-        assert!(statement.to_string().contains("ACCESS_KEY_ID '***' SECRET_ACCESS_KEY '***' SESSION_TOKEN '***' MANIFEST"));
+        assert!(
+            statement
+                .wire_text()
+                .expose()
+                .contains("ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'hush' SESSION_TOKEN 'tok''en' MANIFEST")
+        );
+        assert!(
+            statement
+                .to_string()
+                .contains("ACCESS_KEY_ID '***' SECRET_ACCESS_KEY '***' SESSION_TOKEN '***' MANIFEST")
+        );
     }
 }

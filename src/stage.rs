@@ -1,4 +1,5 @@
-//! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of parts between.
+//! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of
+//! parts between.
 
 mod pool;
 
@@ -71,7 +72,13 @@ pub struct Forgotten(u64);
 impl Stager {
     /// Writes into `bucket`. Must be called within a tokio runtime.
     pub fn new(store: Store, bucket: &str) -> Self {
-        Self { store, bucket: bucket.to_owned(), runtime: Handle::current(), pool: Pool::new(PARTS_IN_MEMORY), uploads: Vec::new() }
+        Self {
+            store,
+            bucket: bucket.to_owned(),
+            runtime: Handle::current(),
+            pool: Pool::new(PARTS_IN_MEMORY),
+            uploads: Vec::new(),
+        }
     }
 }
 
@@ -102,7 +109,9 @@ impl Destination for Stager {
         let mut done = Ok(());
         for upload in self.uploads {
             let ended = upload.await;
-            done = done.and(ended.unwrap_or_else(|error| Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))));
+            done = done.and(ended.unwrap_or_else(|error| {
+                Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
+            }));
         }
         done
     }
@@ -137,7 +146,8 @@ impl Write for Forgotten {
     }
 }
 
-/// The part size with which 10,000 parts hold the staged file of a member: quotes may double it, and derived columns add.
+/// The part size with which 10,000 parts hold the staged file of a member: quotes may double it, and derived
+/// columns add.
 fn part_bytes(size_bytes: u64) -> usize {
     let needed = size_bytes.saturating_mul(3) / MAX_PARTS + 1;
     usize::try_from(needed).unwrap_or(usize::MAX).max(PART_BYTES)
@@ -179,14 +189,25 @@ impl Write for StagedWriter {
 const CSV: &str = "text/csv; charset=utf-8";
 
 /// Uploads the pieces of one file. A file of one piece is one PUT.
-async fn run(store: Store, bucket: String, key: String, mut pieces: mpsc::Receiver<Piece>) -> Result<(), Error> {
+async fn run(
+    store: Store,
+    bucket: String,
+    key: String,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<(), Error> {
     let first = match pieces.recv().await {
         Some(Piece::Last(bytes)) => return store.put(&bucket, &key, bytes, CSV).await,
         Some(Piece::Part(bytes)) => bytes,
         None => return Err(given_up(&key)),
     };
     let upload = Arc::new(store.begin_upload(&bucket, &key, CSV, None).await?);
-    let mut sending = Sending { store: store.clone(), upload: Arc::clone(&upload), number: 0, parts: JoinSet::new(), sent: Vec::new() };
+    let mut sending = Sending {
+        store: store.clone(),
+        upload: Arc::clone(&upload),
+        number: 0,
+        parts: JoinSet::new(),
+        sent: Vec::new(),
+    };
     let result = async {
         sending.send(first);
         loop {
@@ -250,8 +271,12 @@ impl Sending {
     }
 }
 
-fn flatten(part: Result<Result<CompletedPart, Error>, tokio::task::JoinError>) -> Result<CompletedPart, Error> {
-    part.unwrap_or_else(|error| Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}"))))
+fn flatten(
+    part: Result<Result<CompletedPart, Error>, tokio::task::JoinError>,
+) -> Result<CompletedPart, Error> {
+    part.unwrap_or_else(|error| {
+        Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
+    })
 }
 
 /// A COPY manifest: the staged files of one table, exactly (`loading-data-files-using-manifest.md`).
@@ -269,7 +294,12 @@ struct Entry {
 impl Manifest {
     /// A manifest that names `keys` of `bucket`, each of them mandatory.
     pub fn of(bucket: &str, keys: &[&str]) -> Self {
-        Self { entries: keys.iter().map(|key| Entry { url: format!("s3://{bucket}/{key}"), mandatory: true }).collect() }
+        Self {
+            entries: keys
+                .iter()
+                .map(|key| Entry { url: format!("s3://{bucket}/{key}"), mandatory: true })
+                .collect(),
+        }
     }
 
     /// The manifest's JSON.
@@ -291,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_manifest_names_files_that_must_be_there() {
-        let json: serde_json::Value = serde_json::from_str(&Manifest::of("b", &["k/\"x\".csv"]).to_json()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&Manifest::of("b", &["k/\"x\".csv"]).to_json()).unwrap();
         assert_eq!(json, serde_json::json!({"entries": [{"url": "s3://b/k/\"x\".csv", "mandatory": true}]}));
     }
 }

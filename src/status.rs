@@ -141,9 +141,16 @@ fn revision(object: &Object) -> Revision<'_> {
     (&object.key, object.revision())
 }
 
-/// Puts together what listings, ledger and `error.json`s (by the archives' keys) say; `all` is whether the text shows
-/// everything.
-pub fn status(dataset: &Dataset, listings: &Listings, plan: &Plan, ledger: Ledger, errors: &BTreeMap<String, ToldErrorFile>, all: bool) -> Status {
+/// Puts together what listings, ledger and `error.json`s (by the archives' keys) say; `all` is whether the
+/// text shows everything.
+pub fn status(
+    dataset: &Dataset,
+    listings: &Listings,
+    plan: &Plan,
+    ledger: Ledger,
+    errors: &BTreeMap<String, ToldErrorFile>,
+    all: bool,
+) -> Status {
     let waiting = |standing| {
         let waiting = plan.standing(standing).map(|object| Waiting {
             key: object.key.clone(),
@@ -159,7 +166,8 @@ pub fn status(dataset: &Dataset, listings: &Listings, plan: &Plan, ledger: Ledge
         Ledger::Unreadable(why) => (None, Some(why)),
     };
     let known = rows.as_deref().unwrap_or_default();
-    let loads: HashMap<Revision<'_>, &LedgerRow> = known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
+    let loads: HashMap<Revision<'_>, &LedgerRow> =
+        known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
     let mut disagreements = marker_disagreements(dataset, listings, plan);
     if ledger_unreadable.is_none() {
         disagreements.extend(ledger_disagreements(dataset, listings, plan, known, &loads));
@@ -172,7 +180,11 @@ pub fn status(dataset: &Dataset, listings: &Listings, plan: &Plan, ledger: Ledge
         superseded: waiting(Standing::Superseded),
         bad: plan
             .standing(Standing::Bad)
-            .map(|object| Bad { key: object.key.clone(), etag: object.revision().to_owned(), error: errors.get(&object.key).cloned() })
+            .map(|object| Bad {
+                key: object.key.clone(),
+                etag: object.revision().to_owned(),
+                error: errors.get(&object.key).cloned(),
+            })
             .collect(),
         good: plan
             .standing(Standing::Good)
@@ -201,10 +213,15 @@ fn marker_disagreements(dataset: &Dataset, listings: &Listings, plan: &Plan) -> 
     // An archive may have left the source: its markers and its error.json still belong together.
     let prefix = dataset.bad_key("");
     let mut keys: BTreeSet<&str> = plan.archives.iter().map(|archive| archive.object.key.as_str()).collect();
-    keys.extend(bad.iter().filter_map(|key| key.strip_prefix(&prefix)).map(|key| key.strip_suffix(".error.json").unwrap_or(key)));
+    keys.extend(
+        bad.iter()
+            .filter_map(|key| key.strip_prefix(&prefix))
+            .map(|key| key.strip_suffix(".error.json").unwrap_or(key)),
+    );
     let mut disagreements = Vec::new();
     for key in keys {
-        let (is_good, is_bad) = (good.contains(dataset.good_key(key).as_str()), bad.contains(dataset.bad_key(key).as_str()));
+        let (is_good, is_bad) =
+            (good.contains(dataset.good_key(key).as_str()), bad.contains(dataset.bad_key(key).as_str()));
         let has_reason = bad.contains(dataset.error_key(key).as_str());
         if is_good && is_bad {
             disagreements.push(disagreement(key, Kind::TwoMarkers));
@@ -229,7 +246,8 @@ fn ledger_disagreements(
     let latest = rows.last().map(|row| (row.key.as_str(), row.etag.as_str()));
     // S3's times have whole seconds.
     let began = rows.first().map(|row| row.loaded_at.trunc_subsecs(0));
-    let marked: HashMap<&str, DateTime<Utc>> = listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
+    let marked: HashMap<&str, DateTime<Utc>> =
+        listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
     let newest_good = plan.archives.iter().rev().find(|archive| archive.standing == Standing::Good);
     let mut disagreements = Vec::new();
     for archive in &plan.archives {
@@ -241,11 +259,16 @@ fn ledger_disagreements(
             Standing::Bad if is_held => Kind::LoadedMarkedBad,
             // Those marked before the ledger began were settled by the script.
             Standing::Good
-                if !is_loaded && began.is_some_and(|began| marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began)) =>
+                if !is_loaded
+                    && began.is_some_and(|began| {
+                        marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began)
+                    }) =>
             {
                 Kind::MarkedNotLoaded
             }
-            Standing::Good if dataset.truncate && is_loaded && !is_held && newest_good == Some(archive) => Kind::TablesHoldAnother,
+            Standing::Good if dataset.truncate && is_loaded && !is_held && newest_good == Some(archive) => {
+                Kind::TablesHoldAnother
+            }
             _ => continue,
         };
         disagreements.push(disagreement(&object.key, kind));
@@ -260,24 +283,51 @@ fn seconds(time: DateTime<Utc>) -> String {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Status: {} (s3://{})", self.dataset, self.bucket)?;
-        write!(f, "  Queue {}, superseded {}, bad {}, good {}", self.queue.len(), self.superseded.len(), self.bad.len(), self.good.len())?;
+        write!(
+            f,
+            "  Queue {}, superseded {}, bad {}, good {}",
+            self.queue.len(),
+            self.superseded.len(),
+            self.bad.len(),
+            self.good.len()
+        )?;
         match (self.ledger_rows, &self.ledger_unreadable) {
             (Some(rows), _) => writeln!(f, "; {rows} loads in the ledger")?,
             (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {why}")?,
             (None, None) => writeln!(f, "; no ledger yet, the first load makes it")?,
         }
         if let Some(row) = &self.tables_hold {
-            writeln!(f, "  The tables hold {} ({} rows, loaded {})", row.key, row.rows, seconds(row.loaded_at))?;
+            writeln!(
+                f,
+                "  The tables hold {} ({} rows, loaded {})",
+                row.key,
+                row.rows,
+                seconds(row.loaded_at)
+            )?;
         }
-        let waiting = |waiting: &Waiting| format!("{} (uploaded {}, {} bytes)", waiting.key, seconds(waiting.last_modified), waiting.size_bytes);
+        let waiting = |waiting: &Waiting| {
+            format!(
+                "{} (uploaded {}, {} bytes)",
+                waiting.key,
+                seconds(waiting.last_modified),
+                waiting.size_bytes
+            )
+        };
         section(f, "Queue, oldest first", self.queue.iter().map(waiting))?;
         section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
         section(f, "Bad", self.bad.iter().map(Bad::text))?;
         let hidden = if self.all { 0 } else { self.good.len().saturating_sub(SHOWN_GOOD) };
-        let title =
-            if hidden == 0 { "Good".to_owned() } else { format!("Good, the last {SHOWN_GOOD} of {} (--all shows them all)", self.good.len()) };
+        let title = if hidden == 0 {
+            "Good".to_owned()
+        } else {
+            format!("Good, the last {SHOWN_GOOD} of {} (--all shows them all)", self.good.len())
+        };
         section(f, &title, self.good.iter().skip(hidden).map(Good::text))?;
-        section(f, "Disagreements", self.disagreements.iter().map(|found| format!("{} {}", found.key, found.kind)))?;
+        section(
+            f,
+            "Disagreements",
+            self.disagreements.iter().map(|found| format!("{} {}", found.key, found.kind)),
+        )?;
         if self.disagreements.is_empty() && self.ledger_unreadable.is_none() {
             writeln!(f, "  Markers and ledger agree.")?;
         }
@@ -311,7 +361,13 @@ impl Bad {
 impl Good {
     fn text(&self) -> String {
         match &self.load {
-            Some(load) => format!("{} ({} rows, loaded {} by {})", self.key, load.rows, seconds(load.loaded_at), load.request_id),
+            Some(load) => format!(
+                "{} ({} rows, loaded {} by {})",
+                self.key,
+                load.rows,
+                seconds(load.loaded_at),
+                load.request_id
+            ),
             None => format!("{} (not in the ledger)", self.key),
         }
     }

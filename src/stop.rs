@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Retryable};
 
-/// What is left of the time when no archive is begun any more, none is read on, and nothing is tried again: it would not be loaded.
+/// What is left of the time when no archive is begun any more, none is read on, and nothing is tried again:
+/// it would not be loaded.
 pub const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
 
 /// Until when a run may go on. Clones are one: what is asked of one is asked of all.
@@ -39,17 +40,24 @@ impl Stop {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether the next step may begin, which `step` names: it is not asked to stop, and more than `reserve` is left.
+    /// Whether the next step may begin, which `step` names: it is not asked to stop, and more than `reserve`
+    /// is left.
     ///
     /// # Errors
     ///
     /// [`Retryable::Interrupted`] and [`Retryable::DeadlineNear`].
     pub fn check(&self, reserve: Duration, step: impl FnOnce() -> String) -> Result<(), Error> {
         if self.asked.load(Ordering::Relaxed) {
-            return Err(Error::retryable(Retryable::Interrupted, format!("asked to stop before the end of its work: {}", step())));
+            return Err(Error::retryable(
+                Retryable::Interrupted,
+                format!("asked to stop before the end of its work: {}", step()),
+            ));
         }
         if self.left().is_some_and(|left| left <= reserve) {
-            return Err(Error::retryable(Retryable::DeadlineNear, format!("too little of the function's time is left: {}", step())));
+            return Err(Error::retryable(
+                Retryable::DeadlineNear,
+                format!("too little of the function's time is left: {}", step()),
+            ));
         }
         Ok(())
     }
@@ -61,11 +69,16 @@ mod tests {
 
     #[test]
     fn a_run_goes_on_until_it_is_asked_or_its_time_is_up() {
-        let check = |stop: &Stop| stop.check(Duration::from_secs(15), || "x".to_owned()).map_err(|error| error.error_type());
+        let check = |stop: &Stop| {
+            stop.check(Duration::from_secs(15), || "x".to_owned()).map_err(|error| error.error_type())
+        };
         let unlimited = Stop::default();
         assert_eq!(check(&unlimited), Ok(()));
         assert_eq!(check(&Stop::at(Some(Instant::now() + Duration::from_secs(60)))), Ok(()));
-        assert_eq!(check(&Stop::at(Some(Instant::now() + Duration::from_secs(10)))), Err("Retryable.DeadlineNear"));
+        assert_eq!(
+            check(&Stop::at(Some(Instant::now() + Duration::from_secs(10)))),
+            Err("Retryable.DeadlineNear")
+        );
         unlimited.clone().ask();
         assert_eq!(check(&unlimited), Err("Retryable.Interrupted"));
     }

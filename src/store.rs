@@ -45,8 +45,8 @@ const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').r
 
 /// A client for S3.
 ///
-/// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network, and a read that
-/// really stalls is noticed, and resumed, by [`Store::download`].
+/// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
+/// and a read that really stalls is noticed, and resumed, by [`Store::download`].
 pub fn client(config: &aws_config::SdkConfig) -> Client {
     let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
     Client::from_conf(aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(protection).build())
@@ -94,15 +94,22 @@ impl Store {
         let mut objects = Vec::new();
         let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
+            let page =
+                page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
             for object in page.contents.unwrap_or_default() {
-                let (Some(key), Some(etag), Some(modified)) = (object.key, object.e_tag, object.last_modified) else {
-                    return Err(Error::retryable(Retryable::Unknown, format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times")));
+                let (Some(key), Some(etag), Some(modified)) =
+                    (object.key, object.e_tag, object.last_modified)
+                else {
+                    return Err(Error::retryable(
+                        Retryable::Unknown,
+                        format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times"),
+                    ));
                 };
                 objects.push(Object {
                     key,
                     etag,
-                    last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos()).unwrap_or_default(),
+                    last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos())
+                        .unwrap_or_default(),
                     size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
                 });
             }
@@ -110,28 +117,48 @@ impl Store {
         Ok(objects)
     }
 
-    /// Sends the bytes of a revision to `chunks`, resuming where a read breaks. Ends early when nobody listens any more.
+    /// Sends the bytes of a revision to `chunks`, resuming where a read breaks. Ends early when nobody
+    /// listens any more.
     ///
     /// # Errors
     ///
     /// [`Retryable::SourceChanged`] when the object is no longer that revision, those of [`Stop::check`],
     /// else S3's own.
-    pub async fn download(&self, bucket: &str, object: &Object, stop: &Stop, chunks: mpsc::Sender<Bytes>) -> Result<(), Error> {
+    pub async fn download(
+        &self,
+        bucket: &str,
+        object: &Object,
+        stop: &Stop,
+        chunks: mpsc::Sender<Bytes>,
+    ) -> Result<(), Error> {
         let what = || format!("cannot read s3://{bucket}/{}", object.key);
         let mut offset = 0;
         let mut breaks = 0;
         loop {
             let begun_at = offset;
             let range = (offset > 0).then(|| format!("bytes={offset}-"));
-            let response = self.client.get_object().bucket(bucket).key(&object.key).if_match(&object.etag).set_range(range).send().await;
-            let broke: Box<dyn std::error::Error + Send + Sync> = match response.map_err(|error| classify(error, &what())) {
-                Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => Error::from(fault).into(),
-                Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
-                Ok(response) => match self.receive(response.body, object, &mut offset, stop, &chunks).await? {
-                    Received::All => return Ok(()),
-                    Received::Broken(why) => why,
-                },
-            };
+            let response = self
+                .client
+                .get_object()
+                .bucket(bucket)
+                .key(&object.key)
+                .if_match(&object.etag)
+                .set_range(range)
+                .send()
+                .await;
+            let broke: Box<dyn std::error::Error + Send + Sync> =
+                match response.map_err(|error| classify(error, &what())) {
+                    Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => {
+                        Error::from(fault).into()
+                    }
+                    Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
+                    Ok(response) => {
+                        match self.receive(response.body, object, &mut offset, stop, &chunks).await? {
+                            Received::All => return Ok(()),
+                            Received::Broken(why) => why,
+                        }
+                    }
+                };
             breaks = if offset > begun_at { 1 } else { breaks + 1 };
             if breaks > BREAKS_IN_A_ROW {
                 return Err(Fault::new(Retryable::S3Unavailable, what()).caused_by(broke).into());
@@ -161,9 +188,17 @@ impl Store {
                     }
                 }
                 Ok(None) if *offset == object.size => return Ok(Received::All),
-                Ok(None) => return Ok(Received::Broken(format!("it ended after {offset} of {} bytes", object.size).into())),
+                Ok(None) => {
+                    return Ok(Received::Broken(
+                        format!("it ended after {offset} of {} bytes", object.size).into(),
+                    ));
+                }
                 Ok(Some(Err(error))) => return Ok(Received::Broken(error.into())),
-                Err(_) => return Ok(Received::Broken(format!("nothing came for {} seconds", STALLED_AFTER.as_secs()).into())),
+                Err(_) => {
+                    return Ok(Received::Broken(
+                        format!("nothing came for {} seconds", STALLED_AFTER.as_secs()).into(),
+                    ));
+                }
             }
         }
     }
@@ -173,9 +208,23 @@ impl Store {
     /// # Errors
     ///
     /// S3's, by who must act.
-    pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>, content_type: &str) -> Result<(), Error> {
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+    ) -> Result<(), Error> {
         let body = ByteStream::from(bytes.into());
-        let put = self.client.put_object().bucket(bucket).key(key).content_type(content_type).body(body).send().await;
+        let put = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_type(content_type)
+            .body(body)
+            .send()
+            .await;
         put.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{key}")))
     }
 
@@ -199,7 +248,10 @@ impl Store {
         Ok(head.map(|head| Object {
             key: key.to_owned(),
             etag: head.e_tag.unwrap_or_default(),
-            last_modified: head.last_modified.and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos())).unwrap_or_default(),
+            last_modified: head
+                .last_modified
+                .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
+                .unwrap_or_default(),
             size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         }))
     }
@@ -213,8 +265,9 @@ impl Store {
         }
     }
 
-    /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who may list certain
-    /// prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what begins with its key tells.
+    /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who
+    /// may list certain prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what
+    /// begins with its key tells.
     async fn is_gone(&self, bucket: &str, key: &str) -> bool {
         let listed = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
         listed.is_ok_and(|page| page.contents().iter().all(|object| object.key() != Some(key)))
@@ -223,7 +276,9 @@ impl Store {
     /// An error of reading an object, [`Retryable::SourceChanged`] where it is not there.
     async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
         match error {
-            Error::Deployment(fault) if fault.kind == Deployment::S3Access && self.is_gone(bucket, key).await => {
+            Error::Deployment(fault)
+                if fault.kind == Deployment::S3Access && self.is_gone(bucket, key).await =>
+            {
                 Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone"))
             }
             error => error,
@@ -239,16 +294,21 @@ impl Store {
         let what = || format!("cannot read s3://{bucket}/{key}");
         let response = match self.client.get_object().bucket(bucket).key(key).send().await {
             Ok(response) => response,
-            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => return Ok(None),
-            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => return Ok(None),
+            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => {
+                return Ok(None);
+            }
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => {
+                return Ok(None);
+            }
             Err(error) => return Err(classify(error, &what())),
         };
         let body = response.body.collect().await;
-        body.map(|body| Some(body.into_bytes())).map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
+        body.map(|body| Some(body.into_bytes()))
+            .map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
     }
 
-    /// The revision that an object is a copy of, if [`Store::copy`] made it; the empty revision where there is no object
-    /// any more.
+    /// The revision that an object is a copy of, if [`Store::copy`] made it; the empty revision where there
+    /// is no object any more.
     ///
     /// # Errors
     ///
@@ -266,11 +326,21 @@ impl Store {
     ///
     /// [`Retryable::SourceChanged`] when the source is no longer that revision, else S3's own.
     pub async fn copy(&self, bucket: &str, object: &Object, to: &str) -> Result<(), Error> {
-        let source = format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));
+        let source =
+            format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));
         let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
         if object.size <= self.copy_limit_bytes {
-            let copy = self.client.copy_object().bucket(bucket).key(to).copy_source(&source).copy_source_if_match(&object.etag);
-            let copy = copy.metadata_directive(MetadataDirective::Replace).metadata(SOURCE_ETAG, object.revision()).content_type(ARCHIVE_TYPE);
+            let copy = self
+                .client
+                .copy_object()
+                .bucket(bucket)
+                .key(to)
+                .copy_source(&source)
+                .copy_source_if_match(&object.etag);
+            let copy = copy
+                .metadata_directive(MetadataDirective::Replace)
+                .metadata(SOURCE_ETAG, object.revision())
+                .content_type(ARCHIVE_TYPE);
             return match copy.send().await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
@@ -297,8 +367,17 @@ impl Store {
                 .await;
             match part {
                 Ok(part) => {
-                    let (etag, crc32) = part.copy_part_result.map(|result| (result.e_tag, result.checksum_crc32)).unwrap_or_default();
-                    parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(crc32).build());
+                    let (etag, crc32) = part
+                        .copy_part_result
+                        .map(|result| (result.e_tag, result.checksum_crc32))
+                        .unwrap_or_default();
+                    parts.push(
+                        CompletedPart::builder()
+                            .part_number(number)
+                            .set_e_tag(etag)
+                            .set_checksum_crc32(crc32)
+                            .build(),
+                    );
                 }
                 Err(error) => {
                     let error = self.unless_gone(bucket, &object.key, classify(error, &what())).await;
@@ -316,14 +395,29 @@ impl Store {
     /// # Errors
     ///
     /// S3's, by who must act.
-    pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str, copy_of: Option<&str>) -> Result<Upload, Error> {
+    pub async fn begin_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        copy_of: Option<&str>,
+    ) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
         let metadata = copy_of.map(|revision| HashMap::from([(SOURCE_ETAG.to_owned(), revision.to_owned())]));
-        let create = self.client.create_multipart_upload().bucket(bucket).key(key).content_type(content_type).set_metadata(metadata);
-        // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide, checking object integrity).
+        let create = self
+            .client
+            .create_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .content_type(content_type)
+            .set_metadata(metadata);
+        // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
+        // checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let id = created.map_err(|error| classify(error, &what()))?.upload_id;
-        let id = id.ok_or_else(|| Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what())))?;
+        let id = id.ok_or_else(|| {
+            Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what()))
+        })?;
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
@@ -332,12 +426,30 @@ impl Store {
     /// # Errors
     ///
     /// S3's, by who must act.
-    pub async fn upload_part(&self, upload: &Upload, number: i32, bytes: Bytes) -> Result<CompletedPart, Error> {
+    pub async fn upload_part(
+        &self,
+        upload: &Upload,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<CompletedPart, Error> {
         let Upload { id, bucket, key } = upload;
-        let part = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number).body(ByteStream::from(bytes));
+        let part = self
+            .client
+            .upload_part()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(id)
+            .part_number(number)
+            .body(ByteStream::from(bytes));
         let sent = part.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
-        let part = sent.map_err(|error| classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}")))?;
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).set_checksum_crc32(part.checksum_crc32).build())
+        let part = sent.map_err(|error| {
+            classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}"))
+        })?;
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(part.e_tag)
+            .set_checksum_crc32(part.checksum_crc32)
+            .build())
     }
 
     /// Makes the object of its parts.
@@ -349,7 +461,15 @@ impl Store {
         let Upload { id, bucket, key } = upload;
         parts.sort_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let completed = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(id).multipart_upload(parts).send().await;
+        let completed = self
+            .client
+            .complete_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(id)
+            .multipart_upload(parts)
+            .send()
+            .await;
         match completed {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -360,13 +480,15 @@ impl Store {
         }
     }
 
-    /// Gives an upload up, so that its parts are not kept and paid for. A failure is only logged: the bucket's lifecycle
-    /// rule removes what is left.
+    /// Gives an upload up, so that its parts are not kept and paid for. A failure is only logged: the
+    /// bucket's lifecycle rule removes what is left.
     pub async fn abort_upload(&self, upload: &Upload) {
         let Upload { id, bucket, key } = upload;
         match self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {
             Ok(_) => debug!(key, "upload aborted"),
-            Err(error) => warn!(key, error = %aws_sdk_s3::error::DisplayErrorContext(&error), "cannot abort the upload"),
+            Err(error) => {
+                warn!(key, error = %aws_sdk_s3::error::DisplayErrorContext(&error), "cannot abort the upload")
+            }
         }
     }
 }
@@ -400,7 +522,8 @@ where
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException",
         ) => return deployment(Deployment::S3Access),
-        // A completion whose answer was lost and that was asked for again: the next run finds the object or writes it anew.
+        // A completion whose answer was lost and that was asked for again: the next run finds the object or
+        // writes it anew.
         Some("NoSuchUpload") => return retryable(Retryable::S3Unavailable),
         _ => {}
     }
@@ -411,7 +534,9 @@ where
         _ => {}
     }
     if names_credentials(&error) {
-        return Fault::new(Deployment::S3Access, format!("{what}: no usable AWS credentials")).caused_by(error).into();
+        return Fault::new(Deployment::S3Access, format!("{what}: no usable AWS credentials"))
+            .caused_by(error)
+            .into();
     }
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {

@@ -1,5 +1,5 @@
-//! One archive's way from its bytes in S3 to its members' files: download, unpack, transform and write side by side, in
-//! bounded memory.
+//! One archive's way from its bytes in S3 to its members' files: download, unpack, transform and write side
+//! by side, in bounded memory.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -17,16 +17,17 @@ use crate::stage::Destination;
 use crate::stop::Stop;
 use crate::store::Store;
 
-/// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what has come. The
-/// socket's own buffer bridges more.
+/// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what
+/// has come. The socket's own buffer bridges more.
 const CHUNKS_WAITING: usize = 2;
 
-/// Streams a revision of an archive through unpack and transform into `files`, as long as `stop` lets it go on.
+/// Streams a revision of an archive through unpack and transform into `files`, as long as `stop` lets it go
+/// on.
 ///
 /// # Errors
 ///
-/// [`Error::BadInput`] with everything that is wrong with the archive; else S3's or the files'. Files may be there then, and
-/// nothing reads them.
+/// [`Error::BadInput`] with everything that is wrong with the archive; else S3's or the files'. Files may be
+/// there then, and nothing reads them.
 pub async fn stream<F: Destination>(
     store: &Store,
     dataset: &Arc<Dataset>,
@@ -38,7 +39,8 @@ pub async fn stream<F: Destination>(
     progress.begin(&archive.key, archive.size);
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
-        let (store, bucket, archive, stop) = (store.clone(), dataset.bucket.clone(), archive.clone(), stop.clone());
+        let (store, bucket, archive, stop) =
+            (store.clone(), dataset.bucket.clone(), archive.clone(), stop.clone());
         tokio::spawn(async move { store.download(&bucket, &archive, &stop, sender).await }.in_current_span())
     };
     let unpacking = {
@@ -65,7 +67,9 @@ pub async fn stream<F: Destination>(
         Ended::Bad(problems) => Err(problems.into()),
         Ended::Failed(error) => {
             written?;
-            Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged").caused_by(error).into())
+            Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged")
+                .caused_by(error)
+                .into())
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A member's text in, the staged file's text out.
 //!
-//! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus columns dropped
-//! and derived columns appended.
+//! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus
+//! columns dropped and derived columns appended.
 
 mod staged;
 
@@ -17,11 +17,12 @@ use crate::progress::Progress;
 use crate::records::{Record, RecordError, Records, has_lone_return};
 use staged::{Staged, push_quoted};
 
-/// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by accident.
+/// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by
+/// accident.
 pub const NULL_TEXT: &str = "%cmslite-null%";
 
-/// Redshift's limit for one row of COPY's input: "The maximum size of a single input row from any source is 4 MB"
-/// (Amazon Redshift Database Developer Guide, COPY).
+/// Redshift's limit for one row of COPY's input: "The maximum size of a single input row from any source is 4
+/// MB" (Amazon Redshift Database Developer Guide, COPY).
 pub const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Rows that are told of together.
@@ -41,8 +42,8 @@ pub struct Tally {
 
 /// From a line of the staged file to the line of the member.
 ///
-/// The distance between the two changes only where blank lines or line ends in dropped columns were left out, so the
-/// map holds just the places where it does.
+/// The distance between the two changes only where blank lines or line ends in dropped columns were left out,
+/// so the map holds just the places where it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineMap {
     steps: Vec<(u64, u64)>,
@@ -81,8 +82,8 @@ pub enum TransformError {
 
 /// Reads `member` from `reader` and writes the staged file of `table` to `out`, header line included.
 ///
-/// What is wrong with the text goes to `problems`; from the first problem on nothing more is written, since a bad
-/// archive is not loaded, but reading goes on so that its uploader learns more than the first.
+/// What is wrong with the text goes to `problems`; from the first problem on nothing more is written, since a
+/// bad archive is not loaded, but reading goes on so that its uploader learns more than the first.
 ///
 /// # Errors
 ///
@@ -148,7 +149,11 @@ pub fn transform<R: Read, W: Write>(
 
 /// Goes on to the next record, if there is one and anything further can be read with sense.
 #[inline]
-fn advance<R: Read>(records: &mut Records<R>, member: &str, problems: &mut Problems) -> Result<bool, TransformError> {
+fn advance<R: Read>(
+    records: &mut Records<R>,
+    member: &str,
+    problems: &mut Problems,
+) -> Result<bool, TransformError> {
     match records.advance() {
         Ok(is_there) => Ok(is_there),
         Err(error) => unreadable(error, member, problems).map(|()| false),
@@ -164,7 +169,9 @@ fn unreadable(error: RecordError, member: &str, problems: &mut Problems) -> Resu
         }
         RecordError::LoneReturn { line, text } => (line, text, Reason::LoneReturn),
         RecordError::TextAfterQuote { line, text } => (line, text, Reason::TextAfterQuote),
-        RecordError::TooLong { line, text } => (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES }),
+        RecordError::TooLong { line, text } => {
+            (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES })
+        }
     };
     problems.push(Problem::member(member, reason).at_line(line).with_text(&text));
     Ok(())
@@ -175,7 +182,8 @@ fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u
     let found = header.len();
     let raw = header.raw();
     let at = |reason| Some(Problem::member(member, reason).at_line(header.line).with_text(raw));
-    // A header is never looked at for its words; but with these it is no header, and the rows would go unread with it.
+    // A header is never looked at for its words; but with these it is no header, and the rows would go unread
+    // with it.
     if has_lone_return(raw) {
         return at(Reason::LoneReturn);
     }
@@ -185,9 +193,11 @@ fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u
     if found >= expected {
         return None;
     }
-    let fits =
-        [b',', b'|', b'\t', b';'].into_iter().find(|other| *other != delimiter && memchr_iter(*other, raw).count() + 1 >= expected && expected > 1);
-    let reason = Reason::ShortHeader { expected, found, delimiter: char::from(delimiter), fits: fits.map(char::from) };
+    let fits = [b',', b'|', b'\t', b';'].into_iter().find(|other| {
+        *other != delimiter && memchr_iter(*other, raw).count() + 1 >= expected && expected > 1
+    });
+    let reason =
+        Reason::ShortHeader { expected, found, delimiter: char::from(delimiter), fits: fits.map(char::from) };
     at(reason)
 }
 
@@ -195,7 +205,10 @@ fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u
 fn is_utf16(begin: &[u8]) -> bool {
     match begin {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [a, b, c, d, ..] => matches!((*a == 0, *b == 0, *c == 0, *d == 0), (true, false, true, false) | (false, true, false, true)),
+        [a, b, c, d, ..] => matches!(
+            (*a == 0, *b == 0, *c == 0, *d == 0),
+            (true, false, true, false) | (false, true, false, true)
+        ),
         _ => false,
     }
 }
@@ -235,10 +248,18 @@ impl<'a> Row<'a> {
             let limit = if date.is_some() { Limit { max_bytes: None, ..limit } } else { limit };
             Slot { name, date, limit }
         };
-        Self { member, table, header_columns, null_as, slots: columns.chain(derived).zip(limits).map(slot).collect(), means }
+        Self {
+            member,
+            table,
+            header_columns,
+            null_as,
+            slots: columns.chain(derived).zip(limits).map(slot).collect(),
+            means,
+        }
     }
 
-    /// Whether a record may be looked at cell by cell. The problem is boxed, since a result is handed on for each row.
+    /// Whether a record may be looked at cell by cell. The problem is boxed, since a result is handed on for
+    /// each row.
     fn check(&self, record: &Record<'_>) -> Result<(), Box<Problem>> {
         if record.is_text && record.len() == self.header_columns {
             return Ok(());
@@ -283,7 +304,11 @@ impl<'a> Row<'a> {
         let mut from = 0;
         let mut to = 0;
         for (at, (slot, cell)) in columns.iter().zip(record.cells()).enumerate() {
-            if cell.is_canonical && slot.date.is_none() && !slot.limit.is_exceeded_by(cell.text) && !self.means_something(cell.text) {
+            if cell.is_canonical
+                && slot.date.is_none()
+                && !slot.limit.is_exceeded_by(cell.text)
+                && !self.means_something(cell.text)
+            {
                 to = cell.written.1;
                 continue;
             }
@@ -298,14 +323,20 @@ impl<'a> Row<'a> {
         for (derived, slot) in self.table.derived.iter().zip(derived) {
             out.push(b',');
             let text = derive(derived, record.text(derived.from));
-            self.write_cell(slot, text, out).map_err(|reason| self.refused(reason, record, slot, derived.from))?;
+            self.write_cell(slot, text, out)
+                .map_err(|reason| self.refused(reason, record, slot, derived.from))?;
         }
         Ok(())
     }
 
     #[cold]
     fn refused(&self, reason: Reason, record: &Record<'_>, slot: &Slot<'_>, from: usize) -> Box<Problem> {
-        Box::new(Problem::member(self.member, reason).at_line(record.line).in_column(slot.name).with_text(record.text(from)))
+        Box::new(
+            Problem::member(self.member, reason)
+                .at_line(record.line)
+                .in_column(slot.name)
+                .with_text(record.text(from)),
+        )
     }
 
     /// Whether a text may be more than a text, as far as its first byte tells.
@@ -318,7 +349,9 @@ impl<'a> Row<'a> {
         match slot.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
             Some(format) if !text.is_empty() => {
-                format.rewrite(text, out).map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
+                format
+                    .rewrite(text, out)
+                    .map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
             }
             _ => push_quoted(text, out),
         }
@@ -334,7 +367,9 @@ impl<'a> Row<'a> {
             return Err(Reason::ReservedText);
         }
         match limit.max_bytes {
-            Some(column_bytes) if limit.is_exceeded_by(text) => Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 }),
+            Some(column_bytes) if limit.is_exceeded_by(text) => {
+                Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 })
+            }
             _ => Ok(()),
         }
     }

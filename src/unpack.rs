@@ -1,7 +1,7 @@
 //! An archive's bytes in, its members out, one after the other and none held whole.
 //!
-//! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and data
-//! behind the end show only then.
+//! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and
+//! data behind the end show only then.
 
 mod ahead;
 mod gunzip;
@@ -47,7 +47,8 @@ pub enum Handled<E> {
 /// Why an archive was not unpacked.
 #[derive(Debug)]
 pub enum UnpackError<E> {
-    /// The bytes cannot be read on. The reason is the archive's, unless the reader beneath knows a fault of its own.
+    /// The bytes cannot be read on. The reason is the archive's, unless the reader beneath knows a fault of
+    /// its own.
     Unreadable(Problem),
     /// What is done with a member failed.
     Failed(E),
@@ -60,18 +61,23 @@ pub enum UnpackError<E> {
 /// What is wrong with a file that is no gzip file; or the reader's own error, as one of the archive's.
 pub fn inflate<R: Read>(mut reader: R) -> Result<Gunzip<impl BufRead + use<R>>, Problem> {
     let mut head = Vec::new();
-    reader.by_ref().take(magic::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| Problem::archive(reason(&error)))?;
+    reader
+        .by_ref()
+        .take(magic::HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| Problem::archive(reason(&error)))?;
     if !head.starts_with(magic::GZIP) {
         return Err(no_gzip(&head));
     }
     Ok(Gunzip::new(BufReader::with_capacity(READ_AHEAD_BYTES, Cursor::new(head).chain(reader))))
 }
 
-/// Reads a whole tar, the contents of an archive's gzip, and hands each member that fills a table to `handle`, in the archive's
-/// order.
+/// Reads a whole tar, the contents of an archive's gzip, and hands each member that fills a table to
+/// `handle`, in the archive's order.
 ///
-/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no regular files or
-/// stored in a form that would be read wrongly go to `problems`; when those are full, the rest is not read.
+/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no
+/// regular files or stored in a form that would be read wrongly go to `problems`; when those are full, the
+/// rest is not read.
 ///
 /// # Errors
 ///
@@ -94,7 +100,8 @@ pub fn unpack<R: Read, E>(
         if watch.take_padding_used()
             && let Some(Passed { name, filled_bytes: Some(declared_bytes) }) = &behind
         {
-            problems.push(Problem::member(name, Reason::LongerThanDeclared { declared_bytes: *declared_bytes }));
+            problems
+                .push(Problem::member(name, Reason::LongerThanDeclared { declared_bytes: *declared_bytes }));
         }
         if problems.is_full() {
             return Ok(());
@@ -102,13 +109,16 @@ pub fn unpack<R: Read, E>(
         let mut entry = match entry {
             None => break,
             Some(Ok(entry)) => entry,
-            Some(Err(error)) => return Err(UnpackError::Unreadable(no_entry(&error, &watch, behind.as_ref()))),
+            Some(Err(error)) => {
+                return Err(UnpackError::Unreadable(no_entry(&error, &watch, behind.as_ref())));
+            }
         };
         let path = entry.path_bytes().into_owned();
         let name = printable(base_name(&path));
         let in_member = |error: &io::Error| UnpackError::Unreadable(Problem::member(&name, reason(error)));
         let mut filled_bytes = None;
-        // What a global header holds is read into memory: the watch is told only behind it that anything may come.
+        // What a global header holds is read into memory: the watch is told only behind it that anything may
+        // come.
         let judged = members.judge(&mut entry, &path, &name);
         watch.anything();
         match judged.map_err(|error| UnpackError::Unreadable(no_entry(&error, &watch, behind.as_ref())))? {
@@ -140,7 +150,9 @@ pub fn unpack<R: Read, E>(
         behind = Some(Passed { name, filled_bytes });
     }
     if watch.head().is_empty() {
-        return Err(UnpackError::Unreadable(Problem::archive(Reason::Truncated { detail: "there is nothing inside the gzip".to_owned() })));
+        return Err(UnpackError::Unreadable(Problem::archive(Reason::Truncated {
+            detail: "there is nothing inside the gzip".to_owned(),
+        })));
     }
     watch.anything();
     drain(archive.into_inner(), problems)?;
@@ -173,7 +185,12 @@ enum Judged<'d> {
 }
 
 impl<'d> Members<'d> {
-    fn judge<R: Read>(&mut self, entry: &mut Entry<'_, R>, path: &[u8], name: &str) -> io::Result<Judged<'d>> {
+    fn judge<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        path: &[u8],
+        name: &str,
+    ) -> io::Result<Judged<'d>> {
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader) {
             let is_wrong = |key: &[u8]| matches!(key, b"path" | b"size") || is_sparse_key(key);
@@ -218,15 +235,16 @@ impl<'d> Members<'d> {
     }
 
     fn tell_missing(&self, problems: &mut Problems) {
-        for table in self.dataset.tables.iter().filter(|table| !self.seen.contains_key(table.member.as_str())) {
+        for table in self.dataset.tables.iter().filter(|table| !self.seen.contains_key(table.member.as_str()))
+        {
             problems.push(Problem::member(&table.member, Reason::MissingMember));
         }
     }
 }
 
-/// Whether what is stored of a file is not the file. The old form of sparse files is read; but a hole is NUL bytes, which are
-/// bad input, and may be endless. In the newer forms, which the tar reader does not know, a list of the holes or the files'
-/// parts without them would be taken for the file.
+/// Whether what is stored of a file is not the file. The old form of sparse files is read; but a hole is NUL
+/// bytes, which are bad input, and may be endless. In the newer forms, which the tar reader does not know, a
+/// list of the holes or the files' parts without them would be taken for the file.
 fn is_sparse<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<bool> {
     if entry.header().entry_type().is_gnu_sparse() {
         let has_holes = entry.header().entry_size()? != entry.size();
@@ -239,14 +257,15 @@ fn is_sparse_key(key: &[u8]) -> bool {
     key.starts_with(b"GNU.sparse.")
 }
 
-/// The first key of an entry's pax header that is wanted. Records that cannot be read are passed over: macOS writes attributes
-/// with binary values, behind those that matter.
+/// The first key of an entry's pax header that is wanted. Records that cannot be read are passed over: macOS
+/// writes attributes with binary values, behind those that matter.
 fn pax_key<R: Read>(entry: &mut Entry<'_, R>, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
     let records = entry.pax_extensions()?.into_iter().flatten().filter_map(Result::ok);
     Ok(records.map(|record| record.key_bytes().to_vec()).find(|key| wanted(key)))
 }
 
-/// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes unseen.
+/// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes
+/// unseen.
 fn drain<E>(mut decoder: impl Read, problems: &mut Problems) -> Result<(), UnpackError<E>> {
     let mut buffer = vec![0; READ_AHEAD_BYTES];
     let mut data = false;
@@ -264,8 +283,8 @@ fn drain<E>(mut decoder: impl Read, problems: &mut Problems) -> Result<(), Unpac
     Ok(())
 }
 
-/// Reads the rest of a member and compares what came with what its header declares: a cut inside a member is no error
-/// of the reader's own.
+/// Reads the rest of a member and compares what came with what its header declares: a cut inside a member is
+/// no error of the reader's own.
 ///
 /// # Errors
 ///
@@ -275,7 +294,10 @@ pub fn finish(counted: &mut Counted<'_>, size_bytes: u64) -> io::Result<()> {
     if counted.count == size_bytes {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} of {size_bytes} bytes of the file are there", counted.count)))
+    Err(io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("{} of {size_bytes} bytes of the file are there", counted.count),
+    ))
 }
 
 /// A member's body that counts its bytes.
@@ -314,7 +336,8 @@ fn no_gzip(head: &[u8]) -> Problem {
     if kind.is_some_and(|kind| kind.is_text) { problem.with_text(head) } else { problem }
 }
 
-/// What is wrong where an entry should be: behind another one, or at the beginning, where there may be no tar at all.
+/// What is wrong where an entry should be: behind another one, or at the beginning, where there may be no tar
+/// at all.
 fn no_entry(error: &io::Error, watch: &Watch, behind: Option<&Passed>) -> Problem {
     let place = match behind {
         Some(passed) => format!("behind {}", passed.name),
@@ -335,7 +358,8 @@ fn no_entry(error: &io::Error, watch: &Watch, behind: Option<&Passed>) -> Proble
     }
 }
 
-/// What is wrong with an archive whose bytes cannot be read on, in words for its uploader where the reader has its own.
+/// What is wrong with an archive whose bytes cannot be read on, in words for its uploader where the reader
+/// has its own.
 fn reason(error: &io::Error) -> Reason {
     let detail = printable(innermost(error).as_bytes());
     match Stop::of(error) {

@@ -1,5 +1,6 @@
-//! Every way known to us in which an archive can be bad, or odd and yet good, read as the loader reads it: through
-//! `unpack` and `transform`, with no server. Each refusal is compared word for word, as its uploader reads it.
+//! Every way known to us in which an archive can be bad, or odd and yet good, read as the loader reads it:
+//! through `unpack` and `transform`, with no server. Each refusal is compared word for word, as its uploader
+//! reads it.
 //!
 //! Cases that stand elsewhere:
 //!
@@ -16,7 +17,12 @@
 //! | rows that Redshift refuses; markers, `error.json`, untouched tables for each kind of bad input | `tests/bad_input.rs` |
 //! | faults of the network, which must not look like any of these | `tests/faults.rs` |
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
@@ -47,7 +53,11 @@ fn dataset() -> Dataset {
 }
 
 fn limited(max_unpacked_bytes: u64) -> Dataset {
-    config::parse("d.json", &CONFIG.replacen('{', &format!("{{\"max_unpacked_bytes\": {max_unpacked_bytes},"), 1)).unwrap()
+    config::parse(
+        "d.json",
+        &CONFIG.replacen('{', &format!("{{\"max_unpacked_bytes\": {max_unpacked_bytes},"), 1),
+    )
+    .unwrap()
 }
 
 /// What became of an archive.
@@ -78,11 +88,17 @@ impl Files for Memory {
 
 /// Reads an archive as the loader does.
 fn read(archive: impl Read + Send, dataset: &Dataset) -> Outcome {
-    let object = Object { key: "s/x/a.tgz".to_owned(), etag: "\"0\"".to_owned(), last_modified: DateTime::default(), size: 0 };
+    let object = Object {
+        key: "s/x/a.tgz".to_owned(),
+        etag: "\"0\"".to_owned(),
+        last_modified: DateTime::default(),
+        size: 0,
+    };
     let mut files = Memory::default();
     match members::read(archive, dataset, &object, &mut files, &Progress::default()) {
         Ended::Whole(members) => {
-            let staged = members.into_iter().zip(files.0).map(|(member, text)| (member.member, (member.name, text)));
+            let staged =
+                members.into_iter().zip(files.0).map(|(member, text)| (member.member, (member.name, text)));
             Outcome { staged: staged.collect(), ..Outcome::default() }
         }
         Ended::Bad(problems) => Outcome { problems, ..Outcome::default() },
@@ -172,7 +188,8 @@ impl Tar {
         let mut text = Vec::new();
         for (key, value) in records {
             let rest = format!(" {key}={value}\n");
-            let length = (1..100_000).find(|length: &usize| length.to_string().len() + rest.len() == *length).unwrap();
+            let length =
+                (1..100_000).find(|length: &usize| length.to_string().len() + rest.len() == *length).unwrap();
             text.extend(format!("{length}{rest}").into_bytes());
         }
         let size = text.len() as u64;
@@ -245,11 +262,18 @@ fn sum(header: &mut [u8; 512]) {
 fn names_may_be_long_in_gnu_and_in_pax_form() {
     let long = format!("{}/groups.csv", "very-long-directory/".repeat(10));
     let short = &long.as_bytes()[..100];
-    let gnu = Tar::new().entry(b'L', "././@LongLink", long.len() as u64 + 1, format!("{long}\0")).file(short, GROUPS).visits();
+    let gnu = Tar::new()
+        .entry(b'L', "././@LongLink", long.len() as u64 + 1, format!("{long}\0"))
+        .file(short, GROUPS)
+        .visits();
     loads(&gzip(&gnu.end()), "groups.csv");
-    let unterminated = Tar::new().entry(b'L', "././@LongLink", long.len() as u64, &long).file(short, GROUPS).visits();
+    let unterminated =
+        Tar::new().entry(b'L', "././@LongLink", long.len() as u64, &long).file(short, GROUPS).visits();
     loads(&gzip(&unterminated.end()), "groups.csv");
-    let pax = Tar::new().pax(b'x', &[("mtime", "1700000000.123"), ("path", &long)]).file("truncated-na", GROUPS).visits();
+    let pax = Tar::new()
+        .pax(b'x', &[("mtime", "1700000000.123"), ("path", &long)])
+        .file("truncated-na", GROUPS)
+        .visits();
     loads(&gzip(&pax.end()), "groups.csv");
     // The long name of one member is not that of the next.
     let first = Tar::new().pax(b'x', &[("path", &long)]).file("x", GROUPS).file("y/visits.csv", VISITS);
@@ -273,8 +297,9 @@ fn a_pax_global_header_is_no_member() {
 fn a_pax_global_header_that_renames_or_resizes_is_refused() {
     for (key, value) in [("path", "groups.csv"), ("size", "3"), ("GNU.sparse.major", "1")] {
         let tar = Tar::new().pax(b'g', &[("comment", "c"), (key, value)]).file("groups.csv", GROUPS).visits();
-        let expected =
-            format!("archive: the archive does not hold a sound tar (a pax global header sets {key:?} for all files); make it again with `tar -czf`");
+        let expected = format!(
+            "archive: the archive does not hold a sound tar (a pax global header sets {key:?} for all files); make it again with `tar -czf`"
+        );
         refused(&gzip(&tar.end()), &[&expected]);
     }
 }
@@ -282,7 +307,10 @@ fn a_pax_global_header_that_renames_or_resizes_is_refused() {
 /// macOS stores attributes with binary values, which may look like the end of a record.
 #[test]
 fn pax_attributes_may_be_binary() {
-    let tar = Tar::new().pax(b'x', &[("path", "a/groups.csv"), ("SCHILY.xattr.x", "\u{1}\n\u{2}\n")]).file("x", GROUPS).visits();
+    let tar = Tar::new()
+        .pax(b'x', &[("path", "a/groups.csv"), ("SCHILY.xattr.x", "\u{1}\n\u{2}\n")])
+        .file("x", GROUPS)
+        .visits();
     loads(&gzip(&tar.end()), "groups.csv");
 }
 
@@ -324,8 +352,7 @@ fn an_archive_may_come_in_parts_and_bytes() {
 
 // Forms of a tar that are refused, since they would be read wrongly.
 
-const SPARSE: &str =
-    "groups.csv: the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)";
+const SPARSE: &str = "groups.csv: the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)";
 
 /// The old GNU form: a header with a map of what is there.
 fn sparse(blocks: &[(u64, u64)], real_size: u64) -> [u8; 512] {
@@ -351,9 +378,25 @@ fn sparse_files_are_read_when_they_have_no_holes_and_refused_otherwise() {
     let endless = Tar::new().block(&sparse(&[((1 << 33) - 1, 0)], (1 << 33) - 1)).visits();
     refused(&gzip(&endless.end()), &[SPARSE]);
     for records in [
-        [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.name", "groups.csv"), ("GNU.sparse.realsize", "4096")].as_slice(),
-        &[("GNU.sparse.size", "4096"), ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "0,27"), ("GNU.sparse.name", "groups.csv")],
-        &[("GNU.sparse.size", "4096"), ("GNU.sparse.numblocks", "1"), ("GNU.sparse.offset", "0"), ("GNU.sparse.numbytes", "27")],
+        [
+            ("GNU.sparse.major", "1"),
+            ("GNU.sparse.minor", "0"),
+            ("GNU.sparse.name", "groups.csv"),
+            ("GNU.sparse.realsize", "4096"),
+        ]
+        .as_slice(),
+        &[
+            ("GNU.sparse.size", "4096"),
+            ("GNU.sparse.numblocks", "1"),
+            ("GNU.sparse.map", "0,27"),
+            ("GNU.sparse.name", "groups.csv"),
+        ],
+        &[
+            ("GNU.sparse.size", "4096"),
+            ("GNU.sparse.numblocks", "1"),
+            ("GNU.sparse.offset", "0"),
+            ("GNU.sparse.numbytes", "27"),
+        ],
     ] {
         let contents = format!("1\n0\n27\n{}{GROUPS}", "\0".repeat(505));
         let tar = Tar::new().pax(b'x', records).file("GNUSparseFile.0/groups.csv", contents).visits();
@@ -383,11 +426,16 @@ fn links_and_special_files_are_refused_under_a_members_name() {
 fn a_long_name_or_attributes_without_end_are_not_held_in_memory() {
     let endless = vec![b'n'; 3 << 20];
     for kind in [b'L', b'x', b'g'] {
-        let tar = Tar::new().visits().entry(kind, "groups.csv", endless.len() as u64, &endless).file("groups.csv", GROUPS);
+        let tar = Tar::new()
+            .visits()
+            .entry(kind, "groups.csv", endless.len() as u64, &endless)
+            .file("groups.csv", GROUPS);
         refused(
             &gzip(&tar.end()),
-            &["archive: the archive does not hold a sound tar (name and attributes of an entry take more than 1048576 bytes, behind visits.csv); \
-               make it again with `tar -czf`"],
+            &[
+                "archive: the archive does not hold a sound tar (name and attributes of an entry take more than 1048576 bytes, behind visits.csv); \
+               make it again with `tar -czf`",
+            ],
         );
     }
 }
@@ -401,17 +449,47 @@ fn a_cut_tar_is_told_wherever_it_was_cut() {
     let tar = Tar::new().file("groups.csv", GROUPS.repeat(100)).visits().end();
     let second = 512 + (GROUPS.len() * 100).next_multiple_of(512);
     let cut = |at: usize| gzip(&tar[..at]);
-    refused(&cut(0), &[&format!("archive: the archive ends too early (there is nothing inside the gzip); {CUT}")]);
-    refused(&cut(100), &[&format!("archive: the archive ends too early (within an entry's header, at its beginning); {CUT}")]);
-    refused(&cut(512 + GROUPS.len() * 10), &[&format!("groups.csv: the archive ends too early (270 of 2700 bytes of the file are there); {CUT}")]);
-    refused(&cut(second - 1), &[&format!("archive: the archive ends too early (within a file or its padding, behind groups.csv); {CUT}")]);
-    refused(&cut(second), &["visits: the file is missing from the archive; add it, with its header line even if it has no rows"]);
-    refused(&cut(second + 200), &[&format!("archive: the archive ends too early (within an entry's header, behind groups.csv); {CUT}")]);
+    refused(
+        &cut(0),
+        &[&format!("archive: the archive ends too early (there is nothing inside the gzip); {CUT}")],
+    );
+    refused(
+        &cut(100),
+        &[&format!(
+            "archive: the archive ends too early (within an entry's header, at its beginning); {CUT}"
+        )],
+    );
+    refused(
+        &cut(512 + GROUPS.len() * 10),
+        &[&format!(
+            "groups.csv: the archive ends too early (270 of 2700 bytes of the file are there); {CUT}"
+        )],
+    );
+    refused(
+        &cut(second - 1),
+        &[&format!(
+            "archive: the archive ends too early (within a file or its padding, behind groups.csv); {CUT}"
+        )],
+    );
+    refused(
+        &cut(second),
+        &[
+            "visits: the file is missing from the archive; add it, with its header line even if it has no rows",
+        ],
+    );
+    refused(
+        &cut(second + 200),
+        &[&format!(
+            "archive: the archive ends too early (within an entry's header, behind groups.csv); {CUT}"
+        )],
+    );
     let mut within_name = Tar::new().file("groups.csv", GROUPS);
     within_name = within_name.pax(b'x', &[("path", "visits.csv")]);
     refused(
         &gzip(&within_name.0),
-        &[&format!("archive: the archive ends too early (between an entry's name and the entry, behind groups.csv); {CUT}")],
+        &[&format!(
+            "archive: the archive ends too early (between an entry's name and the entry, behind groups.csv); {CUT}"
+        )],
     );
 }
 
@@ -423,14 +501,22 @@ fn one_block() -> String {
 #[test]
 fn a_header_that_declares_more_than_follows_is_refused() {
     let last = Tar::new().visits().entry(b'0', "groups.csv", 1024, one_block());
-    refused(&gzip(&last.0), &[&format!("groups.csv: the archive ends too early (512 of 1024 bytes of the file are there); {CUT}")]);
+    refused(
+        &gzip(&last.0),
+        &[&format!(
+            "groups.csv: the archive ends too early (512 of 1024 bytes of the file are there); {CUT}"
+        )],
+    );
     let nul = |cut: &str| format!("a NUL byte, which Redshift cannot hold; remove it: \"{cut}\"");
     // The next header is swallowed as text, and the next file's text stands where its header should.
     let swallowing = Tar::new().entry(b'0', "groups.csv", 1024, one_block()).visits();
     refused(
         &gzip(&swallowing.end()),
         &[
-            &format!("groups.csv, line 3, column id: {}", nul(&format!("visits.csv{}…", "\\u{0}".repeat(22)))),
+            &format!(
+                "groups.csv, line 3, column id: {}",
+                nul(&format!("visits.csv{}…", "\\u{0}".repeat(22)))
+            ),
             "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, behind groups.csv); \
          make it again with `tar -czf`",
         ],
@@ -448,17 +534,24 @@ fn a_header_that_declares_less_than_follows_is_refused() {
     let by_one = Tar::new().entry(b'0', "groups.csv", GROUPS.chars().count() as u64, GROUPS).visits();
     refused(
         &gzip(&by_one.end()),
-        &["groups.csv: the archive holds more of this file than the 26 bytes that its header declares, and the rest would be lost; \
-         make the archive again with `tar -czf`"],
+        &[
+            "groups.csv: the archive holds more of this file than the 26 bytes that its header declares, and the rest would be lost; \
+         make the archive again with `tar -czf`",
+        ],
     );
     // The same at the end of the tar, and where a file is none of ours.
     let last = Tar::new().visits().entry(b'0', "groups.csv", 18, GROUPS);
     refused(
         &gzip(&last.0),
-        &["groups.csv: the archive holds more of this file than the 18 bytes that its header declares, and the rest would be lost; \
-         make the archive again with `tar -czf`"],
+        &[
+            "groups.csv: the archive holds more of this file than the 18 bytes that its header declares, and the rest would be lost; \
+         make the archive again with `tar -czf`",
+        ],
     );
-    loads(&gzip(&Tar::new().entry(b'0', "._x", 1, "xyz").file("groups.csv", GROUPS).visits().end()), "groups.csv");
+    loads(
+        &gzip(&Tar::new().entry(b'0', "._x", 1, "xyz").file("groups.csv", GROUPS).visits().end()),
+        "groups.csv",
+    );
     let by_blocks = Tar::new().entry(b'0', "groups.csv", 512, one_block() + GROUPS).visits();
     refused(
         &gzip(&by_blocks.end()),
@@ -473,7 +566,9 @@ fn a_header_with_a_wrong_checksum_is_refused() {
     let mut damaged = header(b'0', b"groups.csv", GROUPS.len() as u64);
     damaged[0] ^= 1;
     let expected = |place: &str| {
-        format!("archive: the archive does not hold a sound tar (an entry's header is damaged or missing, {place}); make it again with `tar -czf`")
+        format!(
+            "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, {place}); make it again with `tar -czf`"
+        )
     };
     let first = Tar::new().block(&damaged).data(GROUPS).visits();
     refused(&gzip(&first.end()), &[&expected("at its beginning")]);
@@ -489,12 +584,15 @@ fn what_a_damaged_header_says_is_made_printable() {
     sum(&mut damaged);
     refused(
         &gzip(&Tar::new().block(&damaged).end()),
-        &["archive: the archive does not hold a sound tar (numeric field was not a number: \\u{1b}\\u{1b}9999999999 when getting size for \
-         groups\\u{7}\\u{1b}[31m.csv, at its beginning); make it again with `tar -czf`"],
+        &[
+            "archive: the archive does not hold a sound tar (numeric field was not a number: \\u{1b}\\u{1b}9999999999 when getting size for \
+         groups\\u{7}\\u{1b}[31m.csv, at its beginning); make it again with `tar -czf`",
+        ],
     );
 }
 
-/// A tar has no checksum over all of it, only one over each header: what the gzip's would not find is found here.
+/// A tar has no checksum over all of it, only one over each header: what the gzip's would not find is found
+/// here.
 #[test]
 fn no_byte_outside_of_the_contents_changes_unseen_and_no_cut_does() {
     let dataset = dataset();
@@ -536,10 +634,15 @@ proptest! {
 #[test]
 fn an_archive_that_is_no_gzip_is_told_what_it_is() {
     let whole = |text: &str| {
-        format!("archive: the archive is not a sound gzip file: it {text}; upload a tar that is compressed with gzip, as `tar -czf` makes it")
+        format!(
+            "archive: the archive is not a sound gzip file: it {text}; upload a tar that is compressed with gzip, as `tar -czf` makes it"
+        )
     };
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
-    refused(b"", &["archive: the archive is empty, it has no bytes; the upload or the export failed: upload it again"]);
+    refused(
+        b"",
+        &["archive: the archive is empty, it has no bytes; the upload or the export failed: upload it again"],
+    );
     refused(&tar, &[&whole("is a tar that is not compressed")]);
     refused(b"PK\x03\x04\x14\0\0\0\x08\0", &[&whole("is a ZIP archive")]);
     refused(
@@ -548,7 +651,8 @@ fn an_archive_that_is_no_gzip_is_told_what_it_is() {
     );
     refused(
         b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
-        &[&(whole("is an XML document") + ": \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\"")],
+        &[&(whole("is an XML document")
+            + ": \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\"")],
     );
     refused(GROUPS.as_bytes(), &[&(whole("is a plain text") + ": \"id,name\\n1,Forests\\n2,Santé\\n\"")]);
     refused(b"\x01\x02\x03\x04", &[&whole("does not begin as one")]);
@@ -556,13 +660,19 @@ fn an_archive_that_is_no_gzip_is_told_what_it_is() {
 
 #[test]
 fn a_gzip_that_holds_no_tar_is_told_what_it_holds() {
-    let whole = |text: &str| format!("archive: inside the gzip is no tar but {text}; put the files into a tar, as `tar -czf` does");
+    let whole = |text: &str| {
+        format!("archive: inside the gzip is no tar but {text}; put the files into a tar, as `tar -czf` does")
+    };
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
     let many = GROUPS.repeat(30);
     refused(&gzip(&gzip(&tar)), &[&whole("another gzip file")]);
     refused(
         &gzip(many.as_bytes()),
-        &[&format!("{}: \"{}…\"", whole("a plain text"), &many.replace('\n', "\\n").chars().take(120).collect::<String>())],
+        &[&format!(
+            "{}: \"{}…\"",
+            whole("a plain text"),
+            &many.replace('\n', "\\n").chars().take(120).collect::<String>()
+        )],
     );
     refused(&gzip(GROUPS.as_bytes()), &[&(whole("a plain text") + ": \"id,name\\n1,Forests\\n2,Santé\\n\"")]);
     refused(&gzip(&[b"PK\x03\x04".as_slice(), &[7; 600]].concat()), &[&whole("a ZIP archive")]);
@@ -629,7 +739,8 @@ fn padding_without_end_is_left_at_the_limit() {
 // Members.
 
 const NO_SUCH: &str = "the configuration names no such file: leave it out, or rename it; it names groups, visits (a name counts up to its first dot)";
-const MISSING: &str = "the file is missing from the archive; add it, with its header line even if it has no rows";
+const MISSING: &str =
+    "the file is missing from the archive; add it, with its header line even if it has no rows";
 
 #[test]
 fn members_that_are_missing_unknown_or_double_are_refused() {
@@ -641,11 +752,15 @@ fn members_that_are_missing_unknown_or_double_are_refused() {
     refused(&unknown("a/.DS_Store"), &[&format!(".DS_Store: {NO_SUCH}: \"a/.DS_Store\"")]);
     refused(
         &unknown("old/groups.csv"),
-        &["groups.csv: the archive has groups.csv for the same table (a name counts up to its first dot); leave one of them out: \"old/groups.csv\""],
+        &[
+            "groups.csv: the archive has groups.csv for the same table (a name counts up to its first dot); leave one of them out: \"old/groups.csv\"",
+        ],
     );
     refused(
         &unknown("groups.2.csv"),
-        &["groups.2.csv: the archive has groups.csv for the same table (a name counts up to its first dot); leave one of them out"],
+        &[
+            "groups.2.csv: the archive has groups.csv for the same table (a name counts up to its first dot); leave one of them out",
+        ],
     );
     let link_and_file = Tar::new().entry(b'2', "groups.csv", 0, "").file("groups.csv", GROUPS).visits();
     assert_eq!(told(&read(gzip(&link_and_file.end()).as_slice(), &dataset())).len(), 2);
@@ -691,17 +806,31 @@ fn header_names_are_of_no_consequence() {
     assert_eq!(stages(b"id,pr\xe9nom\n1,Forests\n"), "id,name\n1,Forests\n");
 }
 
-const RETURNS: &str =
-    "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end";
+const RETURNS: &str = "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end";
 
 #[test]
 fn line_ends_of_cr_only_are_refused() {
-    text_refused("id,name\r1,Forests\r2,Health\r", &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r1,Forests\\r2,Health\"")]);
-    text_refused("\"id\",\"name\"\r\"1\",\"Forests\"\r", &[&format!("groups.csv, line 1: {RETURNS}: \"\"id\",\"name\"\\r\"1\",\"Forests\"\\r\"")]);
-    text_refused("id,name\n1,Forests\r2,Health\r", &[&format!("groups.csv, line 2: {RETURNS}: \"1,Forests\\r2,Health\"")]);
-    text_refused("id,name\r\r\n1,Forests\r\r\n", &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r\"")]);
+    text_refused(
+        "id,name\r1,Forests\r2,Health\r",
+        &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r1,Forests\\r2,Health\"")],
+    );
+    text_refused(
+        "\"id\",\"name\"\r\"1\",\"Forests\"\r",
+        &[&format!("groups.csv, line 1: {RETURNS}: \"\"id\",\"name\"\\r\"1\",\"Forests\"\\r\"")],
+    );
+    text_refused(
+        "id,name\n1,Forests\r2,Health\r",
+        &[&format!("groups.csv, line 2: {RETURNS}: \"1,Forests\\r2,Health\"")],
+    );
+    text_refused(
+        "id,name\r\r\n1,Forests\r\r\n",
+        &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r\"")],
+    );
     let large = format!("id,name\r{}", "1,Forests\r".repeat(500_000));
-    text_refused(&large, &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r{}1…\"", "1,Forests\\r".repeat(10))]);
+    text_refused(
+        &large,
+        &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r{}1…\"", "1,Forests\\r".repeat(10))],
+    );
     // Within a cell, where nothing else tells of a line end, it is the cell's.
     assert_eq!(stages("id,name\n1,a\rb\n2,\"c\rd\"\n"), "id,name\n1,\"a\rb\"\n2,\"c\rd\"\n");
 }
@@ -717,20 +846,30 @@ fn utf16_is_refused_with_and_without_its_mark() {
         text_refused(&little, &[expected]);
         text_refused(&big, &[expected]);
     }
-    text_refused(b"id,na\0me\n1,Forests\n", &["groups.csv, line 1: a NUL byte, which Redshift cannot hold; remove it: \"id,na\\u{0}me\""]);
+    text_refused(
+        b"id,na\0me\n1,Forests\n",
+        &["groups.csv, line 1: a NUL byte, which Redshift cannot hold; remove it: \"id,na\\u{0}me\""],
+    );
 }
 
 #[test]
 fn bytes_that_are_not_utf8_or_nul_are_refused() {
     text_refused(
         b"id,name\n1,Sant\xe9\n",
-        &["groups.csv, line 2, column name: not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8: \"Sant\\xe9\""],
+        &[
+            "groups.csv, line 2, column name: not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8: \"Sant\\xe9\"",
+        ],
     );
-    text_refused("id,name\n1,a\0b\n", &["groups.csv, line 2, column name: a NUL byte, which Redshift cannot hold; remove it: \"a\\u{0}b\""]);
+    text_refused(
+        "id,name\n1,a\0b\n",
+        &["groups.csv, line 2, column name: a NUL byte, which Redshift cannot hold; remove it: \"a\\u{0}b\""],
+    );
     // In a column that is dropped it is refused, too: the file is not what it says it is.
     text_refused(
         b"id,name,x\n1,a,\xe9\n",
-        &["groups.csv, line 2: not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8: \"\\xe9\""],
+        &[
+            "groups.csv, line 2: not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8: \"\\xe9\"",
+        ],
     );
 }
 
@@ -738,15 +877,21 @@ fn bytes_that_are_not_utf8_or_nul_are_refused() {
 fn quotes_that_do_not_pair_are_refused() {
     text_refused(
         "id,name\n1,\"Forests\n2,Health\n",
-        &["groups.csv, line 2: a quoted cell begins here and is never closed; close it, or double the quotes inside it: \"\"Forests\\n2,Health\\n\""],
+        &[
+            "groups.csv, line 2: a quoted cell begins here and is never closed; close it, or double the quotes inside it: \"\"Forests\\n2,Health\\n\"",
+        ],
     );
     text_refused(
         "id,\"name\n1,Forests\n",
-        &["groups.csv, line 1: a quoted cell begins here and is never closed; close it, or double the quotes inside it: \"\"name\\n1,Forests\\n\""],
+        &[
+            "groups.csv, line 1: a quoted cell begins here and is never closed; close it, or double the quotes inside it: \"\"name\\n1,Forests\\n\"",
+        ],
     );
     text_refused(
         "id,name\n1,\"For\"ests\n",
-        &["groups.csv, line 2: text follows a closing quote; a quote inside a quoted cell must be doubled: \"1,\"For\"ests\\n\""],
+        &[
+            "groups.csv, line 2: text follows a closing quote; a quote inside a quoted cell must be doubled: \"1,\"For\"ests\\n\"",
+        ],
     );
 }
 
@@ -754,17 +899,23 @@ fn quotes_that_do_not_pair_are_refused() {
 fn a_wrong_delimiter_is_told_with_the_one_that_fits() {
     text_refused(
         "id|name\n1|Forests\n",
-        &["groups.csv, line 1: the header has 1 of 2 columns when split at ','; it would have them split at '|': export with ',', \
-         or set \"delim\" in the configuration: \"id|name\""],
+        &[
+            "groups.csv, line 1: the header has 1 of 2 columns when split at ','; it would have them split at '|': export with ',', \
+         or set \"delim\" in the configuration: \"id|name\"",
+        ],
     );
     text_refused(
         "id\tname\n1\tForests\n",
-        &["groups.csv, line 1: the header has 1 of 2 columns when split at ','; it would have them split at '\\t': export with ',', \
-         or set \"delim\" in the configuration: \"id\\tname\""],
+        &[
+            "groups.csv, line 1: the header has 1 of 2 columns when split at ','; it would have them split at '\\t': export with ',', \
+         or set \"delim\" in the configuration: \"id\\tname\"",
+        ],
     );
     text_refused(
         "id name\n1 Forests\n",
-        &["groups.csv, line 1: the header has 1 of 2 columns when split at ','; export all configured columns, in their order: \"id name\""],
+        &[
+            "groups.csv, line 1: the header has 1 of 2 columns when split at ','; export all configured columns, in their order: \"id name\"",
+        ],
     );
 }
 
@@ -775,7 +926,9 @@ fn a_thousand_columns_are_cut_to_those_configured() {
     assert_eq!(stages(text), format!("id,name\n{}2,Santé\n", "1,Forests\n".repeat(50)));
     text_refused(
         line("id,name") + "1\n",
-        &["groups.csv, line 2: the row has 1 of 2 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted: \"1\""],
+        &[
+            "groups.csv, line 2: the row has 1 of 2 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted: \"1\"",
+        ],
     );
 }
 
@@ -792,13 +945,27 @@ fn rows_with_too_few_columns_are_refused() {
 
 #[test]
 fn dates_that_do_not_match_are_refused() {
-    let visits = |cell: &str| gzip(&Tar::new().file("groups.csv", GROUPS).file("visits.csv", format!("id,day\n1,{cell}\n")).end());
-    refused(&visits("01.03.2024"), &["visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": it does not match: \"01.03.2024\""]);
-    refused(&visits("2023-02-29"), &["visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": 2023-02 has no day 29: \"2023-02-29\""]);
+    let visits = |cell: &str| {
+        gzip(&Tar::new().file("groups.csv", GROUPS).file("visits.csv", format!("id,day\n1,{cell}\n")).end())
+    };
+    refused(
+        &visits("01.03.2024"),
+        &[
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": it does not match: \"01.03.2024\"",
+        ],
+    );
+    refused(
+        &visits("2023-02-29"),
+        &[
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": 2023-02 has no day 29: \"2023-02-29\"",
+        ],
+    );
     // What cannot be seen is shown.
     refused(
         &visits("2024-03-01\u{a0}"),
-        &["visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": \"\\u{a0}\" is left over at its end: \"2024-03-01\\u{a0}\""],
+        &[
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": \"\\u{a0}\" is left over at its end: \"2024-03-01\\u{a0}\"",
+        ],
     );
 }
 
@@ -806,7 +973,9 @@ fn dates_that_do_not_match_are_refused() {
 fn the_text_that_means_null_is_refused() {
     text_refused(
         format!("id,name\n1,{NULL_TEXT}\n"),
-        &["groups.csv, line 2, column name: the cell is the text that this program uses to mean NULL; change the cell: \"%cmslite-null%\""],
+        &[
+            "groups.csv, line 2, column name: the cell is the text that this program uses to mean NULL; change the cell: \"%cmslite-null%\"",
+        ],
     );
     assert_eq!(stages(format!("id,name\n1,{NULL_TEXT}.\n")), format!("id,name\n1,{NULL_TEXT}.\n"));
 }
@@ -843,7 +1012,10 @@ fn an_enormous_cell_is_refused_without_holding_it() {
 /// One archive with every kind of mistake is explained at once, in the order of its files.
 #[test]
 fn several_mistakes_are_told_together() {
-    let tar = Tar::new().file("visits.csv", "id,day\n1,soon\n").file("notes.txt", "x").file("groups.csv", "id;name\n1;Forests\n");
+    let tar = Tar::new()
+        .file("visits.csv", "id,day\n1,soon\n")
+        .file("notes.txt", "x")
+        .file("groups.csv", "id;name\n1;Forests\n");
     refused(
         &gzip(&tar.end()),
         &[

@@ -1,6 +1,11 @@
-//! Cells pass through byte for byte: from any RFC 4180 file to the table, whatever letters they hold and however they are
-//! written.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+//! Cells pass through byte for byte: from any RFC 4180 file to the table, whatever letters they hold and
+//! however they are written.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -73,8 +78,8 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A file: its delimiter, whether its lines end in CRLF, whether it begins with a byte order mark, whether the last line
-/// ends, and its rows with a wish for each cell to be quoted.
+/// A file: its delimiter, whether its lines end in CRLF, whether it begins with a byte order mark, whether
+/// the last line ends, and its rows with a wish for each cell to be quoted.
 #[derive(Debug, Clone)]
 struct File {
     delimiter: char,
@@ -86,13 +91,8 @@ struct File {
 
 fn file() -> impl Strategy<Value = File> {
     let rows = prop::collection::vec(prop::collection::vec((cell(), any::<bool>()), COLUMNS), 1..30);
-    (delimiter(), any::<bool>(), any::<bool>(), any::<bool>(), rows).prop_map(|(delimiter, crlf, mark, ended, rows)| File {
-        delimiter,
-        crlf,
-        mark,
-        ended,
-        rows,
-    })
+    (delimiter(), any::<bool>(), any::<bool>(), any::<bool>(), rows)
+        .prop_map(|(delimiter, crlf, mark, ended, rows)| File { delimiter, crlf, mark, ended, rows })
 }
 
 /// Written by the letter of RFC 4180, and by nothing else that could share our mistakes.
@@ -104,7 +104,11 @@ fn written(file: &File) -> String {
     for row in &file.rows {
         text += end;
         let cells = row.iter().map(|(cell, quoted)| {
-            if *quoted || cell.contains(['"', '\r', '\n', file.delimiter]) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
+            if *quoted || cell.contains(['"', '\r', '\n', file.delimiter]) {
+                format!("\"{}\"", cell.replace('"', "\"\""))
+            } else {
+                cell.clone()
+            }
         });
         text += &cells.collect::<Vec<_>>().join(&delimiter);
     }
@@ -129,10 +133,15 @@ async fn load(world: &World, file: &File) -> Result<(), TestCaseError> {
     let archive = samples::archive(&[Member::new("cells.csv", written(file))]).unwrap();
     world.stack.s3.empty_bucket(devstack::stack::BUCKET);
     world.admin("DELETE FROM cmslite.cells; DROP TABLE IF EXISTS cmslite.load_ledger").await;
-    world.stack.s3.put_at(devstack::stack::BUCKET, "client/cells/cells.tgz", &archive, support::moment(1)).unwrap();
+    world
+        .stack
+        .s3
+        .put_at(devstack::stack::BUCKET, "client/cells/cells.tgz", &archive, support::moment(1))
+        .unwrap();
     let (output, _) = world.command(&["load", path.to_str().unwrap()]).await;
     prop_assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
-    let mut expected: Vec<Row> = file.rows.iter().map(|row| row.iter().map(|(cell, _)| Some(cell.clone())).collect()).collect();
+    let mut expected: Vec<Row> =
+        file.rows.iter().map(|row| row.iter().map(|(cell, _)| Some(cell.clone())).collect()).collect();
     expected.sort();
     prop_assert_eq!(world.query("SELECT * FROM cmslite.cells").await, expected);
     Ok(())
@@ -143,7 +152,11 @@ fn any_text_arrives_as_it_was_written() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let world = runtime.block_on(async {
         let world = Setup::default().start().await;
-        world.admin("CREATE TABLE cmslite.cells (one varchar(65535), two varchar(65535), three varchar(65535))").await;
+        world
+            .admin(
+                "CREATE TABLE cmslite.cells (one varchar(65535), two varchar(65535), three varchar(65535))",
+            )
+            .await;
         world.admin("GRANT ALL ON cmslite.cells TO cmslite_loader").await;
         Arc::new(world)
     });

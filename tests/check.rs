@@ -1,5 +1,11 @@
-//! `check`: what a load needs is found to be there, or is named with what to do about it; and nothing is loaded.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+//! `check`: what a load needs is found to be there, or is named with what to do about it; and nothing is
+//! loaded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -20,9 +26,17 @@ async fn finds(world: &World, subject: &str, words: &[&str]) {
     let (code, told) = check(world).await;
     assert_eq!(code, Some(3), "{told}");
     let lines: Vec<&str> = told.lines().collect();
-    let obstacles = lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with(&format!("BAD   {subject}: ")));
-    let obstacles: Vec<String> = obstacles.map(|(n, line)| format!("{line} {}", lines.get(n + 1).copied().unwrap_or_default().trim())).collect();
-    assert!(obstacles.iter().any(|obstacle| words.iter().all(|word| obstacle.contains(word))), "{subject} with {words:?} is not in {told}");
+    let obstacles = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.trim_start().starts_with(&format!("BAD   {subject}: ")));
+    let obstacles: Vec<String> = obstacles
+        .map(|(n, line)| format!("{line} {}", lines.get(n + 1).copied().unwrap_or_default().trim()))
+        .collect();
+    assert!(
+        obstacles.iter().any(|obstacle| words.iter().all(|word| obstacle.contains(word))),
+        "{subject} with {words:?} is not in {told}"
+    );
     assert!(obstacles.iter().all(|obstacle| obstacle.contains(" -> ")), "{told}");
 }
 
@@ -51,7 +65,10 @@ async fn where_all_is_well_it_says_so_and_changes_nothing() {
         assert_eq!(world.tables().await, expected(&members(3, 20)));
         assert_eq!(world.ledger().await, [""; 0]);
         let left: Vec<String> = world.keys().into_iter().filter(|key| !before.contains(key)).collect();
-        assert!(left.iter().all(|key| key.starts_with("processed/batch/client/cmslite_gdx/check/")), "{left:?}");
+        assert!(
+            left.iter().all(|key| key.starts_with("processed/batch/client/cmslite_gdx/check/")),
+            "{left:?}"
+        );
     }
 }
 
@@ -71,12 +88,36 @@ async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come
 #[tokio::test(flavor = "multi_thread")]
 async fn every_obstacle_in_redshift_is_found_and_named() {
     for (change, subject, words) in [
-        ("DROP TABLE cmslite.user_status", "table cmslite.user_status", ["no such table", "ddl/tables.sql"].as_slice()),
-        ("ALTER TABLE cmslite.user_status DROP COLUMN status", "table cmslite.user_status", &["it has no column status", "\"columns\""]),
-        ("REVOKE DELETE ON cmslite.cms_group FROM cmslite_loader", "table cmslite.cms_group", &["permission denied", "ddl/grants.sql"]),
-        ("REVOKE INSERT ON cmslite.cms_group FROM cmslite_loader", "table cmslite.cms_group", &["permission denied", "ddl/grants.sql"]),
-        ("ALTER TABLE cmslite.cms_group ADD COLUMN extra int NOT NULL", "table cmslite.cms_group", &["extra is NOT NULL", "a default"]),
-        ("REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader", "ledger cmslite.load_ledger", &["permission denied", "ddl/grants.sql"]),
+        (
+            "DROP TABLE cmslite.user_status",
+            "table cmslite.user_status",
+            ["no such table", "ddl/tables.sql"].as_slice(),
+        ),
+        (
+            "ALTER TABLE cmslite.user_status DROP COLUMN status",
+            "table cmslite.user_status",
+            &["it has no column status", "\"columns\""],
+        ),
+        (
+            "REVOKE DELETE ON cmslite.cms_group FROM cmslite_loader",
+            "table cmslite.cms_group",
+            &["permission denied", "ddl/grants.sql"],
+        ),
+        (
+            "REVOKE INSERT ON cmslite.cms_group FROM cmslite_loader",
+            "table cmslite.cms_group",
+            &["permission denied", "ddl/grants.sql"],
+        ),
+        (
+            "ALTER TABLE cmslite.cms_group ADD COLUMN extra int NOT NULL",
+            "table cmslite.cms_group",
+            &["extra is NOT NULL", "a default"],
+        ),
+        (
+            "REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader",
+            "ledger cmslite.load_ledger",
+            &["permission denied", "ddl/grants.sql"],
+        ),
         (
             "CREATE TABLE cmslite.load_ledger (key int); GRANT ALL ON cmslite.load_ledger TO cmslite_loader",
             "ledger cmslite.load_ledger",
@@ -111,16 +152,34 @@ async fn what_is_no_obstacle_is_noted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_obstacle_on_the_way_there_is_found_and_named() {
-    finds(&Setup::default().with("pgpass", "wrong").start().await, "Redshift: login", &["refused the login", "PGUSER and the password"]).await;
-    finds(&Setup::default().with("PGPORT", "1").start().await, "Redshift: login", &["cannot connect", "PGHOST and PGPORT"]).await;
-    finds(&Setup::default().with("PGSSLROOTCERT", "").start().await, "Redshift: login", &["not trusted", "PGSSLROOTCERT"]).await;
+    finds(
+        &Setup::default().with("pgpass", "wrong").start().await,
+        "Redshift: login",
+        &["refused the login", "PGUSER and the password"],
+    )
+    .await;
+    finds(
+        &Setup::default().with("PGPORT", "1").start().await,
+        "Redshift: login",
+        &["cannot connect", "PGHOST and PGPORT"],
+    )
+    .await;
+    finds(
+        &Setup::default().with("PGSSLROOTCERT", "").start().await,
+        "Redshift: login",
+        &["not trusted", "PGSSLROOTCERT"],
+    )
+    .await;
     let role = Setup::default().with("COPY_IAM_ROLE", "arn:aws:iam::000000000000:role/unknown").start().await;
     finds(&role, "table cmslite.cms_group", &["not authorized to assume", "COPY_IAM_ROLE"]).await;
     let change = |options: &mut redshift::Options| options.roles[0].credentials.2 = None;
     let stack = stack::Options { redshift: Some(Arc::new(change)), ..stack::Options::default() };
     let keyless = Setup { stack, ..Setup::default() }.with("COPY_IAM_ROLE", "default").start().await;
     finds(&keyless, "table cmslite.cms_group", &["InvalidToken", "COPY_IAM_ROLE"]).await;
-    let elsewhere = Setup { config: Some(SHIPPED.replace(stack::BUCKET, "no-such-bucket")), ..Setup::default() }.start().await;
+    let elsewhere =
+        Setup { config: Some(SHIPPED.replace(stack::BUCKET, "no-such-bucket")), ..Setup::default() }
+            .start()
+            .await;
     finds(&elsewhere, "S3: list", &["NoSuchBucket", "\"bucket\" in the configuration"]).await;
     for (operation, subject) in [
         ("ListObjectsV2", "S3: list"),

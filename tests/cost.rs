@@ -1,5 +1,10 @@
 //! What a load costs in requests to S3, by a formula.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -16,14 +21,16 @@ const PART_BYTES: u64 = 5 * 1024 * 1024;
 fn own_requests(world: &World) -> BTreeMap<String, u64> {
     let own = function_keys().access_key_id;
     let mut counts = BTreeMap::new();
-    for request in world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own)) {
+    for request in
+        world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own))
+    {
         *counts.entry(request.operation).or_default() += 1;
     }
     counts
 }
 
-/// Of an archive that is alone in its queue: three listings, one read, a file and a manifest for each member, a file from one
-/// part on in parts (its beginning, its parts, its end), two removals and one copy.
+/// Of an archive that is alone in its queue: three listings, one read, a file and a manifest for each member,
+/// a file from one part on in parts (its beginning, its parts, its end), two removals and one copy.
 fn formula(staged_bytes: &[u64]) -> BTreeMap<String, u64> {
     let (large, small): (Vec<u64>, Vec<u64>) = staged_bytes.iter().partition(|bytes| **bytes >= PART_BYTES);
     let counts = [
@@ -36,12 +43,24 @@ fn formula(staged_bytes: &[u64]) -> BTreeMap<String, u64> {
         ("DeleteObject", 2),
         ("CopyObject", 1),
     ];
-    counts.into_iter().filter(|(_, count)| *count > 0).map(|(operation, count)| (operation.to_owned(), count)).collect()
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(operation, count)| (operation.to_owned(), count))
+        .collect()
 }
 
 fn staged_bytes(world: &World) -> Vec<u64> {
-    let staged = world.stack.s3.objects(BUCKET).into_iter().filter(|object| object.key.starts_with("processed/batch/"));
-    staged.filter(|object| !object.key.ends_with(".manifest")).map(|object| world.stack.s3.read(BUCKET, &object.key).unwrap().len() as u64).collect()
+    let staged = world
+        .stack
+        .s3
+        .objects(BUCKET)
+        .into_iter()
+        .filter(|object| object.key.starts_with("processed/batch/"));
+    staged
+        .filter(|object| !object.key.ends_with(".manifest"))
+        .map(|object| world.stack.s3.read(BUCKET, &object.key).unwrap().len() as u64)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +74,10 @@ async fn requests_are_those_of_the_formula() {
 
     // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
     world.reset().await;
-    world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
+    world
+        .stack
+        .redshift
+        .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
     world.invoke(&world.put("b", &long_sample(7, 60_000_000), 1)).await;
     let staged = staged_bytes(&world);
     assert!(staged.iter().any(|bytes| *bytes >= PART_BYTES), "{staged:?}");

@@ -1,9 +1,15 @@
 //! Every step that the function takes towards the outside, and what becomes of an archive when it ends there.
 //!
-//! The steps are not listed by hand: a run without trouble is watched, and each request that it sent to S3 and each statement
-//! that it sent to Redshift is a step. What a function leaves behind can differ between two of its steps only by what a step
-//! did, so its death before and after each of them is its death anywhere. The same table stands in `docs/guarantees.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+//! The steps are not listed by hand: a run without trouble is watched, and each request that it sent to S3
+//! and each statement that it sent to Redshift is a step. What a function leaves behind can differ between
+//! two of its steps only by what a step did, so its death before and after each of them is its death
+//! anywhere. The same table stands in `docs/guarantees.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -88,12 +94,16 @@ fn steps(world: &World) -> Vec<Step> {
     let mut places: Vec<(Instant, Place)> = Vec::new();
     for request in world.stack.s3.requests() {
         // COPY reads S3 by itself, with keys of its own role or with the function's.
-        if ["GetObject", "HeadObject"].contains(&request.operation.as_str()) && request.key.as_deref().is_some_and(|key| key.contains("/batch/")) {
+        if ["GetObject", "HeadObject"].contains(&request.operation.as_str())
+            && request.key.as_deref().is_some_and(|key| key.contains("/batch/"))
+        {
             continue;
         }
         places.push((request.at, Place::S3(request.operation, request.key.unwrap_or_default())));
     }
-    for statement in world.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER) {
+    for statement in
+        world.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER)
+    {
         places.push((statement.at, Place::Redshift(statement.sql)));
     }
     places.sort_by_key(|(at, _)| *at);
@@ -113,8 +123,11 @@ fn general(place: Place) -> Place {
         Place::S3(operation, key) => Place::S3(operation, key),
         Place::Redshift(sql) => {
             let end = sql.find(['(', '\'']).filter(|_| sql.starts_with("COPY") || sql.starts_with("INSERT"));
-            let end = end.or_else(|| sql.strip_prefix("SET statement_timeout TO").map(|rest| sql.len() - rest.len()));
-            let end = end.or_else(|| (sql.starts_with("SELECT COALESCE") || sql.starts_with("SELECT line_number")).then_some(30));
+            let end = end
+                .or_else(|| sql.strip_prefix("SET statement_timeout TO").map(|rest| sql.len() - rest.len()));
+            let end = end.or_else(|| {
+                (sql.starts_with("SELECT COALESCE") || sql.starts_with("SELECT line_number")).then_some(30)
+            });
             Place::Redshift(sql[..end.unwrap_or(sql.len())].to_owned())
         }
     }
@@ -136,7 +149,9 @@ async fn state(world: &World) -> State {
     };
     let objects = world.stack.s3.objects(BUCKET).into_iter().filter(|object| !object.key.contains("/batch/"));
     // An error.json says when and by which request: what counts is that it is there.
-    let objects = objects.map(|object| if object.key.contains(".error.") { (object.key, String::new()) } else { (object.key, object.etag) });
+    let objects = objects.map(|object| {
+        if object.key.contains(".error.") { (object.key, String::new()) } else { (object.key, object.etag) }
+    });
     State { tables: world.tables().await, ledger, objects: objects.collect() }
 }
 
@@ -162,8 +177,14 @@ fn inject(world: &Arc<World>, step: &Step, end: End) {
     }
 }
 
-/// Tries every end at every wanted step of an invocation for archive `a`; `prepare` puts there what is there before.
-async fn try_all(scenario: &str, setup: Setup, prepare: impl AsyncFn(&World), wanted: impl Fn(&Step) -> bool) {
+/// Tries every end at every wanted step of an invocation for archive `a`; `prepare` puts there what is there
+/// before.
+async fn try_all(
+    scenario: &str,
+    setup: Setup,
+    prepare: impl AsyncFn(&World),
+    wanted: impl Fn(&Step) -> bool,
+) {
     let world = Arc::new(setup.start().await);
     let prepared = async || {
         world.reset().await;
@@ -180,14 +201,22 @@ async fn try_all(scenario: &str, setup: Setup, prepare: impl AsyncFn(&World), wa
     println!("{scenario}: {} steps", steps.len());
     for step in &steps {
         println!("  {} ({})", step.name, step.nth + 1);
-        assert!(documented.contains(&step.name), "docs/guarantees.md does not tell of the step {:?}", step.name);
+        assert!(
+            documented.contains(&step.name),
+            "docs/guarantees.md does not tell of the step {:?}",
+            step.name
+        );
         for end in ENDS {
             let what = format!("{scenario}: {end:?} {} ({})", step.name, step.nth + 1);
             prepared().await;
             inject(&world, step, end);
             match (world.invoke(&key("a")).await, end) {
-                (Outcome::Failed { error_type, .. }, End::KilledBefore | End::KilledAfter) => assert_eq!(error_type, "Runtime.ExitError", "{what}"),
-                (Outcome::Ok(answer), End::KilledBefore | End::KilledAfter) => panic!("{what}: it was not killed: {answer}"),
+                (Outcome::Failed { error_type, .. }, End::KilledBefore | End::KilledAfter) => {
+                    assert_eq!(error_type, "Runtime.ExitError", "{what}")
+                }
+                (Outcome::Ok(answer), End::KilledBefore | End::KilledAfter) => {
+                    panic!("{what}: it was not killed: {answer}")
+                }
                 // What breaks is tried again at once where that can help.
                 (Outcome::Ok(_), End::CutBefore | End::CutAfter) => {}
                 (Outcome::Failed { error_type, message }, End::CutBefore | End::CutAfter) => {
@@ -203,8 +232,10 @@ async fn try_all(scenario: &str, setup: Setup, prepare: impl AsyncFn(&World), wa
 /// The steps of the table in the documentation: what stands in backticks in its first column.
 fn documented() -> BTreeSet<String> {
     let rows = GUARANTEES.lines().filter_map(|line| line.strip_prefix("| `"));
-    let names: BTreeSet<String> =
-        rows.filter_map(|row| row.split(" | ").next()).flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned)).collect();
+    let names: BTreeSet<String> = rows
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned))
+        .collect();
     assert!(names.len() > 10, "the table of docs/guarantees.md is not found");
     names.into_iter().filter(|name| !name.is_empty()).collect()
 }
@@ -245,7 +276,10 @@ async fn an_archive_that_redshift_refuses() {
         world.put("a", &archive(), 1);
     };
     // The others are those of a load that succeeds.
-    let wanted = |step: &Step| ["COPY table", "SELECT load errors", "ROLLBACK"].contains(&step.name.as_str()) || step.name.contains("bad");
+    let wanted = |step: &Step| {
+        ["COPY table", "SELECT load errors", "ROLLBACK"].contains(&step.name.as_str())
+            || step.name.contains("bad")
+    };
     try_all("refused by Redshift", Setup::appending(), prepare, wanted).await;
 }
 
@@ -260,7 +294,11 @@ async fn a_corrected_upload_in_parts() {
         let (one, two) = good.split_at(good.len() / 2);
         world.stack.s3.put_in_parts_at(BUCKET, &key("a"), &[one, two], support::moment(1)).unwrap();
     };
-    let wanted = |step: &Step| step.name.starts_with("HeadObject") || step.name.contains("marker") || step.name.contains("error.json");
+    let wanted = |step: &Step| {
+        step.name.starts_with("HeadObject")
+            || step.name.contains("marker")
+            || step.name.contains("error.json")
+    };
     try_all("corrected upload in parts", Setup::appending(), prepare, wanted).await;
 }
 

@@ -1,6 +1,12 @@
-//! Dates mean what Python makes of them: `datetime.strptime` of the machine's `python3` is asked the same questions.
+//! Dates mean what Python makes of them: `datetime.strptime` of the machine's `python3` is asked the same
+//! questions.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -126,13 +132,31 @@ const LITERAL: [&str; 24] = [
 ];
 
 /// What Python refuses to compile or never reads; we refuse to compile it.
-const REFUSED: [&str; 14] = ["%Y %Y", "%c %d", "%x %c", "%X%M", "%q", "%", "%Y%", "% d", "%-d", "%G", "%V %u", "%Y-W%V-%u", "%G %V", "%G %V %u %j"];
+const REFUSED: [&str; 14] = [
+    "%Y %Y",
+    "%c %d",
+    "%x %c",
+    "%X%M",
+    "%q",
+    "%",
+    "%Y%",
+    "% d",
+    "%-d",
+    "%G",
+    "%V %u",
+    "%Y-W%V-%u",
+    "%G %V",
+    "%G %V %u %j",
+];
 
 /// Separators of made-up formats.
-const SEPARATORS: [&str; 28] =
-    ["", "", "", "", " ", " ", "  ", "\t", "-", "/", ":", ".", ",", "T", "%%", "(", ")", "[", "]", "+", "*", "?", "|", "\\", "^", "$", "{2}", "is"];
+const SEPARATORS: [&str; 28] = [
+    "", "", "", "", " ", " ", "  ", "\t", "-", "/", ":", ".", ",", "T", "%%", "(", ")", "[", "]", "+", "*",
+    "?", "|", "\\", "^", "$", "{2}", "is",
+];
 
-/// What a mutation puts in: what dates are made of, blanks of all kinds, digits of other scripts, letters that fold to ASCII.
+/// What a mutation puts in: what dates are made of, blanks of all kinds, digits of other scripts, letters
+/// that fold to ASCII.
 const ODD: &str = "0123456789 +-:./,TZzAaMmPp%_e\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f}\u{85}\u{a0}\u{2003}\u{2028}\u{3000}\u{200b}\u{feff}\0\
                    ٣۴९५５𝟎𝟘𝟙𝟢𝟬𝟵𝟶𝟿²½①ⅧſıİK\u{301}éß";
 
@@ -140,9 +164,12 @@ const ODD: &str = "0123456789 +-:./,TZzAaMmPp%_e\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1
 const ZEROS: [char; 11] = ['٠', '۰', '०', '๐', '༠', '０', '𝟎', '𝟘', '𝟢', '𝟬', '𝟶'];
 
 /// A year's edges, leap years and not, the pivot of `%y`, the first and the last year.
-const YEARS: [i32; 24] =
-    [1, 2, 4, 99, 100, 999, 1582, 1600, 1899, 1900, 1904, 1967, 1968, 1969, 1970, 1999, 2000, 2020, 2023, 2024, 2026, 2068, 2069, 9999];
-const DAYS: [(u32, u32); 9] = [(1, 1), (1, 2), (1, 4), (2, 28), (2, 29), (3, 1), (12, 29), (12, 30), (12, 31)];
+const YEARS: [i32; 24] = [
+    1, 2, 4, 99, 100, 999, 1582, 1600, 1899, 1900, 1904, 1967, 1968, 1969, 1970, 1999, 2000, 2020, 2023,
+    2024, 2026, 2068, 2069, 9999,
+];
+const DAYS: [(u32, u32); 9] =
+    [(1, 1), (1, 2), (1, 4), (2, 28), (2, 29), (3, 1), (12, 29), (12, 30), (12, 31)];
 
 /// SplitMix64: the same questions everywhere for the same seed.
 struct Random(u64);
@@ -182,8 +209,13 @@ impl Random {
             1 => 1890 + self.below(200) as i32,
             _ => 1 + self.below(9999) as i32,
         };
-        let (month, day) = if self.one_in(3) { self.pick(&DAYS) } else { (1 + self.below(12) as u32, 1 + self.below(31) as u32) };
-        let date = NaiveDate::from_ymd_opt(year, month, day).unwrap_or_else(|| NaiveDate::from_ymd_opt(year, month, 28).unwrap());
+        let (month, day) = if self.one_in(3) {
+            self.pick(&DAYS)
+        } else {
+            (1 + self.below(12) as u32, 1 + self.below(31) as u32)
+        };
+        let date = NaiveDate::from_ymd_opt(year, month, day)
+            .unwrap_or_else(|| NaiveDate::from_ymd_opt(year, month, 28).unwrap());
         let hour = if self.one_in(4) { self.pick(&[0, 11, 12, 23]) } else { self.below(24) as u32 };
         let microsecond = if self.one_in(4) { 0 } else { self.below(1_000_000) as u32 };
         date.and_hms_micro_opt(hour, self.below(60) as u32, self.below(60) as u32, microsecond).unwrap()
@@ -194,14 +226,29 @@ fn with_random_case(random: &mut Random, text: &str) -> String {
     match random.below(4) {
         0 => text.to_uppercase(),
         1 => text.to_lowercase(),
-        2 => text.chars().map(|c| if random.one_in(2) { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect(),
+        2 => text
+            .chars()
+            .map(|c| if random.one_in(2) { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .collect(),
         _ => text.to_owned(),
     }
 }
 
 fn offset(random: &mut Random) -> String {
     if random.one_in(6) {
-        return random.pick(&["Z", "z", "+0000", "-00:00", "+23:59", "-2359", "+24:00", "+00:00:00", "-00:00:00.000000"]).to_owned();
+        return random
+            .pick(&[
+                "Z",
+                "z",
+                "+0000",
+                "-00:00",
+                "+23:59",
+                "-2359",
+                "+24:00",
+                "+00:00:00",
+                "-00:00:00.000000",
+            ])
+            .to_owned();
     }
     let colon = random.pick(&["", ":"]);
     let hour = if random.one_in(8) { random.below(100) } else { random.below(24) };
@@ -212,7 +259,8 @@ fn offset(random: &mut Random) -> String {
         let _ = write!(text, "{}{second:02}", if random.one_in(4) { random.pick(&["", ":"]) } else { colon });
         if random.one_in(3) {
             let count = 1 + random.below(7);
-            let _ = write!(text, ".{}", if random.one_in(2) { "0".repeat(count) } else { random.digits(count) });
+            let _ =
+                write!(text, ".{}", if random.one_in(2) { "0".repeat(count) } else { random.digits(count) });
         }
     }
     text
@@ -246,7 +294,9 @@ fn value(random: &mut Random, format: &str) -> String {
     while let Some(c) = chars.next() {
         if c == '%' {
             match chars.next() {
-                Some(directive) if DIRECTIVES.contains(directive) => text += &rendered(random, directive, moment),
+                Some(directive) if DIRECTIVES.contains(directive) => {
+                    text += &rendered(random, directive, moment)
+                }
                 Some(other) => text.push(other),
                 None => {}
             }
@@ -354,14 +404,24 @@ fn alone(random: &mut Random, directive: char) -> BTreeSet<String> {
             }
         }
         'z' => values.extend((0..1500).map(|_| offset(random))),
-        'Z' => values.extend(["UTC", "GMT", "utc", "gmt", "Utc", "gMT", "EST", "Z", "UT", "UTC0", "UTC+0"].map(str::to_owned)),
-        'p' => values.extend(["AM", "PM", "am", "pm", "aM", "Pm", "a", "p", "A.M.", "noon", "ＡＭ"].map(str::to_owned)),
+        'Z' => values.extend(
+            ["UTC", "GMT", "utc", "gmt", "Utc", "gMT", "EST", "Z", "UT", "UTC0", "UTC+0"].map(str::to_owned),
+        ),
+        'p' => values.extend(
+            ["AM", "PM", "am", "pm", "aM", "Pm", "a", "p", "A.M.", "noon", "ＡＭ"].map(str::to_owned),
+        ),
         'a' | 'A' | 'b' | 'B' => {
             for month in 1..=12 {
                 // In this year the months begin on every day of the week.
                 let date = NaiveDate::from_ymd_opt(2024, month, 1).unwrap();
                 for name in ["%a", "%A", "%b", "%B"].map(|directive| date.format(directive).to_string()) {
-                    values.extend([name.to_uppercase(), name.to_lowercase(), name[..name.len() - 1].to_owned(), format!("{name}."), name]);
+                    values.extend([
+                        name.to_uppercase(),
+                        name.to_lowercase(),
+                        name[..name.len() - 1].to_owned(),
+                        format!("{name}."),
+                        name,
+                    ]);
                 }
             }
         }
@@ -425,9 +485,14 @@ fn questions(random: &mut Random) -> BTreeMap<String, BTreeSet<String>> {
     // Every week of the years that are hard, and the days around the ends of the year.
     for year in YEARS.into_iter().chain([0]) {
         for week in 0..=54 {
-            for (format, pair) in [("%Y %U %w", week % 7), ("%Y-W%W-%w", week % 7), ("%G-W%V-%u", 1 + week % 7)] {
+            for (format, pair) in
+                [("%Y %U %w", week % 7), ("%Y-W%W-%w", week % 7), ("%G-W%V-%u", 1 + week % 7)]
+            {
                 let text = format.replace("%Y", &format!("{year:04}")).replace("%G", &format!("{year:04}"));
-                let text = text.replace("%U", &week.to_string()).replace("%W", &week.to_string()).replace("%V", &format!("{week:02}"));
+                let text = text
+                    .replace("%U", &week.to_string())
+                    .replace("%W", &week.to_string())
+                    .replace("%V", &format!("{week:02}"));
                 let text = text.replace("%w", &pair.to_string()).replace("%u", &pair.to_string());
                 all.entry(format.to_owned()).or_default().insert(text);
             }
@@ -437,7 +502,9 @@ fn questions(random: &mut Random) -> BTreeMap<String, BTreeSet<String>> {
         }
         for (month, day) in DAYS.into_iter().chain([(2, 30), (4, 31), (0, 1), (1, 0), (13, 1), (1, 32)]) {
             all.entry("%Y-%m-%d".to_owned()).or_default().insert(format!("{year:04}-{month:02}-{day:02}"));
-            all.entry(COMMON.to_owned()).or_default().insert(format!("{year:04}-{month:02}-{day:02} 23:59:59.5"));
+            all.entry(COMMON.to_owned())
+                .or_default()
+                .insert(format!("{year:04}-{month:02}-{day:02} 23:59:59.5"));
         }
     }
     all
@@ -460,7 +527,8 @@ fn ask_python(questions: &[(&str, &str)]) -> Option<Python> {
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => panic!("python3 does not start: {error}"),
     };
-    let lines: String = questions.iter().map(|question| serde_json::to_string(question).unwrap() + "\n").collect();
+    let lines: String =
+        questions.iter().map(|question| serde_json::to_string(question).unwrap() + "\n").collect();
     let (mut stdin, mut stdout) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
     // A pipe that breaks shows as answers that are missing.
     let writer = thread::spawn(move || stdin.write_all(lines.as_bytes()));
@@ -492,7 +560,11 @@ fn our_answer(format: &Result<DateFormat, FormatError>, value: &str) -> Result<S
     let mut out = b"before ".to_vec();
     let read = format.rewrite(value.as_bytes(), &mut out);
     let text = String::from_utf8(out).unwrap().strip_prefix("before ").unwrap().to_owned();
-    assert!(read.is_ok() || text.is_empty(), "{:?} {value:?}: refused, and yet {text:?} was written", format.as_str());
+    assert!(
+        read.is_ok() || text.is_empty(),
+        "{:?} {value:?}: refused, and yet {text:?} was written",
+        format.as_str()
+    );
     read.map(|()| text)
 }
 
@@ -502,29 +574,45 @@ fn without_one_blank(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Why Python may accept what we refuse. There is no excuse for the opposite, nor for another result.
-fn excuse(python: (u32, u32), (format, value): (&str, &str), theirs: &str, refusal: &str) -> Option<&'static str> {
+fn excuse(
+    python: (u32, u32),
+    (format, value): (&str, &str),
+    theirs: &str,
+    refusal: &str,
+) -> Option<&'static str> {
     let compiled = DateFormat::compile(format);
-    // `dates`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of Python's answer.
-    if format.contains("%z") && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len()) {
+    // `dates`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of
+    // Python's answer.
+    if format.contains("%z")
+        && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len())
+    {
         return Some("an offset with seconds, which Redshift cannot read");
     }
-    // `dates`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13 Python ignores one
-    // of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
+    // `dates`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13
+    // Python ignores one of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
     let has_year = ["%Y", "%y", "%c", "%x"].iter().any(|year| format.contains(year));
     if (python < (3, 13) || has_year) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
-        return Some("an ISO week date of too few or too many directives, which Python's versions judge differently");
+        return Some(
+            "an ISO week date of too few or too many directives, which Python's versions judge differently",
+        );
     }
-    // `dates`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the next year.
-    if let Some((year, week)) = refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))
+    // `dates`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the
+    // next year.
+    if let Some((year, week)) =
+        refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))
         && python < (3, 12)
         && NaiveDate::from_isoywd_opt(year.parse().unwrap(), week.parse().unwrap(), Weekday::Mon).is_none()
     {
         return Some("an ISO week that the year does not have, which Python 3.12 refuses");
     }
     // From 3.13.1 on Python takes a blank for the first digit of %I, and later of %H, as all do of %d.
-    let agrees = |format: &Result<DateFormat, FormatError>, value: &str| our_answer(format, value).as_deref() == Ok(theirs);
+    let agrees = |format: &Result<DateFormat, FormatError>, value: &str| {
+        our_answer(format, value).as_deref() == Ok(theirs)
+    };
     if python >= (3, 13) && ["%H", "%I", "%c", "%X"].iter().any(|hour| format.contains(hour)) {
-        return without_one_blank(value).any(|value| agrees(&compiled, &value)).then_some("a blank before an hour, as of Python 3.13");
+        return without_one_blank(value)
+            .any(|value| agrees(&compiled, &value))
+            .then_some("a blank before an hour, as of Python 3.13");
     }
     // From 3.14 on Python takes an empty text for %z.
     if python >= (3, 14) && agrees(&DateFormat::compile(&format.replacen("%z", "", 1)), value) {
@@ -541,11 +629,14 @@ fn seed() -> u64 {
 fn dates_mean_what_python_makes_of_them() {
     let seed = seed();
     let all = questions(&mut Random(seed));
-    let questions: Vec<(&str, &str)> =
-        all.iter().flat_map(|(format, values)| values.iter().map(move |value| (format.as_str(), value.as_str()))).collect();
+    let questions: Vec<(&str, &str)> = all
+        .iter()
+        .flat_map(|(format, values)| values.iter().map(move |value| (format.as_str(), value.as_str())))
+        .collect();
     let Some(python) = ask_python(&questions) else {
         // Past the capture of the test's output: who reads a pass must see that nothing was compared.
-        let _ = writeln!(std::io::stderr(), "skipped: dates are not compared with Python's, there is no python3");
+        let _ =
+            writeln!(std::io::stderr(), "skipped: dates are not compared with Python's, there is no python3");
         return;
     };
 
@@ -573,7 +664,12 @@ fn dates_mean_what_python_makes_of_them() {
         mismatches.push(format!("{format:?} {value:?}: Python {theirs:?}, we {ours:?}"));
     }
 
-    println!("seed {seed}, Python {:?}: {} questions of {} formats", python.version, questions.len(), all.len());
+    println!(
+        "seed {seed}, Python {:?}: {} questions of {} formats",
+        python.version,
+        questions.len(),
+        all.len()
+    );
     for directive in DIRECTIVES.chars() {
         let text = format!("%{directive}");
         let [accepted, refused] = counts[text.as_str()];
@@ -581,7 +677,10 @@ fn dates_mean_what_python_makes_of_them() {
             .iter()
             .filter(|(format, _)| format.contains(&text) && **format != text)
             .fold([0, 0], |sum, (_, count)| [sum[0] + count[0], sum[1] + count[1]]);
-        println!("{text}: alone {accepted} accepted, {refused} refused; among others {} accepted, {} refused", among[0], among[1]);
+        println!(
+            "{text}: alone {accepted} accepted, {refused} refused; among others {} accepted, {} refused",
+            among[0], among[1]
+        );
         // A comparison of refusals alone would show nothing. %G and %V mean nothing alone.
         assert!(refused > 20 && among[0] > 100 && among[1] > 100, "{text} is not compared: {counts:?}");
         assert!((accepted > 0) != "GV".contains(directive), "{text} alone");
@@ -590,8 +689,14 @@ fn dates_mean_what_python_makes_of_them() {
         println!("{count} excused: {excuse}");
     }
     // Twenty from all over: the first ones would be of one format.
-    let some: Vec<&str> = mismatches.iter().step_by(mismatches.len().div_ceil(20).max(1)).map(String::as_str).collect();
-    assert!(some.is_empty(), "DATES_SEED={seed}: {} mismatches, among them\n{}", mismatches.len(), some.join("\n"));
+    let some: Vec<&str> =
+        mismatches.iter().step_by(mismatches.len().div_ceil(20).max(1)).map(String::as_str).collect();
+    assert!(
+        some.is_empty(),
+        "DATES_SEED={seed}: {} mismatches, among them\n{}",
+        mismatches.len(),
+        some.join("\n")
+    );
 }
 
 #[test]
@@ -618,12 +723,30 @@ fn a_format_that_cannot_be_honoured_is_refused_at_start_by_its_directive() {
         ("%c %Y", "strptime directive %Y is given twice"),
         ("%x %m", "strptime directive %m is given twice"),
         ("%X %X", "strptime directive %H is given twice"),
-        ("%G", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
-        ("%V %a", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
-        ("%G %V", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
-        ("%Y-W%V-%u", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
-        ("%G-W%V-%u %y", "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
-        ("%j %u %V %G", "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y"),
+        (
+            "%G",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%V %a",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%G %V",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%Y-W%V-%u",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%G-W%V-%u %y",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%j %u %V %G",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
     ] {
         assert_eq!(DateFormat::compile(format).unwrap_err().to_string(), expected, "{format}");
     }

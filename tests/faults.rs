@@ -1,6 +1,12 @@
-//! A fault of the network, the cluster or the deployment never marks an archive bad, and leaves it for a later run.
+//! A fault of the network, the cluster or the deployment never marks an archive bad, and leaves it for a
+//! later run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -14,7 +20,8 @@ use devstack::s3;
 use devstack::stack::{self, BUCKET, function_keys};
 use support::{Setup, World, expected, key, members, sample, sample_with, world};
 
-/// Invokes for an archive and expects the failure `error_type` whose message holds all of `words`; nothing is marked or loaded.
+/// Invokes for an archive and expects the failure `error_type` whose message holds all of `words`; nothing is
+/// marked or loaded.
 async fn fails(world: &World, error_type: &str, words: &[&str]) {
     let archive = world.put("a", &sample(3, 50), 1);
     let before = world.tables().await;
@@ -74,7 +81,13 @@ async fn a_download_that_breaks_is_resumed_where_it_stands() {
     }
     world.put("a", &sample(3, 50), 1);
     recovers(&world).await;
-    let reads = world.stack.s3.requests().iter().filter(|request| request.operation == "GetObject" && request.key == Some(key("a"))).count();
+    let reads = world
+        .stack
+        .s3
+        .requests()
+        .iter()
+        .filter(|request| request.operation == "GetObject" && request.key == Some(key("a")))
+        .count();
     assert_eq!(reads, 4);
 }
 
@@ -99,7 +112,10 @@ async fn a_source_that_changes_while_it_is_worked_on_is_left_for_its_new_revisio
             }
         };
         let archive = world.put("a", &sample(3, 50), 1);
-        world.stack.s3.inject(s3::Fault::on(operation, "cms-analytics", s3::Action::First(Arc::new(changed))).times(1));
+        world
+            .stack
+            .s3
+            .inject(s3::Fault::on(operation, "cms-analytics", s3::Action::First(Arc::new(changed))).times(1));
         let Outcome::Failed { error_type, .. } = world.invoke(&archive).await else { panic!() };
         assert_eq!(error_type, "Retryable.SourceChanged");
         assert!(world.is_unsettled("a"));
@@ -114,9 +130,17 @@ async fn faults_of_redshift_pass() {
     let refuse = |code: &str, message: &str| redshift::Action::Refuse(code.to_owned(), message.to_owned());
     for (statement, action, error_type) in [
         ("COPY", refuse("XX000", "1023"), "Retryable.Serialization"),
-        ("LOCK", refuse("XX000", "could not complete because of conflict with concurrent transaction"), "Retryable.Serialization"),
+        (
+            "LOCK",
+            refuse("XX000", "could not complete because of conflict with concurrent transaction"),
+            "Retryable.Serialization",
+        ),
         ("COPY", refuse("57014", "Query (150) canceled on user's request"), "Retryable.StatementTimeout"),
-        ("COPY", refuse("XX000", "S3ServiceException:Please reduce your request rate,Status 503,Error SlowDown"), "Retryable.S3Unavailable"),
+        (
+            "COPY",
+            refuse("XX000", "S3ServiceException:Please reduce your request rate,Status 503,Error SlowDown"),
+            "Retryable.S3Unavailable",
+        ),
         ("COPY", refuse("XX000", "something never seen"), "Retryable.Unknown"),
         ("COPY", redshift::Action::Miscount(1), "Retryable.CountsDiffer"),
         ("BEGIN", redshift::Action::CutBefore, "Retryable.ConnectionLost"),
@@ -149,7 +173,13 @@ async fn what_passes_at_once_is_tried_again_at_once() {
         world.stack.redshift.inject(redshift::Fault::on(statement, action).times(2));
         world.put("a", &sample(3, 50), 1);
         recovers(&world).await;
-        let staged = world.stack.s3.requests().iter().filter(|request| request.operation == "GetObject" && request.key == Some(key("a"))).count();
+        let staged = world
+            .stack
+            .s3
+            .requests()
+            .iter()
+            .filter(|request| request.operation == "GetObject" && request.key == Some(key("a")))
+            .count();
         assert_eq!(staged, 1);
     }
 }
@@ -187,25 +217,51 @@ async fn a_function_out_of_time_leaves_no_unfinished_upload() {
         let _ = writeln!(rows, "{n},{word:016x},t,007");
     }
     let archive = sample_with("analytics_group.csv", rows);
-    world.stack.s3.inject(s3::Fault::on("GetObject", "client/", s3::Action::CutBodyAfter(archive.len() as u64 * 9 / 10)).times(1));
-    world.stack.s3.inject(s3::Fault::on("GetObject", "client/", s3::Action::Delay(Duration::from_secs(4))).times(1));
+    world.stack.s3.inject(
+        s3::Fault::on("GetObject", "client/", s3::Action::CutBodyAfter(archive.len() as u64 * 9 / 10))
+            .times(1),
+    );
+    world
+        .stack
+        .s3
+        .inject(s3::Fault::on("GetObject", "client/", s3::Action::Delay(Duration::from_secs(4))).times(1));
     let archive = world.put("a", &archive, 1);
-    let Outcome::Failed { error_type, message } = world.invoke(&archive).await else { panic!("it was in time") };
+    let Outcome::Failed { error_type, message } = world.invoke(&archive).await else {
+        panic!("it was in time")
+    };
     assert_eq!(error_type, "Retryable.DeadlineNear", "{message}");
-    let operations: Vec<String> = world.stack.s3.requests().into_iter().map(|request| request.operation).collect();
-    assert!(operations.contains(&"UploadPart".to_owned()) && operations.contains(&"AbortMultipartUpload".to_owned()), "{operations:?}");
+    let operations: Vec<String> =
+        world.stack.s3.requests().into_iter().map(|request| request.operation).collect();
+    assert!(
+        operations.contains(&"UploadPart".to_owned())
+            && operations.contains(&"AbortMultipartUpload".to_owned()),
+        "{operations:?}"
+    );
     assert_eq!(world.stack.s3.unfinished_uploads(), 0);
     assert!(world.is_unsettled("a"));
 }
 
 fn front(change: impl Fn(&mut redshift::Options) + Send + Sync + 'static) -> Setup {
-    Setup { stack: stack::Options { redshift: Some(Arc::new(change)), ..stack::Options::default() }, ..Setup::default() }
+    Setup {
+        stack: stack::Options { redshift: Some(Arc::new(change)), ..stack::Options::default() },
+        ..Setup::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_refused_is_for_the_operator() {
-    fails(&Setup::default().with("pgpass", "wrong").start().await, "Deployment.LoginRefused", &["cmslite_loader"]).await;
-    fails(&Setup::default().with("PGDATABASE", "absent").start().await, "Deployment.SchemaMismatch", &["absent"]).await;
+    fails(
+        &Setup::default().with("pgpass", "wrong").start().await,
+        "Deployment.LoginRefused",
+        &["cmslite_loader"],
+    )
+    .await;
+    fails(
+        &Setup::default().with("PGDATABASE", "absent").start().await,
+        "Deployment.SchemaMismatch",
+        &["absent"],
+    )
+    .await;
     let sha256 = front(|options| options.auth = Auth::Sha256Digest).start().await;
     fails(&sha256, "Deployment.AuthenticationUnsupported", &["MD5 password", "tag 13"]).await;
 }
@@ -226,11 +282,16 @@ async fn a_server_that_does_not_prove_itself_is_refused() {
     let alias = other_name.with("PGSSLMODE", "verify-ca").start().await;
     alias.put("a", &sample(3, 50), 1);
     recovers(&alias).await;
-    fails(&front(|options| options.tls = Tls::Absent).start().await, "Deployment.TlsNotTrusted", &["offers no TLS"]).await;
+    fails(
+        &front(|options| options.tls = Tls::Absent).start().await,
+        "Deployment.TlsNotTrusted",
+        &["offers no TLS"],
+    )
+    .await;
 }
 
-/// The certificates that the system trusts are found, though TLS is linked into the program: a server whose issuer stands
-/// among them is trusted without `PGSSLROOTCERT`.
+/// The certificates that the system trusts are found, though TLS is linked into the program: a server whose
+/// issuer stands among them is trusted without `PGSSLROOTCERT`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_systems_certificates_are_found() {
     let world = world().await;
@@ -239,7 +300,10 @@ async fn the_systems_certificates_are_found() {
     environment.retain(|(name, _)| name != "PGSSLROOTCERT");
     // Where OpenSSL is told that the system's certificates are.
     environment.push(("SSL_CERT_FILE".to_owned(), system));
-    let lambda = devstack::lambda::Lambda::start(devstack::lambda::Options::new(support::PROGRAM, environment)).await.unwrap();
+    let lambda =
+        devstack::lambda::Lambda::start(devstack::lambda::Options::new(support::PROGRAM, environment))
+            .await
+            .unwrap();
     let archive = world.put("a", &sample(3, 50), 1);
     World::report(lambda.invoke(World::event(&archive)).await);
 }
@@ -256,7 +320,9 @@ async fn tables_columns_and_rights_that_are_missing_are_for_the_operator() {
         let world = world().await;
         world.admin(change).await;
         let archive = world.put("a", &sample(3, 50), 1);
-        let Outcome::Failed { error_type: found, message } = world.invoke(&archive).await else { panic!("{change}") };
+        let Outcome::Failed { error_type: found, message } = world.invoke(&archive).await else {
+            panic!("{change}")
+        };
         assert_eq!(found, error_type, "{change}: {message}");
         assert!(message.contains(word), "{message}");
         assert!(world.is_unsettled("a") && world.rows("cms_group").await.is_empty());
@@ -281,18 +347,41 @@ async fn s3_that_refuses_the_function_is_for_the_operator() {
     }
     let mut keys = function_keys();
     keys.session_token = None;
-    fails(&Setup { keys: Some(keys.clone()), ..Setup::default() }.start().await, "Deployment.S3Access", &["InvalidToken"]).await;
+    fails(
+        &Setup { keys: Some(keys.clone()), ..Setup::default() }.start().await,
+        "Deployment.S3Access",
+        &["InvalidToken"],
+    )
+    .await;
     keys.session_token = Some("another".to_owned());
-    fails(&Setup { keys: Some(keys), ..Setup::default() }.start().await, "Deployment.S3Access", &["InvalidToken"]).await;
-    let elsewhere = Setup { config: Some(support::SHIPPED.replace(BUCKET, "no-such-bucket")), ..Setup::default() }.start().await;
+    fails(
+        &Setup { keys: Some(keys), ..Setup::default() }.start().await,
+        "Deployment.S3Access",
+        &["InvalidToken"],
+    )
+    .await;
+    let elsewhere =
+        Setup { config: Some(support::SHIPPED.replace(BUCKET, "no-such-bucket")), ..Setup::default() }
+            .start()
+            .await;
     let Outcome::Failed { error_type, .. } = elsewhere.sweep().await else { panic!() };
     assert_eq!(error_type, "Deployment.NoSuchBucket");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_configuration_fails_every_event_with_its_reason() {
-    let config = Setup { config: Some(support::SHIPPED.replace("\"delim\": \",\"", "\"delim\": \",,\"")), ..Setup::default() }.start().await;
-    fails(&config, "Deployment.Configuration", &["cmslite_user_group_metadata.json: delim: expected one ASCII character"]).await;
+    let config = Setup {
+        config: Some(support::SHIPPED.replace("\"delim\": \",\"", "\"delim\": \",,\"")),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    fails(
+        &config,
+        "Deployment.Configuration",
+        &["cmslite_user_group_metadata.json: delim: expected one ASCII character"],
+    )
+    .await;
     let environment = Setup::default().with("PGSSLMODE", "require").with("PGHOST", "").start().await;
     fails(&environment, "Deployment.Configuration", &["PGSSLMODE", "PGHOST is not set"]).await;
 }

@@ -1,13 +1,19 @@
-//! Random histories against a model: uploads and re-uploads, good and bad, events in any order and number, sweeps, up to three
-//! functions at once, and trouble from S3, Redshift and Lambda. After every step the tables, the ledger and the markers are
-//! what the model allows, and when the trouble is over they are exactly what the model says.
+//! Random histories against a model: uploads and re-uploads, good and bad, events in any order and number,
+//! sweeps, up to three functions at once, and trouble from S3, Redshift and Lambda. After every step the
+//! tables, the ledger and the markers are what the model allows, and when the trouble is over they are
+//! exactly what the model says.
 //!
-//! A run without trouble must do exactly what the model does. Of a run in trouble nobody can say how far it came; what it
-//! did must be a beginning of what it had to do, and the model goes on from there.
+//! A run without trouble must do exactly what the model does. Of a run in trouble nobody can say how far it
+//! came; what it did must be a beginning of what it had to do, and the model goes on from there.
 //!
 //! `HISTORIES` sets their number and `HISTORIES_SEED` another beginning than the usual one:
 //! `HISTORIES=20000 HISTORIES_SEED=$RANDOM cargo test --workspace --test histories`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -26,7 +32,8 @@ use support::{Row, Setup, TABLES, World, bad_key, expected, good_key, key, membe
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-// Histories ----------------------------------------------------------------------------------------------------------
+// Histories
+// ----------------------------------------------------------------------------------------------------------
 
 /// What an archive holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,34 +110,51 @@ fn content() -> impl Strategy<Value = Content> {
 
 fn upload() -> impl Strategy<Value = Upload> {
     let began = prop_oneof![3 => Just(None), 1 => (0..6_i64).prop_map(Some)];
-    (prop::sample::select(NAMES.as_slice()), content(), began).prop_map(|(name, content, began_seconds_ago)| Upload {
-        name,
-        content,
-        began_seconds_ago,
-    })
+    (prop::sample::select(NAMES.as_slice()), content(), began)
+        .prop_map(|(name, content, began_seconds_ago)| Upload { name, content, began_seconds_ago })
 }
 
 fn call() -> impl Strategy<Value = Call> {
     prop_oneof![3 => prop::sample::select(NAMES.as_slice()).prop_map(Call::Event), 1 => Just(Call::Sweep)]
 }
 
-const OPERATIONS: [&str; 6] = ["ListObjectsV2", "GetObject", "PutObject", "DeleteObject", "CopyObject", "HeadObject"];
-const STATEMENTS: [&str; 9] = ["svv_columns", "CREATE TABLE", "BEGIN", "LOCK", "SELECT COALESCE", "DELETE", "COPY ", "INSERT", "COMMIT"];
+const OPERATIONS: [&str; 6] =
+    ["ListObjectsV2", "GetObject", "PutObject", "DeleteObject", "CopyObject", "HeadObject"];
+const STATEMENTS: [&str; 9] = [
+    "svv_columns",
+    "CREATE TABLE",
+    "BEGIN",
+    "LOCK",
+    "SELECT COALESCE",
+    "DELETE",
+    "COPY ",
+    "INSERT",
+    "COMMIT",
+];
 
 fn trouble() -> impl Strategy<Value = Trouble> {
-    let how = || prop::sample::select([How::Refuse, How::CutBefore, How::CutAfter, How::KillBefore, How::KillAfter].as_slice());
+    let how = || {
+        prop::sample::select(
+            [How::Refuse, How::CutBefore, How::CutAfter, How::KillBefore, How::KillAfter].as_slice(),
+        )
+    };
     prop_oneof![
-        (prop::sample::select(OPERATIONS.as_slice()), 0..4_usize, how()).prop_map(|(operation, nth, how)| Trouble::S3 { operation, nth, how }),
-        (prop::sample::select(STATEMENTS.as_slice()), 0..3_usize, how()).prop_map(|(statement, nth, how)| Trouble::Redshift { statement, nth, how }),
-        (prop::sample::select(["ListObjectsV2", "GetObject", "PutObject", "CopyObject"].as_slice()), upload())
+        (prop::sample::select(OPERATIONS.as_slice()), 0..4_usize, how())
+            .prop_map(|(operation, nth, how)| Trouble::S3 { operation, nth, how }),
+        (prop::sample::select(STATEMENTS.as_slice()), 0..3_usize, how())
+            .prop_map(|(statement, nth, how)| Trouble::Redshift { statement, nth, how }),
+        (
+            prop::sample::select(["ListObjectsV2", "GetObject", "PutObject", "CopyObject"].as_slice()),
+            upload()
+        )
             .prop_map(|(operation, upload)| Trouble::Upload { operation, upload }),
     ]
 }
 
 fn history() -> impl Strategy<Value = Vec<Step>> {
     let calm = call().prop_map(|call| Step::Run(vec![call], Vec::new()));
-    let troubled =
-        (prop::collection::vec(call(), 1..=3), prop::collection::vec(trouble(), 0..=2)).prop_map(|(calls, troubles)| Step::Run(calls, troubles));
+    let troubled = (prop::collection::vec(call(), 1..=3), prop::collection::vec(trouble(), 0..=2))
+        .prop_map(|(calls, troubles)| Step::Run(calls, troubles));
     let step = prop_oneof![5 => upload().prop_map(Step::Upload), 2 => (1..4_i64).prop_map(Step::Wait), 2 => calm, 3 => troubled];
     prop::collection::vec(step, 2..12)
 }
@@ -140,11 +164,14 @@ fn bytes(content: Content) -> Vec<u8> {
         Content::Good(seed) => sample(seed, 2),
         Content::ShortHeader(n) => sample_with("analytics_group.csv", format!("id,name\n{n}\n")),
         Content::NoArchive(n) => format!("this is no archive, number {n}").into_bytes(),
-        Content::Refused(n) => sample_with("analytics_group.csv", format!("id,name,active,site_key\n{n},a,maybe,k\n")),
+        Content::Refused(n) => {
+            sample_with("analytics_group.csv", format!("id,name,active,site_key\n{n},a,maybe,k\n"))
+        }
     }
 }
 
-// The model ----------------------------------------------------------------------------------------------------------
+// The model
+// ----------------------------------------------------------------------------------------------------------
 
 /// When an archive counts as uploaded: by this they are ordered.
 type Age = (DateTime<Utc>, String);
@@ -202,19 +229,23 @@ impl Model {
     fn settled(&self, key: &str, revision: &Revision) -> bool {
         let settles = |markers: &BTreeMap<String, Marker>| {
             let marker = markers.get(key).filter(|marker| marker.at >= revision.age.0);
-            // Or of the same bytes: what was uploaded in parts and then in one piece, within a second, are two revisions to S3.
-            marker.is_some_and(|marker| marker.etag == revision.etag || self.is_copy_of(marker, key, revision))
+            // Or of the same bytes: what was uploaded in parts and then in one piece, within a second, are
+            // two revisions to S3.
+            marker
+                .is_some_and(|marker| marker.etag == revision.etag || self.is_copy_of(marker, key, revision))
         };
         settles(&self.state.good) || settles(&self.state.bad)
     }
 
     /// Whether a marker holds the bytes of a revision that was uploaded in one piece, as copies are made.
     fn is_copy_of(&self, marker: &Marker, key: &str, revision: &Revision) -> bool {
-        !revision.etag.contains('-') && self.uploads.get(&(key.to_owned(), marker.etag.clone())) == Some(&revision.content)
+        !revision.etag.contains('-')
+            && self.uploads.get(&(key.to_owned(), marker.etag.clone())) == Some(&revision.content)
     }
 
     fn by_age(&self) -> Vec<(String, Revision)> {
-        let mut archives: Vec<(String, Revision)> = self.source.iter().map(|(key, revision)| (key.clone(), revision.clone())).collect();
+        let mut archives: Vec<(String, Revision)> =
+            self.source.iter().map(|(key, revision)| (key.clone(), revision.clone())).collect();
         archives.sort_by(|(_, one), (_, other)| one.age.cmp(&other.age));
         archives
     }
@@ -224,13 +255,17 @@ impl Model {
         let archives = self.by_age();
         let end = calls.iter().map(|call| match call {
             Call::Sweep => archives.len(),
-            Call::Event(name) => archives.iter().position(|(archive, _)| *archive == key(name)).map_or(0, |at| at + 1),
+            Call::Event(name) => {
+                archives.iter().position(|(archive, _)| *archive == key(name)).map_or(0, |at| at + 1)
+            }
         });
         let end = end.max().unwrap_or(0);
         let newest = archives.len().saturating_sub(1);
         let mut queue = Vec::new();
         let mut superseded = Vec::new();
-        for (n, (key, revision)) in archives.into_iter().enumerate().filter(|(_, (key, revision))| !self.settled(key, revision)) {
+        for (n, (key, revision)) in
+            archives.into_iter().enumerate().filter(|(_, (key, revision))| !self.settled(key, revision))
+        {
             if self.truncate && n < newest {
                 superseded.push(key);
             } else if n < end {
@@ -242,7 +277,11 @@ impl Model {
 
     fn loaded(&self, key: &str, revision: &Revision) -> bool {
         let is_it = |row: &Loaded| row.key == *key && row.etag == revision.etag;
-        if self.truncate { self.state.ledger.last().is_some_and(is_it) } else { self.state.ledger.iter().any(is_it) }
+        if self.truncate {
+            self.state.ledger.last().is_some_and(is_it)
+        } else {
+            self.state.ledger.iter().any(is_it)
+        }
     }
 
     /// One clean run.
@@ -251,7 +290,10 @@ impl Model {
         let mut expected = Expected { superseded, ..Expected::default() };
         let mut queue = queue.into_iter();
         for (key, revision) in queue.by_ref() {
-            if self.truncate && !self.loaded(&key, &revision) && self.state.ledger.iter().any(|row| row.age > revision.age) {
+            if self.truncate
+                && !self.loaded(&key, &revision)
+                && self.state.ledger.iter().any(|row| row.age > revision.age)
+            {
                 expected.superseded.push(key);
                 continue;
             }
@@ -264,7 +306,11 @@ impl Model {
                     expected.bad.push(key);
                     break;
                 }
-                self.state.ledger.push(Loaded { key: key.clone(), etag: revision.etag.clone(), age: revision.age });
+                self.state.ledger.push(Loaded {
+                    key: key.clone(),
+                    etag: revision.etag.clone(),
+                    age: revision.age,
+                });
             }
             self.state.bad.remove(&key);
             self.state.explained.remove(&key);
@@ -281,9 +327,12 @@ impl Model {
             [.., last] if self.truncate => std::slice::from_ref(last),
             rows => rows,
         };
-        let mut tables: BTreeMap<&str, Vec<Row>> = TABLES.into_iter().map(|table| (table, Vec::new())).collect();
+        let mut tables: BTreeMap<&str, Vec<Row>> =
+            TABLES.into_iter().map(|table| (table, Vec::new())).collect();
         for row in rows {
-            let Content::Good(seed) = self.uploads[&(row.key.clone(), row.etag.clone())] else { panic!("a bad archive is in the ledger") };
+            let Content::Good(seed) = self.uploads[&(row.key.clone(), row.etag.clone())] else {
+                panic!("a bad archive is in the ledger")
+            };
             for (table, rows) in expected(&members(seed, 2)) {
                 tables.get_mut(table).unwrap().extend(rows);
             }
@@ -302,7 +351,8 @@ impl Model {
     /// Takes over what a troubled run did, if it is a beginning of what the calls had to do.
     fn adopt(&mut self, after: State, calls: &[Call], uploaded_meanwhile: bool) -> Result<(), String> {
         let before = &self.state;
-        let news = after.ledger.strip_prefix(before.ledger.as_slice()).ok_or("the ledger lost rows")?.to_vec();
+        let news =
+            after.ledger.strip_prefix(before.ledger.as_slice()).ok_or("the ledger lost rows")?.to_vec();
         let mut newest = before.ledger.iter().map(|row| row.age.clone()).max();
         for row in &news {
             if self.truncate && newest.as_ref().is_some_and(|newest| row.age < *newest) {
@@ -322,15 +372,22 @@ impl Model {
         }
         if !uploaded_meanwhile {
             let (queue, _) = self.queue(calls);
-            let due = queue.iter().filter(|(key, revision)| matches!(revision.content, Content::Good(_)) && !self.loaded(key, revision));
-            let due: Vec<(&str, &str)> = due.map(|(key, revision)| (key.as_str(), revision.etag.as_str())).collect();
-            let done: Vec<(&str, &str)> = news.iter().map(|row| (row.key.as_str(), row.etag.as_str())).collect();
+            let due = queue.iter().filter(|(key, revision)| {
+                matches!(revision.content, Content::Good(_)) && !self.loaded(key, revision)
+            });
+            let due: Vec<(&str, &str)> =
+                due.map(|(key, revision)| (key.as_str(), revision.etag.as_str())).collect();
+            let done: Vec<(&str, &str)> =
+                news.iter().map(|row| (row.key.as_str(), row.etag.as_str())).collect();
             if !due.starts_with(&done) {
                 return Err(format!("loaded {done:?}, which is no beginning of {due:?}"));
             }
             let touched: BTreeSet<&String> = queue.iter().map(|(key, _)| key).collect();
             for (markers, were) in [(&after.good, &before.good), (&after.bad, &before.bad)] {
-                if let Some((key, _)) = were.iter().find(|(key, marker)| !touched.contains(key) && markers.get(*key) != Some(marker)) {
+                if let Some((key, _)) = were
+                    .iter()
+                    .find(|(key, marker)| !touched.contains(key) && markers.get(*key) != Some(marker))
+                {
                     return Err(format!("the marker of {key} is gone or another"));
                 }
             }
@@ -341,7 +398,8 @@ impl Model {
             }
         }
         for (key, marker) in &after.bad {
-            if matches!(self.uploads.get(&(key.clone(), marker.etag.clone())), None | Some(Content::Good(_))) {
+            if matches!(self.uploads.get(&(key.clone(), marker.etag.clone())), None | Some(Content::Good(_)))
+            {
                 return Err(format!("{key} is marked bad, but nothing is wrong with it"));
             }
             if after.good.contains_key(key) {
@@ -356,7 +414,8 @@ impl Model {
     }
 }
 
-// The world ----------------------------------------------------------------------------------------------------------
+// The world
+// ----------------------------------------------------------------------------------------------------------
 
 fn put(world: &World, model: &mut Model, upload: Upload) {
     let (key, bytes) = (key(upload.name), bytes(upload.content));
@@ -364,12 +423,19 @@ fn put(world: &World, model: &mut Model, upload: Upload) {
         None => world.stack.s3.put_at(BUCKET, &key, &bytes, model.now).unwrap(),
         Some(seconds) => {
             let (one, two) = bytes.split_at(bytes.len() / 2);
-            world.stack.s3.put_in_parts_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds)).unwrap();
+            world
+                .stack
+                .s3
+                .put_in_parts_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds))
+                .unwrap();
         }
     }
     let object = world.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap();
     model.uploads.insert((key.clone(), object.etag.clone()), upload.content);
-    model.source.insert(key.clone(), Revision { etag: object.etag, age: (object.last_modified, key), content: upload.content });
+    model.source.insert(
+        key.clone(),
+        Revision { etag: object.etag, age: (object.last_modified, key), content: upload.content },
+    );
 }
 
 async fn state(world: &World, model: &Model) -> Result<State, String> {
@@ -387,20 +453,35 @@ async fn state(world: &World, model: &Model) -> Result<State, String> {
                 }
                 continue;
             };
-            let etag = world.stack.s3.metadata(BUCKET, &object.key).unwrap().remove("source-etag").ok_or("a marker names no revision")?;
-            let content = model.uploads.get(&(archive.clone(), etag.clone())).ok_or("a marker names a revision that was never uploaded")?;
+            let etag = world
+                .stack
+                .s3
+                .metadata(BUCKET, &object.key)
+                .unwrap()
+                .remove("source-etag")
+                .ok_or("a marker names no revision")?;
+            let content = model
+                .uploads
+                .get(&(archive.clone(), etag.clone()))
+                .ok_or("a marker names a revision that was never uploaded")?;
             if world.stack.s3.read(BUCKET, &object.key).unwrap() != bytes(*content) {
                 return Err(format!("the marker of {archive} is no copy of the revision that it names"));
             }
             markers.insert(archive.clone(), Marker { etag, at: object.last_modified });
         }
     }
-    if world.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await[0][0].as_deref() == Some("t") {
+    if world.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await[0][0].as_deref()
+        == Some("t")
+    {
         let rows =
             world.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
         state.ledger.extend(rows.into_iter().map(|row| {
             let cell = |n: usize| row[n].clone().unwrap();
-            Loaded { key: cell(1), etag: cell(2), age: (DateTime::from_timestamp(cell(3).parse().unwrap(), 0).unwrap(), cell(1)) }
+            Loaded {
+                key: cell(1),
+                etag: cell(2),
+                age: (DateTime::from_timestamp(cell(3).parse().unwrap(), 0).unwrap(), cell(1)),
+            }
         }));
     }
     Ok(state)
@@ -459,18 +540,31 @@ fn fail(message: impl Into<String>) -> TestCaseError {
 async fn check_told(world: &World, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
     let report: Value = match outcome {
         Outcome::Ok(answer) if expected.not_processed.is_empty() => answer["reports"][0].clone(),
-        Outcome::Failed { error_type, .. } if !expected.not_processed.is_empty() && error_type == "Retryable.StoppedAtBadArchive" => {
+        Outcome::Failed { error_type, .. }
+            if !expected.not_processed.is_empty() && error_type == "Retryable.StoppedAtBadArchive" =>
+        {
             // A failure's report stands in the log only, and the log may come after the outcome.
             let id = world.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
-            let reported = || world.lambda.log().lines().rev().find(|line| line.contains("\"report\":") && line.contains(&id)).map(str::to_owned);
+            let reported = || {
+                world
+                    .lambda
+                    .log()
+                    .lines()
+                    .rev()
+                    .find(|line| line.contains("\"report\":") && line.contains(&id))
+                    .map(str::to_owned)
+            };
             eventually(Duration::from_secs(10), || reported().is_some()).await.map_err(fail)?;
-            let line: Value = serde_json::from_str(&reported().unwrap_or_default()).map_err(|error| fail(error.to_string()))?;
+            let line: Value = serde_json::from_str(&reported().unwrap_or_default())
+                .map_err(|error| fail(error.to_string()))?;
             let report = line["report"].as_str().ok_or_else(|| fail("no report in the line"))?;
             serde_json::from_str(report).map_err(|error| fail(error.to_string()))?
         }
         other => return Err(fail(format!("{other:?} is not what {expected:?} comes to"))),
     };
-    let keys = |list: &str| -> Vec<Value> { report[list].as_array().unwrap().iter().map(|item| item.get("key").unwrap_or(item).clone()).collect() };
+    let keys = |list: &str| -> Vec<Value> {
+        report[list].as_array().unwrap().iter().map(|item| item.get("key").unwrap_or(item).clone()).collect()
+    };
     let told = [keys("good"), keys("bad"), keys("superseded"), keys("not_processed")];
     let wanted = [&expected.good, &expected.bad, &expected.superseded, &expected.not_processed];
     prop_assert_eq!(json!(told), json!(wanted));
@@ -513,7 +607,12 @@ async fn live(world: &Arc<World>, truncate: bool, history: &[Step]) -> Result<()
     Err(fail("the queue does not end"))
 }
 
-async fn run(world: &Arc<World>, shared: &Arc<Mutex<Model>>, calls: &[Call], troubles: &[Trouble]) -> Result<(), TestCaseError> {
+async fn run(
+    world: &Arc<World>,
+    shared: &Arc<Mutex<Model>>,
+    calls: &[Call],
+    troubles: &[Trouble],
+) -> Result<(), TestCaseError> {
     if let ([call], []) = (calls, troubles) {
         let mut model = shared.lock().unwrap().clone();
         let outcome = invoke(world, *call).await;
@@ -556,8 +655,14 @@ fn check_end(model: &Model) -> Result<(), TestCaseError> {
         let wanted = (key.clone(), revision.content);
         if !model.truncate {
             prop_assert_eq!(model.state.ledger.iter().any(|row| content(row) == wanted), is_good);
-            prop_assert_eq!((model.state.good.contains_key(key), model.state.bad.contains_key(key)), (is_good, !is_good));
-        } else if n + 1 == archives.len() && is_good && model.state.ledger.iter().all(|row| row.age <= revision.age) {
+            prop_assert_eq!(
+                (model.state.good.contains_key(key), model.state.bad.contains_key(key)),
+                (is_good, !is_good)
+            );
+        } else if n + 1 == archives.len()
+            && is_good
+            && model.state.ledger.iter().all(|row| row.age <= revision.age)
+        {
             prop_assert_eq!(model.state.ledger.last().map(content), Some(wanted));
         }
     }
@@ -565,7 +670,9 @@ fn check_end(model: &Model) -> Result<(), TestCaseError> {
 }
 
 fn number(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+    std::env::var(variable)
+        .ok()
+        .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
 /// Tries so many histories on a stack of its own.
@@ -581,7 +688,12 @@ fn try_histories(truncate: bool, part: u64) {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&part.to_le_bytes());
     bytes[16] = u8::from(truncate);
-    let config = Config { cases: u32::try_from(cases).unwrap(), failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let config = Config {
+        cases: u32::try_from(cases).unwrap(),
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let result = runner.run(&history(), |history| runtime.block_on(live(&world, truncate, &history)));
     if let Err(TestError::Fail(reason, history)) = &result {

@@ -1,6 +1,11 @@
 //! An upload becomes rows: the whole way, from the notification to the tables.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -17,7 +22,8 @@ use support::{Setup, World, appending, expected, good_key, key, members, sample,
 /// A client with the keys of the uploading team.
 fn uploader(world: &World) -> aws_sdk_s3::Client {
     let keys = uploader_keys();
-    let keys = aws_sdk_s3::config::Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "test");
+    let keys =
+        aws_sdk_s3::config::Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
         .region(aws_sdk_s3::config::Region::new("ca-central-1"))
@@ -31,7 +37,12 @@ fn uploader(world: &World) -> aws_sdk_s3::Client {
 async fn an_upload_alone_fills_four_tables_with_the_cells_of_its_files() {
     let world = world().await;
     let target = Target::Invoke(world.lambda.invoke_url("cmslite"));
-    world.stack.s3.notify(Notification { bucket: BUCKET.to_owned(), prefix: "client/cmslite_gdx/".to_owned(), suffix: String::new(), target });
+    world.stack.s3.notify(Notification {
+        bucket: BUCKET.to_owned(),
+        prefix: "client/cmslite_gdx/".to_owned(),
+        suffix: String::new(),
+        target,
+    });
     let members = members(7, 200);
     let name = "2024 ü+%";
     let body = samples::archive(&members).unwrap().into();
@@ -42,7 +53,8 @@ async fn an_upload_alone_fills_four_tables_with_the_cells_of_its_files() {
     assert_eq!(world.stack.s3.unfinished_uploads(), 0);
 }
 
-/// Quotes, delimiters, line ends, backslashes, what pandas would take for numbers or nothing, and letters of many scripts.
+/// Quotes, delimiters, line ends, backslashes, what pandas would take for numbers or nothing, and letters of
+/// many scripts.
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_arrive_as_they_were_written() {
     let world = world().await;
@@ -92,7 +104,8 @@ async fn cells_arrive_as_they_were_written() {
     let key = world.put("text", &sample_with("analytics_group.csv", writer.into_inner().unwrap()), 1);
     World::report(world.invoke(&key).await);
     let rows = world.rows("cms_group").await;
-    let loaded: Vec<(&str, &str)> = rows.iter().map(|row| (row[1].as_deref().unwrap(), row[3].as_deref().unwrap())).collect();
+    let loaded: Vec<(&str, &str)> =
+        rows.iter().map(|row| (row[1].as_deref().unwrap(), row[3].as_deref().unwrap())).collect();
     assert_eq!(loaded, cells.map(|cell| (cell, cell)));
 }
 
@@ -103,10 +116,22 @@ async fn the_report_says_what_was_done() {
     let report = World::report(world.invoke(&key).await);
     let number = |name: &str| report[name].as_u64().unwrap();
     assert_eq!(
-        ["objects_found", "objects_processed", "objects_good", "objects_bad", "objects_failed", "tables_loaded", "rows"].map(number),
+        [
+            "objects_found",
+            "objects_processed",
+            "objects_good",
+            "objects_bad",
+            "objects_failed",
+            "tables_loaded",
+            "rows"
+        ]
+        .map(number),
         [1, 1, 1, 0, 0, 4, 40]
     );
-    assert_eq!(report["good"][0], json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4}));
+    assert_eq!(
+        report["good"][0],
+        json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4})
+    );
     assert_eq!(report["loaded_tables"][0], json!({"table": "cmslite.cms_group", "key": key, "rows": 10}));
     assert_eq!(report["failure"], Value::Null);
 }
@@ -116,11 +141,17 @@ async fn staged_files_and_manifests_lie_under_the_revision() {
     let world = world().await;
     let key = world.put("a", &sample(1, 1), 1);
     World::report(world.invoke(&key).await);
-    let etag = world.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag[..8].to_owned();
-    let batch: Vec<String> = world.keys().into_iter().filter(|key| key.starts_with("processed/batch/")).collect();
+    let etag = world.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag[..8]
+        .to_owned();
+    let batch: Vec<String> =
+        world.keys().into_iter().filter(|key| key.starts_with("processed/batch/")).collect();
     let stem = format!("processed/batch/client/cmslite_gdx/cms-analytics-csv_a/{etag}");
     assert_eq!(batch.len(), 8);
-    assert!(batch.contains(&format!("{stem}/analytics_group.csv")) && batch.contains(&format!("{stem}/analytics_group.manifest")), "{batch:?}");
+    assert!(
+        batch.contains(&format!("{stem}/analytics_group.csv"))
+            && batch.contains(&format!("{stem}/analytics_group.manifest")),
+        "{batch:?}"
+    );
     let copied = world.stack.s3.read(BUCKET, &good_key("a")).unwrap();
     assert_eq!(copied, world.stack.s3.read(BUCKET, &key).unwrap());
 }
@@ -143,10 +174,14 @@ async fn a_load_is_one_transaction_that_never_truncates_and_leaves_grants_and_vi
     assert_eq!(shape, wanted);
     for statement in sessions.concat() {
         let statement = statement.to_uppercase();
-        assert!(!["TRUNCATE", "RENAME", "ALTER", "DROP", "$1"].iter().any(|word| statement.contains(word)), "{statement}");
+        assert!(
+            !["TRUNCATE", "RENAME", "ALTER", "DROP", "$1"].iter().any(|word| statement.contains(word)),
+            "{statement}"
+        );
     }
     assert_eq!(world.query("SELECT * FROM cmslite.groups").await.len(), 6);
-    let granted = world.query("SELECT has_table_privilege('reader_of_tables', 'cmslite.user_group', 'SELECT')").await;
+    let granted =
+        world.query("SELECT has_table_privilege('reader_of_tables', 'cmslite.user_group', 'SELECT')").await;
     assert_eq!(granted, [[Some("t".to_owned())]]);
     world.admin("DROP OWNED BY reader_of_tables; DROP ROLE reader_of_tables").await;
 }
@@ -164,8 +199,13 @@ async fn copy_takes_a_role_where_one_is_configured() {
     for role in [COPY_ROLE, "default"] {
         let world = Setup::default().with("COPY_IAM_ROLE", role).start().await;
         World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
-        let copies: Vec<String> = world.sessions().concat().into_iter().filter(|statement| statement.starts_with("COPY")).collect();
-        assert!(copies.len() == 4 && copies.iter().all(|copy| copy.contains("IAM_ROLE") && !copy.contains("ACCESS_KEY")), "{copies:?}");
+        let copies: Vec<String> =
+            world.sessions().concat().into_iter().filter(|statement| statement.starts_with("COPY")).collect();
+        assert!(
+            copies.len() == 4
+                && copies.iter().all(|copy| copy.contains("IAM_ROLE") && !copy.contains("ACCESS_KEY")),
+            "{copies:?}"
+        );
     }
 }
 
@@ -247,14 +287,21 @@ async fn every_sample_event_is_served() {
     {
         let n = n as u64;
         let archive = sample(n, 1);
-        world.stack.s3.put_at(BUCKET, key, &archive, chrono::Utc::now() + chrono::TimeDelta::seconds(n as i64 * 60)).unwrap();
+        world
+            .stack
+            .s3
+            .put_at(BUCKET, key, &archive, chrono::Utc::now() + chrono::TimeDelta::seconds(n as i64 * 60))
+            .unwrap();
         if n == 1 {
             world.stack.s3.put_at(BUCKET, other, &sample(99, 1), support::moment(0)).unwrap();
         }
         World::report(world.lambda.invoke(serde_json::from_str(event).unwrap()).await);
         assert_eq!(world.rows("user_status").await.len(), n as usize + 1 + usize::from(n >= 1), "{event}");
     }
-    let answer = world.lambda.invoke(serde_json::from_str(include_str!("../events/s3-test-event.json")).unwrap()).await;
+    let answer = world
+        .lambda
+        .invoke(serde_json::from_str(include_str!("../events/s3-test-event.json")).unwrap())
+        .await;
     assert_eq!(answer, Outcome::Ok(json!({"version": 1, "reports": [], "ignored": []})));
 }
 
@@ -263,7 +310,10 @@ async fn an_object_of_no_dataset_is_ignored() {
     let world = world().await;
     world.stack.s3.put_at(BUCKET, "client/other/x.tgz", b"x", support::moment(1)).unwrap();
     let Outcome::Ok(answer) = world.invoke("client/other/x.tgz").await else { panic!() };
-    assert_eq!(answer, json!({"version": 1, "reports": [], "ignored": [format!("s3://{BUCKET}/client/other/x.tgz")]}));
+    assert_eq!(
+        answer,
+        json!({"version": 1, "reports": [], "ignored": [format!("s3://{BUCKET}/client/other/x.tgz")]})
+    );
 }
 
 /// A member of more than one part goes through a multipart upload.
@@ -272,7 +322,8 @@ async fn a_large_member_is_staged_in_parts() {
     let world = world().await;
     let mut text = String::from("id,name,active,site_key\n");
     for n in 0..200_000 {
-        writeln!(text, "{n},a name that is long enough to make several parts of the file {n},t,site").unwrap();
+        writeln!(text, "{n},a name that is long enough to make several parts of the file {n},t,site")
+            .unwrap();
     }
     let a = world.put("a", &sample_with("analytics_group.csv", text), 1);
     World::report(world.invoke(&a).await);

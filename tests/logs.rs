@@ -1,6 +1,11 @@
 //! The function's log: every line is JSON and says what it belongs to.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -11,7 +16,8 @@ use support::{Setup, World, sample};
 /// The lines with this message, of which there must be some.
 #[track_caller]
 fn lines<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
-    let found: Vec<&Value> = lines.iter().filter(|line| line["message"].as_str().unwrap().starts_with(message)).collect();
+    let found: Vec<&Value> =
+        lines.iter().filter(|line| line["message"].as_str().unwrap().starts_with(message)).collect();
     assert!(!found.is_empty(), "no line says {message:?}: {lines:#?}");
     found
 }
@@ -19,24 +25,44 @@ fn lines<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_says_what_it_belongs_to() {
     let world = Setup::appending().start().await;
-    let (a, b, c) = (world.put("a", &sample(1, 5), 1), world.put("b", b"no archive", 2), world.put("c", &sample(2, 5), 3));
+    let (a, b, c) = (
+        world.put("a", &sample(1, 5), 1),
+        world.put("b", b"no archive", 2),
+        world.put("c", &sample(2, 5), 3),
+    );
     World::report(world.invoke(&a).await);
     World::report(world.invoke(&b).await);
     world.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
     assert!(matches!(world.invoke(&c).await, Outcome::Failed { .. }));
     world.metrics_log().await;
     let failed = world.lambda.history().last().unwrap().request_id.clone();
-    let is_told = || world.lambda.log().lines().any(|line| line.contains("\"ERROR\"") && line.contains(&failed));
+    let is_told =
+        || world.lambda.log().lines().any(|line| line.contains("\"ERROR\"") && line.contains(&failed));
     devstack::lambda::eventually(std::time::Duration::from_secs(10), is_told).await.unwrap();
     let ids: Vec<String> = world.lambda.history().into_iter().map(|ended| ended.request_id).collect();
 
-    let log: Vec<Value> = world.lambda.log().lines().filter(|line| !line.contains("_aws")).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let log: Vec<Value> = world
+        .lambda
+        .log()
+        .lines()
+        .filter(|line| !line.contains("_aws"))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     for line in &log {
-        let names: Vec<&str> =
-            line.as_object().unwrap().iter().filter(|(_, value)| value.is_object() || value.is_array()).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = line
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, value)| value.is_object() || value.is_array())
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert!(names.is_empty(), "not flat: {line}");
         assert!(ids.iter().any(|id| line["request_id"] == **id), "{line}");
-        assert!(line["timestamp"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok() && line["target"].is_string(), "{line}");
+        assert!(
+            line["timestamp"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok()
+                && line["target"].is_string(),
+            "{line}"
+        );
         assert!(line["dataset"] == "cmslite_user_group_metadata" || line["level"] == "ERROR", "{line}");
     }
     for (message, id, archive, phase) in [
@@ -50,21 +76,43 @@ async fn every_line_says_what_it_belongs_to() {
         ("settled as bad", 1, Some(&b), Some("settle")),
         ("report", 2, None, None),
     ] {
-        let line = lines(&log, message).into_iter().rfind(|line| line["request_id"] == *ids[id]).unwrap_or_else(|| panic!("{message}: {log:#?}"));
-        assert_eq!((line["archive"].as_str(), line["phase"].as_str()), (archive.map(String::as_str), phase), "{line}");
+        let line = lines(&log, message)
+            .into_iter()
+            .rfind(|line| line["request_id"] == *ids[id])
+            .unwrap_or_else(|| panic!("{message}: {log:#?}"));
+        assert_eq!(
+            (line["archive"].as_str(), line["phase"].as_str()),
+            (archive.map(String::as_str), phase),
+            "{line}"
+        );
     }
     let error = log.iter().rfind(|line| line["level"] == "ERROR").unwrap();
-    assert!(error["error_type"].as_str().unwrap().starts_with("Deployment.") && error["request_id"] == *ids[2], "{error}");
+    assert!(
+        error["error_type"].as_str().unwrap().starts_with("Deployment.") && error["request_id"] == *ids[2],
+        "{error}"
+    );
 }
 
 /// Nothing that an archive brings makes a line that is not JSON, or two lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_and_keys_of_any_text_keep_a_line_one_line() {
     let world = Setup::appending().start().await;
-    let key = world.put("a \"ü\"\u{2028}\\+", &support::sample_with("analytics_group.csv", "id,name,active,site_key\n\"1\n{}\\\",\"\u{1}x\"\n"), 1);
+    let key = world.put(
+        "a \"ü\"\u{2028}\\+",
+        &support::sample_with("analytics_group.csv", "id,name,active,site_key\n\"1\n{}\\\",\"\u{1}x\"\n"),
+        1,
+    );
     World::report(world.invoke(&key).await);
     let log = world.log().await;
-    let parsed: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let parsed: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
     assert!(parsed.iter().any(|line| line["archive"] == *key));
-    assert!(parsed.iter().any(|line| line["message"].as_str().is_some_and(|message| message.starts_with("bad input"))), "{log}");
+    assert!(
+        parsed
+            .iter()
+            .any(|line| line["message"].as_str().is_some_and(|message| message.starts_with("bad input"))),
+        "{log}"
+    );
 }

@@ -1,5 +1,10 @@
 //! How much memory the function takes: what docs/performance.md says, whatever the size of the archive.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -9,18 +14,25 @@ use support::{Setup, World, long_sample, sample, sample_with};
 /// The ceiling of docs/performance.md, in MiB.
 const CEILING: f64 = 64.0;
 
-/// What the buffers take that docs/performance.md lists, and what the allocator and the HTTP client may add, in MiB.
+/// What the buffers take that docs/performance.md lists, and what the allocator and the HTTP client may add,
+/// in MiB.
 const BUFFERS: f64 = 18.6 + 6.0;
 
-/// The most memory that a fresh function ever had while it staged an archive, in MiB, as the kernel counts it.
+/// The most memory that a fresh function ever had while it staged an archive, in MiB, as the kernel counts
+/// it.
 async fn peak(world: &World, archive: &[u8]) -> f64 {
     world.reset().await;
-    // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes second.
-    world.stack.redshift.inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
+    // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes
+    // second.
+    world
+        .stack
+        .redshift
+        .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
     world.lambda.kill_and_wait();
     world.invoke(&world.put("a", archive, 1)).await;
     let log = world.metrics_log().await;
-    let metrics: serde_json::Value = serde_json::from_str(log.lines().rfind(|line| line.contains("_aws")).unwrap()).unwrap();
+    let metrics: serde_json::Value =
+        serde_json::from_str(log.lines().rfind(|line| line.contains("_aws")).unwrap()).unwrap();
     assert_eq!(metrics["error_type"], "Deployment.Privilege", "{metrics}");
     metrics["MemoryPeak"].as_f64().unwrap()
 }
@@ -33,11 +45,12 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
     for megabytes in [10, 40, 160] {
         peaks.push(peak(&world, &long_sample(1, megabytes * 1_000_000)).await);
     }
-    // Rows that are nearly as long as one may be, nearly all quotes: each is held as it is read, and with its quotes halved. The
-    // cell is behind the last that is loaded, since no column takes so much.
+    // Rows that are nearly as long as one may be, nearly all quotes: each is held as it is read, and with its
+    // quotes halved. The cell is behind the last that is loaded, since no column takes so much.
     let cell = "\"\"".repeat(1_900_000);
     let row = format!("1,2,3,4,\"{cell}\"\n");
-    let long_rows = peak(&world, &sample_with("analytics_group.csv", format!("a,b,c,d,e\n{}", row.repeat(3)))).await;
+    let long_rows =
+        peak(&world, &sample_with("analytics_group.csv", format!("a,b,c,d,e\n{}", row.repeat(3)))).await;
     println!("peaks in MiB: {tiny:.1}, {peaks:.1?}, of long rows {long_rows:.1}");
     for peak in peaks.iter().chain([&long_rows]) {
         assert!(*peak <= CEILING && *peak <= tiny + BUFFERS, "{tiny}, {peaks:?}, {long_rows}");

@@ -1,6 +1,12 @@
-//! What the function tells CloudWatch: valid, true to the report, and all that the template's alarms and dashboard look at.
+//! What the function tells CloudWatch: valid, true to the report, and all that the template's alarms and
+//! dashboard look at.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -43,8 +49,8 @@ impl Line {
     }
 }
 
-/// A line as CloudWatch would read it (Amazon CloudWatch User Guide, "Specification: Embedded metric format": the text and
-/// its JSON schema).
+/// A line as CloudWatch would read it (Amazon CloudWatch User Guide, "Specification: Embedded metric format":
+/// the text and its JSON schema).
 #[track_caller]
 fn valid(text: &str) -> Line {
     let line: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -54,8 +60,16 @@ fn valid(text: &str) -> Line {
     let age = chrono::Utc::now().timestamp_millis() - aws["Timestamp"].as_i64().unwrap();
     assert!((0..600_000).contains(&age), "{text}");
     let [directive] = aws["CloudWatchMetrics"].as_array().unwrap().as_slice() else { panic!("{text}") };
-    assert_eq!(directive.as_object().unwrap().keys().collect::<Vec<_>>(), ["Dimensions", "Metrics", "Namespace"], "{text}");
-    assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!(NAMESPACE), &json!([["Dataset"]])), "{text}");
+    assert_eq!(
+        directive.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["Dimensions", "Metrics", "Namespace"],
+        "{text}"
+    );
+    assert_eq!(
+        (&directive["Namespace"], &directive["Dimensions"]),
+        (&json!(NAMESPACE), &json!([["Dataset"]])),
+        "{text}"
+    );
     assert_eq!(root["Dataset"], json!(DATASET), "{text}");
     let definitions = directive["Metrics"].as_array().unwrap();
     assert!((1..=100).contains(&definitions.len()));
@@ -63,15 +77,23 @@ fn valid(text: &str) -> Line {
     for definition in definitions {
         assert_eq!(definition.as_object().unwrap().keys().collect::<Vec<_>>(), ["Name", "Unit"], "{text}");
         let (name, unit) = (definition["Name"].as_str().unwrap(), definition["Unit"].as_str().unwrap());
-        assert!((1..=255).contains(&name.len()) && name.is_ascii() && UNITS.split(' ').any(|known| known == unit), "{name} in {unit}");
+        assert!(
+            (1..=255).contains(&name.len()) && name.is_ascii() && UNITS.split(' ').any(|known| known == unit),
+            "{name} in {unit}"
+        );
         let value = root[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {text}"));
         assert!(value.is_finite() && value >= 0.0, "{name}: {text}");
         assert!(metrics.insert(name.to_owned(), (unit.to_owned(), value)).is_none(), "{name} twice");
     }
-    let others: BTreeSet<&str> = root.keys().map(String::as_str).filter(|name| !metrics.contains_key(*name)).collect();
+    let others: BTreeSet<&str> =
+        root.keys().map(String::as_str).filter(|name| !metrics.contains_key(*name)).collect();
     assert!(others.is_subset(&BTreeSet::from(["_aws", "Dataset", "request_id", "error_type"])), "{others:?}");
     let request_id = root["request_id"].as_str().unwrap().to_owned();
-    Line { request_id, error_type: root.get("error_type").map(|error| error.as_str().unwrap().to_owned()), metrics }
+    Line {
+        request_id,
+        error_type: root.get("error_type").map(|error| error.as_str().unwrap().to_owned()),
+        metrics,
+    }
 }
 
 /// Every line of metrics that a function wrote.
@@ -93,7 +115,10 @@ fn reports(log: &str) -> BTreeMap<String, Value> {
 /// Holds a line against the report of its invocation.
 #[track_caller]
 fn agrees(line: &Line, report: &Value) {
-    let good = |outcome: &str| report["good"].as_array().unwrap().iter().filter(|archive| archive["outcome"] == outcome).count() as f64;
+    let good = |outcome: &str| {
+        report["good"].as_array().unwrap().iter().filter(|archive| archive["outcome"] == outcome).count()
+            as f64
+    };
     let count = |list: &str| report[list].as_array().unwrap().len() as f64;
     line.is(&[
         ("ArchivesLoaded", good("loaded")),
@@ -104,11 +129,22 @@ fn agrees(line: &Line, report: &Value) {
         ("RowsLoaded", report["rows"].as_f64().unwrap()),
         ("BytesLoaded", report["bytes"].as_f64().unwrap()),
     ]);
-    for (phase, name) in [("queue", "QueueSeconds"), ("stage", "StageSeconds"), ("load", "LoadSeconds"), ("settle", "SettleSeconds")] {
+    for (phase, name) in [
+        ("queue", "QueueSeconds"),
+        ("stage", "StageSeconds"),
+        ("load", "LoadSeconds"),
+        ("settle", "SettleSeconds"),
+    ] {
         line.is(&[(name, report["seconds"][phase].as_f64().unwrap())]);
     }
-    for (field, name) in [("queue_length", "QueueLength"), ("oldest_unsettled_age_seconds", "OldestUnsettledAge")] {
-        assert_eq!(report[field].as_f64(), line.metrics.get(name).map(|(_, value)| *value), "{name}: {line:?}");
+    for (field, name) in
+        [("queue_length", "QueueLength"), ("oldest_unsettled_age_seconds", "OldestUnsettledAge")]
+    {
+        assert_eq!(
+            report[field].as_f64(),
+            line.metrics.get(name).map(|(_, value)| *value),
+            "{name}: {line:?}"
+        );
     }
     let failure = report["failure"]["error_type"].as_str();
     assert_eq!(line.error_type.as_deref(), failure);
@@ -156,34 +192,62 @@ async fn appending(seen: &mut Vec<Line>) {
     let loaded = world.put("loaded", &sample(4, 5), 2);
     world.stack.s3.inject(s3::Fault::on("CopyObject", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
     assert_eq!(failed(world.invoke(&loaded).await), "Retryable.S3Unavailable");
-    checked(&world).await.1.is(&[("ArchivesLoaded", 0.0), ("ArchivesNotProcessed", 1.0), ("RowsLoaded", 20.0), ("QueueLength", 1.0)]);
+    checked(&world).await.1.is(&[
+        ("ArchivesLoaded", 0.0),
+        ("ArchivesNotProcessed", 1.0),
+        ("RowsLoaded", 20.0),
+        ("QueueLength", 1.0),
+    ]);
     world.stack.s3.clear_faults();
     World::report(world.invoke(&loaded).await);
-    checked(&world).await.1.is(&[("ArchivesLoaded", 0.0), ("ArchivesAlreadyLoaded", 1.0), ("RowsLoaded", 0.0), ("QueueLength", 0.0)]);
+    checked(&world).await.1.is(&[
+        ("ArchivesLoaded", 0.0),
+        ("ArchivesAlreadyLoaded", 1.0),
+        ("RowsLoaded", 0.0),
+        ("QueueLength", 0.0),
+    ]);
 
     world.put("b", b"no archive", 3);
     let c = world.put("c", &sample(2, 5), 4);
     assert_eq!(failed(world.invoke(&c).await), "Retryable.StoppedAtBadArchive");
     let (_, last) = checked(&world).await;
-    last.is(&[("ArchivesBad", 1.0), ("ArchivesNotProcessed", 1.0), ("QueueLength", 1.0), ("RetryableFailures", 1.0), ("DeploymentFailures", 0.0)]);
+    last.is(&[
+        ("ArchivesBad", 1.0),
+        ("ArchivesNotProcessed", 1.0),
+        ("QueueLength", 1.0),
+        ("RetryableFailures", 1.0),
+        ("DeploymentFailures", 0.0),
+    ]);
     let age = (chrono::Utc::now() - support::moment(4)).num_seconds() as f64;
     assert!((last.value("OldestUnsettledAge") - age).abs() < 60.0, "{last:?}");
 
     world.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
     assert!(failed(world.invoke(&c).await).starts_with("Deployment."));
-    checked(&world).await.1.is(&[("ArchivesNotProcessed", 1.0), ("QueueLength", 1.0), ("RetryableFailures", 0.0), ("DeploymentFailures", 1.0)]);
+    checked(&world).await.1.is(&[
+        ("ArchivesNotProcessed", 1.0),
+        ("QueueLength", 1.0),
+        ("RetryableFailures", 0.0),
+        ("DeploymentFailures", 1.0),
+    ]);
     world.admin("GRANT INSERT ON cmslite.user_group TO cmslite_loader").await;
 
     world.stack.s3.inject(s3::Fault::on("ListObjectsV2", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
     assert_eq!(failed(world.sweep().await), "Retryable.S3Unavailable");
     let (_, last) = checked(&world).await;
-    assert!(!last.metrics.contains_key("QueueLength") && !last.metrics.contains_key("OldestUnsettledAge"), "{last:?}");
+    assert!(
+        !last.metrics.contains_key("QueueLength") && !last.metrics.contains_key("OldestUnsettledAge"),
+        "{last:?}"
+    );
     world.stack.s3.clear_faults();
 
     // The event of an earlier archive leaves what was uploaded later.
     let d = world.put("d", &sample(3, 5), 5);
     World::report(world.invoke(&c).await);
-    checked(&world).await.1.is(&[("ArchivesLoaded", 1.0), ("ArchivesNotProcessed", 0.0), ("QueueLength", 1.0)]);
+    checked(&world).await.1.is(&[
+        ("ArchivesLoaded", 1.0),
+        ("ArchivesNotProcessed", 0.0),
+        ("QueueLength", 1.0),
+    ]);
 
     // Of no dataset: nothing is worked on, and nothing told.
     let Outcome::Ok(_) = world.invoke("client/other/x.tgz").await else { panic!() };
@@ -199,7 +263,12 @@ async fn replacing(seen: &mut Vec<Line>) {
     let b = world.put("b", &sample(2, 7), 2);
     World::report(world.invoke(&b).await);
     let (lines, last) = checked(&world).await;
-    last.is(&[("ArchivesLoaded", 1.0), ("ArchivesSuperseded", 1.0), ("QueueLength", 0.0), ("OldestUnsettledAge", 0.0)]);
+    last.is(&[
+        ("ArchivesLoaded", 1.0),
+        ("ArchivesSuperseded", 1.0),
+        ("QueueLength", 0.0),
+        ("OldestUnsettledAge", 0.0),
+    ]);
     seen.extend(lines);
 }
 
@@ -237,8 +306,10 @@ async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_l
     failing_before_any(&mut seen).await;
     out_of_time(&mut seen).await;
 
-    let emitted: BTreeMap<String, String> =
-        seen.iter().flat_map(|line| line.metrics.iter().map(|(name, (unit, _))| (name.clone(), unit.clone()))).collect();
+    let emitted: BTreeMap<String, String> = seen
+        .iter()
+        .flat_map(|line| line.metrics.iter().map(|(name, (unit, _))| (name.clone(), unit.clone())))
+        .collect();
     let template = template();
     let watched = watched(&template);
     let alarmed = watched.iter().filter(|metric| metric.by.ends_with("Alarm")).count();
@@ -247,7 +318,12 @@ async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_l
 
     // The comparison itself: a name that nobody emits, another namespace and another dimension are found.
     let text = template.to_string();
-    for (from, to) in [("ArchivesBad", "ArchivesRotten"), (NAMESPACE, "CmsLite"), ("\"Dataset\"", "\"Data\""), ("\\\"Dataset\\\"", "\\\"Data\\\"")] {
+    for (from, to) in [
+        ("ArchivesBad", "ArchivesRotten"),
+        (NAMESPACE, "CmsLite"),
+        ("\"Dataset\"", "\"Data\""),
+        ("\\\"Dataset\\\"", "\\\"Data\\\""),
+    ] {
         assert!(text.contains(from), "{from}");
         let changed: Value = serde_json::from_str(&text.replace(from, to)).unwrap();
         assert!(!unknown(&self::watched(&changed), &emitted).is_empty(), "{from} -> {to}");
@@ -335,8 +411,13 @@ fn watched(template: &Value) -> Vec<Watched> {
     for (by, resource) in template["Resources"].as_object().unwrap() {
         let properties = &resource["Properties"];
         if resource["Type"] == "AWS::CloudWatch::Alarm" {
-            let stats = properties["Metrics"].as_array().into_iter().flatten().map(|query| &query["MetricStat"]["Metric"]);
-            let metrics: Vec<&Value> = stats.chain([properties]).filter(|metric| metric["MetricName"].is_string()).collect();
+            let stats = properties["Metrics"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|query| &query["MetricStat"]["Metric"]);
+            let metrics: Vec<&Value> =
+                stats.chain([properties]).filter(|metric| metric["MetricName"].is_string()).collect();
             assert!(!metrics.is_empty(), "{by} looks at nothing");
             watched.extend(metrics.into_iter().map(|metric| {
                 Watched {
@@ -347,19 +428,31 @@ fn watched(template: &Value) -> Vec<Watched> {
                         .as_array()
                         .unwrap()
                         .iter()
-                        .map(|dimension| (resolved(template, &dimension["Name"]), resolved(template, &dimension["Value"])))
+                        .map(|dimension| {
+                            (resolved(template, &dimension["Name"]), resolved(template, &dimension["Value"]))
+                        })
                         .collect(),
                 }
             }));
         } else if resource["Type"] == "AWS::CloudWatch::Dashboard" {
-            let body: Value = serde_json::from_str(&resolved(template, &properties["DashboardBody"])).unwrap();
-            for metric in
-                body["widgets"].as_array().unwrap().iter().flat_map(|widget| widget["properties"]["metrics"].as_array().into_iter().flatten())
+            let body: Value =
+                serde_json::from_str(&resolved(template, &properties["DashboardBody"])).unwrap();
+            for metric in body["widgets"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|widget| widget["properties"]["metrics"].as_array().into_iter().flatten())
             {
                 let texts: Vec<&str> = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect();
                 let [namespace, name, dimensions @ ..] = texts.as_slice() else { panic!("{metric}") };
-                let dimensions = dimensions.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
-                watched.push(Watched { by: by.clone(), namespace: (*namespace).to_owned(), name: (*name).to_owned(), dimensions });
+                let dimensions =
+                    dimensions.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+                watched.push(Watched {
+                    by: by.clone(),
+                    namespace: (*namespace).to_owned(),
+                    name: (*name).to_owned(),
+                    dimensions,
+                });
             }
         }
     }
@@ -369,20 +462,25 @@ fn watched(template: &Value) -> Vec<Watched> {
 /// What is looked at and emitted by nobody: neither by the function nor by AWS.
 fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<String> {
     let is_known = |metric: &&Watched| {
-        let dimensions: Vec<(&str, &str)> = metric.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let dimensions: Vec<(&str, &str)> =
+            metric.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         match metric.namespace.as_str() {
             NAMESPACE => dimensions == [("Dataset", DATASET)] && emitted.contains_key(&metric.name),
             // AWS Lambda Developer Guide, "Types of metrics for Lambda functions".
             "AWS/Lambda" => dimensions == [("FunctionName", "Loader")] && metric.name == "Errors",
             // Amazon SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS".
-            "AWS/SQS" => dimensions == [("QueueName", "FailedEvents.QueueName")] && metric.name == "ApproximateNumberOfMessagesVisible",
+            "AWS/SQS" => {
+                dimensions == [("QueueName", "FailedEvents.QueueName")]
+                    && metric.name == "ApproximateNumberOfMessagesVisible"
+            }
             _ => false,
         }
     };
     watched.iter().filter(|metric| !is_known(metric)).map(|metric| format!("{metric:?}")).collect()
 }
 
-/// Each alarm tells somebody, says on purpose what missing data mean, and names a heading of the runbook; each metric has its row.
+/// Each alarm tells somebody, says on purpose what missing data mean, and names a heading of the runbook;
+/// each metric has its row.
 #[track_caller]
 fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
     let runbook = include_str!("../docs/operations.md");
@@ -392,12 +490,19 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
         .map(|heading| heading.to_lowercase().replace(':', "").replace(' ', "-"))
         .collect();
     let mut told = BTreeSet::new();
-    for (name, alarm) in template["Resources"].as_object().unwrap().iter().filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm") {
+    for (name, alarm) in template["Resources"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm")
+    {
         let properties = &alarm["Properties"];
         assert_eq!(properties["AlarmActions"], json!([{"Ref": "Notices"}]), "{name}");
         assert!(properties["TreatMissingData"].is_string(), "{name}");
         let description = resolved(template, &properties["AlarmDescription"]);
-        let (_, anchor) = description.split_once("docs/operations.md#").unwrap_or_else(|| panic!("{name} names no runbook"));
+        let (_, anchor) = description
+            .split_once("docs/operations.md#")
+            .unwrap_or_else(|| panic!("{name} names no runbook"));
         assert!(headings.contains(anchor) && told.insert(anchor.to_owned()), "{name}: {anchor}");
         let alarm_name = resolved(template, &properties["AlarmName"]).replace("AWS::StackName", "STACK");
         assert!(runbook.contains(&format!("`{alarm_name}`")), "{alarm_name}");
@@ -407,7 +512,8 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
         .lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            (cells.len() == 5 && cells[1].starts_with('`')).then(|| (cells[1].trim_matches('`').to_owned(), cells[2].to_owned()))
+            (cells.len() == 5 && cells[1].starts_with('`'))
+                .then(|| (cells[1].trim_matches('`').to_owned(), cells[2].to_owned()))
         })
         .collect();
     assert_eq!(&rows, emitted);

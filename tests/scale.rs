@@ -1,5 +1,10 @@
 //! What a long history costs: listings, and nothing else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -36,7 +41,8 @@ async fn a_hundred_thousand_settled_archives_cost_their_listings() {
     let s3 = &world.stack.s3;
     let content = sample(9, 1);
     s3.put_all_at(BUCKET, (0..SETTLED).map(|n| key(&name(n))), &content, moment(1)).unwrap();
-    // A marker's ETag is another where the archive was uploaded in parts: it is not asked for what is long past.
+    // A marker's ETag is another where the archive was uploaded in parts: it is not asked for what is long
+    // past.
     s3.put_all_at(BUCKET, (0..SETTLED / 2).map(|n| good_key(&name(n))), &content, moment(2)).unwrap();
     let mut other = content.clone();
     other[9] ^= 1;
@@ -64,7 +70,9 @@ async fn the_three_listings_are_asked_for_side_by_side() {
     let invocation = world.invoke(&archive);
     let all_at_once = async {
         for gate in &gates {
-            tokio::time::timeout(Duration::from_secs(20), gate.reached()).await.expect("a listing waits for another");
+            tokio::time::timeout(Duration::from_secs(20), gate.reached())
+                .await
+                .expect("a listing waits for another");
         }
         for gate in &gates {
             gate.release();

@@ -1,5 +1,10 @@
 //! `status`: the queue, what is settled and how, and where markers and ledger disagree.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod support;
 
@@ -20,7 +25,9 @@ async fn status(world: &World) -> Value {
 }
 
 async fn disagreements(world: &World) -> Vec<(String, String)> {
-    let name = |value: &Value| value["key"].as_str().unwrap().rsplit_once('_').unwrap().1.trim_end_matches(".tgz").to_owned();
+    let name = |value: &Value| {
+        value["key"].as_str().unwrap().rsplit_once('_').unwrap().1.trim_end_matches(".tgz").to_owned()
+    };
     let status = status(world).await;
     let found = status["disagreements"].as_array().unwrap().iter();
     found.map(|found| (name(found), found["kind"].as_str().unwrap().to_owned())).collect()
@@ -37,10 +44,17 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     let world = Setup::appending().start().await;
     let (code, before) = text(&world).await;
     assert_eq!(code, Some(0));
-    assert!(before.contains("Queue 0, superseded 0, bad 0, good 0; no ledger yet, the first load makes it"), "{before}");
+    assert!(
+        before.contains("Queue 0, superseded 0, bad 0, good 0; no ledger yet, the first load makes it"),
+        "{before}"
+    );
 
     World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
-    World::report(world.invoke(&world.put("b", &sample_with("analytics_group.csv", "id,name,active,site_key\n1,x\n"), 2)).await);
+    World::report(
+        world
+            .invoke(&world.put("b", &sample_with("analytics_group.csv", "id,name,active,site_key\n1,x\n"), 2))
+            .await,
+    );
     world.put("c", &sample(2, 5), 3);
     let (code, told) = text(&world).await;
     assert_eq!(code, Some(0));
@@ -56,9 +70,15 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     }
     let json = status(&world).await;
     assert_eq!(json["bad"][0]["error"]["problems"][0]["code"], json!("too_few_columns"));
-    assert_eq!((&json["version"], &json["ledger_rows"], &json["tables_hold"]), (&json!(1), &json!(1), &json!(null)));
+    assert_eq!(
+        (&json["version"], &json["ledger_rows"], &json["tables_hold"]),
+        (&json!(1), &json!(1), &json!(null))
+    );
     assert_eq!(json["queue"][0]["key"], json!(key("c")));
-    assert_eq!(world.keys().len(), world.keys().iter().filter(|key| !key.ends_with("c.tgz") || key.starts_with("client/")).count());
+    assert_eq!(
+        world.keys().len(),
+        world.keys().iter().filter(|key| !key.ends_with("c.tgz") || key.starts_with("client/")).count()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +87,16 @@ async fn under_truncate_it_says_what_the_tables_hold_and_what_is_superseded() {
     world.put("a", &sample(1, 5), 1);
     World::report(world.invoke(&world.put("b", &sample(2, 5), 2)).await);
     let (_, told) = text(&world).await;
-    assert!(told.contains("The tables hold client/cmslite_gdx/cms-analytics-csv_b.tgz (20 rows, loaded "), "{told}");
-    assert!(told.contains("Superseded by a newer archive, never loaded:\n    client/cmslite_gdx/cms-analytics-csv_a.tgz"), "{told}");
+    assert!(
+        told.contains("The tables hold client/cmslite_gdx/cms-analytics-csv_b.tgz (20 rows, loaded "),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "Superseded by a newer archive, never loaded:\n    client/cmslite_gdx/cms-analytics-csv_a.tgz"
+        ),
+        "{told}"
+    );
     is(&disagreements(&world).await, &[]);
 }
 
@@ -115,7 +143,10 @@ async fn it_finds_where_markers_and_ledger_disagree() {
         ],
     );
     let (_, told) = text(&world).await;
-    assert!(told.contains("csv_a.tgz is loaded by the ledger, but not marked: the next run marks it"), "{told}");
+    assert!(
+        told.contains("csv_a.tgz is loaded by the ledger, but not marked: the next run marks it"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,5 +164,10 @@ async fn what_can_be_told_without_redshift_is_told() {
     world.put("a", &sample(1, 5), 1);
     let (code, told) = text(&world).await;
     assert_eq!(code, Some(3));
-    assert!(told.contains("Queue 1") && told.contains("the ledger cannot be read: ") && told.contains("refused the login"), "{told}");
+    assert!(
+        told.contains("Queue 1")
+            && told.contains("the ledger cannot be read: ")
+            && told.contains("refused the login"),
+        "{told}"
+    );
 }

@@ -1,5 +1,10 @@
 //! The S3 operations that no small archive reaches.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use cmslite_user_data_to_redshift::error::{Error, Retryable};
@@ -18,12 +23,19 @@ async fn s3() -> (S3, Store) {
         .region(Region::new("ca-central-1"))
         .endpoint_url(s3.endpoint())
         .force_path_style(true)
-        .credentials_provider(Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "test"));
+        .credentials_provider(Credentials::new(
+            keys.access_key_id,
+            keys.secret_access_key,
+            None,
+            None,
+            "test",
+        ));
     let store = Store::new(aws_sdk_s3::Client::from_conf(config.build()));
     (s3, store)
 }
 
-/// "You can copy objects up to 5 GB with CopyObject" (Amazon S3 API Reference): beyond, in parts. The limit is lowered here.
+/// "You can copy objects up to 5 GB with CopyObject" (Amazon S3 API Reference): beyond, in parts. The limit
+/// is lowered here.
 #[tokio::test]
 async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let (s3, store) = s3().await;
@@ -49,7 +61,8 @@ async fn a_listing_of_many_pages_is_complete_and_in_order() {
         s3.put_at("bucket", &format!("p/{n:02} ü"), b"x", chrono::Utc::now()).unwrap();
     }
     s3.put_at("bucket", "q", b"x", chrono::Utc::now()).unwrap();
-    let keys: Vec<String> = store.list("bucket", "p/").await.unwrap().into_iter().map(|object| object.key).collect();
+    let keys: Vec<String> =
+        store.list("bucket", "p/").await.unwrap().into_iter().map(|object| object.key).collect();
     assert_eq!(keys, (0..50).map(|n| format!("p/{n:02} ü")).collect::<Vec<_>>());
     assert_eq!(s3.requests().len(), 8);
 }

@@ -1,4 +1,5 @@
-//! A function on the `lambda_runtime` crate that does what its payload's `do` says, for the tests of `devstack::lambda`.
+//! A function on the `lambda_runtime` crate that does what its payload's `do` says, for the tests of
+//! `devstack::lambda`.
 #![allow(clippy::panic, reason = "it panics where it is told to")]
 
 use std::io::{Read as _, Write as _};
@@ -25,7 +26,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
     match payload["do"].as_str() {
-        Some("fail") => return Err(Diagnostic { error_type: "Echo.Failed".to_owned(), error_message: format!("as told: {payload}") }),
+        Some("fail") => {
+            return Err(Diagnostic {
+                error_type: "Echo.Failed".to_owned(),
+                error_message: format!("as told: {payload}"),
+            });
+        }
         Some("panic") => panic!("as told"),
         Some("sleep") => tokio::time::sleep(Duration::from_secs(600)).await,
         Some("exit") => exit(3),
@@ -57,8 +63,10 @@ fn report_init_error() -> io::Result<()> {
     let address = env::var("AWS_LAMBDA_RUNTIME_API").map_err(io::Error::other)?;
     let body = json!({"errorType": "Echo.Init", "errorMessage": "no configuration"}).to_string();
     let mut stream = TcpStream::connect(&address)?;
-    let head =
-        format!("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all((head + &body).as_bytes())?;
     stream.read_to_string(&mut String::new())?;
     Ok(())

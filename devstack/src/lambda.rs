@@ -53,7 +53,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How many processes serve at once.
     pub concurrency: usize,
-    /// The waits before an asynchronous invocation that failed is tried again; Lambda waits one and two minutes.
+    /// The waits before an asynchronous invocation that failed is tried again; Lambda waits one and two
+    /// minutes.
     pub retry_after: Vec<Duration>,
 }
 
@@ -127,8 +128,8 @@ struct State {
     last_number: u64,
     history: Vec<Invocation>,
     log: String,
-    /// Those that have not ended. A number is never used again, so that nothing is handed to the connection of a process
-    /// that has ended.
+    /// Those that have not ended. A number is never used again, so that nothing is handed to the connection
+    /// of a process that has ended.
     processes: HashMap<u64, Process>,
 }
 
@@ -205,13 +206,16 @@ impl Shared {
     /// Ends a running invocation, once.
     fn end(self: &Arc<Self>, request_id: &str, outcome: Outcome) -> bool {
         let mut state = self.state();
-        let Some(Running { job, begun, watchdog, .. }) = state.running.remove(request_id) else { return false };
+        let Some(Running { job, begun, watchdog, .. }) = state.running.remove(request_id) else {
+            return false;
+        };
         watchdog.abort();
         self.conclude(state, job, begun.elapsed(), outcome);
         true
     }
 
-    /// Ends the invocation that waits longest, for a process that could not start: in Lambda, too, a start costs one.
+    /// Ends the invocation that waits longest, for a process that could not start: in Lambda, too, a start
+    /// costs one.
     fn end_waiting(self: &Arc<Self>, outcome: Outcome) {
         let mut state = self.state();
         if let Some(job) = state.queue.pop_front() {
@@ -219,9 +223,15 @@ impl Shared {
         }
     }
 
-    /// Tells what became of a try, and tries again where Lambda would. The state is the one that the job was taken from,
-    /// so that it is never seen to be nowhere.
-    fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut job: Job, took: Duration, outcome: Outcome) {
+    /// Tells what became of a try, and tries again where Lambda would. The state is the one that the job was
+    /// taken from, so that it is never seen to be nowhere.
+    fn conclude(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        mut job: Job,
+        took: Duration,
+        outcome: Outcome,
+    ) {
         let is_asynchronous = job.answer.is_none();
         let retry = match outcome {
             Outcome::Failed { .. } if is_asynchronous => self.options.retry_after.get(job.tries).copied(),
@@ -258,12 +268,16 @@ impl Shared {
         }
     }
 
-    /// Ends whatever a process was doing when it ended; one that ended by itself while it started fails the work that
-    /// waits for it. Returns whether it had started.
+    /// Ends whatever a process was doing when it ended; one that ended by itself while it started fails the
+    /// work that waits for it. Returns whether it had started.
     fn process_ended(self: &Arc<Self>, process: u64, outcome: &Outcome) -> bool {
         let (ended, doing) = {
             let mut state = self.state();
-            let doing = state.running.iter().filter(|(_, running)| running.process == process).map(|(id, _)| id.clone());
+            let doing = state
+                .running
+                .iter()
+                .filter(|(_, running)| running.process == process)
+                .map(|(id, _)| id.clone());
             let doing: Vec<String> = doing.collect();
             (state.processes.remove(&process), doing)
         };
@@ -331,7 +345,9 @@ impl Lambda {
 
     /// Asynchronous invocations that failed for good: what a dead-letter queue would get.
     pub fn dead_letters(&self) -> Vec<Invocation> {
-        let is_dead = |ended: &Invocation| ended.is_asynchronous && ended.is_final && matches!(ended.outcome, Outcome::Failed { .. });
+        let is_dead = |ended: &Invocation| {
+            ended.is_asynchronous && ended.is_final && matches!(ended.outcome, Outcome::Failed { .. })
+        };
         self.history().into_iter().filter(is_dead).collect()
     }
 
@@ -351,8 +367,8 @@ impl Lambda {
         self.shared.state().log.clone()
     }
 
-    /// Kills every process with SIGKILL, which fails what they are doing; new ones take their place, and serve what comes
-    /// from now on.
+    /// Kills every process with SIGKILL, which fails what they are doing; new ones take their place, and
+    /// serve what comes from now on.
     pub fn kill(&self) {
         for kill in self.shared.state().processes.values_mut().filter_map(|process| process.kill.take()) {
             // It may have ended by itself.
@@ -360,8 +376,8 @@ impl Lambda {
         }
     }
 
-    /// Kills every process, and returns when none of them lives any more: what they asked for after that was not asked.
-    /// For a thread of a runtime that has others.
+    /// Kills every process, and returns when none of them lives any more: what they asked for after that was
+    /// not asked. For a thread of a runtime that has others.
     pub fn kill_and_wait(&self) {
         let doomed: Vec<u64> = self.shared.state().processes.keys().copied().collect();
         self.kill();
@@ -400,15 +416,21 @@ async fn keep_running(shared: Arc<Shared>) {
     }
 }
 
-/// Runs one process until it ends, with a runtime API of its own, so that it is known who takes an invocation.
-async fn run_process(process: u64, killed: oneshot::Receiver<()>, shared: &Arc<Shared>) -> io::Result<Outcome> {
+/// Runs one process until it ends, with a runtime API of its own, so that it is known who takes an
+/// invocation.
+async fn run_process(
+    process: u64,
+    killed: oneshot::Receiver<()>,
+    shared: &Arc<Shared>,
+) -> io::Result<Outcome> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let options = &shared.options;
     let mut child = Command::new(&options.program)
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        // Those that every function has (AWS Lambda Developer Guide, "Defined runtime environment variables").
+        // Those that every function has (AWS Lambda Developer Guide, "Defined runtime environment
+        // variables").
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", NAME)
         .env("AWS_LAMBDA_FUNCTION_VERSION", VERSION)
@@ -490,14 +512,24 @@ fn refuse(status: StatusCode, error_type: &'static str, message: &str) -> Answer
 }
 
 /// Answers a request: the runtime API's to a process, the Invoke API's to everybody else.
-async fn answer(request: Request<Incoming>, process: Option<u64>, shared: Arc<Shared>) -> Result<Answer, hyper::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    process: Option<u64>,
+    shared: Arc<Shared>,
+) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     Ok(match (&parts.method, path.as_slice(), process) {
-        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"], Some(process)) => next(process, &shared).await,
-        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "response"], Some(_)) => responded(id, &body, &shared),
-        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "error"], Some(_)) => accepted(shared.end(id, diagnostic(&body))),
+        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"], Some(process)) => {
+            next(process, &shared).await
+        }
+        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "response"], Some(_)) => {
+            responded(id, &body, &shared)
+        }
+        (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "error"], Some(_)) => {
+            accepted(shared.end(id, diagnostic(&body)))
+        }
         (&Method::POST, ["2018-06-01", "runtime", "init", "error"], Some(process)) => {
             if let Some(process) = shared.state().processes.get_mut(&process) {
                 process.start = Start::Reported;
@@ -506,10 +538,17 @@ async fn answer(request: Request<Incoming>, process: Option<u64>, shared: Arc<Sh
             accepted(true)
         }
         (&Method::POST, ["2015-03-31", "functions", _, "invocations"], None) => {
-            let kind = parts.headers.get("x-amz-invocation-type").map_or("RequestResponse", |kind| kind.to_str().unwrap_or_default());
+            let kind = parts
+                .headers
+                .get("x-amz-invocation-type")
+                .map_or("RequestResponse", |kind| kind.to_str().unwrap_or_default());
             invoked(kind, &body, &shared).await
         }
-        _ => refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("no such path: {}", parts.uri.path())),
+        _ => refuse(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFoundException",
+            &format!("no such path: {}", parts.uri.path()),
+        ),
     })
 }
 
@@ -524,7 +563,10 @@ fn accepted(is_known: bool) -> Answer {
 /// A runtime's answer to an invocation; one that is too large fails it.
 fn responded(id: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
     if body.len() > PAYLOAD_LIMIT_BYTES {
-        let (error_type, message) = ("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6 MB).");
+        let (error_type, message) = (
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded maximum allowed payload size (6 MB).",
+        );
         shared.end(id, failed(error_type, message));
         return fault(StatusCode::PAYLOAD_TOO_LARGE, error_type, message);
     }
@@ -542,7 +584,9 @@ fn diagnostic(body: &[u8]) -> Outcome {
 async fn next(process: u64, shared: &Arc<Shared>) -> Answer {
     // Taken and noted as running in one step, so that a process that ends now fails what it was given.
     let take = |state: &mut State| {
-        let Some(asking) = state.processes.get_mut(&process).filter(|process| process.kill.is_some()) else { return Some(None) };
+        let Some(asking) = state.processes.get_mut(&process).filter(|process| process.kill.is_some()) else {
+            return Some(None);
+        };
         asking.start = Start::Good;
         let job = state.queue.pop_front()?;
         let (request_id, payload) = (job.request_id.clone(), job.payload.to_string());
@@ -558,7 +602,10 @@ async fn next(process: u64, shared: &Arc<Shared>) -> Answer {
     let headers = [
         ("lambda-runtime-aws-request-id", request_id),
         ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
-        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:{REGION}:000000000000:function:{NAME}")),
+        (
+            "lambda-runtime-invoked-function-arn",
+            format!("arn:aws:lambda:{REGION}:000000000000:function:{NAME}"),
+        ),
         ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned()),
     ];
     for (name, value) in headers {
@@ -581,7 +628,8 @@ async fn watch(request_id: String, process: u64, shared: Arc<Shared>) {
         }
         state.processes.get_mut(&process).and_then(|process| process.kill.take())
     };
-    let message = format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", limit.as_secs_f64());
+    let message =
+        format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", limit.as_secs_f64());
     shared.end(&request_id, failed("Sandbox.Timedout", message));
     if let Some(kill) = kill {
         // It may have ended by itself.
@@ -589,14 +637,25 @@ async fn watch(request_id: String, process: u64, shared: Arc<Shared>) {
     }
 }
 
-/// Invoke: `Event` is answered at once, `RequestResponse` when the function has; its failure is a 200 with a header.
+/// Invoke: `Event` is answered at once, `RequestResponse` when the function has; its failure is a 200 with a
+/// header.
 async fn invoked(kind: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
     if body.len() > PAYLOAD_LIMIT_BYTES {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", "the payload is larger than 6 MB");
+        return refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestTooLargeException",
+            "the payload is larger than 6 MB",
+        );
     }
     let payload: Value = match serde_json::from_slice(if body.is_empty() { b"{}" } else { body }) {
         Ok(payload) => payload,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &format!("not JSON: {error}")),
+        Err(error) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestContentException",
+                &format!("not JSON: {error}"),
+            );
+        }
     };
     let (request_id, mut response) = match kind {
         "Event" => (shared.submit(payload, None), respond(StatusCode::ACCEPTED, Bytes::new())),
@@ -607,7 +666,9 @@ async fn invoked(kind: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
                 Ok(Outcome::Ok(value)) => respond(StatusCode::OK, value.to_string()),
                 Ok(Outcome::Failed { error_type, message }) => {
                     let mut response = fault(StatusCode::OK, &error_type, &message);
-                    response.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+                    response
+                        .headers_mut()
+                        .insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
                     response
                 }
                 Err(_) => return refuse(StatusCode::BAD_GATEWAY, "ServiceException", "the function is gone"),
@@ -616,7 +677,13 @@ async fn invoked(kind: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
             (request_id, response)
         }
         "DryRun" => return respond(StatusCode::NO_CONTENT, Bytes::new()),
-        other => return refuse(StatusCode::BAD_REQUEST, "InvalidParameterValueException", &format!("no such invocation type: {other}")),
+        other => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                &format!("no such invocation type: {other}"),
+            );
+        }
     };
     if let Ok(request_id) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-amzn-requestid", request_id);

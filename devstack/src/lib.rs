@@ -1,5 +1,6 @@
-//! Everything around the loader, on one machine with no AWS account: a real S3 API, a Redshift stand-in before a real
-//! PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is linked into the function.
+//! Everything around the loader, on one machine with no AWS account: a real S3 API, a Redshift stand-in
+//! before a real PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is
+//! linked into the function.
 
 pub mod fault;
 pub mod lambda;

@@ -1,4 +1,5 @@
-//! `devstack demo` shows the whole way once; `devstack serve` keeps the stack up and loads what is dropped into its bucket.
+//! `devstack demo` shows the whole way once; `devstack serve` keeps the stack up and loads what is dropped
+//! into its bucket.
 
 mod sam;
 mod show;
@@ -37,7 +38,8 @@ struct Arguments {
 enum Action {
     /// Upload a good and a bad archive to a new stack, and show what becomes of them.
     Demo {
-        /// A function that is built already, such as the `bootstrap` of the zip that `cargo lambda build` makes.
+        /// A function that is built already, such as the `bootstrap` of the zip that `cargo lambda build`
+        /// makes.
         #[arg(long)]
         function: Option<PathBuf>,
     },
@@ -49,17 +51,19 @@ enum Action {
         /// The Redshift stand-in's port.
         #[arg(long, default_value_t = 5439)]
         redshift_port: u16,
-        /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as that of `cargo
-        /// lambda watch`.
+        /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
+        /// that of `cargo lambda watch`.
         #[arg(long, default_value = "own")]
         function: String,
         /// Where to write the environment for other programs, as shell commands.
         #[arg(long, default_value = "devstack.env")]
         environment: PathBuf,
-        /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve containers.
+        /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve
+        /// containers.
         #[arg(long)]
         sam: bool,
-        /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the stack.
+        /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the
+        /// stack.
         #[arg(long, default_value = "172.17.0.1", requires = "sam")]
         bridge: IpAddr,
     },
@@ -90,7 +94,14 @@ fn build_function() -> Result<PathBuf, Failure> {
     let directory = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     println!("Building the loader ...");
-    cargo.args(["build", "--quiet", "--bin", FUNCTION, "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--bin",
+        FUNCTION,
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
+    ]);
     if directory.ends_with("release") {
         cargo.arg("--release");
     }
@@ -109,7 +120,12 @@ async fn start_function(stack: &Stack, program: PathBuf) -> Result<Lambda, Failu
 
 fn notify(stack: &Stack, url: String) {
     let target = Target::Invoke(url);
-    stack.s3.notify(Notification { bucket: BUCKET.to_owned(), prefix: PREFIX.to_owned(), suffix: String::new(), target });
+    stack.s3.notify(Notification {
+        bucket: BUCKET.to_owned(),
+        prefix: PREFIX.to_owned(),
+        suffix: String::new(),
+        target,
+    });
 }
 
 /// S3 as the uploading team sees it.
@@ -126,16 +142,23 @@ fn uploader(stack: &Stack) -> Client {
 }
 
 async fn upload(client: &Client, key: &str, archive: Vec<u8>) -> Result<(), Failure> {
-    println!("\n$ aws s3 cp {} s3://{BUCKET}/{key}   ({} bytes)", key.rsplit('/').next().unwrap_or(key), archive.len());
+    println!(
+        "\n$ aws s3 cp {} s3://{BUCKET}/{key}   ({} bytes)",
+        key.rsplit('/').next().unwrap_or(key),
+        archive.len()
+    );
     client.put_object().bucket(BUCKET).key(key).body(archive.into()).send().await?;
     Ok(())
 }
 
 async fn next(invocations: &mut Receiver<Invocation>) -> Result<Invocation, Failure> {
-    Ok(timeout(Duration::from_secs(60), invocations.recv()).await.map_err(|_| "the function did not answer within a minute")??)
+    Ok(timeout(Duration::from_secs(60), invocations.recv())
+        .await
+        .map_err(|_| "the function did not answer within a minute")??)
 }
 
-/// A good archive with what usually gets lost on the way: quotes, backslashes, leading zeros, line ends, other alphabets.
+/// A good archive with what usually gets lost on the way: quotes, backslashes, leading zeros, line ends,
+/// other alphabets.
 fn good_archive() -> std::io::Result<Vec<u8>> {
     samples::archive(&samples::real_dataset(2024, 25)?)
 }
@@ -180,7 +203,10 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
     expect(&invocation, ["objects_good", "objects_bad", "rows"], [0, 1, 0])?;
     let explanation = format!("processed/bad/{bad}.error.json");
     println!("\n{explanation}:");
-    println!("{}", String::from_utf8_lossy(&stack.s3.read(BUCKET, &explanation).ok_or("there is no explanation")?));
+    println!(
+        "{}",
+        String::from_utf8_lossy(&stack.s3.read(BUCKET, &explanation).ok_or("there is no explanation")?)
+    );
     show::tables(&stack).await?;
     show::keys("The bucket after", &stack);
     println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
@@ -192,13 +218,30 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
 fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Result<(), Failure> {
     let Outcome::Ok(answer) = &invocation.outcome else { return Err("the function failed".into()) };
     let found = names.map(|name| answer["reports"][0][name].as_u64().unwrap_or_default());
-    if found == numbers { Ok(()) } else { Err(format!("{names:?} should be {numbers:?} and are {found:?}").into()) }
+    if found == numbers {
+        Ok(())
+    } else {
+        Err(format!("{names:?} should be {numbers:?} and are {found:?}").into())
+    }
 }
 
-async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &Path, bridge: Option<IpAddr>) -> Result<(), Failure> {
+async fn serve(
+    s3_port: u16,
+    redshift_port: u16,
+    function: &str,
+    environment: &Path,
+    bridge: Option<IpAddr>,
+) -> Result<(), Failure> {
     let program = if function == "own" { Some(build_function()?) } else { None };
-    let names = move |options: &mut redshift::Options| options.names.extend(bridge.map(|bridge| bridge.to_string()));
-    let stack = Stack::start(stack::Options { s3_port, redshift_port, redshift: Some(Arc::new(names)), ..stack::Options::default() }).await?;
+    let names =
+        move |options: &mut redshift::Options| options.names.extend(bridge.map(|bridge| bridge.to_string()));
+    let stack = Stack::start(stack::Options {
+        s3_port,
+        redshift_port,
+        redshift: Some(Arc::new(names)),
+        ..stack::Options::default()
+    })
+    .await?;
     let lambda = match program {
         Some(program) => Some(start_function(&stack, program).await?),
         None => None,
@@ -207,7 +250,9 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
         (Some(lambda), _) => notify(&stack, lambda.invoke_url(FUNCTION)),
         (None, "none") => {}
         (None, url) if url.starts_with("http://") => notify(&stack, url.to_owned()),
-        (None, other) => return Err(format!("--function {other}: expected own, none or an http:// URL").into()),
+        (None, other) => {
+            return Err(format!("--function {other}: expected own, none or an http:// URL").into());
+        }
     }
     if let Some(bridge) = bridge {
         for port in [stack.s3.port(), stack.redshift.port()] {
@@ -221,7 +266,11 @@ async fn serve(s3_port: u16, redshift_port: u16, function: &str, environment: &P
     }
     fs::write(environment, &shell)?;
     println!("S3:       {}, bucket {BUCKET}", stack.s3_endpoint());
-    println!("Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}", stack.redshift.port(), stack.database);
+    println!(
+        "Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}",
+        stack.redshift.port(),
+        stack.database
+    );
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
     println!("Upload archives to s3://{BUCKET}/{PREFIX}cms-analytics-csv_*.tgz; Ctrl-C ends.");
     let invocations = lambda.as_ref().map(Lambda::subscribe);

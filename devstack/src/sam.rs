@@ -22,15 +22,16 @@ const BUILT: &str = ".aws-sam/build/Loader/bootstrap";
 /// The stack's certificates, beside the program.
 const CERTIFICATES: &str = "devstack-ca.pem";
 
-/// Writes a template whose function is the built program with the stack's certificates, and its variables, by which it reaches
-/// the stack at `bridge`.
+/// Writes a template whose function is the built program with the stack's certificates, and its variables, by
+/// which it reaches the stack at `bridge`.
 ///
-/// The variables are in a file of their own: SAM takes those of the shell rather than the template's, and a file's rather than the
-/// shell's; and of the file's only those that the template names.
+/// The variables are in a file of their own: SAM takes those of the shell rather than the template's, and a
+/// file's rather than the shell's; and of the file's only those that the template names.
 pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Failure> {
     let code = Path::new(DIRECTORY).join("code");
     fs::create_dir_all(&code)?;
-    fs::copy(BUILT, code.join("bootstrap")).map_err(|error| format!("{BUILT}: {error}; run `sam build` first"))?;
+    fs::copy(BUILT, code.join("bootstrap"))
+        .map_err(|error| format!("{BUILT}: {error}; run `sam build` first"))?;
     fs::copy(stack.certificates(), code.join(CERTIFICATES))?;
     let variables = stack.function_environment().into_iter().map(|(name, value)| {
         let value = match name.as_str() {
@@ -56,7 +57,8 @@ pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Failure> {
             },
         }},
     });
-    let write = |name: &str, value: &Value| fs::write(Path::new(DIRECTORY).join(name), format!("{value:#}\n"));
+    let write =
+        |name: &str, value: &Value| fs::write(Path::new(DIRECTORY).join(name), format!("{value:#}\n"));
     write("template.json", &template)?;
     write("variables.json", &json!({"Loader": variables}))?;
     Ok(())
@@ -64,9 +66,11 @@ pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Failure> {
 
 /// Serves `port` of this machine on another of its addresses too, for as long as the process lives.
 pub async fn forward(address: IpAddr, port: u16) -> io::Result<()> {
-    let listener = TcpListener::bind((address, port))
-        .await
-        .map_err(|error| io::Error::other(format!("{address}:{port}: {error}; --bridge says where containers reach this machine")))?;
+    let listener = TcpListener::bind((address, port)).await.map_err(|error| {
+        io::Error::other(format!(
+            "{address}:{port}: {error}; --bridge says where containers reach this machine"
+        ))
+    })?;
     tokio::spawn(async move {
         while let Ok((mut caller, _)) = listener.accept().await {
             tokio::spawn(async move {

@@ -47,8 +47,9 @@ fn header(size: u64) -> tar::Header {
 /// Rows of which the files of [`write_long`] are made: more than a gzip decoder looks back on.
 const LONG_ROWS: usize = 20_000;
 
-/// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does not depend on
-/// the size. The files have about `csv_bytes` together, in the proportion of as many rows each. Returns what they have.
+/// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
+/// not depend on the size. The files have about `csv_bytes` together, in the proportion of as many rows each.
+/// Returns what they have.
 ///
 /// # Errors
 ///
@@ -61,7 +62,9 @@ pub fn write_long(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64>
     for member in members {
         let head_end = member.contents.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let (head, rows) = member.contents.split_at(head_end);
-        let wanted = u64::try_from(u128::from(csv_bytes) * member.contents.len() as u128 / u128::from(of_one_round)).unwrap_or(u64::MAX);
+        let wanted =
+            u64::try_from(u128::from(csv_bytes) * member.contents.len() as u128 / u128::from(of_one_round))
+                .unwrap_or(u64::MAX);
         let rows = Rows::new(rows, wanted.saturating_sub(head.len() as u64));
         let size = head.len() as u64 + rows.left;
         tar.append_data(&mut header(size), &member.name, head.chain(rows))?;
@@ -121,13 +124,25 @@ impl Numbers {
     }
 
     fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices.get(usize::try_from(self.below(choices.len() as u64)).unwrap_or_default()).copied().unwrap_or_default()
+        choices
+            .get(usize::try_from(self.below(choices.len() as u64)).unwrap_or_default())
+            .copied()
+            .unwrap_or_default()
     }
 }
 
-const NAMES: [&str; 8] =
-    ["Anna Müller", "Zoë O'Brien", "Łukasz Nowak", "Nguyễn Văn An", "John \"Jack\" Smith", "李小龍", "Smith, Jane", "K'ómoks Liaison"];
-const GROUPS: [&str; 6] = ["Communications", "Forests, Lands", "Health \"Public\"", "Santé", "Water\\Land", "Web Team"];
+const NAMES: [&str; 8] = [
+    "Anna Müller",
+    "Zoë O'Brien",
+    "Łukasz Nowak",
+    "Nguyễn Văn An",
+    "John \"Jack\" Smith",
+    "李小龍",
+    "Smith, Jane",
+    "K'ómoks Liaison",
+];
+const GROUPS: [&str; 6] =
+    ["Communications", "Forests, Lands", "Health \"Public\"", "Santé", "Water\\Land", "Web Team"];
 const SITES: [&str; 4] = ["gov-bc", "007", "1.0", "NA"];
 
 /// The four files of the real dataset, with `rows` rows each, the same for the same seed.
@@ -138,10 +153,19 @@ const SITES: [&str; 4] = ["gov-bc", "007", "1.0", "NA"];
 pub fn real_dataset(seed: u64, rows: usize) -> io::Result<Vec<Member>> {
     let mut numbers = Numbers(seed);
     let mut files = [
-        ("analytics_user_group.csv", vec!["id", "user_id", "email", "group_id", "group_name", "site_key", "is_group_mgr"]),
+        (
+            "analytics_user_group.csv",
+            vec!["id", "user_id", "email", "group_id", "group_name", "site_key", "is_group_mgr"],
+        ),
         ("analytics_group.csv", vec!["id", "name", "active", "site_key"]),
-        ("analytics_user_activity.csv", vec!["user_id", "user_idir", "activity_type", "memo", "activity_date"]),
-        ("analytics_user_status.csv", vec!["id", "organization", "user_id", "user_name", "email", "created_dt", "status"]),
+        (
+            "analytics_user_activity.csv",
+            vec!["user_id", "user_idir", "activity_type", "memo", "activity_date"],
+        ),
+        (
+            "analytics_user_status.csv",
+            vec!["id", "organization", "user_id", "user_name", "email", "created_dt", "status"],
+        ),
     ]
     .map(|(name, header)| (name, vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()]));
     for row in 1..=rows {
@@ -171,7 +195,15 @@ pub fn real_dataset(seed: u64, rows: usize) -> io::Result<Vec<Member>> {
             vec![&id, &user, &email, &user, group, site, flag],
             vec![&id, group, active, site],
             vec![&user, "idir\\jsmith", n.of(&["login", "edit", " publish"]), &memo, &when],
-            vec![&id, n.of(&["CITZ", "HLTH", "-"]), &user, name, &email, &when, n.of(&["active", "None", ""])],
+            vec![
+                &id,
+                n.of(&["CITZ", "HLTH", "-"]),
+                &user,
+                name,
+                &email,
+                &when,
+                n.of(&["active", "None", ""]),
+            ],
         ];
         for ((_, records), texts) in files.iter_mut().zip(texts) {
             records.push(texts.into_iter().map(str::to_owned).collect());

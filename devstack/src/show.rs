@@ -55,15 +55,21 @@ fn report(report: &Value) {
         number("rows")
     );
     let seconds = &report["seconds"];
-    println!("  seconds: queue {}, stage {}, load {}, settle {}", seconds["queue"], seconds["stage"], seconds["load"], seconds["settle"]);
+    println!(
+        "  seconds: queue {}, stage {}, load {}, settle {}",
+        seconds["queue"], seconds["stage"], seconds["load"], seconds["settle"]
+    );
     for good in report["good"].as_array().into_iter().flatten() {
         println!("  good: {} ({}, {} rows)", text(&good["key"]), text(&good["outcome"]), good["rows"]);
     }
     for bad in report["bad"].as_array().into_iter().flatten() {
         println!("  bad:  {}", text(&bad["key"]));
         for problem in bad["problems"].as_array().into_iter().flatten() {
-            let place =
-                [&problem["member"], &problem["line"], &problem["column"]].into_iter().filter(|part| !part.is_null()).map(text).collect::<Vec<_>>();
+            let place = [&problem["member"], &problem["line"], &problem["column"]]
+                .into_iter()
+                .filter(|part| !part.is_null())
+                .map(text)
+                .collect::<Vec<_>>();
             println!("        {}: {}", place.join(", "), text(&problem["reason"]));
         }
     }
@@ -83,7 +89,8 @@ pub async fn tables(stack: &Stack) -> Result<(), Error> {
         let count = admin.simple_query(&format!("SELECT count(*) FROM cmslite.{table}")).await?;
         let count = rows(&count).into_iter().flatten().next().unwrap_or_default();
         println!("\ncmslite.{table}: {count} rows");
-        let first = admin.simple_query(&format!("SELECT * FROM cmslite.{table} ORDER BY 1 LIMIT {ROWS}")).await?;
+        let first =
+            admin.simple_query(&format!("SELECT * FROM cmslite.{table} ORDER BY 1 LIMIT {ROWS}")).await?;
         for row in rows(&first) {
             println!("  {}", row.join(" | "));
         }
@@ -95,8 +102,17 @@ fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
     let cell = |text: Option<&str>| match text {
         None => "NULL".to_owned(),
         Some(text) => {
-            let shown: String = text.escape_debug().to_string().replace("\\\\", "\\").replace("\\\"", "\"").replace("\\'", "'");
-            if shown.chars().count() > CELL_CHARS { shown.chars().take(CELL_CHARS - 1).chain(['…']).collect() } else { shown }
+            let shown: String = text
+                .escape_debug()
+                .to_string()
+                .replace("\\\\", "\\")
+                .replace("\\\"", "\"")
+                .replace("\\'", "'");
+            if shown.chars().count() > CELL_CHARS {
+                shown.chars().take(CELL_CHARS - 1).chain(['…']).collect()
+            } else {
+                shown
+            }
         }
     };
     messages

@@ -33,11 +33,19 @@ pub fn uploader_keys() -> Credentials {
 
 /// The temporary keys of the function.
 pub fn function_keys() -> Credentials {
-    Credentials::temporary("ASIADEVSTACKFUNCTION", "devstack/Secret0fTheFunction", "devstack-Session-Token-of-the-function")
+    Credentials::temporary(
+        "ASIADEVSTACKFUNCTION",
+        "devstack/Secret0fTheFunction",
+        "devstack-Session-Token-of-the-function",
+    )
 }
 
 fn role_keys() -> Credentials {
-    Credentials::temporary("ASIADEVSTACKCOPYROLE", "devstack/Secret0fTheRole", "devstack-Session-Token-of-the-role")
+    Credentials::temporary(
+        "ASIADEVSTACKCOPYROLE",
+        "devstack/Secret0fTheRole",
+        "devstack-Session-Token-of-the-role",
+    )
 }
 
 /// Why the stack cannot start.
@@ -105,8 +113,11 @@ impl Stack {
     ///
     /// [`Error`].
     pub async fn start_on(postgres: Arc<Postgres>, database: &str, options: Options) -> Result<Self, Error> {
-        let mut s3_options =
-            s3::Options { port: options.s3_port, credentials: vec![uploader_keys(), function_keys(), role_keys()], ..s3::Options::default() };
+        let mut s3_options = s3::Options {
+            port: options.s3_port,
+            credentials: vec![uploader_keys(), function_keys(), role_keys()],
+            ..s3::Options::default()
+        };
         if let Some(change) = &options.s3 {
             change(&mut s3_options);
         }
@@ -117,7 +128,10 @@ impl Stack {
         front.port = options.redshift_port;
         front.users.push((LOADER.to_owned(), LOADER_PASSWORD.to_owned()));
         let role = role_keys();
-        front.roles.push(Role { arn: COPY_ROLE.to_owned(), credentials: (role.access_key_id, role.secret_access_key, role.session_token) });
+        front.roles.push(Role {
+            arn: COPY_ROLE.to_owned(),
+            credentials: (role.access_key_id, role.secret_access_key, role.session_token),
+        });
         front.default_role = true;
         if let Some(change) = &options.redshift {
             change(&mut front);
@@ -127,7 +141,8 @@ impl Stack {
         fs::write(certificates.path(), redshift.ca_pem())?;
         postgres.create_database(database).await?;
         let stack = Self { s3, redshift, database: database.to_owned(), s3_endpoint, certificates, postgres };
-        // The superuser of PostgreSQL, which stays beside the front: the front's login may be of a kind that no driver answers.
+        // The superuser of PostgreSQL, which stays beside the front: the front's login may be of a kind that
+        // no driver answers.
         let admin = stack.admin().await?;
         for ddl in [include_str!("../../ddl/tables.sql"), include_str!("../../ddl/grants.sql")] {
             let plain = redshift::plain_ddl(ddl).map_err(io::Error::other)?;
@@ -152,7 +167,12 @@ impl Stack {
     /// The stand-in's.
     pub async fn client(&self, user: &str, password: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.redshift.port()).user(user).password(password).dbname(&self.database);
+        config
+            .host("127.0.0.1")
+            .port(self.redshift.port())
+            .user(user)
+            .password(password)
+            .dbname(&self.database);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)

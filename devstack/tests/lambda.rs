@@ -1,5 +1,10 @@
 //! Lambda in process, with a function on the real `lambda_runtime` crate, and with clients of its Invoke API.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,12 +35,15 @@ static FUNCTION: LazyLock<PathBuf> = LazyLock::new(|| {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8(built.stdout).unwrap();
     let mut messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let executable = messages.find(|message| message["target"]["name"] == "echo_function" && message["executable"].is_string()).unwrap();
+    let executable = messages
+        .find(|message| message["target"]["name"] == "echo_function" && message["executable"].is_string())
+        .unwrap();
     PathBuf::from(executable["executable"].as_str().unwrap())
 });
 
 fn options() -> Options {
-    let mut options = Options::new(FUNCTION.as_path(), vec![("GIVEN".to_owned(), "to the function".to_owned())]);
+    let mut options =
+        Options::new(FUNCTION.as_path(), vec![("GIVEN".to_owned(), "to the function".to_owned())]);
     options.retry_after = vec![Duration::from_millis(100), Duration::from_millis(200)];
     options
 }
@@ -87,11 +95,13 @@ async fn post(url: &str, kind: Option<&str>, body: &str) -> (StatusCode, HeaderM
     }
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let response = client.request(request.body(Full::from(body.to_owned())).unwrap());
-    let (parts, body) = tokio::time::timeout(WITHIN, response).await.expect("no answer in time").unwrap().into_parts();
+    let (parts, body) =
+        tokio::time::timeout(WITHIN, response).await.expect("no answer in time").unwrap().into_parts();
     (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
 }
 
-/// Defined runtime environment variables (AWS Lambda Developer Guide); the deadline is a time, not a duration.
+/// Defined runtime environment variables (AWS Lambda Developer Guide); the deadline is a time, not a
+/// duration.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_learns_its_name_its_deadline_and_its_environment() {
     let lambda = start(Options { timeout: Duration::from_secs(100), ..options() }).await;
@@ -105,7 +115,9 @@ async fn a_function_learns_its_name_its_deadline_and_its_environment() {
     assert_eq!(environment["AWS_LAMBDA_FUNCTION_NAME"], name);
     assert_eq!(environment["GIVEN"], "to the function");
     assert_eq!(Path::new(environment["LAMBDA_TASK_ROOT"].as_str().unwrap()), FUNCTION.parent().unwrap());
-    for name in ["AWS_REGION", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "_HANDLER", "PATH"] {
+    for name in
+        ["AWS_REGION", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "_HANDLER", "PATH"]
+    {
         assert!(environment.contains_key(name), "{name}");
     }
     // Cargo's variables are in this process's environment.
@@ -186,8 +198,8 @@ async fn a_killed_process_fails_what_it_was_doing_and_nothing_else() {
     assert_ne!(echoes(&lambda).await, pid);
 }
 
-/// A process that is killed while it waits for work must not be handed any: that invocation would fail, or hang until its
-/// deadline.
+/// A process that is killed while it waits for work must not be handed any: that invocation would fail, or
+/// hang until its deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_right_after_an_idle_process_was_killed_is_served_by_the_next() {
     let lambda = start(options()).await;
@@ -220,7 +232,10 @@ async fn a_program_that_cannot_start_fails_invocations_rather_than_letting_them_
         assert_eq!(failure(&lambda, json!({})).await.0, "Runtime.InvalidEntrypoint");
     }
     let log = lambda.log();
-    assert!(log.lines().count() >= 2 && log.lines().all(|line| line.matches("cannot start ").count() == 1), "{log}");
+    assert!(
+        log.lines().count() >= 2 && log.lines().all(|line| line.matches("cannot start ").count() == 1),
+        "{log}"
+    );
     // It appears: a later invocation finds it.
     let script = directory.path().join("script");
     fs::write(&script, format!("#!/bin/sh\nexec '{}'\n", FUNCTION.display())).unwrap();
@@ -266,13 +281,17 @@ async fn all_that_a_function_writes_is_kept() {
 async fn payloads_over_the_limit_are_refused() {
     let lambda = start(options()).await;
     assert_eq!(failure(&lambda, json!({"do": "answer much"})).await.0, "Function.ResponseSizeTooLarge");
-    let (status, headers, _) = post(&lambda.invoke_url("cmslite"), None, &json!("x".repeat(7 * 1024 * 1024)).to_string()).await;
-    assert_eq!((status, headers["x-amzn-errortype"].to_str().unwrap()), (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"));
+    let (status, headers, _) =
+        post(&lambda.invoke_url("cmslite"), None, &json!("x".repeat(7 * 1024 * 1024)).to_string()).await;
+    assert_eq!(
+        (status, headers["x-amzn-errortype"].to_str().unwrap()),
+        (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
+    );
     echoes(&lambda).await;
 }
 
-/// Invoke (AWS Lambda API Reference): 200 with the answer, 200 with a header for a function's error, 202 and nothing for an
-/// event, 204 for a dry run.
+/// Invoke (AWS Lambda API Reference): 200 with the answer, 200 with a header for a function's error, 202 and
+/// nothing for an event, 204 for a dry run.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_invoke_api_answers_as_lambda_does() {
     let lambda = start(options()).await;
@@ -295,9 +314,15 @@ async fn the_invoke_api_answers_as_lambda_does() {
 
     let tried = lambda.history().len();
     assert_eq!(post(&url, Some("DryRun"), "{}").await.0, StatusCode::NO_CONTENT);
-    for (kind, body, error_type) in [(None, "{", "InvalidRequestContentException"), (Some("Sometimes"), "{}", "InvalidParameterValueException")] {
+    for (kind, body, error_type) in [
+        (None, "{", "InvalidRequestContentException"),
+        (Some("Sometimes"), "{}", "InvalidParameterValueException"),
+    ] {
         let (status, headers, _) = post(&url, kind, body).await;
-        assert_eq!((status, headers["x-amzn-errortype"].to_str().unwrap()), (StatusCode::BAD_REQUEST, error_type));
+        assert_eq!(
+            (status, headers["x-amzn-errortype"].to_str().unwrap()),
+            (StatusCode::BAD_REQUEST, error_type)
+        );
     }
     assert_eq!(post(&url.replace("2015-03-31", "2014-01-01"), None, "{}").await.0, StatusCode::NOT_FOUND);
     assert_eq!(lambda.history().len(), tried);
@@ -307,18 +332,34 @@ async fn the_invoke_api_answers_as_lambda_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_aws_command_line_invokes_the_function() {
     let lambda = start(options()).await;
-    let bin = tokio::task::spawn_blocking(|| python::venv("awscli-1.46.3", &["awscli==1.46.3"])).await.unwrap().unwrap();
+    let bin = tokio::task::spawn_blocking(|| python::venv("awscli-1.46.3", &["awscli==1.46.3"]))
+        .await
+        .unwrap()
+        .unwrap();
     let home = tempfile::tempdir().unwrap();
     let endpoint = lambda.invoke_url("x").split("/2015").next().unwrap().to_owned();
     let run = async |kind: &str, payload: &str| {
         let said = home.path().join("answer.json");
         let output = tokio::process::Command::new(bin.join("aws"))
-            .args(["lambda", "invoke", "--function-name", "cmslite", "--invocation-type", kind, "--payload", payload])
+            .args([
+                "lambda",
+                "invoke",
+                "--function-name",
+                "cmslite",
+                "--invocation-type",
+                kind,
+                "--payload",
+                payload,
+            ])
             .arg(&said)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", home.path())
-            .envs([("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_REGION", "ca-central-1"), ("AWS_DEFAULT_REGION", "ca-central-1")])
+            .envs([
+                ("AWS_ENDPOINT_URL", endpoint.as_str()),
+                ("AWS_REGION", "ca-central-1"),
+                ("AWS_DEFAULT_REGION", "ca-central-1"),
+            ])
             .envs([("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")])
             .kill_on_drop(true)
             .output();

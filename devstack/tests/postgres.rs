@@ -1,5 +1,10 @@
 //! The private PostgreSQL: it starts, it answers, and it leaves nothing behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,11 +44,18 @@ async fn a_machine_without_postgresql_fetches_one() {
 fn a_variable_that_names_no_postgresql_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
-    let output =
-        command.args(["serve", "--function", "none"]).current_dir(directory.path()).env("CMSLITE_POSTGRES_BIN", directory.path()).output().unwrap();
+    let output = command
+        .args(["serve", "--function", "none"])
+        .current_dir(directory.path())
+        .env("CMSLITE_POSTGRES_BIN", directory.path())
+        .output()
+        .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("CMSLITE_POSTGRES_BIN: ") && said.contains("holds no initdb and postgres"), "{said}");
+    assert!(
+        said.contains("CMSLITE_POSTGRES_BIN: ") && said.contains("holds no initdb and postgres"),
+        "{said}"
+    );
 }
 
 /// Names the file in which a child of a test says where its server is.
@@ -84,7 +96,8 @@ async fn a_killed_owner_leaves_neither_server_nor_directory() {
     let mut owner = owner(&said, temporary.path());
     wait_for(|| fs::read_to_string(&said).is_ok_and(|said| !said.is_empty()));
     let directory = PathBuf::from(fs::read_to_string(&said).unwrap());
-    let server: String = fs::read_to_string(directory.join("data/postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
+    let server: String =
+        fs::read_to_string(directory.join("data/postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
     assert!(runs(&server));
     owner.kill().unwrap();
     owner.wait().unwrap();
@@ -95,7 +108,12 @@ async fn a_killed_owner_leaves_neither_server_nor_directory() {
 #[test]
 fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
     let temporary = temporary();
-    let servers = || fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("data").exists());
+    let servers = || {
+        fs::read_dir(temporary.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.join("data").exists())
+    };
     let mut owner = owner(&temporary.path().join("said"), temporary.path());
     wait_for(|| servers().is_some());
     let directory = servers().unwrap();
@@ -108,7 +126,9 @@ fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
 #[tokio::test]
 async fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
     let bin = temporary();
-    for (program, script) in [("initdb", "#!/bin/sh\necho 'no space left' >&2\nexit 1\n"), ("postgres", "#!/bin/sh\n")] {
+    for (program, script) in
+        [("initdb", "#!/bin/sh\necho 'no space left' >&2\nexit 1\n"), ("postgres", "#!/bin/sh\n")]
+    {
         fs::write(bin.path().join(program), script).unwrap();
         fs::set_permissions(bin.path().join(program), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -120,7 +140,8 @@ async fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
         .output()
         .unwrap();
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("no space left"), "{said}");
     assert_eq!(fs::read_dir(directories.path()).unwrap().count(), 0);
 }

@@ -1,6 +1,12 @@
-//! The stand-in as a client sees it: login, SQL that Redshift takes and refuses, transactions, faults on demand. Each
-//! test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer Guide.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+//! The stand-in as a client sees it: login, SQL that Redshift takes and refuses, transactions, faults on
+//! demand. Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod redshift_support;
 
@@ -16,7 +22,13 @@ use redshift_support::{Session, Stack, stack, stack_with};
 
 fn trusting(redshift: &Redshift) -> MakeTlsConnector {
     let authority = native_tls::Certificate::from_pem(redshift.ca_pem().as_bytes()).unwrap();
-    MakeTlsConnector::new(native_tls::TlsConnector::builder().disable_built_in_roots(true).add_root_certificate(authority).build().unwrap())
+    MakeTlsConnector::new(
+        native_tls::TlsConnector::builder()
+            .disable_built_in_roots(true)
+            .add_root_certificate(authority)
+            .build()
+            .unwrap(),
+    )
 }
 
 fn code(error: &tokio_postgres::Error) -> String {
@@ -32,7 +44,8 @@ async fn login_error(config: &Config) -> tokio_postgres::Error {
 
 // ---- login and TLS
 
-/// `r_CREATE_USER.md`: MD5 digests are salted by the user's name; the Python driver's `core.py` answers tags 3 and 5.
+/// `r_CREATE_USER.md`: MD5 digests are salted by the user's name; the Python driver's `core.py` answers tags
+/// 3 and 5.
 #[tokio::test]
 async fn a_password_is_asked_for_as_md5_or_in_clear() {
     for auth in [Auth::Md5, Auth::Cleartext] {
@@ -41,13 +54,16 @@ async fn a_password_is_asked_for_as_md5_or_in_clear() {
         for (user, password) in [("loader", "wrong"), ("nobody", "load")] {
             let error = login_error(&stack.config(user, password)).await;
             assert_eq!(error.code(), Some(&SqlState::INVALID_PASSWORD), "{error:?}");
-            assert_eq!(error.as_db_error().unwrap().message(), format!("password authentication failed for user \"{user}\""));
+            assert_eq!(
+                error.as_db_error().unwrap().message(),
+                format!("password authentication failed for user \"{user}\"")
+            );
         }
     }
 }
 
-/// microsoft/vscode-sqltools#1415 and rust-postgres: a user with a SHA-256 digest gets authentication tag 13, which
-/// tokio-postgres reports as an I/O error.
+/// microsoft/vscode-sqltools#1415 and rust-postgres: a user with a SHA-256 digest gets authentication tag 13,
+/// which tokio-postgres reports as an I/O error.
 #[tokio::test]
 async fn a_sha256_user_meets_authentication_tag_13() {
     use std::error::Error as _;
@@ -59,13 +75,21 @@ async fn a_sha256_user_meets_authentication_tag_13() {
 /// Management Guide, connecting-ssl-support: plain connections are accepted unless `require_SSL` is true.
 #[tokio::test]
 async fn tls_is_offered_required_or_absent() {
-    for (tls, plain, secure) in [(Tls::Offered, true, true), (Tls::Required, false, true), (Tls::Absent, true, false)] {
+    for (tls, plain, secure) in
+        [(Tls::Offered, true, true), (Tls::Required, false, true), (Tls::Absent, true, false)]
+    {
         let stack = stack_with(|options| options.tls = tls).await;
         let mut config = stack.config("loader", "load");
         config.ssl_mode(SslMode::Disable);
         assert_eq!(config.connect(NoTls).await.is_ok(), plain, "{tls:?}");
         let mut config = Config::new();
-        config.host("localhost").port(stack.redshift.port()).user("loader").password("load").dbname(&stack.database).ssl_mode(SslMode::Require);
+        config
+            .host("localhost")
+            .port(stack.redshift.port())
+            .user("loader")
+            .password("load")
+            .dbname(&stack.database)
+            .ssl_mode(SslMode::Require);
         assert_eq!(config.connect(trusting(&stack.redshift)).await.is_ok(), secure, "{tls:?}");
     }
 }
@@ -76,7 +100,12 @@ async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
     let stack = stack_with(|options| options.names = vec!["localhost".to_owned()]).await;
     let other = stack_with(|_| {}).await;
     let mut config = Config::new();
-    config.port(stack.redshift.port()).user("loader").password("load").dbname(&stack.database).ssl_mode(SslMode::Require);
+    config
+        .port(stack.redshift.port())
+        .user("loader")
+        .password("load")
+        .dbname(&stack.database)
+        .ssl_mode(SslMode::Require);
     let to = |host: &str| {
         let mut config = config.clone();
         config.host(host);
@@ -87,12 +116,16 @@ async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
     assert!(to("127.0.0.1").connect(trusting(&stack.redshift)).await.is_err());
 }
 
-/// launchbadge/sqlx#956: `extra_float_digits=3` is refused with 22023. sqlalchemy#9494: an unknown setting in `options`
-/// is FATAL.
+/// launchbadge/sqlx#956: `extra_float_digits=3` is refused with 22023. sqlalchemy#9494: an unknown setting in
+/// `options` is FATAL.
 #[tokio::test]
 async fn unknown_settings_are_refused_at_start_up() {
     let stack = stack().await;
-    for (options, expected) in [("-c extra_float_digits=3", "22023"), ("-c standard_conforming_strings=on", "42704"), ("-c no_such=1", "42704")] {
+    for (options, expected) in [
+        ("-c extra_float_digits=3", "22023"),
+        ("-c standard_conforming_strings=on", "42704"),
+        ("-c no_such=1", "42704"),
+    ] {
         let mut config = stack.config("loader", "load");
         let error = login_error(config.options(options)).await;
         assert_eq!(code(&error), expected, "{options}");
@@ -133,8 +166,8 @@ async fn a_backslash_in_a_literal_is_an_escape() {
     assert_eq!(session.one("SELECT 'a\\\\b\\'c;d'").await, "a\\b'c;d");
 }
 
-/// `r_CREATE_TABLE_NEW.md`: compression, distribution, sort keys, backup, identity, and keys that are not enforced.
-/// `r_Character_types.md`: TEXT is VARCHAR(256), MAX is 65535, and VARCHAR alone 256.
+/// `r_CREATE_TABLE_NEW.md`: compression, distribution, sort keys, backup, identity, and keys that are not
+/// enforced. `r_Character_types.md`: TEXT is VARCHAR(256), MAX is 65535, and VARCHAR alone 256.
 #[tokio::test]
 async fn redshifts_ddl_is_taken() {
     let stack = stack().await;
@@ -155,15 +188,18 @@ async fn redshifts_ddl_is_taken() {
              INSERT INTO t (\"text\", parent) VALUES ('a', 1), ('b', 7); VACUUM t; VACUUM FULL parent TO 99 PERCENT; ANALYZE t;",
         )
         .await;
-    assert_eq!(session.rows("SELECT id, n, \"text\", json FROM t ORDER BY id").await, ["1|5|a|ENCODE, (x", "3|6|b|ENCODE, (x"]);
+    assert_eq!(
+        session.rows("SELECT id, n, \"text\", json FROM t ORDER BY id").await,
+        ["1|5|a|ENCODE, (x", "3|6|b|ENCODE, (x"]
+    );
     let lengths = session
         .rows("SELECT column_name, character_maximum_length FROM information_schema.columns WHERE table_name = 't' AND data_type = 'character varying' ORDER BY 1")
         .await;
     assert_eq!(lengths, ["json|65535", "late|256", "text|256", "v|256"]);
 }
 
-/// `c_unsupported-postgresql-features.md`, `c_unsupported-postgresql-datatypes.md`, `c_unsupported-postgresql-functions.md`;
-/// `r_LOCK.md` knows no NOWAIT.
+/// `c_unsupported-postgresql-features.md`, `c_unsupported-postgresql-datatypes.md`,
+/// `c_unsupported-postgresql-functions.md`; `r_LOCK.md` knows no NOWAIT.
 #[tokio::test]
 async fn what_redshift_lacks_is_refused_by_name() {
     let stack = stack().await;
@@ -198,7 +234,8 @@ async fn what_redshift_lacks_is_refused_by_name() {
     session.run("CREATE TABLE u (uuid INT, json INT, \"check\" INT); INSERT INTO u VALUES (1, 2, 3); SELECT 'ON CONFLICT', uuid FROM u").await;
 }
 
-/// `r_GETDATE.md`: whole seconds, UTC; `r_SYSDATE.md`: the transaction's start with microseconds, no parentheses.
+/// `r_GETDATE.md`: whole seconds, UTC; `r_SYSDATE.md`: the transaction's start with microseconds, no
+/// parentheses.
 #[tokio::test]
 async fn getdate_and_sysdate_tell_the_time() {
     let stack = stack().await;
@@ -211,7 +248,8 @@ async fn getdate_and_sysdate_tell_the_time() {
     assert_eq!(session.one("SELECT made IS NOT NULL AND seen IS NOT NULL FROM t").await, "t");
 }
 
-/// aws/amazon-redshift-python-driver#21: several statements in a prepared one are 42601; #162: the simple protocol takes them.
+/// aws/amazon-redshift-python-driver#21: several statements in a prepared one are 42601; #162: the simple
+/// protocol takes them.
 #[tokio::test]
 async fn several_statements_need_the_simple_protocol() {
     let stack = stack().await;
@@ -219,12 +257,15 @@ async fn several_statements_need_the_simple_protocol() {
     assert_eq!(session.rows("SELECT 1; SELECT ';' /* ; */; SELECT 3 -- ;").await, ["1", ";", "3"]);
     let error = session.client.query("SELECT 1; SELECT 2", &[]).await.unwrap_err();
     assert_eq!(code(&error), "42601");
-    assert_eq!(error.as_db_error().unwrap().message(), "cannot insert multiple commands into a prepared statement");
+    assert_eq!(
+        error.as_db_error().unwrap().message(),
+        "cannot insert multiple commands into a prepared statement"
+    );
     assert_eq!(session.one("SELECT 4").await, "4");
 }
 
-/// The extended protocol passes through, and the simple one may follow it at any moment: tokio-postgres sends Close and
-/// Sync for a statement that it dropped just before the next query.
+/// The extended protocol passes through, and the simple one may follow it at any moment: tokio-postgres sends
+/// Close and Sync for a statement that it dropped just before the next query.
 #[tokio::test]
 async fn the_two_protocols_keep_in_step() {
     let stack = stack().await;
@@ -235,10 +276,18 @@ async fn the_two_protocols_keep_in_step() {
         assert_eq!(session.one("SELECT max(id) FROM t").await, id.to_string());
         assert!(session.client.query("SELECT 1 / ($1::int - $1::int)", &[&id]).await.is_err());
     }
-    let (one, two) = tokio::join!(session.client.query_one("SELECT $1::int", &[&7_i32]), session.client.simple_query("SELECT 8"));
+    let (one, two) = tokio::join!(
+        session.client.query_one("SELECT $1::int", &[&7_i32]),
+        session.client.simple_query("SELECT 8")
+    );
     assert_eq!(one.unwrap().get::<_, i32>(0), 7);
     assert_eq!(two.unwrap().len(), 3);
-    let inserted = stack.redshift.statements().into_iter().find(|statement| statement.sql.starts_with("INSERT")).unwrap();
+    let inserted = stack
+        .redshift
+        .statements()
+        .into_iter()
+        .find(|statement| statement.sql.starts_with("INSERT"))
+        .unwrap();
     assert!(inserted.extended);
     assert_eq!((inserted.parameters, inserted.outcome), (2, Some(Ok("INSERT 0 1".to_owned()))));
 }
@@ -251,9 +300,15 @@ async fn the_log_tells_who_sent_what_and_how_it_ended() {
     one.rows("SELECT 1 -- why").await;
     two.refused("SELECT nothing").await;
     two.refused("COPY t FROM 's3://b/k' ACCESS_KEY_ID'AKIASECRET'SECRET_ACCESS_KEY 'hu''sh\\'' SESSION_TOKEN AS 'hush' CSV").await;
-    two.refused("COPY t FROM 's3://b/k' CREDENTIALS 'aws_access_key_id=AKIASECRET;aws_secret_access_key=hush'").await;
+    two.refused(
+        "COPY t FROM 's3://b/k' CREDENTIALS 'aws_access_key_id=AKIASECRET;aws_secret_access_key=hush'",
+    )
+    .await;
     let log = stack.redshift.statements();
-    assert_eq!((log[0].user.as_str(), log[0].database == stack.database, log[0].sql.as_str()), ("loader", true, "SELECT 1"));
+    assert_eq!(
+        (log[0].user.as_str(), log[0].database == stack.database, log[0].sql.as_str()),
+        ("loader", true, "SELECT 1")
+    );
     assert_eq!(log[0].outcome, Some(Ok("SELECT 1".to_owned())));
     assert_eq!(log[1].user, "postgres");
     assert_ne!(log[0].session, log[1].session);
@@ -280,7 +335,8 @@ async fn truncate_commits() {
     assert_eq!(session.one("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|2");
 }
 
-/// `r_DELETE.md`: DELETE is transactional. A statement that the front refuses fails the transaction as any other does.
+/// `r_DELETE.md`: DELETE is transactional. A statement that the front refuses fails the transaction as any
+/// other does.
 #[tokio::test]
 async fn a_refusal_fails_the_transaction() {
     let stack = stack().await;
@@ -293,20 +349,30 @@ async fn a_refusal_fails_the_transaction() {
     session.run("ROLLBACK").await;
     assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
     session.run("BEGIN; DELETE FROM t").await;
-    assert_eq!(code(&session.client.execute("COPY t FROM 's3://b/k' CSV NULL AS $1", &[]).await.unwrap_err()), "42601");
+    assert_eq!(
+        code(&session.client.execute("COPY t FROM 's3://b/k' CSV NULL AS $1", &[]).await.unwrap_err()),
+        "42601"
+    );
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");
     session.run("ROLLBACK").await;
     assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
 }
 
-/// `c_serial_isolation.md`: two transactions that read what the other writes are a violation under SERIALIZABLE;
-/// aws/aws-sdk-pandas#665: on the wire it is XX000 with the message `1023`.
+/// `c_serial_isolation.md`: two transactions that read what the other writes are a violation under
+/// SERIALIZABLE; aws/aws-sdk-pandas#665: on the wire it is XX000 with the message `1023`.
 #[tokio::test]
 async fn a_serializable_violation_is_1023() {
     let (error, sum) = write_skew(Isolation::Serializable).await;
     let error = error.unwrap();
     assert_eq!((code(&error).as_str(), error.as_db_error().unwrap().message()), ("XX000", "1023"));
-    assert!(error.as_db_error().unwrap().detail().unwrap().starts_with("Serializable isolation violation on table"));
+    assert!(
+        error
+            .as_db_error()
+            .unwrap()
+            .detail()
+            .unwrap()
+            .starts_with("Serializable isolation violation on table")
+    );
     assert_eq!(sum, "1");
 }
 
@@ -325,15 +391,18 @@ async fn write_skew(isolation: Isolation) -> (Option<tokio_postgres::Error>, Str
     one.run("CREATE TABLE a (id INT); CREATE TABLE b (id INT)").await;
     // "BEGIN's levels all map to the same" (r_BEGIN.md).
     one.run("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT count(*) FROM a; INSERT INTO b VALUES (1)").await;
-    two.run("START TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM b; INSERT INTO a VALUES (1)").await;
+    two.run(
+        "START TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM b; INSERT INTO a VALUES (1)",
+    )
+    .await;
     one.run("COMMIT").await;
     let error = two.client.batch_execute("COMMIT").await.err();
     let sum = one.one("SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)").await;
     (error, sum)
 }
 
-/// `c_serial_isolation.md`: the snapshot is taken at the first statement after BEGIN that reads, so a reader that waited
-/// for LOCK (`r_LOCK.md`: ACCESS EXCLUSIVE) sees what the holder committed.
+/// `c_serial_isolation.md`: the snapshot is taken at the first statement after BEGIN that reads, so a reader
+/// that waited for LOCK (`r_LOCK.md`: ACCESS EXCLUSIVE) sees what the holder committed.
 #[tokio::test]
 async fn lock_comes_before_the_snapshot() {
     let stack = stack().await;
@@ -357,7 +426,8 @@ async fn statement_timeout_cancels_a_query() {
     session.run("SET statement_timeout TO 100").await;
     let (code, message) = session.refused("SELECT pg_sleep(30)").await;
     assert_eq!(code, "57014");
-    let number = message.strip_prefix("Query (").and_then(|rest| rest.strip_suffix(") canceled on user's request"));
+    let number =
+        message.strip_prefix("Query (").and_then(|rest| rest.strip_suffix(") canceled on user's request"));
     assert!(number.is_some_and(|number| number.parse::<u64>().is_ok()), "{message}");
 }
 
@@ -406,7 +476,9 @@ async fn a_cut_after_a_prepared_statement_leaves_it_done() {
     stack.redshift.inject(Fault::on("INSERT", Action::CutAfter).times(1));
     assert!(victim.client.execute("INSERT INTO t VALUES ($1)", &[&1_i32]).await.is_err());
     assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
-    stack.redshift.inject(Fault::on("INSERT", Action::Refuse("XX000".to_owned(), "on demand".to_owned())).times(1));
+    stack
+        .redshift
+        .inject(Fault::on("INSERT", Action::Refuse("XX000".to_owned(), "on demand".to_owned())).times(1));
     let error = session.client.execute("INSERT INTO t VALUES ($1)", &[&1_i32]).await.unwrap_err();
     assert_eq!((code(&error).as_str(), error.as_db_error().unwrap().message()), ("XX000", "on demand"));
     assert_eq!(session.client.execute("INSERT INTO t VALUES ($1)", &[&1_i32]).await.unwrap(), 1);
@@ -415,7 +487,9 @@ async fn a_cut_after_a_prepared_statement_leaves_it_done() {
 #[tokio::test]
 async fn a_statement_is_refused_once_and_after_some() {
     let (stack, session) = with_table().await;
-    stack.redshift.inject(Fault::on("insert into T", Action::Refuse("XX000".to_owned(), "1023".to_owned())).after(1).times(1));
+    stack.redshift.inject(
+        Fault::on("insert into T", Action::Refuse("XX000".to_owned(), "1023".to_owned())).after(1).times(1),
+    );
     session.run("BEGIN; INSERT INTO t VALUES (1)").await;
     assert_eq!(session.refused("INSERT INTO t VALUES (2)").await, ("XX000".to_owned(), "1023".to_owned()));
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");

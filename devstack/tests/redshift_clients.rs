@@ -1,5 +1,10 @@
 //! Clients that people use talk to the stand-in: `psql`, and psycopg, both with `verify-full`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod redshift_support;
 
@@ -66,7 +71,8 @@ async fn psql_selects_copies_and_sees_errors() {
         command.args(["--command", sql]);
     }
     let output = run(&stack, command).await;
-    let (answers, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (answers, told) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(answers, "loader|2\n2|a,\"b\"\n2|é\n3|id|1207\n2\n", "{told}");
     assert_eq!(
         told,
@@ -132,9 +138,17 @@ print("done")
 async fn psycopg_selects_copies_and_sees_errors() {
     let stack = stack().await;
     with_files(&stack);
-    let bin = tokio::task::spawn_blocking(|| python::venv("psycopg-3.3.9", &["psycopg[binary]==3.3.9"])).await.unwrap().unwrap();
+    let bin = tokio::task::spawn_blocking(|| python::venv("psycopg-3.3.9", &["psycopg[binary]==3.3.9"]))
+        .await
+        .unwrap()
+        .unwrap();
     let mut command = Command::new(bin.join("python"));
     command.args(["-c", PROGRAM, &copy("good"), &copy("bad")]);
     let output = run(&stack, command).await;
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "done\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

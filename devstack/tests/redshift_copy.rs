@@ -1,6 +1,11 @@
-//! COPY from S3 as the stand-in carries it out. Each test names the document that says so; bare `x.md` is a page of the
-//! Amazon Redshift Database Developer Guide.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+//! COPY from S3 as the stand-in carries it out. Each test names the document that says so; bare `x.md` is a
+//! page of the Amazon Redshift Database Developer Guide.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 mod redshift_support;
 
@@ -64,11 +69,14 @@ async fn a_prefix_takes_every_key_that_begins_with_it() {
     assert_eq!(session.rows("SELECT * FROM t ORDER BY id").await, ["1|a|2024-01-01", "2|b|~"]);
     let (code, message) = session.refused(&copy("t", "p/none", "")).await;
     // 3scale/apisonator#196
-    assert_eq!((code.as_str(), message.as_str()), ("XX000", "The specified S3 prefix 'p/none' does not exist"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("XX000", "The specified S3 prefix 'p/none' does not exist")
+    );
 }
 
-/// `loading-data-files-using-manifest.md`: exactly the files named; one named twice is loaded twice; a missing one fails
-/// the load if mandatory, and is passed over by default; none at all fails it.
+/// `loading-data-files-using-manifest.md`: exactly the files named; one named twice is loaded twice; a
+/// missing one fails the load if mandatory, and is passed over by default; none at all fails it.
 #[tokio::test]
 async fn a_manifest_names_files_exactly() {
     let (stack, session) = with_table().await;
@@ -97,8 +105,8 @@ async fn a_manifest_names_files_exactly() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "3");
 }
 
-/// `copy-parameters-authorization.md`: a role, the default role, keys with the token that temporary ones need, and the
-/// same as a CREDENTIALS text.
+/// `copy-parameters-authorization.md`: a role, the default role, keys with the token that temporary ones
+/// need, and the same as a CREDENTIALS text.
 #[tokio::test]
 async fn credentials_are_really_used() {
     let stack = stack_with(|options| options.default_role = true).await;
@@ -110,14 +118,18 @@ async fn credentials_are_really_used() {
         format!("IAM_ROLE '{ROLE}'"),
         format!("CREDENTIALS 'aws_iam_role={ROLE}'"),
         "ACCESS_KEY_ID 'ASIAROLE' SECRET_ACCESS_KEY 'role/secret' SESSION_TOKEN 'role-token'".to_owned(),
-        "WITH CREDENTIALS AS 'aws_access_key_id=ASIAROLE;aws_secret_access_key=role/secret;token=role-token'".to_owned(),
+        "WITH CREDENTIALS AS 'aws_access_key_id=ASIAROLE;aws_secret_access_key=role/secret;token=role-token'"
+            .to_owned(),
         KEYS.to_owned(),
     ] {
         stack.s3.clear_requests();
         session.run(&format!("COPY t FROM 's3://{BUCKET}/f' {good}")).await;
         let signer = if good == KEYS { "AKIAOWNER" } else { "ASIAROLE" };
         let requests = stack.s3.requests();
-        assert!(requests.iter().all(|request| request.access_key_id.as_deref() == Some(signer)), "{good}: {requests:?}");
+        assert!(
+            requests.iter().all(|request| request.access_key_id.as_deref() == Some(signer)),
+            "{good}: {requests:?}"
+        );
     }
     for (bad, word) in [
         ("IAM_ROLE 'arn:aws:iam::123456789012:role/other'", "not authorized to assume IAM Role"),
@@ -130,10 +142,19 @@ async fn credentials_are_really_used() {
         let error = session.refusal(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await;
         assert!(error.code().code() == "XX000" && error.message().contains(word), "{bad}: {error:?}");
         let detail = error.detail().unwrap();
-        assert!(detail.contains("code:      8001") && detail.contains("error:  ") && detail.contains("process:"), "{detail}");
+        assert!(
+            detail.contains("code:      8001") && detail.contains("error:  ") && detail.contains("process:"),
+            "{detail}"
+        );
     }
-    for bad in ["", "IAM_ROLE default ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'", "CREDENTIALS 'AWS_IAM_ROLE=x'"] {
-        assert_eq!(session.refused(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await.0, "42601", "{bad}");
+    for bad in
+        ["", "IAM_ROLE default ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'", "CREDENTIALS 'AWS_IAM_ROLE=x'"]
+    {
+        assert_eq!(
+            session.refused(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await.0,
+            "42601",
+            "{bad}"
+        );
     }
     assert_eq!(session.one("SELECT count(*) FROM t").await, "6");
 }
@@ -172,22 +193,33 @@ async fn all_files_or_none() {
 
 // ---- format
 
-/// `copy-parameters-data-format.md`: with CSV quotes protect delimiters and line ends and are doubled inside, blanks
-/// around a quoted field go, a comma is the default delimiter; QUOTE and DELIMITER change the characters.
+/// `copy-parameters-data-format.md`: with CSV quotes protect delimiters and line ends and are doubled inside,
+/// blanks around a quoted field go, a comma is the default delimiter; QUOTE and DELIMITER change the
+/// characters.
 #[tokio::test]
 async fn csv() {
     let text = "id,name\n1,\"a,\"\"b\"\"\nc\"\n2, \"d\" \n3, e \n4,\n";
-    assert_eq!(loaded("id INT, name VARCHAR(20)", text, "FORMAT AS CSV IGNOREHEADER AS 1").await, ["1|a,\"b\"\nc", "2|d", "3| e ", "4|"]);
-    assert_eq!(loaded("id INT, name VARCHAR(20)", "1;%a;b%%%\n", "CSV QUOTE '%' DELIMITER ';'").await, ["1|a;b%"]);
-    assert_eq!(loaded("id INT, name VARCHAR(20)", "1\tC:\\new\n", "DELIMITER '\\t' CSV").await, ["1|C:\\new"]);
+    assert_eq!(
+        loaded("id INT, name VARCHAR(20)", text, "FORMAT AS CSV IGNOREHEADER AS 1").await,
+        ["1|a,\"b\"\nc", "2|d", "3| e ", "4|"]
+    );
+    assert_eq!(
+        loaded("id INT, name VARCHAR(20)", "1;%a;b%%%\n", "CSV QUOTE '%' DELIMITER ';'").await,
+        ["1|a;b%"]
+    );
+    assert_eq!(
+        loaded("id INT, name VARCHAR(20)", "1\tC:\\new\n", "DELIMITER '\\t' CSV").await,
+        ["1|C:\\new"]
+    );
 }
 
-/// `copy-parameters-data-conversion.md`: with ESCAPE the character behind a backslash is taken as it is, with no octal or
-/// other meaning.
+/// `copy-parameters-data-conversion.md`: with ESCAPE the character behind a backslash is taken as it is, with
+/// no octal or other meaning.
 #[tokio::test]
 async fn escape() {
     let text = "id|name\n1|a\\|b\n2|c\\\\d\n3|e\\\nf\n4|\\012\n5|\"g\"\n6|-\n7|\n";
-    let rows = loaded("id INT, name VARCHAR(20)", text, "NULL AS '-' ESCAPE DELIMITER '|' IGNOREHEADER 1").await;
+    let rows =
+        loaded("id INT, name VARCHAR(20)", text, "NULL AS '-' ESCAPE DELIMITER '|' IGNOREHEADER 1").await;
     assert_eq!(rows, ["1|a|b", "2|c\\d", "3|e\nf", "4|012", "5|\"g\"", "6|~", "7|"]);
     // r_COPY_command_examples.md: a line end that is not escaped ends the record.
     assert_eq!(load_errors("id INT, name VARCHAR(20)", "1|a\nb\n", "ESCAPE").await, ["1203|name"]);
@@ -203,8 +235,9 @@ async fn every_file_has_its_header() {
     assert_eq!(session.rows("SELECT id FROM t ORDER BY id").await, ["1", "2"]);
 }
 
-/// `copy-parameters-data-conversion.md`: REMOVEQUOTES, EMPTYASNULL, BLANKSASNULL, TRUNCATECOLUMNS, FILLRECORD,
-/// IGNOREBLANKLINES, ACCEPTINVCHARS, TIMEFORMAT 'auto'; `t_preparing-input-data.md`: one trailing delimiter is tolerated.
+/// `copy-parameters-data-conversion.md`: REMOVEQUOTES, EMPTYASNULL, BLANKSASNULL, TRUNCATECOLUMNS,
+/// FILLRECORD, IGNOREBLANKLINES, ACCEPTINVCHARS, TIMEFORMAT 'auto'; `t_preparing-input-data.md`: one trailing
+/// delimiter is tolerated.
 #[tokio::test]
 async fn conversion_options() {
     let columns = "id INT, name VARCHAR(5)";
@@ -226,9 +259,17 @@ async fn conversion_options() {
         (b"1|a|\n", "", "1|a"),
         (b"1|\xef\xb7\x90\n", "", "1|\u{fdd0}"),
     ] {
-        assert_eq!(loaded(columns, text, options).await, [expected], "{} {options}", String::from_utf8_lossy(text));
+        assert_eq!(
+            loaded(columns, text, options).await,
+            [expected],
+            "{} {options}",
+            String::from_utf8_lossy(text)
+        );
     }
-    assert_eq!(loaded("at TIMESTAMP", "2019-02-11T05:09:12.195Z\n", "TIMEFORMAT 'auto'").await, ["2019-02-11 05:09:12.195"]);
+    assert_eq!(
+        loaded("at TIMESTAMP", "2019-02-11T05:09:12.195Z\n", "TIMEFORMAT 'auto'").await,
+        ["2019-02-11 05:09:12.195"]
+    );
 }
 
 /// `copy-parameters-data-conversion.md`: empty fields are '' for text and NULL for every other type.
@@ -240,14 +281,17 @@ async fn types_take_their_forms() {
     let row = "-5,7,9000000000,1.239,1.5,1e3,yes,2024-02-29,2024-02-29 23:59:58.119568,2024-02-29 23:59:58+02,ab,é\n";
     assert_eq!(
         loaded(columns, row, "CSV").await,
-        ["-5|7|9000000000|1.23|1.5|1000|t|2024-02-29|2024-02-29 23:59:58.119568|2024-02-29 21:59:58+00|ab |é"]
+        [
+            "-5|7|9000000000|1.23|1.5|1000|t|2024-02-29|2024-02-29 23:59:58.119568|2024-02-29 21:59:58+00|ab |é"
+        ]
     );
     // live/r_Boolean_type
     let rows = loaded("g BOOL", "t\ntrue\ny\nyes\n1\nf\nfalse\nn\nno\n0\n", "").await;
     assert_eq!(rows.concat(), "tttttfffff");
 }
 
-/// live/r_Load_Error_Reference: the codes of what cannot be loaded; `r_Character_types.md`: lengths are bytes.
+/// live/r_Load_Error_Reference: the codes of what cannot be loaded; `r_Character_types.md`: lengths are
+/// bytes.
 #[tokio::test]
 async fn what_cannot_be_loaded_has_a_code() {
     for (columns, text, expected) in [
@@ -271,7 +315,12 @@ async fn what_cannot_be_loaded_has_a_code() {
         ("a INT", b"3000000000\n", "1222|a"),
         ("a SMALLINT", b"40000\n", "1222|a"),
     ] {
-        assert_eq!(load_errors(columns, text, "CSV").await, [expected], "{columns}: {}", String::from_utf8_lossy(text));
+        assert_eq!(
+            load_errors(columns, text, "CSV").await,
+            [expected],
+            "{columns}: {}",
+            String::from_utf8_lossy(text)
+        );
     }
 }
 
@@ -300,11 +349,14 @@ async fn nothing_of_a_file_reaches_postgresql_unchecked() {
     }
     // A text that means something to PostgreSQL's own COPY.
     let odd = "\\.|\\N\\\\|\t\u{8}\u{b}|x\n";
-    assert_eq!(loaded("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9), d VARCHAR(9)", odd, "").await, ["\\.|\\N\\\\|\t\u{8}\u{b}|x"]);
+    assert_eq!(
+        loaded("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9), d VARCHAR(9)", odd, "").await,
+        ["\\.|\\N\\\\|\t\u{8}\u{b}|x"]
+    );
 }
 
-/// `c_loading_default_values.md`: columns that are not listed get their DEFAULT, else NULL; the list is in the file's order.
-/// `copy-parameters-column-mapping.md`: without a list IDENTITY columns are left out.
+/// `c_loading_default_values.md`: columns that are not listed get their DEFAULT, else NULL; the list is in
+/// the file's order. `copy-parameters-column-mapping.md`: without a list IDENTITY columns are left out.
 #[tokio::test]
 async fn columns_that_are_not_listed_get_their_default() {
     let stack = stack().await;
@@ -324,24 +376,36 @@ async fn columns_that_are_not_listed_get_their_default() {
     assert_eq!(session.refused(&copy("t (nothing)", "f", "CSV")).await.0, "42703");
     // apache/airflow#30341
     session.run("ALTER TABLE t ALTER COLUMN rest SET NOT NULL").await;
-    let told = ("42601".to_owned(), "NOT NULL column without DEFAULT must be included in column list".to_owned());
+    let told =
+        ("42601".to_owned(), "NOT NULL column without DEFAULT must be included in column list".to_owned());
     assert_eq!(session.refused(&copy("t (state)", "f", "CSV")).await, told);
 }
 
 // ---- what the statement itself may say
 
-/// An option that is not carried out is refused rather than ignored; `copy-parameters-data-format.md`: CSV goes with
-/// neither ESCAPE nor REMOVEQUOTES; `copy-parameters-data-conversion.md`: the null string may not be a line end;
-/// `copy-parameters-data-load.md`: MAXERROR goes to 100000.
+/// An option that is not carried out is refused rather than ignored; `copy-parameters-data-format.md`: CSV
+/// goes with neither ESCAPE nor REMOVEQUOTES; `copy-parameters-data-conversion.md`: the null string may not
+/// be a line end; `copy-parameters-data-load.md`: MAXERROR goes to 100000.
 #[tokio::test]
 async fn options_are_checked() {
     let (stack, session) = with_table().await;
     stack.put("f", "1,a,\n");
-    for refused in
-        ["PARQUET", "JSON 'auto'", "FIXEDWIDTH 'a:1'", "ROUNDEC", "LZOP", "ENCRYPTED", "DATEFORMAT 'DD.MM.YYYY'", "ENCODING UTF16", "NOSUCH"]
-    {
+    for refused in [
+        "PARQUET",
+        "JSON 'auto'",
+        "FIXEDWIDTH 'a:1'",
+        "ROUNDEC",
+        "LZOP",
+        "ENCRYPTED",
+        "DATEFORMAT 'DD.MM.YYYY'",
+        "ENCODING UTF16",
+        "NOSUCH",
+    ] {
         let (code, message) = session.refused(&copy("t", "f", refused)).await;
-        assert!(code == "0A000" && message.contains(refused.split(' ').next().unwrap()), "{refused}: {message}");
+        assert!(
+            code == "0A000" && message.contains(refused.split(' ').next().unwrap()),
+            "{refused}: {message}"
+        );
     }
     for wrong in [
         "CSV ESCAPE",
@@ -356,7 +420,9 @@ async fn options_are_checked() {
         assert_eq!(session.refused(&copy("t", "f", wrong)).await.0, "42601", "{wrong}");
     }
     session.run(&copy("t", "f", "CSV COMPUPDATE OFF STATUPDATE ON REGION 'ca-central-1' DATEFORMAT 'auto' ENCODING UTF8 EMPTYASNULL")).await;
-    session.run(&copy("t", "f", "delimiter as ',' compupdate statupdate false ignoreheader as 0 maxerror as 10")).await;
+    session
+        .run(&copy("t", "f", "delimiter as ',' compupdate statupdate false ignoreheader as 0 maxerror as 10"))
+        .await;
     assert_eq!(session.refused("COPY t FROM STDIN").await.0, "0A000");
     assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
 }
@@ -368,15 +434,18 @@ async fn a_missing_table() {
     let session = stack.session().await;
     stack.put("f", "1\n");
     for table in ["nothing", "public.nothing", "\"public\".\"nothing\"", "no_schema.nothing"] {
-        assert_eq!(session.refused(&copy(table, "f", "")).await, ("XX000".to_owned(), "Cannot COPY into nonexistent table nothing".to_owned()));
+        assert_eq!(
+            session.refused(&copy(table, "f", "")).await,
+            ("XX000".to_owned(), "Cannot COPY into nonexistent table nothing".to_owned())
+        );
     }
     let loader = stack.session_of("loader", "load").await;
     session.run("CREATE TABLE mine (id INT)").await;
     assert_eq!(loader.refused(&copy("mine", "f", "")).await.0, "42501");
 }
 
-/// tutorial-loading-run-copy.md and `r_COPY_command_examples.md`: the INFO notices. The Python driver's `core.py` expects no
-/// count in COPY's tag.
+/// tutorial-loading-run-copy.md and `r_COPY_command_examples.md`: the INFO notices. The Python driver's
+/// `core.py` expects no count in COPY's tag.
 #[tokio::test]
 async fn success_is_told_by_a_notice() {
     let (stack, session) = with_table().await;
@@ -384,15 +453,20 @@ async fn success_is_told_by_a_notice() {
     session.run(&copy("t", "f", "MAXERROR 2")).await;
     let notices = session.notices();
     assert_eq!(notices[0], "INFO: Load into table 't' completed, 2 record(s) loaded successfully.");
-    assert!(notices[1].starts_with("INFO: Load into table 't' completed, 1 record(s) could not be loaded.  Check"), "{notices:?}");
-    let copy = stack.redshift.statements().into_iter().find(|statement| statement.sql.starts_with("COPY")).unwrap();
+    assert!(
+        notices[1]
+            .starts_with("INFO: Load into table 't' completed, 1 record(s) could not be loaded.  Check"),
+        "{notices:?}"
+    );
+    let copy =
+        stack.redshift.statements().into_iter().find(|statement| statement.sql.starts_with("COPY")).unwrap();
     assert_eq!(copy.outcome, Some(Ok("COPY".to_owned())));
 }
 
 // ---- load errors
 
-/// `copy-parameters-data-load.md`: below MAXERROR bad records are skipped and COPY succeeds; at it COPY fails; 0 and 1
-/// fail at the first.
+/// `copy-parameters-data-load.md`: below MAXERROR bad records are skipped and COPY succeeds; at it COPY
+/// fails; 0 and 1 fail at the first.
 #[tokio::test]
 async fn maxerror_skips_bad_records() {
     let (stack, session) = with_table().await;
@@ -405,12 +479,14 @@ async fn maxerror_skips_bad_records() {
     session.run(&copy("t", "f.csv", "CSV MAXERROR 4")).await;
     assert_eq!(session.rows("SELECT id FROM t ORDER BY id").await, ["1", "4"]);
     assert_eq!(session.one("SELECT pg_last_copy_count()").await, "2");
-    let errors = session.rows("SELECT line_number FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1").await;
+    let errors = session
+        .rows("SELECT line_number FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1")
+        .await;
     assert_eq!(errors, ["2", "3", "4"]);
 }
 
-/// `r_STL_LOAD_ERRORS.md` and SYS_LOAD_ERROR_DETAIL: what is recorded of a refused record, in texts padded with blanks; it
-/// outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
+/// `r_STL_LOAD_ERRORS.md` and SYS_LOAD_ERROR_DETAIL: what is recorded of a refused record, in texts padded
+/// with blanks; it outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
 #[tokio::test]
 async fn a_load_error_is_recorded_and_outlives_the_rollback() {
     let (stack, session) = with_table().await;
@@ -427,7 +503,10 @@ async fn a_load_error_is_recorded_and_outlives_the_rollback() {
              FROM stl_load_errors WHERE session = pg_backend_pid()",
         )
         .await;
-    assert_eq!(stl, "s3://bucket/p/f.csv|4|name|varchar|5|2,toolong,2024-01-01|toolong|1204|String length exceeds DDL length|t|t|0|0");
+    assert_eq!(
+        stl,
+        "s3://bucket/p/f.csv|4|name|varchar|5|2,toolong,2024-01-01|toolong|1204|String length exceeds DDL length|t|t|0|0"
+    );
     let sys = session
         .one(
             "SELECT TRIM(file_name), line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), error_code, TRIM(error_message), \
@@ -466,8 +545,8 @@ async fn an_older_cluster_has_no_sys_table() {
     assert!(session.rows("SELECT * FROM stl_load_errors").await.is_empty());
 }
 
-/// `PG_LAST_COPY_ID.md`, `PG_LAST_COPY_COUNT.md`: -1 and 0 at first; the count of the session's last load, 0 after one that
-/// failed while loading, and what it was after an error before loading.
+/// `PG_LAST_COPY_ID.md`, `PG_LAST_COPY_COUNT.md`: -1 and 0 at first; the count of the session's last load, 0
+/// after one that failed while loading, and what it was after an error before loading.
 #[tokio::test]
 async fn last_copy_functions() {
     let (stack, session) = with_table().await;
@@ -487,7 +566,10 @@ async fn last_copy_functions() {
     session.run(&format!("BEGIN; {}", copy("t", "two", ""))).await;
     let rows = session.client.simple_query("SELECT pg_last_copy_count()").await.unwrap();
     assert!(format!("{rows:?}").contains("pg_last_copy_count"), "{rows:?}");
-    assert_eq!(session.one("SELECT pg_last_copy_count(), 'pg_last_copy_count()'").await, "2|pg_last_copy_count()");
+    assert_eq!(
+        session.one("SELECT pg_last_copy_count(), 'pg_last_copy_count()'").await,
+        "2|pg_last_copy_count()"
+    );
     session.run("COMMIT").await;
     stack.redshift.inject(Fault::on("COPY", Action::Miscount(3)).times(1));
     session.run(&copy("t", "two", "")).await;
@@ -496,17 +578,23 @@ async fn last_copy_functions() {
 
 // ---- transactions
 
-/// `copy-usage_notes-multiple-files.md`: inside BEGIN ... END everything is rolled back together. A table of the open
-/// transaction is a target as any other.
+/// `copy-usage_notes-multiple-files.md`: inside BEGIN ... END everything is rolled back together. A table of
+/// the open transaction is a target as any other.
 #[tokio::test]
 async fn copy_belongs_to_its_transaction() {
     let (stack, session) = with_table().await;
     stack.put("f", "1|a|\n");
     session
-        .run(&format!("BEGIN; CREATE TABLE made (id INT, name VARCHAR(5), day DATE); {}; {}; ROLLBACK", copy("made", "f", ""), copy("t", "f", "")))
+        .run(&format!(
+            "BEGIN; CREATE TABLE made (id INT, name VARCHAR(5), day DATE); {}; {}; ROLLBACK",
+            copy("made", "f", ""),
+            copy("t", "f", "")
+        ))
         .await;
     assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
-    session.run(&format!("BEGIN; DELETE FROM t; {}; {}; COMMIT", copy("t", "f", ""), copy("t", "f", ""))).await;
+    session
+        .run(&format!("BEGIN; DELETE FROM t; {}; {}; COMMIT", copy("t", "f", ""), copy("t", "f", "")))
+        .await;
     assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
     let other = stack.session().await;
     other.run(&format!("BEGIN; {}", copy("t", "f", ""))).await;
@@ -515,8 +603,9 @@ async fn copy_belongs_to_its_transaction() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
 }
 
-/// aws/amazon-redshift-odbc-driver#31 (for UNLOAD): utility commands take no bind parameters. AWS's Python driver sends
-/// every statement by the extended protocol (`core.py`), so without parameters COPY works there too.
+/// aws/amazon-redshift-odbc-driver#31 (for UNLOAD): utility commands take no bind parameters. AWS's Python
+/// driver sends every statement by the extended protocol (`core.py`), so without parameters COPY works there
+/// too.
 #[tokio::test]
 async fn copy_by_the_extended_protocol_takes_no_parameters() {
     let (stack, session) = with_table().await;

@@ -1,5 +1,10 @@
 //! The sample archives: what a tar reader finds in them, and that they are the real dataset's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -16,7 +21,8 @@ fn records(member: &Member) -> Vec<Vec<String>> {
 #[test]
 fn an_archive_holds_its_members_in_order_and_is_the_same_each_time() {
     let long = "d/".repeat(80) + "long.csv";
-    let members = [Member::new("b.csv", "x\n"), Member::new("a.csv", ""), Member::new(&long, vec![0xff; 2000])];
+    let members =
+        [Member::new("b.csv", "x\n"), Member::new("a.csv", ""), Member::new(&long, vec![0xff; 2000])];
     let packed = archive(&members).unwrap();
     assert_eq!(packed, archive(&members).unwrap());
     let mut tar = tar::Archive::new(GzDecoder::new(packed.as_slice()));
@@ -35,8 +41,10 @@ fn an_archive_holds_its_members_in_order_and_is_the_same_each_time() {
 
 #[test]
 fn the_real_dataset_has_the_files_and_columns_of_the_shipped_configuration() {
-    let config: Value = serde_json::from_str(include_str!("../../config.d/cmslite_user_group_metadata.json")).unwrap();
-    let files: BTreeMap<&str, &Value> = config["files"].as_object().unwrap().iter().map(|(name, file)| (name.as_str(), file)).collect();
+    let config: Value =
+        serde_json::from_str(include_str!("../../config.d/cmslite_user_group_metadata.json")).unwrap();
+    let files: BTreeMap<&str, &Value> =
+        config["files"].as_object().unwrap().iter().map(|(name, file)| (name.as_str(), file)).collect();
     let members = real_dataset(7, 200).unwrap();
     assert_eq!(members.len(), files.len());
     for member in &members {
@@ -44,8 +52,14 @@ fn the_real_dataset_has_the_files_and_columns_of_the_shipped_configuration() {
         let records = records(member);
         assert_eq!(records.len(), 201, "{}", member.name);
         let derived = file["derived"].as_array().map_or(0, Vec::len);
-        let columns: Vec<&str> = file["columns"].as_array().unwrap().iter().map(|column| column.as_str().unwrap()).collect();
-        assert!(records[0] == columns || records[0] == columns[..columns.len() - derived], "{}: {:?}", member.name, records[0]);
+        let columns: Vec<&str> =
+            file["columns"].as_array().unwrap().iter().map(|column| column.as_str().unwrap()).collect();
+        assert!(
+            records[0] == columns || records[0] == columns[..columns.len() - derived],
+            "{}: {:?}",
+            member.name,
+            records[0]
+        );
     }
 }
 

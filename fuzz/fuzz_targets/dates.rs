@@ -1,4 +1,5 @@
-//! Any format and any text: what is accepted is a date that Redshift can read, and what is common has the same meaning fast and slow.
+//! Any format and any text: what is accepted is a date that Redshift can read, and what is common has the
+//! same meaning fast and slow.
 #![no_main]
 
 use cmslite_user_data_to_redshift::dates::DateFormat;
@@ -10,7 +11,10 @@ fuzz_target!(|data: &str| {
     let mut out = Vec::new();
     // With a letter behind it the common format is read by the general way.
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
-    let was_read = DateFormat::compile("%Y-%m-%d %H:%M:%S.%f").expect("it is common").rewrite(text.as_bytes(), &mut fast).is_ok();
+    let was_read = DateFormat::compile("%Y-%m-%d %H:%M:%S.%f")
+        .expect("it is common")
+        .rewrite(text.as_bytes(), &mut fast)
+        .is_ok();
     let general = DateFormat::compile("%Y-%m-%d %H:%M:%S.%fx").expect("it is plain");
     assert_eq!((was_read, fast), (general.rewrite(format!("{text}x").as_bytes(), &mut slow).is_ok(), slow));
     if compiled.rewrite(text.as_bytes(), &mut out).is_err() {
@@ -22,6 +26,9 @@ fuzz_target!(|data: &str| {
     let plain = if written.contains('.') { "%Y-%m-%d %H:%M:%S.%f" } else { "%Y-%m-%d %H:%M:%S" };
     let plain = if written[19..].contains(['+', '-']) { format!("{plain}%z") } else { plain.to_owned() };
     let mut again = Vec::new();
-    DateFormat::compile(&plain).expect("a plain format").rewrite(written.as_bytes(), &mut again).expect("what was written is a date");
+    DateFormat::compile(&plain)
+        .expect("a plain format")
+        .rewrite(written.as_bytes(), &mut again)
+        .expect("what was written is a date");
     assert_eq!(written.as_bytes(), again);
 });

@@ -84,7 +84,9 @@ fuzz_target!(|data: &[u8]| {
     let mut read = Vec::new();
     let whole = loop {
         match records.read() {
-            Ok(Some(record)) => read.push((0..record.len()).map(|cell| record.text(cell).to_vec()).collect::<Vec<_>>()),
+            Ok(Some(record)) => {
+                read.push((0..record.len()).map(|cell| record.text(cell).to_vec()).collect::<Vec<_>>())
+            }
             Ok(None) => break true,
             Err(_) => break false,
         }

@@ -61,15 +61,28 @@ impl Files for Memory {
 /// Where something does not hold.
 pub fn check_archive(archive: impl Read + Send) {
     let dataset = dataset();
-    let object = Object { key: "client/d/x.tgz".to_owned(), etag: "\"0\"".to_owned(), last_modified: Default::default(), size: 0 };
+    let object = Object {
+        key: "client/d/x.tgz".to_owned(),
+        etag: "\"0\"".to_owned(),
+        last_modified: Default::default(),
+        size: 0,
+    };
     let mut files = Memory::default();
     let ended = read(archive, &dataset, &object, &mut files, &Progress::default());
-    assert!(files.declared_bytes <= dataset.max_unpacked_bytes * 2, "{} bytes of members were handed out", files.declared_bytes);
+    assert!(
+        files.declared_bytes <= dataset.max_unpacked_bytes * 2,
+        "{} bytes of members were handed out",
+        files.declared_bytes
+    );
     match ended {
         Ended::Failed(error) => panic!("writing into memory failed: {error}"),
         Ended::Bad(problems) => check_told(&problems),
         Ended::Whole(members) => {
-            assert_eq!((members.len(), files.completed.len()), (dataset.tables.len(), dataset.tables.len()), "there is a file for each table");
+            assert_eq!(
+                (members.len(), files.completed.len()),
+                (dataset.tables.len(), dataset.tables.len()),
+                "there is a file for each table"
+            );
             for (member, (key, text)) in members.iter().zip(&files.completed) {
                 assert!(key.ends_with(&format!("/{}.csv", member.member)));
                 check_staged(&dataset, &member.member, member.rows, text);
@@ -90,7 +103,8 @@ fn check_told(problems: &Problems) {
     }
 }
 
-/// The staged file has the rows that were counted, each as wide as its table; and nothing in it is a NULL by accident.
+/// The staged file has the rows that were counted, each as wide as its table; and nothing in it is a NULL by
+/// accident.
 fn check_staged(dataset: &Dataset, member: &str, rows: u64, text: &[u8]) {
     let table = dataset.table_of(member).expect("it was handed out for a table");
     let mut reader = csv::ReaderBuilder::new().from_reader(text);
@@ -118,8 +132,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// A tar whose headers have right checksums, so that what else stands in them is reached: blocks are taken for headers where
-/// the sizes before them say that headers are.
+/// A tar whose headers have right checksums, so that what else stands in them is reached: blocks are taken
+/// for headers where the sizes before them say that headers are.
 pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut tar = bytes.to_vec();
     let mut at = 0;
@@ -129,7 +143,9 @@ pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
             let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
             block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         }
-        let size = std::str::from_utf8(&block[124..135]).ok().and_then(|text| u64::from_str_radix(text.trim_matches([' ', '\0']), 8).ok());
+        let size = std::str::from_utf8(&block[124..135])
+            .ok()
+            .and_then(|text| u64::from_str_radix(text.trim_matches([' ', '\0']), 8).ok());
         let padded = size.unwrap_or_default().div_ceil(512).saturating_mul(512);
         at = at.saturating_add(512).saturating_add(usize::try_from(padded).unwrap_or(usize::MAX));
         if at > tar.len() {

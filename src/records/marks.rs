@@ -63,15 +63,16 @@ impl Iterator for Cursor<'_> {
     }
 }
 
-/// The first loop becomes a handful of vector instructions; bits are gathered by a multiplication, for which there is no
-/// instruction that safe code reaches.
+/// The first loop becomes a handful of vector instructions; bits are gathered by a multiplication, for which
+/// there is no instruction that safe code reaches.
 fn marks(block: &[u8; BLOCK_BYTES], delimiter: u8) -> u64 {
     let mut hits = [0; BLOCK_BYTES];
     for (hit, byte) in hits.iter_mut().zip(block) {
         *hit = u8::from(*byte == delimiter || matches!(*byte, b',' | b'"' | b'\r' | b'\n'));
     }
     let (eights, _) = hits.as_chunks();
-    let gathered = eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    let gathered =
+        eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
     gathered.enumerate().fold(0, |word, (at, bits)| word | bits << (8 * at))
 }
 

@@ -20,7 +20,9 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
     let mut rows = Vec::new();
     loop {
         match records.read() {
-            Ok(Some(record)) => rows.push((record.line, (0..record.len()).map(|at| record.text(at).to_vec()).collect())),
+            Ok(Some(record)) => {
+                rows.push((record.line, (0..record.len()).map(|at| record.text(at).to_vec()).collect()))
+            }
             Ok(None) => return Ok(rows),
             Err(RecordError::Io(error)) => return Err(error.to_string()),
             Err(RecordError::UnclosedQuote { line, .. }) => return Err(format!("unclosed {line}")),
@@ -33,7 +35,10 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
 
 #[track_caller]
 fn reads(input: &str, expected: &[(u64, &[&str])]) {
-    let expected: Rows = expected.iter().map(|(line, cells)| (*line, cells.iter().map(|cell| cell.as_bytes().to_vec()).collect())).collect();
+    let expected: Rows = expected
+        .iter()
+        .map(|(line, cells)| (*line, cells.iter().map(|cell| cell.as_bytes().to_vec()).collect()))
+        .collect();
     for step in [1, 2, 3, 1000] {
         assert_eq!(read_by(input.as_bytes(), step, 1000), Ok(expected.clone()), "{input:?} by {step}");
     }
@@ -99,7 +104,10 @@ fn a_record_beyond_the_limit_is_refused_without_reading_on() {
     let mut records = Records::new(io::repeat(b'x'), b',', 5_000_000);
     assert!(matches!(records.read(), Err(RecordError::TooLong { line: 1, .. })));
     assert!(records.buffer.len() < 6_000_000);
-    assert_eq!(read_by(&[b"short\n", [b'x'; 30].as_slice(), b"\n"].concat(), 7, 29), Err("long 2".to_owned()));
+    assert_eq!(
+        read_by(&[b"short\n", [b'x'; 30].as_slice(), b"\n"].concat(), 7, 29),
+        Err("long 2".to_owned())
+    );
     assert!(read_by(&[b"short\n", [b'x'; 29].as_slice(), b"\n"].concat(), 7, 29).is_ok());
 }
 
@@ -154,7 +162,8 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 
-    /// On any input whatever: no panic, and what is accepted is what the `csv` crate reads, where it reads strictly.
+    /// On any input whatever: no panic, and what is accepted is what the `csv` crate reads, where it reads
+    /// strictly.
     #[test]
     fn any_input_is_read_as_the_csv_crate_reads_it_or_refused(input in "[a\", \n\r]{0,40}", step in 1_usize..10) {
         if let Ok(rows) = read_by(input.as_bytes(), step, 100_000) {

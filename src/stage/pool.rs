@@ -1,7 +1,7 @@
 //! A bounded number of parts, whose memory is used again and again.
 //!
-//! A part counts until the last who reads it has let it go, the HTTP client included: only then is its memory free for the
-//! next. So the bound holds whatever the client keeps for another try.
+//! A part counts until the last who reads it has let it go, the HTTP client included: only then is its memory
+//! free for the next. So the bound holds whatever the client keeps for another try.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,9 +32,14 @@ impl Pool {
 
     /// An empty part of `size_bytes`, as soon as there is one.
     pub(super) async fn part(&self, size_bytes: usize) -> io::Result<Part> {
-        let permit = Arc::clone(&self.parts).acquire_owned().await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let permit = Arc::clone(&self.parts)
+            .acquire_owned()
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let buffer = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let buffer = buffer.filter(|buffer| buffer.capacity() >= size_bytes).unwrap_or_else(|| Vec::with_capacity(size_bytes));
+        let buffer = buffer
+            .filter(|buffer| buffer.capacity() >= size_bytes)
+            .unwrap_or_else(|| Vec::with_capacity(size_bytes));
         Ok(Part { buffer, size_bytes, pool: self.clone(), _permit: permit })
     }
 }

@@ -2,14 +2,19 @@ use super::*;
 use proptest::prelude::*;
 
 fn dataset(change: impl Fn(String) -> String) -> Dataset {
-    crate::config::parse("d.json", &change(include_str!("../../config.d/cmslite_user_group_metadata.json").to_owned())).unwrap()
+    crate::config::parse(
+        "d.json",
+        &change(include_str!("../../config.d/cmslite_user_group_metadata.json").to_owned()),
+    )
+    .unwrap()
 }
 
 fn run(member: &str, input: &[u8], dataset: &Dataset) -> (String, Tally, Problems) {
     let mut out = Vec::new();
     let mut problems = Problems::default();
     let table = dataset.table_of(member).unwrap();
-    let tally = transform("m.csv", input, table, dataset, &mut out, &mut problems, &Progress::default()).unwrap();
+    let tally =
+        transform("m.csv", input, table, dataset, &mut out, &mut problems, &Progress::default()).unwrap();
     (String::from_utf8(out).unwrap(), tally, problems)
 }
 
@@ -27,15 +32,20 @@ fn the_header_is_replaced_and_surplus_columns_are_dropped() {
 
 #[test]
 fn cells_arrive_as_they_were() {
-    let (staged, ..) = groups("a,b,c,d\r\n007,1.0,NA,None\r\nC:\\new,\"a\"\"b\", lead,\"x,y\"\r\n\"l1\r\nl2\",|,\\N,é\r\n");
-    assert_eq!(staged, "id,name,active,site_key\n007,1.0,NA,None\nC:\\new,\"a\"\"b\", lead,\"x,y\"\n\"l1\r\nl2\",|,\\N,é\n");
+    let (staged, ..) =
+        groups("a,b,c,d\r\n007,1.0,NA,None\r\nC:\\new,\"a\"\"b\", lead,\"x,y\"\r\n\"l1\r\nl2\",|,\\N,é\r\n");
+    assert_eq!(
+        staged,
+        "id,name,active,site_key\n007,1.0,NA,None\nC:\\new,\"a\"\"b\", lead,\"x,y\"\n\"l1\r\nl2\",|,\\N,é\n"
+    );
 }
 
 #[test]
 fn null_as_becomes_null_only_where_the_whole_cell_is_it() {
     let (staged, ..) = groups("a,b,c,d\n1,-,--,\n");
     assert_eq!(staged, format!("id,name,active,site_key\n1,{NULL_TEXT},--,\n"));
-    let (staged, ..) = run("analytics_group", b"a,b,c,d\n1,-,,\n", &dataset(|text| text.replace("\"null_as\": \"-\",", "")));
+    let (staged, ..) =
+        run("analytics_group", b"a,b,c,d\n1,-,,\n", &dataset(|text| text.replace("\"null_as\": \"-\",", "")));
     assert_eq!(staged, "id,name,active,site_key\n1,-,,\n");
 }
 
@@ -58,7 +68,8 @@ fn a_header_without_rows_is_zero_rows() {
 
 #[test]
 fn a_bad_date_names_format_and_text() {
-    let (_, _, problems) = run("analytics_user_activity", b"a,b,c,d,e\nu,i,t,m,2024-02-30 00:00:00.0\n", &dataset(|text| text));
+    let (_, _, problems) =
+        run("analytics_user_activity", b"a,b,c,d,e\nu,i,t,m,2024-02-30 00:00:00.0\n", &dataset(|text| text));
     assert_eq!(
         problems.to_string(),
         "m.csv, line 2, column activity_date: not a date of the form \"%Y-%m-%d %H:%M:%S.%f\": 2024-02 has no day 30: \"2024-02-30 00:00:00.0\""
@@ -130,12 +141,23 @@ fn a_row_of_one_empty_cell_is_no_blank_line() {
 /// A date in the first column, and one behind an empty cell: commas stand between all of them.
 #[test]
 fn commas_stand_between_cells_of_every_kind() {
-    let dataset =
-        dataset(|text| text.replace("{\"field\": \"activity_date\"", "{\"field\": \"user_id\", \"format\": \"%Y\"}, {\"field\": \"activity_date\""));
-    let (staged, ..) = run("analytics_user_activity", b"a,b,c,d,e\n2024,,-,\"x\",2024-03-01 09:15:42.5\n,,,,\n-,\"\",\"q\"\"\",\",\",-\n", &dataset);
+    let dataset = dataset(|text| {
+        text.replace(
+            "{\"field\": \"activity_date\"",
+            "{\"field\": \"user_id\", \"format\": \"%Y\"}, {\"field\": \"activity_date\"",
+        )
+    });
+    let (staged, ..) = run(
+        "analytics_user_activity",
+        b"a,b,c,d,e\n2024,,-,\"x\",2024-03-01 09:15:42.5\n,,,,\n-,\"\",\"q\"\"\",\",\",-\n",
+        &dataset,
+    );
     let rows: Vec<&str> = staged.lines().skip(1).collect();
     let null = NULL_TEXT;
-    let expected =
-        [format!("2024-01-01 00:00:00,,{null},x,2024-03-01 09:15:42.500000,"), ",,,,,".to_owned(), format!("{null},,\"q\"\"\",\",\",{null},")];
+    let expected = [
+        format!("2024-01-01 00:00:00,,{null},x,2024-03-01 09:15:42.500000,"),
+        ",,,,,".to_owned(),
+        format!("{null},,\"q\"\"\",\",\",{null},"),
+    ];
     assert_eq!(rows, expected);
 }

@@ -4,7 +4,8 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope};
 
-/// Bytes handed over at once: enough that a handover costs nothing beside them, few enough that they are still in a core's cache.
+/// Bytes handed over at once: enough that a handover costs nothing beside them, few enough that they are
+/// still in a core's cache.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Buffers there are: one being filled, one being read, and two between.
@@ -25,13 +26,18 @@ impl Ahead {
     /// # Errors
     ///
     /// The system's, where it has no thread left.
-    pub fn start<'scope, R: Read + Send + 'scope>(scope: &'scope Scope<'scope, '_>, mut reader: R) -> io::Result<Self> {
+    pub fn start<'scope, R: Read + Send + 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        mut reader: R,
+    ) -> io::Result<Self> {
         let (to_reader, filled) = sync_channel(BUFFERS - 2);
         let (emptied, from_reader) = channel();
         for _ in 0..BUFFERS {
             let _ = emptied.send(Vec::with_capacity(BUFFER_BYTES));
         }
-        Builder::new().name("read-ahead".to_owned()).spawn_scoped(scope, move || run(&mut reader, &from_reader, &to_reader))?;
+        Builder::new()
+            .name("read-ahead".to_owned())
+            .spawn_scoped(scope, move || run(&mut reader, &from_reader, &to_reader))?;
         Ok(Self { filled, emptied, current: Vec::new(), at: 0, has_ended: false })
     }
 }
@@ -56,7 +62,10 @@ fn run(reader: &mut impl Read, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<
 impl Read for Ahead {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.at == self.current.len() && !self.has_ended {
-            let next = self.filled.recv().map_err(|_| io::Error::other("the thread that reads ahead ended before its reader did"))?;
+            let next = self
+                .filled
+                .recv()
+                .map_err(|_| io::Error::other("the thread that reads ahead ended before its reader did"))?;
             let emptied = std::mem::replace(&mut self.current, next.inspect_err(|_| self.has_ended = true)?);
             self.at = 0;
             self.has_ended = self.current.is_empty();

@@ -6,8 +6,8 @@ use flate2::bufread::GzDecoder;
 
 use super::watch::Stop;
 
-/// What the gzip members of the input hold, up to its end. Zeros behind the last are padding, as `gzip` takes them; anything
-/// else there is an error of its own rather than a broken member.
+/// What the gzip members of the input hold, up to its end. Zeros behind the last are padding, as `gzip` takes
+/// them; anything else there is an error of its own rather than a broken member.
 pub struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {

@@ -7,7 +7,12 @@ fn dataset() -> Dataset {
     crate::config::parse("d.json", include_str!("../../config.d/cmslite_user_group_metadata.json")).unwrap()
 }
 
-const MEMBERS: [&str; 4] = ["analytics_group.csv", "analytics_user_activity.csv", "analytics_user_group.csv", "analytics_user_status.csv"];
+const MEMBERS: [&str; 4] = [
+    "analytics_group.csv",
+    "analytics_user_activity.csv",
+    "analytics_user_group.csv",
+    "analytics_user_status.csv",
+];
 
 fn header(size: usize) -> tar::Header {
     let mut header = tar::Header::new_gnu();
@@ -82,16 +87,27 @@ fn damage_to_the_gzip_is_told_apart() {
     let tar = tar_of(&MEMBERS, 200_000);
     let whole = gzip(&tar);
     let again = "make it again and upload it again";
-    let cut =
-        |place: &str| format!("the archive ends too early (incomplete deflate stream{place}); the upload or the export was cut off: upload it again");
+    let cut = |place: &str| {
+        format!(
+            "the archive ends too early (incomplete deflate stream{place}); the upload or the export was cut off: upload it again"
+        )
+    };
     refused(&whole[..whole.len() / 2 - 50], &[&format!("analytics_user_activity.csv: {}", cut(""))]);
-    refused(&whole[..whole.len() / 2], &[&format!("archive: {}", cut(", behind analytics_user_activity.csv"))]);
+    refused(
+        &whole[..whole.len() / 2],
+        &[&format!("archive: {}", cut(", behind analytics_user_activity.csv"))],
+    );
     refused(&whole[..whole.len() - 9], &[&format!("archive: {}", cut(""))]);
     refused(
         b"\x1f\x8b\x08",
-        &["archive: the archive ends too early (unexpected end of file, at its beginning); the upload or the export was cut off: upload it again"],
+        &[
+            "archive: the archive ends too early (unexpected end of file, at its beginning); the upload or the export was cut off: upload it again",
+        ],
     );
-    refused(b"\x1f\x8b\x07\0\0\0\0\0\0\0", &[&format!("archive: the archive is not a sound gzip file (invalid gzip header); {again}")]);
+    refused(
+        b"\x1f\x8b\x07\0\0\0\0\0\0\0",
+        &[&format!("archive: the archive is not a sound gzip file (invalid gzip header); {again}")],
+    );
     let mut wrong_sum = whole.clone();
     let at = wrong_sum.len() - 6;
     wrong_sum[at] ^= 0xff;

@@ -1,7 +1,7 @@
 //! A watch on what is unpacked, beneath the tar reader: it alone sees every byte.
 //!
-//! The tar reader holds whatever stands between two files in memory, skips the padding of a file unseen, and reads as
-//! long as there is something. The watch bounds the first, looks at the second, and ends the third.
+//! The tar reader holds whatever stands between two files in memory, skips the padding of a file unseen, and
+//! reads as long as there is something. The watch bounds the first, looks at the second, and ends the third.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
@@ -12,8 +12,8 @@ use super::magic::HEAD_BYTES;
 /// Entries and their padding come in blocks of this size.
 const BLOCK_BYTES: u64 = 512;
 
-/// The most that names and attributes of one entry may take. Paths have some thousand bytes at most, attributes some ten
-/// thousand.
+/// The most that names and attributes of one entry may take. Paths have some thousand bytes at most,
+/// attributes some ten thousand.
 pub const BETWEEN_BYTES: u64 = 1024 * 1024;
 
 /// Why nothing further is read.
@@ -67,7 +67,8 @@ impl Watch {
         })
     }
 
-    /// What comes next stands between two files: the padding of the one, where it was read to its end, and what tells of the next.
+    /// What comes next stands between two files: the padding of the one, where it was read to its end, and
+    /// what tells of the next.
     pub fn padding_then_header(&self) {
         let position = self.position.get();
         self.between.set(Some(BETWEEN_BYTES));

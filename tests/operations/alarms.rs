@@ -26,15 +26,24 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     assert!(status.contains("bad 1") && status.contains("2 of 4 columns"), "{status}");
     reader.run(section.take("NAME=")).await;
     let explanation = reader.run(section.take("error.json")).await;
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&explanation).unwrap(), reader.world.error_json(name), "{explanation}");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&explanation).unwrap(),
+        reader.world.error_json(name),
+        "{explanation}"
+    );
 
-    std::fs::write(reader.directory.path().join(format!("cms-analytics-csv_{name}.tgz")), &corrected).unwrap();
+    std::fs::write(reader.directory.path().join(format!("cms-analytics-csv_{name}.tgz")), &corrected)
+        .unwrap();
     let mut section = Section::of("Re-upload: a corrected archive");
     reader.run(section.take("NAME=")).await;
     reader.run(section.take("aws s3 cp")).await;
     World::report(reader.world.invoke(&bad).await);
     let status = reader.run(section.take("status")).await;
-    assert!(status.contains("Queue 0, superseded 0, bad 0, good 1") && status.contains("Markers and ledger agree"), "{status}");
+    assert!(
+        status.contains("Queue 0, superseded 0, bad 0, good 1")
+            && status.contains("Markers and ledger agree"),
+        "{status}"
+    );
     assert_eq!(reader.world.tables().await, expected(&members(4, 9)));
     assert!(reader.world.is_good(name) && !reader.world.is_bad(name));
 }
@@ -44,12 +53,17 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     let mut reader = Reader::start(SHIPPED).await;
     reader.world.admin(REVOKE).await;
     let archive = reader.world.put("a", &sample(1, 5), 10);
-    let Outcome::Failed { error_type, .. } = reader.world.invoke(&archive).await else { panic!("it was loaded") };
+    let Outcome::Failed { error_type, .. } = reader.world.invoke(&archive).await else {
+        panic!("it was loaded")
+    };
     reader.log_arrives().await;
 
     let mut section = Section::of("Alarm: deployment failures");
     let log = reader.run(section.take("logs 1")).await;
-    assert!(error_type.starts_with("Deployment.") && log.contains(&error_type) && log.contains("user_group"), "{error_type}: {log}");
+    assert!(
+        error_type.starts_with("Deployment.") && log.contains(&error_type) && log.contains("user_group"),
+        "{error_type}: {log}"
+    );
     let Ran { status, output } = reader.try_to(section.take("check"), "").await;
     assert!(status == 3 && output.contains("BAD") && output.contains("1 obstacle"), "{output}");
 
@@ -72,9 +86,12 @@ async fn failed_events_are_read_made_good_and_put_away() {
     reader.world.lambda.invoke_asynchronously(World::event(&archive));
     eventually(Duration::from_secs(30), || reader.world.lambda.dead_letters().len() == 1).await.unwrap();
     assert_eq!(reader.world.lambda.history().len(), 3);
-    // As Lambda writes it (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations").
+    // As Lambda writes it (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous
+    // invocations").
     let letter = reader.world.lambda.dead_letters().remove(0);
-    let Outcome::Failed { error_type, message } = letter.outcome else { panic!("a dead letter that did not fail") };
+    let Outcome::Failed { error_type, message } = letter.outcome else {
+        panic!("a dead letter that did not fail")
+    };
     let record = json!({
         "version": "1.0",
         "requestContext": {"requestId": letter.request_id, "condition": "RetriesExhausted", "approximateInvokeCount": 3},
@@ -118,7 +135,10 @@ print(json.dumps(rule))";
     let mut section = Section::of("Alarm: nothing loaded");
     let uploads = reader.run(section.take("aws s3 ls")).await;
     let names: Vec<&str> = uploads.lines().filter_map(|line| line.split(' ').next_back()).collect();
-    assert_eq!(names, ["2024-03-02", "2024-03-03", "2024-03-04"].map(|name| format!("cms-analytics-csv_{name}.tgz")));
+    assert_eq!(
+        names,
+        ["2024-03-02", "2024-03-03", "2024-03-04"].map(|name| format!("cms-analytics-csv_{name}.tgz"))
+    );
     let status = reader.run(section.take("status")).await;
     assert!(status.contains(&format!("The tables hold {}", key("2024-03-04"))), "{status}");
     assert!(reader.run(section.take("logs 3")).await.contains(&key("2024-03-04")));

@@ -20,10 +20,12 @@ async fn the_password_is_digested_kept_and_rotated() {
     );
     assert_eq!(reader.world.query(&stored).await, [[Some(digested.clone())]]);
     // The user is there already, in all databases of the tests: another one.
-    let (create, create_secret, alter) = (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
+    let (create, create_secret, alter) =
+        (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
     for statement in [create, alter] {
         reader.world.admin(&statement.replace("md5...", &digested).replace(LOADER, "runbook_user")).await;
-        let stored = reader.world.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
+        let stored =
+            reader.world.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
         assert_eq!(stored, [[Some(digested.clone())]]);
     }
     reader.world.admin("DROP ROLE runbook_user").await;
@@ -35,7 +37,10 @@ async fn the_password_is_digested_kept_and_rotated() {
     reader.run(section.take("put-secret-value")).await;
     let check = section.take("check");
     let told = reader.run(check).await;
-    assert!(told.contains("ok    Redshift: login") && told.contains("An archive can be loaded. Nothing was."), "{told}");
+    assert!(
+        told.contains("ok    Redshift: login") && told.contains("An archive can be loaded. Nothing was."),
+        "{told}"
+    );
     reader.world.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
     let Ran { status, output } = reader.try_to(check, "").await;
     assert!(status == 3 && output.contains("BAD   Redshift: login"), "{output}");
@@ -58,7 +63,10 @@ async fn an_archive_is_loaded_once_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_archives_are_loaded_a_few_at_a_time() {
     let mut reader = Reader::start(&appending()).await;
-    let names: Vec<String> = ["2024-02-26", "2024-02-27", "2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"].map(str::to_owned).into();
+    let names: Vec<String> =
+        ["2024-02-26", "2024-02-27", "2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"]
+            .map(str::to_owned)
+            .into();
     for (at, name) in names.iter().enumerate() {
         reader.world.put(name, &sample(at as u64, 3), i64::try_from(at).unwrap());
     }

@@ -11,7 +11,9 @@ const README: &str = include_str!("../../README.md");
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_to_an_existing_bucket_reaches_the_function() {
     let mut reader = Reader::start(SHIPPED).await;
-    let command = |name: &str| README.lines().map(str::trim).find(|line| line.starts_with(&format!("aws s3api {name} "))).unwrap();
+    let command = |name: &str| {
+        README.lines().map(str::trim).find(|line| line.starts_with(&format!("aws s3api {name} "))).unwrap()
+    };
     let prepare = "
 boto('s3').create_bucket(Bucket=sys.argv[1], CreateBucketConfiguration={'LocationConstraint': 'ca-central-1'})
 rule = next(rule['Name'] for rule in boto('events').list_rules()['Rules'] if 'UploadRule' in rule['Name'])
@@ -23,7 +25,11 @@ print(json.dumps(targets))";
     let queue = reader.moto.queue("uploads").await;
     let targets = reader.moto.python(prepare, &[BUCKET, &queue]).await;
     let function = reader.outputs["FunctionName"].as_str().unwrap();
-    assert!(targets.as_array().unwrap().len() == 1 && targets[0]["Arn"].as_str().unwrap().ends_with(&format!(":function:{function}")), "{targets}");
+    assert!(
+        targets.as_array().unwrap().len() == 1
+            && targets[0]["Arn"].as_str().unwrap().ends_with(&format!(":function:{function}")),
+        "{targets}"
+    );
 
     let upload = "
 for name in sys.argv[2:]:
@@ -42,8 +48,12 @@ print('null')";
     reader.moto.python(upload, &[BUCKET, &archive, &staged, "client/other/x.tgz"]).await;
     let heard = reader.moto.drain("uploads").await;
     let [event] = heard.as_slice() else { panic!("{heard:?}") };
-    assert_eq!((&event["detail-type"], &event["detail"]["object"]["key"]), (&json!("Object Created"), &json!(archive)));
-    let sampled: Value = serde_json::from_str(include_str!("../../events/eventbridge-object-created.json")).unwrap();
+    assert_eq!(
+        (&event["detail-type"], &event["detail"]["object"]["key"]),
+        (&json!("Object Created"), &json!(archive))
+    );
+    let sampled: Value =
+        serde_json::from_str(include_str!("../../events/eventbridge-object-created.json")).unwrap();
     for part in ["source", "detail-type", "version"] {
         assert_eq!(event[part], sampled[part], "{part}");
     }

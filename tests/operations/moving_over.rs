@@ -7,7 +7,8 @@ use crate::reader::Reader;
 use crate::runbook::Section;
 use crate::support::{SHIPPED, World, expected, good_key, key, members, moment, sample};
 
-/// What the script leaves behind: its newest archive's rows in the tables, and copies of what it settled. No ledger.
+/// What the script leaves behind: its newest archive's rows in the tables, and copies of what it settled. No
+/// ledger.
 async fn after_the_script() -> Reader {
     let reader = Reader::start(SHIPPED).await;
     let world = &reader.world;
@@ -32,12 +33,17 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
 
     // 2 and 3: what it would do, and does, which the script's tables and markers do not notice.
     let before = reader.world.tables().await;
-    let script = |reader: &Reader| reader.world.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>();
+    let script = |reader: &Reader| {
+        reader.world.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>()
+    };
     let markers = script(&reader);
     let told = reader.run(section.take("check side.json")).await;
     assert!(told.contains("0 good, 0 bad, 1 superseded, 1 to load"), "{told}");
     let told = reader.run(section.take("load side.json --dry-run")).await;
-    assert!(told.contains(&format!("good  {}", key("new"))) && told.contains("cmslite_side.user_group: 20 rows"), "{told}");
+    assert!(
+        told.contains(&format!("good  {}", key("new"))) && told.contains("cmslite_side.user_group: 20 rows"),
+        "{told}"
+    );
     let told = reader.run(section.take("load side.json")).await;
     assert!(told.contains(&key("new")) && told.contains("settled as good"), "{told}");
     let world = &reader.world;

@@ -15,7 +15,8 @@ use crate::support::{SHIPPED, Setup, bad_key, long_sample, moment, sample, sampl
 /// The policy of the role, as CloudFormation has made it.
 async fn policy() -> Policy {
     let moto = moto::start().await;
-    let deployed = deploy(&moto, 5439, "analytics", "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x").await;
+    let deployed =
+        deploy(&moto, 5439, "analytics", "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x").await;
     // moto keeps what CloudFormation gave it as Python writes it, and `AWS::NoValue` as None.
     let read = "
 import ast
@@ -28,11 +29,14 @@ print(json.dumps({**policy, 'Statement': [statement for statement in policy['Sta
     serde_json::from_value(policy).unwrap()
 }
 
-/// A bad archive, its correction, a large archive whose first upload fails, `status` and `check`: what the function asked of S3,
-/// or how it failed.
+/// A bad archive, its correction, a large archive whose first upload fails, `status` and `check`: what the
+/// function asked of S3, or how it failed.
 async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
     let keys = function_keys().limited_to(policy);
-    let world = Setup { config: Some(SHIPPED.to_owned()), ..Setup::with_keys(keys) }.with("COPY_IAM_ROLE", "default").start().await;
+    let world = Setup { config: Some(SHIPPED.to_owned()), ..Setup::with_keys(keys) }
+        .with("COPY_IAM_ROLE", "default")
+        .start()
+        .await;
     let a = world.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
     done(world.invoke(&a).await)?;
     world.put("a", &sample(4, 9), 20);
@@ -47,7 +51,13 @@ async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
     let own = function_keys().access_key_id;
-    Ok(world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own)).collect())
+    Ok(world
+        .stack
+        .s3
+        .requests()
+        .into_iter()
+        .filter(|request| request.access_key_id.as_ref() == Some(&own))
+        .collect())
 }
 
 fn done(outcome: Outcome) -> Result<(), String> {
@@ -90,19 +100,30 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
     let needs: BTreeSet<Need> = requests.into_iter().flat_map(|request| request.needs).collect();
     assert!(needs.iter().any(|need| need.action == "s3:AbortMultipartUpload"), "{needs:?}");
 
-    let in_s3: Vec<_> = policy.statement.iter().filter(|statement| statement.action.texts().iter().any(|action| action.starts_with("s3:"))).collect();
+    let in_s3: Vec<_> = policy
+        .statement
+        .iter()
+        .filter(|statement| statement.action.texts().iter().any(|action| action.starts_with("s3:")))
+        .collect();
     assert_eq!(in_s3.len(), 4);
     for statement in in_s3 {
         let used: Vec<&Need> = needs.iter().filter(|need| statement.allows(need)).collect();
         // A copy carries its source's tags; these archives have none.
         for action in statement.action.texts().iter().filter(|action| !action.ends_with("Tagging")) {
-            assert!(used.iter().any(|need| need.action == action), "{}: {action} is for nothing", statement.sid);
+            assert!(
+                used.iter().any(|need| need.action == action),
+                "{}: {action} is for nothing",
+                statement.sid
+            );
         }
         for resource in statement.resource.texts() {
             let covered = |need: &&Need| need.resource.starts_with(resource.trim_end_matches('*'));
             assert!(used.iter().any(covered), "{}: {resource} is for nothing", statement.sid);
         }
-        let without = Policy { statement: policy.statement.iter().filter(|other| other.sid != statement.sid).cloned().collect(), ..policy.clone() };
+        let without = Policy {
+            statement: policy.statement.iter().filter(|other| other.sid != statement.sid).cloned().collect(),
+            ..policy.clone()
+        };
         let failure = everything(without).await.expect_err(&statement.sid);
         assert!(failure.starts_with("Deployment.") && failure.contains("s3"), "{}: {failure}", statement.sid);
         println!("without {}: {failure}", statement.sid);

@@ -14,8 +14,8 @@ use crate::runbook::Section;
 use crate::support::moto::{self, Moto};
 use crate::support::{PROGRAM, Setup, World};
 
-/// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the variables that
-/// the template gives it.
+/// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the
+/// variables that the template gives it.
 pub struct Reader {
     pub world: World,
     pub moto: Moto,
@@ -33,19 +33,29 @@ pub struct Ran {
 }
 
 impl Reader {
-    /// Deploys the template, and follows the runbook's first section. The dataset's configuration is `config`.
+    /// Deploys the template, and follows the runbook's first section. The dataset's configuration is
+    /// `config`.
     pub async fn start(config: &str) -> Self {
         let moto = moto::start().await;
         let mut world = Setup { config: Some(config.to_owned()), ..Setup::default() }.start().await;
         let create = "print(json.dumps(boto('secretsmanager').create_secret(Name='first', SecretString=sys.argv[1])['ARN']))";
         let secret = moto.python(create, &[LOADER_PASSWORD]).await;
-        let deployed = deploy(&moto, world.stack.redshift.port(), &world.stack.database, secret.as_str().unwrap()).await;
+        let deployed =
+            deploy(&moto, world.stack.redshift.port(), &world.stack.database, secret.as_str().unwrap()).await;
 
         let name = deployed["outputs"]["FunctionName"].as_str().unwrap();
         let variables = "print(json.dumps(boto('lambda').get_function_configuration(FunctionName=sys.argv[1])['Environment']['Variables']))";
         let variables = moto.python(variables, &[name]).await;
-        world.environment.retain(|(name, _)| !name.starts_with("PG") && name != "pgpass" || name == "PGSSLROOTCERT");
-        world.environment.extend(variables.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())));
+        world
+            .environment
+            .retain(|(name, _)| !name.starts_with("PG") && name != "pgpass" || name == "PGSSLROOTCERT");
+        world.environment.extend(
+            variables
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())),
+        );
         for service in ["AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
             world.environment.push((service.to_owned(), moto.endpoint()));
         }
@@ -70,7 +80,8 @@ for name in sys.argv[1:]:
                                         ComparisonOperator='LessThanThreshold', Statistic='Sum')
 boto('cloudwatch').set_alarm_state(AlarmName=sys.argv[1], StateValue='ALARM', StateReason='because')
 print('null')";
-        let alarms: Vec<&str> = deployed["alarms"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let alarms: Vec<&str> =
+            deployed["alarms"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(alarms.len(), 6);
         self.moto.python(sounding, &alarms).await;
         let told = self.run(section.take("describe-alarms")).await;
@@ -94,17 +105,37 @@ print('null')";
         let mut command = tokio::process::Command::new("bash");
         command.args(["-c", &script]).current_dir(self.directory.path()).env_clear().kill_on_drop(true);
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", self.directory.path().join("bin").display())).env("HOME", self.directory.path());
+        command
+            .env("PATH", format!("{}:{path}", self.directory.path().join("bin").display()))
+            .env("HOME", self.directory.path());
         let keys = stack::uploader_keys();
-        command.envs([("AWS_ACCESS_KEY_ID", keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key)]);
-        let inherited = ["AWS_REGION", "PGSSLROOTCERT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];
-        command.envs(self.world.environment.iter().filter(|(name, _)| inherited.contains(&name.as_str())).cloned());
+        command.envs([
+            ("AWS_ACCESS_KEY_ID", keys.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key),
+        ]);
+        let inherited = [
+            "AWS_REGION",
+            "PGSSLROOTCERT",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_SNS",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        ];
+        command.envs(
+            self.world.environment.iter().filter(|(name, _)| inherited.contains(&name.as_str())).cloned(),
+        );
         command.env("AWS_DEFAULT_REGION", "ca-central-1");
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-        let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.expect("the command hangs").unwrap();
-        let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
+        let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output())
+            .await
+            .expect("the command hangs")
+            .unwrap();
+        let text =
+            [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
         Ran { status: output.status.code().unwrap_or(-1), output: text }
     }
 
@@ -139,7 +170,8 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
         format!("PasswordSecretArn={secret}"),
         "AlarmEmail=team@example.org".to_owned(),
     ];
-    let arguments: Vec<&str> = std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> =
+        std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
     for name in ["Loader", "LoaderRole", "LoaderSweep", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
         assert!(deployed["made"][name].is_string(), "{name}: {deployed}");

@@ -12,14 +12,20 @@ pub struct Section {
 
 impl Section {
     pub fn of(title: &str) -> Self {
-        let (title, lines) = sections().into_iter().find(|(known, _)| *known == title).unwrap_or_else(|| panic!("no commands below {title:?}"));
+        let (title, lines) = sections()
+            .into_iter()
+            .find(|(known, _)| *known == title)
+            .unwrap_or_else(|| panic!("no commands below {title:?}"));
         Self { title, lines: lines.into() }
     }
 
     /// The next command, as it is documented; `part` says which one the test takes it for.
     #[track_caller]
     pub fn take(&mut self, part: &str) -> &'static str {
-        let line = self.lines.pop_front().unwrap_or_else(|| panic!("{} has no further command with {part:?}", self.title));
+        let line = self
+            .lines
+            .pop_front()
+            .unwrap_or_else(|| panic!("{} has no further command with {part:?}", self.title));
         assert!(line.contains(part), "{}: {part:?} is not in {line:?}", self.title);
         line
     }
@@ -27,7 +33,12 @@ impl Section {
 
 impl Drop for Section {
     fn drop(&mut self) {
-        assert!(std::thread::panicking() || self.lines.is_empty(), "{}: nobody ran {:?}", self.title, self.lines);
+        assert!(
+            std::thread::panicking() || self.lines.is_empty(),
+            "{}: nobody ran {:?}",
+            self.title,
+            self.lines
+        );
     }
 }
 
@@ -51,7 +62,13 @@ fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
 /// A section that is new in the runbook needs a test that follows it.
 #[test]
 fn every_section_with_commands_is_followed() {
-    let tests = [include_str!("reader.rs"), include_str!("alarms.rs"), include_str!("by_hand.rs"), include_str!("moving_over.rs")].concat();
+    let tests = [
+        include_str!("reader.rs"),
+        include_str!("alarms.rs"),
+        include_str!("by_hand.rs"),
+        include_str!("moving_over.rs"),
+    ]
+    .concat();
     let sections = sections();
     assert!(sections.len() > 8);
     for (title, _) in sections {

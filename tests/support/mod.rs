@@ -1,4 +1,5 @@
-//! A stack for one test: S3, the Redshift stand-in with a database of its own, and the real binary driven as Lambda drives it.
+//! A stack for one test: S3, the Redshift stand-in with a database of its own, and the real binary driven as
+//! Lambda drives it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -84,7 +85,11 @@ impl Setup {
         let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let stack = Stack::start_on(postgres().await, &database, self.stack).await.unwrap();
         let config_dir = tempfile::tempdir().unwrap();
-        std::fs::write(config_dir.path().join("cmslite_user_group_metadata.json"), self.config.as_deref().unwrap_or(SHIPPED)).unwrap();
+        std::fs::write(
+            config_dir.path().join("cmslite_user_group_metadata.json"),
+            self.config.as_deref().unwrap_or(SHIPPED),
+        )
+        .unwrap();
         let mut environment = match &self.keys {
             Some(keys) => stack.environment(keys),
             None => stack.function_environment(),
@@ -171,9 +176,17 @@ pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
         _ => Some("f".to_owned()),
     };
     // PostgreSQL shows a timestamp without the zeros at its end.
-    let time = |cell: &str| (!cell.is_empty() && cell != "-").then(|| cell.trim_end_matches('0').trim_end_matches('.').to_owned());
+    let time = |cell: &str| {
+        (!cell.is_empty() && cell != "-").then(|| cell.trim_end_matches('0').trim_end_matches('.').to_owned())
+    };
     let mut tables = vec![
-        ("cms_group", rows("analytics_group.csv").iter().map(|r| vec![text(&r[0]), text(&r[1]), boolean(&r[2]), text(&r[3])]).collect::<Vec<Row>>()),
+        (
+            "cms_group",
+            rows("analytics_group.csv")
+                .iter()
+                .map(|r| vec![text(&r[0]), text(&r[1]), boolean(&r[2]), text(&r[3])])
+                .collect::<Vec<Row>>(),
+        ),
         (
             "user_activity",
             rows("analytics_user_activity.csv")
@@ -186,13 +199,26 @@ pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
         ),
         (
             "user_group",
-            rows("analytics_user_group.csv").iter().map(|r| r[..6].iter().map(|cell| text(cell)).chain([boolean(&r[6])]).collect()).collect(),
+            rows("analytics_user_group.csv")
+                .iter()
+                .map(|r| r[..6].iter().map(|cell| text(cell)).chain([boolean(&r[6])]).collect())
+                .collect(),
         ),
         (
             "user_status",
             rows("analytics_user_status.csv")
                 .iter()
-                .map(|r| vec![text(&r[0]), text(&r[1]), text(&r[2]), text(&r[3]), text(&r[4]), time(&r[5]), text(&r[6])])
+                .map(|r| {
+                    vec![
+                        text(&r[0]),
+                        text(&r[1]),
+                        text(&r[2]),
+                        text(&r[3]),
+                        text(&r[4]),
+                        time(&r[5]),
+                        text(&r[6]),
+                    ]
+                })
                 .collect(),
         ),
     ];
@@ -211,7 +237,8 @@ impl World {
 
     /// The notification of an object, as S3 sends it.
     pub fn event(key: &str) -> Value {
-        let mut event: Value = serde_json::from_str(include_str!("../../events/s3-object-created.json")).unwrap();
+        let mut event: Value =
+            serde_json::from_str(include_str!("../../events/s3-object-created.json")).unwrap();
         event["Records"][0]["s3"]["object"]["key"] = json!(key.replace('+', "%2B").replace(' ', "+"));
         event
     }
@@ -256,7 +283,9 @@ impl World {
             .unwrap()
             .iter()
             .filter_map(|message| match message {
-                tokio_postgres::SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+                tokio_postgres::SimpleQueryMessage::Row(row) => {
+                    Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
+                }
                 _ => None,
             })
             .collect();
@@ -310,16 +339,19 @@ impl World {
         !self.is_good(name) && !self.is_bad(name)
     }
 
-    /// What the function has written, its last invocation's report included, which may come after the invocation's outcome.
+    /// What the function has written, its last invocation's report included, which may come after the
+    /// invocation's outcome.
     pub async fn log(&self) -> String {
         let id = self.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
-        let reported = || self.lambda.log().lines().any(|line| line.contains("\"report\":") && line.contains(&id));
+        let reported =
+            || self.lambda.log().lines().any(|line| line.contains("\"report\":") && line.contains(&id));
         // An invocation that fails before it works on any dataset has none.
         let _ = devstack::lambda::eventually(Duration::from_secs(5), reported).await;
         self.lambda.log()
     }
 
-    /// Everything that the function wrote, once the metrics of its last invocation are among it: its output comes past its answers.
+    /// Everything that the function wrote, once the metrics of its last invocation are among it: its output
+    /// comes past its answers.
     pub async fn metrics_log(&self) -> String {
         let last = self.lambda.history().last().unwrap().request_id.clone();
         let is_there = || self.lambda.log().lines().any(|line| line.contains("_aws") && line.contains(&last));
@@ -330,14 +362,20 @@ impl World {
 
     /// The explanation beside a bad archive.
     pub fn error_json(&self, name: &str) -> Value {
-        let bytes = self.stack.s3.read(BUCKET, &format!("{}.error.json", bad_key(name))).expect("there is no error.json");
+        let bytes = self
+            .stack
+            .s3
+            .read(BUCKET, &format!("{}.error.json", bad_key(name)))
+            .expect("there is no error.json");
         serde_json::from_slice(&bytes).unwrap()
     }
 
     /// The statements of the loader's user, by session.
     pub fn sessions(&self) -> Vec<Vec<String>> {
         let mut sessions: Vec<(u64, Vec<String>)> = Vec::new();
-        for statement in self.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER) {
+        for statement in
+            self.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER)
+        {
             assert!(!statement.extended && statement.parameters == 0, "{statement:?}");
             match sessions.last_mut().filter(|(number, _)| *number == statement.session) {
                 Some((_, statements)) => statements.push(statement.sql),
@@ -351,7 +389,11 @@ impl World {
     pub async fn command(&self, arguments: &[&str]) -> (Output, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(PROGRAM);
-        command.args(arguments).current_dir(directory.path()).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .args(arguments)
+            .current_dir(directory.path())
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         (output, directory)
     }
@@ -363,5 +405,6 @@ impl World {
 
 /// A whole second, some days ago.
 pub fn moment(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(Utc::now().timestamp() / 86_400 * 86_400, 0).unwrap() - TimeDelta::days(3) + TimeDelta::seconds(seconds)
+    DateTime::from_timestamp(Utc::now().timestamp() / 86_400 * 86_400, 0).unwrap() - TimeDelta::days(3)
+        + TimeDelta::seconds(seconds)
 }

@@ -22,8 +22,8 @@ impl Drop for Moto {
     }
 }
 
-/// The programs of moto's environment. PyYAML and boto3 come with moto; the translator is what CloudFormation makes of a SAM
-/// template.
+/// The programs of moto's environment. PyYAML and boto3 come with moto; the translator is what CloudFormation
+/// makes of a SAM template.
 pub fn bin() -> PathBuf {
     python::venv("moto-5.2.5", &["moto[server]==5.2.5", "aws-sam-translator==1.115.0"]).unwrap()
 }
@@ -39,7 +39,9 @@ pub async fn start() -> Moto {
     let mut server = Command::new(server);
     server.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     let moto = Moto { server: server.spawn().unwrap(), port };
-    eventually(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await.unwrap();
+    eventually(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
+        .await
+        .unwrap();
     moto
 }
 
@@ -48,16 +50,22 @@ impl Moto {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Runs a piece of Python and reads the JSON that it prints. In it, `boto` makes a client of boto3, and `sys.argv[1:]` are
-    /// the arguments.
+    /// Runs a piece of Python and reads the JSON that it prints. In it, `boto` makes a client of boto3, and
+    /// `sys.argv[1:]` are the arguments.
     pub async fn python(&self, code: &str, arguments: &[&str]) -> Value {
         let code = format!(
             "import boto3, json, sys\nboto = lambda name: boto3.client(name, region_name='ca-central-1', endpoint_url='{}', \
              aws_access_key_id='id', aws_secret_access_key='key')\n{code}",
             self.endpoint()
         );
-        let python = tokio::process::Command::new(bin().join("python")).arg("-c").arg(&code).args(arguments).kill_on_drop(true).output();
-        let output = tokio::time::timeout(Duration::from_secs(120), python).await.expect("python hangs").unwrap();
+        let python = tokio::process::Command::new(bin().join("python"))
+            .arg("-c")
+            .arg(&code)
+            .args(arguments)
+            .kill_on_drop(true)
+            .output();
+        let output =
+            tokio::time::timeout(Duration::from_secs(120), python).await.expect("python hangs").unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -92,6 +100,10 @@ print(json.dumps(bodies))";
     /// What the queue heard since it was asked last: subjects and messages.
     pub async fn heard(&self) -> Vec<(String, String)> {
         let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
-        self.drain("notices").await.iter().map(|message| (text(message, "Subject"), text(message, "Message"))).collect()
+        self.drain("notices")
+            .await
+            .iter()
+            .map(|message| (text(message, "Subject"), text(message, "Message")))
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-//! The load-error tables. They are written by a connection of their own, so that they outlive the client's rollback.
+//! The load-error tables. They are written by a connection of their own, so that they outlive the client's
+//! rollback.
 
 use tokio_postgres::Client;
 
@@ -18,9 +19,9 @@ pub(super) struct LoadError {
 }
 
 /// What a database needs to pass for one of Redshift's. Columns of the two tables as `r_STL_LOAD_ERRORS` and
-/// `SYS_LOAD_ERROR_DETAIL` list them; each user sees own rows only, a superuser all (`c_visibility-of-data.md`), and texts
-/// are padded. They and the functions are found whatever the search path is, as system tables are; `sql::translate` calls
-/// the functions with what they answer.
+/// `SYS_LOAD_ERROR_DETAIL` list them; each user sees own rows only, a superuser all
+/// (`c_visibility-of-data.md`), and texts are padded. They and the functions are found whatever the search
+/// path is, as system tables are; `sql::translate` calls the functions with what they answer.
 const DATABASE: &str = "
 SET allow_system_table_mods = on;
 CREATE SCHEMA IF NOT EXISTS devstack;
@@ -64,7 +65,13 @@ pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_post
 }
 
 /// Records what a COPY could not load.
-pub(super) async fn record(client: &Client, user: &str, session: i64, query: i64, errors: &[LoadError]) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn record(
+    client: &Client,
+    user: &str,
+    session: i64,
+    query: i64,
+    errors: &[LoadError],
+) -> Result<(), tokio_postgres::Error> {
     const INSERT: &str = "INSERT INTO devstack.load_errors VALUES \
         (($1::text)::name, $2, $3, $4, statement_timestamp() AT TIME ZONE 'UTC', $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     for error in errors {

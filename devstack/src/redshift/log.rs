@@ -22,7 +22,8 @@ pub struct Statement {
     pub parameters: usize,
     /// When it came.
     pub at: Instant,
-    /// How it ended: a command tag, or SQLSTATE and message. None while it runs, and if the connection broke first.
+    /// How it ended: a command tag, or SQLSTATE and message. None while it runs, and if the connection broke
+    /// first.
     pub outcome: Option<Result<String, (String, String)>>,
 }
 

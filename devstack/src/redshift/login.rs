@@ -18,7 +18,8 @@ const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
 /// Settings that a client may send at start-up and that PostgreSQL knows too (`cm_chap_ConfigurationRef.md`).
-const SETTINGS: [&str; 6] = ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
+const SETTINGS: [&str; 6] =
+    ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
 
 /// What may be sent besides and has no effect here.
 const WITHOUT_EFFECT: [&str; 8] = [
@@ -119,7 +120,10 @@ fn session_settings(start_up: HashMap<String, String>) -> Result<Vec<(String, St
     for (name, value) in given {
         let name = name.to_ascii_lowercase();
         if name == "extra_float_digits" && !value.parse().is_ok_and(|digits| (-15..=2).contains(&digits)) {
-            return Err(Report::fatal("22023", format!("{value} is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)")));
+            return Err(Report::fatal(
+                "22023",
+                format!("{value} is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)"),
+            ));
         }
         if SETTINGS.contains(&name.as_str()) {
             settings.push((name, value));
@@ -145,17 +149,27 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
     let mut words = words.into_iter().filter(|word| !word.is_empty());
     let mut settings = Vec::new();
     while let Some(word) = words.next() {
-        let setting = if word == "-c" { words.next() } else { word.strip_prefix("-c").or(word.strip_prefix("--")).map(str::to_owned) };
+        let setting = if word == "-c" {
+            words.next()
+        } else {
+            word.strip_prefix("-c").or(word.strip_prefix("--")).map(str::to_owned)
+        };
         match setting.as_deref().and_then(|setting| setting.split_once('=')) {
             Some((name, value)) => settings.push((name.replace('-', "_"), value.to_owned())),
-            None => return Err(Report::fatal("42601", format!("invalid command-line argument for server process: {word}"))),
+            None => {
+                return Err(Report::fatal(
+                    "42601",
+                    format!("invalid command-line argument for server process: {word}"),
+                ));
+            }
         }
     }
     Ok(settings)
 }
 
 async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::Result<bool> {
-    let password = shared.passwords.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(user).cloned();
+    let password =
+        shared.passwords.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(user).cloned();
     let password = password.as_deref();
     let salt = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos()).to_be_bytes();
     let mut request = BytesMut::new();
@@ -171,7 +185,9 @@ async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::R
         }
     }
     client.send(&Frame::new(b'R', request)).await?;
-    let Some(Frame { tag: b'p', mut body }) = client.next().await? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+    let Some(Frame { tag: b'p', mut body }) = client.next().await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
     let given = take_text(&mut body);
     let Some(password) = password else { return Ok(false) };
     Ok(match shared.options.auth {

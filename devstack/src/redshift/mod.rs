@@ -1,22 +1,26 @@
-//! The Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real PostgreSQL, carries
-//! out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
+//! The Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real
+//! PostgreSQL, carries out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
 //!
-//! What it does rests on AWS's documentation, named where it is used, and where that is silent on reports of users. Where
-//! both are silent it has choices of its own, on which nothing is tested:
+//! What it does rests on AWS's documentation, named where it is used, and where that is silent on reports of
+//! users. Where both are silent it has choices of its own, on which nothing is tested:
 //!
 //! - The statements of one simple query stand each for itself unless BEGIN is among them.
-//! - A quoted CSV field that equals the null string is NULL, as an unquoted one is; so is, with ESCAPE, an escaped one.
-//! - The carriage return of a CRLF goes, outside quotes and unless escaped; a missing last newline does no harm.
-//! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its DECIMAL is 1204.
+//! - A quoted CSV field that equals the null string is NULL, as an unquoted one is; so is, with ESCAPE, an
+//!   escaped one.
+//! - The carriage return of a CRLF goes, outside quotes and unless escaped; a missing last newline does no
+//!   harm.
+//! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its DECIMAL
+//!   is 1204.
 //! - DATE takes `YYYY-MM-DD` only, and TIMESTAMP no date alone; a seventh digit of a second is an error.
 //! - `pg_last_copy_id()` and `pg_last_copy_count()` keep their values when the transaction is rolled back.
 //! - NOLOAD asks for the rights that loading asks for, and counts the rows that it would load.
 //! - A body from S3 that breaks off fails the COPY at once.
-//! - Keys (PRIMARY KEY, UNIQUE, FOREIGN KEY) are dropped from DDL without a trace, and VARCHAR's length is measured in
-//!   bytes by COPY, but in characters by INSERT, which is PostgreSQL's.
+//! - Keys (PRIMARY KEY, UNIQUE, FOREIGN KEY) are dropped from DDL without a trace, and VARCHAR's length is
+//!   measured in bytes by COPY, but in characters by INSERT, which is PostgreSQL's.
 //!
-//! Known limits: a prepared statement keeps the values of `pg_last_copy_id()` and `pg_last_copy_count()` that it was
-//! prepared with; the load errors of a COPY that succeeded (MAXERROR) are seen from the next transaction on.
+//! Known limits: a prepared statement keeps the values of `pg_last_copy_id()` and `pg_last_copy_count()` that
+//! it was prepared with; the load errors of a COPY that succeeded (MAXERROR) are seen from the next
+//! transaction on.
 
 mod copy;
 mod errors;
@@ -118,7 +122,11 @@ pub struct Options {
 
 impl Options {
     /// A front before the PostgreSQL of a socket directory, with one superuser.
-    pub fn new(postgres: impl Into<PathBuf>, s3_endpoint: impl Into<String>, superuser_password: &str) -> Self {
+    pub fn new(
+        postgres: impl Into<PathBuf>,
+        s3_endpoint: impl Into<String>,
+        superuser_password: &str,
+    ) -> Self {
         Self {
             port: 0,
             postgres: postgres.into(),
@@ -175,8 +183,8 @@ impl Shared {
         Ok(client)
     }
 
-    /// Makes a database pass for one of Redshift's before its first session. A database that is dropped and made again
-    /// under the same name needs another front.
+    /// Makes a database pass for one of Redshift's before its first session. A database that is dropped and
+    /// made again under the same name needs another front.
     async fn prepare(&self, database: &str) -> Result<(), tokio_postgres::Error> {
         let mut prepared = self.prepared.lock().await;
         if prepared.contains(database) {
@@ -222,7 +230,9 @@ impl Redshift {
             let name = user.replace('"', "\"\"");
             if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
                 // Another front of the same PostgreSQL has made it, or is making it at this moment.
-                if ![Some(&SqlState::DUPLICATE_OBJECT), Some(&SqlState::UNIQUE_VIOLATION)].contains(&error.code()) {
+                if ![Some(&SqlState::DUPLICATE_OBJECT), Some(&SqlState::UNIQUE_VIOLATION)]
+                    .contains(&error.code())
+                {
                     return Err(error.into());
                 }
             }
@@ -296,6 +306,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 /// What Redshift refuses.
 pub fn plain_ddl(ddl: &str) -> Result<String, String> {
     let values = sql::Values { last_copy_id: -1, last_copy_count: 0, isolation: Isolation::Snapshot };
-    let statements = sql::split(ddl).into_iter().map(|statement| sql::translate(&statement, &values).map_err(|report| report.message));
+    let statements = sql::split(ddl)
+        .into_iter()
+        .map(|statement| sql::translate(&statement, &values).map_err(|report| report.message));
     Ok(statements.collect::<Result<Vec<_>, _>>()?.join(";\n"))
 }

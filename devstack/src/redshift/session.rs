@@ -52,7 +52,10 @@ struct Prepared {
     own: bool,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a state of the protocol, and they are independent")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of the protocol, and they are independent"
+)]
 struct Session {
     shared: Arc<Shared>,
     client: Framed,
@@ -80,12 +83,21 @@ struct Session {
 
 /// Serves one connection.
 pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
-    let Some(Login { mut client, user, database, settings }) = login::accept(stream, &shared).await? else { return Ok(()) };
+    let Some(Login { mut client, user, database, settings }) = login::accept(stream, &shared).await? else {
+        return Ok(());
+    };
     match shared.prepare(&database).await {
         Ok(()) => {}
         // A database that is not there is PostgreSQL's to refuse.
         Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_DATABASE) => {}
-        Err(error) => return client.send(&Report::fatal("XX000", format!("the stand-in cannot prepare the database: {error}")).frame()).await,
+        Err(error) => {
+            return client
+                .send(
+                    &Report::fatal("XX000", format!("the stand-in cannot prepare the database: {error}"))
+                        .frame(),
+                )
+                .await;
+        }
     }
     let mut upstream = Upstream::connect(&shared.postgres_socket(), &user, &database, &settings).await?;
     let mut backend = 0;
@@ -214,8 +226,8 @@ impl Session {
         }
     }
 
-    /// Brings PostgreSQL to rest, so that the front can act by itself: reads every answer that is due, and synchronises if
-    /// the client has not done so yet.
+    /// Brings PostgreSQL to rest, so that the front can act by itself: reads every answer that is due, and
+    /// synchronises if the client has not done so yet.
     async fn settle(&mut self) -> Result<(), End> {
         while self.asked.contains(&Asked::Sync) {
             let frame = self.upstream.next().await?;
@@ -310,11 +322,18 @@ impl Session {
         let kind = sql::kind(&text);
         if sql::split(&text).len() > 1 {
             // aws/amazon-redshift-python-driver#21
-            return self.refuse_message(entry, Report::error("42601", "cannot insert multiple commands into a prepared statement")).await;
+            return self
+                .refuse_message(
+                    entry,
+                    Report::error("42601", "cannot insert multiple commands into a prepared statement"),
+                )
+                .await;
         }
         if kind == Kind::Copy && sql::has_parameters(&text) {
             // "No bind parameters in utility commands" (aws/amazon-redshift-odbc-driver#31, for UNLOAD).
-            return self.refuse_message(entry, Report::error("42601", "syntax error: COPY takes no bind parameters")).await;
+            return self
+                .refuse_message(entry, Report::error("42601", "syntax error: COPY takes no bind parameters"))
+                .await;
         }
         let own = kind != Kind::Other;
         let translated = if own { Ok(String::new()) } else { sql::translate(&text, &self.values) };
@@ -347,7 +366,11 @@ impl Session {
         body.advance((formats * 2).min(body.remaining()));
         let parameters = usize::from(body.try_get_u16().unwrap_or(0));
         self.portals.insert(portal, (name.clone(), parameters));
-        if self.is_own(&name) { self.answer(&[Frame::new(b'2', Vec::new())]).await } else { self.pass_message(&frame).await }
+        if self.is_own(&name) {
+            self.answer(&[Frame::new(b'2', Vec::new())]).await
+        } else {
+            self.pass_message(&frame).await
+        }
     }
 
     /// Describe: `S`tatement or `P`ortal, name.
@@ -358,7 +381,9 @@ impl Session {
         let name = take_text(&mut body);
         match kind {
             b'S' if self.is_own(&name) => self.answer(&[Frame::new(b't', vec![0, 0]), no_data]).await,
-            b'P' if self.portals.get(&name).is_some_and(|(statement, _)| self.is_own(statement)) => self.answer(&[no_data]).await,
+            b'P' if self.portals.get(&name).is_some_and(|(statement, _)| self.is_own(statement)) => {
+                self.answer(&[no_data]).await
+            }
             _ => self.pass_message(&frame).await,
         }
     }
@@ -397,7 +422,9 @@ impl Session {
             None | Some(Action::Miscount(_)) => {}
             Some(Action::CutBefore) => return Err(End::Cut),
             Some(Action::CutAfter) => self.cut_when_ready = true,
-            Some(Action::Refuse(code, message)) => return self.refuse_message(entry, Report::error(&code, message)).await,
+            Some(Action::Refuse(code, message)) => {
+                return self.refuse_message(entry, Report::error(&code, message)).await;
+            }
             Some(Action::Delay(time)) => tokio::time::sleep(time).await,
             Some(Action::First(act)) => act(),
             Some(Action::Instead(act)) => {
@@ -416,7 +443,9 @@ impl Session {
 
     /// Text and log entry of one execution of a prepared statement, and whether the front carries it out.
     fn execution(&mut self, name: &str) -> (String, Entry, bool) {
-        let Some(mut prepared) = self.prepared.get(name).cloned() else { return (String::new(), self.log("", true), false) };
+        let Some(mut prepared) = self.prepared.get(name).cloned() else {
+            return (String::new(), self.log("", true), false);
+        };
         if prepared.executed {
             prepared.entry = self.log(&prepared.text, true);
         } else if let Some(prepared) = self.prepared.get_mut(name) {
@@ -445,7 +474,8 @@ impl Session {
     /// PostgreSQL's errors in Redshift's words.
     fn translated(&self, report: &Report) -> Report {
         match (report.code.as_str(), self.shared.options.isolation) {
-            // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as c_serial_isolation.md has it.
+            // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as
+            // c_serial_isolation.md has it.
             ("40001", Isolation::Serializable) => Report::error("XX000", "1023")
                 .with_detail("Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2 (pid:1)"),
             // amazon-redshift-jdbc-driver#147
@@ -465,8 +495,8 @@ impl Session {
         translated
     }
 
-    /// A query of the simple protocol. Each of its statements stands for itself unless BEGIN is among them: whether Redshift
-    /// takes them as one transaction is not documented.
+    /// A query of the simple protocol. Each of its statements stands for itself unless BEGIN is among them:
+    /// whether Redshift takes them as one transaction is not documented.
     async fn query(&mut self, text: &str) -> Result<(), End> {
         let statements = sql::split(text);
         if statements.is_empty() {
@@ -492,7 +522,9 @@ impl Session {
             None => {}
             Some(Action::CutBefore) => return Err(End::Cut),
             Some(Action::CutAfter) => cut_after = true,
-            Some(Action::Refuse(code, message)) => return self.refuse(entry, Report::error(&code, message)).await,
+            Some(Action::Refuse(code, message)) => {
+                return self.refuse(entry, Report::error(&code, message)).await;
+            }
             Some(Action::Delay(time)) => tokio::time::sleep(time).await,
             Some(Action::First(act)) => act(),
             Some(Action::Instead(act)) => {
@@ -552,11 +584,14 @@ impl Session {
         }
     }
 
-    /// Refuses a statement before anything of it is done. In a transaction that has failed already it meets the same
-    /// answer as every statement there.
+    /// Refuses a statement before anything of it is done. In a transaction that has failed already it meets
+    /// the same answer as every statement there.
     async fn refuse(&mut self, entry: Entry, report: Report) -> Result<bool, End> {
         let report = match self.upstream.status() {
-            b'E' => Report::error("25P02", "current transaction is aborted, commands ignored until end of transaction block"),
+            b'E' => Report::error(
+                "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ),
             _ => report,
         };
         self.fail(entry, &report).await
@@ -579,7 +614,15 @@ impl Session {
             Err(report) => return self.refuse(entry, report).await,
         };
         let Some(statement) = statement else {
-            return self.refuse(entry, Report::error("0A000", "COPY from or to the client is not supported; use COPY FROM 's3://...'")).await;
+            return self
+                .refuse(
+                    entry,
+                    Report::error(
+                        "0A000",
+                        "COPY from or to the client is not supported; use COPY FROM 's3://...'",
+                    ),
+                )
+                .await;
         };
         let outcome = copy::run(&statement, &self.shared.options, &mut self.upstream).await?;
         let query = self.shared.queries.load(Ordering::Relaxed);

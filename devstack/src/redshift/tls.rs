@@ -25,7 +25,9 @@ pub(super) fn identity(names: &[String]) -> Result<Identity, Error> {
     server.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().map_err(|error| failed(&error))?;
     let certificate = server.signed_by(&key, &authority).map_err(|error| failed(&error))?;
-    let identity = native_tls::Identity::from_pkcs8(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).map_err(|error| failed(&error))?;
+    let identity =
+        native_tls::Identity::from_pkcs8(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
+            .map_err(|error| failed(&error))?;
     let acceptor = native_tls::TlsAcceptor::new(identity).map_err(|error| failed(&error))?;
     Ok(Identity { ca_pem: authority.pem(), acceptor: acceptor.into() })
 }

@@ -8,7 +8,8 @@ use tokio::net::UnixStream;
 
 use super::wire::{Frame, Framed, Report, put_text};
 
-/// What a session begins with. A literal's backslash is an escape (`r_CREATE_USER.md`), and the time zone is UTC.
+/// What a session begins with. A literal's backslash is an escape (`r_CREATE_USER.md`), and the time zone is
+/// UTC.
 const SETTINGS: [(&str, &str); 5] = [
     ("client_encoding", "UTF8"),
     ("standard_conforming_strings", "off"),
@@ -27,12 +28,19 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// Connects as a user, with settings of the client's.
-    pub(super) async fn connect(socket: &Path, user: &str, database: &str, settings: &[(String, String)]) -> io::Result<Self> {
+    pub(super) async fn connect(
+        socket: &Path,
+        user: &str,
+        database: &str,
+        settings: &[(String, String)],
+    ) -> io::Result<Self> {
         let mut framed = Framed::new(Box::new(UnixStream::connect(socket).await?));
         let mut body = BytesMut::new();
         body.put_u32(196_608);
         let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in [("user", user), ("database", database)].into_iter().chain(SETTINGS).chain(settings) {
+        for (name, value) in
+            [("user", user), ("database", database)].into_iter().chain(SETTINGS).chain(settings)
+        {
             put_text(&mut body, name);
             put_text(&mut body, value);
         }

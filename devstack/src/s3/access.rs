@@ -26,10 +26,13 @@ impl Gate {
         self.0.options.credentials.iter().find(|known| known.access_key_id == access_key_id)
     }
 
-    /// Whether an object is not there, and who asks may not know that: without the right to list the bucket S3 answers 403 for it, with
-    /// it 404 (Amazon S3 API Reference, GetObject). A right to list certain prefixes is none here, since a read names no prefix.
+    /// Whether an object is not there, and who asks may not know that: without the right to list the bucket
+    /// S3 answers 403 for it, with it 404 (Amazon S3 API Reference, GetObject). A right to list certain
+    /// prefixes is none here, since a read names no prefix.
     fn is_hidden(&self, policy: &Policy, need: &Need) -> bool {
-        let Some((bucket, key)) = need.object().filter(|_| need.action == "s3:GetObject") else { return false };
+        let Some((bucket, key)) = need.object().filter(|_| need.action == "s3:GetObject") else {
+            return false;
+        };
         let is_there = self.0.buckets().get(bucket).is_some_and(|objects| objects.contains_key(key));
         !is_there && !policy.allows(&Need::to_list(bucket, None))
     }
@@ -56,7 +59,13 @@ impl S3Access for Gate {
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
         let query = context.uri().query().unwrap_or_default();
-        let needs = policy::needs(&operation, bucket.as_deref().unwrap_or_default(), key.as_deref(), query, context.headers());
+        let needs = policy::needs(
+            &operation,
+            bucket.as_deref().unwrap_or_default(),
+            key.as_deref(),
+            query,
+            context.headers(),
+        );
         let logged = self.0.log(Request {
             operation: operation.clone(),
             bucket,
@@ -74,18 +83,23 @@ impl S3Access for Gate {
         };
         match (known.session_token.as_deref(), token(context).as_deref()) {
             (wanted, given) if wanted == given => {}
-            // Refused as every missing right is; S3 itself has been seen to say InvalidAccessKeyId, also with 403.
-            (Some(_), None) => return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN)),
+            // Refused as every missing right is; S3 itself has been seen to say InvalidAccessKeyId, also with
+            // 403.
+            (Some(_), None) => {
+                return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN));
+            }
             _ => return Err(s3_error!(InvalidToken, "{WRONG_TOKEN}")),
         }
-        let is_allowed = known.policy.as_ref().is_none_or(|policy| needs.iter().all(|need| policy.allows(need)));
+        let is_allowed =
+            known.policy.as_ref().is_none_or(|policy| needs.iter().all(|need| policy.allows(need)));
         if known.denied.contains(&operation) || !is_allowed {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
         let passed = match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
             None => Ok(()),
             Some(Action::Refuse(status, code)) => {
-                let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+                let status =
+                    http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
                 Err(error_named(&code, status, "a fault on demand"))
             }
             Some(Action::CutBodyAfter(bytes)) => {
@@ -128,7 +142,11 @@ impl S3Access for Gate {
 }
 
 fn unknown_key() -> S3Error {
-    error_named("InvalidAccessKeyId", http::StatusCode::FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.")
+    error_named(
+        "InvalidAccessKeyId",
+        http::StatusCode::FORBIDDEN,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    )
 }
 
 /// The session token of a request, from its header or a presigned URL.
@@ -136,6 +154,7 @@ fn token(context: &S3AccessContext<'_>) -> Option<String> {
     if let Some(token) = context.headers().get("x-amz-security-token") {
         return token.to_str().ok().map(str::to_owned);
     }
-    let in_url = context.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="))?;
+    let in_url =
+        context.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="))?;
     Some(percent_encoding::percent_decode_str(in_url).decode_utf8_lossy().into_owned())
 }

@@ -10,14 +10,17 @@ use chrono::Utc;
 use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, ChecksumMode, CommonPrefix,
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, CreateBucketInput,
-    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
-    MetadataDirective, Object as ListedObject, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, ChecksumMode,
+    CommonPrefix, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
+    CopyObjectOutput, CopyObjectResult, CopySource, CreateBucketInput, CreateBucketOutput,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType,
+    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, MetadataDirective, Object as ListedObject, PutObjectInput,
+    PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
@@ -57,7 +60,8 @@ impl Backend {
         objects.get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
-    /// Stores an object where the conditions hold, and tells of it; of several requests racing each other one is first.
+    /// Stores an object where the conditions hold, and tells of it; of several requests racing each other one
+    /// is first.
     pub(super) fn insert(
         &self,
         buckets: &mut Buckets,
@@ -136,13 +140,22 @@ fn broken_body(error: &str) -> S3Error {
         );
     }
     if error.contains("SignatureMismatch") {
-        return s3_error!(SignatureDoesNotMatch, "The signature of a chunk does not match the signature you provided.");
+        return s3_error!(
+            SignatureDoesNotMatch,
+            "The signature of a chunk does not match the signature you provided."
+        );
     }
-    s3_error!(IncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header: {error}")
+    s3_error!(
+        IncompleteBody,
+        "You did not provide the number of bytes specified by the Content-Length HTTP header: {error}"
+    )
 }
 
 /// A body read in chunks from files; it breaks off where a fault says so.
-fn body(readers: Vec<io::Take<std::fs::File>>, cut: Option<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+fn body(
+    readers: Vec<io::Take<std::fs::File>>,
+    cut: Option<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
     let state = (readers.into_iter(), None::<io::Take<std::fs::File>>, cut);
     futures_util::stream::unfold(state, |(mut rest, mut current, mut cut)| async move {
         loop {
@@ -153,7 +166,8 @@ fn body(readers: Vec<io::Take<std::fs::File>>, cut: Option<u64>) -> impl Stream<
                 let broken = Err(io::Error::from(io::ErrorKind::ConnectionAborted));
                 return Some((broken, (Vec::new().into_iter(), None, None)));
             }
-            let want = cut.map_or(CHUNK_BYTES, |left| usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
+            let want =
+                cut.map_or(CHUNK_BYTES, |left| usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
             let mut buffer = vec![0; want];
             match reader.read(&mut buffer) {
                 Ok(0) => {}
@@ -176,41 +190,72 @@ impl s3s::S3 for Backend {
             creation_date: Some(timestamp(created)),
             ..Bucket::default()
         });
-        Ok(S3Response::new(ListBucketsOutput { buckets: Some(buckets.collect()), ..ListBucketsOutput::default() }))
+        Ok(S3Response::new(ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            ..ListBucketsOutput::default()
+        }))
     }
 
-    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
         let mut buckets = self.0.buckets();
         if buckets.get(&request.input.bucket).is_some() {
-            return Err(s3_error!(BucketAlreadyOwnedByYou, "Your previous request to create the named bucket succeeded and you already own it."));
+            return Err(s3_error!(
+                BucketAlreadyOwnedByYou,
+                "Your previous request to create the named bucket succeeded and you already own it."
+            ));
         }
         buckets.create(&request.input.bucket);
         Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)) }))
     }
 
-    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
         self.0.buckets().get(&request.input.bucket).ok_or_else(no_bucket)?;
-        Ok(S3Response::new(HeadBucketOutput { bucket_region: Some(self.0.options.region.clone()), ..HeadBucketOutput::default() }))
+        Ok(S3Response::new(HeadBucketOutput {
+            bucket_region: Some(self.0.options.region.clone()),
+            ..HeadBucketOutput::default()
+        }))
     }
 
-    async fn get_bucket_location(&self, request: S3Request<GetBucketLocationInput>) -> S3Result<S3Response<GetBucketLocationOutput>> {
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
         self.0.buckets().get(&request.input.bucket).ok_or_else(no_bucket)?;
         // "Buckets in Region us-east-1 have a LocationConstraint of null."
         let region = Some(self.0.options.region.clone()).filter(|region| region != "us-east-1");
-        Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region.map(BucketLocationConstraint::from) }))
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint: region.map(BucketLocationConstraint::from),
+        }))
     }
 
-    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
         let buckets = self.0.buckets();
         let objects = buckets.get(&input.bucket).ok_or_else(no_bucket)?;
         let Ok(asked) = usize::try_from(input.max_keys.unwrap_or(1000)) else {
-            return Err(s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "Argument maxKeys must be an integer between 0 and 2147483647"
+            ));
         };
         let limit = asked.min(self.0.options.page_keys).min(PAGE_LIMIT_KEYS);
         let prefix = input.prefix.clone().unwrap_or_default();
         let delimiter = input.delimiter.clone().unwrap_or_default();
-        let after = input.continuation_token.as_deref().map(listing::decode_token).transpose()?.or_else(|| input.start_after.clone());
+        let after = input
+            .continuation_token
+            .as_deref()
+            .map(listing::decode_token)
+            .transpose()?
+            .or_else(|| input.start_after.clone());
         let page = listing::page(objects, &prefix, &delimiter, after.as_deref().unwrap_or_default(), limit);
 
         let encode = |text: String| match input.encoding_type.as_ref().map(EncodingType::as_str) {
@@ -229,7 +274,8 @@ impl s3s::S3 for Backend {
                 ..ListedObject::default()
             })
             .collect();
-        let prefixes: Vec<CommonPrefix> = page.prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect();
+        let prefixes: Vec<CommonPrefix> =
+            page.prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect();
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(encode(prefix)),
@@ -247,7 +293,10 @@ impl s3s::S3 for Backend {
         }))
     }
 
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         let object = self.object(&input.bucket, &input.key)?;
         let conditions = Conditions {
@@ -291,7 +340,10 @@ impl s3s::S3 for Backend {
         let served = range.clone().unwrap_or(0..size);
         let readers = object.open(served.clone()).map_err(|error| internal(&error))?;
         // That of the whole object says nothing about a range.
-        let known = object.checksum.as_ref().filter(|_| range.is_none() && wants_checksum(input.checksum_mode.as_ref()));
+        let known = object
+            .checksum
+            .as_ref()
+            .filter(|_| range.is_none() && wants_checksum(input.checksum_mode.as_ref()));
         let checksum = known.map(Checksum::fields).unwrap_or_default();
         Ok(S3Response::new(GetObjectOutput {
             body: Some(StreamingBlob::wrap(body(readers, cut))),
@@ -333,7 +385,10 @@ impl s3s::S3 for Backend {
         }))
     }
 
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
         let conditions = Conditions {
             if_match: input.copy_source_if_match,
@@ -348,7 +403,8 @@ impl s3s::S3 for Backend {
                 "The specified copy source is larger than the maximum allowable size for a copy source: {COPY_LIMIT_BYTES}"
             ));
         }
-        let replace = input.metadata_directive.as_ref().map(MetadataDirective::as_str) == Some(MetadataDirective::REPLACE);
+        let replace = input.metadata_directive.as_ref().map(MetadataDirective::as_str)
+            == Some(MetadataDirective::REPLACE);
         let onto_itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. } if **bucket == *input.bucket && **key == *input.key);
         if onto_itself && !replace {
             return Err(s3_error!(
@@ -357,8 +413,11 @@ impl s3s::S3 for Backend {
                  class, website redirect location or encryption attributes."
             ));
         }
-        let (content_type, metadata) =
-            if replace { (input.content_type, input.metadata.unwrap_or_default()) } else { (source.content_type.clone(), source.metadata.clone()) };
+        let (content_type, metadata) = if replace {
+            (input.content_type, input.metadata.unwrap_or_default())
+        } else {
+            (source.content_type.clone(), source.metadata.clone())
+        };
         let checksum = source.checksum.clone();
         let size = source.size();
         let piece = self.copy(source, 0..size).await?;
@@ -369,25 +428,45 @@ impl s3s::S3 for Backend {
         object.checksum = checksum;
         let last_modified = timestamp(object.last_modified);
         self.insert(&mut self.0.buckets(), (&input.bucket, &input.key), object, "Copy", (None, None))?;
-        let result = CopyObjectResult { e_tag: Some(ETag::Strong(etag)), last_modified: Some(last_modified), ..CopyObjectResult::default() };
-        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+        let result = CopyObjectResult {
+            e_tag: Some(ETag::Strong(etag)),
+            last_modified: Some(last_modified),
+            ..CopyObjectResult::default()
+        };
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(result),
+            ..CopyObjectOutput::default()
+        }))
     }
 
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         let mut buckets = self.0.buckets();
         let objects = buckets.get_mut(&input.bucket).ok_or_else(no_bucket)?;
         if input.if_match.is_some() {
-            check_write(objects.get(&input.key).map(|object| object.etag.as_str()), input.if_match.as_ref(), None)?;
+            check_write(
+                objects.get(&input.key).map(|object| object.etag.as_str()),
+                input.if_match.as_ref(),
+                None,
+            )?;
         }
         objects.remove(&input.key);
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let delete = request.input.delete;
         if delete.objects.is_empty() || delete.objects.len() > PAGE_LIMIT_KEYS {
-            return Err(s3_error!(MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema"));
+            return Err(s3_error!(
+                MalformedXML,
+                "The XML you provided was not well-formed or did not validate against our published schema"
+            ));
         }
         let mut buckets = self.0.buckets();
         let objects = buckets.get_mut(&request.input.bucket).ok_or_else(no_bucket)?;
@@ -400,15 +479,24 @@ impl s3s::S3 for Backend {
         Ok(S3Response::new(DeleteObjectsOutput { deleted, ..DeleteObjectsOutput::default() }))
     }
 
-    async fn create_multipart_upload(&self, request: S3Request<CreateMultipartUploadInput>) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         multipart::create(self, request.input)
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         multipart::upload_part(self, request).await
     }
 
-    async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         multipart::upload_part_copy(self, request.input).await
     }
 
@@ -419,7 +507,10 @@ impl s3s::S3 for Backend {
         multipart::complete(self, request.input)
     }
 
-    async fn abort_multipart_upload(&self, request: S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         multipart::abort(self, &request.input)
     }
 
@@ -427,7 +518,10 @@ impl s3s::S3 for Backend {
         multipart::list_parts(self, request.input)
     }
 
-    async fn list_multipart_uploads(&self, request: S3Request<ListMultipartUploadsInput>) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         multipart::list(self, request.input)
     }
 }

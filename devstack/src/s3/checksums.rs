@@ -1,5 +1,5 @@
-//! What a request says about its body's bytes, in headers or in the trailers behind it, verified (Amazon S3 User Guide,
-//! "Checking object integrity").
+//! What a request says about its body's bytes, in headers or in the trailers behind it, verified (Amazon S3
+//! User Guide, "Checking object integrity").
 
 use std::{fmt, io};
 
@@ -28,13 +28,16 @@ impl Algorithm {
     /// The algorithm that S3 uses where the client names none.
     pub(super) const DEFAULT: Self = Self::Crc64Nvme;
 
-    /// The algorithm of an upload's parts that its completion must repeat, by what the upload was begun with; of the whole object's
-    /// checksums S3 makes its own (Amazon S3 User Guide, "Checking object integrity", full object and composite checksums).
+    /// The algorithm of an upload's parts that its completion must repeat, by what the upload was begun with;
+    /// of the whole object's checksums S3 makes its own (Amazon S3 User Guide, "Checking object integrity",
+    /// full object and composite checksums).
     pub(super) fn composite(name: Option<&ChecksumAlgorithm>, kind: Option<&ChecksumType>) -> Option<Self> {
         let full = kind.map(ChecksumType::as_str) == Some(ChecksumType::FULL_OBJECT);
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| !full && *algorithm != Self::Crc64Nvme && name.map(ChecksumAlgorithm::as_str) == Some(algorithm.name()))
+        Self::ALL.into_iter().find(|algorithm| {
+            !full
+                && *algorithm != Self::Crc64Nvme
+                && name.map(ChecksumAlgorithm::as_str) == Some(algorithm.name())
+        })
     }
 
     fn hasher(self) -> ChecksumHasher {
@@ -150,11 +153,17 @@ impl Verifier {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let md5 = match text("content-md5") {
             None => None,
-            Some(md5) => Some(decode(md5, 16).ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?),
+            Some(md5) => Some(
+                decode(md5, 16)
+                    .ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?,
+            ),
         };
-        let announced: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(|algorithm| headers.contains_key(algorithm.header())).collect();
+        let announced: Vec<Algorithm> =
+            Algorithm::ALL.into_iter().filter(|algorithm| headers.contains_key(algorithm.header())).collect();
         let trailing = text("x-amz-trailer").and_then(|names| {
-            Algorithm::ALL.into_iter().find(|algorithm| names.split(',').any(|name| name.trim().eq_ignore_ascii_case(algorithm.header())))
+            Algorithm::ALL.into_iter().find(|algorithm| {
+                names.split(',').any(|name| name.trim().eq_ignore_ascii_case(algorithm.header()))
+            })
         });
         let (algorithm, expected) = match (announced.as_slice(), trailing) {
             ([], None) if headers.contains_key("x-amz-sdk-checksum-algorithm") => {
@@ -166,12 +175,18 @@ impl Verifier {
             ([], None) => (Algorithm::DEFAULT, None),
             ([], Some(algorithm)) => (algorithm, None),
             ([algorithm], None) => {
-                let value = text(algorithm.header()).filter(|value| decode(value, algorithm.size_bytes()).is_some());
-                let value = value.ok_or_else(|| s3_error!(InvalidRequest, "Value for {} header is invalid.", algorithm.header()))?;
+                let value =
+                    text(algorithm.header()).filter(|value| decode(value, algorithm.size_bytes()).is_some());
+                let value = value.ok_or_else(|| {
+                    s3_error!(InvalidRequest, "Value for {} header is invalid.", algorithm.header())
+                })?;
                 (*algorithm, Some(value.to_owned()))
             }
             _ => {
-                return Err(s3_error!(InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."));
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+                ));
             }
         };
         Ok(Self { md5, algorithm, expected, trailer: trailing.is_some(), hasher: algorithm.hasher() })
@@ -190,14 +205,23 @@ impl Verifier {
         let computed = Checksum::computed(self.algorithm, self.hasher);
         let mut expected = self.expected;
         if self.trailer {
-            let trailer = trailers.and_then(|trailers| trailers.get(self.algorithm.header())).and_then(|value| value.to_str().ok());
+            let trailer = trailers
+                .and_then(|trailers| trailers.get(self.algorithm.header()))
+                .and_then(|value| value.to_str().ok());
             expected = Some(trailer.ok_or_else(malformed_trailer)?.to_owned());
         }
         if self.md5.is_some_and(|expected| expected != md5) {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            ));
         }
         if expected.is_some_and(|expected| expected != computed.value) {
-            return Err(s3_error!(BadDigest, "The {} you specified did not match the calculated checksum.", self.algorithm.header()));
+            return Err(s3_error!(
+                BadDigest,
+                "The {} you specified did not match the calculated checksum.",
+                self.algorithm.header()
+            ));
         }
         Ok(computed)
     }

@@ -1,4 +1,5 @@
-//! Conditions on a request, decided without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`; RFC 9110, 13.2.2).
+//! Conditions on a request, decided without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`; RFC
+//! 9110, 13.2.2).
 
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
@@ -33,8 +34,8 @@ impl Conditions {
         if self.required_fails(source) || self.unwanted(source) { Err(precondition_failed()) } else { Ok(()) }
     }
 
-    /// A time counts only where no `ETag` is given: "If-Match condition evaluates to true, and If-Unmodified-Since
-    /// condition evaluates to false; then, S3 returns 200 OK".
+    /// A time counts only where no `ETag` is given: "If-Match condition evaluates to true, and
+    /// If-Unmodified-Since condition evaluates to false; then, S3 returns 200 OK".
     fn required_fails(&self, object: &Object) -> bool {
         match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => !fits(condition, Some(&object.etag)),
@@ -54,15 +55,24 @@ impl Conditions {
 
 /// Whether a key that holds `present` may be written.
 ///
-/// "If-None-Match: expects the '*' character"; `If-Match` on a key that is not there is a 404 (Amazon S3 API Reference, `PutObject`).
-pub(super) fn check_write(present: Option<&str>, if_match: Option<&ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<()> {
+/// "If-None-Match: expects the '*' character"; `If-Match` on a key that is not there is a 404 (Amazon S3 API
+/// Reference, `PutObject`).
+pub(super) fn check_write(
+    present: Option<&str>,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<()> {
     if matches!(if_none_match, Some(ETagCondition::ETag(_))) {
-        return Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented"));
+        return Err(s3_error!(
+            NotImplemented,
+            "A header you provided implies functionality that is not implemented"
+        ));
     }
     if if_match.is_some() && present.is_none() {
         return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
     }
-    let holds = if_match.is_none_or(|condition| fits(condition, present)) && !(if_none_match.is_some() && present.is_some());
+    let holds = if_match.is_none_or(|condition| fits(condition, present))
+        && !(if_none_match.is_some() && present.is_some());
     if holds { Ok(()) } else { Err(precondition_failed()) }
 }
 

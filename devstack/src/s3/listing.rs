@@ -5,7 +5,8 @@ use s3s::{S3Result, s3_error};
 use super::objects::Objects;
 
 /// What a URL-encoded listing leaves unencoded.
-const KEY_IN_URL: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
+const KEY_IN_URL: percent_encoding::AsciiSet =
+    percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
 /// A key as a listing with `encoding-type=url` gives it.
 pub(super) fn encode_url(text: &str) -> String {
@@ -48,7 +49,9 @@ pub(super) fn page(objects: &Objects, prefix: &str, delimiter: &str, after: &str
         }
         let group = match delimiter {
             "" => None,
-            delimiter => key[prefix.len()..].find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()]),
+            delimiter => {
+                key[prefix.len()..].find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()])
+            }
         };
         let name = group.unwrap_or(key);
         if name <= after || page.prefixes.last().is_some_and(|last| Some(last.as_str()) == group) {

@@ -1,7 +1,8 @@
 //! A local S3 that is strict where S3 is strict.
 //!
-//! The `s3s` crate speaks HTTP, `SigV4` and XML; the backend is our own, since the known local servers let pass what the
-//! loader relies on being refused: conditions on reads and copies, part sizes and `ETag`s, session tokens.
+//! The `s3s` crate speaks HTTP, `SigV4` and XML; the backend is our own, since the known local servers let
+//! pass what the loader relies on being refused: conditions on reads and copies, part sizes and `ETag`s,
+//! session tokens.
 
 mod access;
 mod backend;
@@ -65,7 +66,10 @@ impl Credentials {
 
     /// Temporary keys, as a Lambda function or a role has them.
     pub fn temporary(access_key_id: &str, secret_access_key: &str, session_token: &str) -> Self {
-        Self { session_token: Some(session_token.to_owned()), ..Self::lasting(access_key_id, secret_access_key) }
+        Self {
+            session_token: Some(session_token.to_owned()),
+            ..Self::lasting(access_key_id, secret_access_key)
+        }
     }
 
     /// The same keys without the right to an operation.
@@ -100,7 +104,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             port: 0,
-            credentials: vec![Credentials::lasting("AKIADEVSTACK00000000", "devstack/not/a/secret/0000000000000000000")],
+            credentials: vec![Credentials::lasting(
+                "AKIADEVSTACK00000000",
+                "devstack/not/a/secret/0000000000000000000",
+            )],
             page_keys: 1000,
             region: "ca-central-1".to_owned(),
         }
@@ -110,7 +117,8 @@ impl Default for Options {
 /// A request that was served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The operation, such as `GetObject`; empty where the signature was refused, before the operation was looked at.
+    /// The operation, such as `GetObject`; empty where the signature was refused, before the operation was
+    /// looked at.
     pub operation: String,
     /// The bucket, where one is named.
     pub bucket: Option<String>,
@@ -156,7 +164,10 @@ impl Shared {
 
 /// An error with a code and a status of our choice, for what `s3s` does not know or gives another status.
 fn error_named(code: &str, status: http::StatusCode, message: &'static str) -> S3Error {
-    let mut error = S3Error::with_message(S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError), message);
+    let mut error = S3Error::with_message(
+        S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError),
+        message,
+    );
     error.set_status_code(status);
     error
 }
@@ -229,7 +240,13 @@ impl S3 {
     /// # Errors
     ///
     /// The temporary directory's.
-    pub fn put_at(&self, bucket: &str, key: &str, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<()> {
+    pub fn put_at(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: &[u8],
+        last_modified: DateTime<Utc>,
+    ) -> io::Result<()> {
         let object = objects::Object::of_bytes(self.shared.directory.path(), bytes, last_modified)?;
         self.shared.buckets().create(bucket).insert(key.to_owned(), object);
         Ok(())
@@ -240,19 +257,31 @@ impl S3 {
     /// # Errors
     ///
     /// The temporary directory's.
-    pub fn put_all_at(&self, bucket: &str, keys: impl IntoIterator<Item = String>, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<()> {
+    pub fn put_all_at(
+        &self,
+        bucket: &str,
+        keys: impl IntoIterator<Item = String>,
+        bytes: &[u8],
+        last_modified: DateTime<Utc>,
+    ) -> io::Result<()> {
         let object = objects::Object::of_bytes(self.shared.directory.path(), bytes, last_modified)?;
         self.shared.buckets().create(bucket).extend(keys.into_iter().map(|key| (key, object.clone())));
         Ok(())
     }
 
-    /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is that at which the
-    /// upload began. Sends no notification.
+    /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is
+    /// that at which the upload began. Sends no notification.
     ///
     /// # Errors
     ///
     /// The temporary directory's.
-    pub fn put_in_parts_at(&self, bucket: &str, key: &str, parts: &[&[u8]], begun: DateTime<Utc>) -> io::Result<()> {
+    pub fn put_in_parts_at(
+        &self,
+        bucket: &str,
+        key: &str,
+        parts: &[&[u8]],
+        begun: DateTime<Utc>,
+    ) -> io::Result<()> {
         let object = objects::Object::of_parts(self.shared.directory.path(), parts, begun)?;
         self.shared.buckets().create(bucket).insert(key.to_owned(), object);
         Ok(())
@@ -272,7 +301,11 @@ impl S3 {
 
     /// The objects of a bucket, in key order.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
-        self.shared.buckets().get(bucket).map(|objects| objects.iter().map(|(key, object)| object.summary(key)).collect()).unwrap_or_default()
+        self.shared
+            .buckets()
+            .get(bucket)
+            .map(|objects| objects.iter().map(|(key, object)| object.summary(key)).collect())
+            .unwrap_or_default()
     }
 
     /// An object's bytes, if it is there.
@@ -352,7 +385,11 @@ async fn serve(listener: TcpListener, service: S3Service, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(service: S3Service, shared: Arc<Shared>, mut request: hyper::Request<Incoming>) -> io::Result<s3s::HttpResponse> {
+async fn answer(
+    service: S3Service,
+    shared: Arc<Shared>,
+    mut request: hyper::Request<Incoming>,
+) -> io::Result<s3s::HttpResponse> {
     let passage = Passage::default();
     request.extensions_mut().insert(passage.clone());
     let signer = signer(request.headers());

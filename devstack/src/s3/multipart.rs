@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
-    CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, EncodingType, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part as ListedPart, Range, UploadPartCopyInput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CompletedPart, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, EncodingType, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Part as ListedPart, Range, UploadPartCopyInput,
     UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -16,7 +17,8 @@ use super::conditions::Conditions;
 use super::listing::encode_url;
 use super::objects::{Buckets, Object, Part, Piece, Upload, etag_of_parts, timestamp};
 
-/// "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3 User Guide, multipart upload limits).
+/// "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3 User Guide, multipart upload
+/// limits).
 const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
 
 /// Parts and uploads on a page of their listings (Amazon S3 User Guide, multipart upload limits).
@@ -27,11 +29,18 @@ fn upload<'a>(buckets: &'a mut Buckets, id: &str, bucket: &str, key: &str) -> S3
     if !buckets.has(bucket) {
         return Err(no_bucket());
     }
-    buckets.uploads.get_mut(id).filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(no_upload)
+    buckets
+        .uploads
+        .get_mut(id)
+        .filter(|upload| upload.bucket == bucket && upload.key == key)
+        .ok_or_else(no_upload)
 }
 
 fn no_upload() -> S3Error {
-    s3_error!(NoSuchUpload, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
+    s3_error!(
+        NoSuchUpload,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
 }
 
 fn check_number(number: i32) -> S3Result<()> {
@@ -41,7 +50,10 @@ fn check_number(number: i32) -> S3Result<()> {
     Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
 }
 
-pub(super) fn create(backend: &Backend, input: CreateMultipartUploadInput) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+pub(super) fn create(
+    backend: &Backend,
+    input: CreateMultipartUploadInput,
+) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let mut buckets = backend.0.buckets();
     buckets.get(&input.bucket).ok_or_else(no_bucket)?;
     let begun = backend.0.now();
@@ -66,19 +78,27 @@ pub(super) fn create(backend: &Backend, input: CreateMultipartUploadInput) -> S3
     }))
 }
 
-pub(super) async fn upload_part(backend: &Backend, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+pub(super) async fn upload_part(
+    backend: &Backend,
+    request: S3Request<UploadPartInput>,
+) -> S3Result<S3Response<UploadPartOutput>> {
     let input = request.input;
     check_number(input.part_number)?;
     let algorithm = upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.algorithm;
     let (piece, checksum) = backend.receive(input.body, &request.headers, request.trailing_headers).await?;
     let etag = piece.etag();
     if algorithm.is_some_and(|algorithm| algorithm != checksum.algorithm) {
-        return Err(s3_error!(InvalidRequest, "Checksum Type mismatch occurred: the upload was created with another checksum than this part's."));
+        return Err(s3_error!(
+            InvalidRequest,
+            "Checksum Type mismatch occurred: the upload was created with another checksum than this part's."
+        ));
     }
     let fields = checksum.fields();
     let part = Part { piece, last_modified: backend.0.now(), checksum };
     // Looked up again: it may have been aborted meanwhile.
-    upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.parts.insert(input.part_number, part);
+    upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?
+        .parts
+        .insert(input.part_number, part);
     Ok(S3Response::new(UploadPartOutput {
         e_tag: Some(ETag::Strong(etag)),
         checksum_crc32: fields.checksum_crc32,
@@ -90,7 +110,10 @@ pub(super) async fn upload_part(backend: &Backend, request: S3Request<UploadPart
     }))
 }
 
-pub(super) async fn upload_part_copy(backend: &Backend, input: UploadPartCopyInput) -> S3Result<S3Response<UploadPartCopyOutput>> {
+pub(super) async fn upload_part_copy(
+    backend: &Backend,
+    input: UploadPartCopyInput,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
     check_number(input.part_number)?;
     let algorithm = upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.algorithm;
     let conditions = Conditions {
@@ -105,7 +128,10 @@ pub(super) async fn upload_part_copy(backend: &Backend, input: UploadPartCopyInp
         None => 0..size,
         Some(Ok(Range::Int { first, last: Some(last) })) if first <= last => {
             if last >= size {
-                return Err(s3_error!(InvalidRequest, "The specified copy range is invalid for the source object size."));
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "The specified copy range is invalid for the source object size."
+                ));
             }
             first..last + 1
         }
@@ -129,7 +155,9 @@ pub(super) async fn upload_part_copy(backend: &Backend, input: UploadPartCopyInp
     let fields = checksum.fields();
     let part = Part { piece, last_modified: backend.0.now(), checksum };
     let last_modified = timestamp(part.last_modified);
-    upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?.parts.insert(input.part_number, part);
+    upload(&mut backend.0.buckets(), &input.upload_id, &input.bucket, &input.key)?
+        .parts
+        .insert(input.part_number, part);
     let result = CopyPartResult {
         e_tag: Some(ETag::Strong(etag)),
         last_modified: Some(last_modified),
@@ -139,18 +167,31 @@ pub(super) async fn upload_part_copy(backend: &Backend, input: UploadPartCopyInp
         checksum_sha1: fields.checksum_sha1,
         checksum_sha256: fields.checksum_sha256,
     };
-    Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..UploadPartCopyOutput::default()
+    }))
 }
 
-pub(super) fn complete(backend: &Backend, input: CompleteMultipartUploadInput) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+pub(super) fn complete(
+    backend: &Backend,
+    input: CompleteMultipartUploadInput,
+) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-    // One lock from the first look to the end: of an abort and two completions racing each other, one is first.
+    // One lock from the first look to the end: of an abort and two completions racing each other, one is
+    // first.
     let mut buckets = backend.0.buckets();
     let upload = upload(&mut buckets, &input.upload_id, &input.bucket, &input.key)?;
     let object = assemble(upload, &parts)?;
     let etag = object.etag.clone();
     let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
-    backend.insert(&mut buckets, (&input.bucket, &input.key), object, "CompleteMultipartUpload", conditions)?;
+    backend.insert(
+        &mut buckets,
+        (&input.bucket, &input.key),
+        object,
+        "CompleteMultipartUpload",
+        conditions,
+    )?;
     buckets.uploads.remove(&input.upload_id);
     Ok(S3Response::new(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, encode_url(&input.key))),
@@ -161,13 +202,20 @@ pub(super) fn complete(backend: &Backend, input: CompleteMultipartUploadInput) -
     }))
 }
 
-/// The object that the named parts make: its `ETag` is the MD5 of the parts' MD5s, its time the upload's beginning.
+/// The object that the named parts make: its `ETag` is the MD5 of the parts' MD5s, its time the upload's
+/// beginning.
 fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     if parts.is_empty() {
-        return Err(s3_error!(MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema"));
+        return Err(s3_error!(
+            MalformedXML,
+            "The XML you provided was not well-formed or did not validate against our published schema"
+        ));
     }
     if !parts.is_sorted_by(|one, next| one.part_number < next.part_number) {
-        return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order. Parts must be ordered by part number."));
+        return Err(s3_error!(
+            InvalidPartOrder,
+            "The list of parts was not in ascending order. Parts must be ordered by part number."
+        ));
     }
     let mut pieces: Vec<Piece> = Vec::new();
     for (n, named) in parts.iter().enumerate() {
@@ -188,7 +236,10 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
             ));
         }
         if n + 1 < parts.len() && part.piece.size() < PART_MINIMUM_BYTES {
-            return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
+            return Err(s3_error!(
+                EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed size"
+            ));
         }
         pieces.push(part.piece.clone());
     }
@@ -214,10 +265,16 @@ fn is_that(part: &Part, named: &CompletedPart) -> bool {
 }
 
 fn names_checksum(part: &CompletedPart) -> bool {
-    part.checksum_crc32.is_some() || part.checksum_crc32c.is_some() || part.checksum_sha1.is_some() || part.checksum_sha256.is_some()
+    part.checksum_crc32.is_some()
+        || part.checksum_crc32c.is_some()
+        || part.checksum_sha1.is_some()
+        || part.checksum_sha256.is_some()
 }
 
-pub(super) fn abort(backend: &Backend, input: &AbortMultipartUploadInput) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+pub(super) fn abort(
+    backend: &Backend,
+    input: &AbortMultipartUploadInput,
+) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let mut buckets = backend.0.buckets();
     upload(&mut buckets, &input.upload_id, &input.bucket, &input.key)?;
     buckets.uploads.remove(&input.upload_id);
@@ -262,23 +319,33 @@ pub(super) fn list_parts(backend: &Backend, input: ListPartsInput) -> S3Result<S
     }))
 }
 
-pub(super) fn list(backend: &Backend, input: ListMultipartUploadsInput) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+pub(super) fn list(
+    backend: &Backend,
+    input: ListMultipartUploadsInput,
+) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     if input.delimiter.is_some() {
         return Err(s3_error!(NotImplemented, "uploads are not grouped by a delimiter here"));
     }
     let buckets = backend.0.buckets();
     buckets.get(&input.bucket).ok_or_else(no_bucket)?;
     let prefix = input.prefix.clone().unwrap_or_default();
-    let mut all: Vec<(&String, &Upload)> =
-        buckets.uploads.iter().filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(&prefix)).collect();
+    let mut all: Vec<(&String, &Upload)> = buckets
+        .uploads
+        .iter()
+        .filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(&prefix))
+        .collect();
     // By key, and of one key by the time at which they began.
     all.sort_by_key(|(id, upload)| (&upload.key, upload.begun, *id));
     let marker = input.key_marker.as_deref().unwrap_or_default();
     let first = match &input.upload_id_marker {
-        Some(id) => all.iter().position(|(other, upload)| upload.key == marker && *other == id).map(|at| at + 1),
+        Some(id) => {
+            all.iter().position(|(other, upload)| upload.key == marker && *other == id).map(|at| at + 1)
+        }
         None => None,
     };
-    let first = first.unwrap_or_else(|| all.partition_point(|(_, upload)| upload.key.as_str() <= marker && !marker.is_empty()));
+    let first = first.unwrap_or_else(|| {
+        all.partition_point(|(_, upload)| upload.key.as_str() <= marker && !marker.is_empty())
+    });
     let limit = input.max_uploads.unwrap_or(PAGE_LIMIT).clamp(0, PAGE_LIMIT);
     let rest = &all[first..];
     let page = &rest[..rest.len().min(usize::try_from(limit).unwrap_or_default())];

@@ -1,4 +1,5 @@
-//! Notifications, as S3 sends them: asynchronously, after the object is there (Amazon S3 User Guide, "Event message structure").
+//! Notifications, as S3 sends them: asynchronously, after the object is there (Amazon S3 User Guide, "Event
+//! message structure").
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,8 @@ use super::objects::ObjectSummary;
 const TRIES: u32 = 5;
 
 /// What a key in a notification leaves unencoded; a space becomes `+`.
-const KEY: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
+const KEY: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
 /// Which objects are told to whom.
 #[derive(Clone)]
@@ -54,7 +56,9 @@ impl Notifier {
     pub(super) fn created(&self, region: &str, bucket: &str, object: &ObjectSummary, how: &str) {
         let concerned: Vec<Notification> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |n: &&Notification| n.bucket == bucket && object.key.starts_with(&n.prefix) && object.key.ends_with(&n.suffix);
+            let fits = |n: &&Notification| {
+                n.bucket == bucket && object.key.starts_with(&n.prefix) && object.key.ends_with(&n.suffix)
+            };
             all.iter().filter(fits).cloned().collect()
         };
         for notification in concerned {
@@ -110,7 +114,8 @@ async fn invoke(url: String, event: Value) {
             Err(error) => return tracing::warn!(url, %error, "not an invoke URL"),
         };
         match client.request(request).await {
-            // A target that runs the function at once may report the function's own failure: it was delivered all the same.
+            // A target that runs the function at once may report the function's own failure: it was delivered
+            // all the same.
             Ok(_) => return,
             Err(error) => why = error.to_string(),
         }

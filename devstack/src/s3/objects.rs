@@ -101,7 +101,14 @@ pub struct ObjectSummary {
 
 impl Object {
     pub(super) fn new(pieces: Vec<Piece>, etag: String, last_modified: DateTime<Utc>) -> Self {
-        Self { pieces, etag, last_modified: last_modified.trunc_subsecs(0), content_type: None, metadata: HashMap::new(), checksum: None }
+        Self {
+            pieces,
+            etag,
+            last_modified: last_modified.trunc_subsecs(0),
+            content_type: None,
+            metadata: HashMap::new(),
+            checksum: None,
+        }
     }
 
     pub(super) fn of_bytes(directory: &Path, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<Self> {
@@ -128,7 +135,12 @@ impl Object {
     }
 
     pub(super) fn summary(&self, key: &str) -> ObjectSummary {
-        ObjectSummary { key: key.to_owned(), size: self.size(), etag: self.etag.clone(), last_modified: self.last_modified }
+        ObjectSummary {
+            key: key.to_owned(),
+            size: self.size(),
+            etag: self.etag.clone(),
+            last_modified: self.last_modified,
+        }
     }
 
     /// Open readers for a range of the object, in order.
@@ -156,7 +168,8 @@ impl Object {
         Ok(bytes)
     }
 
-    /// A copy of a range as one piece, which shares the file where the range lies within one; else the bytes are copied.
+    /// A copy of a range as one piece, which shares the file where the range lies within one; else the bytes
+    /// are copied.
     pub(super) fn piece(&self, directory: &Path, range: Range<u64>) -> io::Result<Piece> {
         let mut offset = 0;
         for piece in &self.pieces {
@@ -172,7 +185,11 @@ impl Object {
                 })?;
                 let start = piece.range.start + range.start - offset;
                 let shared = start..start + (range.end - range.start);
-                return Ok(Piece { blob: Arc::clone(&piece.blob), range: shared, md5: md5.finalize().into() });
+                return Ok(Piece {
+                    blob: Arc::clone(&piece.blob),
+                    range: shared,
+                    md5: md5.finalize().into(),
+                });
             }
             offset = end;
         }
@@ -182,7 +199,11 @@ impl Object {
     }
 
     /// Hands a range of the object to `each`, chunk by chunk.
-    pub(super) fn read_chunks(&self, range: Range<u64>, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn read_chunks(
+        &self,
+        range: Range<u64>,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; 256 * 1024];
         for mut reader in self.open(range)? {
             loop {
@@ -244,7 +265,11 @@ pub(super) struct Buckets {
 
 impl Buckets {
     pub(super) fn create(&mut self, name: &str) -> &mut Objects {
-        &mut self.by_name.entry(name.to_owned()).or_insert_with(|| Bucket { created: Utc::now(), objects: Objects::new() }).objects
+        &mut self
+            .by_name
+            .entry(name.to_owned())
+            .or_insert_with(|| Bucket { created: Utc::now(), objects: Objects::new() })
+            .objects
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -1,5 +1,6 @@
-//! What an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"): statements of effect `Allow` with
-//! `Action`, `Resource` and the condition `StringLike` on `s3:prefix`. Anything else is an error, not a guess.
+//! What an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"):
+//! statements of effect `Allow` with `Action`, `Resource` and the condition `StringLike` on `s3:prefix`.
+//! Anything else is an error, not a guess.
 
 use std::collections::BTreeMap;
 
@@ -114,15 +115,24 @@ impl Statement {
     /// Whether it allows this.
     pub fn allows(&self, need: &Need) -> bool {
         let conditions = self.condition.iter().flat_map(|condition| &condition.string_like);
-        let holds =
-            |(key, patterns): (&String, &OneOrMany)| key == "s3:prefix" && need.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix));
-        self.action.matches(need.action) && self.resource.matches(&need.resource) && conditions.into_iter().all(holds)
+        let holds = |(key, patterns): (&String, &OneOrMany)| {
+            key == "s3:prefix" && need.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix))
+        };
+        self.action.matches(need.action)
+            && self.resource.matches(&need.resource)
+            && conditions.into_iter().all(holds)
     }
 }
 
-/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide). A copy of an object without tags
-/// needs no tagging.
-pub(super) fn needs(operation: &str, bucket: &str, key: Option<&str>, query: &str, headers: &HeaderMap) -> Vec<Need> {
+/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide). A
+/// copy of an object without tags needs no tagging.
+pub(super) fn needs(
+    operation: &str,
+    bucket: &str,
+    key: Option<&str>,
+    query: &str,
+    headers: &HeaderMap,
+) -> Vec<Need> {
     let object = format!("{bucket}/{}", key.unwrap_or_default());
     match operation {
         "ListObjectsV2" => {
@@ -131,9 +141,12 @@ pub(super) fn needs(operation: &str, bucket: &str, key: Option<&str>, query: &st
             vec![Need::to_list(bucket, prefix)]
         }
         "GetObject" | "HeadObject" => vec![Need::on("s3:GetObject", &object)],
-        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => vec![Need::on("s3:PutObject", &object)],
+        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
+            vec![Need::on("s3:PutObject", &object)]
+        }
         "CopyObject" | "UploadPartCopy" => {
-            let source = headers.get("x-amz-copy-source").and_then(|source| source.to_str().ok()).unwrap_or_default();
+            let source =
+                headers.get("x-amz-copy-source").and_then(|source| source.to_str().ok()).unwrap_or_default();
             let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
             vec![Need::on("s3:GetObject", &source), Need::on("s3:PutObject", &object)]
         }
@@ -145,12 +158,19 @@ pub(super) fn needs(operation: &str, bucket: &str, key: Option<&str>, query: &st
 
 /// `*` stands for any text, `?` for any one character.
 fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((head, tail)) = pattern.split_at_checked(pattern.find(['*', '?']).unwrap_or(pattern.len())) else { return false };
+    let Some((head, tail)) = pattern.split_at_checked(pattern.find(['*', '?']).unwrap_or(pattern.len()))
+    else {
+        return false;
+    };
     let Some(rest) = text.strip_prefix(head) else { return false };
     match tail.chars().next() {
         None => rest.is_empty(),
-        Some('?') => rest.chars().next().is_some_and(|skipped| is_like(&tail[1..], &rest[skipped.len_utf8()..])),
-        Some(_) => (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| is_like(&tail[1..], &rest[at..])),
+        Some('?') => {
+            rest.chars().next().is_some_and(|skipped| is_like(&tail[1..], &rest[skipped.len_utf8()..]))
+        }
+        Some(_) => (0..=rest.len())
+            .filter(|at| rest.is_char_boundary(*at))
+            .any(|at| is_like(&tail[1..], &rest[at..])),
     }
 }
 
@@ -164,7 +184,15 @@ mod tests {
 
     #[test]
     fn patterns_are_those_of_iam() {
-        for (pattern, text) in [("*", ""), ("a*", "a"), ("a*c", "abc"), ("a*c", "ac"), ("a?c", "aéc"), ("*/x/*", "a/x/"), ("a", "a")] {
+        for (pattern, text) in [
+            ("*", ""),
+            ("a*", "a"),
+            ("a*c", "abc"),
+            ("a*c", "ac"),
+            ("a?c", "aéc"),
+            ("*/x/*", "a/x/"),
+            ("a", "a"),
+        ] {
             assert!(is_like(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in [("", "a"), ("a*c", "ab"), ("a?c", "ac"), ("a", "ab"), ("a/*", "a")] {
@@ -181,7 +209,8 @@ mod tests {
         )
         .unwrap();
         assert!(
-            policy.allows(&need("s3:ListBucket", "arn:aws:s3:::b", Some("c/"))) && policy.allows(&need("s3:GetObject", "arn:aws:s3:::b/c/x", None))
+            policy.allows(&need("s3:ListBucket", "arn:aws:s3:::b", Some("c/")))
+                && policy.allows(&need("s3:GetObject", "arn:aws:s3:::b/c/x", None))
         );
         for refused in [
             need("s3:ListBucket", "arn:aws:s3:::b", Some("d/")),
@@ -192,6 +221,11 @@ mod tests {
         ] {
             assert!(!policy.allows(&refused), "{refused:?}");
         }
-        assert!(serde_json::from_str::<Policy>(r#"{"Version": "x", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}"#).is_err());
+        assert!(
+            serde_json::from_str::<Policy>(
+                r#"{"Version": "x", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}"#
+            )
+            .is_err()
+        );
     }
 }

@@ -53,7 +53,10 @@ pub async fn stack_with(change: impl FnOnce(&mut Options)) -> Stack {
     let mut options = Options::new(postgres.socket_directory(), s3.endpoint(), "super");
     options.users.push(("loader".to_owned(), "load".to_owned()));
     options.users.push(("analyst".to_owned(), "look".to_owned()));
-    options.roles.push(Role { arn: ROLE.to_owned(), credentials: ("ASIAROLE".to_owned(), "role/secret".to_owned(), Some("role-token".to_owned())) });
+    options.roles.push(Role {
+        arn: ROLE.to_owned(),
+        credentials: ("ASIAROLE".to_owned(), "role/secret".to_owned(), Some("role-token".to_owned())),
+    });
     change(&mut options);
     let redshift = Redshift::start(options).await.unwrap();
     let database = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
@@ -68,13 +71,21 @@ impl Stack {
 
     /// A manifest of mandatory files.
     pub fn put_manifest(&self, key: &str, keys: &[&str]) {
-        let entries: Vec<String> = keys.iter().map(|key| format!("{{\"url\":\"s3://{BUCKET}/{key}\",\"mandatory\":true}}")).collect();
+        let entries: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{{\"url\":\"s3://{BUCKET}/{key}\",\"mandatory\":true}}"))
+            .collect();
         self.put(key, format!("{{\"entries\":[{}]}}", entries.join(",")));
     }
 
     pub fn config(&self, user: &str, password: &str) -> Config {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(self.redshift.port()).user(user).password(password).dbname(&self.database);
+        config
+            .host("127.0.0.1")
+            .port(self.redshift.port())
+            .user(user)
+            .password(password)
+            .dbname(&self.database);
         config
     }
 
@@ -111,7 +122,10 @@ impl Session {
     /// Runs statements that must go well.
     pub async fn run(&self, sql: &str) {
         if let Err(error) = self.client.batch_execute(sql).await {
-            panic!("{sql}: {:?}", error.as_db_error().map_or_else(|| error.to_string(), |error| format!("{error:?}")));
+            panic!(
+                "{sql}: {:?}",
+                error.as_db_error().map_or_else(|| error.to_string(), |error| format!("{error:?}"))
+            );
         }
     }
 
@@ -122,7 +136,9 @@ impl Session {
             Err(error) => panic!("{sql}: {:?}", error.as_db_error()),
         };
         let row = |message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).unwrap_or("~").to_owned()).collect::<Vec<_>>().join("|")),
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len()).map(|at| row.get(at).unwrap_or("~").to_owned()).collect::<Vec<_>>().join("|"),
+            ),
             _ => None,
         };
         messages.into_iter().filter_map(row).collect()
@@ -151,6 +167,11 @@ impl Session {
 
     /// What the server has told since the last call.
     pub fn notices(&self) -> Vec<String> {
-        self.notices.lock().unwrap().drain(..).map(|notice| format!("{}: {}", notice.severity(), notice.message())).collect()
+        self.notices
+            .lock()
+            .unwrap()
+            .drain(..)
+            .map(|notice| format!("{}: {}", notice.severity(), notice.message()))
+            .collect()
     }
 }

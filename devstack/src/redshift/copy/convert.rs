@@ -1,5 +1,5 @@
-//! Fields into a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes here,
-//! PostgreSQL takes as well.
+//! Fields into a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes
+//! here, PostgreSQL takes as well.
 
 use std::borrow::Cow;
 
@@ -53,7 +53,12 @@ pub(super) struct BadField {
 }
 
 /// Appends a record to `out` as a line of PostgreSQL's COPY text format.
-pub(super) fn convert(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<u8>) -> Result<(), BadField> {
+pub(super) fn convert(
+    record: &Record,
+    columns: &[Column],
+    options: &Options,
+    out: &mut Vec<u8>,
+) -> Result<(), BadField> {
     let begun = out.len();
     let result = append(record, columns, options, out);
     if result.is_err() {
@@ -69,10 +74,20 @@ fn append(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<
         count -= 1;
     }
     if count > columns.len() {
-        return Err(BadField { column: None, value: Vec::new(), code: 1202, reason: "Extra column(s) found".to_owned() });
+        return Err(BadField {
+            column: None,
+            value: Vec::new(),
+            code: 1202,
+            reason: "Extra column(s) found".to_owned(),
+        });
     }
     if count < columns.len() && !options.fill_record {
-        return Err(BadField { column: Some(count), value: Vec::new(), code: 1203, reason: "Delimiter not found".to_owned() });
+        return Err(BadField {
+            column: Some(count),
+            value: Vec::new(),
+            code: 1203,
+            reason: "Delimiter not found".to_owned(),
+        });
     }
     for (at, column) in columns.iter().enumerate() {
         if at > 0 {
@@ -87,7 +102,9 @@ fn append(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<
         };
         match present(field, column, options) {
             Some(text) => {
-                let value = fit(&readable(text, column, options).map_err(bad)?, column, options).map_err(bad)?.into_owned();
+                let value = fit(&readable(text, column, options).map_err(bad)?, column, options)
+                    .map_err(bad)?
+                    .into_owned();
                 escape(value.as_bytes(), out);
             }
             None if column.not_null => return Err(bad((1213, "Missing data for not-null field".into()))),
@@ -117,13 +134,19 @@ fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &Options) -> O
     (!null).then_some(text)
 }
 
-fn readable<'f>(text: &'f [u8], column: &Column, options: &Options) -> Result<Cow<'f, str>, (i64, Cow<'static, str>)> {
+fn readable<'f>(
+    text: &'f [u8],
+    column: &Column,
+    options: &Options,
+) -> Result<Cow<'f, str>, (i64, Cow<'static, str>)> {
     if text.contains(&0) {
         return Err((1218, "Missing newline: Unexpected character 0x00 found".into()));
     }
     match (std::str::from_utf8(text), options.accept_invalid_chars) {
         (Ok(text), _) => Ok(text.into()),
-        (Err(_), Some(replacement)) if column.kind == Kind::Varchar => Ok(replace_invalid(text, replacement).into()),
+        (Err(_), Some(replacement)) if column.kind == Kind::Varchar => {
+            Ok(replace_invalid(text, replacement).into())
+        }
         (Err(_), _) => Err((1220, "String contains invalid or unsupported UTF8 codepoints".into())),
     }
 }
@@ -139,7 +162,11 @@ fn replace_invalid(text: &[u8], replacement: char) -> String {
 }
 
 /// A field in the form in which PostgreSQL takes it.
-fn fit<'v>(value: &'v str, column: &Column, options: &Options) -> Result<Cow<'v, str>, (i64, Cow<'static, str>)> {
+fn fit<'v>(
+    value: &'v str,
+    column: &Column,
+    options: &Options,
+) -> Result<Cow<'v, str>, (i64, Cow<'static, str>)> {
     let trimmed = value.trim_ascii();
     match column.kind {
         Kind::Varchar | Kind::Char => {
@@ -163,16 +190,27 @@ fn fit<'v>(value: &'v str, column: &Column, options: &Options) -> Result<Cow<'v,
         Kind::Float { single } => float(trimmed, single),
         Kind::Date if date(trimmed) => Ok(trimmed.into()),
         Kind::Date => Err((1205, "Invalid Date Format - length must be 10 or more".into())),
-        Kind::Timestamp | Kind::TimestampTz => {
-            timestamp(trimmed, options.time_format_auto).ok_or((1206, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]".into()))
-        }
+        Kind::Timestamp | Kind::TimestampTz => timestamp(trimmed, options.time_format_auto)
+            .ok_or((1206, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]".into())),
     }
 }
 
 fn integer(text: &str, min: i64, max: i64) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if let Some(at) = text.char_indices().skip(text.len() - digits.len()).find(|(_, c)| !c.is_ascii_digit()).map(|(at, _)| at) {
-        return Err((1207, format!("Invalid digit, Value '{}', Pos {at}, Type: Integer", text[at..].chars().next().unwrap_or(' ')).into()));
+    if let Some(at) = text
+        .char_indices()
+        .skip(text.len() - digits.len())
+        .find(|(_, c)| !c.is_ascii_digit())
+        .map(|(at, _)| at)
+    {
+        return Err((
+            1207,
+            format!(
+                "Invalid digit, Value '{}', Pos {at}, Type: Integer",
+                text[at..].chars().next().unwrap_or(' ')
+            )
+            .into(),
+        ));
     }
     if digits.is_empty() {
         return Err((1207, format!("Invalid digit, Value '{text}', Pos 0, Type: Integer").into()));
@@ -187,7 +225,9 @@ fn integer(text: &str, min: i64, max: i64) -> Result<Cow<'_, str>, (i64, Cow<'st
 fn decimal(text: &str, limits: Option<(usize, usize)>) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+    if whole.len() + fraction.len() == 0
+        || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+    {
         return Err((1209, "Invalid decimal value".into()));
     }
     let Some((precision, scale)) = limits else { return Ok(text.into()) };
@@ -208,8 +248,15 @@ fn float(text: &str, single: bool) -> Result<Cow<'_, str>, (i64, Cow<'static, st
             "-Infinity".into()
         });
     }
-    let nonzero = text.split(['e', 'E']).next().is_some_and(|digits| digits.contains(|c: char| ('1'..='9').contains(&c)));
-    let (zero, infinite) = if single { (number as f32 == 0.0, (number as f32).is_infinite()) } else { (number == 0.0, number.is_infinite()) };
+    let nonzero = text
+        .split(['e', 'E'])
+        .next()
+        .is_some_and(|digits| digits.contains(|c: char| ('1'..='9').contains(&c)));
+    let (zero, infinite) = if single {
+        (number as f32 == 0.0, (number as f32).is_infinite())
+    } else {
+        (number == 0.0, number.is_infinite())
+    };
     if infinite || zero && nonzero { Err((1204, "Float value out of range".into())) } else { Ok(text.into()) }
 }
 
@@ -223,7 +270,9 @@ fn date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let mut next = |count| digits(parts.next()?, count);
     match (next(4), next(2), next(2)) {
-        (Some(year @ 1..), Some(month), Some(day)) => NaiveDate::from_ymd_opt(year.cast_signed(), month, day).is_some(),
+        (Some(year @ 1..), Some(month), Some(day)) => {
+            NaiveDate::from_ymd_opt(year.cast_signed(), month, day).is_some()
+        }
         _ => false,
     }
 }
@@ -235,7 +284,8 @@ fn time(text: &str) -> bool {
         None => (text, Some(0)),
     };
     let mut parts = clock.splitn(3, ':');
-    let mut next = |limit| parts.next().and_then(|part| digits(part, 2)).is_some_and(|number| number <= limit);
+    let mut next =
+        |limit| parts.next().and_then(|part| digits(part, 2)).is_some_and(|number| number <= limit);
     next(23) && next(59) && next(59) && fraction.is_some()
 }
 
@@ -247,10 +297,13 @@ fn offset(text: &str) -> bool {
         [b'+' | b'-', h, i, m, n] | [b'+' | b'-', h, i, b':', m, n] => vec![*h, *i, *m, *n],
         _ => return false,
     };
-    digits.iter().all(u8::is_ascii_digit) && digits.as_slice() < b"16".as_slice() && digits.get(2).is_none_or(|tens| *tens < b'6')
+    digits.iter().all(u8::is_ascii_digit)
+        && digits.as_slice() < b"16".as_slice()
+        && digits.get(2).is_none_or(|tens| *tens < b'6')
 }
 
-/// `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds, an offset; with TIMEFORMAT 'auto' ISO 8601's `T` and `Z` too.
+/// `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds, an offset; with TIMEFORMAT 'auto' ISO 8601's `T` and
+/// `Z` too.
 fn timestamp(value: &str, auto: bool) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = if auto && value.contains(['T', 'Z']) {
         let text = value.replacen('T', " ", 1);
@@ -290,7 +343,8 @@ mod tests {
         let mut out = Vec::new();
         let mut reader = Reader::new(&Options { delimiter: Some(0xff), ..Options::default() });
         reader.feed(format!("{text}\n").as_bytes(), |record| {
-            loaded = convert(record.unwrap(), &[column(kind, length)], options, &mut out).map_err(|bad| bad.code);
+            loaded =
+                convert(record.unwrap(), &[column(kind, length)], options, &mut out).map_err(|bad| bad.code);
             true
         });
         loaded?;
@@ -304,17 +358,24 @@ mod tests {
         assert_eq!(load(Kind::Varchar, Some(4), "éé", &options).as_deref(), Ok("éé"));
         assert_eq!(load(Kind::Varchar, Some(3), "éé", &options), Err(1204));
         assert_eq!(load(Kind::Varchar, Some(3), "abc   ", &options).as_deref(), Ok("abc"));
-        assert_eq!(load(Kind::Varchar, Some(3), "éé", &Options { truncate_columns: true, ..options }).as_deref(), Ok("é"));
+        assert_eq!(
+            load(Kind::Varchar, Some(3), "éé", &Options { truncate_columns: true, ..options }).as_deref(),
+            Ok("é")
+        );
     }
 
-    /// `copy-parameters-data-conversion.md`: empty is '' for text and NULL for others; the null string is NULL for all.
+    /// `copy-parameters-data-conversion.md`: empty is '' for text and NULL for others; the null string is
+    /// NULL for all.
     #[test]
     fn empty_and_null_strings() {
         let options = Options { null_as: "-".to_owned(), ..Options::default() };
         assert_eq!(load(Kind::Varchar, Some(9), "", &options).as_deref(), Ok(""));
         assert_eq!(load(Kind::Timestamp, None, "", &options).as_deref(), Ok("\\N"));
         assert_eq!(load(Kind::Varchar, Some(9), "-", &options).as_deref(), Ok("\\N"));
-        assert_eq!(load(Kind::Varchar, Some(9), "", &Options { empty_as_null: true, ..options }).as_deref(), Ok("\\N"));
+        assert_eq!(
+            load(Kind::Varchar, Some(9), "", &Options { empty_as_null: true, ..options }).as_deref(),
+            Ok("\\N")
+        );
     }
 
     /// `live/r_Load_Error_Reference`: the codes of refused values.
@@ -332,6 +393,14 @@ mod tests {
             assert_eq!(load(kind, Some(9), text, &options), Err(code), "{text}");
         }
         assert!(load(Kind::Timestamp, None, "2024-02-01 00:00:00.119568", &options).is_ok());
-        assert!(load(Kind::Timestamp, None, "2019-02-11T05:09:12.195Z", &Options { time_format_auto: true, ..options }).is_ok());
+        assert!(
+            load(
+                Kind::Timestamp,
+                None,
+                "2019-02-11T05:09:12.195Z",
+                &Options { time_format_auto: true, ..options }
+            )
+            .is_ok()
+        );
     }
 }

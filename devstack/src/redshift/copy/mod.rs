@@ -1,5 +1,5 @@
-//! COPY from S3, carried out: objects are read, split into records, converted by the target's column types, and handed to
-//! PostgreSQL as `COPY FROM STDIN` in the client's own session.
+//! COPY from S3, carried out: objects are read, split into records, converted by the target's column types,
+//! and handed to PostgreSQL as `COPY FROM STDIN` in the client's own session.
 
 mod convert;
 mod reader;
@@ -75,7 +75,13 @@ pub(super) async fn run(copy: &Copy, front: &Front, upstream: &mut Upstream) -> 
     }
 }
 
-async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut Vec<LoadError>, begun: &mut bool) -> Result<Loaded, Stop> {
+async fn load(
+    copy: &Copy,
+    front: &Front,
+    upstream: &mut Upstream,
+    errors: &mut Vec<LoadError>,
+    begun: &mut bool,
+) -> Result<Loaded, Stop> {
     let deadline = Deadline::of(upstream).await?;
     let target = Target::of(copy, upstream).await?;
     let s3 = S3Reader::new(front, copy)?;
@@ -90,7 +96,8 @@ async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut 
             Err(Stop::Io(error)) => return Err(Stop::Io(error)),
             Err(Stop::Refused(report)) => {
                 upstream.send(&Frame::text(b'f', "stopped by the front")).await?;
-                // What PostgreSQL says of the failed copy is swallowed; the transaction has failed as it should.
+                // What PostgreSQL says of the failed copy is swallowed; the transaction has failed as it
+                // should.
                 let _ = upstream.until_ready().await?;
                 return Err(report.into());
             }
@@ -104,7 +111,9 @@ async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut 
     upstream.until_ready().await??;
     // tutorial-loading-run-copy.md and r_COPY_command_examples.md
     let name = &target.name;
-    let mut notices = vec![Report::info(format!("Load into table '{name}' completed, {rows} record(s) loaded successfully."))];
+    let mut notices = vec![Report::info(format!(
+        "Load into table '{name}' completed, {rows} record(s) loaded successfully."
+    ))];
     if !errors.is_empty() {
         let refused = errors.len();
         notices.push(Report::info(format!(
@@ -114,15 +123,19 @@ async fn load(copy: &Copy, front: &Front, upstream: &mut Upstream, errors: &mut 
     Ok(Loaded { rows, notices })
 }
 
-/// When the session's `statement_timeout` is up. PostgreSQL measures its own part; this is for the waiting on S3.
+/// When the session's `statement_timeout` is up. PostgreSQL measures its own part; this is for the waiting on
+/// S3.
 struct Deadline(Option<Instant>);
 
 impl Deadline {
     async fn of(upstream: &mut Upstream) -> Result<Self, Stop> {
         let begun = Instant::now();
-        let rows = upstream.ask("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'").await??;
+        let rows = upstream
+            .ask("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'")
+            .await??;
         let setting = rows.into_iter().flatten().next().flatten();
-        let milliseconds = setting.and_then(|setting| setting.parse().ok()).filter(|milliseconds| *milliseconds > 0);
+        let milliseconds =
+            setting.and_then(|setting| setting.parse().ok()).filter(|milliseconds| *milliseconds > 0);
         Ok(Self(milliseconds.map(|milliseconds| begun + Duration::from_millis(milliseconds))))
     }
 
@@ -130,7 +143,9 @@ impl Deadline {
         match self.0 {
             None => Ok(work.await),
             // The text is translated with the rest of its kind.
-            Some(deadline) => tokio::time::timeout_at(deadline, work).await.map_err(|_| Report::error("57014", "statement timeout")),
+            Some(deadline) => tokio::time::timeout_at(deadline, work)
+                .await
+                .map_err(|_| Report::error("57014", "statement timeout")),
         }
     }
 }
@@ -151,7 +166,9 @@ impl Load<'_> {
     }
 
     async fn object(&mut self, s3: &S3Reader, source: &Source, upstream: &mut Upstream) -> Result<(), Stop> {
-        let Some(mut body) = self.deadline.within(s3.open(source)).await?? else { return Err(source::gone(source).into()) };
+        let Some(mut body) = self.deadline.within(s3.open(source)).await?? else {
+            return Err(source::gone(source).into());
+        };
         let mut records = Records::new(&self.copy.options);
         let mut inflater = self.copy.options.gzip.then(|| flate2::write::MultiGzDecoder::new(Vec::new()));
         while let Some(bytes) = self.deadline.within(body.next()).await? {
@@ -176,7 +193,13 @@ impl Load<'_> {
         self.hand_over(upstream).await
     }
 
-    async fn take(&mut self, records: &mut Records, bytes: &[u8], source: &Source, upstream: &mut Upstream) -> Result<(), Stop> {
+    async fn take(
+        &mut self,
+        records: &mut Records,
+        bytes: &[u8],
+        source: &Source,
+        upstream: &mut Upstream,
+    ) -> Result<(), Stop> {
         records.feed(bytes, |record| self.record(record, source));
         self.hand_over(upstream).await
     }
@@ -201,7 +224,10 @@ impl Load<'_> {
             line: record.line,
             column: column.map(|column| column.name.clone()).unwrap_or_default(),
             column_type: column.map(|column| column.type_name.clone()).unwrap_or_default(),
-            column_length: column.and_then(|column| column.length).map(|length| length.to_string()).unwrap_or_default(),
+            column_length: column
+                .and_then(|column| column.length)
+                .map(|length| length.to_string())
+                .unwrap_or_default(),
             raw_line: printable(&record.raw),
             raw_value: printable(&bad.value),
             code: bad.code,
@@ -224,10 +250,13 @@ impl Load<'_> {
     async fn hand_over(&mut self, upstream: &mut Upstream) -> Result<(), Stop> {
         if self.over_limit() {
             let name = &self.target.name;
-            let message = format!("Load into table '{name}' failed.  Check 'stl_load_errors' system table for details.");
+            let message = format!(
+                "Load into table '{name}' failed.  Check 'stl_load_errors' system table for details."
+            );
             return Err(Report::error("XX000", message).into());
         }
-        // "Checks the validity of the data file without actually loading the data" (copy-parameters-data-load.md).
+        // "Checks the validity of the data file without actually loading the data"
+        // (copy-parameters-data-load.md).
         if self.copy.options.no_load {
             self.batch.clear();
         }

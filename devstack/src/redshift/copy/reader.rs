@@ -99,7 +99,11 @@ impl Reader {
             quote: options.quote,
             delimiter: options.delimiter(),
             skip_blank: options.ignore_blank_lines,
-            state: if options.ignore_header > 0 { State::Header(options.ignore_header) } else { State::Start },
+            state: if options.ignore_header > 0 {
+                State::Header(options.ignore_header)
+            } else {
+                State::Start
+            },
             line: 1,
             length: 0,
             carriage_return: None,
@@ -107,11 +111,13 @@ impl Reader {
         }
     }
 
-    /// Takes the next bytes of the file and hands out the records that they complete, until `sink` wants no more.
+    /// Takes the next bytes of the file and hands out the records that they complete, until `sink` wants no
+    /// more.
     pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadLine>) -> bool) {
         let mut at = 0;
         while at < bytes.len() {
-            let plain = bytes[at..].iter().position(|byte| self.is_special(*byte)).unwrap_or(bytes.len() - at);
+            let plain =
+                bytes[at..].iter().position(|byte| self.is_special(*byte)).unwrap_or(bytes.len() - at);
             if plain > 0 {
                 self.take_plain(&bytes[at..at + plain]);
                 at += plain;
@@ -122,7 +128,10 @@ impl Reader {
                     return;
                 }
             }
-            if self.length > RECORD_LIMIT_BYTES && self.state != State::Bad && !self.bad(1216, "Input row exceeds 4 MB", &mut sink) {
+            if self.length > RECORD_LIMIT_BYTES
+                && self.state != State::Bad
+                && !self.bad(1216, "Input row exceeds 4 MB", &mut sink)
+            {
                 return;
             }
         }
@@ -147,7 +156,9 @@ impl Reader {
         match self.state {
             State::Header(_) | State::Bad => byte == b'\n',
             State::Quoted => byte == self.quote || byte == b'\n' || self.escape && byte == b'\\',
-            State::Plain => byte == self.delimiter || byte == b'\n' || byte == b'\r' || self.escape && byte == b'\\',
+            State::Plain => {
+                byte == self.delimiter || byte == b'\n' || byte == b'\r' || self.escape && byte == b'\\'
+            }
             State::Start | State::Escaped | State::EscapedInQuoted | State::QuoteInQuoted => true,
         }
     }
@@ -169,7 +180,8 @@ impl Reader {
         let ends_line = byte == b'\n';
         self.line += u64::from(ends_line);
         match self.state {
-            // "IGNOREHEADER n: skips n lines" (copy-parameters-data-conversion.md): lines, whatever they hold.
+            // "IGNOREHEADER n: skips n lines" (copy-parameters-data-conversion.md): lines, whatever they
+            // hold.
             State::Header(left) => {
                 self.state = if left > 1 { State::Header(left - 1) } else { State::Start };
                 self.record.line = self.line;
@@ -237,14 +249,20 @@ impl Reader {
     }
 
     /// Reports a record that cannot be read; what follows on its line is passed over.
-    fn bad(&mut self, code: i64, reason: &'static str, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+    fn bad(
+        &mut self,
+        code: i64,
+        reason: &'static str,
+        sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool,
+    ) -> bool {
         self.state = State::Bad;
         sink(Err(BadLine { line: self.record.line, raw: self.record.raw.clone(), code, reason }))
     }
 
     fn end_record(&mut self, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
         let blank = self.length == 0;
-        // The carriage return of a CRLF is the stand-in's choice to drop: the documents name only the newline.
+        // The carriage return of a CRLF is the stand-in's choice to drop: the documents name only the
+        // newline.
         if self.state != State::QuoteInQuoted && self.carriage_return == Some(self.record.text.len()) {
             self.record.text.pop();
         }
@@ -272,7 +290,11 @@ mod tests {
             let mut reader = Reader::new(options);
             let mut read = Vec::new();
             let mut keep = |record: Result<&Record, BadLine>| {
-                let cells = |record: &Record| (0..record.len()).map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap()).collect();
+                let cells = |record: &Record| {
+                    (0..record.len())
+                        .map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap())
+                        .collect()
+                };
                 read.push(record.map(|record| (record.line, cells(record))).map_err(|bad| bad.line));
                 true
             };
@@ -293,13 +315,18 @@ mod tests {
         (line, cells.iter().map(|cell| (*cell).to_owned()).collect())
     }
 
-    /// `copy-parameters-data-format.md`: quotes protect delimiters and line ends, a doubled quote is one, and white space
-    /// between delimiter and quotes is ignored.
+    /// `copy-parameters-data-format.md`: quotes protect delimiters and line ends, a doubled quote is one, and
+    /// white space between delimiter and quotes is ignored.
     #[test]
     fn csv_quotes_protect() {
         let csv = Options { csv: true, ignore_header: 1, ..Options::default() };
         let text = "head,\"er\n\"a,b\",\"c\"\"d\", \"e\nf\" ,\\n\n, x,\n\"\"\nlast,\"\"";
-        let expected = [Ok(row(2, &["a,b", "c\"d", "e\nf", "\\n"])), Ok(row(4, &["", " x", ""])), Ok(row(5, &[""])), Ok(row(6, &["last", ""]))];
+        let expected = [
+            Ok(row(2, &["a,b", "c\"d", "e\nf", "\\n"])),
+            Ok(row(4, &["", " x", ""])),
+            Ok(row(5, &[""])),
+            Ok(row(6, &["last", ""])),
+        ];
         assert_eq!(read(&csv, text), expected);
     }
 
@@ -307,7 +334,10 @@ mod tests {
     #[test]
     fn escape_takes_the_next_character_as_it_is() {
         let escape = Options { escape: true, ..Options::default() };
-        assert_eq!(rows(&escape, "a\\|b|c\\\\|\\012|l1\\\nl2|\\\r\n"), [["a|b", "c\\", "012", "l1\nl2", "\r"]]);
+        assert_eq!(
+            rows(&escape, "a\\|b|c\\\\|\\012|l1\\\nl2|\\\r\n"),
+            [["a|b", "c\\", "012", "l1\nl2", "\r"]]
+        );
         assert_eq!(rows(&Options::default(), "a\\|\"b\"\n"), [["a\\", "\"b\""]]);
     }
 
@@ -322,19 +352,30 @@ mod tests {
     #[test]
     fn reading_goes_on_behind_a_bad_record() {
         let csv = Options { csv: true, ..Options::default() };
-        assert_eq!(read(&csv, "a\n\"b\"c,\"\nd\ne,\"open\n"), [Ok(row(1, &["a"])), Err(2), Ok(row(3, &["d"])), Err(4)]);
+        assert_eq!(
+            read(&csv, "a\n\"b\"c,\"\nd\ne,\"open\n"),
+            [Ok(row(1, &["a"])), Err(2), Ok(row(3, &["d"])), Err(4)]
+        );
     }
 
     #[test]
     fn blank_lines_are_records_unless_ignored() {
-        assert_eq!(read(&Options::default(), "\na\n\n"), [Ok(row(1, &[""])), Ok(row(2, &["a"])), Ok(row(3, &[""]))]);
-        assert_eq!(read(&Options { ignore_blank_lines: true, ..Options::default() }, "\na\n\n"), [Ok(row(2, &["a"]))]);
+        assert_eq!(
+            read(&Options::default(), "\na\n\n"),
+            [Ok(row(1, &[""])), Ok(row(2, &["a"])), Ok(row(3, &[""]))]
+        );
+        assert_eq!(
+            read(&Options { ignore_blank_lines: true, ..Options::default() }, "\na\n\n"),
+            [Ok(row(2, &["a"]))]
+        );
     }
 
     /// Rows of as many cells each, of letters that matter to CSV and of all others.
     fn table() -> impl Strategy<Value = Vec<Vec<String>>> {
         let cell = prop_oneof![3 => "[a\"',|\\\\ \t\r\nN.0]{0,6}", 1 => "\\PC{0,8}", 1 => any::<String>().prop_map(|text| text.replace('\0', ""))];
-        (2..5_usize).prop_flat_map(move |columns| prop::collection::vec(prop::collection::vec(cell.clone(), columns), 1..6))
+        (2..5_usize).prop_flat_map(move |columns| {
+            prop::collection::vec(prop::collection::vec(cell.clone(), columns), 1..6)
+        })
     }
 
     proptest! {

@@ -46,9 +46,13 @@ impl Reader {
     pub(super) fn new(front: &Front, copy: &Copy) -> Result<Self, Report> {
         let role = |wanted: &str| front.roles.iter().find(|role| role.arn == wanted);
         let keys = match &copy.authorization {
-            Authorization::Keys { id, secret, token } => Credentials::new(id, secret, token.clone(), None, "copy"),
+            Authorization::Keys { id, secret, token } => {
+                Credentials::new(id, secret, token.clone(), None, "copy")
+            }
             Authorization::Role(arn) => role_keys(role(arn), arn)?,
-            Authorization::DefaultRole => role_keys(front.roles.first().filter(|_| front.default_role), "default")?,
+            Authorization::DefaultRole => {
+                role_keys(front.roles.first().filter(|_| front.default_role), "default")?
+            }
         };
         let region = copy.options.region.clone().unwrap_or_else(|| front.region.clone());
         let config = aws_sdk_s3::Config::builder()
@@ -64,7 +68,11 @@ impl Reader {
 
     /// The objects that a COPY names.
     pub(super) async fn sources(&self, copy: &Copy) -> Result<Vec<Source>, Report> {
-        let sources = if copy.options.manifest { self.manifest(copy).await? } else { self.prefix(&copy.bucket, &copy.key).await? };
+        let sources = if copy.options.manifest {
+            self.manifest(copy).await?
+        } else {
+            self.prefix(&copy.bucket, &copy.key).await?
+        };
         if sources.is_empty() {
             // Text and code as in 3scale/apisonator#196.
             return Err(s3_error(format!("The specified S3 prefix '{}' does not exist", copy.key)));
@@ -79,7 +87,11 @@ impl Reader {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| refused(&error))?;
             sources.extend(
-                page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).map(|key| Source { bucket: bucket.to_owned(), key }),
+                page.contents
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|object| object.key)
+                    .map(|key| Source { bucket: bucket.to_owned(), key }),
             );
         }
         Ok(sources)
@@ -90,10 +102,14 @@ impl Reader {
         let body = match self.open(&place).await? {
             Some(body) => body.collect().await.map_err(|error| broken(&error))?,
             // PostHog/posthog#61603
-            None => return Err(s3_error("COPY with MANIFEST parameter requires full path of an S3 object.".to_owned())),
+            None => {
+                return Err(s3_error(
+                    "COPY with MANIFEST parameter requires full path of an S3 object.".to_owned(),
+                ));
+            }
         };
-        let manifest: Manifest =
-            serde_json::from_slice(&body.into_bytes()).map_err(|error| s3_error(format!("Manifest file is not in correct json format: {error}")))?;
+        let manifest: Manifest = serde_json::from_slice(&body.into_bytes())
+            .map_err(|error| s3_error(format!("Manifest file is not in correct json format: {error}")))?;
         let mut sources = Vec::new();
         for entry in manifest.entries {
             let (bucket, key) = entry
@@ -105,7 +121,10 @@ impl Reader {
             match self.exists(&source).await? {
                 true => sources.push(source),
                 false if entry.mandatory => {
-                    return Err(s3_error(format!("Problem reading manifest file - {}: {}", NO_SUCH_KEY, entry.url)));
+                    return Err(s3_error(format!(
+                        "Problem reading manifest file - {}: {}",
+                        NO_SUCH_KEY, entry.url
+                    )));
                 }
                 false => {}
             }
@@ -116,7 +135,9 @@ impl Reader {
     async fn exists(&self, source: &Source) -> Result<bool, Report> {
         match self.client.head_object().bucket(&source.bucket).key(&source.key).send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(false),
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => {
+                Ok(false)
+            }
             Err(error) => Err(refused(&error)),
         }
     }
@@ -125,14 +146,18 @@ impl Reader {
     pub(super) async fn open(&self, source: &Source) -> Result<Option<ByteStream>, Report> {
         match self.client.get_object().bucket(&source.bucket).key(&source.key).send().await {
             Ok(object) => Ok(Some(object.body)),
-            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(None),
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => {
+                Ok(None)
+            }
             Err(error) => Err(refused(&error)),
         }
     }
 }
 
 fn role_keys(role: Option<&Role>, name: &str) -> Result<Credentials, Report> {
-    let role = role.ok_or_else(|| s3_error(format!("User arn:aws:redshift:::dbuser is not authorized to assume IAM Role {name}")))?;
+    let role = role.ok_or_else(|| {
+        s3_error(format!("User arn:aws:redshift:::dbuser is not authorized to assume IAM Role {name}"))
+    })?;
     let keys = &role.credentials;
     Ok(Credentials::new(&keys.0, &keys.1, keys.2.clone(), None, "role"))
 }

@@ -25,7 +25,8 @@ pub(in super::super) enum Authorization {
     Keys { id: String, secret: String, token: Option<String> },
 }
 
-/// The options that are carried out, with the defaults of `copy-parameters-data-format.md` and `-data-conversion.md`.
+/// The options that are carried out, with the defaults of `copy-parameters-data-format.md` and
+/// `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
 pub(in super::super) struct Options {
@@ -97,7 +98,9 @@ fn syntax(near: &str) -> Report {
 pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
     let tokens = tokens(sql);
     let unclosed = |token: &Token<'_>| match token.kind {
-        Kind::Literal => token.text.starts_with('\'') && (token.text.len() < 2 || !token.text.ends_with('\'')),
+        Kind::Literal => {
+            token.text.starts_with('\'') && (token.text.len() < 2 || !token.text.ends_with('\''))
+        }
         Kind::Name => token.text.len() < 2 || !token.text.ends_with('"'),
         _ => false,
     };
@@ -105,9 +108,15 @@ pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
         return Err(Report::error("42601", "unterminated quoted string"));
     }
     let Some(from) = tokens.iter().position(|token| token.is("FROM")) else { return Ok(None) };
-    let Some(source) = tokens.get(from + 1).filter(|token| token.kind == Kind::Literal).map(Token::value) else { return Ok(None) };
+    let Some(source) = tokens.get(from + 1).filter(|token| token.kind == Kind::Literal).map(Token::value)
+    else {
+        return Ok(None);
+    };
     let Some(path) = source.strip_prefix("s3://") else {
-        return Err(Report::error("0A000", format!("COPY from {source:?} is not carried out here; use s3://")));
+        return Err(Report::error(
+            "0A000",
+            format!("COPY from {source:?} is not carried out here; use s3://"),
+        ));
     };
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let mut parser = Parser { tokens: &tokens[..from], at: 1 };
@@ -120,7 +129,8 @@ pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
     if options.csv && (options.escape || options.remove_quotes) {
         return Err(Report::error("42601", "CSV is not compatible with ESCAPE, REMOVEQUOTES or FIXEDWIDTH"));
     }
-    // "null_string … can't be '\n'" (copy-parameters-data-conversion.md); MAXERROR's limit is of copy-parameters-data-load.md.
+    // "null_string … can't be '\n'" (copy-parameters-data-conversion.md); MAXERROR's limit is of
+    // copy-parameters-data-load.md.
     if options.null_as.contains('\n') {
         return Err(Report::error("42601", "COPY NULL representation cannot use a line end"));
     }
@@ -200,7 +210,10 @@ impl<'s> Parser<'_, 's> {
 
     fn literal_or_word(&mut self, option: &str) -> Result<String, Report> {
         self.word("AS");
-        self.next().filter(|token| matches!(token.kind, Kind::Literal | Kind::Word)).map(|token| token.value()).ok_or_else(|| syntax(option))
+        self.next()
+            .filter(|token| matches!(token.kind, Kind::Literal | Kind::Word))
+            .map(|token| token.value())
+            .ok_or_else(|| syntax(option))
     }
 
     fn number(&mut self, option: &str) -> Result<u64, Report> {
@@ -229,7 +242,11 @@ impl<'s> Parser<'_, 's> {
             match word.as_str() {
                 "WITH" | "AS" | "FORMAT" => {}
                 "IAM_ROLE" => {
-                    authorizations.push(if self.word("default") { Authorization::DefaultRole } else { Authorization::Role(self.literal(&word)?) });
+                    authorizations.push(if self.word("default") {
+                        Authorization::DefaultRole
+                    } else {
+                        Authorization::Role(self.literal(&word)?)
+                    });
                 }
                 "ACCESS_KEY_ID" => keys.0 = Some(self.literal(&word)?),
                 "SECRET_ACCESS_KEY" => keys.1 = Some(self.literal(&word)?),
@@ -294,7 +311,9 @@ impl<'s> Parser<'_, 's> {
         // "mutually exclusive" (copy-parameters-authorization.md)
         match (authorizations.pop(), authorizations.is_empty()) {
             (Some(authorization), true) => Ok((authorization, options)),
-            (Some(_), false) => Err(Report::error("42601", "conflicting credentials: give a role, keys or CREDENTIALS")),
+            (Some(_), false) => {
+                Err(Report::error("42601", "conflicting credentials: give a role, keys or CREDENTIALS"))
+            }
             (None, _) => Err(Report::error("42601", "COPY needs IAM_ROLE, ACCESS_KEY_ID or CREDENTIALS")),
         }
     }
@@ -307,7 +326,9 @@ fn not_carried_out(option: &str) -> Report {
 /// `aws_access_key_id=..;aws_secret_access_key=..[;token=..]` or `aws_iam_role=..`; case-sensitive
 /// (`copy-parameters-authorization.md`).
 fn credentials(text: &str) -> Result<Authorization, Report> {
-    let value = |name: &str| text.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
+    let value = |name: &str| {
+        text.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+    };
     match (value("aws_iam_role"), value("aws_access_key_id"), value("aws_secret_access_key")) {
         (Some(role), None, None) => Ok(Authorization::Role(role)),
         (None, Some(id), Some(secret)) => Ok(Authorization::Keys { id, secret, token: value("token") }),
@@ -330,10 +351,21 @@ mod tests {
         )
         .unwrap()
         .unwrap();
-        assert_eq!((copy.table.as_str(), copy.columns.as_slice()), ("\"s\".\"t\"", ["id".to_owned(), "name".to_owned()].as_slice()));
+        assert_eq!(
+            (copy.table.as_str(), copy.columns.as_slice()),
+            ("\"s\".\"t\"", ["id".to_owned(), "name".to_owned()].as_slice())
+        );
         assert_eq!((copy.bucket.as_str(), copy.key.as_str()), ("b", "p/o'k\\.manifest"));
-        assert!(copy.options.manifest && copy.options.csv && copy.options.ignore_header == 1 && copy.options.null_as == "%x%");
-        assert_eq!(copy.authorization, Authorization::Keys { id: "a".to_owned(), secret: "b".to_owned(), token: Some("c".to_owned()) });
+        assert!(
+            copy.options.manifest
+                && copy.options.csv
+                && copy.options.ignore_header == 1
+                && copy.options.null_as == "%x%"
+        );
+        assert_eq!(
+            copy.authorization,
+            Authorization::Keys { id: "a".to_owned(), secret: "b".to_owned(), token: Some("c".to_owned()) }
+        );
     }
 
     #[test]

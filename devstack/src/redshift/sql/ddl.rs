@@ -1,5 +1,5 @@
-//! Redshift's DDL in PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks goes, what
-//! Redshift lacks is refused.
+//! Redshift's DDL in PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks
+//! goes, what Redshift lacks is refused.
 
 use super::super::wire::Report;
 use super::lex::Token;
@@ -113,9 +113,22 @@ fn table_element(sql: &str, tokens: &[Token<'_>]) -> Result<Option<String>, Repo
 /// `c_unsupported-postgresql-datatypes.md`; `r_Character_types.md` for lengths.
 fn column_type(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     let Some(name) = tokens.get(1) else { return Ok(Vec::new()) };
-    for missing in
-        ["SERIAL", "SERIAL2", "SERIAL4", "SERIAL8", "BIGSERIAL", "SMALLSERIAL", "UUID", "JSON", "JSONB", "BYTEA", "XML", "MONEY", "INET", "CIDR"]
-    {
+    for missing in [
+        "SERIAL",
+        "SERIAL2",
+        "SERIAL4",
+        "SERIAL8",
+        "BIGSERIAL",
+        "SMALLSERIAL",
+        "UUID",
+        "JSON",
+        "JSONB",
+        "BYTEA",
+        "XML",
+        "MONEY",
+        "INET",
+        "CIDR",
+    ] {
         if name.is(missing) {
             return Err(unsupported(format!("column type {missing} is not supported")));
         }
@@ -165,16 +178,24 @@ fn column_attributes(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
             end = at + 1;
         } else if token.is("REFERENCES") {
             end = after_name(tokens, at + 1);
-            end = if tokens.get(end).is_some_and(|token| token.is_symbol('(')) { closing(tokens, end) } else { end - 1 };
+            end = if tokens.get(end).is_some_and(|token| token.is_symbol('(')) {
+                closing(tokens, end)
+            } else {
+                end - 1
+            };
         } else if token.is("IDENTITY") {
             let always = if tokens[at - 1].is("AS") { "" } else { "GENERATED ALWAYS AS " };
             // Without seed and step (aws/aws-sdk-pandas#1110) it counts from 1.
             by = format!("{always}IDENTITY");
             if tokens.get(at + 1).is_some_and(|token| token.is_symbol('(')) {
                 end = closing(tokens, at + 1);
-                let values: Vec<String> =
-                    elements(&tokens[at + 2..end]).iter().map(|element| element.iter().map(|token| token.text).collect()).collect();
-                let [seed, step] = values.as_slice() else { return Err(unsupported("IDENTITY takes a seed and a step")) };
+                let values: Vec<String> = elements(&tokens[at + 2..end])
+                    .iter()
+                    .map(|element| element.iter().map(|token| token.text).collect())
+                    .collect();
+                let [seed, step] = values.as_slice() else {
+                    return Err(unsupported("IDENTITY takes a seed and a step"));
+                };
                 by = format!("{by} (START WITH {seed} INCREMENT BY {step})");
             }
         } else if !token.is_any(&["DISTKEY", "SORTKEY", "UNIQUE"]) {
@@ -199,7 +220,11 @@ fn table_attributes(tokens: &[Token<'_>], mut at: usize) -> Vec<Edit> {
         if token.is_any(&["DISTSTYLE", "BACKUP", "ENCODE"]) {
             end = at + 1;
         } else if token.is_any(&["DISTKEY", "SORTKEY"]) {
-            end = if tokens.get(at + 1).is_some_and(|token| token.is_symbol('(')) { closing(tokens, at + 1) } else { at + 1 };
+            end = if tokens.get(at + 1).is_some_and(|token| token.is_symbol('(')) {
+                closing(tokens, at + 1)
+            } else {
+                at + 1
+            };
         } else if !token.is_any(&["COMPOUND", "INTERLEAVED"]) {
             at += 1;
             continue;

@@ -74,8 +74,9 @@ fn inner(text: &str, quote: char) -> &str {
     text.strip_suffix(quote).unwrap_or(text)
 }
 
-/// A literal's text: a doubled quote is one, and a backslash is an escape (`r_CREATE_USER.md`) as in PostgreSQL 8.0, that
-/// is with `\b`, `\f`, `\n`, `\r`, `\t`, three octal digits, or the next character as it is.
+/// A literal's text: a doubled quote is one, and a backslash is an escape (`r_CREATE_USER.md`) as in
+/// PostgreSQL 8.0, that is with `\b`, `\f`, `\n`, `\r`, `\t`, three octal digits, or the next character as it
+/// is.
 fn unescaped(text: &str) -> String {
     let mut value = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -127,8 +128,14 @@ pub(in super::super) fn tokens(sql: &str) -> Vec<Token<'_>> {
                     digits => (Some(Kind::Parameter), digits + 1),
                 },
             },
-            '0'..='9' => (Some(Kind::Number), rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len())),
-            _ if is_word(first) => (Some(Kind::Word), rest.find(|c: char| !is_word(c) && !c.is_ascii_digit() && c != '$').unwrap_or(rest.len())),
+            '0'..='9' => (
+                Some(Kind::Number),
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len()),
+            ),
+            _ if is_word(first) => (
+                Some(Kind::Word),
+                rest.find(|c: char| !is_word(c) && !c.is_ascii_digit() && c != '$').unwrap_or(rest.len()),
+            ),
             _ => (Some(Kind::Symbol), first.len_utf8()),
         };
         if let Some(kind) = kind {
@@ -183,7 +190,9 @@ fn quoted_length(text: &str, quote: char, backslash: bool) -> usize {
 fn dollar_length(text: &str) -> Option<usize> {
     let tag = &text[..text[1..].find('$')? + 2];
     let name = &tag[1..tag.len() - 1];
-    if name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(|c| is_word(c) || c.is_ascii_digit()) {
+    if name.starts_with(|c: char| c.is_ascii_digit())
+        || !name.chars().all(|c| is_word(c) || c.is_ascii_digit())
+    {
         return None;
     }
     Some(text[tag.len()..].find(tag).map_or(text.len(), |end| tag.len() + end + tag.len()))

@@ -1,5 +1,5 @@
-//! SQL as far as the front must understand it: where statements end, which words are Redshift's alone and which are none
-//! of its.
+//! SQL as far as the front must understand it: where statements end, which words are Redshift's alone and
+//! which are none of its.
 
 mod ddl;
 pub(super) mod lex;
@@ -76,12 +76,13 @@ pub(super) struct Values {
     pub(super) isolation: Isolation,
 }
 
-/// A statement in PostgreSQL's words. The functions that answer with session values get them as argument: `errors::prepare`
-/// makes such functions.
+/// A statement in PostgreSQL's words. The functions that answer with session values get them as argument:
+/// `errors::prepare` makes such functions.
 ///
 /// # Errors
 ///
-/// What Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`; `r_LOCK.md` has no NOWAIT).
+/// What Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`;
+/// `r_LOCK.md` has no NOWAIT).
 pub(super) fn translate(sql: &str, values: &Values) -> Result<String, Report> {
     let tokens = tokens(sql);
     let Some(first) = tokens.first() else { return Ok(sql.to_owned()) };
@@ -100,7 +101,8 @@ pub(super) fn translate(sql: &str, values: &Values) -> Result<String, Report> {
     } else if first.is("VACUUM") {
         return Ok(vacuum(&tokens));
     } else if first.is("ANALYZE") {
-        let columns = tokens.windows(2).find(|pair| pair[0].is_any(&["PREDICATE", "ALL"]) && pair[1].is("COLUMNS"));
+        let columns =
+            tokens.windows(2).find(|pair| pair[0].is_any(&["PREDICATE", "ALL"]) && pair[1].is("COLUMNS"));
         columns.map(|pair| (pair[0].start..pair[1].range().end, String::new())).into_iter().collect()
     } else {
         return Ok(sql);
@@ -108,7 +110,8 @@ pub(super) fn translate(sql: &str, values: &Values) -> Result<String, Report> {
     Ok(apply(&sql, 0..sql.len(), edits))
 }
 
-/// "the current date and time in the current session time zone", as of the transaction's start (`r_SYSDATE.md`).
+/// "the current date and time in the current session time zone", as of the transaction's start
+/// (`r_SYSDATE.md`).
 const SYSDATE: &str = "LOCALTIMESTAMP";
 
 /// `version()`'s form (`r_VERSION.md`).
@@ -117,7 +120,9 @@ const VERSION: &str = "PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gc
 fn session_functions(tokens: &[Token<'_>], values: &Values) -> Vec<Edit> {
     let mut edits = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
-        let symbol = |offset: usize, symbol: char| tokens.get(at + offset).is_some_and(|token| token.is_symbol(symbol));
+        let symbol = |offset: usize, symbol: char| {
+            tokens.get(at + offset).is_some_and(|token| token.is_symbol(symbol))
+        };
         if token.is("SYSDATE") && !symbol(1, '(') && !symbol(1, '.') {
             let before = at.checked_sub(1).map(|before| tokens[before]);
             if !before.is_some_and(|before| before.is_symbol('.') || before.is("AS")) {
@@ -149,12 +154,17 @@ fn refusal(first: &Token<'_>, tokens: &[Token<'_>]) -> Option<Report> {
                 && follows(at + 2, &|token| token.is_any(&["DO", "ON"]) || token.is_symbol('('))
         });
         if conflict {
-            return Some(Report::error("42601", "syntax error at or near \"CONFLICT\": ON CONFLICT is not supported"));
+            return Some(Report::error(
+                "42601",
+                "syntax error at or near \"CONFLICT\": ON CONFLICT is not supported",
+            ));
         }
     }
     if first.is("CREATE") {
         for word in ["INDEX", "SEQUENCE", "TYPE"] {
-            if follows(1, &|token| token.is(word)) || follows(1, &|token| token.is("UNIQUE")) && follows(2, &|token| token.is(word)) {
+            if follows(1, &|token| token.is(word))
+                || follows(1, &|token| token.is("UNIQUE")) && follows(2, &|token| token.is(word))
+            {
                 return Some(unsupported(format!("CREATE {word} is not supported")));
             }
         }
@@ -164,7 +174,8 @@ fn refusal(first: &Token<'_>, tokens: &[Token<'_>]) -> Option<Report> {
     }
     let advisory = |at: &usize| {
         let name = tokens[*at].text.to_ascii_lowercase();
-        (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")) && follows(at + 1, &|token| token.is_symbol('('))
+        (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_"))
+            && follows(at + 1, &|token| token.is_symbol('('))
     };
     let found = (0..tokens.len()).find(advisory)?;
     Some(Report::error("42883", format!("function {}() does not exist", tokens[found].text)))
@@ -192,9 +203,12 @@ fn transaction(sql: &str, first: &Token<'_>, tokens: &[Token<'_>], isolation: Is
     }
 }
 
-/// `r_VACUUM_command.md`: FULL, SORT ONLY, DELETE ONLY, REINDEX, RECLUSTER before the table, TO n PERCENT and BOOST after it.
+/// `r_VACUUM_command.md`: FULL, SORT ONLY, DELETE ONLY, REINDEX, RECLUSTER before the table, TO n PERCENT and
+/// BOOST after it.
 fn vacuum(tokens: &[Token<'_>]) -> String {
-    let mut words = tokens[1..].iter().skip_while(|token| token.is_any(&["FULL", "SORT", "DELETE", "REINDEX", "RECLUSTER", "ONLY"]));
+    let mut words = tokens[1..]
+        .iter()
+        .skip_while(|token| token.is_any(&["FULL", "SORT", "DELETE", "REINDEX", "RECLUSTER", "ONLY"]));
     let mut table = String::new();
     for token in words.by_ref().take_while(|token| !token.is_any(&["TO", "BOOST"])) {
         table.push_str(token.text);
@@ -204,7 +218,8 @@ fn vacuum(tokens: &[Token<'_>]) -> String {
 
 /// A statement for the log, without credentials and passwords.
 pub(super) fn redact(sql: &str) -> String {
-    const BEFORE: [&str; 6] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "TOKEN", "CREDENTIALS", "PASSWORD"];
+    const BEFORE: [&str; 6] =
+        ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "TOKEN", "CREDENTIALS", "PASSWORD"];
     let tokens = tokens(sql);
     let mut edits = Vec::new();
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Literal) {
@@ -221,7 +236,8 @@ mod tests {
     use super::*;
 
     fn translated(sql: &str) -> String {
-        translate(sql, &Values { last_copy_id: -1, last_copy_count: 7, isolation: Isolation::Serializable }).unwrap()
+        translate(sql, &Values { last_copy_id: -1, last_copy_count: 7, isolation: Isolation::Serializable })
+            .unwrap()
     }
 
     fn compact(sql: &str) -> String {
@@ -243,7 +259,10 @@ mod tests {
                 "CREATE TABLE t (a VARCHAR(MAX) ENCODE ZSTD NOT NULL DISTKEY, b TEXT DEFAULT 'ENCODE x', \"text\" INT) DISTSTYLE KEY SORTKEY (a)",
                 "CREATE TABLE t (a VARCHAR(65535) NOT NULL , b VARCHAR(256) DEFAULT 'ENCODE x', \"text\" INT)",
             ),
-            ("CREATE TABLE t (a BIGINT IDENTITY(1, -2))", "CREATE TABLE t (a BIGINT GENERATED ALWAYS AS IDENTITY (START WITH 1 INCREMENT BY -2))"),
+            (
+                "CREATE TABLE t (a BIGINT IDENTITY(1, -2))",
+                "CREATE TABLE t (a BIGINT GENERATED ALWAYS AS IDENTITY (START WITH 1 INCREMENT BY -2))",
+            ),
             (
                 "create temp table if not exists s.t (a int generated by default as identity(1,1) primary key, unique (a, b)) backup no",
                 "create temp table if not exists s.t (a int generated by default as IDENTITY (START WITH 1 INCREMENT BY 1) )",
@@ -252,15 +271,33 @@ mod tests {
                 "CREATE TABLE t (a character varying, b character varying(9), c char(max), d bpchar, text text)",
                 "CREATE TABLE t (a VARCHAR(256), b VARCHAR(9), c CHAR(4096), d CHAR(256), text VARCHAR(256))",
             ),
-            ("CREATE TABLE t (a INT REFERENCES s.u (x) NOT NULL, b DECIMAL(8,2) REFERENCES u)", "CREATE TABLE t (a INT NOT NULL, b DECIMAL(8,2) )"),
-            ("CREATE TABLE t (a, b) INTERLEAVED SORTKEY (a) AS SELECT 1 AS sortkey, 2", "CREATE TABLE t (a, b) AS SELECT 1 AS sortkey, 2"),
-            ("CREATE TABLE t (a TIMESTAMP DEFAULT SYSDATE)", "CREATE TABLE t (a TIMESTAMP DEFAULT LOCALTIMESTAMP)"),
-            ("CREATE TABLE t (a INT IDENTITY NOT NULL)", "CREATE TABLE t (a INT GENERATED ALWAYS AS IDENTITY NOT NULL)"),
+            (
+                "CREATE TABLE t (a INT REFERENCES s.u (x) NOT NULL, b DECIMAL(8,2) REFERENCES u)",
+                "CREATE TABLE t (a INT NOT NULL, b DECIMAL(8,2) )",
+            ),
+            (
+                "CREATE TABLE t (a, b) INTERLEAVED SORTKEY (a) AS SELECT 1 AS sortkey, 2",
+                "CREATE TABLE t (a, b) AS SELECT 1 AS sortkey, 2",
+            ),
+            (
+                "CREATE TABLE t (a TIMESTAMP DEFAULT SYSDATE)",
+                "CREATE TABLE t (a TIMESTAMP DEFAULT LOCALTIMESTAMP)",
+            ),
+            (
+                "CREATE TABLE t (a INT IDENTITY NOT NULL)",
+                "CREATE TABLE t (a INT GENERATED ALWAYS AS IDENTITY NOT NULL)",
+            ),
             ("ALTER TABLE t ADD COLUMN x TEXT ENCODE raw", "ALTER TABLE t ADD COLUMN x VARCHAR(256)"),
             ("ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a)", "ALTER TABLE t RESET (fillfactor)"),
             ("SELECT pg_last_copy_count(), 'version()'", "SELECT pg_last_copy_count(7::bigint), 'version()'"),
-            ("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY"),
-            ("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
+            (
+                "START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY",
+                "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+            ),
+            (
+                "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            ),
             ("VACUUM SORT ONLY s.t TO 75 PERCENT", "VACUUM s.t"),
             ("VACUUM", "VACUUM"),
             ("ANALYZE t PREDICATE COLUMNS", "ANALYZE t"),
@@ -284,7 +321,10 @@ mod tests {
     #[test]
     fn a_log_shows_no_keys() {
         let sql = "COPY t FROM 's3://b/k' ACCESS_KEY_ID'AKIA' SECRET_ACCESS_KEY 'a''b\\'c' SESSION_TOKEN AS /* x */ 'tok' CSV";
-        assert_eq!(redact(sql), "COPY t FROM 's3://b/k' ACCESS_KEY_ID'***' SECRET_ACCESS_KEY '***' SESSION_TOKEN AS /* x */ '***' CSV");
+        assert_eq!(
+            redact(sql),
+            "COPY t FROM 's3://b/k' ACCESS_KEY_ID'***' SECRET_ACCESS_KEY '***' SESSION_TOKEN AS /* x */ '***' CSV"
+        );
         assert_eq!(redact("CREATE USER u PASSWORD 'hush'"), "CREATE USER u PASSWORD '***'");
     }
 }
