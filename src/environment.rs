@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::error::{Deployment, Error, Fault};
 use crate::secret::Secret;
+use cmslite_core::error::{Deployment, Error, Fault};
 
 /// Redshift's port when none is given.
 const DEFAULT_PORT: u16 = 5439;

@@ -1,25 +1,35 @@
-//! The face towards Lambda: an event in, a report or a diagnostic out.
+//! The entry point for AWS Lambda: an event in, a report or a diagnostic out.
+
+// Where the log goes.
+mod logging;
+// What CloudWatch counts.
+mod metrics;
 
 use std::collections::{BTreeMap, HashSet};
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
+use cmslite_core::config::Dataset;
+use cmslite_core::error::{Deployment, Error};
+use cmslite_core::event::{ObjectRef, Trigger};
+use cmslite_core::progress::Progress;
+use cmslite_core::queue::Selection;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span};
 
-use crate::config::Dataset;
-use crate::error::{Deployment, Error};
-use crate::event::{ObjectRef, Trigger};
-use crate::metrics::{self, Usage};
-use crate::pipeline::{Invocation, Loader};
-use crate::progress::Progress;
-use crate::queue::Until;
+use self::metrics::InvocationMetrics;
+use crate::cancellation::Cancellation;
+use crate::clients::{self, Clients};
 use crate::report::{FORMAT_VERSION, Report};
-use crate::stop::Stop;
+use crate::run_request::RunRequest;
+use crate::{config_files, load};
 
 /// What an invocation answers.
 #[derive(Debug, Serialize)]
@@ -33,42 +43,44 @@ pub struct Answer {
 }
 
 /// The function, ready for events.
-pub struct Function {
-    /// Its connections.
-    pub loader: Loader,
-    /// Its datasets.
-    pub datasets: Vec<Arc<Dataset>>,
+struct Handler {
+    clients: Clients,
+    datasets: Vec<Arc<Dataset>>,
 }
 
 /// Serves events until the runtime ends the process.
 ///
 /// A function that could not be set up is served too: it answers every event with the reason, so that the
-/// reason stands where people look for it. `datasets` are those that such a failure is counted for.
-///
-/// # Errors
-///
-/// The runtime's own.
-pub async fn serve(
-    function: Result<Function, Error>,
-    datasets: &[String],
-) -> Result<(), lambda_runtime::Error> {
-    if let Err(error) = &function {
+/// reason stands where people look for it.
+pub async fn main() -> ExitCode {
+    logging::init();
+    let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+    match serve(Handler::new().await, &config_files::names(directory.as_deref())).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Serves events with a handler, or answers each of them with why there is none, and counts that for every one
+/// of `datasets`.
+async fn serve(handler: Result<Handler, Error>, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
+    if let Err(error) = &handler {
         error!(error_type = error.error_type(), "cannot start: {}", error.chain());
     }
-    let function = &function;
+    let handler = &handler;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
         let span = info_span!("invocation", request_id = context.request_id);
-        let meter = Meter {
+        let invocation = Invocation {
             begun: Instant::now(),
             deadline: deadline(context.deadline(), SystemTime::now()),
             request_id: context.request_id,
         };
         let answered = async {
-            let answer = match function {
-                Ok(function) => function.handle(payload, &meter).await,
+            let answer = match handler {
+                Ok(handler) => handler.handle(payload, &invocation).await,
                 Err(error) => {
-                    meter.failed_before_any(datasets.iter().map(String::as_str), error);
+                    invocation.failed_before_any(datasets.iter().map(String::as_str), error);
                     Err(diagnostic(error))
                 }
             };
@@ -86,16 +98,18 @@ fn diagnostic(error: &Error) -> Diagnostic {
     Diagnostic { error_type: error.error_type().to_owned(), error_message: error.chain() }
 }
 
-/// What an invocation's metrics are taken with.
-struct Meter {
+/// One invocation of the function.
+struct Invocation {
     request_id: String,
     begun: Instant,
     deadline: Option<Instant>,
 }
 
-impl Meter {
-    fn ran(&self, report: &Report, failure: Option<&Error>) {
-        metrics::emit(&metrics::line(report, failure, Usage::since(self.begun, self.deadline), Utc::now()));
+impl Invocation {
+    /// Writes the metrics of a run.
+    fn emit_metrics(&self, report: &Report, failure: Option<&Error>) {
+        let metrics = InvocationMetrics::since(self.begun, self.deadline);
+        metrics::emit(&metrics.to_emf_line(report, failure, Utc::now()));
     }
 
     /// An invocation that failed before any dataset was worked on has failed for all of them.
@@ -106,28 +120,29 @@ impl Meter {
                 request_id: self.request_id.clone(),
                 ..Report::default()
             };
-            self.ran(&report, Some(error));
+            self.emit_metrics(&report, Some(error));
         }
     }
 }
 
 /// What one event asks of one dataset.
-struct Work<'a> {
-    dataset: &'a Arc<Dataset>,
-    until: Until,
-}
+type Asked<'a> = (&'a Arc<Dataset>, Selection);
 
-impl Function {
-    async fn handle(&self, payload: Value, meter: &Meter) -> Result<Answer, Diagnostic> {
-        let invocation = Invocation {
-            request_id: meter.request_id.clone(),
-            stop: Stop::at(meter.deadline),
-            limit: None,
-            progress: Progress::default(),
-        };
-        let (work, ignored) =
-            Trigger::parse(payload).and_then(|trigger| self.work(trigger)).map_err(|error| {
-                meter.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), &error);
+impl Handler {
+    async fn new() -> Result<Self, Error> {
+        let environment = clients::environment()?;
+        let datasets = config_files::load_all(environment.config_dir.as_deref())
+            .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
+        let clients = Clients::new(&environment).await?;
+        Ok(Self { clients, datasets: datasets.into_iter().map(Arc::new).collect() })
+    }
+
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Answer, Diagnostic> {
+        let cancellation = Cancellation::at(invocation.deadline);
+        let (asked, ignored) =
+            Trigger::parse(payload).and_then(|trigger| self.route(trigger)).map_err(|error| {
+                let datasets = self.datasets.iter().map(|dataset| dataset.name.as_str());
+                invocation.failed_before_any(datasets, &error);
                 diagnostic(&error)
             })?;
         for object in &ignored {
@@ -135,12 +150,20 @@ impl Function {
         }
         let mut answer = Answer { version: FORMAT_VERSION, reports: Vec::new(), ignored };
         let mut failure = None;
-        for work in work {
-            let run = self.loader.run(work.dataset, &work.until, &invocation).await;
+        for (dataset, selection) in asked {
+            let request = RunRequest {
+                dataset: Arc::clone(dataset),
+                selection,
+                request_id: invocation.request_id.clone(),
+                limit: None,
+                cancellation: cancellation.clone(),
+                progress: Progress::default(),
+            };
+            let run = load::run(&self.clients, &request).await;
             if let Ok(report) = serde_json::to_string(&run.report) {
                 info!(dataset = run.report.dataset, report, "report");
             }
-            meter.ran(&run.report, run.failure.as_ref());
+            invocation.emit_metrics(&run.report, run.failure.as_ref());
             answer.reports.push(run.report);
             failure = failure.or(run.failure);
         }
@@ -150,14 +173,15 @@ impl Function {
         }
     }
 
-    fn work(&self, trigger: Trigger) -> Result<(Vec<Work<'_>>, Vec<String>), Error> {
+    /// What a trigger asks of which datasets, and the objects that belong to none.
+    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<String>), Error> {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
-            Trigger::SweepAll => Ok((
-                self.datasets.iter().map(|dataset| Work { dataset, until: Until::End }).collect(),
-                Vec::new(),
-            )),
-            Trigger::Dataset { name, until } => {
+            Trigger::SweepAll => {
+                let all = self.datasets.iter().map(|dataset| (dataset, Selection::WholeQueue));
+                Ok((all.collect(), Vec::new()))
+            }
+            Trigger::Dataset { name, selection } => {
                 let dataset = self.datasets.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
                     let known: Vec<&str> =
                         self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
@@ -166,14 +190,14 @@ impl Function {
                         format!("no dataset {name:?}; there are {}", known.join(", ")),
                     )
                 })?;
-                Ok((vec![Work { dataset, until }], Vec::new()))
+                Ok((vec![(dataset, selection)], Vec::new()))
             }
-            Trigger::Created(objects) => Ok(self.route(objects)),
+            Trigger::Created(objects) => Ok(self.route_objects(objects)),
         }
     }
 
     /// Objects by the datasets that they are archives of; the rest is ignored.
-    fn route(&self, objects: Vec<ObjectRef>) -> (Vec<Work<'_>>, Vec<String>) {
+    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<String>) {
         let mut keys: BTreeMap<usize, HashSet<String>> = BTreeMap::new();
         let mut ignored = Vec::new();
         for object in objects {
@@ -191,10 +215,10 @@ impl Function {
                 ignored.push(format!("s3://{}/{}", object.bucket, object.key));
             }
         }
-        let work = keys.into_iter().filter_map(|(n, keys)| {
-            self.datasets.get(n).map(|dataset| Work { dataset, until: Until::Keys(keys) })
-        });
-        (work.collect(), ignored)
+        let asked = keys
+            .into_iter()
+            .filter_map(|(n, keys)| self.datasets.get(n).map(|dataset| (dataset, Selection::UpTo(keys))));
+        (asked.collect(), ignored)
     }
 }
 

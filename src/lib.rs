@@ -1,79 +1,58 @@
-//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and
-//! everything explained.
+//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and everything
+//! explained.
 //!
-//! The data goes one way:
+//! This crate reaches out; what is to be done is decided in [`cmslite_core`]. One run goes this way:
 //!
 //! ```text
-//! event -> queue -> for each archive: unpack -> transform -> stage -> load -> settle -> report
+//! event or command line
+//!   -> load: the queue, and for each archive
+//!        consult the ledger -> stage (download, unpack, transform, upload) -> transaction -> settle
+//!   -> report
 //! ```
 //!
-//! The modules stand in that order. Those that decide (configuration, queue, transform, SQL text, verdicts)
-//! take values and return values; those that reach out (`store`, `stage`, `redshift`) are thin and stand at
-//! the edges. `pipeline` is the only one that knows all stages and their order.
+//! The modules stand in rooms, entry points first: a file names only modules further down.
 
-pub mod config;
-pub mod dates;
-pub mod environment;
-pub mod error;
-pub mod problem;
-pub mod progress;
-pub mod secret;
-#[cfg(feature = "service")]
-pub mod stop;
-
-pub mod event;
-#[cfg(feature = "service")]
-pub mod listings;
-pub mod queue;
-
-pub mod members;
-pub mod records;
-pub mod transform;
-pub mod unpack;
-
-#[cfg(feature = "service")]
-pub mod stage;
-#[cfg(feature = "service")]
-pub mod store;
-#[cfg(feature = "service")]
-pub mod stream;
-
-#[cfg(feature = "service")]
-pub mod ledger;
-#[cfg(feature = "service")]
-pub mod load;
-#[cfg(feature = "service")]
-pub mod password;
-#[cfg(feature = "service")]
-pub mod redshift;
-#[cfg(feature = "service")]
-pub mod retry;
-#[cfg(feature = "service")]
-pub mod sql;
-
-#[cfg(feature = "service")]
-pub mod metrics;
-#[cfg(feature = "service")]
-pub mod notify;
-#[cfg(feature = "service")]
-pub mod report;
-#[cfg(feature = "service")]
-pub mod settle;
-#[cfg(feature = "service")]
-pub mod status;
-
-#[cfg(feature = "service")]
-pub mod pipeline;
-#[cfg(feature = "service")]
-pub mod rehearsal;
-
-#[cfg(feature = "service")]
-pub mod check;
-#[cfg(feature = "service")]
-pub mod command;
-#[cfg(feature = "service")]
-pub mod display;
-#[cfg(feature = "service")]
+// Entry points.
+// For people: the command line.
+pub mod cli;
+// For AWS Lambda.
 pub mod lambda;
-#[cfg(feature = "service")]
-pub mod logging;
+
+// Jobs.
+// Could a dataset be loaded?
+pub mod check;
+// What would a load find?
+pub mod dry_run;
+// Where does a dataset stand?
+pub mod status;
+// Load a dataset's queue.
+pub mod load;
+
+// What jobs work with.
+// The connections to the outside.
+pub mod clients;
+// What a run did.
+pub mod report;
+
+// Steps.
+// What S3 says of a dataset.
+pub mod listing;
+// From an archive to its staged files.
+pub mod stage;
+
+// Adapters.
+pub mod redshift;
+pub mod s3;
+pub mod sns;
+
+// Base.
+// Configuration files, from a directory or bundled.
+pub mod config_files;
+// The environment variables.
+pub mod environment;
+// What a run is asked for.
+pub mod run_request;
+// When a run must end.
+pub mod cancellation;
+// Text that cannot be printed.
+pub mod secret;

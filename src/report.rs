@@ -1,23 +1,24 @@
 //! What a run did, for a person and for a program.
 
+mod text;
+
 use std::collections::HashSet;
-use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-
-use crate::problem::{Problem, Problems, ToldProblem};
-use crate::queue::Object;
+use cmslite_core::error::Error;
+use cmslite_core::problem::{Problem, Problems, ReportedProblem};
+use cmslite_core::queue::Object;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;
 
 /// What one run over one dataset did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+///
+/// The lists say everything; what is counted is counted from them.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// Version of this form.
-    pub version: u32,
     /// The dataset.
     pub dataset: String,
     /// Its bucket.
@@ -26,20 +27,14 @@ pub struct Report {
     pub request_id: String,
     /// Archives found, settled or not.
     pub objects_found: usize,
-    /// Archives worked on in this run.
-    pub objects_processed: usize,
-    /// Archives worked on that did not end as good.
-    pub objects_failed: usize,
-    /// Archives that ended as good.
-    pub objects_good: usize,
-    /// Archives that ended as bad.
-    pub objects_bad: usize,
-    /// Tables loaded, over all archives.
-    pub tables_loaded: usize,
     /// The archives that ended as good.
     pub good: Vec<GoodArchive>,
     /// The archives that ended as bad, and why.
     pub bad: Vec<BadArchive>,
+    /// The archives that were worked on and left unsettled.
+    pub failed: Vec<String>,
+    /// The archives that were worked on and found older than what the tables hold.
+    pub found_superseded: Vec<String>,
     /// The archives of the queue that were not reached or left unsettled.
     pub not_processed: Vec<String>,
     /// The archives that are older than the newest and never loaded.
@@ -48,18 +43,40 @@ pub struct Report {
     pub loaded_tables: Vec<LoadedTable>,
     /// The tables that Redshift refused a row for.
     pub failed_tables: Vec<String>,
-    /// Rows loaded.
-    pub rows: u64,
     /// Bytes of archives loaded.
     pub bytes: u64,
     /// Seconds by phase.
-    pub seconds: Phases,
+    pub seconds: PhaseSeconds,
     /// Archives that the run left unsettled, superseded ones aside; none where S3 could not be asked.
     pub queue_length: Option<usize>,
     /// Seconds since the oldest of them was uploaded, 0 when there is none.
     pub oldest_unsettled_age_seconds: Option<u64>,
     /// Why the run ended early, if it did.
     pub failure: Option<Failure>,
+}
+
+/// What became of one archive that a run worked on.
+#[derive(Debug)]
+pub struct ArchiveOutcome {
+    /// How it ended.
+    pub end: ArchiveEnd,
+    /// The tables that this run loaded from it; none where the transaction was not committed or not begun.
+    pub loaded_tables: Option<Vec<LoadedTable>>,
+    /// The tables that Redshift refused a row for.
+    pub failed_tables: Vec<String>,
+}
+
+/// How an archive ended.
+#[derive(Debug)]
+pub enum ArchiveEnd {
+    /// Loaded, now or before, and settled as good.
+    Good,
+    /// The tables hold a newer archive: never loaded.
+    Superseded,
+    /// Settled as bad.
+    Bad(Problems),
+    /// Left unsettled.
+    Unsettled(Error),
 }
 
 /// An archive that ended as good.
@@ -120,7 +137,7 @@ pub struct Failure {
 
 /// Time spent by phase, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Phases {
+pub struct PhaseSeconds {
     /// Listing source, good and bad.
     pub queue: f64,
     /// Reading archives, transforming and staging them.
@@ -131,7 +148,7 @@ pub struct Phases {
     pub settle: f64,
 }
 
-impl Phases {
+impl PhaseSeconds {
     /// Adds `spent` to a phase, to the millisecond.
     pub fn add(phase: &mut f64, spent: Duration) {
         *phase = ((*phase + spent.as_secs_f64()) * 1000.0).round() / 1000.0;
@@ -163,16 +180,61 @@ pub struct ErrorFile<'a> {
 
 /// An `error.json` as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldErrorFile {
+pub struct ReportedErrorFile {
     /// When the archive was found bad.
     pub at: String,
     /// How many problems were found.
     pub problems_found: u64,
     /// The first of them.
-    pub problems: Vec<ToldProblem>,
+    pub problems: Vec<ReportedProblem>,
 }
 
 impl Report {
+    /// Records what became of an archive.
+    pub fn record(&mut self, archive: &Object, outcome: &ArchiveOutcome) {
+        let key = archive.key.clone();
+        let loaded = outcome.loaded_tables.as_deref();
+        self.failed_tables.extend_from_slice(&outcome.failed_tables);
+        if let Some(tables) = loaded {
+            self.bytes += archive.size;
+            self.loaded_tables.extend_from_slice(tables);
+        }
+        match &outcome.end {
+            ArchiveEnd::Good => self.good.push(GoodArchive {
+                key,
+                etag: archive.revision().to_owned(),
+                outcome: if loaded.is_some() { GoodOutcome::Loaded } else { GoodOutcome::AlreadyLoaded },
+                rows: rows(loaded.unwrap_or_default()),
+            }),
+            ArchiveEnd::Superseded => {
+                self.found_superseded.push(key.clone());
+                self.superseded.push(key);
+            }
+            ArchiveEnd::Bad(problems) => {
+                self.bad.push(BadArchive::new(&archive.key, archive.revision(), problems));
+            }
+            ArchiveEnd::Unsettled(_) => {
+                self.failed.push(key.clone());
+                self.not_processed.push(key);
+            }
+        }
+    }
+
+    /// Archives worked on in this run.
+    pub fn objects_processed(&self) -> usize {
+        self.good.len() + self.found_superseded.len() + self.objects_failed()
+    }
+
+    /// Archives worked on that ended as bad or were left unsettled.
+    pub fn objects_failed(&self) -> usize {
+        self.bad.len() + self.failed.len()
+    }
+
+    /// Rows loaded.
+    pub fn rows(&self) -> u64 {
+        rows(&self.loaded_tables)
+    }
+
     /// Says what the run has left, at `now`, of the archives that were unsettled when it began.
     pub fn left_of(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
@@ -187,6 +249,73 @@ impl Report {
     }
 }
 
+fn rows(tables: &[LoadedTable]) -> u64 {
+    tables.iter().map(|table| table.rows).sum()
+}
+
+/// The report's JSON form: its lists, and their counts beside them.
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    version: u32,
+    dataset: &'a str,
+    bucket: &'a str,
+    request_id: &'a str,
+    objects_found: usize,
+    objects_processed: usize,
+    objects_failed: usize,
+    objects_good: usize,
+    objects_bad: usize,
+    tables_loaded: usize,
+    good: &'a [GoodArchive],
+    bad: &'a [BadArchive],
+    not_processed: &'a [String],
+    superseded: &'a [String],
+    loaded_tables: &'a [LoadedTable],
+    failed_tables: &'a [String],
+    rows: u64,
+    bytes: u64,
+    seconds: PhaseSeconds,
+    queue_length: Option<usize>,
+    oldest_unsettled_age_seconds: Option<u64>,
+    failure: Option<&'a Failure>,
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ReportJson {
+            version: FORMAT_VERSION,
+            dataset: &self.dataset,
+            bucket: &self.bucket,
+            request_id: &self.request_id,
+            objects_found: self.objects_found,
+            objects_processed: self.objects_processed(),
+            objects_failed: self.objects_failed(),
+            objects_good: self.good.len(),
+            objects_bad: self.bad.len(),
+            tables_loaded: self.loaded_tables.len(),
+            good: &self.good,
+            bad: &self.bad,
+            not_processed: &self.not_processed,
+            superseded: &self.superseded,
+            loaded_tables: &self.loaded_tables,
+            failed_tables: &self.failed_tables,
+            rows: self.rows(),
+            bytes: self.bytes,
+            seconds: self.seconds,
+            queue_length: self.queue_length,
+            oldest_unsettled_age_seconds: self.oldest_unsettled_age_seconds,
+            failure: self.failure.as_ref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { error_type: error.error_type(), message: error.chain() }
+    }
+}
+
 impl BadArchive {
     /// An archive and what is wrong with it.
     pub fn new(key: &str, etag: &str, problems: &Problems) -> Self {
@@ -194,73 +323,9 @@ impl BadArchive {
             key: key.to_owned(),
             etag: etag.to_owned(),
             problems_found: problems.found(),
-            problems: problems.told().to_vec(),
+            problems: problems.reported().to_vec(),
         }
     }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Report: {} (s3://{})", self.dataset, self.bucket)?;
-        writeln!(f, "  Objects found:      {}", self.objects_found)?;
-        writeln!(f, "  Objects processed:  {}", self.objects_processed)?;
-        writeln!(f, "  Objects failed:     {}", self.objects_failed)?;
-        writeln!(f, "  Objects good:       {}", self.objects_good)?;
-        writeln!(f, "  Objects bad:        {}", self.objects_bad)?;
-        writeln!(f, "  Tables loaded:      {}", self.tables_loaded)?;
-        writeln!(f, "  Rows, bytes:        {}, {}", self.rows, self.bytes)?;
-        let Phases { queue, stage, load, settle } = self.seconds;
-        writeln!(
-            f,
-            "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}"
-        )?;
-        let lines: Vec<String> = self
-            .good
-            .iter()
-            .map(|archive| match archive.outcome {
-                GoodOutcome::Loaded => format!("{}: {} rows", archive.key, archive.rows),
-                GoodOutcome::AlreadyLoaded => format!("{}: loaded before, now settled", archive.key),
-            })
-            .collect();
-        list(f, "Good", &lines)?;
-        let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
-        list(f, "Bad", &lines)?;
-        list(f, "Not processed", &self.not_processed)?;
-        list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
-        let lines: Vec<String> =
-            self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
-        list(f, "Tables loaded", &lines)?;
-        list(f, "Tables failed", &self.failed_tables)?;
-        if let Some(failure) = &self.failure {
-            writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl BadArchive {
-    /// Its key and its problems, a line each.
-    pub fn text(&self) -> String {
-        let mut text = self.key.clone();
-        for problem in &self.problems {
-            let _ = write!(text, "\n      {problem}");
-        }
-        let untold = self.problems_found.saturating_sub(self.problems.len() as u64);
-        if untold > 0 {
-            let _ = write!(text, "\n      and {untold} more");
-        }
-        text
-    }
-}
-
-fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
-    if !lines.is_empty() {
-        writeln!(f, "  {title}:")?;
-        for line in lines {
-            writeln!(f, "    {line}")?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,328 +1,167 @@
-//! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of
-//! parts between.
+//! From an archive's revision in S3 to its staged files: download, unpacking, transforming and writing side by
+//! side, in bounded memory.
 
-mod pool;
+// The sink that uploads.
+mod upload;
 
-use std::future::Future;
-use std::io::{self, Write};
+// Sinks, and the one that throws away.
+mod sink;
+
+// A bounded number of buffers.
+mod buffer_pool;
+// What COPY reads.
+mod manifest;
+
+use std::io::{self, Read};
 use std::sync::Arc;
 
-use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
-use serde::Serialize;
-use tokio::runtime::Handle;
+use cmslite_core::archive::{self, ReadError, StagedMember};
+use cmslite_core::config::Table;
+use cmslite_core::error::{Error, Fault, Retryable};
+use cmslite_core::limits::TableLimits;
+use cmslite_core::progress::Progress;
+use cmslite_core::queue::Object;
+use cmslite_core::transform::LineMap;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, info};
 
-use crate::error::{Error, Retryable};
-use crate::members::Files;
-use crate::store::{Store, Upload};
-use pool::{Part, Pool};
+use self::upload::Uploader;
+use crate::run_request::RunRequest;
+use crate::s3::S3;
 
-/// The size of a part, the least that S3 takes (Amazon S3 User Guide, multipart upload limits).
-const PART_BYTES: usize = 5 * 1024 * 1024;
+pub use self::manifest::{Manifest, StagedKeys};
+pub use self::sink::{AsyncSink, NullSink};
 
-/// Parts in memory at once: one being filled, the others on their way.
-const PARTS_IN_MEMORY: usize = 3;
+/// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what
+/// has come. The socket's own buffer bridges more.
+const CHUNKS_WAITING: usize = 2;
 
-/// S3 takes at most 10,000 parts (same source).
-const MAX_PARTS: u64 = 10_000;
-
-/// Writes staged files into one bucket, with a bound on the memory of all of them together.
-pub struct Stager {
-    store: Store,
-    bucket: String,
-    runtime: Handle,
-    pool: Pool,
-    uploads: Vec<JoinHandle<Result<(), Error>>>,
+/// One table's staged file, ready for COPY.
+#[derive(Debug)]
+pub struct StagedTable<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// The member that it was made of.
+    pub member: String,
+    /// The staged file, as `s3://bucket/key`.
+    pub file: String,
+    /// Its manifest, as `s3://bucket/key`.
+    pub manifest: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// From its lines to the member's.
+    pub lines: LineMap,
 }
 
-/// A staged file being written. It becomes an object only when it is completed.
-pub struct StagedWriter {
-    runtime: Handle,
-    pool: Pool,
-    part_bytes: usize,
-    part: Option<Part>,
-    written_bytes: u64,
-    upload: mpsc::Sender<Piece>,
-}
-
-enum Piece {
-    Part(Bytes),
-    Last(Bytes),
-}
-
-/// A place for members' files that are there only later.
-pub trait Destination: Files + Send + 'static {
-    /// Waits until every completed file is there.
-    ///
-    /// # Errors
-    ///
-    /// Why one is not, by who must act.
-    fn done(self) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-/// No place at all: the files are written, counted and forgotten.
-pub struct Nowhere;
-
-/// A file of [`Nowhere`]: its size so far.
-pub struct Forgotten(u64);
-
-impl Stager {
-    /// Writes into `bucket`. Must be called within a tokio runtime.
-    pub fn new(store: Store, bucket: &str) -> Self {
-        Self {
-            store,
-            bucket: bucket.to_owned(),
-            runtime: Handle::current(),
-            pool: Pool::new(PARTS_IN_MEMORY),
-            uploads: Vec::new(),
-        }
-    }
-}
-
-impl Files for Stager {
-    type File = StagedWriter;
-
-    fn create(&mut self, key: &str, size_bytes: u64) -> StagedWriter {
-        let (sender, receiver) = mpsc::channel(1);
-        let upload = run(self.store.clone(), self.bucket.clone(), key.to_owned(), receiver);
-        self.uploads.push(self.runtime.spawn(upload.in_current_span()));
-        StagedWriter {
-            runtime: self.runtime.clone(),
-            pool: self.pool.clone(),
-            part_bytes: part_bytes(size_bytes),
-            part: None,
-            written_bytes: 0,
-            upload: sender,
-        }
-    }
-
-    fn complete(&mut self, file: StagedWriter) -> io::Result<u64> {
-        file.finish()
-    }
-}
-
-impl Destination for Stager {
-    async fn done(self) -> Result<(), Error> {
-        let mut done = Ok(());
-        for upload in self.uploads {
-            let ended = upload.await;
-            done = done.and(ended.unwrap_or_else(|error| {
-                Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
-            }));
-        }
-        done
-    }
-}
-
-impl Files for Nowhere {
-    type File = Forgotten;
-
-    fn create(&mut self, _: &str, _: u64) -> Forgotten {
-        Forgotten(0)
-    }
-
-    fn complete(&mut self, file: Forgotten) -> io::Result<u64> {
-        Ok(file.0)
-    }
-}
-
-impl Destination for Nowhere {
-    async fn done(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl Write for Forgotten {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The part size with which 10,000 parts hold the staged file of a member: quotes may double it, and derived
-/// columns add.
-fn part_bytes(size_bytes: u64) -> usize {
-    let needed = size_bytes.saturating_mul(3) / MAX_PARTS + 1;
-    usize::try_from(needed).unwrap_or(usize::MAX).max(PART_BYTES)
-}
-
-impl StagedWriter {
-    /// Completes the file; a broken pipe when its upload has failed.
-    fn finish(mut self) -> io::Result<u64> {
-        let last = self.part.take().map(Part::into_bytes).unwrap_or_default();
-        self.send(Piece::Last(last))?;
-        Ok(self.written_bytes)
-    }
-
-    fn send(&self, piece: Piece) -> io::Result<()> {
-        self.upload.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for StagedWriter {
-    /// Blocks while all parts are on their way. Not for use on a tokio worker.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let part = match &mut self.part {
-            Some(part) => part,
-            none => none.insert(self.runtime.block_on(self.pool.part(self.part_bytes))?),
+/// Stages a revision of an archive, and names the staged files in manifests.
+///
+/// # Errors
+///
+/// Those of [`read_archive`].
+pub async fn stage<'r>(
+    s3: &S3,
+    request: &'r RunRequest,
+    archive: &Object,
+    limits: TableLimits,
+) -> Result<Vec<StagedTable<'r>>, Error> {
+    let dataset = &request.dataset;
+    let bucket = &dataset.bucket;
+    let sink = Uploader::new(s3.clone(), dataset, archive);
+    let members = read_archive(s3, request, archive, limits, sink).await?;
+    let mut staged = Vec::new();
+    for table in &dataset.tables {
+        let Some(member) = members.iter().find(|staged| staged.member == table.member) else {
+            let message = format!("no staged file was made of {}", table.member);
+            return Err(Error::retryable(Retryable::Unknown, message));
         };
-        let (count, is_full) = part.extend(bytes);
-        self.written_bytes += count as u64;
-        if is_full && let Some(part) = self.part.take() {
-            self.send(Piece::Part(part.into_bytes()))?;
-        }
-        Ok(count)
+        let StagedKeys { file, manifest } = StagedKeys::new(dataset, &archive.key, &archive.etag, table);
+        s3.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+        staged.push(StagedTable {
+            table,
+            member: member.name.clone(),
+            file: format!("s3://{bucket}/{file}"),
+            manifest: format!("s3://{bucket}/{manifest}"),
+            rows: member.rows,
+            lines: member.lines.clone(),
+        });
     }
+    info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
+    Ok(staged)
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request lets
+/// it go on.
+///
+/// # Errors
+///
+/// [`Error::BadInput`] with everything that is wrong with the archive; else S3's or the sink's. Files may be
+/// there then, and nothing reads them.
+pub async fn read_archive<S: AsyncSink>(
+    s3: &S3,
+    request: &RunRequest,
+    archive: &Object,
+    limits: TableLimits,
+    sink: S,
+) -> Result<Vec<StagedMember>, Error> {
+    let RunRequest { dataset, cancellation, progress, .. } = request;
+    progress.begin(&archive.key, archive.size);
+    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
+    let download = {
+        let (s3, bucket, archive, cancellation) =
+            (s3.clone(), dataset.bucket.clone(), archive.clone(), cancellation.clone());
+        let download = async move { s3.download(&bucket, &archive, &cancellation, sender).await };
+        tokio::spawn(download.in_current_span())
+    };
+    let unpacking = {
+        let (dataset, progress) = (Arc::clone(dataset), progress.clone());
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || {
+            span.in_scope(|| {
+                let mut sink = sink;
+                let chunks = Chunks { receiver, current: Bytes::new(), progress: progress.clone() };
+                let read = archive::read(chunks, &dataset, &limits, &mut sink, &progress);
+                (sink, read)
+            })
+        })
+    };
+    let abnormal = |error| Error::retryable(Retryable::Unknown, format!("a stage ended abnormally: {error}"));
+    let (unpacked, downloaded) = tokio::join!(unpacking, download);
+    progress.end();
+    let (sink, read) = unpacked.map_err(abnormal)?;
+    let written = sink.finish().await;
+    // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
+    downloaded.map_err(abnormal)??;
+    match read {
+        Ok(members) => written.map(|()| members),
+        Err(ReadError::Bad(problems)) => Err(problems.into()),
+        Err(ReadError::Failed(error)) => {
+            written?;
+            Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged")
+                .caused_by(error)
+                .into())
+        }
     }
 }
 
-const CSV: &str = "text/csv; charset=utf-8";
+/// A download as a blocking reader.
+struct Chunks {
+    receiver: mpsc::Receiver<Bytes>,
+    current: Bytes,
+    progress: Progress,
+}
 
-/// Uploads the pieces of one file. A file of one piece is one PUT.
-async fn run(
-    store: Store,
-    bucket: String,
-    key: String,
-    mut pieces: mpsc::Receiver<Piece>,
-) -> Result<(), Error> {
-    let first = match pieces.recv().await {
-        Some(Piece::Last(bytes)) => return store.put(&bucket, &key, bytes, CSV).await,
-        Some(Piece::Part(bytes)) => bytes,
-        None => return Err(given_up(&key)),
-    };
-    let upload = Arc::new(store.begin_upload(&bucket, &key, CSV, None).await?);
-    let mut sending = Sending {
-        store: store.clone(),
-        upload: Arc::clone(&upload),
-        number: 0,
-        parts: JoinSet::new(),
-        sent: Vec::new(),
-    };
-    let result = async {
-        sending.send(first);
-        loop {
-            match pieces.recv().await {
-                Some(Piece::Part(bytes)) => {
-                    sending.send(bytes);
-                    sending.collect_ready()?;
-                }
-                Some(Piece::Last(bytes)) => {
-                    if !bytes.is_empty() {
-                        sending.send(bytes);
-                    }
-                    return sending.collect_all().await;
-                }
-                None => return Err(given_up(&key)),
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(chunk) => self.current = chunk,
+                None => return Ok(0),
             }
         }
-    }
-    .await;
-    match result {
-        Ok(()) => store.complete_upload(&upload, sending.sent).await,
-        Err(error) => {
-            sending.parts.shutdown().await;
-            store.abort_upload(&upload).await;
-            Err(error)
-        }
-    }
-}
-
-fn given_up(key: &str) -> Error {
-    Error::retryable(Retryable::Unknown, format!("the staged file {key} was given up before its end"))
-}
-
-struct Sending {
-    store: Store,
-    upload: Arc<Upload>,
-    number: i32,
-    parts: JoinSet<Result<CompletedPart, Error>>,
-    sent: Vec<CompletedPart>,
-}
-
-impl Sending {
-    fn send(&mut self, bytes: Bytes) {
-        self.number += 1;
-        let (store, upload, number) = (self.store.clone(), Arc::clone(&self.upload), self.number);
-        self.parts.spawn(async move { store.upload_part(&upload, number, bytes).await });
-    }
-
-    fn collect_ready(&mut self) -> Result<(), Error> {
-        while let Some(part) = self.parts.try_join_next() {
-            self.sent.push(flatten(part)?);
-        }
-        Ok(())
-    }
-
-    async fn collect_all(&mut self) -> Result<(), Error> {
-        while let Some(part) = self.parts.join_next().await {
-            self.sent.push(flatten(part)?);
-        }
-        Ok(())
-    }
-}
-
-fn flatten(
-    part: Result<Result<CompletedPart, Error>, tokio::task::JoinError>,
-) -> Result<CompletedPart, Error> {
-    part.unwrap_or_else(|error| {
-        Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
-    })
-}
-
-/// A COPY manifest: the staged files of one table, exactly (`loading-data-files-using-manifest.md`).
-#[derive(Debug, Serialize)]
-pub struct Manifest {
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Serialize)]
-struct Entry {
-    url: String,
-    mandatory: bool,
-}
-
-impl Manifest {
-    /// A manifest that names `keys` of `bucket`, each of them mandatory.
-    pub fn of(bucket: &str, keys: &[&str]) -> Self {
-        Self {
-            entries: keys
-                .iter()
-                .map(|key| Entry { url: format!("s3://{bucket}/{key}"), mandatory: true })
-                .collect(),
-        }
-    }
-
-    /// The manifest's JSON.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_thousand_parts_hold_the_largest_object() {
-        assert_eq!(part_bytes(1), PART_BYTES);
-        let largest = 5 * 1024_u64.pow(4);
-        assert!(part_bytes(largest) as u64 * MAX_PARTS >= 2 * largest);
-    }
-
-    #[test]
-    fn a_manifest_names_files_that_must_be_there() {
-        let json: serde_json::Value =
-            serde_json::from_str(&Manifest::of("b", &["k/\"x\".csv"]).to_json()).unwrap();
-        assert_eq!(json, serde_json::json!({"entries": [{"url": "s3://b/k/\"x\".csv", "mandatory": true}]}));
+        let count = buffer.len().min(self.current.len());
+        buffer[..count].copy_from_slice(&self.current.split_to(count));
+        self.progress.read(count);
+        Ok(count)
     }
 }

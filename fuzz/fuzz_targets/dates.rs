@@ -2,7 +2,7 @@
 //! same meaning fast and slow.
 #![no_main]
 
-use cmslite_user_data_to_redshift::dates::DateFormat;
+use cmslite_core::strptime::DateFormat;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &str| {

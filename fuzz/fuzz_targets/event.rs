@@ -1,7 +1,7 @@
 //! Any JSON as an event: understood, or refused with the accepted forms.
 #![no_main]
 
-use cmslite_user_data_to_redshift::event::Trigger;
+use cmslite_core::event::Trigger;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use cmslite_user_data_to_redshift::records::Records;
+use cmslite_core::csv::RecordReader;
 use libfuzzer_sys::fuzz_target;
 
 const LIMIT_BYTES: usize = 200;
@@ -80,7 +80,7 @@ fn by_the_letter(text: &[u8]) -> Option<Vec<Vec<Vec<u8>>>> {
 
 fuzz_target!(|data: &[u8]| {
     let Some((step, text)) = data.split_first() else { return };
-    let mut records = Records::new(Steps(text, usize::from(*step) + 1), b',', LIMIT_BYTES);
+    let mut records = RecordReader::new(Steps(text, usize::from(*step) + 1), b',', LIMIT_BYTES);
     let mut read = Vec::new();
     let whole = loop {
         match records.read() {

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Write as _};
 
-use cmslite_user_data_to_redshift::config::{Dataset, parse};
-use cmslite_user_data_to_redshift::members::{Ended, Files, read};
-use cmslite_user_data_to_redshift::problem::{Problems, TOLD};
-use cmslite_user_data_to_redshift::progress::Progress;
-use cmslite_user_data_to_redshift::queue::Object;
-use cmslite_user_data_to_redshift::transform::NULL_TEXT;
+use cmslite_core::archive::{ReadError, Sink, StagedMember, read};
+use cmslite_core::config::{Dataset, Table, parse};
+use cmslite_core::limits::TableLimits;
+use cmslite_core::problem::{Problems, REPORTED_PROBLEMS};
+use cmslite_core::progress::Progress;
+use cmslite_core::transform::NULL_TEXT;
 
 /// Two tables, one with a date and a derived column, and a small limit, so that bombs are met early.
 const CONFIG: &str = r#"{
@@ -29,62 +29,52 @@ pub fn dataset() -> Dataset {
     parse("fuzz.json", CONFIG).expect("the configuration is sound")
 }
 
-/// Files in memory: those that were completed, by key.
+/// Files in memory: those that were completed, by member.
 #[derive(Default)]
 struct Memory {
-    begun: Option<String>,
     completed: Vec<(String, Vec<u8>)>,
     declared_bytes: u64,
 }
 
-impl Files for Memory {
+impl Sink for Memory {
     type File = Vec<u8>;
 
-    fn create(&mut self, key: &str, size_bytes: u64) -> Vec<u8> {
-        self.begun = Some(key.to_owned());
+    fn create(&mut self, _: &Table, size_bytes: u64) -> Vec<u8> {
         self.declared_bytes += size_bytes;
         Vec::new()
     }
 
-    fn complete(&mut self, file: Vec<u8>) -> io::Result<u64> {
-        let key = self.begun.take().expect("it was begun");
-        let size = file.len() as u64;
-        self.completed.push((key, file));
-        Ok(size)
+    fn complete(&mut self, file: Vec<u8>, member: &StagedMember) -> io::Result<()> {
+        self.completed.push((member.member.clone(), file));
+        Ok(())
     }
 }
 
-/// Reads an archive as the pipeline does, and checks what must hold of the outcome.
+/// Reads an archive as the loader does, and checks what must hold of the outcome.
 ///
 /// # Panics
 ///
 /// Where something does not hold.
 pub fn check_archive(archive: impl Read + Send) {
     let dataset = dataset();
-    let object = Object {
-        key: "client/d/x.tgz".to_owned(),
-        etag: "\"0\"".to_owned(),
-        last_modified: Default::default(),
-        size: 0,
-    };
-    let mut files = Memory::default();
-    let ended = read(archive, &dataset, &object, &mut files, &Progress::default());
+    let mut sink = Memory::default();
+    let read = read(archive, &dataset, &TableLimits::default(), &mut sink, &Progress::default());
     assert!(
-        files.declared_bytes <= dataset.max_unpacked_bytes * 2,
+        sink.declared_bytes <= dataset.max_unpacked_bytes * 2,
         "{} bytes of members were handed out",
-        files.declared_bytes
+        sink.declared_bytes
     );
-    match ended {
-        Ended::Failed(error) => panic!("writing into memory failed: {error}"),
-        Ended::Bad(problems) => check_told(&problems),
-        Ended::Whole(members) => {
+    match read {
+        Err(ReadError::Failed(error)) => panic!("writing into memory failed: {error}"),
+        Err(ReadError::Bad(problems)) => check_reported(&problems),
+        Ok(members) => {
             assert_eq!(
-                (members.len(), files.completed.len()),
+                (members.len(), sink.completed.len()),
                 (dataset.tables.len(), dataset.tables.len()),
                 "there is a file for each table"
             );
-            for (member, (key, text)) in members.iter().zip(&files.completed) {
-                assert!(key.ends_with(&format!("/{}.csv", member.member)));
+            for (member, (name, text)) in members.iter().zip(&sink.completed) {
+                assert_eq!(*name, member.member);
                 check_staged(&dataset, &member.member, member.rows, text);
             }
         }
@@ -92,10 +82,11 @@ pub fn check_archive(archive: impl Read + Send) {
 }
 
 /// Up to twenty problems, each of them a line that can be printed.
-fn check_told(problems: &Problems) {
-    assert!(problems.told().len() <= TOLD && problems.found() >= problems.told().len() as u64);
-    assert!(!problems.is_empty() && !problems.told().is_empty());
-    for problem in problems.told() {
+fn check_reported(problems: &Problems) {
+    let reported = problems.reported();
+    assert!(reported.len() <= REPORTED_PROBLEMS && problems.found() >= reported.len() as u64);
+    assert!(!problems.is_empty() && !reported.is_empty());
+    for problem in reported {
         let text = problem.to_string();
         assert!(!text.chars().any(char::is_control), "{text:?}");
         assert!(text.len() < 4000, "{text}");

@@ -1,0 +1,127 @@
+//! From an archive's bytes to its members' staged files, one member after the other.
+//!
+//! Inflating the archive is half of the work, and has a thread of its own.
+
+mod tar;
+
+mod counting;
+mod entry;
+mod gunzip;
+mod io_reason;
+mod read_ahead;
+
+mod guard;
+
+mod file_type;
+
+use std::io::{self, Read, Write};
+use std::thread;
+
+use self::counting::{CountingReader, finish};
+use self::gunzip::inflate;
+use self::read_ahead::ReadAhead;
+use self::tar::{MemberError, UnpackError, unpack};
+use crate::config::{Dataset, Table};
+use crate::limits::TableLimits;
+use crate::problem::Problems;
+use crate::progress::Progress;
+use crate::transform::{LineMap, Transform, TransformError};
+
+/// Where staged files go.
+pub trait Sink {
+    /// A file being written. Dropped before it is completed, it leaves nothing.
+    type File: Write;
+
+    /// Begins the staged file of a table, made of a member of `size_bytes`.
+    fn create(&mut self, table: &Table, size_bytes: u64) -> Self::File;
+
+    /// Completes a file that was made of this member.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the place that it goes to may know why.
+    fn complete(&mut self, file: Self::File, member: &StagedMember) -> io::Result<()>;
+}
+
+/// A member whose staged file is written.
+#[derive(Debug)]
+pub struct StagedMember {
+    /// Its name inside the archive.
+    pub name: String,
+    /// The member of the configuration that it is.
+    pub member: String,
+    /// Rows in the file.
+    pub rows: u64,
+    /// From the file's lines to the member's.
+    pub lines: LineMap,
+}
+
+/// Why an archive's members are not staged. Some files may be written.
+#[derive(Debug)]
+pub enum ReadError {
+    /// This is wrong with the archive; or with the reader beneath, which may know a fault of its own.
+    Bad(Problems),
+    /// A file cannot be written, or the system has no thread left.
+    Failed(io::Error),
+}
+
+/// Reads an archive from `reader` to its end, and writes a staged file of each member that fills a table.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn read<S: Sink>(
+    reader: impl Read + Send,
+    dataset: &Dataset,
+    limits: &TableLimits,
+    sink: &mut S,
+    progress: &Progress,
+) -> Result<Vec<StagedMember>, ReadError> {
+    let contents = inflate(reader).map_err(|problem| ReadError::Bad(problem.into()))?;
+    thread::scope(|scope| {
+        let contents = ReadAhead::start(scope, contents).map_err(ReadError::Failed)?;
+        read_contents(contents, dataset, limits, sink, progress)
+    })
+}
+
+fn read_contents<S: Sink>(
+    contents: impl Read,
+    dataset: &Dataset,
+    limits: &TableLimits,
+    sink: &mut S,
+    progress: &Progress,
+) -> Result<Vec<StagedMember>, ReadError> {
+    let mut members = Vec::new();
+    let mut problems = Problems::default();
+    let unpacked = unpack(contents, dataset, &mut problems, |member, problems| {
+        let table = member.table;
+        let mut file = sink.create(table, member.size_bytes);
+        let mut body = CountingReader::new(member.body);
+        let transform = Transform { member: member.name, table, dataset, limits: limits.of(table), progress };
+        let transformed = transform.run(&mut body, &mut file, problems).map_err(|error| match error {
+            TransformError::Read(error) => MemberError::Unreadable(error),
+            TransformError::Write(error) => MemberError::Failed(error),
+        })?;
+        if problems.is_full() {
+            return Ok(());
+        }
+        finish(&mut body, member.size_bytes).map_err(MemberError::Unreadable)?;
+        if problems.is_empty() {
+            let member = StagedMember {
+                name: member.name.to_owned(),
+                member: table.member.clone(),
+                rows: transformed.rows,
+                lines: transformed.lines,
+            };
+            sink.complete(file, &member).map_err(MemberError::Failed)?;
+            members.push(member);
+        }
+        Ok(())
+    });
+    match unpacked {
+        Err(UnpackError::Failed(error)) => return Err(ReadError::Failed(error)),
+        Err(UnpackError::Unreadable(problem)) => problems.push(problem),
+        Ok(()) => {}
+    }
+    if problems.is_empty() { Ok(members) } else { Err(ReadError::Bad(problems)) }
+}

@@ -1,0 +1,99 @@
+//! What a file is that should be an archive, as far as its first bytes tell.
+
+/// As many bytes as are looked at: a tar has its mark within the first block.
+pub const HEAD_BYTES: usize = 512;
+
+/// With which every gzip file begins.
+pub const GZIP: &[u8] = b"\x1f\x8b";
+
+/// A type of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileType {
+    /// What it is, in words that follow "it is".
+    pub name: &'static str,
+    /// Whether its beginning says more than its name.
+    pub is_text: bool,
+}
+
+/// With which other files begin.
+const MAGIC: [(&[u8], &str); 9] = [
+    (GZIP, "another gzip file"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"PK\x05\x06", "a ZIP archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\0", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x1f\x9d", "a file of `compress`"),
+];
+
+/// Whether a tar of any but the oldest form begins with `head`.
+pub fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
+/// What a file is that begins with `head`.
+pub fn detect(head: &[u8]) -> Option<FileType> {
+    if is_tar(head) {
+        return Some(FileType { name: "a tar that is not compressed", is_text: false });
+    }
+    if let Some((_, name)) = MAGIC.iter().find(|(file_type, _)| head.starts_with(file_type)) {
+        return Some(FileType { name, is_text: false });
+    }
+    let text = text(head)?.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    let name = if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        "an HTML page"
+    } else if text.starts_with("<?xml") {
+        "an XML document"
+    } else {
+        "a plain text"
+    };
+    Some(FileType { name, is_text: true })
+}
+
+/// The bytes as text, if they are one; a character may be cut at their end.
+fn text(head: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_text = text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    (is_text && !text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_first_bytes() {
+        for (head, expected) in [
+            (b"\x1f\x8b\x08\0".as_slice(), Some("another gzip file")),
+            (b"PK\x03\x04\x14\0", Some("a ZIP archive")),
+            (b"BZh91AY&SY", Some("a bzip2 file")),
+            (b"\xfd7zXZ\0\0\x04", Some("an xz file")),
+            (b"\x28\xb5\x2f\xfd\x04", Some("a Zstandard file")),
+            (b"7z\xbc\xaf\x27\x1c\0\x04", Some("a 7-Zip archive")),
+            (b"Rar!\x1a\x07\x01\0", Some("a RAR archive")),
+            (b"\x1f\x9d\x90", Some("a file of `compress`")),
+            (b"\n<!doctype HTML><p>", Some("an HTML page")),
+            (b"<html lang=en>", Some("an HTML page")),
+            ("\u{feff}<?xml version='1.0'?>".as_bytes(), Some("an XML document")),
+            (b"{\"message\": \"Forbidden\"}", Some("a plain text")),
+            ("Santé".as_bytes(), Some("a plain text")),
+            (&"Santé".as_bytes()[..5], Some("a plain text")),
+            (b"Sant\xe9 publique", None),
+            (b"\0\0\0\0", None),
+            (b"", None),
+        ] {
+            assert_eq!(detect(head).map(|found| found.name), expected, "{head:?}");
+        }
+        let mut tar = [0; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        assert_eq!(detect(&tar).map(|found| found.name), Some("a tar that is not compressed"));
+    }
+}

@@ -1,0 +1,49 @@
+//! What an error of reading an archive says of the archive.
+
+use std::io;
+
+use super::guard::GuardError;
+use crate::problem::Reason;
+use crate::text::printable;
+
+/// What is wrong with an archive whose bytes cannot be read on, in words for its uploader where the reader
+/// has its own.
+pub(super) fn reason(error: &io::Error) -> Reason {
+    let detail = printable(innermost(error).as_bytes());
+    match GuardError::of(error) {
+        Some(GuardError::DataBehindGzip) => return Reason::DataAfterEnd,
+        Some(GuardError::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
+        Some(GuardError::LongBetween) => return Reason::CorruptTar { detail },
+        None => {}
+    }
+    let is_invalid = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Reason::Truncated { detail };
+    }
+    if is_invalid && ["gzip", "deflate", "corrupt"].iter().any(|word| detail.contains(word)) {
+        return Reason::CorruptGzip { detail };
+    }
+    let cut = [
+        ("unexpected EOF during skip", "within a file or its padding"),
+        ("failed to read", "within an entry's header"),
+        ("members found describing a future member", "between an entry's name and the entry"),
+    ];
+    if let Some((_, place)) = cut.iter().find(|(words, _)| detail.contains(words)) {
+        return Reason::Truncated { detail: (*place).to_owned() };
+    }
+    if ["checksum", "cksum"].iter().any(|word| detail.contains(word)) {
+        return Reason::CorruptTar { detail: "an entry's header is damaged or missing".to_owned() };
+    }
+    Reason::CorruptTar { detail }
+}
+
+/// What the deepest error says: `tar` wraps the decoder's words into its own.
+fn innermost(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(inner) = next {
+        text = inner.to_string();
+        next = inner.source();
+    }
+    text
+}

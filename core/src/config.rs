@@ -1,0 +1,20 @@
+//! A dataset's configuration file, read into types whose invariants the rest of the program relies on.
+//!
+//! Every mistake of every file is found at start, before an event is handled, and told with file, key and
+//! reason.
+
+mod parse;
+
+mod checker;
+mod json;
+mod keys;
+
+mod dataset;
+mod mistake;
+
+pub use dataset::{Column, Dataset, Derived, Table, TableName};
+pub use mistake::{Mistake, Mistakes};
+pub use parse::{DEFAULT_MAX_UNPACKED_BYTES, parse, parse_all};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The configuration's types, whose invariants the rest of the program relies on.
+
+use std::fmt;
+
+use regex::Regex;
+
+use crate::strptime::DateFormat;
+
+/// One configuration file: where archives come from and which tables they fill.
+///
+/// Invariants: `source`, `destination` and `directory` are non-empty and neither begin nor end with `/`;
+/// nothing is written below the prefix that is read; there is at least one table; no two tables under
+/// truncate are the same.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The file's name without `.json`.
+    pub name: String,
+    /// The bucket that is read and written.
+    pub bucket: String,
+    /// The first prefix of archives.
+    pub source: String,
+    /// The first prefix of everything written.
+    pub destination: String,
+    /// The prefix between `source` or `destination` and an archive's name.
+    pub directory: String,
+    /// Searched in the key, anchored at its end.
+    pub doc: Regex,
+    /// Whether a load replaces the tables' rows; then only the newest archive counts.
+    pub truncate: bool,
+    /// The character between cells, one ASCII character.
+    pub delimiter: u8,
+    /// A cell equal to this becomes NULL.
+    pub null_as: Option<String>,
+    /// The table with one row per archive revision loaded.
+    pub ledger: TableName,
+    /// The most bytes that an archive may unpack to, tar headers and padding included.
+    pub max_unpacked_bytes: u64,
+    /// The tables in the fixed order in which every load touches them: by name.
+    pub tables: Vec<Table>,
+}
+
+/// A table and the member that fills it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The member's base name up to its first `.`.
+    pub member: String,
+    /// The table.
+    pub name: TableName,
+    /// The member's columns, by position. Never empty, names unique together with those of `derived`.
+    pub columns: Vec<Column>,
+    /// Columns made from others, appended in this order.
+    pub derived: Vec<Derived>,
+}
+
+/// A column of a member.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The column's name in the table.
+    pub name: String,
+    /// How its dates are written in the member, if it holds dates.
+    pub date: Option<DateFormat>,
+}
+
+/// A column made from another: one of the texts between separators, empty if there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// The new column's name in the table.
+    pub name: String,
+    /// The position of the column it is made from.
+    pub from: usize,
+    /// The separator, never empty.
+    pub split: String,
+    /// Which of the texts, counted from 0.
+    pub index: usize,
+}
+
+/// A schema-qualified table name.
+///
+/// Plain identifiers are folded to lower case, as Redshift and `PostgreSQL` fold them, so that they can be
+/// quoted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The schema.
+    pub schema: String,
+    /// The table in it.
+    pub table: String,
+}
+
+impl TableName {
+    /// `name`, or `schema.name` when it carries none of its own.
+    pub(super) fn parse(name: &str, schema: &str) -> Result<Self, String> {
+        let (schema, table) = name.split_once('.').unwrap_or((schema, name));
+        for part in [schema, table] {
+            if part.is_empty() || part.contains('.') || part.chars().any(char::is_control) {
+                return Err(format!("{name:?} is not a table name; write TABLE or SCHEMA.TABLE"));
+            }
+        }
+        Ok(Self { schema: fold(schema), table: fold(table) })
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// An identifier as an unquoted one would be understood; any other name is left as it is.
+pub(super) fn fold(name: &str) -> String {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain { name.to_ascii_lowercase() } else { name.to_owned() }
+}
+
+impl Table {
+    /// All columns of the table that a load fills, in the staged file's order.
+    pub fn loaded_columns(&self) -> impl Iterator<Item = &str> {
+        self.columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain(self.derived.iter().map(|derived| derived.name.as_str()))
+    }
+}
+
+impl Dataset {
+    /// The table that a member fills, by the member's base name up to its first `.`.
+    pub fn table_of(&self, member: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.member == member)
+    }
+}

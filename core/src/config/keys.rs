@@ -1,0 +1,54 @@
+//! A dataset's keys in S3, all of them in one place.
+
+use super::dataset::Dataset;
+
+impl Dataset {
+    /// The prefix under which archives are looked for.
+    pub fn source_prefix(&self) -> String {
+        format!("{}/{}/", self.source, self.directory)
+    }
+
+    /// Whether an object of the bucket is an archive of this dataset. A key that ends in `/` is a folder of a
+    /// console, not one.
+    pub fn matches(&self, key: &str) -> bool {
+        key.starts_with(&self.source_prefix()) && !key.ends_with('/') && self.doc.is_match(key)
+    }
+
+    /// The prefix of good markers.
+    pub fn good_prefix(&self) -> String {
+        format!("{}/good/{}", self.destination, self.source_prefix())
+    }
+
+    /// The prefix of bad markers.
+    pub fn bad_prefix(&self) -> String {
+        format!("{}/bad/{}", self.destination, self.source_prefix())
+    }
+
+    /// The prefix of staged files.
+    pub fn batch_prefix(&self) -> String {
+        format!("{}/batch/{}", self.destination, self.source_prefix())
+    }
+
+    /// The good marker of an archive.
+    pub fn good_key(&self, key: &str) -> String {
+        format!("{}/good/{key}", self.destination)
+    }
+
+    /// The bad marker of an archive.
+    pub fn bad_key(&self, key: &str) -> String {
+        format!("{}/bad/{key}", self.destination)
+    }
+
+    /// The explanation beside the bad marker of an archive.
+    pub fn error_key(&self, key: &str) -> String {
+        format!("{}/bad/{key}.error.json", self.destination)
+    }
+
+    /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest`
+    /// follows.
+    pub fn staged_stem(&self, key: &str, etag: &str, member: &str) -> String {
+        let revision: String = etag.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let name = key.strip_suffix(".tgz").unwrap_or(key);
+        format!("{}/batch/{name}/{revision}/{member}", self.destination)
+    }
+}

@@ -1,0 +1,393 @@
+//! From a configuration's text to its types, with every mistake found at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::checker::{Checker, Object};
+use super::dataset::{Column, Dataset, Derived, Table, TableName, fold};
+use super::json;
+use super::mistake::{Mistake, Mistakes};
+use crate::strptime::DateFormat;
+
+/// Parses files given as name and text, and checks them against each other.
+///
+/// # Errors
+///
+/// Every mistake of every file, and every pair of files that would feed or shadow each other.
+pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mistakes> {
+    let mut datasets: Vec<(String, Dataset)> = Vec::new();
+    let mut mistakes = Vec::new();
+    if files.is_empty() {
+        mistakes.push(Mistake {
+            file: "config.d".to_owned(),
+            key: String::new(),
+            reason: "no configuration file (*.json)".to_owned(),
+        });
+    }
+    for (file, text) in files {
+        match parse(file, text) {
+            Ok(dataset) => datasets.push((file.clone(), dataset)),
+            Err(found) => mistakes.extend(found.0),
+        }
+    }
+    for (n, (file, dataset)) in datasets.iter().enumerate() {
+        for (other_file, other) in datasets.iter().skip(n + 1) {
+            if dataset.bucket == other.bucket
+                && dataset.source_prefix() == other.source_prefix()
+                && dataset.doc.as_str() == other.doc.as_str()
+            {
+                mistakes.push(Mistake {
+                    file: other_file.clone(),
+                    key: "doc".to_owned(),
+                    reason: format!("reads the same archives as {file}"),
+                });
+            }
+            for (writer, (reader_file, reader)) in [(dataset, (other_file, other)), (other, (file, dataset))]
+            {
+                if writer.bucket == reader.bucket && feeds(writer, reader) {
+                    mistakes.push(Mistake {
+                        file: reader_file.clone(),
+                        key: "source".to_owned(),
+                        reason: format!(
+                            "{:?} would be fed by what dataset {} writes below {:?}",
+                            reader.source_prefix(),
+                            writer.name,
+                            writer.destination
+                        ),
+                    });
+                }
+            }
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(datasets.into_iter().map(|(_, dataset)| dataset).collect())
+    } else {
+        Err(Mistakes(mistakes))
+    }
+}
+
+/// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
+fn feeds(writer: &Dataset, reader: &Dataset) -> bool {
+    let read = reader.source_prefix();
+    [writer.good_prefix(), writer.bad_prefix(), writer.batch_prefix()]
+        .iter()
+        .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
+}
+
+/// Parses one file.
+///
+/// # Errors
+///
+/// Every mistake in it.
+pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
+    let mut checker = Checker::new(file);
+    let dataset = checker.dataset(text);
+    match dataset {
+        Some(dataset) if checker.mistakes.is_empty() => Ok(dataset),
+        _ => Err(Mistakes(checker.mistakes)),
+    }
+}
+
+/// What an archive may unpack to where the configuration does not say: 64 GiB.
+///
+/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and
+/// again. An archive that is really larger has to say so in its dataset's configuration.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+const DATASET_KEYS: [&str; 12] = [
+    "bucket",
+    "source",
+    "destination",
+    "directory",
+    "doc",
+    "schema",
+    "truncate",
+    "delim",
+    "files",
+    "null_as",
+    "ledger",
+    "max_unpacked_bytes",
+];
+const FILE_KEYS: [&str; 5] = ["dbtable", "column_count", "columns", "dateformat", "derived"];
+const DATE_KEYS: [&str; 2] = ["field", "format"];
+const DERIVED_KEYS: [&str; 4] = ["column", "from", "split", "index"];
+
+impl Checker<'_> {
+    fn dataset(&mut self, text: &str) -> Option<Dataset> {
+        let value = match json::parse(text) {
+            Ok(value) => value,
+            Err(error) => {
+                self.say("", format!("not valid JSON: {error}"));
+                return None;
+            }
+        };
+        let object = self.object(&value, "")?;
+        self.unknown_keys(object, "", &DATASET_KEYS);
+
+        let bucket = self.text(object, "bucket", "");
+        let source = self.prefix(object, "source");
+        let destination = self.prefix(object, "destination");
+        let directory = self.prefix(object, "directory");
+        let doc = self.doc(object);
+        let schema = self.text(object, "schema", "");
+        let truncate = self.required(object, "truncate", "").and_then(|value| {
+            if let Some(truncate) = value.as_bool() {
+                Some(truncate)
+            } else {
+                self.say("truncate", "expected true or false");
+                None
+            }
+        });
+        let delimiter = self.delimiter(object);
+        let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
+        let max_unpacked_bytes = self.max_unpacked_bytes(object);
+        let ledger_name = if object.contains_key("ledger") {
+            self.text(object, "ledger", "")?
+        } else {
+            "load_ledger".to_owned()
+        };
+        let ledger = schema.as_ref().and_then(|schema| self.table_name(&ledger_name, schema, "ledger"));
+        let tables = self.tables(object, schema.as_deref(), truncate, ledger.as_ref());
+
+        let name = Path::new(self.file)
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let dataset = Dataset {
+            name,
+            bucket: bucket?,
+            source: source?,
+            destination: destination?,
+            directory: directory?,
+            doc: doc?,
+            truncate: truncate?,
+            delimiter: delimiter?,
+            null_as,
+            ledger: ledger?,
+            max_unpacked_bytes: max_unpacked_bytes?,
+            tables: tables?,
+        };
+        if feeds(&dataset, &dataset) {
+            let reason = format!(
+                "a loop: what is written below {:?} would be read again below {:?}; choose another destination",
+                dataset.destination,
+                dataset.source_prefix()
+            );
+            self.say("destination", reason);
+        }
+        Some(dataset)
+    }
+
+    fn tables(
+        &mut self,
+        object: &Object,
+        schema: Option<&str>,
+        truncate: Option<bool>,
+        ledger: Option<&TableName>,
+    ) -> Option<Vec<Table>> {
+        let files = self.required(object, "files", "")?;
+        let files = self.object(files, "files")?;
+        if files.is_empty() {
+            self.say("files", "names no file");
+        }
+        let mut tables = Vec::new();
+        for (member, value) in files {
+            let path = format!("files.{member}");
+            if member.is_empty() || member.contains(['.', '/']) {
+                self.say(
+                    path.as_str(),
+                    "a member is named by its base name up to the first dot: no '.' and no '/'",
+                );
+            }
+            tables.extend(self.table(member, value, &path, schema));
+        }
+        tables.sort_by(|a, b| (&a.name, &a.member).cmp(&(&b.name, &b.member)));
+        for pair in tables.windows(2) {
+            if truncate == Some(true) && pair[0].name == pair[1].name {
+                let path = format!("files.{}.dbtable", pair[1].member);
+                self.say(
+                    path,
+                    format!("with truncate, {} would lose the rows of {:?}", pair[1].name, pair[0].member),
+                );
+            }
+        }
+        for table in &tables {
+            if Some(&table.name) == ledger {
+                self.say(format!("files.{}.dbtable", table.member), "is the ledger's table");
+            }
+        }
+        Some(tables)
+    }
+
+    fn table(&mut self, member: &str, value: &Value, path: &str, schema: Option<&str>) -> Option<Table> {
+        let object = self.object(value, path)?;
+        self.unknown_keys(object, path, &FILE_KEYS);
+        let dbtable = self.text(object, "dbtable", path);
+        let name = dbtable
+            .zip(schema)
+            .and_then(|(name, schema)| self.table_name(&name, schema, &format!("{path}.dbtable")));
+        let columns = self.columns(object, path);
+        let names: Vec<String> = columns.clone().unwrap_or_default();
+        let dates = self.dates(object, path, &names);
+        let derived = self.derived(object, path, &names);
+        let columns = columns?
+            .into_iter()
+            .map(|name| {
+                let date = dates.get(&name).cloned();
+                Column { name: fold(&name), date }
+            })
+            .collect();
+        Some(Table { member: member.to_owned(), name: name?, columns, derived })
+    }
+
+    fn columns(&mut self, object: &Object, path: &str) -> Option<Vec<String>> {
+        let key = format!("{path}.columns");
+        let count = self.required(object, "column_count", path).and_then(|value| match value.as_u64() {
+            Some(count) if count > 0 => Some(count),
+            _ => {
+                self.say(format!("{path}.column_count"), "expected a whole number above 0");
+                None
+            }
+        });
+        let list = self.required(object, "columns", path)?;
+        let Some(list) = list.as_array() else {
+            self.say(key, "expected a list of column names");
+            return None;
+        };
+        let mut names = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (n, value) in list.iter().enumerate() {
+            match value.as_str() {
+                Some(name) if !name.is_empty() && !name.chars().any(char::is_control) => {
+                    if !seen.insert(fold(name)) {
+                        self.say(format!("{key}[{n}]"), format!("{name:?} is listed twice"));
+                    }
+                    names.push(name.to_owned());
+                }
+                _ => self.say(format!("{key}[{n}]"), "expected a column name"),
+            }
+        }
+        if let Some(count) = count.filter(|count| *count != list.len() as u64) {
+            self.say(key, format!("lists {} columns, but column_count is {count}", list.len()));
+        }
+        Some(names)
+    }
+
+    fn dates(&mut self, object: &Object, path: &str, columns: &[String]) -> BTreeMap<String, DateFormat> {
+        let mut dates = BTreeMap::new();
+        let Some(list) = self.required(object, "dateformat", path) else { return dates };
+        for (path, entry) in self.entries(list, &format!("{path}.dateformat")) {
+            let Some(entry) = self.object(entry, &path) else { continue };
+            self.unknown_keys(entry, &path, &DATE_KEYS);
+            let field = self.text(entry, "field", &path);
+            let format = self.text(entry, "format", &path);
+            let field = field.filter(|field| self.is_column(field, columns, &format!("{path}.field")));
+            let format = format.and_then(|format| match DateFormat::compile(&format) {
+                Ok(format) => Some(format),
+                Err(error) => {
+                    self.say(format!("{path}.format"), error.to_string());
+                    None
+                }
+            });
+            if let (Some(field), Some(format)) = (field, format)
+                && dates.insert(field.clone(), format).is_some()
+            {
+                self.say(format!("{path}.field"), format!("{field:?} has two formats"));
+            }
+        }
+        dates
+    }
+
+    fn derived(&mut self, object: &Object, path: &str, columns: &[String]) -> Vec<Derived> {
+        let mut derived: Vec<Derived> = Vec::new();
+        let Some(list) = object.get("derived") else { return derived };
+        for (path, entry) in self.entries(list, &format!("{path}.derived")) {
+            let Some(entry) = self.object(entry, &path) else { continue };
+            self.unknown_keys(entry, &path, &DERIVED_KEYS);
+            let column = self.text(entry, "column", &path);
+            let from = self.text(entry, "from", &path);
+            let split = self.text(entry, "split", &path);
+            let index = self.required(entry, "index", &path).and_then(|value| {
+                if let Some(index) = value.as_u64().and_then(|index| usize::try_from(index).ok()) {
+                    Some(index)
+                } else {
+                    self.say(format!("{path}.index"), "expected a whole number from 0");
+                    None
+                }
+            });
+            let from = from.filter(|from| self.is_column(from, columns, &format!("{path}.from")));
+            let from = from.and_then(|from| columns.iter().position(|column| *column == from));
+            if let Some(column) = &column
+                && (columns.iter().any(|other| fold(other) == fold(column))
+                    || derived.iter().any(|other| other.name == fold(column)))
+            {
+                self.say(format!("{path}.column"), format!("{column:?} is a column already"));
+            }
+            if let (Some(column), Some(from), Some(split), Some(index)) = (column, from, split, index) {
+                derived.push(Derived { name: fold(&column), from, split, index });
+            }
+        }
+        derived
+    }
+
+    fn is_column(&mut self, name: &str, columns: &[String], key: &str) -> bool {
+        let known = columns.iter().any(|column| column == name);
+        if !known {
+            self.say(key, format!("{name:?} is none of the columns"));
+        }
+        known
+    }
+
+    fn table_name(&mut self, name: &str, schema: &str, key: &str) -> Option<TableName> {
+        TableName::parse(name, schema).map_err(|reason| self.say(key, reason)).ok()
+    }
+
+    fn doc(&mut self, object: &Object) -> Option<Regex> {
+        let doc = self.text(object, "doc", "")?;
+        match Regex::new(&format!("{doc}$")) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                self.say(
+                    "doc",
+                    format!("not a regular expression: {}", error.to_string().replace('\n', " ")),
+                );
+                None
+            }
+        }
+    }
+
+    fn delimiter(&mut self, object: &Object) -> Option<u8> {
+        let delim = self.text(object, "delim", "")?;
+        match delim.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r' | 0) => Some(*byte),
+            _ => {
+                self.say(
+                    "delim",
+                    format!("expected one ASCII character other than a quote or a line end, found {delim:?}"),
+                );
+                None
+            }
+        }
+    }
+
+    fn max_unpacked_bytes(&mut self, object: &Object) -> Option<u64> {
+        let Some(value) = object.get("max_unpacked_bytes") else { return Some(DEFAULT_MAX_UNPACKED_BYTES) };
+        let limit = value.as_u64().filter(|limit| *limit > 0);
+        if limit.is_none() {
+            self.say("max_unpacked_bytes", "expected a whole number of bytes above 0, such as 10000000000");
+        }
+        limit
+    }
+
+    fn prefix(&mut self, object: &Object, key: &str) -> Option<String> {
+        let prefix = self.text(object, key, "")?;
+        if prefix.starts_with('/') || prefix.ends_with('/') {
+            self.say(key, format!("write {:?} without '/' at either end", prefix.trim_matches('/')));
+            return None;
+        }
+        Some(prefix)
+    }
+}

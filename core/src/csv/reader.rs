@@ -1,0 +1,322 @@
+//! RFC 4180 records, read strictly and without copying.
+//!
+//! Where delimiters, quotes and line ends stand is found for many bytes at once (`structural`); a record is then
+//! read from mark to mark, without a look at what is between them.
+//!
+//! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell,
+//! and `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit,
+//! and a cell is exactly the bytes that were written.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::record::{Cells, Place, Record, RecordError, has_lone_return};
+use super::structural::{BLOCK_BYTES, StructuralIndex};
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes of a record that are given with an error: more than are shown.
+const EXCERPT_BYTES: usize = 150;
+
+/// The largest limit there is: places in a record are counted in 30 bits.
+const MOST_BYTES: usize = (1 << 30) - 1;
+
+/// A reader of records from `R`, one at a time.
+pub struct RecordReader<R> {
+    reader: R,
+    delimiter: u8,
+    limit_bytes: usize,
+    buffer: Vec<u8>,
+    index: StructuralIndex,
+    start: usize,
+    end: usize,
+    /// Up to where the buffer is known to be text.
+    text_to: usize,
+    exhausted: bool,
+    line: u64,
+    found: Found,
+    cells: Cells,
+}
+
+/// The record that was found last.
+#[derive(Default)]
+struct Found {
+    line: u64,
+    content: Range<usize>,
+    is_text: bool,
+    is_one_line: bool,
+}
+
+/// What a look at the buffer found.
+enum Scan {
+    /// A record that ends before `next`, with so many line ends within.
+    Whole { content: Range<usize>, next: usize, inner_lines: u64 },
+    /// More input is needed; an open quote began on this line, at this place, if there is one.
+    Partial { open_quote: Option<(u64, usize)> },
+    /// Text after a closing quote, at this place on this line.
+    Garbled { line: u64, at: usize },
+}
+
+impl<R: Read> RecordReader<R> {
+    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is
+    /// skipped.
+    pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
+        let limit_bytes = limit_bytes.min(MOST_BYTES);
+        Self {
+            reader,
+            delimiter,
+            limit_bytes,
+            buffer: vec![0; CHUNK_BYTES.min(limit_bytes + 1)],
+            index: StructuralIndex::new(delimiter),
+            start: 0,
+            end: 0,
+            text_to: 0,
+            exhausted: false,
+            line: 1,
+            found: Found::default(),
+            cells: Cells::new(delimiter),
+        }
+    }
+
+    /// The bytes with which the input begins, up to four, without consuming them.
+    ///
+    /// # Errors
+    ///
+    /// The input's own.
+    pub fn peek(&mut self) -> io::Result<&[u8]> {
+        while self.end - self.start < 4 && !self.exhausted {
+            self.fill()?;
+        }
+        Ok(&self.buffer[self.start..self.end.min(self.start + 4)])
+    }
+
+    /// Skips `count` bytes that were peeked at.
+    pub fn skip(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
+    /// The next record that is not a blank line, or none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]; after one, nothing further can be read with sense.
+    pub fn read(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+        Ok(self.advance()?.then(|| self.record()))
+    }
+
+    /// The record that was found last.
+    #[inline]
+    pub fn record(&self) -> Record<'_> {
+        let Found { line, ref content, is_text, is_one_line } = self.found;
+        let bytes = self.buffer.get(content.clone()).unwrap_or_default();
+        Record::new(line, is_text, is_one_line, bytes, &self.cells)
+    }
+
+    /// Goes on to the next record that is not a blank line, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`RecordReader::read`].
+    pub fn advance(&mut self) -> Result<bool, RecordError> {
+        loop {
+            if self.start == self.end && self.exhausted {
+                return Ok(false);
+            }
+            match self.scan() {
+                Scan::Whole { content, next, inner_lines } => {
+                    let line = self.line;
+                    let is_ended = next > content.end && self.buffer[next - 1] == b'\n';
+                    self.line += inner_lines + u64::from(is_ended);
+                    self.start = next;
+                    if content.is_empty() {
+                        continue;
+                    }
+                    self.found = Found {
+                        line,
+                        is_text: self.is_text(&content),
+                        is_one_line: inner_lines == 0,
+                        content,
+                    };
+                    return Ok(true);
+                }
+                Scan::Garbled { line, at } => {
+                    let text =
+                        self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
+                    let is_return = self.buffer.get(at) == Some(&b'\r');
+                    return Err(if is_return {
+                        RecordError::LoneReturn { line, text }
+                    } else {
+                        RecordError::TextAfterQuote { line, text }
+                    });
+                }
+                Scan::Partial { open_quote } => {
+                    if self.exhausted || self.end - self.start > self.limit_bytes {
+                        let excerpt =
+                            |from: usize| self.buffer[from..self.end.min(from + EXCERPT_BYTES)].to_vec();
+                        let line = self.line;
+                        return Err(match open_quote {
+                            Some((line, at)) => RecordError::UnclosedQuote {
+                                beyond_limit: !self.exhausted,
+                                line,
+                                text: excerpt(at),
+                            },
+                            None if line == 1 && has_lone_return(&self.buffer[self.start..self.end]) => {
+                                RecordError::LoneReturn { line, text: excerpt(self.start) }
+                            }
+                            None => RecordError::TooLong { line, text: excerpt(self.start) },
+                        });
+                    }
+                    self.fill_on().map_err(RecordError::Io)?;
+                }
+            }
+        }
+    }
+
+    /// Reads until there is twice as much to look at, so that an input which comes in crumbs is not looked at
+    /// again for each.
+    fn fill_on(&mut self) -> io::Result<()> {
+        let wanted = ((self.end - self.start) * 2).min(self.limit_bytes + 1);
+        loop {
+            self.fill()?;
+            if self.exhausted || self.end - self.start >= wanted {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes room, and reads once.
+    fn fill(&mut self) -> io::Result<()> {
+        let blocks = self.start / BLOCK_BYTES;
+        if blocks > 0 {
+            let moved = blocks * BLOCK_BYTES;
+            self.buffer.copy_within(moved..self.end, 0);
+            self.index.forget(blocks);
+            self.start -= moved;
+            self.end -= moved;
+            self.text_to = self.text_to.saturating_sub(moved);
+        }
+        if self.end == self.buffer.len() {
+            // One byte beyond the limit is enough to know that a record exceeds it.
+            let size = (self.buffer.len() * 2).min(self.limit_bytes + CHUNK_BYTES);
+            self.buffer.resize(size.max(self.end + 1), 0);
+        }
+        loop {
+            match self.reader.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.exhausted = true,
+                Ok(count) => {
+                    self.index.extend(&self.buffer, self.end, self.end + count);
+                    self.end += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+
+    /// Whether a record is UTF-8 without NUL. Looks at everything that was read at once.
+    fn is_text(&mut self, record: &Range<usize>) -> bool {
+        if record.end > self.text_to {
+            let from = self.text_to.max(record.start);
+            let rest = &self.buffer[from..self.end];
+            let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
+            self.text_to =
+                from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+        }
+        record.end <= self.text_to
+    }
+
+    /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once
+    /// the record is known to be whole.
+    fn scan(&mut self) -> Scan {
+        let input = &self.buffer[..self.end];
+        let mut marks = self.index.from(self.start);
+        let mut at = self.start;
+        let mut lines = 0;
+        let mut doubled = false;
+        let mut count = 0;
+        let mut keep = |places: &mut [Place], start, end, is_quoted, is_marked| {
+            if let Some(place) = places.get_mut(count) {
+                *place = Place::new(start - self.start, end - self.start, is_quoted, is_marked);
+            }
+            count += 1;
+        };
+        // Marks within the cell so far, which has no quotes around it.
+        let mut inner = 0;
+        loop {
+            let (mark, byte) = match marks.next() {
+                Some(mark) => (mark, input[mark]),
+                None if !self.exhausted => return Scan::Partial { open_quote: None },
+                None => (input.len(), b'\n'),
+            };
+            if byte == self.delimiter {
+                keep(&mut self.cells.places, at, mark, false, inner > 0);
+                (at, inner) = (mark + 1, 0);
+            } else if byte == b'\n' {
+                let returned = mark > at && input[mark - 1] == b'\r';
+                let content = mark - usize::from(returned);
+                keep(&mut self.cells.places, at, content, false, inner > usize::from(returned));
+                return self.whole(content, input.len().min(mark + 1), lines, doubled, count);
+            } else if byte == b'"' && mark == at {
+                let (opened, open_line) = (at, self.line + lines);
+                let mut is_marked = false;
+                let close = loop {
+                    let Some(mark) = marks.next() else {
+                        return Scan::Partial { open_quote: Some((open_line, opened)) };
+                    };
+                    match (input[mark], input.get(mark + 1)) {
+                        (b'"', Some(b'"')) => {
+                            marks.next();
+                            doubled = true;
+                        }
+                        // Whether it closes or is doubled shows only with the next byte.
+                        (b'"', None) if !self.exhausted => {
+                            return Scan::Partial { open_quote: Some((open_line, opened)) };
+                        }
+                        (b'"', _) => break mark,
+                        (b'\n', _) => lines += 1,
+                        _ => {}
+                    }
+                    is_marked = true;
+                };
+                keep(&mut self.cells.places, opened + 1, close, true, is_marked);
+                let mut after = close + 1;
+                if input.get(after) == Some(&b'\r') {
+                    match input.get(after + 1) {
+                        None if !self.exhausted => return Scan::Partial { open_quote: None },
+                        Some(b'\n') | None => after += 1,
+                        Some(_) => {}
+                    }
+                }
+                match input.get(after) {
+                    None if !self.exhausted => return Scan::Partial { open_quote: None },
+                    None => return self.whole(close + 1, after, lines, doubled, count),
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, doubled, count),
+                    Some(byte) if *byte == self.delimiter => {
+                        marks.next();
+                        at = after + 1;
+                    }
+                    Some(_) => return Scan::Garbled { line: self.line + lines, at: after },
+                }
+            } else {
+                inner += 1;
+            }
+        }
+    }
+
+    fn whole(&mut self, end: usize, next: usize, inner_lines: u64, doubled: bool, count: usize) -> Scan {
+        let cells = &mut self.cells;
+        cells.count = count;
+        if end - self.start > self.limit_bytes {
+            return Scan::Partial { open_quote: None };
+        }
+        cells.halve(&self.buffer[self.start..end], doubled);
+        Scan::Whole { content: self.start..end, next, inner_lines }
+    }
+}
+
+#[cfg(test)]
+mod tests;

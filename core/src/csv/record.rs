@@ -1,0 +1,243 @@
+//! A record as it was read: its cells, or why there is none.
+
+use std::io;
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter};
+
+/// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions.
+/// Redshift's tables have 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
+const KEPT_CELLS: usize = 1_600;
+
+/// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end
+/// above two bits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    start: u32,
+    end_and_bits: u32,
+}
+
+impl Place {
+    /// There are quotes around it.
+    const QUOTED: u32 = 1;
+    /// It holds a delimiter, a comma, a quote, a CR or an LF.
+    const MARKED: u32 = 2;
+
+    /// No record is longer than 30 bits count.
+    #[inline]
+    pub(super) fn new(start: usize, end: usize, is_quoted: bool, is_marked: bool) -> Self {
+        Self {
+            start: start as u32,
+            end_and_bits: (end as u32) << 2 | u32::from(is_marked) << 1 | u32::from(is_quoted),
+        }
+    }
+
+    fn start(self) -> usize {
+        self.start as usize
+    }
+
+    fn end(self) -> usize {
+        (self.end_and_bits >> 2) as usize
+    }
+
+    fn has(self, bits: u32) -> bool {
+        self.end_and_bits & bits == bits
+    }
+}
+
+/// A cell with doubled quotes: its position, and where it lies in what is halved.
+#[derive(Debug, Clone)]
+struct Halved {
+    cell: usize,
+    place: Range<usize>,
+}
+
+/// The cells of a record.
+#[derive(Debug)]
+pub(super) struct Cells {
+    has_commas: bool,
+    /// Those of the record, and beyond them those of other records.
+    pub(super) places: Vec<Place>,
+    pub(super) count: usize,
+    /// The cells with doubled quotes, and their texts with the quotes halved, one behind the other.
+    doubled: Vec<Halved>,
+    halved: Vec<u8>,
+}
+
+impl Cells {
+    pub(super) fn new(delimiter: u8) -> Self {
+        Self {
+            has_commas: delimiter == b',',
+            places: vec![Place::new(0, 0, false, false); KEPT_CELLS],
+            count: 0,
+            doubled: Vec::new(),
+            halved: Vec::new(),
+        }
+    }
+
+    /// Halves the doubled quotes of `record`, if it has any, beside it.
+    pub(super) fn halve(&mut self, record: &[u8], has_doubled: bool) {
+        self.doubled.clear();
+        self.halved.clear();
+        if !has_doubled {
+            return;
+        }
+        let marked = self
+            .places
+            .iter()
+            .take(self.count)
+            .enumerate()
+            .filter(|(_, place)| place.has(Place::QUOTED | Place::MARKED));
+        for (cell, place) in marked {
+            let start = self.halved.len();
+            if halve(&record[place.start()..place.end()], &mut self.halved) {
+                self.doubled.push(Halved { cell, place: start..self.halved.len() });
+            }
+        }
+    }
+}
+
+/// A record, borrowed from the reader's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The line on which it begins, counted from 1.
+    pub line: u64,
+    /// Whether it is UTF-8 without NUL.
+    pub is_text: bool,
+    /// Whether no cell holds a line end.
+    pub is_one_line: bool,
+    bytes: &'a [u8],
+    cells: &'a Cells,
+}
+
+/// A cell of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell<'a> {
+    /// Its text, without the quotes around it.
+    pub text: &'a [u8],
+    /// Whether it is written as CSV with commas has it: in quotes if it holds a comma, a quote, a CR or an
+    /// LF, and else without.
+    pub is_canonical: bool,
+    /// Where it is written in the record, quotes included.
+    pub written: (usize, usize),
+}
+
+/// Why no record can be read.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The input failed.
+    Io(io::Error),
+    /// A quoted cell is never closed, or not within the limit.
+    UnclosedQuote {
+        /// Whether the input goes on behind the limit.
+        beyond_limit: bool,
+        /// The line on which the quote stands.
+        line: u64,
+        /// What begins there.
+        text: Vec<u8>,
+    },
+    /// Text stands between a closing quote and the next delimiter.
+    TextAfterQuote {
+        /// The line on which the closing quote stands.
+        line: u64,
+        /// The record up to a little beyond that place.
+        text: Vec<u8>,
+    },
+    /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no
+    /// end: the lines end with CR only.
+    LoneReturn {
+        /// The line on which it stands, if lines ended with LF.
+        line: u64,
+        /// The beginning of the record, or what is around the CR.
+        text: Vec<u8>,
+    },
+    /// The record is larger than the limit.
+    TooLong {
+        /// The line on which it begins.
+        line: u64,
+        /// Its beginning.
+        text: Vec<u8>,
+    },
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(
+        line: u64,
+        is_text: bool,
+        is_one_line: bool,
+        bytes: &'a [u8],
+        cells: &'a Cells,
+    ) -> Self {
+        Self { line, is_text, is_one_line, bytes, cells }
+    }
+
+    /// How many cells it has.
+    pub fn len(&self) -> usize {
+        self.cells.count
+    }
+
+    /// Whether it has none, which no record read from an input has.
+    pub fn is_empty(&self) -> bool {
+        self.cells.count == 0
+    }
+
+    /// A cell's text by position; empty beyond the last, and beyond those that any table has columns for.
+    pub fn text(&self, at: usize) -> &'a [u8] {
+        self.places().get(at).map_or(&[], |place| self.cell(at, *place).text)
+    }
+
+    /// Its cells, as far as any table has columns for them.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'a>> {
+        let record = *self;
+        self.places().iter().enumerate().map(move |(at, place)| record.cell(at, *place))
+    }
+
+    fn places(&self) -> &'a [Place] {
+        self.cells.places.get(..self.cells.count).unwrap_or(&self.cells.places)
+    }
+
+    #[inline]
+    fn cell(&self, at: usize, place: Place) -> Cell<'a> {
+        let (start, end) = (place.start(), place.end());
+        let (is_quoted, is_marked) = (place.has(Place::QUOTED), place.has(Place::MARKED));
+        let halved = if is_quoted && is_marked {
+            self.cells.doubled.iter().find(|halved| halved.cell == at)
+        } else {
+            None
+        };
+        let text = match halved {
+            None => self.bytes.get(start..end),
+            Some(Halved { place, .. }) => self.cells.halved.get(place.clone()),
+        };
+        let around = usize::from(is_quoted);
+        Cell {
+            text: text.unwrap_or_default(),
+            is_canonical: self.cells.has_commas && is_quoted == is_marked,
+            written: (start - around, end + around),
+        }
+    }
+
+    /// The record as it was written, for a person to recognise it by.
+    pub fn raw(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// Whether a CR stands in `text` without an LF behind it.
+pub fn has_lone_return(text: &[u8]) -> bool {
+    memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
+}
+
+/// Appends a quoted cell with its doubled quotes halved; nothing if it has none.
+fn halve(cell: &[u8], halved: &mut Vec<u8>) -> bool {
+    let mut rest = cell;
+    while let Some(quote) = memchr(b'"', rest) {
+        halved.extend_from_slice(&rest[..=quote]);
+        rest = rest.get(quote + 2..).unwrap_or_default();
+        if memchr(b'"', rest).is_none() {
+            halved.extend_from_slice(rest);
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,216 @@
+//! What can go wrong, sorted by who must act.
+//!
+//! The class of a failure is decided where it happens (`store`, `redshift`, `config`, `unpack`, `transform`);
+//! above those modules nobody reads an error's text.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::problem::Problems;
+
+/// A failure, by who must act upon it.
+#[derive(Debug)]
+pub enum Error {
+    /// The archive is at fault: whoever uploads must mend it. The only kind that settles an archive as bad.
+    BadInput(Problems),
+    /// Something that passes: the archive stays unsettled and a later try goes on from there.
+    Retryable(Fault<Retryable>),
+    /// Whoever operates must act: a login, a right, a table, the configuration. The archive stays unsettled.
+    Deployment(Fault<Deployment>),
+}
+
+/// A failure that a later try may not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retryable {
+    /// S3 throttled, answered 5xx, or could not be reached.
+    S3Unavailable,
+    /// The connection to Redshift was refused or lost.
+    ConnectionLost,
+    /// Redshift's `1023`, or a conflict with a concurrent transaction.
+    Serialization,
+    /// `statement_timeout`, or a statement cancelled on request.
+    StatementTimeout,
+    /// COPY loaded another number of rows than were staged.
+    CountsDiffer,
+    /// The source object is no longer the revision that was listed.
+    SourceChanged,
+    /// Too little of the function's time is left to begin the next step.
+    DeadlineNear,
+    /// Somebody asked the program to stop.
+    Interrupted,
+    /// An earlier archive of the queue was bad, so the wanted one was not reached.
+    StoppedAtBadArchive,
+    /// Nothing known: treated as something that passes, because only input may make an archive bad.
+    Unknown,
+}
+
+/// A failure that lasts until somebody changes the deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployment {
+    /// A configuration file or an environment variable is invalid.
+    Configuration,
+    /// S3 refused access, or the credentials are missing, unknown or expired.
+    S3Access,
+    /// The bucket does not exist.
+    NoSuchBucket,
+    /// Redshift refused user or password.
+    LoginRefused,
+    /// Redshift asked for an authentication that this program cannot answer.
+    AuthenticationUnsupported,
+    /// The server's certificate is not trusted, names another host, or the server offers no TLS.
+    TlsNotTrusted,
+    /// A database, schema, table or column is missing or has another shape.
+    SchemaMismatch,
+    /// The Redshift user lacks a privilege.
+    Privilege,
+    /// COPY's role or keys were refused, or could not read S3.
+    CopyAuthorization,
+    /// The secret with the password cannot be read.
+    SecretUnreadable,
+    /// The event is none of the accepted forms.
+    UnknownEvent,
+    /// The archive that was to be loaded again is not there, or loading it would break the order.
+    ReloadRefused,
+}
+
+/// What happened, where, and the cause beneath.
+#[derive(Debug)]
+pub struct Fault<K> {
+    /// What kind of failure it is.
+    pub kind: K,
+    /// What was being done, and the remedy where there is one.
+    pub message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl<K> Fault<K> {
+    /// A fault without a deeper cause.
+    pub fn new(kind: K, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The same fault with the error that caused it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl Error {
+    /// A retryable fault without a deeper cause.
+    pub fn retryable(kind: Retryable, message: impl Into<String>) -> Self {
+        Self::Retryable(Fault::new(kind, message))
+    }
+
+    /// A deployment fault without a deeper cause.
+    pub fn deployment(kind: Deployment, message: impl Into<String>) -> Self {
+        Self::Deployment(Fault::new(kind, message))
+    }
+
+    /// A stable name for alarms and for Lambda's `errorType`.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::BadInput(_) => "BadInput",
+            Self::Retryable(fault) => match fault.kind {
+                Retryable::S3Unavailable => "Retryable.S3Unavailable",
+                Retryable::ConnectionLost => "Retryable.ConnectionLost",
+                Retryable::Serialization => "Retryable.Serialization",
+                Retryable::StatementTimeout => "Retryable.StatementTimeout",
+                Retryable::CountsDiffer => "Retryable.CountsDiffer",
+                Retryable::SourceChanged => "Retryable.SourceChanged",
+                Retryable::DeadlineNear => "Retryable.DeadlineNear",
+                Retryable::Interrupted => "Retryable.Interrupted",
+                Retryable::StoppedAtBadArchive => "Retryable.StoppedAtBadArchive",
+                Retryable::Unknown => "Retryable.Unknown",
+            },
+            Self::Deployment(fault) => match fault.kind {
+                Deployment::Configuration => "Deployment.Configuration",
+                Deployment::S3Access => "Deployment.S3Access",
+                Deployment::NoSuchBucket => "Deployment.NoSuchBucket",
+                Deployment::LoginRefused => "Deployment.LoginRefused",
+                Deployment::AuthenticationUnsupported => "Deployment.AuthenticationUnsupported",
+                Deployment::TlsNotTrusted => "Deployment.TlsNotTrusted",
+                Deployment::SchemaMismatch => "Deployment.SchemaMismatch",
+                Deployment::Privilege => "Deployment.Privilege",
+                Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
+                Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
+                Deployment::UnknownEvent => "Deployment.UnknownEvent",
+                Deployment::ReloadRefused => "Deployment.ReloadRefused",
+            },
+        }
+    }
+
+    /// The whole story on one line: this error and every cause beneath it.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error and its causes, joined by `: `, each said once.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !part.is_empty() && !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadInput(problems) => problems.fmt(f),
+            Self::Retryable(fault) => f.write_str(&fault.message),
+            Self::Deployment(fault) => f.write_str(&fault.message),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = match self {
+            Self::BadInput(_) => &None,
+            Self::Retryable(fault) => &fault.source,
+            Self::Deployment(fault) => &fault.source,
+        };
+        source.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        Self::BadInput(problems)
+    }
+}
+
+impl From<Fault<Retryable>> for Error {
+    fn from(fault: Fault<Retryable>) -> Self {
+        Self::Retryable(fault)
+    }
+}
+
+impl From<Fault<Deployment>> for Error {
+    fn from(fault: Fault<Deployment>) -> Self {
+        Self::Deployment(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_every_cause_once() {
+        let inner = std::io::Error::other("connection reset");
+        let error =
+            Error::from(Fault::new(Retryable::ConnectionLost, "cannot reach Redshift").caused_by(inner));
+        assert_eq!(error.chain(), "cannot reach Redshift: connection reset");
+        assert_eq!(error.error_type(), "Retryable.ConnectionLost");
+    }
+}

@@ -1,0 +1,280 @@
+//! The reasons for which an archive is bad: their stable codes, and their texts with the remedy.
+
+use std::fmt;
+
+/// What is wrong, with what is needed to say how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No header and no rows.
+    EmptyMember,
+    /// An archive of no bytes.
+    EmptyArchive,
+    /// Another kind of file in the place of the archive.
+    NotGzip {
+        /// What it is, where its first bytes tell.
+        found: Option<&'static str>,
+    },
+    /// Another kind of file inside the gzip.
+    NotTar {
+        /// What it is.
+        found: &'static str,
+    },
+    /// The archive unpacks to more than the configuration allows.
+    TooLarge {
+        /// The limit, in bytes.
+        limit_bytes: u64,
+    },
+    /// The gzip stream is damaged, or fails its checksum.
+    CorruptGzip {
+        /// What the decoder said.
+        detail: String,
+    },
+    /// The archive ends before it is complete.
+    Truncated {
+        /// What was being read when it ended.
+        detail: String,
+    },
+    /// The tar structure inside the gzip is damaged or is none.
+    CorruptTar {
+        /// What the reader said.
+        detail: String,
+    },
+    /// Bytes that are not padding follow the end of the tar, or of the gzip.
+    DataAfterEnd,
+    /// A member that the configuration does not name.
+    UnknownMember {
+        /// The members that it does name.
+        expected: Vec<String>,
+    },
+    /// A member that the configuration names is absent.
+    MissingMember,
+    /// A second member for the same table.
+    DuplicateMember {
+        /// The first one's name.
+        first: String,
+    },
+    /// A link, device or other entry under a name that should be a file.
+    NotARegularFile {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A file stored without its holes, which Redshift could not hold either.
+    SparseMember,
+    /// A file that goes on behind the size that its header declares.
+    LongerThanDeclared {
+        /// That size, in bytes.
+        declared_bytes: u64,
+    },
+    /// A header with fewer columns than are configured.
+    ShortHeader {
+        /// Columns configured.
+        expected: usize,
+        /// Columns found.
+        found: usize,
+        /// The configured delimiter.
+        delimiter: char,
+        /// Another delimiter that would split the header as configured.
+        fits: Option<char>,
+    },
+    /// A row with fewer columns than are configured.
+    TooFewColumns {
+        /// Columns configured.
+        expected: usize,
+        /// Columns found.
+        found: usize,
+    },
+    /// A date that its format does not match.
+    BadDate {
+        /// The configured format.
+        format: String,
+        /// What exactly does not match.
+        detail: String,
+    },
+    /// A NUL byte, which Redshift cannot hold.
+    NulByte,
+    /// Bytes that are not UTF-8.
+    InvalidUtf8,
+    /// UTF-16 by its byte order mark or by its zeros.
+    Utf16,
+    /// Lines that end with CR only.
+    LoneReturn,
+    /// A quoted cell that never ends.
+    UnclosedQuote {
+        /// The limit within which it does not end, in bytes; none when the file ends before.
+        limit_bytes: Option<usize>,
+    },
+    /// Text between a closing quote and the next delimiter.
+    TextAfterQuote,
+    /// A record larger than Redshift loads.
+    RecordTooLong {
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
+    /// A cell equal to the text that stands for NULL in a staged file.
+    ReservedText,
+    /// A text longer than its column.
+    TextTooLong {
+        /// The column's length, in bytes.
+        column_bytes: u64,
+        /// The text's, in bytes of UTF-8.
+        found_bytes: u64,
+    },
+    /// A cell that means NULL for a column that takes none.
+    NullNotAllowed,
+    /// Redshift refused the row.
+    Refused {
+        /// Redshift's error code, when it gave one.
+        code: Option<i64>,
+        /// What Redshift said.
+        message: String,
+    },
+}
+
+impl Reason {
+    /// A stable name for programs, one for all that is mended in the same way; the text is for people.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EmptyMember => "empty_member",
+            Self::CorruptGzip { .. } | Self::NotGzip { .. } => "corrupt_gzip",
+            Self::Truncated { .. } | Self::EmptyArchive => "truncated",
+            Self::CorruptTar { .. } | Self::NotTar { .. } => "corrupt_tar",
+            Self::TooLarge { .. } => "too_large",
+            Self::DataAfterEnd => "data_after_end",
+            Self::UnknownMember { .. } => "unknown_member",
+            Self::MissingMember => "missing_member",
+            Self::DuplicateMember { .. } => "duplicate_member",
+            Self::NotARegularFile { .. } => "not_a_regular_file",
+            Self::SparseMember => "sparse_member",
+            Self::LongerThanDeclared { .. } => "longer_than_declared",
+            Self::ShortHeader { .. } => "short_header",
+            Self::TooFewColumns { .. } => "too_few_columns",
+            Self::BadDate { .. } => "bad_date",
+            Self::NulByte => "nul_byte",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::Utf16 => "utf16",
+            Self::LoneReturn => "lone_carriage_return",
+            Self::UnclosedQuote { .. } => "unclosed_quote",
+            Self::TextAfterQuote => "text_after_quote",
+            Self::RecordTooLong { .. } => "record_too_long",
+            Self::ReservedText => "reserved_text",
+            Self::TextTooLong { .. } => "text_too_long",
+            Self::NullNotAllowed => "null_not_allowed",
+            Self::Refused { .. } => "refused_by_redshift",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyMember => f.write_str("the file is empty: it has no header and no rows; a file without rows needs at least its header line"),
+            Self::EmptyArchive => f.write_str("the archive is empty, it has no bytes; the upload or the export failed: upload it again"),
+            Self::NotGzip { found } => {
+                f.write_str("the archive is not a sound gzip file: ")?;
+                match found {
+                    Some(found) => write!(f, "it is {found}")?,
+                    None => f.write_str("it does not begin as one")?,
+                }
+                f.write_str("; upload a tar that is compressed with gzip, as `tar -czf` makes it")
+            }
+            Self::NotTar { found } => write!(f, "inside the gzip is no tar but {found}; put the files into a tar, as `tar -czf` does"),
+            Self::TooLarge { limit_bytes } => write!(
+                f,
+                "the archive unpacks to more than {limit_bytes} bytes, the most that this dataset takes; find out why it is so large, or raise \
+                 \"max_unpacked_bytes\" in the configuration"
+            ),
+            Self::CorruptGzip { detail } => write!(f, "the archive is not a sound gzip file ({detail}); make it again and upload it again"),
+            Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
+            Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
+            Self::DataAfterEnd => {
+                f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it")
+            }
+            Self::UnknownMember { expected } => {
+                let expected = expected.join(", ");
+                write!(f, "the configuration names no such file: leave it out, or rename it; it names {expected} (a name counts up to its first dot)")
+            }
+            Self::MissingMember => f.write_str("the file is missing from the archive; add it, with its header line even if it has no rows"),
+            Self::DuplicateMember { first } => {
+                write!(f, "the archive has {first} for the same table (a name counts up to its first dot); leave one of them out")
+            }
+            Self::NotARegularFile { kind } => {
+                write!(f, "this entry is {kind}, not a file; put the file itself into the archive (`tar` follows links with `-h --hard-dereference`)")
+            }
+            Self::SparseMember => f.write_str(
+                "the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)",
+            ),
+            Self::LongerThanDeclared { declared_bytes } => write!(
+                f,
+                "the archive holds more of this file than the {declared_bytes} bytes that its header declares, and the rest would be lost; \
+                 make the archive again with `tar -czf`"
+            ),
+            Self::ShortHeader { expected, found, delimiter, fits } => {
+                write!(f, "the header has {found} of {expected} columns when split at {delimiter:?}")?;
+                match fits {
+                    Some(other) => {
+                        write!(f, "; it would have them split at {other:?}: export with {delimiter:?}, or set \"delim\" in the configuration")
+                    }
+                    None => f.write_str("; export all configured columns, in their order"),
+                }
+            }
+            Self::TooFewColumns { expected, found } => write!(
+                f,
+                "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
+            ),
+            Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
+            Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
+            Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
+            Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
+            Self::LoneReturn => f.write_str(
+                "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end",
+            ),
+            Self::UnclosedQuote { limit_bytes: None } => {
+                f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it")
+            }
+            Self::UnclosedQuote { limit_bytes: Some(limit_bytes) } => write!(
+                f,
+                "a quoted cell begins here and is not closed within {limit_bytes} bytes, the most that Redshift loads as one row; close it, \
+                 double the quotes inside it, or shorten it"
+            ),
+            Self::TextAfterQuote => f.write_str("text follows a closing quote; a quote inside a quoted cell must be doubled"),
+            Self::RecordTooLong { limit_bytes } => {
+                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row; shorten it")
+            }
+            Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
+            Self::TextTooLong { column_bytes, found_bytes } => {
+                write!(f, "the text has {found_bytes} bytes in UTF-8, and its column holds {column_bytes}; shorten it, or have the column made longer")
+            }
+            Self::NullNotAllowed => f.write_str(
+                "the cell means NULL (\"null_as\" in the configuration), which its column does not take; fill it, or have the column made to take NULL",
+            ),
+            Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
+            Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The table of codes is for those who read `error.json`; it has every code that the program can write,
+    /// and no other.
+    #[test]
+    fn every_code_is_documented() {
+        let rows = include_str!("../../../docs/bad-archives.md").split("## Codes").nth(1).unwrap().lines();
+        let cells =
+            rows.filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split(" | ").next());
+        let documented: BTreeSet<&str> =
+            cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|code| !code.is_empty()).collect();
+        let source = include_str!("reason.rs");
+        let from = source.find("pub fn code(").unwrap();
+        let code = &source[from..from + source[from..].find("\n    }\n}").unwrap()];
+        let written: BTreeSet<&str> = code
+            .lines()
+            .filter_map(|line| line.split("=> \"").nth(1))
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(written.len() > 20);
+        assert_eq!(documented, written);
+    }
+}

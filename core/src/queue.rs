@@ -1,0 +1,400 @@
+//! Which archives are unsettled, in which order, and which will never be loaded: a function of three
+//! listings.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Dataset;
+
+/// An object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The key.
+    pub key: String,
+    /// The `ETag` as S3 gives it, quotes included.
+    pub etag: String,
+    /// Whole seconds; for a multipart upload the time at which it began.
+    pub last_modified: DateTime<Utc>,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Object {
+    /// The order in which archives are loaded: oldest first, ties by key.
+    fn load_order(&self) -> (DateTime<Utc>, &str) {
+        (self.last_modified, &self.key)
+    }
+
+    /// The `ETag` without quotes, as markers and the ledger keep it.
+    pub fn revision(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
+}
+
+/// Which archives of the queue a run works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All of it.
+    WholeQueue,
+    /// Everything up to and including the last of these keys.
+    UpTo(HashSet<String>),
+    /// This archive alone, even if it is loaded already.
+    Reload(String),
+}
+
+impl Selection {
+    /// Whether a run of this kind is for this archive above all.
+    pub fn names(&self, key: &str) -> bool {
+        match self {
+            Self::WholeQueue => false,
+            Self::UpTo(keys) => keys.contains(key),
+            Self::Reload(reload) => reload == key,
+        }
+    }
+}
+
+/// What the markers and the newer archives say of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveState {
+    /// Settled as good.
+    Good,
+    /// Settled as bad.
+    Bad,
+    /// Unsettled, and under truncate older than the newest: never loaded.
+    Superseded,
+    /// Unsettled, to be loaded.
+    Queued,
+}
+
+/// An archive and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The archive's revision.
+    pub object: Object,
+    /// Its state.
+    pub state: ArchiveState,
+}
+
+/// The listings of a dataset's three prefixes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listings {
+    /// Below `source/directory/`.
+    pub source: Vec<Object>,
+    /// Below `destination/good/`.
+    pub good: Vec<Object>,
+    /// Below `destination/bad/`.
+    pub bad: Vec<Object>,
+}
+
+/// A marker that by time and size may be an archive's, while its `ETag` differs: the marker itself must be
+/// asked which revision it is the copy of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmbiguousMarker {
+    /// The archive's key.
+    pub archive: String,
+    /// When the archive was modified.
+    pub last_modified: DateTime<Utc>,
+    /// The marker's key.
+    pub marker: String,
+}
+
+/// Which revision a marker is the copy of, by the marker's key: what it says of itself, where it was asked.
+pub type MarkerRevisions = HashMap<String, String>;
+
+/// What a dataset's listings say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Every archive found, oldest first.
+    pub archives: Vec<Archive>,
+    /// Whether only the newest may be loaded.
+    pub truncate: bool,
+}
+
+/// Why an archive cannot be loaded again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadRefused {
+    /// It is not there.
+    #[error("there is no archive {0} in the dataset")]
+    NoSuchArchive(String),
+    /// Archives before it would be loaded after it.
+    #[error("{0} waits before it in the queue: load the queue first")]
+    OthersWait(String),
+    /// Older data would replace newer.
+    #[error(
+        "{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again"
+    )]
+    NotNewest(String),
+}
+
+/// The markers of a prefix by key.
+struct Markers<'a>(HashMap<&'a str, &'a Object>);
+
+impl<'a> Markers<'a> {
+    fn new(objects: &'a [Object]) -> Self {
+        Self(objects.iter().map(|object| (object.key.as_str(), object)).collect())
+    }
+
+    /// The marker under `key`, if it can be one of this revision.
+    ///
+    /// Its time alone does not tell: S3 gives whole seconds, and for a multipart upload the time at which the
+    /// upload began, so that a revision may be completed after the marker of the one before it and yet look
+    /// older.
+    fn of(&self, archive: &Object, key: &str) -> Option<&'a Object> {
+        self.0
+            .get(key)
+            .copied()
+            .filter(|marker| marker.last_modified >= archive.last_modified && marker.size == archive.size)
+    }
+
+    fn settles(&self, archive: &Object, key: &str, revisions: &MarkerRevisions) -> bool {
+        self.of(archive, key).is_some_and(|marker| {
+            // A copy's ETag is its source's only where both were made in one piece and without KMS; else the
+            // marker itself says what it is the copy of, and one that says nothing was made by the script.
+            marker.etag == archive.etag
+                || revisions.get(&marker.key).is_none_or(|revision| revision == archive.revision())
+        })
+    }
+}
+
+/// The markers whose `ETag`s leave open which revision they settle.
+pub fn ambiguous_markers(dataset: &Dataset, listings: &Listings) -> Vec<AmbiguousMarker> {
+    let markers = [
+        (Markers::new(&listings.good), dataset.good_prefix()),
+        (Markers::new(&listings.bad), dataset.bad_prefix()),
+    ];
+    let archives = listings.source.iter().filter(|object| dataset.matches(&object.key));
+    let ambiguous_markers = archives.flat_map(|archive| {
+        let keys = [dataset.good_key(&archive.key), dataset.bad_key(&archive.key)];
+        let markers = markers.iter().zip(keys).filter_map(|((markers, _), key)| markers.of(archive, &key));
+        let other: Vec<AmbiguousMarker> = markers
+            .filter(|marker| marker.etag != archive.etag)
+            .map(|marker| AmbiguousMarker {
+                archive: archive.key.clone(),
+                last_modified: archive.last_modified,
+                marker: marker.key.clone(),
+            })
+            .collect();
+        other
+    });
+    ambiguous_markers.collect()
+}
+
+/// Makes the plan of `dataset` from its listings.
+///
+/// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
+/// re-upload is a new revision. Under truncate only the newest archive, settled or not, may be loaded.
+pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
+    let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
+    let mut archives: Vec<Object> =
+        listings.source.iter().filter(|object| dataset.matches(&object.key)).cloned().collect();
+    archives.sort_by(|a, b| a.load_order().cmp(&b.load_order()));
+    let newest = archives.len().saturating_sub(1);
+    let state = |n: usize, archive: &Object| {
+        if bad.settles(archive, &dataset.bad_key(&archive.key), revisions) {
+            ArchiveState::Bad
+        } else if good.settles(archive, &dataset.good_key(&archive.key), revisions) {
+            ArchiveState::Good
+        } else if dataset.truncate && n < newest {
+            ArchiveState::Superseded
+        } else {
+            ArchiveState::Queued
+        }
+    };
+    let archives = archives
+        .into_iter()
+        .enumerate()
+        .map(|(n, object)| Archive { state: state(n, &object), object })
+        .collect();
+    Plan { archives, truncate: dataset.truncate }
+}
+
+impl Plan {
+    /// The archives in a state, oldest first.
+    pub fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &Object> {
+        self.archives.iter().filter(move |archive| archive.state == state).map(|archive| &archive.object)
+    }
+
+    /// The archives that a run works on, in this order.
+    ///
+    /// Keys of an event that are settled or gone ask for nothing beyond the archives before them.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadRefused`], for [`Selection::Reload`] only.
+    pub fn queue(&self, until: &Selection) -> Result<Vec<Object>, ReloadRefused> {
+        match until {
+            Selection::WholeQueue => Ok(self.in_state(ArchiveState::Queued).cloned().collect()),
+            Selection::UpTo(keys) => {
+                let last = self
+                    .archives
+                    .iter()
+                    .rposition(|archive| keys.contains(&archive.object.key))
+                    .map_or(0, |last| last + 1);
+                let wanted =
+                    self.archives.iter().take(last).filter(|archive| archive.state == ArchiveState::Queued);
+                Ok(wanted.map(|archive| archive.object.clone()).collect())
+            }
+            Selection::Reload(key) => self.reload(key).map(|archive| vec![archive]),
+        }
+    }
+
+    fn reload(&self, key: &str) -> Result<Object, ReloadRefused> {
+        let at = self
+            .archives
+            .iter()
+            .position(|archive| archive.object.key == key)
+            .ok_or_else(|| ReloadRefused::NoSuchArchive(key.to_owned()))?;
+        if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last))
+        {
+            return Err(ReloadRefused::NotNewest(newest.object.key.clone()));
+        }
+        match self.archives.iter().take(at).find(|archive| archive.state == ArchiveState::Queued) {
+            Some(waiting) => Err(ReloadRefused::OthersWait(waiting.object.key.clone())),
+            None => Ok(self.archives[at].object.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(truncate: bool) -> Dataset {
+        let text = include_str!("../../config.d/cmslite_user_group_metadata.json")
+            .replace("true", if truncate { "true" } else { "false" });
+        crate::config::parse("d.json", &text).unwrap()
+    }
+
+    fn object(key: &str, seconds: i64) -> Object {
+        Object {
+            key: key.to_owned(),
+            etag: format!("\"{seconds}\""),
+            last_modified: DateTime::from_timestamp(seconds, 0).unwrap(),
+            size: 1,
+        }
+    }
+
+    fn archive(name: &str, seconds: i64) -> Object {
+        object(&format!("client/cmslite_gdx/cms-analytics-csv_{name}.tgz"), seconds)
+    }
+
+    fn good(name: &str, seconds: i64) -> Object {
+        object(&format!("processed/good/client/cmslite_gdx/cms-analytics-csv_{name}.tgz"), seconds)
+    }
+
+    fn bad(name: &str, seconds: i64) -> Object {
+        object(&format!("processed/bad/client/cmslite_gdx/cms-analytics-csv_{name}.tgz"), seconds)
+    }
+
+    fn listings(source: &[Object], good: &[Object], bad: &[Object]) -> Listings {
+        Listings { source: source.to_vec(), good: good.to_vec(), bad: bad.to_vec() }
+    }
+
+    fn planned(truncate: bool, source: &[Object], good: &[Object], bad: &[Object]) -> Plan {
+        plan(&dataset(truncate), &listings(source, good, bad), &MarkerRevisions::new())
+    }
+
+    fn name(key: &str) -> String {
+        key.trim_start_matches("client/cmslite_gdx/cms-analytics-csv_").trim_end_matches(".tgz").to_owned()
+    }
+
+    fn names(plan: &Plan, state: ArchiveState) -> Vec<String> {
+        plan.in_state(state).map(|object| name(&object.key)).collect()
+    }
+
+    fn queue(plan: &Plan, until: &Selection) -> Vec<String> {
+        plan.queue(until).unwrap().iter().map(|object| name(&object.key)).collect()
+    }
+
+    #[test]
+    fn the_oldest_comes_first_and_ties_go_by_key() {
+        let plan = planned(
+            false,
+            &[archive("b", 5), archive("a", 5), archive("z", 1), object("client/cmslite_gdx/readme", 0)],
+            &[],
+            &[],
+        );
+        assert_eq!(queue(&plan, &Selection::WholeQueue), ["z", "a", "b"]);
+        assert_eq!(plan.archives.len(), 3);
+    }
+
+    #[test]
+    fn a_marker_settles_only_what_is_not_newer() {
+        let plan = planned(
+            false,
+            &[archive("a", 5), archive("b", 5), archive("c", 5)],
+            &[good("a", 5)],
+            &[bad("b", 9), bad("c", 4)],
+        );
+        assert_eq!(queue(&plan, &Selection::WholeQueue), ["c"]);
+        assert_eq!(
+            (names(&plan, ArchiveState::Good), names(&plan, ArchiveState::Bad)),
+            (vec!["a".to_owned()], vec!["b".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_marker_of_another_size_is_of_another_revision() {
+        let marker = Object { size: 2, ..good("a", 9) };
+        assert_eq!(queue(&planned(false, &[archive("a", 5)], &[marker], &[]), &Selection::WholeQueue), ["a"]);
+    }
+
+    #[test]
+    fn a_marker_of_another_etag_is_asked_what_it_is_a_copy_of() {
+        let (dataset, listings) = (
+            dataset(false),
+            listings(&[archive("a", 5), archive("b", 9)], &[good("a", 9), good("b", 9)], &[]),
+        );
+        let ambiguous_markers = ambiguous_markers(&dataset, &listings);
+        assert_eq!(
+            ambiguous_markers,
+            [AmbiguousMarker {
+                archive: archive("a", 5).key,
+                last_modified: archive("a", 5).last_modified,
+                marker: good("a", 9).key
+            }]
+        );
+        for (marked, expected) in [(None, vec![]), (Some("5"), vec![]), (Some("4"), vec!["a".to_owned()])] {
+            let revisions =
+                marked.map(|revision| (good("a", 9).key, revision.to_owned())).into_iter().collect();
+            assert_eq!(queue(&plan(&dataset, &listings, &revisions), &Selection::WholeQueue), expected);
+        }
+    }
+
+    #[test]
+    fn under_truncate_only_the_newest_of_all_may_be_loaded() {
+        let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
+        let unsettled = planned(true, &source, &[], &[]);
+        assert_eq!(
+            (queue(&unsettled, &Selection::WholeQueue), names(&unsettled, ArchiveState::Superseded)),
+            (vec!["c".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+        );
+        let settled = planned(true, &source, &[good("c", 4)], &[]);
+        assert!(queue(&settled, &Selection::WholeQueue).is_empty());
+        assert_eq!(names(&settled, ArchiveState::Superseded), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_event_asks_for_the_queue_up_to_its_key() {
+        let plan = planned(false, &[archive("a", 1), archive("b", 2), archive("c", 3)], &[], &[]);
+        let key = |name: &str| Selection::UpTo(HashSet::from([archive(name, 0).key]));
+        assert_eq!(queue(&plan, &key("b")), ["a", "b"]);
+        assert!(queue(&plan, &key("gone")).is_empty());
+    }
+
+    #[test]
+    fn an_archive_is_loaded_again_where_that_breaks_no_order() {
+        let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
+        let again = |truncate, markers: &[Object], name: &str| {
+            planned(truncate, &source, markers, &[]).queue(&Selection::Reload(archive(name, 0).key))
+        };
+        let key = |name: &str| archive(name, 0).key;
+        assert_eq!(again(false, &[good("a", 4)], "a").unwrap()[0].key, key("a"));
+        assert_eq!(again(false, &[good("a", 4)], "b").unwrap()[0].key, key("b"));
+        assert_eq!(again(false, &[good("a", 4)], "c").unwrap_err(), ReloadRefused::OthersWait(key("b")));
+        assert_eq!(again(true, &[good("a", 4)], "a").unwrap_err(), ReloadRefused::NotNewest(key("c")));
+        assert_eq!(again(true, &[good("c", 4)], "c").unwrap()[0].key, key("c"));
+        assert_eq!(again(false, &[], "z").unwrap_err(), ReloadRefused::NoSuchArchive(key("z")));
+    }
+}

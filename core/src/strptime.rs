@@ -1,0 +1,245 @@
+//! Dates, read as Python's `datetime.strptime` reads them, written as Redshift's default formats.
+//!
+//! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what
+//! is accepted is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own
+//! without one.
+//!
+//! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them
+//! accept it:
+//!
+//! - An offset with seconds is refused: Redshift cannot read it. Seconds of zero are dropped.
+//! - `%G` and `%V` are taken only together, with a weekday and without `%j`, `%Y` and `%y`. What else Python
+//!   makes of them beside other directives changed with 3.13.
+//! - A week that its ISO year does not have is refused. Before 3.12 Python counts on into the next year.
+//! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
+//! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know
+//!   further directives.
+
+mod fields;
+
+mod directive;
+mod moment;
+mod number;
+
+use std::fmt::Write as _;
+
+use regex::Regex;
+
+use self::directive::{directive_pattern, expand};
+use self::fields::Fields;
+use self::moment::Moment;
+use crate::text::printable;
+
+pub use self::directive::FormatError;
+
+/// A compiled `strptime` format.
+#[derive(Debug, Clone)]
+pub struct DateFormat {
+    text: String,
+    regex: Regex,
+    groups: Vec<(usize, char)>,
+    common: bool,
+}
+
+impl DateFormat {
+    /// Compiles `format`.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] names the directive that cannot be honoured.
+    pub fn compile(format: &str) -> Result<Self, FormatError> {
+        let mut pattern = String::from("^(?i:");
+        let mut groups = Vec::new();
+        let expanded = expand(format);
+        let mut chars = expanded.chars().peekable();
+        while let Some(c) = chars.next() {
+            if is_blank(c) {
+                while chars.peek().is_some_and(|next| is_blank(*next)) {
+                    chars.next();
+                }
+                // Python's blanks are Unicode's and the four separators of ASCII.
+                pattern.push_str(r"[\s\x1c-\x1f]+");
+            } else if c == '%' {
+                let directive = chars.next().ok_or(FormatError::Unfinished)?;
+                if directive == '%' {
+                    pattern.push('%');
+                    continue;
+                }
+                let piece = directive_pattern(directive)?;
+                if groups.iter().any(|(_, seen)| *seen == directive) {
+                    return Err(FormatError::Twice(directive));
+                }
+                groups.push((groups.len() + 1, directive));
+                let _ = write!(pattern, "({piece})");
+            } else if "iIİı".contains(c) {
+                // Python folds these four into one letter; Unicode's simple folding knows only the two of
+                // ASCII.
+                pattern.push_str("[iIİı]");
+            } else {
+                pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+            }
+        }
+        pattern.push(')');
+        if let Some((_, directive)) = groups.iter().find(|(_, d)| *d == 'G' || *d == 'V') {
+            let has = |wanted| groups.iter().any(|(_, d)| *d == wanted);
+            let whole = has('G') && has('V') && (has('u') || has('a') || has('A') || has('w'));
+            if !whole || has('j') || has('Y') || has('y') {
+                return Err(FormatError::Unsupported(
+                    *directive,
+                    "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+                ));
+            }
+        }
+        let regex = Regex::new(&pattern).map_err(|_| FormatError::TooLong)?;
+        Ok(Self { common: format == "%Y-%m-%d %H:%M:%S.%f", text: format.to_owned(), regex, groups })
+    }
+
+    /// The format as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Reads `text` and appends it to `out` as `YYYY-MM-DD HH:MM:SS[.ffffff]`, with the offset if `%z` was
+    /// given.
+    ///
+    /// # Errors
+    ///
+    /// What does not match, for the uploader; `out` is then unchanged.
+    pub fn rewrite(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        if self.common && is_already_canonical(text) {
+            // A fraction of whole zeros is left out, as the general path does.
+            let digits = &text[20..];
+            out.extend_from_slice(&text[..19]);
+            if digits.iter().any(|d| *d != b'0') {
+                out.push(b'.');
+                out.extend_from_slice(digits);
+                out.extend(std::iter::repeat_n(b'0', 6 - digits.len()));
+            }
+            return Ok(());
+        }
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        self.parse(text)?.write(out);
+        Ok(())
+    }
+
+    fn parse(&self, text: &str) -> Result<Moment, String> {
+        let found = self.regex.captures(text).ok_or_else(|| "it does not match".to_owned())?;
+        let end = found.get(0).map_or(0, |m| m.end());
+        if end != text.len() {
+            return Err(format!("\"{}\" is left over at its end", printable(&text.as_bytes()[end..])));
+        }
+        let mut fields = Fields::default();
+        for (group, directive) in &self.groups {
+            if let Some(part) = found.get(*group) {
+                fields.set(*directive, part.as_str())?;
+            }
+        }
+        fields.resolve()
+    }
+}
+
+/// What Python's `str.isspace` takes for a blank.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// `YYYY-MM-DD HH:MM:SS.f` of ASCII digits, 1 to 6 of them last, every field in range for any month.
+fn is_already_canonical(b: &[u8]) -> bool {
+    if !(21..=26).contains(&b.len()) {
+        return false;
+    }
+    let digits = |range: std::ops::Range<usize>| b[range].iter().all(u8::is_ascii_digit);
+    let two = |at: usize| (b[at] - b'0') * 10 + (b[at + 1] - b'0');
+    digits(0..4)
+        && b[4] == b'-'
+        && digits(5..7)
+        && b[7] == b'-'
+        && digits(8..10)
+        && b[10] == b' '
+        && digits(11..13)
+        && b[13] == b':'
+        && digits(14..16)
+        && b[16] == b':'
+        && digits(17..19)
+        && b[19] == b'.'
+        && digits(20..b.len())
+        && &b[0..4] != b"0000"
+        && (1..=12).contains(&two(5))
+        // Days 29 to 31 depend on month and year: the general path knows.
+        && (1..=28).contains(&two(8))
+        && two(11) < 24
+        && two(14) < 60
+        && two(17) < 60
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(format: &str, text: &str) -> Result<String, String> {
+        let mut out = Vec::new();
+        DateFormat::compile(format).map_err(|e| e.to_string())?.rewrite(text.as_bytes(), &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_fraction_is_left_aligned_as_in_python() {
+        let format = "%Y-%m-%d %H:%M:%S.%f";
+        for (text, expected) in [
+            ("2024-03-01 09:15:42.5", "2024-03-01 09:15:42.500000"),
+            ("2024-03-01 09:15:42.050", "2024-03-01 09:15:42.050000"),
+            ("2024-03-01 09:15:42.123456", "2024-03-01 09:15:42.123456"),
+            ("2024-03-01 09:15:42.000", "2024-03-01 09:15:42"),
+            ("2024-3-1 9:5:2.1", "2024-03-01 09:05:02.100000"),
+            ("2024-02-29 00:00:00.1", "2024-02-29 00:00:00.100000"),
+        ] {
+            assert_eq!(read(format, text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_match_whole_is_refused() {
+        let format = "%Y-%m-%d %H:%M:%S.%f";
+        for text in [
+            "2024-03-01",
+            "2024-03-01 09:15:42",
+            "2024-03-01 09:15:42.",
+            "2024-03-01 09:15:42.1234567",
+            "2024-03-01 09:15:42.1 ",
+            "2023-02-29 00:00:00.0",
+            "0000-01-01 00:00:00.0",
+            "2024-13-01 00:00:00.0",
+            "2024-01-32 00:00:00.0",
+            "2024-01-01 24:00:00.0",
+            "2024-01-01 00:60:00.0",
+            "2024-01-01 00:00:60.0",
+            "",
+            "-",
+        ] {
+            assert!(read(format, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_directives_mean_what_they_mean_in_python() {
+        for (format, text, expected) in [
+            ("%d/%b/%Y:%H:%M:%S %z", "01/Mar/2024:09:15:42 -0800", "2024-03-01 09:15:42-08:00"),
+            ("%I:%M %p, %B %d %y", "12:05 am, march 7 68", "2068-03-07 00:05:00"),
+            ("%I:%M %p, %B %d %y", "12:05 PM, March 7 69", "1969-03-07 12:05:00"),
+            ("%Y %j", "2024 366", "2024-12-31 00:00:00"),
+            ("%G-W%V-%u", "2020-W53-5", "2021-01-01 00:00:00"),
+            ("%Y %U %w", "2024 9 5", "2024-03-08 00:00:00"),
+            ("%Y-%m-%dT%H:%M:%S%z", "2024-03-01T09:15:42Z", "2024-03-01 09:15:42+00:00"),
+            ("%H%%%M", "9%5", "1900-01-01 09:05:00"),
+        ] {
+            assert_eq!(read(format, text).as_deref(), Ok(expected), "{format} {text}");
+        }
+    }
+
+    #[test]
+    fn a_directive_that_cannot_be_honoured_is_named() {
+        assert_eq!(DateFormat::compile("%Y-%q").unwrap_err(), FormatError::Unknown('q'));
+        assert_eq!(DateFormat::compile("%Y %Y").unwrap_err(), FormatError::Twice('Y'));
+        assert_eq!(DateFormat::compile("%Y%").unwrap_err(), FormatError::Unfinished);
+    }
+}

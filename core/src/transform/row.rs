@@ -1,0 +1,209 @@
+//! How the cells of one row are judged and written.
+
+use memchr::memmem;
+
+use crate::config::{Derived, Table};
+use crate::csv::{Record, has_lone_return, push_quoted};
+use crate::limits::ColumnLimit;
+use crate::problem::{Problem, Reason};
+use crate::strptime::DateFormat;
+
+/// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by
+/// accident.
+pub const NULL_TEXT: &str = "%cmslite-null%";
+
+/// How the cells of one member's rows are judged and written.
+pub(super) struct Row<'a> {
+    member: &'a str,
+    table: &'a Table,
+    header_columns: usize,
+    null_as: Option<&'a [u8]>,
+    /// One for each column, then one for each that is derived.
+    outputs: Vec<OutputColumn<'a>>,
+    /// Whether a cell may mean something that begins with this byte, and last whether an empty one may.
+    means: [bool; 257],
+}
+
+/// A column as a cell is judged for it.
+#[derive(Clone, Copy)]
+struct OutputColumn<'a> {
+    name: &'a str,
+    date: Option<&'a DateFormat>,
+    limit: ColumnLimit,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn new(
+        member: &'a str,
+        table: &'a Table,
+        limits: &[ColumnLimit],
+        null_as: Option<&'a str>,
+        header_columns: usize,
+    ) -> Self {
+        let null_as = null_as.map(str::as_bytes);
+        let mut means = [false; 257];
+        for text in null_as.into_iter().chain([NULL_TEXT.as_bytes()]) {
+            means[text.first().map_or(256, |first| usize::from(*first))] = true;
+        }
+        let columns = table.columns.iter().map(|column| (column.name.as_str(), column.date.as_ref()));
+        let derived = table.derived.iter().map(|derived| (derived.name.as_str(), None));
+        let limits = limits.iter().copied().chain(std::iter::repeat(ColumnLimit::default()));
+        let output = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), ColumnLimit)| {
+            // What is loaded of a date is what it is rewritten to.
+            let limit = if date.is_some() { ColumnLimit { max_bytes: None, ..limit } } else { limit };
+            OutputColumn { name, date, limit }
+        };
+        Self {
+            member,
+            table,
+            header_columns,
+            null_as,
+            outputs: columns.chain(derived).zip(limits).map(output).collect(),
+            means,
+        }
+    }
+
+    /// Whether a record may be looked at cell by cell. The problem is boxed, since a result is handed on for
+    /// each row.
+    pub(super) fn check(&self, record: &Record<'_>) -> Result<(), Box<Problem>> {
+        if record.is_text && record.len() == self.header_columns {
+            return Ok(());
+        }
+        self.wrong_with(record).map_or(Ok(()), |problem| Err(Box::new(problem)))
+    }
+
+    /// What is wrong with a record before any cell is looked at for its meaning.
+    #[cold]
+    fn wrong_with(&self, record: &Record<'_>) -> Option<Problem> {
+        let raw = record.raw();
+        let at = |reason| Problem::member(self.member, reason).at_line(record.line);
+        let in_cell = |reason, wrong: &dyn Fn(&[u8]) -> bool| {
+            let found = (0..record.len()).find(|cell| wrong(record.text(*cell)));
+            let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
+            match found.and_then(|cell| self.table.columns.get(cell)) {
+                Some(column) => problem.in_column(&column.name),
+                None => problem,
+            }
+        };
+        if !record.is_text && std::str::from_utf8(raw).is_err() {
+            return Some(in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err()));
+        }
+        if !record.is_text {
+            return Some(in_cell(Reason::NulByte, &|cell| cell.contains(&0)));
+        }
+        // Two lines taken for one: the second's cells would go with the columns that are dropped.
+        if record.len() > self.header_columns && has_lone_return(raw) {
+            return Some(at(Reason::LoneReturn).with_text(raw));
+        }
+        let expected = self.table.columns.len();
+        let found = record.len();
+        (found < expected).then(|| at(Reason::TooFewColumns { expected, found }).with_text(raw))
+    }
+
+    /// Appends a checked record; the error is the first cell that cannot be loaded.
+    ///
+    /// Cells that stay as they are written are appended together, with what is between them.
+    pub(super) fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Result<(), Box<Problem>> {
+        let (columns, derived) = self.outputs.split_at(self.table.columns.len());
+        // Where what is to be appended begins in the record: with the comma behind the cell before it.
+        let mut from = 0;
+        let mut to = 0;
+        for (at, (output, cell)) in columns.iter().zip(record.cells()).enumerate() {
+            if cell.is_canonical
+                && output.date.is_none()
+                && !output.limit.is_exceeded_by(cell.text)
+                && !self.means_something(cell.text)
+            {
+                to = cell.written.1;
+                continue;
+            }
+            out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
+            if at > 0 {
+                out.push(b',');
+            }
+            self.write_cell(output, cell.text, out)
+                .map_err(|reason| self.refused(reason, record, output, at))?;
+            (from, to) = (cell.written.1, cell.written.1);
+        }
+        out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
+        for (derived, output) in self.table.derived.iter().zip(derived) {
+            out.push(b',');
+            let text = derive(derived, record.text(derived.from));
+            self.write_cell(output, text, out)
+                .map_err(|reason| self.refused(reason, record, output, derived.from))?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn refused(
+        &self,
+        reason: Reason,
+        record: &Record<'_>,
+        output: &OutputColumn<'_>,
+        from: usize,
+    ) -> Box<Problem> {
+        Box::new(
+            Problem::member(self.member, reason)
+                .at_line(record.line)
+                .in_column(output.name)
+                .with_text(record.text(from)),
+        )
+    }
+
+    /// Whether a text may be more than a text, as far as its first byte tells.
+    fn means_something(&self, text: &[u8]) -> bool {
+        self.means[text.first().map_or(256, |first| usize::from(*first))]
+    }
+
+    fn write_cell(&self, output: &OutputColumn<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.judge(output.limit, text)?;
+        match output.date {
+            _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
+            Some(format) if !text.is_empty() => {
+                format
+                    .rewrite(text, out)
+                    .map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
+            }
+            _ => push_quoted(text, out),
+        }
+        Ok(())
+    }
+
+    /// Whether the table takes a text as it is.
+    fn judge(&self, limit: ColumnLimit, text: &[u8]) -> Result<(), Reason> {
+        if self.is_null(text) {
+            return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
+        }
+        if is(text, NULL_TEXT.as_bytes()) {
+            return Err(Reason::ReservedText);
+        }
+        match limit.max_bytes {
+            Some(column_bytes) if limit.is_exceeded_by(text) => {
+                Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_null(&self, text: &[u8]) -> bool {
+        self.null_as.is_some_and(|null_as| is(text, null_as))
+    }
+}
+
+/// Whether two texts are the same; most differ in length or first byte, and are compared no further.
+#[inline]
+fn is(text: &[u8], other: &[u8]) -> bool {
+    text.len() == other.len() && text.first() == other.first() && text == other
+}
+
+/// The text between the separators of another column's, empty if there is none.
+fn derive<'r>(derived: &Derived, text: &'r [u8]) -> &'r [u8] {
+    let separator = derived.split.as_bytes();
+    let mut rest = text;
+    for _ in 0..derived.index {
+        let Some(found) = memmem::find(rest, separator) else { return &[] };
+        rest = &rest[found + separator.len()..];
+    }
+    &rest[..memmem::find(rest, separator).unwrap_or(rest.len())]
+}

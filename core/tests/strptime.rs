@@ -1,0 +1,759 @@
+//! Dates mean what Python makes of them: `datetime.strptime` of the machine's `python3` is asked the same
+//! questions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike, Weekday};
+use cmslite_core::strptime::{DateFormat, FormatError};
+
+/// Every directive of Python 3.11.
+const DIRECTIVES: &str = "aAwdbBmyYHIpMSfzZjUWcxX%GuV";
+
+/// The format of the shipped configuration, which has a path of its own.
+const COMMON: &str = "%Y-%m-%d %H:%M:%S.%f";
+
+const REALISTIC: [&str; 75] = [
+    "",
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%dT%H:%M:%S.%f%z",
+    "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S %Z",
+    "%Y-%m-%d %H:%M:%S %Z%z",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d%H%M%S%f",
+    "%Y%m%dT%H%M%S%z",
+    "%d%m%y",
+    "%d%m%Y",
+    "%y%m%d",
+    "%y%j",
+    "%d/%m/%y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%y %I:%M%p",
+    "%d.%m.%Y %H:%M",
+    "%d-%b-%Y",
+    "%d-%b-%y %I.%M.%S.%f %p",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%b %d %Y %I:%M%p",
+    "%d%b%Y",
+    "%b%d%y",
+    "%a %d %b %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d. %B %Y",
+    "%A%B%d%Y",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "[%d/%b/%Y:%H:%M:%S %z]",
+    "%I:%M %p",
+    "%I:%M",
+    "%p %I %H",
+    "%H %I %p",
+    "%H:%M:%S",
+    "%H%M%S%f",
+    "%M:%S.%f",
+    "%Y %j",
+    "%Y%j",
+    "%j %H",
+    "%Y-W%W-%w",
+    "%Y %U %w",
+    "%Y %U %a",
+    "%Y %W %A",
+    "%y%W%u",
+    "%W %w",
+    "%U %u %d %m",
+    "%U %W %Y %u",
+    "%W %U %Y %u",
+    "%G-W%V-%u",
+    "%G%V%u",
+    "%G %V %a %H:%M",
+    "%A %G/%V",
+    "%c",
+    "%c %z",
+    "%x",
+    "%x %X",
+    "%X %p",
+    "%b %d",
+    "%m %Y",
+    "%Y %y",
+    "%m %B %b %d",
+    "  %Y \t %m\n%d ",
+];
+
+/// Formats of which a literal means something in a regular expression, or folds its case in its own way.
+const LITERAL: [&str; 24] = [
+    "%Y.%m",
+    "%Y*%m+%d?",
+    "(%Y|%m)",
+    "^%Y$",
+    "[%Y-%m]{2}",
+    "%Y\\%m",
+    "\\d%Y",
+    "%Y{4}",
+    "%%%Y%%",
+    "%%Y%Y",
+    "100%%",
+    "%H#%M & %S ~ -",
+    "is %Y",
+    "I%Y",
+    "ı%Yİ",
+    "ſ%Ys",
+    "k%YK",
+    "ß %Y",
+    "µ%Y Σ",
+    "le %d été à %Hh%M",
+    "%Y年%m月%d日",
+    "%H\u{a0}%M",
+    "%H\u{1c}%M\u{85}%S",
+    "%H\u{200b}%M",
+];
+
+/// What Python refuses to compile or never reads; we refuse to compile it.
+const REFUSED: [&str; 14] = [
+    "%Y %Y",
+    "%c %d",
+    "%x %c",
+    "%X%M",
+    "%q",
+    "%",
+    "%Y%",
+    "% d",
+    "%-d",
+    "%G",
+    "%V %u",
+    "%Y-W%V-%u",
+    "%G %V",
+    "%G %V %u %j",
+];
+
+/// Separators of made-up formats.
+const SEPARATORS: [&str; 28] = [
+    "", "", "", "", " ", " ", "  ", "\t", "-", "/", ":", ".", ",", "T", "%%", "(", ")", "[", "]", "+", "*",
+    "?", "|", "\\", "^", "$", "{2}", "is",
+];
+
+/// What a mutation puts in: what dates are made of, blanks of all kinds, digits of other scripts, letters
+/// that fold to ASCII.
+const ODD: &str = "0123456789 +-:./,TZzAaMmPp%_e\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f}\u{85}\u{a0}\u{2003}\u{2028}\u{3000}\u{200b}\u{feff}\0\
+                   ٣۴९५５𝟎𝟘𝟙𝟢𝟬𝟵𝟶𝟿²½①ⅧſıİK\u{301}éß";
+
+/// The zeros of scripts whose digits Python's `int` reads; the mathematical ones stand fifty in a row.
+const ZEROS: [char; 11] = ['٠', '۰', '०', '๐', '༠', '０', '𝟎', '𝟘', '𝟢', '𝟬', '𝟶'];
+
+/// A year's edges, leap years and not, the pivot of `%y`, the first and the last year.
+const YEARS: [i32; 24] = [
+    1, 2, 4, 99, 100, 999, 1582, 1600, 1899, 1900, 1904, 1967, 1968, 1969, 1970, 1999, 2000, 2020, 2023,
+    2024, 2026, 2068, 2069, 9999,
+];
+const DAYS: [(u32, u32); 9] =
+    [(1, 1), (1, 2), (1, 4), (2, 28), (2, 29), (3, 1), (12, 29), (12, 30), (12, 31)];
+
+/// SplitMix64: the same questions everywhere for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+
+    fn odd(&mut self) -> char {
+        let odd: Vec<char> = ODD.chars().collect();
+        self.pick(&odd)
+    }
+
+    fn digits(&mut self, count: usize) -> String {
+        (0..count).map(|_| char::from(b'0' + self.below(10) as u8)).collect()
+    }
+
+    fn moment(&mut self) -> NaiveDateTime {
+        let year = match self.below(3) {
+            0 => self.pick(&YEARS),
+            1 => 1890 + self.below(200) as i32,
+            _ => 1 + self.below(9999) as i32,
+        };
+        let (month, day) = if self.one_in(3) {
+            self.pick(&DAYS)
+        } else {
+            (1 + self.below(12) as u32, 1 + self.below(31) as u32)
+        };
+        let date = NaiveDate::from_ymd_opt(year, month, day)
+            .unwrap_or_else(|| NaiveDate::from_ymd_opt(year, month, 28).unwrap());
+        let hour = if self.one_in(4) { self.pick(&[0, 11, 12, 23]) } else { self.below(24) as u32 };
+        let microsecond = if self.one_in(4) { 0 } else { self.below(1_000_000) as u32 };
+        date.and_hms_micro_opt(hour, self.below(60) as u32, self.below(60) as u32, microsecond).unwrap()
+    }
+}
+
+fn with_random_case(random: &mut Random, text: &str) -> String {
+    match random.below(4) {
+        0 => text.to_uppercase(),
+        1 => text.to_lowercase(),
+        2 => text
+            .chars()
+            .map(|c| if random.one_in(2) { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .collect(),
+        _ => text.to_owned(),
+    }
+}
+
+fn offset(random: &mut Random) -> String {
+    if random.one_in(6) {
+        return random
+            .pick(&[
+                "Z",
+                "z",
+                "+0000",
+                "-00:00",
+                "+23:59",
+                "-2359",
+                "+24:00",
+                "+00:00:00",
+                "-00:00:00.000000",
+            ])
+            .to_owned();
+    }
+    let colon = random.pick(&["", ":"]);
+    let hour = if random.one_in(8) { random.below(100) } else { random.below(24) };
+    let mut text = format!("{}{hour:02}{colon}{:02}", random.pick(&["+", "-"]), random.below(60));
+    if random.one_in(4) {
+        let second = if random.one_in(2) { 0 } else { random.below(60) };
+        // Python refuses a colon in one place only.
+        let _ = write!(text, "{}{second:02}", if random.one_in(4) { random.pick(&["", ":"]) } else { colon });
+        if random.one_in(3) {
+            let count = 1 + random.below(7);
+            let _ =
+                write!(text, ".{}", if random.one_in(2) { "0".repeat(count) } else { random.digits(count) });
+        }
+    }
+    text
+}
+
+/// `moment` in one of the ways in which `directive` may read it.
+fn rendered(random: &mut Random, directive: char, moment: NaiveDateTime) -> String {
+    let usual = || moment.format(&format!("%{directive}")).to_string();
+    match directive {
+        'Y' => format!("{:04}", moment.year()),
+        'G' => format!("{:04}", moment.iso_week().year()),
+        'f' => format!("{:06}", moment.nanosecond() / 1000)[..=random.below(6)].to_owned(),
+        'z' => offset(random),
+        'Z' => random.pick(&["UTC", "GMT", "utc", "gmt", "Utc"]).to_owned(),
+        'a' | 'A' | 'b' | 'B' | 'p' => with_random_case(random, &usual()),
+        'd' | 'm' | 'H' | 'I' | 'M' | 'S' | 'j' | 'U' | 'W' | 'V' if random.one_in(4) => {
+            let usual = usual();
+            let short = usual.trim_start_matches('0');
+            let short = if short.is_empty() { "0" } else { short };
+            if random.one_in(6) { format!(" {short}") } else { short.to_owned() }
+        }
+        _ => usual(),
+    }
+}
+
+/// A value of `format`.
+fn value(random: &mut Random, format: &str) -> String {
+    let moment = random.moment();
+    let mut text = String::new();
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        if c == '%' {
+            match chars.next() {
+                Some(directive) if DIRECTIVES.contains(directive) => {
+                    text += &rendered(random, directive, moment);
+                }
+                Some(other) => text.push(other),
+                None => {}
+            }
+        } else if c.is_whitespace() && random.one_in(8) {
+            text.push_str(random.pick(&["  ", "\t", "\n", "\u{a0}", "\u{1c}", "\u{2003}", ""]));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+fn is_digit_at(text: &[char], at: usize) -> bool {
+    text.get(at).is_some_and(char::is_ascii_digit)
+}
+
+/// Where an ASCII digit stands, and where the run of digits that it belongs to begins and ends.
+fn some_number(random: &mut Random, text: &[char]) -> Option<(usize, std::ops::Range<usize>)> {
+    let digits: Vec<usize> = (0..text.len()).filter(|at| is_digit_at(text, *at)).collect();
+    if digits.is_empty() {
+        return None;
+    }
+    let at = random.pick(&digits);
+    let start = (0..at).rev().take_while(|at| is_digit_at(text, *at)).last().unwrap_or(at);
+    let end = (at..text.len()).take_while(|at| is_digit_at(text, *at)).last().unwrap_or(at) + 1;
+    Some((at, start..end))
+}
+
+/// `text` with something small made wrong, or only unusual.
+fn mutated(random: &mut Random, text: &str) -> String {
+    let mut text: Vec<char> = text.chars().collect();
+    let at = random.below(text.len() + 1);
+    let number = some_number(random, &text);
+    match (random.below(12), number) {
+        (0, _) if at < text.len() => {
+            text.remove(at);
+        }
+        (1, _) if at < text.len() => text[at] = random.odd(),
+        (2, _) if at < text.len() => text.insert(at, text[at]),
+        (3, _) if at + 1 < text.len() => text.swap(at, at + 1),
+        (4, _) => text.truncate(at),
+        (5, _) => return with_random_case(random, &text.iter().collect::<String>()),
+        (6, _) => {
+            // The letters whose case folds to an ASCII letter's, or is said to.
+            let alike = |c: char| match c {
+                's' | 'S' => Some(vec!['ſ']),
+                'i' | 'I' => Some(vec!['ı', 'İ']),
+                'k' | 'K' => Some(vec!['K']),
+                'µ' => Some(vec!['μ', 'Μ']),
+                'ß' => Some(vec!['ẞ']),
+                'Σ' => Some(vec!['σ', 'ς']),
+                _ => None,
+            };
+            for c in &mut text {
+                if let Some(others) = alike(*c).filter(|_| random.one_in(2)) {
+                    *c = random.pick(&others);
+                }
+            }
+        }
+        (7, Some((at, _))) => text[at] = char::from(b'0' + random.below(10) as u8),
+        (8, Some((_, run))) => {
+            let width = if random.one_in(2) { run.len() } else { 1 + random.below(7) };
+            let digits = random.digits(width);
+            text.splice(run, digits.chars());
+        }
+        (9, Some((_, run))) => {
+            let zero = u32::from(random.pick(&ZEROS));
+            let all = random.one_in(2);
+            for at in run {
+                if all || random.one_in(2) {
+                    text[at] = char::from_u32(zero + text[at].to_digit(10).unwrap()).unwrap();
+                }
+            }
+        }
+        (10, Some((_, run))) => {
+            if text[run.start] == '0' && random.one_in(2) {
+                text.remove(run.start);
+            } else {
+                text.insert(run.start, random.pick(&['0', ' ']));
+            }
+        }
+        _ => text.insert(at, random.odd()),
+    }
+    text.into_iter().collect()
+}
+
+/// Values of directives that stand alone: every number of few digits, and what else each may come near to.
+fn alone(random: &mut Random, directive: char) -> BTreeSet<String> {
+    let mut values = BTreeSet::from([String::new()]);
+    match directive {
+        'w' | 'u' | 'd' | 'm' | 'y' | 'H' | 'I' | 'M' | 'S' | 'j' | 'U' | 'W' | 'V' => {
+            values.extend((0..10).map(|n| format!("{n}")));
+            values.extend((0..10).map(|n| format!(" {n}")));
+            values.extend((0..100).map(|n| format!("{n:02}")));
+            values.extend((0..if directive == 'j' { 400 } else { 20 }).map(|n| format!("{n:03}")));
+        }
+        'Y' | 'G' => {
+            values.extend((0..200).chain(9900..10_010).map(|n| format!("{n:04}")));
+            values.extend((0..300).map(|_| random.digits(4)));
+        }
+        'f' => {
+            for width in 1..=8 {
+                values.extend((0..120).map(|_| random.digits(width)));
+                values.insert("0".repeat(width));
+            }
+        }
+        'z' => values.extend((0..1500).map(|_| offset(random))),
+        'Z' => values.extend(
+            ["UTC", "GMT", "utc", "gmt", "Utc", "gMT", "EST", "Z", "UT", "UTC0", "UTC+0"].map(str::to_owned),
+        ),
+        'p' => values.extend(
+            ["AM", "PM", "am", "pm", "aM", "Pm", "a", "p", "A.M.", "noon", "ＡＭ"].map(str::to_owned),
+        ),
+        'a' | 'A' | 'b' | 'B' => {
+            for month in 1..=12 {
+                // In this year the months begin on every day of the week.
+                let date = NaiveDate::from_ymd_opt(2024, month, 1).unwrap();
+                for name in ["%a", "%A", "%b", "%B"].map(|directive| date.format(directive).to_string()) {
+                    values.extend([
+                        name.to_uppercase(),
+                        name.to_lowercase(),
+                        name[..name.len() - 1].to_owned(),
+                        format!("{name}."),
+                        name,
+                    ]);
+                }
+            }
+        }
+        _ => {}
+    }
+    let format = format!("%{directive}");
+    for _ in 0..400 {
+        let mut text = value(random, &format);
+        values.insert(text.clone());
+        for _ in 0..=random.below(2) {
+            text = mutated(random, &text);
+        }
+        values.insert(text);
+    }
+    values
+}
+
+fn near(random: &mut Random, format: &str, count: usize) -> BTreeSet<String> {
+    let mut values = BTreeSet::from([String::new()]);
+    for _ in 0..count {
+        let mut text = value(random, format);
+        for _ in 0..random.below(4) {
+            text = mutated(random, &text);
+        }
+        values.insert(text);
+    }
+    values
+}
+
+fn made_up_format(random: &mut Random) -> String {
+    let directives: Vec<char> = DIRECTIVES.chars().collect();
+    let mut format = String::new();
+    for _ in 0..=random.below(6) {
+        let directive = format!("%{}", random.pick(&directives));
+        // Twice is refused by both, and one such format in some is enough.
+        if !format.contains(&directive) || random.one_in(10) {
+            format.push_str(&directive);
+            format.push_str(random.pick(&SEPARATORS));
+        }
+    }
+    format
+}
+
+/// All questions: the values of every format.
+fn questions(random: &mut Random) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for directive in DIRECTIVES.chars() {
+        let values = alone(random, directive);
+        all.entry(format!("%{directive}")).or_default().extend(values);
+    }
+    for format in REALISTIC.into_iter().chain(LITERAL).chain(REFUSED) {
+        let values = near(random, format, 400);
+        all.entry(format.to_owned()).or_default().extend(values);
+    }
+    all.entry(COMMON.to_owned()).or_default().extend(near(random, COMMON, 10_000));
+    for _ in 0..600 {
+        let format = made_up_format(random);
+        let values = near(random, &format, 40);
+        all.entry(format).or_default().extend(values);
+    }
+    // Every week of the years that are hard, and the days around the ends of the year.
+    for year in YEARS.into_iter().chain([0]) {
+        for week in 0..=54 {
+            for (format, pair) in
+                [("%Y %U %w", week % 7), ("%Y-W%W-%w", week % 7), ("%G-W%V-%u", 1 + week % 7)]
+            {
+                let text = format.replace("%Y", &format!("{year:04}")).replace("%G", &format!("{year:04}"));
+                let text = text
+                    .replace("%U", &week.to_string())
+                    .replace("%W", &week.to_string())
+                    .replace("%V", &format!("{week:02}"));
+                let text = text.replace("%w", &pair.to_string()).replace("%u", &pair.to_string());
+                all.entry(format.to_owned()).or_default().insert(text);
+            }
+        }
+        for day in (0..3).chain(58..62).chain(364..368) {
+            all.entry("%Y %j".to_owned()).or_default().insert(format!("{year:04} {day:03}"));
+        }
+        for (month, day) in DAYS.into_iter().chain([(2, 30), (4, 31), (0, 1), (1, 0), (13, 1), (1, 32)]) {
+            all.entry("%Y-%m-%d".to_owned()).or_default().insert(format!("{year:04}-{month:02}-{day:02}"));
+            all.entry(COMMON.to_owned())
+                .or_default()
+                .insert(format!("{year:04}-{month:02}-{day:02} 23:59:59.5"));
+        }
+    }
+    all
+}
+
+struct Python {
+    version: (u32, u32),
+    answers: Vec<Option<String>>,
+}
+
+/// Asks `python3`; `None` if there is none. One that is there and does not answer fails the test.
+fn ask_python(questions: &[(&str, &str)]) -> Option<Python> {
+    let mut command = Command::new("python3");
+    // The source itself: a path would not outlive the checkout that the test was built in.
+    command.args(["-I", "-W", "ignore", "-c", include_str!("strptime.py")]);
+    // The names of the C locale, and no zone of the machine's own for %Z.
+    command.env("LC_ALL", "C").env("TZ", "UTC0").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = match command.spawn() {
+        Ok(python) => python,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => panic!("python3 does not start: {error}"),
+    };
+    let lines: String =
+        questions.iter().map(|question| serde_json::to_string(question).unwrap() + "\n").collect();
+    let (mut stdin, mut stdout) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
+    // A pipe that breaks shows as answers that are missing.
+    let writer = thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let (answered, answers) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let _ = answered.send(stdout.read_to_string(&mut text).map(|_| text));
+    });
+    let Ok(text) = answers.recv_timeout(Duration::from_secs(300)) else {
+        let _ = python.kill();
+        let _ = python.wait();
+        panic!("python3 does not answer");
+    };
+    let text = text.unwrap();
+    let _ = writer.join().unwrap();
+    let status = python.wait().unwrap();
+    assert!(status.success(), "python3 ended with {status}");
+    let (version, answers) = text.split_once('\n').expect("python3 says its version");
+    let python = Python {
+        version: serde_json::from_str(version).unwrap(),
+        answers: answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+    };
+    assert_eq!(python.answers.len(), questions.len(), "python3 answers every question");
+    Some(python)
+}
+
+fn our_answer(format: &Result<DateFormat, FormatError>, value: &str) -> Result<String, String> {
+    let format = format.as_ref().map_err(ToString::to_string)?;
+    let mut out = b"before ".to_vec();
+    let read = format.rewrite(value.as_bytes(), &mut out);
+    let text = String::from_utf8(out).unwrap().strip_prefix("before ").unwrap().to_owned();
+    assert!(
+        read.is_ok() || text.is_empty(),
+        "{:?} {value:?}: refused, and yet {text:?} was written",
+        format.as_str()
+    );
+    read.map(|()| text)
+}
+
+/// The blanks of `text` left out, one at a time.
+fn without_one_blank(text: &str) -> impl Iterator<Item = String> {
+    text.match_indices(' ').map(|(at, _)| text[..at].to_owned() + &text[at + 1..])
+}
+
+/// Why Python may accept what we refuse. There is no excuse for the opposite, nor for another result.
+fn excuse(
+    python: (u32, u32),
+    (format, value): (&str, &str),
+    theirs: &str,
+    refusal: &str,
+) -> Option<&'static str> {
+    let compiled = DateFormat::compile(format);
+    // `dates`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of
+    // Python's answer.
+    if format.contains("%z")
+        && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len())
+    {
+        return Some("an offset with seconds, which Redshift cannot read");
+    }
+    // `dates`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13
+    // Python ignores one of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
+    let has_year = ["%Y", "%y", "%c", "%x"].iter().any(|year| format.contains(year));
+    if (python < (3, 13) || has_year) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
+        return Some(
+            "an ISO week date of too few or too many directives, which Python's versions judge differently",
+        );
+    }
+    // `dates`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the
+    // next year.
+    if let Some((year, week)) =
+        refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))
+        && python < (3, 12)
+        && NaiveDate::from_isoywd_opt(year.parse().unwrap(), week.parse().unwrap(), Weekday::Mon).is_none()
+    {
+        return Some("an ISO week that the year does not have, which Python 3.12 refuses");
+    }
+    // From 3.13.1 on Python takes a blank for the first digit of %I, and later of %H, as all do of %d.
+    let agrees = |format: &Result<DateFormat, FormatError>, value: &str| {
+        our_answer(format, value).as_deref() == Ok(theirs)
+    };
+    if python >= (3, 13) && ["%H", "%I", "%c", "%X"].iter().any(|hour| format.contains(hour)) {
+        return without_one_blank(value)
+            .any(|value| agrees(&compiled, &value))
+            .then_some("a blank before an hour, as of Python 3.13");
+    }
+    // From 3.14 on Python takes an empty text for %z.
+    if python >= (3, 14) && agrees(&DateFormat::compile(&format.replacen("%z", "", 1)), value) {
+        return Some("no offset for %z, as of Python 3.14");
+    }
+    None
+}
+
+fn seed() -> u64 {
+    std::env::var("DATES_SEED").map_or(20_240_301, |seed| seed.parse().expect("DATES_SEED is a number"))
+}
+
+#[test]
+fn dates_mean_what_python_makes_of_them() {
+    let seed = seed();
+    let all = questions(&mut Random(seed));
+    let questions: Vec<(&str, &str)> = all
+        .iter()
+        .flat_map(|(format, values)| values.iter().map(move |value| (format.as_str(), value.as_str())))
+        .collect();
+    let Some(python) = ask_python(&questions) else {
+        // Past the capture of the test's output: who reads a pass must see that nothing was compared.
+        let _ =
+            writeln!(std::io::stderr(), "skipped: dates are not compared with Python's, there is no python3");
+        return;
+    };
+
+    let mut excuses: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut mismatches = Vec::new();
+    let mut compiled = (String::new(), DateFormat::compile(""));
+    // For each format, what Python accepts and what it refuses.
+    let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+    for (question, theirs) in questions.iter().zip(&python.answers) {
+        let (format, value) = *question;
+        if compiled.0 != format {
+            compiled = (format.to_owned(), DateFormat::compile(format));
+        }
+        let ours = our_answer(&compiled.1, value);
+        counts.entry(format).or_default()[usize::from(theirs.is_none())] += 1;
+        if ours.as_ref().ok() == theirs.as_ref() {
+            continue;
+        }
+        if let (Some(theirs), Err(refusal)) = (theirs, &ours)
+            && let Some(excuse) = excuse(python.version, *question, theirs, refusal)
+        {
+            *excuses.entry(excuse).or_default() += 1;
+            continue;
+        }
+        mismatches.push(format!("{format:?} {value:?}: Python {theirs:?}, we {ours:?}"));
+    }
+
+    println!(
+        "seed {seed}, Python {:?}: {} questions of {} formats",
+        python.version,
+        questions.len(),
+        all.len()
+    );
+    for directive in DIRECTIVES.chars() {
+        let text = format!("%{directive}");
+        let [accepted, refused] = counts[text.as_str()];
+        let among: [usize; 2] = counts
+            .iter()
+            .filter(|(format, _)| format.contains(&text) && **format != text)
+            .fold([0, 0], |sum, (_, count)| [sum[0] + count[0], sum[1] + count[1]]);
+        println!(
+            "{text}: alone {accepted} accepted, {refused} refused; among others {} accepted, {} refused",
+            among[0], among[1]
+        );
+        // A comparison of refusals alone would show nothing. %G and %V mean nothing alone.
+        assert!(refused > 20 && among[0] > 100 && among[1] > 100, "{text} is not compared: {counts:?}");
+        assert!((accepted > 0) != "GV".contains(directive), "{text} alone");
+    }
+    for (excuse, count) in excuses {
+        println!("{count} excused: {excuse}");
+    }
+    // Twenty from all over: the first ones would be of one format.
+    let some: Vec<&str> =
+        mismatches.iter().step_by(mismatches.len().div_ceil(20).max(1)).map(String::as_str).collect();
+    assert!(
+        some.is_empty(),
+        "DATES_SEED={seed}: {} mismatches, among them\n{}",
+        mismatches.len(),
+        some.join("\n")
+    );
+}
+
+#[test]
+fn a_format_that_cannot_be_honoured_is_refused_at_start_by_its_directive() {
+    for (format, expected) in [
+        ("%q", "unknown strptime directive %q"),
+        ("%Y-%m-%e", "unknown strptime directive %e"),
+        ("%D", "unknown strptime directive %D"),
+        ("%F %T", "unknown strptime directive %F"),
+        ("%H:%M:%s", "unknown strptime directive %s"),
+        ("%C%y", "unknown strptime directive %C"),
+        ("%h", "unknown strptime directive %h"),
+        ("%P", "unknown strptime directive %P"),
+        ("%-d", "unknown strptime directive %-"),
+        ("%Ey", "unknown strptime directive %E"),
+        ("%Od", "unknown strptime directive %O"),
+        ("%:z", "unknown strptime directive %:"),
+        ("%3f", "unknown strptime directive %3"),
+        ("% d", "unknown strptime directive % "),
+        ("%é", "unknown strptime directive %é"),
+        ("%%%", "the format ends in a lone %"),
+        ("%Y%", "the format ends in a lone %"),
+        ("%d/%m/%d", "strptime directive %d is given twice"),
+        ("%c %Y", "strptime directive %Y is given twice"),
+        ("%x %m", "strptime directive %m is given twice"),
+        ("%X %X", "strptime directive %H is given twice"),
+        (
+            "%G",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%V %a",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%G %V",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%Y-W%V-%u",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%G-W%V-%u %y",
+            "strptime directive %G is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+        (
+            "%j %u %V %G",
+            "strptime directive %V is not supported: an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
+        ),
+    ] {
+        assert_eq!(DateFormat::compile(format).unwrap_err().to_string(), expected, "{format}");
+    }
+    for format in REFUSED {
+        assert!(DateFormat::compile(format).is_err(), "{format}");
+    }
+    for format in REALISTIC.into_iter().chain(LITERAL).chain([COMMON]) {
+        assert!(DateFormat::compile(format).is_ok(), "{format}");
+    }
+}

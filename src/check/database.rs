@@ -1,0 +1,178 @@
+//! Redshift: login, ledger, and a load's statements for each table, rolled back.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use cmslite_core::config::{Dataset, Table, TableName};
+use cmslite_core::error::Error;
+use tokio::time::Instant;
+
+use super::columns::compare;
+use super::finding::{Finding, remedy};
+use super::storage::{NAME, staged_keys};
+use crate::clients::Clients;
+use crate::redshift::session::Session;
+use crate::redshift::statement::{Authorization, Copy, LedgerKey, LoadErrorTable, Statement};
+use crate::redshift::{Column, StatementError, ledger};
+
+/// How long Redshift may take over all of it: the ledger is locked for a moment, and loads wait for it.
+const WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) async fn check_redshift(
+    clients: &Clients,
+    dataset: &Dataset,
+    staged: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let session = match clients.redshift.connect(Some(Instant::now() + WITHIN)).await {
+        Ok(session) => session,
+        Err(error) => {
+            findings.push(Finding::bad("Redshift: login", error.chain(), remedy(&error)));
+            return;
+        }
+    };
+    findings.push(Finding::good("Redshift: login", clients.redshift.describe()));
+    if let Err(refusal) = session.run(&Statement::StatementTimeout(WITHIN.as_millis())).await {
+        let error = Error::from(refusal);
+        findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
+    }
+    let names: Vec<&TableName> =
+        dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
+    let (mut columns, unseen) = match session.columns(&names).await {
+        Ok(columns) => (columns, None),
+        Err(refusal) => (vec![Vec::new(); names.len()], Some(Error::from(refusal).chain())),
+    };
+    findings.push(check_ledger(&session, dataset, &columns.pop().unwrap_or_default()).await);
+    let authorization = clients.copy_authorization().await;
+    for (table, columns) in dataset.tables.iter().zip(columns) {
+        let subject = format!("table {}", table.name);
+        match &unseen {
+            None => findings.extend(compare(table, dataset, &columns)),
+            Some(why) => findings.push(Finding::note(
+                &subject,
+                why,
+                "let the user read svv_columns to have the columns compared",
+            )),
+        }
+        let tried = match &authorization {
+            Ok(authorization) => try_load(&session, clients, dataset, table, authorization, staged).await,
+            Err(error) => {
+                findings.push(Finding::bad(&subject, error.chain(), remedy(error)));
+                continue;
+            }
+        };
+        let text = if staged {
+            "DELETE and COPY are allowed"
+        } else {
+            "DELETE is allowed; COPY was not tried, since nothing could be written to S3"
+        };
+        let text = if dataset.truncate {
+            text.to_owned()
+        } else {
+            text.replace("DELETE and COPY are", "COPY is").replace("DELETE is allowed; ", "")
+        };
+        findings.push(Finding::of(&subject, &text, tried.map_err(Error::from)));
+    }
+    findings.push(check_load_errors(&session).await);
+    session.close().await;
+}
+
+/// The ledger's statements, rolled back.
+async fn check_ledger(session: &Session, dataset: &Dataset, columns: &[Column]) -> Finding {
+    let ledger = &dataset.ledger;
+    let subject = format!("ledger {ledger}");
+    let differences = ledger::differences(columns);
+    if !differences.is_empty() {
+        return Finding::bad(
+            subject,
+            differences.join(", "),
+            "make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+        );
+    }
+    let entry = LedgerKey {
+        dataset: &dataset.name,
+        bucket: &dataset.bucket,
+        key: NAME,
+        etag: NAME,
+        last_modified: Utc::now(),
+    };
+    let write = Statement::WriteLedger {
+        ledger,
+        entry: &entry,
+        size_bytes: 0,
+        rows: 0,
+        sequence: 0,
+        loaded_at: Utc::now(),
+        request_id: NAME,
+    };
+    let made = if columns.is_empty() { Some(Statement::CreateLedger(ledger)) } else { None };
+    let is_new = made.is_some();
+    let steps = made.into_iter().chain([
+        Statement::LockLedger(ledger),
+        Statement::ReadLedger { ledger, entry: &entry, by_request: None },
+        write,
+    ]);
+    let tried = rolled_back(session, steps).await.map_err(Error::from);
+    Finding::of(
+        &subject,
+        if is_new { "not there yet; the first load makes it" } else { "can be locked, read and written" },
+        tried,
+    )
+}
+
+/// The statements of a load of one table, rolled back.
+async fn try_load(
+    session: &Session,
+    clients: &Clients,
+    dataset: &Dataset,
+    table: &Table,
+    authorization: &Authorization,
+    staged: bool,
+) -> Result<(), StatementError> {
+    let manifest = format!("s3://{}/{}", dataset.bucket, staged_keys(dataset, table).manifest);
+    let delete = dataset.truncate.then_some(Statement::DeleteNoRows(&table.name));
+    let copy = staged.then(|| {
+        Statement::CopyNoLoad(Copy {
+            table: &table.name,
+            columns: table.loaded_columns().collect(),
+            manifest: &manifest,
+            authorization,
+            region: Some(clients.region.as_str()),
+        })
+    });
+    rolled_back(session, delete.into_iter().chain(copy)).await
+}
+
+/// Runs statements in a transaction that is rolled back, up to the first that is refused.
+async fn rolled_back<'s>(
+    session: &Session,
+    statements: impl Iterator<Item = Statement<'s>>,
+) -> Result<(), StatementError> {
+    session.run(&Statement::Begin).await?;
+    let mut result = Ok(());
+    for statement in statements {
+        result = session.run(&statement).await.map(drop);
+        if result.is_err() {
+            break;
+        }
+    }
+    session.run(&Statement::Rollback).await?;
+    result
+}
+
+/// Whether it can be told which rows Redshift refused.
+async fn check_load_errors(session: &Session) -> Finding {
+    let subject = "load errors";
+    for (table, name) in
+        [(LoadErrorTable::Sys, "sys_load_error_detail"), (LoadErrorTable::Stl, "stl_load_errors")]
+    {
+        if session.run(&Statement::LoadErrors { table, file: NAME }).await.is_ok() {
+            return Finding::good(subject, format!("{name} can be read"));
+        }
+    }
+    Finding::note(
+        subject,
+        "neither sys_load_error_detail nor stl_load_errors can be read: rows that Redshift refuses could not be named, and their archive would stay unsettled",
+        "let the user read one of them",
+    )
+}

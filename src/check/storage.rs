@@ -1,0 +1,90 @@
+//! S3: can archives be listed and read, staged files written, and markers set?
+
+use cmslite_core::config::{Dataset, Table};
+use cmslite_core::error::{Error, Retryable};
+use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
+
+use super::finding::{Finding, remedy};
+use crate::clients::Clients;
+use crate::listing;
+use crate::stage::{Manifest, StagedKeys};
+
+/// The name of the archive that is none, under which files are written for the check.
+pub(super) const NAME: &str = "check";
+
+/// Whether archives can be listed and read, staged files written, and markers set. Returns whether files for
+/// COPY were written.
+pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mut Vec<Finding>) -> bool {
+    let (s3, bucket) = (&clients.s3, &dataset.bucket);
+    let archives = match listing::read(s3, dataset, &Selection::WholeQueue).await {
+        Err(error) => {
+            findings.push(Finding::bad("S3: list", error.chain(), remedy(&error)));
+            return false;
+        }
+        Ok((listings, revisions)) => plan(dataset, &listings, &revisions),
+    };
+    findings.push(Finding::good("S3: list", listing_text(&archives)));
+    match archives.archives.last() {
+        None => findings.push(Finding::note("S3: read", "there is no archive yet to be read", "upload one")),
+        Some(newest) => {
+            let key = &newest.object.key;
+            let read = s3.head(bucket, key).await.map(drop);
+            findings.push(Finding::of("S3: read", key, read));
+        }
+    }
+    let written = write_files(clients, dataset).await;
+    let is_written = written.is_ok();
+    findings.push(Finding::of("S3: write", &format!("below {}", dataset.batch_prefix()), written));
+    if is_written {
+        let settled = settle_nothing(clients, dataset).await;
+        findings.push(Finding::of(
+            "S3: copy and delete",
+            &format!("below {} and {}", dataset.good_prefix(), dataset.bad_prefix()),
+            settled,
+        ));
+    }
+    is_written
+}
+
+fn listing_text(plan: &Plan) -> String {
+    let count = |state| plan.in_state(state).count();
+    let [good, bad, superseded, queued] =
+        [ArchiveState::Good, ArchiveState::Bad, ArchiveState::Superseded, ArchiveState::Queued].map(count);
+    format!(
+        "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load",
+        plan.archives.len()
+    )
+}
+
+/// The keys of one table's staged file and manifest.
+pub(super) fn staged_keys(dataset: &Dataset, table: &Table) -> StagedKeys {
+    StagedKeys::new(dataset, &format!("{}{NAME}", dataset.source_prefix()), "00000000", table)
+}
+
+/// A staged file without rows, and its manifest, for each table.
+async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
+    let (s3, bucket) = (&clients.s3, &dataset.bucket);
+    for table in &dataset.tables {
+        let StagedKeys { file, manifest } = staged_keys(dataset, table);
+        let columns: Vec<&str> = table.loaded_columns().collect();
+        s3.put(bucket, &file, format!("{}\n", columns.join(",")), "text/csv; charset=utf-8").await?;
+        s3.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+    }
+    Ok(())
+}
+
+/// Copies a file to where markers are, under a name that is no archive's, and removes the copies.
+async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
+    let (s3, bucket) = (&clients.s3, &dataset.bucket);
+    let Some(table) = dataset.tables.first() else { return Ok(()) };
+    let key = staged_keys(dataset, table).file;
+    let file: Option<Object> = s3.head(bucket, &key).await?;
+    let file = file
+        .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
+    for prefix in [dataset.good_prefix(), dataset.bad_prefix()] {
+        let copy = format!("{prefix}{NAME}");
+        s3.copy(bucket, &file, &copy).await?;
+        s3.delete(bucket, &copy).await?;
+    }
+    Ok(())
+}

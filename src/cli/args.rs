@@ -1,0 +1,127 @@
+//! The command line: subcommands, options, and their help.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use cmslite_core::queue::Selection;
+
+/// Loads CMS Lite user data from archives in S3 into Redshift.
+///
+/// Inside AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) this program serves events; elsewhere it is this
+/// command.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_STATUS, after_long_help = format!("{FIRST_STEPS}\n{ENVIRONMENT}\n{EXIT_STATUS}"))]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 every archive settled as good, 1 stopped at a bad archive,
+2 usage or configuration, 3 anything else failed.";
+
+const FIRST_STEPS: &str = "\
+First steps, with CONFIG such as config.d/cmslite_user_group_metadata.json:
+  check CONFIG             is everything there that a load needs?
+  load CONFIG --dry-run    what would be loaded, and what is wrong with the rest?
+  load CONFIG --limit 1    load the oldest archive
+  load CONFIG              load them all
+  status CONFIG            what is loaded, what waits, what is bad and why?
+";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  AWS_REGION and other AWS_*     access to AWS, as every AWS program has it
+  PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
+  PGUSER; pgpass or PGPASSWORD   the login
+  PGPASS_SECRET_ID               instead of the password: its secret's name or ARN
+  PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to trust
+  COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
+  BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
+  CONFIG_DIR                     in Lambda: instead of the bundled configuration
+";
+
+const EXAMPLES: &str = "\
+Examples:
+  load CONFIG --until client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
+          everything up to that archive, oldest first
+  load CONFIG --again client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
+          that archive once more, after its tables were damaged or it was wrongly found bad
+
+Ctrl-C stops before the next step and leaves nothing half done; a second one
+ends at once. A log is kept in logs/cmslite_user_data_to_redshift.log.
+";
+
+/// What the command does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Work through a dataset's queue of archives, oldest first, until its end or the first bad archive.
+    #[command(after_long_help = EXAMPLES)]
+    Load(Load),
+    /// Try everything that a load needs: S3, login, ledger, tables, columns, rights. Loads nothing.
+    Check {
+        /// The dataset's configuration file.
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes
+    /// nothing.
+    Status {
+        /// The dataset's configuration file.
+        config: PathBuf,
+        /// Show every good archive, not just the last.
+        #[arg(long)]
+        all: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a script that completes this command in a shell:
+    /// `source <(cmslite-user-data-to-redshift completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What is loaded.
+#[derive(Debug, clap::Args)]
+pub struct Load {
+    /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
+    pub config: PathBuf,
+    /// Load this archive alone, even if it is loaded already. While appending, its rows are then there
+    /// twice.
+    #[arg(long, value_name = "KEY")]
+    pub again: Option<String>,
+    /// Work on the queue up to and including this archive.
+    #[arg(long, value_name = "KEY", conflicts_with = "again")]
+    pub until: Option<String>,
+    /// Work on so many archives at the most, and leave the others in the queue.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle
+    /// nothing. Needs no access to Redshift.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Load {
+    /// Which archives of the queue are worked on.
+    pub fn selection(&self) -> Selection {
+        match self {
+            Self { again: Some(key), .. } => Selection::Reload(key.clone()),
+            Self { until: Some(key), .. } => Selection::UpTo(HashSet::from([key.clone()])),
+            _ => Selection::WholeQueue,
+        }
+    }
+}
+
+/// Prints what completes the command in a shell.
+pub fn print_completions(shell: Shell) {
+    clap_complete::generate(shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
+}

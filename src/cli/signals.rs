@@ -1,0 +1,32 @@
+//! Ctrl-C and SIGTERM.
+
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
+
+use crate::cancellation::Cancellation;
+
+/// Stops before the next step at the first Ctrl-C or SIGTERM, and ends at once at the second, as an impatient
+/// person means it.
+pub(super) fn cancelled_by_signals(status: u8) -> Cancellation {
+    let cancellation = Cancellation::default();
+    let requested = cancellation.clone();
+    tokio::spawn(async move {
+        if interrupted().await.is_ok() {
+            warn!("stopping before the next step; once more ends at once");
+            requested.request();
+        }
+        if interrupted().await.is_ok() {
+            std::process::exit(status.into());
+        }
+    });
+    cancellation
+}
+
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = ctrl_c() => pressed,
+        _ = terminated.recv() => Ok(()),
+    }
+}

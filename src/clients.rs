@@ -1,0 +1,104 @@
+//! The connections to the outside, made once at start.
+
+use std::env;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use cmslite_core::error::{Deployment, Error, Fault};
+
+use crate::environment::{CopyAccess, Environment};
+use crate::redshift::statement::Authorization;
+use crate::redshift::{LoginSource, Redshift};
+use crate::s3::{S3, client};
+use crate::secret::Secret;
+use crate::sns::Topic;
+
+/// The connections to the outside.
+pub struct Clients {
+    /// S3.
+    pub s3: S3,
+    /// Redshift.
+    pub redshift: Redshift,
+    /// The bucket's region.
+    pub region: String,
+    /// The topic that hears of bad archives, if there is one.
+    pub topic: Option<Topic>,
+    copy: CopyAccess,
+    credentials: Option<SharedCredentialsProvider>,
+}
+
+impl Clients {
+    /// Prepares the connections that the environment describes; connects to nothing but Secrets Manager, where
+    /// it keeps the password.
+    ///
+    /// # Errors
+    ///
+    /// Deployment faults of the environment and of the secret.
+    pub async fn new(environment: &Environment) -> Result<Self, Error> {
+        let (aws, region) = aws().await?;
+        Ok(Self {
+            s3: S3::new(client(&aws)),
+            redshift: Redshift::new(LoginSource::new(&aws, environment)).await?,
+            region,
+            topic: environment.bad_archive_topic.as_deref().map(|arn| Topic::new(&aws, arn)),
+            copy: environment.copy.clone(),
+            credentials: aws.credentials_provider(),
+        })
+    }
+
+    /// What COPY reads S3 with.
+    ///
+    /// # Errors
+    ///
+    /// [`Deployment::CopyAuthorization`] when there are no credentials to give to it.
+    pub async fn copy_authorization(&self) -> Result<Authorization, Error> {
+        match &self.copy {
+            CopyAccess::DefaultRole => Ok(Authorization::DefaultRole),
+            CopyAccess::Role(arn) => Ok(Authorization::Role(arn.clone())),
+            CopyAccess::OwnKeys => {
+                let missing = || {
+                    Fault::new(
+                        Deployment::CopyAuthorization,
+                        "no AWS credentials to give to COPY; set COPY_IAM_ROLE to use a role of the cluster",
+                    )
+                };
+                let provider = self.credentials.as_ref().ok_or_else(missing)?;
+                let keys =
+                    provider.provide_credentials().await.map_err(|error| missing().caused_by(error))?;
+                Ok(Authorization::Keys {
+                    access_key_id: Secret::new(keys.access_key_id()),
+                    secret_access_key: Secret::new(keys.secret_access_key()),
+                    session_token: keys.session_token().map(Secret::new),
+                })
+            }
+        }
+    }
+}
+
+/// S3 alone, for what needs no access to Redshift.
+///
+/// # Errors
+///
+/// [`Deployment::Configuration`] without a region.
+pub async fn s3_only() -> Result<S3, Error> {
+    Ok(S3::new(client(&aws().await?.0)))
+}
+
+/// The process's environment, as [`Environment::read`] reads it.
+///
+/// # Errors
+///
+/// [`Deployment::Configuration`] names every variable that has no valid value.
+pub fn environment() -> Result<Environment, Error> {
+    Environment::read(|name| env::var(name).ok())
+}
+
+/// What the `AWS_*` variables and files say, and the region among it.
+async fn aws() -> Result<(SdkConfig, String), Error> {
+    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let region = aws.region().map(ToString::to_string);
+    let region = region.ok_or_else(|| {
+        Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's")
+    })?;
+    Ok((aws, region))
+}

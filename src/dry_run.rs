@@ -1,0 +1,150 @@
+//! A dry run: the whole queue is read, unpacked and transformed, and nothing is staged, loaded or settled.
+
+use std::fmt;
+
+use cmslite_core::error::{Deployment, Error};
+use cmslite_core::limits::TableLimits;
+use cmslite_core::problem::Problems;
+use cmslite_core::queue::{ArchiveState, Object, plan};
+use serde::Serialize;
+
+use crate::listing;
+use crate::report::{BadArchive, FORMAT_VERSION, Failure};
+use crate::run_request::RunRequest;
+use crate::s3::S3;
+use crate::stage::{NullSink, read_archive};
+
+/// What a dry run found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DryRun {
+    /// Version of this form.
+    pub version: u32,
+    /// The dataset.
+    pub dataset: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// The archives of the queue that could be loaded, as far as that shows before Redshift has seen them.
+    pub good: Vec<CheckedArchive>,
+    /// Those that would be found bad, and why.
+    pub bad: Vec<BadArchive>,
+    /// The archives of the queue that were beyond the limit.
+    pub not_read: Vec<String>,
+    /// The archives that are older than the newest and never loaded.
+    pub superseded: Vec<String>,
+    /// Why the dry run ended early, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// An archive that could be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckedArchive {
+    /// Its key.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// Rows by table.
+    pub tables: Vec<TableRows>,
+}
+
+/// Rows for a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableRows {
+    /// The table.
+    pub table: String,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Reads every archive that the request names, up to its limit, also behind a bad one. Needs S3 only: what the
+/// ledger would say, and what Redshift would refuse, is not asked.
+pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
+    let mut dry_run = DryRun {
+        version: FORMAT_VERSION,
+        dataset: request.dataset.name.clone(),
+        bucket: request.dataset.bucket.clone(),
+        good: Vec::new(),
+        bad: Vec::new(),
+        not_read: Vec::new(),
+        superseded: Vec::new(),
+        failure: None,
+    };
+    let failure = work(s3, request, &mut dry_run).await.err();
+    dry_run.failure = failure.as_ref().map(Failure::from);
+    (dry_run, failure)
+}
+
+async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(), Error> {
+    let RunRequest { dataset, selection, limit, .. } = request;
+    let (listings, revisions) = listing::read(s3, dataset, selection).await?;
+    let plan = plan(dataset, &listings, &revisions);
+    dry_run.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
+    let mut queue = plan
+        .queue(selection)
+        .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
+    let beyond = queue.split_off(limit.unwrap_or(usize::MAX).min(queue.len()));
+    dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
+    for archive in queue {
+        match read(s3, request, &archive).await? {
+            Ok(good) => dry_run.good.push(good),
+            Err(problems) => {
+                dry_run.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read(
+    s3: &S3,
+    request: &RunRequest,
+    archive: &Object,
+) -> Result<Result<CheckedArchive, Problems>, Error> {
+    let read = read_archive(s3, request, archive, TableLimits::default(), NullSink);
+    match Box::pin(read).await {
+        Ok(members) => {
+            let rows = |member: &str| {
+                members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows)
+            };
+            let tables = request
+                .dataset
+                .tables
+                .iter()
+                .map(|table| TableRows { table: table.name.to_string(), rows: rows(&table.member) });
+            Ok(Ok(CheckedArchive {
+                key: archive.key.clone(),
+                etag: archive.revision().to_owned(),
+                tables: tables.collect(),
+            }))
+        }
+        Err(Error::BadInput(problems)) => Ok(Err(problems)),
+        Err(error) => Err(error),
+    }
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Dry run: {} (s3://{})", self.dataset, self.bucket)?;
+        if self.good.is_empty() && self.bad.is_empty() && self.not_read.is_empty() && self.failure.is_none() {
+            writeln!(f, "  The queue is empty.")?;
+        }
+        for archive in &self.good {
+            writeln!(f, "  good  {}", archive.key)?;
+            for TableRows { table, rows } in &archive.tables {
+                writeln!(f, "          {table}: {rows} rows")?;
+            }
+        }
+        for archive in &self.bad {
+            writeln!(f, "  BAD   {}", archive.text())?;
+        }
+        for key in &self.not_read {
+            writeln!(f, "  not read, beyond --limit: {key}")?;
+        }
+        for key in &self.superseded {
+            writeln!(f, "  superseded by a newer archive, never loaded: {key}")?;
+        }
+        if let Some(failure) = &self.failure {
+            writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
+        }
+        writeln!(f, "  Nothing was staged, loaded or settled.")
+    }
+}

@@ -1,0 +1,111 @@
+//! Where the function's events go: JSON lines on stdout.
+//!
+//! Only this program's own events are let through. What the libraries below would say at debug or trace may
+//! hold statements, headers and signatures.
+
+use std::{fmt, io};
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt as layer};
+
+/// The target of this crate's events.
+const OWN: &str = env!("CARGO_CRATE_NAME");
+
+fn own(level: Level) -> Targets {
+    Targets::new().with_default(LevelFilter::OFF).with_target(OWN, level)
+}
+
+/// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`,
+/// `dataset`, `archive`, `phase`, as far as it does), `message`, and the event's own fields.
+pub fn init() {
+    let json = layer::layer().fmt_fields(JsonFields::new()).event_format(JsonLine).with_writer(io::stdout);
+    tracing_subscriber::registry().with(json.with_filter(own(Level::INFO))).init();
+}
+
+/// One flat object: what a line belongs to is asked for more often than anything else, and by name.
+struct JsonLine;
+
+impl<S> FormatEvent<S, JsonFields> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut line = Fields::default();
+        line.set("timestamp", Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
+        line.set("level", metadata.level().as_str());
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
+                && let Ok(Value::Object(fields)) = serde_json::from_str(fields)
+            {
+                fields.into_iter().for_each(|(name, value)| line.set(&name, value));
+            }
+        }
+        event.record(&mut line);
+        line.set("target", metadata.target());
+        writeln!(writer, "{line}")
+    }
+}
+
+/// The members of an object, in the order in which they were first set.
+#[derive(Default)]
+struct Fields(Vec<(String, Value)>);
+
+impl Fields {
+    fn set(&mut self, name: &str, value: impl Into<Value>) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value.into(),
+            None => self.0.push((name.to_owned(), value.into())),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field.name(), value);
+    }
+}
+
+impl fmt::Display for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{}:{value}", if at == 0 { '{' } else { ',' }, Value::from(name.as_str()))?;
+        }
+        f.write_str("}")
+    }
+}

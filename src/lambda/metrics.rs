@@ -1,0 +1,225 @@
+//! What CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
+//! from the function's output (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
+//!
+//! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid
+//! for and to be alarmed on. What tells one invocation from another is a plain member of the line, for
+//! CloudWatch Logs Insights.
+
+use std::io::{self, Write as _};
+
+use chrono::{DateTime, Utc};
+use cmslite_core::error::Error;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::report::{GoodOutcome, Report};
+
+/// The metrics' namespace.
+pub const NAMESPACE: &str = "CmsLiteUserData";
+
+/// The metrics' only dimension.
+pub const DIMENSION: &str = "Dataset";
+
+/// The units that are used, of those of CloudWatch (Amazon CloudWatch API Reference, MetricDatum).
+mod unit {
+    pub(super) const COUNT: &str = "Count";
+    pub(super) const BYTES: &str = "Bytes";
+    pub(super) const MEGABYTES: &str = "Megabytes";
+    pub(super) const SECONDS: &str = "Seconds";
+    pub(super) const PERCENT: &str = "Percent";
+}
+
+/// What an invocation has used up to the moment at which its metrics are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct InvocationMetrics {
+    /// Percent of the invocation's time limit; none where there is no limit.
+    pub duration_percent: Option<f64>,
+    /// The most memory that the process ever had, in megabytes of 2^20 bytes, as Lambda's limit is given;
+    /// none where the system does not tell.
+    pub memory_peak_megabytes: Option<f64>,
+}
+
+impl InvocationMetrics {
+    /// What an invocation that began at `begun` has used by now.
+    pub fn since(begun: Instant, deadline: Option<Instant>) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self {
+            duration_percent: deadline.map(|deadline| percent(begun, deadline, Instant::now())),
+            memory_peak_megabytes: memory_peak_megabytes(&status),
+        }
+    }
+
+    /// The metrics of one run over one dataset, as one line of the embedded metric format.
+    pub fn to_emf_line(&self, report: &Report, failure: Option<&Error>, now: DateTime<Utc>) -> String {
+        let mut root = Map::new();
+        let mut definitions = Vec::new();
+        for (name, unit, value) in self.metrics(report, failure) {
+            // What is unknown is no number, and left out.
+            if value.is_number() {
+                definitions.push(json!({"Name": name, "Unit": unit}));
+                root.insert(name.to_owned(), value);
+            }
+        }
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions});
+        root.insert(
+            "_aws".to_owned(),
+            json!({"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [directive]}),
+        );
+        root.insert(DIMENSION.to_owned(), dimension_value(&report.dataset).into());
+        root.insert("request_id".to_owned(), report.request_id.clone().into());
+        if let Some(error) = failure {
+            root.insert("error_type".to_owned(), error.error_type().into());
+        }
+        Value::Object(root).to_string()
+    }
+
+    fn metrics(&self, report: &Report, failure: Option<&Error>) -> Vec<(&'static str, &'static str, Value)> {
+        let good = |outcome| report.good.iter().filter(|archive| archive.outcome == outcome).count();
+        vec![
+            ("ArchivesLoaded", unit::COUNT, json!(good(GoodOutcome::Loaded))),
+            ("ArchivesAlreadyLoaded", unit::COUNT, json!(good(GoodOutcome::AlreadyLoaded))),
+            ("ArchivesBad", unit::COUNT, json!(report.bad.len())),
+            ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len())),
+            ("ArchivesNotProcessed", unit::COUNT, json!(report.not_processed.len())),
+            ("RowsLoaded", unit::COUNT, json!(report.rows())),
+            ("BytesLoaded", unit::BYTES, json!(report.bytes)),
+            ("QueueLength", unit::COUNT, json!(report.queue_length)),
+            ("OldestUnsettledAge", unit::SECONDS, json!(report.oldest_unsettled_age_seconds)),
+            ("QueueSeconds", unit::SECONDS, json!(report.seconds.queue)),
+            ("StageSeconds", unit::SECONDS, json!(report.seconds.stage)),
+            ("LoadSeconds", unit::SECONDS, json!(report.seconds.load)),
+            ("SettleSeconds", unit::SECONDS, json!(report.seconds.settle)),
+            ("DurationPercent", unit::PERCENT, json!(self.duration_percent)),
+            ("MemoryPeak", unit::MEGABYTES, json!(self.memory_peak_megabytes)),
+            (
+                "DeploymentFailures",
+                unit::COUNT,
+                json!(u8::from(matches!(failure, Some(Error::Deployment(_))))),
+            ),
+            ("RetryableFailures", unit::COUNT, json!(u8::from(matches!(failure, Some(Error::Retryable(_)))))),
+        ]
+    }
+}
+
+/// How much of the time from `begun` to `deadline` is over, in percent. Of no time at all everything is.
+fn percent(begun: Instant, deadline: Instant, now: Instant) -> f64 {
+    let limit = deadline.saturating_duration_since(begun);
+    let used = now.saturating_duration_since(begun);
+    if limit.is_zero() { 100.0 } else { thousandths(used.as_secs_f64() / limit.as_secs_f64() * 100.0) }
+}
+
+/// The peak of the resident memory, from `/proc/self/status`: `VmHWM` in units of 1024 bytes
+/// (proc_pid_status(5)).
+fn memory_peak_megabytes(status: &str) -> Option<f64> {
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(thousandths(kibibytes / 1024.0))
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+/// A dataset's name as the value of a dimension, which must be printable ASCII (Amazon CloudWatch API
+/// Reference, Dimension): CloudWatch would drop the whole line for another letter, and say so to nobody.
+fn dimension_value(dataset: &str) -> String {
+    dataset
+        .chars()
+        .map(|letter| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' })
+        .collect()
+}
+
+/// Writes a line where CloudWatch Logs finds it: alone and whole, past the log, whose lines have other
+/// members around them.
+pub fn emit(line: &str) {
+    // Metrics that cannot be written are no reason to fail.
+    let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cmslite_core::error::{Deployment, Retryable};
+
+    use super::*;
+
+    fn parsed(report: &Report, failure: Option<&Error>, metrics: InvocationMetrics) -> Value {
+        let line =
+            metrics.to_emf_line(report, failure, DateTime::from_timestamp_millis(1_700_000_000_123).unwrap());
+        assert!(!line.contains('\n'));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn names(line: &Value) -> Vec<&str> {
+        let definitions = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        definitions.iter().map(|definition| definition["Name"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_out() {
+        let line = parsed(&Report::default(), None, InvocationMetrics::default());
+        for name in ["QueueLength", "OldestUnsettledAge", "DurationPercent", "MemoryPeak"] {
+            assert!(!names(&line).contains(&name) && line.get(name).is_none(), "{name}");
+        }
+        let nothing = InvocationMetrics {
+            duration_percent: Some(f64::NAN),
+            memory_peak_megabytes: Some(f64::INFINITY),
+        };
+        let line = parsed(&Report { queue_length: Some(0), ..Report::default() }, None, nothing);
+        assert!(
+            names(&line).contains(&"QueueLength")
+                && !names(&line).contains(&"DurationPercent")
+                && !names(&line).contains(&"MemoryPeak")
+        );
+    }
+
+    #[test]
+    fn a_failure_is_counted_for_who_must_act() {
+        let of = |error: Error| {
+            let line = parsed(&Report::default(), Some(&error), InvocationMetrics::default());
+            (
+                line["DeploymentFailures"].clone(),
+                line["RetryableFailures"].clone(),
+                line["error_type"].clone(),
+            )
+        };
+        assert_eq!(
+            of(Error::deployment(Deployment::Privilege, "x")),
+            (json!(1), json!(0), json!("Deployment.Privilege"))
+        );
+        assert_eq!(
+            of(Error::retryable(Retryable::DeadlineNear, "x")),
+            (json!(0), json!(1), json!("Retryable.DeadlineNear"))
+        );
+    }
+
+    #[test]
+    fn the_dimension_is_ascii_and_the_time_in_milliseconds() {
+        let line = parsed(
+            &Report { dataset: "données 1".to_owned(), ..Report::default() },
+            None,
+            InvocationMetrics::default(),
+        );
+        assert_eq!(
+            (line["Dataset"].as_str(), line["_aws"]["Timestamp"].as_i64()),
+            (Some("donn?es 1"), Some(1_700_000_000_123))
+        );
+    }
+
+    #[test]
+    fn the_share_of_the_time_is_of_the_limit() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        assert!((percent(begun, at(900), at(720)) - 80.0).abs() < 1e-9);
+        assert!((percent(begun, begun, at(1)) - 100.0).abs() < 1e-9);
+        assert!((percent(begun, at(10), at(12)) - 120.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_peak_of_memory_is_read_from_the_status() {
+        let status = "Name:\tbootstrap\nVmPeak:\t  999999 kB\nVmHWM:\t   52736 kB\nVmRSS:\t   1 kB\n";
+        assert_eq!(memory_peak_megabytes(status), Some(51.5));
+        assert_eq!((memory_peak_megabytes(""), memory_peak_megabytes("VmHWM:\tmuch\n")), (None, None));
+    }
+}

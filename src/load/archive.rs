@@ -1,0 +1,119 @@
+//! One archive, from the question whether it is loaded already to its marker.
+
+use cmslite_core::error::Error;
+use cmslite_core::problem::Problems;
+use cmslite_core::queue::Object;
+use tracing::{info, warn};
+
+use super::consult::{Consulted, Load};
+use super::timing::Phase;
+use super::{notify, retry, settle};
+use crate::clients::Clients;
+use crate::redshift::ledger::LoadDecision;
+use crate::report::{ArchiveEnd, ArchiveOutcome, BadArchive, LoadedTable, PhaseSeconds};
+use crate::run_request::RunRequest;
+use crate::stage::{StagedTable, stage};
+
+/// Works on one archive until it is settled, or cannot be.
+pub async fn run(
+    clients: &Clients,
+    request: &RunRequest,
+    archive: &Object,
+    seconds: &mut PhaseSeconds,
+) -> ArchiveOutcome {
+    info!(etag = archive.etag, size = archive.size, "archive begun");
+    let mut outcome =
+        ArchiveOutcome { end: ArchiveEnd::Good, loaded_tables: None, failed_tables: Vec::new() };
+    let end = match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
+        Ok(ArchiveEnd::Good) => {
+            let settled = settle::good(&clients.s3, &request.dataset, archive);
+            Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
+        }
+        Err(Error::BadInput(problems)) => {
+            let settled = settle_bad(clients, request, archive, &problems);
+            Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
+        }
+        end => end,
+    };
+    outcome.end = end.unwrap_or_else(ArchiveEnd::Unsettled);
+    outcome
+}
+
+/// Loads an archive, unless the ledger says that it is loaded or superseded.
+async fn load(
+    clients: &Clients,
+    request: &RunRequest,
+    archive: &Object,
+    seconds: &mut PhaseSeconds,
+    outcome: &mut ArchiveOutcome,
+) -> Result<ArchiveEnd, Error> {
+    let load = Load { request, archive };
+    let consult = retry::until_done(&request.cancellation, async || load.consult(&clients.redshift).await);
+    let Consulted { decision, limits } = Phase::Load.of(seconds, consult).await?;
+    if let Some(end) = nothing_to_load(decision) {
+        return Ok(end);
+    }
+    let staged = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
+    let authorization = clients.copy_authorization().await?;
+    // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
+    let run = retry::until_done(&request.cancellation, async || {
+        load.run(&clients.redshift, &authorization, &clients.region, &staged).await
+    });
+    let decision = Phase::Load.of(seconds, run).await.inspect_err(|error| {
+        if let Error::BadInput(problems) = error {
+            outcome.failed_tables = refused_tables(&staged, problems);
+        }
+    })?;
+    if let Some(end) = nothing_to_load(decision) {
+        return Ok(end);
+    }
+    let tables = staged.iter().map(|table| LoadedTable {
+        table: table.table.name.to_string(),
+        key: archive.key.clone(),
+        rows: table.rows,
+    });
+    let tables: Vec<LoadedTable> = tables.collect();
+    info!(rows = tables.iter().map(|table| table.rows).sum::<u64>(), "loaded");
+    outcome.loaded_tables = Some(tables);
+    Ok(ArchiveEnd::Good)
+}
+
+/// How an archive ends that the ledger says is not to be loaded.
+fn nothing_to_load(decision: LoadDecision) -> Option<ArchiveEnd> {
+    match decision {
+        LoadDecision::Load { .. } => None,
+        LoadDecision::AlreadyLoaded => Some(ArchiveEnd::Good),
+        LoadDecision::Superseded => {
+            info!("a newer archive is loaded already; superseded");
+            Some(ArchiveEnd::Superseded)
+        }
+    }
+}
+
+/// The tables whose members have problems.
+fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String> {
+    let is_refused = |table: &&StagedTable<'_>| {
+        problems.reported().iter().any(|problem| problem.member.as_ref() == Some(&table.member))
+    };
+    staged.iter().filter(is_refused).map(|table| table.table.name.to_string()).collect()
+}
+
+/// Explains why an archive is bad, reports it, and settles it.
+async fn settle_bad(
+    clients: &Clients,
+    request: &RunRequest,
+    archive: &Object,
+    problems: &Problems,
+) -> Result<(), Error> {
+    for problem in problems.reported() {
+        warn!("bad input: {problem}");
+    }
+    settle::explain(&clients.s3, &request.dataset, archive, problems, &request.request_id).await?;
+    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and reported,
+    // once more.
+    if let Some(topic) = &clients.topic {
+        let bad = BadArchive::new(&archive.key, archive.revision(), problems);
+        notify::bad_archive(topic, &request.dataset, &bad).await;
+    }
+    settle::bad(&clients.s3, &request.dataset, archive).await
+}

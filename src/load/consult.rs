@@ -1,0 +1,159 @@
+//! What is asked of Redshift before an archive is staged: the ledger, and what the tables take.
+
+use std::time::Duration;
+
+use cmslite_core::config::TableName;
+use cmslite_core::error::{Deployment, Error, Retryable};
+use cmslite_core::limits::{ColumnLimit, TableLimits};
+use cmslite_core::queue::Object;
+use tracing::info;
+
+use crate::redshift::ledger::{self, LoadDecision};
+use crate::redshift::session::Session;
+use crate::redshift::statement::{LedgerKey, Statement};
+use crate::redshift::{Column, Redshift, StatementError};
+use crate::run_request::RunRequest;
+
+/// What is left of the function's time when a statement is stopped: enough to roll back and to report.
+const RESERVE: Duration = Duration::from_secs(5);
+
+/// An archive's revision on its way into Redshift.
+pub struct Load<'a> {
+    /// The run that it belongs to.
+    pub request: &'a RunRequest,
+    /// The archive.
+    pub archive: &'a Object,
+}
+
+/// What is known before an archive is staged.
+pub struct Consulted {
+    /// What is to be done, by the ledger.
+    pub decision: LoadDecision,
+    /// What the tables' columns take.
+    pub limits: TableLimits,
+}
+
+impl Load<'_> {
+    pub(super) fn key(&self) -> LedgerKey<'_> {
+        LedgerKey {
+            dataset: &self.request.dataset.name,
+            bucket: &self.request.dataset.bucket,
+            key: &self.archive.key,
+            etag: self.archive.revision(),
+            last_modified: self.archive.last_modified,
+        }
+    }
+
+    /// Asks the ledger before anything is staged, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Redshift's, by who must act.
+    pub async fn consult(&self, redshift: &Redshift) -> Result<Consulted, Error> {
+        let session = redshift.connect(self.request.cancellation.deadline()).await?;
+        let consulted = self.consult_in(&session).await;
+        session.close().await;
+        consulted
+    }
+
+    async fn consult_in(&self, session: &Session) -> Result<Consulted, Error> {
+        self.limit_statements(session).await?;
+        let names: Vec<&TableName> = self
+            .request
+            .dataset
+            .tables
+            .iter()
+            .map(|table| &table.name)
+            .chain([&self.request.dataset.ledger])
+            .collect();
+        let mut columns = match session.columns(&names).await {
+            Ok(columns) => columns,
+            // Who may not look may still load: the ledger's own statements and COPY say the rest.
+            Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
+                vec![Vec::new(); names.len()]
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        self.check_ledger(&columns.pop().unwrap_or_default())?;
+        let decision = self.read_or_create_ledger(session).await?;
+        // So that a cell that does not fit is told like everything else that is wrong with an archive, all of
+        // them at once, and before anything is staged.
+        let mut limits = TableLimits::default();
+        for (table, columns) in self.request.dataset.tables.iter().zip(columns) {
+            limits.set(table, table.loaded_columns().map(|name| limit(&columns, name)).collect());
+        }
+        Ok(Consulted { decision, limits })
+    }
+
+    async fn read_or_create_ledger(&self, session: &Session) -> Result<LoadDecision, Error> {
+        match self.read_ledger(session).await {
+            Err(StatementError::MissingRelation(_)) => {}
+            answer => return Ok(answer?),
+        }
+        info!(ledger = %self.request.dataset.ledger, "making the ledger");
+        let created = session.run(&Statement::CreateLedger(&self.request.dataset.ledger)).await;
+        match self.read_ledger(session).await {
+            Ok(decision) => Ok(decision),
+            // Another function may have made it in the meantime; what counts is whether it is there.
+            Err(refusal) => Err(created.err().unwrap_or(refusal).into()),
+        }
+    }
+
+    /// Refuses a table that is no ledger before anything is staged for it.
+    fn check_ledger(&self, columns: &[Column]) -> Result<(), Error> {
+        let ledger = &self.request.dataset.ledger;
+        let differences = ledger::differences(columns);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{ledger} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+            differences.join(", ")
+        );
+        Err(Error::deployment(Deployment::SchemaMismatch, message))
+    }
+
+    pub(super) async fn read_ledger(&self, session: &Session) -> Result<LoadDecision, StatementError> {
+        let entry = self.key();
+        // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its
+        // answer.
+        let by_request = self.request.is_reload().then_some(self.request.request_id.as_str());
+        let rows = session
+            .run(&Statement::ReadLedger { ledger: &self.request.dataset.ledger, entry: &entry, by_request })
+            .await?;
+        let number = |at: usize| {
+            rows.first()
+                .and_then(|row| row.get(at))
+                .and_then(Option::as_ref)
+                .and_then(|text| text.parse::<i64>().ok())
+        };
+        match (number(0), number(1), number(2)) {
+            (Some(latest), Some(own), Some(newer)) => {
+                Ok(ledger::decide(self.request.dataset.truncate, latest, own, newer))
+            }
+            _ => Err(StatementError::Other(Error::retryable(
+                Retryable::Unknown,
+                "the ledger's answer is not understood",
+            ))),
+        }
+    }
+
+    /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for
+    /// a function that is dead.
+    pub(super) async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
+        self.request.cancellation.check(RESERVE, || format!("nothing of {} was loaded", self.archive.key))?;
+        let Some(left) = self.request.cancellation.left() else { return Ok(()) };
+        let left = left.saturating_sub(RESERVE);
+        session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
+        Ok(())
+    }
+}
+
+fn limit(columns: &[Column], name: &str) -> ColumnLimit {
+    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
+        return ColumnLimit::default();
+    };
+    // CHAR is another matter: blanks at a text's end do not count there.
+    let max_bytes = column.length.filter(|_| column.data_type == "character varying");
+    ColumnLimit { max_bytes, not_null: !column.nullable }
+}

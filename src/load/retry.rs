@@ -1,0 +1,90 @@
+//! When a failure is tried again within an invocation, and after which wait.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+use cmslite_core::error::{Error, Retryable};
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
+
+/// The longest first wait; each further one may be twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// Tries after the first. What lasts longer than these is for Lambda's own retry, a minute later.
+const RETRIES: u32 = 3;
+
+/// The wait before try number `retry` (from 0), or none if there is to be no further.
+///
+/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts,
+/// lost connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
+pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
+    let passes = match error {
+        Error::Retryable(fault) => match fault.kind {
+            Retryable::Serialization | Retryable::ConnectionLost | Retryable::S3Unavailable => true,
+            Retryable::StatementTimeout
+            | Retryable::CountsDiffer
+            | Retryable::SourceChanged
+            | Retryable::DeadlineNear
+            | Retryable::Interrupted
+            | Retryable::StoppedAtBadArchive
+            | Retryable::Unknown => false,
+        },
+        Error::BadInput(_) | Error::Deployment(_) => false,
+    };
+    let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(retry)).mul_f64(random.clamp(0.0, 1.0));
+    (passes && retry < RETRIES && left.is_none_or(|left| left > wait + ARCHIVE_RESERVE)).then_some(wait)
+}
+
+/// Tries `attempt` until it succeeds or [`wait`] says that it is enough.
+///
+/// # Errors
+///
+/// The last attempt's.
+pub async fn until_done<T>(
+    cancellation: &Cancellation,
+    mut attempt: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut retry = 0;
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let Some(wait) = wait(&error, retry, cancellation.left(), random()) else { return Err(error) };
+        warn!(error_type = error.error_type(), "{}; trying again", error.chain());
+        sleep(wait).await;
+        retry += 1;
+    }
+}
+
+/// A number between 0 and 1: each `RandomState` has keys of its own.
+fn random() -> f64 {
+    (RandomState::new().build_hasher().finish() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cmslite_core::error::Deployment;
+
+    #[test]
+    fn conflicts_and_lost_connections_are_tried_again_a_few_times_ever_later() {
+        let conflict = Error::retryable(Retryable::Serialization, "1023");
+        let waits: Vec<Option<Duration>> = (0..4).map(|retry| wait(&conflict, retry, None, 1.0)).collect();
+        let milliseconds = |n| Some(Duration::from_millis(n));
+        assert_eq!(waits, [milliseconds(250), milliseconds(500), milliseconds(1000), None]);
+        assert_eq!(wait(&conflict, 0, None, 0.5), milliseconds(125));
+    }
+
+    #[test]
+    fn nothing_is_tried_again_without_time_or_sense() {
+        let lost = Error::retryable(Retryable::ConnectionLost, "lost");
+        assert_eq!(wait(&lost, 0, Some(Duration::from_secs(15)), 1.0), None);
+        assert!(wait(&lost, 0, Some(Duration::from_secs(16)), 1.0).is_some());
+        assert_eq!(wait(&Error::retryable(Retryable::StatementTimeout, "x"), 0, None, 1.0), None);
+        assert_eq!(wait(&Error::deployment(Deployment::LoginRefused, "x"), 0, None, 1.0), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Markers: an archive's copy under `good/` or `bad/`, at most one of them.
+
+use chrono::Utc;
+use cmslite_core::config::Dataset;
+use cmslite_core::error::Error;
+use cmslite_core::problem::Problems;
+use cmslite_core::queue::Object;
+use tracing::info;
+
+use crate::report::{ErrorFile, FORMAT_VERSION};
+use crate::s3::S3;
+
+/// Settles an archive as good.
+///
+/// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles
+/// from the ledger, and never two markers.
+///
+/// # Errors
+///
+/// S3's; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this revision.
+pub async fn good(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
+    let bucket = &dataset.bucket;
+    s3.delete(bucket, &dataset.bad_key(&archive.key)).await?;
+    s3.delete(bucket, &dataset.error_key(&archive.key)).await?;
+    s3.copy(bucket, archive, &dataset.good_key(&archive.key)).await?;
+    info!("settled as good");
+    Ok(())
+}
+
+/// Says beside an archive's bad marker why it is bad, before the marker is there.
+///
+/// # Errors
+///
+/// S3's.
+pub async fn explain(
+    s3: &S3,
+    dataset: &Dataset,
+    archive: &Object,
+    problems: &Problems,
+    request_id: &str,
+) -> Result<(), Error> {
+    let bucket = &dataset.bucket;
+    let file = ErrorFile {
+        version: FORMAT_VERSION,
+        dataset: &dataset.name,
+        bucket,
+        key: &archive.key,
+        etag: archive.revision(),
+        at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        request_id,
+        problems_found: problems.found(),
+        problems: problems.reported(),
+    };
+    let json = serde_json::to_string_pretty(&file).unwrap_or_default();
+    s3.delete(bucket, &dataset.good_key(&archive.key)).await?;
+    s3.put(bucket, &dataset.error_key(&archive.key), json, "application/json").await?;
+    Ok(())
+}
+
+/// Settles an archive as bad that is explained already.
+///
+/// # Errors
+///
+/// As [`good`].
+pub async fn bad(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
+    s3.copy(&dataset.bucket, archive, &dataset.bad_key(&archive.key)).await?;
+    info!("settled as bad");
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! The phases of a run: timed, and named in the log.
+
+use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+use crate::report::PhaseSeconds;
+
+/// A part of the work that is timed, and named in the log.
+#[derive(Clone, Copy)]
+pub enum Phase {
+    /// Listing source, good and bad.
+    Queue,
+    /// Reading an archive, transforming and staging it.
+    Stage,
+    /// Everything with Redshift.
+    Load,
+    /// Setting markers.
+    Settle,
+}
+
+impl Phase {
+    /// Does `work`, and adds the time that it takes to `seconds`.
+    pub async fn of<T>(self, seconds: &mut PhaseSeconds, work: impl Future<Output = T>) -> T {
+        let (phase, spent) = match self {
+            Self::Queue => ("queue", &mut seconds.queue),
+            Self::Stage => ("stage", &mut seconds.stage),
+            Self::Load => ("load", &mut seconds.load),
+            Self::Settle => ("settle", &mut seconds.settle),
+        };
+        let begun = Instant::now();
+        let done = work.instrument(info_span!("phase", phase)).await;
+        PhaseSeconds::add(spent, begun.elapsed());
+        done
+    }
+}

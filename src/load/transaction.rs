@@ -1,0 +1,132 @@
+//! One archive's load: the order of statements inside its one transaction.
+
+use chrono::Utc;
+use cmslite_core::error::{Error, Retryable};
+use tracing::debug;
+
+use super::consult::Load;
+use super::refused_rows::problems_of;
+use crate::redshift::ledger::LoadDecision;
+use crate::redshift::session::Session;
+use crate::redshift::statement::{Authorization, Copy, Statement};
+use crate::redshift::{Redshift, StatementError};
+use crate::stage::StagedTable;
+
+impl Load<'_> {
+    /// Loads all tables in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded
+    /// then, unless the connection broke after COMMIT was sent: the ledger knows.
+    pub async fn run(
+        &self,
+        redshift: &Redshift,
+        authorization: &Authorization,
+        region: &str,
+        tables: &[StagedTable<'_>],
+    ) -> Result<LoadDecision, Error> {
+        let session = redshift.connect(self.request.cancellation.deadline()).await?;
+        let result = self.transaction(&session, authorization, region, tables).await;
+        if result.is_err() {
+            // Whatever this answers, the connection's end rolls back too.
+            let _ = session.run(&Statement::Rollback).await;
+        }
+        let result = match result {
+            Err(Failure::Rows(table, fault)) => Err(problems_of(&session, table, fault).await),
+            Err(Failure::Other(error)) => Err(error),
+            Ok(loaded) => Ok(loaded),
+        };
+        session.close().await;
+        result
+    }
+
+    async fn transaction<'t>(
+        &self,
+        session: &Session,
+        authorization: &Authorization,
+        region: &str,
+        tables: &'t [StagedTable<'t>],
+    ) -> Result<LoadDecision, Failure<'t>> {
+        let ledger = &self.request.dataset.ledger;
+        self.limit_statements(session).await?;
+        session.run(&Statement::Begin).await?;
+        session.run(&Statement::LockLedger(ledger)).await?;
+        let sequence = match self.read_ledger(session).await? {
+            LoadDecision::Load { sequence } => sequence,
+            decision @ (LoadDecision::AlreadyLoaded | LoadDecision::Superseded) => {
+                session.run(&Statement::Rollback).await?;
+                return Ok(decision);
+            }
+        };
+        let mut rows = 0;
+        for staged in tables {
+            let table = &staged.table.name;
+            self.limit_statements(session).await?;
+            if self.request.dataset.truncate {
+                session.run(&Statement::DeleteAll(table)).await?;
+            }
+            let copy = Copy {
+                table,
+                columns: staged.table.loaded_columns().collect(),
+                manifest: &staged.manifest,
+                authorization,
+                region: Some(region),
+            };
+            match session.run(&Statement::Copy(copy)).await {
+                Ok(_) => {}
+                Err(StatementError::RowsRefused(fault)) => return Err(Failure::Rows(staged, fault.into())),
+                Err(refusal) => return Err(refusal.into()),
+            }
+            let counted = session.run(&Statement::LastCopyCount).await?;
+            let loaded = counted
+                .first()
+                .and_then(|row| row.first())
+                .and_then(Option::as_ref)
+                .and_then(|text| text.parse::<u64>().ok());
+            if loaded != Some(staged.rows) {
+                let message = format!(
+                    "COPY loaded {} rows into {table}, but {} were staged",
+                    loaded.map_or("unknown".to_owned(), |n| n.to_string()),
+                    staged.rows
+                );
+                return Err(Failure::Other(Error::retryable(Retryable::CountsDiffer, message)));
+            }
+            debug!(%table, rows = staged.rows, "copied");
+            rows += staged.rows;
+        }
+        let entry = self.key();
+        let write = Statement::WriteLedger {
+            ledger,
+            entry: &entry,
+            size_bytes: self.archive.size,
+            rows,
+            sequence,
+            loaded_at: Utc::now(),
+            request_id: &self.request.request_id,
+        };
+        session.run(&write).await?;
+        session.run(&Statement::Commit).await?;
+        Ok(LoadDecision::Load { sequence })
+    }
+}
+
+/// Why a transaction was not committed.
+enum Failure<'t> {
+    /// Redshift refused rows of this table.
+    Rows(&'t StagedTable<'t>, Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<StatementError> for Failure<'_> {
+    fn from(refusal: StatementError) -> Self {
+        Self::Other(refusal.into())
+    }
+}
+
+impl From<Error> for Failure<'_> {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the login comes from: the environment, or a secret that completes it and may change while the program
+//! runs.
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use cmslite_core::error::{Deployment, Error, Fault};
+
+use crate::environment::{Environment, Login};
+use crate::secret::Secret;
+
+/// Where the login comes from.
+pub struct LoginSource {
+    environment: Environment,
+    secret: Option<StoredSecret>,
+}
+
+/// A secret of Secrets Manager.
+struct StoredSecret {
+    client: Client,
+    id: String,
+}
+
+impl LoginSource {
+    /// The login of `environment`, completed by the secret that it names, if it names one.
+    pub fn new(config: &SdkConfig, environment: &Environment) -> Self {
+        let secret = environment.password_secret_id.as_ref();
+        let secret = secret.map(|id| StoredSecret { client: Client::new(config), id: id.clone() });
+        Self { environment: environment.clone(), secret }
+    }
+
+    /// Whether the login may be another one when it is read again.
+    pub fn can_change(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// The login as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Deployment::SecretUnreadable`], and those of [`Environment::login`].
+    pub async fn read(&self) -> Result<Login, Error> {
+        match &self.secret {
+            None => self.environment.login(None),
+            Some(secret) => self.environment.login(Some(&secret.read().await?)),
+        }
+    }
+}
+
+impl StoredSecret {
+    async fn read(&self) -> Result<Secret, Error> {
+        let id = &self.id;
+        let unreadable = |why: &str| {
+            Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"))
+        };
+        let answer = self.client.get_secret_value().secret_id(id).send().await.map_err(|error| {
+            let error = error.into_service_error();
+            unreadable("cannot be read").caused_by(error)
+        })?;
+        let secret: Option<Secret> = answer.secret_string.map(Secret::from);
+        secret.ok_or_else(|| unreadable("is binary; store it as text").into())
+    }
+}

@@ -1,0 +1,117 @@
+//! The rows of Redshift's answers, as values.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::Serialize;
+
+/// The rows of an answer, as text.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// A table's column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type without length, such as `character varying`.
+    pub data_type: String,
+    /// The most bytes that a text may have.
+    pub length: Option<u64>,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// Whether it has a default.
+    pub has_default: bool,
+}
+
+impl Column {
+    /// The type with its length.
+    pub fn type_text(&self) -> String {
+        let length = self.length.map(|length| format!("({length})")).unwrap_or_default();
+        format!("{}{length}", self.data_type)
+    }
+}
+
+/// A row of the ledger: one load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// The archive.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// Rows loaded into all tables.
+    pub rows: u64,
+    /// When.
+    pub loaded_at: DateTime<Utc>,
+    /// By which invocation.
+    pub request_id: String,
+}
+
+/// A row that COPY refused, as a load-error table tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// The line in the staged file.
+    pub line: Option<u64>,
+    /// The column.
+    pub column: Option<String>,
+    /// Its type.
+    pub column_type: Option<String>,
+    /// Its length in bytes, where the type has one.
+    pub column_length: Option<String>,
+    /// The value, where the table keeps it.
+    pub value: Option<String>,
+    /// Redshift's code.
+    pub code: Option<i64>,
+    /// Redshift's reason.
+    pub message: String,
+}
+
+/// What Redshift tells of the rows that it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusedRows {
+    /// Which they are.
+    Rows(Vec<RefusedRow>),
+    /// Nothing: the caller must not take that for all is well.
+    Unknown {
+        /// Whether a load-error table could be read at all.
+        is_readable: bool,
+    },
+}
+
+/// A column, behind the schema and the table that it is of.
+pub(super) fn column(row: Vec<Option<String>>) -> Option<(String, String, Column)> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    let column = Column {
+        name: next()?,
+        data_type: next()?.to_lowercase(),
+        length: next().and_then(|length| length.parse().ok()),
+        nullable: next().is_some_and(|told| told == "YES"),
+        has_default: next().is_some(),
+    };
+    Some((next()?, next()?, column))
+}
+
+pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    Some(LedgerRow {
+        key: next()?,
+        etag: next()?,
+        rows: next()?.parse().ok()?,
+        loaded_at: NaiveDateTime::parse_from_str(&next()?, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc(),
+        request_id: next()?,
+    })
+}
+
+pub(super) fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
+    let mut cells =
+        row.into_iter().map(|cell| cell.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
+    let mut next = || cells.next().flatten();
+    RefusedRow {
+        line: next().and_then(|line| line.parse().ok()),
+        column: next(),
+        column_type: next(),
+        column_length: next().filter(|length| length != "0"),
+        value: next(),
+        code: next().and_then(|code| code.parse().ok()),
+        message: next().unwrap_or_default(),
+    }
+}

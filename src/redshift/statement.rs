@@ -1,0 +1,361 @@
+//! Every statement that the program can send, as one type; the only place that quotes.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use chrono::{DateTime, Utc};
+use cmslite_core::config::TableName;
+use cmslite_core::transform::NULL_TEXT;
+
+use super::ledger::COLUMNS;
+use crate::secret::Secret;
+
+/// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
+/// sent.
+pub enum Statement<'a> {
+    /// Bounds every later statement of the session, in milliseconds.
+    StatementTimeout(u128),
+    /// Begins the transaction.
+    Begin,
+    /// Ends it for good.
+    Commit,
+    /// Ends it without effect.
+    Rollback,
+    /// Makes the ledger where there is none.
+    CreateLedger(&'a TableName),
+    /// Takes the ledger, so that loads of a dataset follow one another. ACCESS EXCLUSIVE (`r_LOCK.md`).
+    LockLedger(&'a TableName),
+    /// Asks what the ledger says of an archive's revision.
+    ReadLedger {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The archive.
+        entry: &'a LedgerKey<'a>,
+        /// If given, only what this invocation loaded counts as loaded.
+        by_request: Option<&'a str>,
+    },
+    /// Everything that the ledger says of a dataset, in the order of its loads.
+    ReadLoads {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The dataset.
+        dataset: &'a str,
+        /// Its bucket.
+        bucket: &'a str,
+    },
+    /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
+    /// that is not there.
+    Columns(&'a [&'a TableName]),
+    /// Records an archive's revision as loaded.
+    WriteLedger {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The archive.
+        entry: &'a LedgerKey<'a>,
+        /// Bytes of the archive.
+        size_bytes: u64,
+        /// Rows loaded into all tables.
+        rows: u64,
+        /// One more than the dataset's highest.
+        sequence: i64,
+        /// When.
+        loaded_at: DateTime<Utc>,
+        /// The invocation.
+        request_id: &'a str,
+    },
+    /// Removes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
+    DeleteAll(&'a TableName),
+    /// Removes nothing, with the right to remove every row.
+    DeleteNoRows(&'a TableName),
+    /// Loads the files that a manifest names.
+    Copy(Copy<'a>),
+    /// Reads and checks them without loading them (`copy-parameters-data-load.md`).
+    CopyNoLoad(Copy<'a>),
+    /// How many rows the session's last COPY loaded (`PG_LAST_COPY_COUNT.md`).
+    LastCopyCount,
+    /// The rows of a load-error table for this session and these files.
+    LoadErrors {
+        /// Which table.
+        table: LoadErrorTable,
+        /// The staged file, as `s3://bucket/key`.
+        file: &'a str,
+    },
+    /// The rows refused of a staged file by whatever session: for a person to run.
+    LoadErrorsOfAnySession {
+        /// The staged file, as `s3://bucket/key`.
+        file: &'a str,
+    },
+}
+
+/// What identifies an archive's revision in the ledger.
+pub struct LedgerKey<'a> {
+    /// The dataset.
+    pub dataset: &'a str,
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The `ETag`.
+    pub etag: &'a str,
+    /// The revision's time in S3.
+    pub last_modified: DateTime<Utc>,
+}
+
+/// COPY of one table from a manifest.
+pub struct Copy<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// The staged file's columns, in its order.
+    pub columns: Vec<&'a str>,
+    /// The manifest, as `s3://bucket/key`.
+    pub manifest: &'a str,
+    /// How Redshift reads S3.
+    pub authorization: &'a Authorization,
+    /// The bucket's region, if known.
+    pub region: Option<&'a str>,
+}
+
+/// How Redshift is allowed to read the staged files (`copy-parameters-authorization.md`).
+pub enum Authorization {
+    /// The cluster's default role.
+    DefaultRole,
+    /// A role, by ARN.
+    Role(String),
+    /// Keys; temporary ones come with a token.
+    Keys {
+        /// The access key's id.
+        access_key_id: Secret,
+        /// The access key.
+        secret_access_key: Secret,
+        /// The session token of temporary keys.
+        session_token: Option<Secret>,
+    },
+}
+
+/// Where Redshift says which rows it refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadErrorTable {
+    /// `SYS_LOAD_ERROR_DETAIL`: serverless and newer clusters.
+    Sys,
+    /// `STL_LOAD_ERRORS`: provisioned clusters.
+    Stl,
+}
+
+impl Statement<'_> {
+    /// The text to send. Secret, since COPY may carry keys.
+    pub fn wire_text(&self) -> Secret {
+        Secret::new(self.text(true))
+    }
+
+    fn text(&self, secrets: bool) -> String {
+        match self {
+            Self::StatementTimeout(milliseconds) => format!("SET statement_timeout TO {milliseconds}"),
+            Self::Begin => "BEGIN".to_owned(),
+            Self::Commit => "COMMIT".to_owned(),
+            Self::Rollback => "ROLLBACK".to_owned(),
+            Self::CreateLedger(ledger) => create_ledger(ledger),
+            Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
+            Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
+            Self::ReadLoads { ledger, dataset, bucket } => format!(
+                "SELECT key, etag, row_count, loaded_at, request_id FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",
+                table(ledger),
+                literal(dataset),
+                literal(bucket),
+            ),
+            Self::Columns(tables) => columns(tables),
+            Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
+                format!(
+                    "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
+                 VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {})",
+                    table(ledger),
+                    literal(entry.dataset),
+                    literal(entry.bucket),
+                    literal(entry.key),
+                    literal(entry.etag),
+                    timestamp(entry.last_modified),
+                    timestamp(*loaded_at),
+                    literal(request_id),
+                )
+            }
+            Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
+            Self::DeleteNoRows(name) => format!("DELETE FROM {} WHERE 1 = 0", table(name)),
+            Self::Copy(copy) => copy.text(secrets),
+            Self::CopyNoLoad(copy) => format!("{} NOLOAD", copy.text(secrets)),
+            Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
+            Self::LoadErrors { table, file } => load_errors(*table, file),
+            Self::LoadErrorsOfAnySession { file } => {
+                format!(
+                    "SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = {} ORDER BY start_time DESC",
+                    literal(file)
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Statement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(false))
+    }
+}
+
+fn columns(tables: &[&TableName]) -> String {
+    let wanted = tables.iter().map(|name| {
+        let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
+        format!("(LOWER(table_schema) = {schema} AND LOWER(table_name) = {table})")
+    });
+    let wanted: Vec<String> = wanted.collect();
+    format!(
+        "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, LOWER(table_schema), LOWER(table_name) \
+         FROM svv_columns WHERE {} ORDER BY ordinal_position",
+        wanted.join(" OR ")
+    )
+}
+
+fn create_ledger(ledger: &TableName) -> String {
+    let columns = COLUMNS.map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()));
+    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(ledger), columns.join(", "))
+}
+
+/// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer
+/// archives.
+fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
+    let by_request =
+        by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
+    let time = timestamp(entry.last_modified);
+    let key = literal(entry.key);
+    format!(
+        "SELECT COALESCE(MAX(sequence), 0), \
+         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND etag = {etag}{by_request} THEN sequence END), 0), \
+         COALESCE(SUM(CASE WHEN last_modified > {time} OR (last_modified = {time} AND key > {key}) THEN 1 ELSE 0 END), 0) \
+         FROM {ledger} WHERE dataset = {dataset}",
+        bucket = literal(entry.bucket),
+        etag = literal(entry.etag),
+        ledger = table(ledger),
+        dataset = literal(entry.dataset),
+    )
+}
+
+fn load_errors(table: LoadErrorTable, file: &str) -> String {
+    let file = literal(file);
+    match table {
+        LoadErrorTable::Sys => format!(
+            "SELECT line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), NULL, error_code, TRIM(error_message) \
+             FROM sys_load_error_detail WHERE session_id = pg_backend_pid() AND TRIM(file_name) = {file} ORDER BY start_time DESC, line_number LIMIT 20"
+        ),
+        LoadErrorTable::Stl => format!(
+            "SELECT line_number, TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_field_value), err_code, TRIM(err_reason) \
+             FROM stl_load_errors WHERE session = pg_backend_pid() AND TRIM(filename) = {file} ORDER BY starttime DESC, line_number LIMIT 20"
+        ),
+    }
+}
+
+impl Copy<'_> {
+    fn text(&self, secrets: bool) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
+        let mut text =
+            format!("COPY {} ({}) FROM {} ", table(self.table), columns.join(", "), literal(self.manifest));
+        match self.authorization {
+            Authorization::DefaultRole => text.push_str("IAM_ROLE default"),
+            Authorization::Role(arn) => {
+                let _ = write!(text, "IAM_ROLE {}", literal(arn));
+            }
+            Authorization::Keys { access_key_id, secret_access_key, session_token } => {
+                let show =
+                    |secret: &Secret| if secrets { literal(secret.expose()) } else { "'***'".to_owned() };
+                let _ = write!(
+                    text,
+                    "ACCESS_KEY_ID {} SECRET_ACCESS_KEY {}",
+                    show(access_key_id),
+                    show(secret_access_key)
+                );
+                if let Some(token) = session_token {
+                    let _ = write!(text, " SESSION_TOKEN {}", show(token));
+                }
+            }
+        }
+        let _ = write!(
+            text,
+            " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR 0 COMPUPDATE OFF",
+            literal(NULL_TEXT)
+        );
+        if let Some(region) = self.region {
+            let _ = write!(text, " REGION AS {}", literal(region));
+        }
+        text
+    }
+}
+
+fn table(name: &TableName) -> String {
+    format!("{}.{}", identifier(&name.schema), identifier(&name.table))
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
+/// a quote.
+fn literal(text: &str) -> String {
+    let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) {
+        text.replace('\\', "\\\\").replace('\'', "''").into()
+    } else {
+        text.into()
+    };
+    format!("'{escaped}'")
+}
+
+fn timestamp(time: DateTime<Utc>) -> String {
+    literal(&time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> TableName {
+        TableName { schema: "cmslite".to_owned(), table: "user_group".to_owned() }
+    }
+
+    fn copy<'a>(table: &'a TableName, authorization: &'a Authorization) -> Statement<'a> {
+        Statement::Copy(Copy {
+            table,
+            columns: vec!["id", "say \"x\""],
+            manifest: "s3://b/o'k\\.manifest",
+            authorization,
+            region: Some("ca-central-1"),
+        })
+    }
+
+    #[test]
+    fn copy_names_table_columns_manifest_and_null() {
+        let (table, role) = (name(), Authorization::Role("arn:aws:iam::1:role/r".to_owned()));
+        assert_eq!(
+            copy(&table, &role).to_string(),
+            "COPY \"cmslite\".\"user_group\" (\"id\", \"say \"\"x\"\"\") FROM 's3://b/o''k\\\\.manifest' IAM_ROLE 'arn:aws:iam::1:role/r' \
+             MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS '%cmslite-null%' MAXERROR 0 COMPUPDATE OFF REGION AS 'ca-central-1'"
+        );
+    }
+
+    #[test]
+    fn keys_are_sent_and_never_shown() {
+        let table = name();
+        let keys = Authorization::Keys {
+            access_key_id: Secret::new("AKIA"),
+            secret_access_key: Secret::new("hush"),
+            session_token: Some(Secret::new("tok'en")),
+        };
+        let statement = copy(&table, &keys);
+        assert!(
+            statement
+                .wire_text()
+                .expose()
+                .contains("ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'hush' SESSION_TOKEN 'tok''en' MANIFEST")
+        );
+        assert!(
+            statement
+                .to_string()
+                .contains("ACCESS_KEY_ID '***' SECRET_ACCESS_KEY '***' SESSION_TOKEN '***' MANIFEST")
+        );
+    }
+}

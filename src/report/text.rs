@@ -1,0 +1,69 @@
+//! A report as text for a person.
+
+use std::fmt::{self, Write as _};
+
+use super::{BadArchive, GoodOutcome, PhaseSeconds, Report};
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Report: {} (s3://{})", self.dataset, self.bucket)?;
+        writeln!(f, "  Objects found:      {}", self.objects_found)?;
+        writeln!(f, "  Objects processed:  {}", self.objects_processed())?;
+        writeln!(f, "  Objects failed:     {}", self.objects_failed())?;
+        writeln!(f, "  Objects good:       {}", self.good.len())?;
+        writeln!(f, "  Objects bad:        {}", self.bad.len())?;
+        writeln!(f, "  Tables loaded:      {}", self.loaded_tables.len())?;
+        writeln!(f, "  Rows, bytes:        {}, {}", self.rows(), self.bytes)?;
+        let PhaseSeconds { queue, stage, load, settle } = self.seconds;
+        writeln!(
+            f,
+            "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}"
+        )?;
+        let lines: Vec<String> = self
+            .good
+            .iter()
+            .map(|archive| match archive.outcome {
+                GoodOutcome::Loaded => format!("{}: {} rows", archive.key, archive.rows),
+                GoodOutcome::AlreadyLoaded => format!("{}: loaded before, now settled", archive.key),
+            })
+            .collect();
+        list(f, "Good", &lines)?;
+        let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
+        list(f, "Bad", &lines)?;
+        list(f, "Not processed", &self.not_processed)?;
+        list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
+        let lines: Vec<String> =
+            self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
+        list(f, "Tables loaded", &lines)?;
+        list(f, "Tables failed", &self.failed_tables)?;
+        if let Some(failure) = &self.failure {
+            writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl BadArchive {
+    /// Its key and its problems, a line each.
+    pub fn text(&self) -> String {
+        let mut text = self.key.clone();
+        for problem in &self.problems {
+            let _ = write!(text, "\n      {problem}");
+        }
+        let unreported = self.problems_found.saturating_sub(self.problems.len() as u64);
+        if unreported > 0 {
+            let _ = write!(text, "\n      and {unreported} more");
+        }
+        text
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+    if !lines.is_empty() {
+        writeln!(f, "  {title}:")?;
+        for line in lines {
+            writeln!(f, "    {line}")?;
+        }
+    }
+    Ok(())
+}

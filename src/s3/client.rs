@@ -1,0 +1,198 @@
+//! One client for S3: listing, reading, writing and deleting.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use chrono::DateTime;
+use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+use cmslite_core::queue::Object;
+
+use super::error::{StatusCode as _, classify};
+
+/// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
+const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// The metadata of a copy that names the revision it is a copy of.
+pub(super) const SOURCE_ETAG: &str = "source-etag";
+
+/// A client for S3.
+///
+/// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
+/// and a read that really stalls is noticed, and resumed, by [`S3::download`].
+pub fn client(config: &aws_config::SdkConfig) -> Client {
+    let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
+    Client::from_conf(aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(protection).build())
+}
+
+/// S3, seen through one client.
+#[derive(Clone)]
+pub struct S3 {
+    pub(super) client: Client,
+    pub(super) copy_limit_bytes: u64,
+}
+
+impl S3 {
+    /// S3 through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client, copy_limit_bytes: COPY_LIMIT_BYTES }
+    }
+
+    /// The same store, with multipart copies from another size on.
+    #[must_use]
+    pub fn with_copy_limit(mut self, bytes: u64) -> Self {
+        self.copy_limit_bytes = bytes;
+        self
+    }
+
+    /// Everything below a prefix, in S3's order, however many pages it takes.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Object>, Error> {
+        let mut objects = Vec::new();
+        let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page =
+                page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
+            for object in page.contents.unwrap_or_default() {
+                let (Some(key), Some(etag), Some(modified)) =
+                    (object.key, object.e_tag, object.last_modified)
+                else {
+                    return Err(Error::retryable(
+                        Retryable::Unknown,
+                        format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times"),
+                    ));
+                };
+                objects.push(Object {
+                    key,
+                    etag,
+                    last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos())
+                        .unwrap_or_default(),
+                    size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                });
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Writes a small object.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+    ) -> Result<(), Error> {
+        let body = ByteStream::from(bytes.into());
+        let put = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_type(content_type)
+            .body(body)
+            .send()
+            .await;
+        put.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{key}")))
+    }
+
+    /// Removes an object, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        let deleted = self.client.delete_object().bucket(bucket).key(key).send().await;
+        deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
+    }
+
+    /// An object as it is now; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Object>, Error> {
+        let head = self.metadata(bucket, key).await?;
+        Ok(head.map(|head| Object {
+            key: key.to_owned(),
+            etag: head.e_tag.unwrap_or_default(),
+            last_modified: head
+                .last_modified
+                .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
+                .unwrap_or_default(),
+            size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+        }))
+    }
+
+    async fn metadata(&self, bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>, Error> {
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.status_code() == Some(404) => Ok(None),
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => Ok(None),
+            Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
+        }
+    }
+
+    /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who
+    /// may list certain prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what
+    /// begins with its key tells.
+    async fn is_gone(&self, bucket: &str, key: &str) -> bool {
+        let listed = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
+        listed.is_ok_and(|page| page.contents().iter().all(|object| object.key() != Some(key)))
+    }
+
+    /// An error of reading an object, [`Retryable::SourceChanged`] where it is not there.
+    pub(super) async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
+        match error {
+            Error::Deployment(fault)
+                if fault.kind == Deployment::S3Access && self.is_gone(bucket, key).await =>
+            {
+                Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone"))
+            }
+            error => error,
+        }
+    }
+
+    /// Reads a small object whole; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn read(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Error> {
+        let what = || format!("cannot read s3://{bucket}/{key}");
+        let response = match self.client.get_object().bucket(bucket).key(key).send().await {
+            Ok(response) => response,
+            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => {
+                return Ok(None);
+            }
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => {
+                return Ok(None);
+            }
+            Err(error) => return Err(classify(error, &what())),
+        };
+        let body = response.body.collect().await;
+        body.map(|body| Some(body.into_bytes()))
+            .map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
+    }
+
+    /// The revision that an object is a copy of, if [`S3::copy`] made it; the empty revision where there
+    /// is no object any more.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn copied_revision(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
+        Ok(match self.metadata(bucket, key).await? {
+            Some(head) => head.metadata.and_then(|mut metadata| metadata.remove(SOURCE_ETAG)),
+            None => Some(String::new()),
+        })
+    }
+}

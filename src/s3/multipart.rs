@@ -1,0 +1,123 @@
+//! Uploads in parts.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use cmslite_core::error::{Error, Retryable};
+use tracing::{debug, warn};
+
+use super::client::{S3, SOURCE_ETAG};
+use super::error::classify;
+
+/// A multipart upload that is under way.
+pub struct Upload {
+    pub(super) id: String,
+    bucket: String,
+    key: String,
+}
+
+impl S3 {
+    /// Begins a multipart upload, of a copy if it names the revision copied.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn begin_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        copy_of: Option<&str>,
+    ) -> Result<Upload, Error> {
+        let what = || format!("cannot write s3://{bucket}/{key}");
+        let metadata = copy_of.map(|revision| HashMap::from([(SOURCE_ETAG.to_owned(), revision.to_owned())]));
+        let create = self
+            .client
+            .create_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .content_type(content_type)
+            .set_metadata(metadata);
+        // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
+        // checking object integrity).
+        let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
+        let id = created.map_err(|error| classify(error, &what()))?.upload_id;
+        let id = id.ok_or_else(|| {
+            Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what()))
+        })?;
+        Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+
+    /// Uploads one part; parts are numbered from 1.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn upload_part(
+        &self,
+        upload: &Upload,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<CompletedPart, Error> {
+        let Upload { id, bucket, key } = upload;
+        let part = self
+            .client
+            .upload_part()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(id)
+            .part_number(number)
+            .body(ByteStream::from(bytes));
+        let sent = part.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
+        let part = sent.map_err(|error| {
+            classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}"))
+        })?;
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(part.e_tag)
+            .set_checksum_crc32(part.checksum_crc32)
+            .build())
+    }
+
+    /// Makes the object of its parts.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act; the upload is then aborted.
+    pub async fn complete_upload(&self, upload: &Upload, mut parts: Vec<CompletedPart>) -> Result<(), Error> {
+        let Upload { id, bucket, key } = upload;
+        parts.sort_by_key(CompletedPart::part_number);
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let completed = self
+            .client
+            .complete_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(id)
+            .multipart_upload(parts)
+            .send()
+            .await;
+        match completed {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = classify(error, &format!("cannot complete s3://{bucket}/{key}"));
+                self.abort_upload(upload).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives an upload up, so that its parts are not kept and paid for. A failure is only logged: the
+    /// bucket's lifecycle rule removes what is left.
+    pub async fn abort_upload(&self, upload: &Upload) {
+        let Upload { id, bucket, key } = upload;
+        match self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {
+            Ok(_) => debug!(key, "upload aborted"),
+            Err(error) => {
+                warn!(key, error = %aws_sdk_s3::error::DisplayErrorContext(&error), "cannot abort the upload");
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Listings, ledger and `error.json`s put together, and where they disagree.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use cmslite_core::config::Dataset;
+use cmslite_core::queue::{Archive, ArchiveState, Listings, Object, Plan};
+
+use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+use crate::redshift::LedgerRow;
+use crate::report::{FORMAT_VERSION, ReportedErrorFile};
+
+/// A revision, as ledger and listings both name it.
+type Revision<'a> = (&'a str, &'a str);
+
+fn revision(object: &Object) -> Revision<'_> {
+    (&object.key, object.revision())
+}
+
+/// Puts together what listings, ledger and `error.json`s (by the archives' keys) say; `all` is whether the
+/// text shows everything.
+pub(super) fn assemble(
+    dataset: &Dataset,
+    listings: &Listings,
+    plan: &Plan,
+    ledger: Ledger,
+    errors: &BTreeMap<String, ReportedErrorFile>,
+    all: bool,
+) -> Status {
+    let waiting = |state| {
+        let waiting = plan.in_state(state).map(|object| Waiting {
+            key: object.key.clone(),
+            etag: object.revision().to_owned(),
+            last_modified: object.last_modified,
+            size_bytes: object.size,
+        });
+        waiting.collect()
+    };
+    let (rows, ledger_unreadable) = match ledger {
+        Ledger::Rows(rows) => (Some(rows), None),
+        Ledger::Absent => (None, None),
+        Ledger::Unreadable(why) => (None, Some(why)),
+    };
+    let known = rows.as_deref().unwrap_or_default();
+    let loads: HashMap<Revision<'_>, &LedgerRow> =
+        known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
+    let mut disagreements = marker_disagreements(dataset, listings, plan);
+    if ledger_unreadable.is_none() {
+        disagreements.extend(ledger_disagreements(dataset, listings, plan, known, &loads));
+    }
+    Status {
+        version: FORMAT_VERSION,
+        dataset: dataset.name.clone(),
+        bucket: dataset.bucket.clone(),
+        queue: waiting(ArchiveState::Queued),
+        superseded: waiting(ArchiveState::Superseded),
+        bad: plan
+            .in_state(ArchiveState::Bad)
+            .map(|object| Bad {
+                key: object.key.clone(),
+                etag: object.revision().to_owned(),
+                error: errors.get(&object.key).cloned(),
+            })
+            .collect(),
+        good: plan
+            .in_state(ArchiveState::Good)
+            .map(|object| Good {
+                key: object.key.clone(),
+                etag: object.revision().to_owned(),
+                load: loads.get(&revision(object)).map(|row| (*row).clone()),
+            })
+            .collect(),
+        ledger_rows: rows.as_ref().map(Vec::len),
+        ledger_unreadable,
+        tables_hold: known.last().filter(|_| dataset.truncate).cloned(),
+        disagreements,
+        all,
+    }
+}
+
+fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {
+    Disagreement { key: key.to_owned(), kind }
+}
+
+/// What the markers contradict among themselves.
+fn marker_disagreements(dataset: &Dataset, listings: &Listings, plan: &Plan) -> Vec<Disagreement> {
+    let bad: HashSet<&str> = listings.bad.iter().map(|object| object.key.as_str()).collect();
+    let good: HashSet<&str> = listings.good.iter().map(|object| object.key.as_str()).collect();
+    // An archive may have left the source: its markers and its error.json still belong together.
+    let prefix = dataset.bad_key("");
+    let mut keys: BTreeSet<&str> = plan.archives.iter().map(|archive| archive.object.key.as_str()).collect();
+    keys.extend(
+        bad.iter()
+            .filter_map(|key| key.strip_prefix(&prefix))
+            .map(|key| key.strip_suffix(".error.json").unwrap_or(key)),
+    );
+    let mut disagreements = Vec::new();
+    for key in keys {
+        let (is_good, is_bad) =
+            (good.contains(dataset.good_key(key).as_str()), bad.contains(dataset.bad_key(key).as_str()));
+        let has_reason = bad.contains(dataset.error_key(key).as_str());
+        if is_good && is_bad {
+            disagreements.push(disagreement(key, DisagreementKind::TwoMarkers));
+        }
+        match (is_bad, has_reason) {
+            (true, false) => disagreements.push(disagreement(key, DisagreementKind::BadWithoutReason)),
+            (false, true) => disagreements.push(disagreement(key, DisagreementKind::ReasonWithoutMarker)),
+            _ => {}
+        }
+    }
+    disagreements
+}
+
+/// What markers and ledger contradict.
+fn ledger_disagreements(
+    dataset: &Dataset,
+    listings: &Listings,
+    plan: &Plan,
+    rows: &[LedgerRow],
+    loads: &HashMap<Revision<'_>, &LedgerRow>,
+) -> Vec<Disagreement> {
+    let latest = rows.last().map(|row| (row.key.as_str(), row.etag.as_str()));
+    // S3's times have whole seconds.
+    let began = rows.first().map(|row| row.loaded_at.trunc_subsecs(0));
+    let marked: HashMap<&str, DateTime<Utc>> =
+        listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
+    let newest_good = plan.archives.iter().rev().find(|archive| archive.state == ArchiveState::Good);
+    let mut disagreements = Vec::new();
+    for archive in &plan.archives {
+        let Archive { object, state } = archive;
+        let is_loaded = loads.contains_key(&revision(object));
+        let is_held = if dataset.truncate { latest == Some(revision(object)) } else { is_loaded };
+        let kind = match state {
+            ArchiveState::Queued if is_held => DisagreementKind::LoadedNotMarked,
+            ArchiveState::Bad if is_held => DisagreementKind::LoadedMarkedBad,
+            // Those marked before the ledger began were settled by the script.
+            ArchiveState::Good
+                if !is_loaded
+                    && began.is_some_and(|began| {
+                        marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began)
+                    }) =>
+            {
+                DisagreementKind::MarkedNotLoaded
+            }
+            ArchiveState::Good
+                if dataset.truncate && is_loaded && !is_held && newest_good == Some(archive) =>
+            {
+                DisagreementKind::TablesHoldAnother
+            }
+            _ => continue,
+        };
+        disagreements.push(disagreement(&object.key, kind));
+    }
+    disagreements
+}

@@ -1,0 +1,111 @@
+//! What a status says, as values.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::redshift::LedgerRow;
+use crate::report::ReportedErrorFile;
+
+/// What the ledger was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ledger {
+    /// Its rows of this dataset, in the order of their loads.
+    Rows(Vec<LedgerRow>),
+    /// There is none yet: the first load makes it.
+    Absent,
+    /// It could not be read.
+    Unreadable(String),
+}
+
+/// Where a dataset stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Version of this form.
+    pub version: u32,
+    /// The dataset.
+    pub dataset: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// The archives to load, oldest first.
+    pub queue: Vec<Waiting>,
+    /// The archives that are older than the newest and never loaded.
+    pub superseded: Vec<Waiting>,
+    /// The archives settled as bad, oldest first, and why.
+    pub bad: Vec<Bad>,
+    /// The archives settled as good, oldest first.
+    pub good: Vec<Good>,
+    /// How many rows the ledger has; none where there is no ledger or it could not be read.
+    pub ledger_rows: Option<usize>,
+    /// Why the ledger could not be read.
+    pub ledger_unreadable: Option<String>,
+    /// Under truncate: the archive that the tables hold, by the ledger.
+    pub tables_hold: Option<LedgerRow>,
+    /// Where markers and ledger disagree.
+    pub disagreements: Vec<Disagreement>,
+    #[serde(skip)]
+    pub(super) all: bool,
+}
+
+/// An archive that is not settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Its key.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// When it was uploaded.
+    pub last_modified: DateTime<Utc>,
+    /// Bytes.
+    pub size_bytes: u64,
+}
+
+/// An archive settled as bad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bad {
+    /// Its key.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// Its `error.json`, where there is one and it was asked for.
+    pub error: Option<ReportedErrorFile>,
+}
+
+/// An archive settled as good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Good {
+    /// Its key.
+    pub key: String,
+    /// Its revision.
+    pub etag: String,
+    /// Its last load, where the ledger knows one.
+    pub load: Option<LedgerRow>,
+}
+
+/// Markers and ledger, or markers among themselves, say different things of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disagreement {
+    /// Its key.
+    pub key: String,
+    /// What disagrees.
+    pub kind: DisagreementKind,
+}
+
+/// What disagrees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisagreementKind {
+    /// In the ledger, but not marked: a run ended in between.
+    LoadedNotMarked,
+    /// Marked good since the ledger began, but not in it.
+    MarkedNotLoaded,
+    /// In the ledger, but marked bad.
+    LoadedMarkedBad,
+    /// Marked good and bad.
+    TwoMarkers,
+    /// Marked bad with no `error.json`.
+    BadWithoutReason,
+    /// An `error.json` with no marker.
+    ReasonWithoutMarker,
+    /// The newest good archive, while the tables hold another.
+    TablesHoldAnother,
+}

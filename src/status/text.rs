@@ -1,0 +1,123 @@
+//! A status as text for a person.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::state::{Bad, DisagreementKind, Good, Status, Waiting};
+
+/// Good archives that the text shows unless all are wanted: the last of them.
+const SHOWN_GOOD: usize = 10;
+
+impl fmt::Display for DisagreementKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LoadedNotMarked => "is loaded by the ledger, but not marked: the next run marks it",
+            Self::MarkedNotLoaded => {
+                "is marked good, but the ledger does not know this revision: it was marked by something else, or the ledger's row is gone; `load --again` loads it"
+            }
+            Self::LoadedMarkedBad => "is loaded by the ledger, but marked bad: delete the bad marker, and the next run marks it good",
+            Self::TwoMarkers => "is marked good and bad: delete the marker that is wrong",
+            Self::BadWithoutReason => "is marked bad without an error.json: it was marked by something else; `load --again` finds the reason",
+            Self::ReasonWithoutMarker => "has an error.json, but is not marked bad: a run ended in between, and the next settles it",
+            Self::TablesHoldAnother => "is the newest good archive, but by the ledger the tables hold another; `load --again` loads it",
+        })
+    }
+}
+
+fn seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Status: {} (s3://{})", self.dataset, self.bucket)?;
+        write!(
+            f,
+            "  Queue {}, superseded {}, bad {}, good {}",
+            self.queue.len(),
+            self.superseded.len(),
+            self.bad.len(),
+            self.good.len()
+        )?;
+        match (self.ledger_rows, &self.ledger_unreadable) {
+            (Some(rows), _) => writeln!(f, "; {rows} loads in the ledger")?,
+            (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {why}")?,
+            (None, None) => writeln!(f, "; no ledger yet, the first load makes it")?,
+        }
+        if let Some(row) = &self.tables_hold {
+            writeln!(
+                f,
+                "  The tables hold {} ({} rows, loaded {})",
+                row.key,
+                row.rows,
+                seconds(row.loaded_at)
+            )?;
+        }
+        let waiting = |waiting: &Waiting| {
+            format!(
+                "{} (uploaded {}, {} bytes)",
+                waiting.key,
+                seconds(waiting.last_modified),
+                waiting.size_bytes
+            )
+        };
+        section(f, "Queue, oldest first", self.queue.iter().map(waiting))?;
+        section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
+        section(f, "Bad", self.bad.iter().map(Bad::text))?;
+        let hidden = if self.all { 0 } else { self.good.len().saturating_sub(SHOWN_GOOD) };
+        let title = if hidden == 0 {
+            "Good".to_owned()
+        } else {
+            format!("Good, the last {SHOWN_GOOD} of {} (--all shows them all)", self.good.len())
+        };
+        section(f, &title, self.good.iter().skip(hidden).map(Good::text))?;
+        section(
+            f,
+            "Disagreements",
+            self.disagreements.iter().map(|found| format!("{} {}", found.key, found.kind)),
+        )?;
+        if self.disagreements.is_empty() && self.ledger_unreadable.is_none() {
+            writeln!(f, "  Markers and ledger agree.")?;
+        }
+        Ok(())
+    }
+}
+
+fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = String>) -> fmt::Result {
+    for (n, line) in lines.enumerate() {
+        if n == 0 {
+            writeln!(f, "  {title}:")?;
+        }
+        writeln!(f, "    {line}")?;
+    }
+    Ok(())
+}
+
+impl Bad {
+    fn text(&self) -> String {
+        let Some(error) = &self.error else { return self.key.clone() };
+        let mut lines = vec![format!("{} (settled {})", self.key, error.at)];
+        lines.extend(error.problems.iter().map(ToString::to_string));
+        let unreported = error.problems_found.saturating_sub(error.problems.len() as u64);
+        if unreported > 0 {
+            lines.push(format!("and {unreported} more"));
+        }
+        lines.join("\n      ")
+    }
+}
+
+impl Good {
+    fn text(&self) -> String {
+        match &self.load {
+            Some(load) => format!(
+                "{} ({} rows, loaded {} by {})",
+                self.key,
+                load.rows,
+                seconds(load.loaded_at),
+                load.request_id
+            ),
+            None => format!("{} (not in the ledger)", self.key),
+        }
+    }
+}
