@@ -1,7 +1,7 @@
 //! A dataset's configuration file, read into types whose invariants the rest of the program relies on.
 //!
-//! Every mistake of every file is found at start, before an event is handled, and told with file, key and
-//! reason.
+//! Every mistake of every file is found at start, before an event is handled, and reported with file, key
+//! and reason.
 
 mod parse;
 

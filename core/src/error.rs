@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by who must act.
 //!
-//! The class of a failure is decided where it happens (`store`, `redshift`, `config`, `unpack`, `transform`);
+//! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`, `archive` and `transform` here);
 //! above those modules nobody reads an error's text.
 
 use std::error::Error as StdError;
@@ -136,7 +136,7 @@ impl Error {
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
-                Deployment::ReloadRefused => "Deployment.ReloadRefused",
+                Deployment::ReloadRefused => "Deployment.NotAgain",
             },
         }
     }

@@ -76,7 +76,7 @@ impl Trigger {
         if object.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
             return Ok(Self::Test);
         }
-        if object.contains_key("RecordReader") {
+        if object.contains_key("Records") {
             return notification(event);
         }
         if object.contains_key("detail-type") {
@@ -93,7 +93,7 @@ impl Trigger {
             };
             return Ok(Self::Dataset { name: by_hand.dataset, selection });
         }
-        Err(unknown("it has neither RecordReader, detail-type nor dataset"))
+        Err(unknown("it has neither Records, detail-type nor dataset"))
     }
 }
 
@@ -109,8 +109,8 @@ fn unknown(why: &str) -> Error {
 }
 
 fn notification(event: Value) -> Result<Trigger, Error> {
-    let event: S3Event = serde_json::from_value(event)
-        .map_err(|error| unknown(&format!("RecordReader are not S3's: {error}")))?;
+    let event: S3Event =
+        serde_json::from_value(event).map_err(|error| unknown(&format!("Records are not S3's: {error}")))?;
     let mut created = Vec::new();
     for record in event.records {
         if !record
@@ -218,7 +218,7 @@ mod tests {
             "{\"dataset\": 1}",
             "{\"dataset\": \"a\", \"kye\": \"b\"}",
             "{\"dataset\": \"a\", \"again\": true}",
-            "{\"RecordReader\": [{\"Sns\": {}}]}",
+            "{\"Records\": [{\"Sns\": {}}]}",
         ] {
             let error = parse(event).unwrap_err();
             assert!(error.to_string().contains("accepted are S3 notifications"), "{error}");

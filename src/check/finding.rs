@@ -134,7 +134,7 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Deployment::LoginRefused => {
                 "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
             }
-            Deployment::AuthenticationUnsupported => "s3 the user's password as an MD5 digest",
+            Deployment::AuthenticationUnsupported => "store the user's password as an MD5 digest",
             Deployment::TlsNotTrusted => {
                 "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts"
             }

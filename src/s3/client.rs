@@ -40,7 +40,7 @@ impl S3 {
         Self { client, copy_limit_bytes: COPY_LIMIT_BYTES }
     }
 
-    /// The same store, with multipart copies from another size on.
+    /// The same client, with multipart copies from another size on.
     #[must_use]
     pub fn with_copy_limit(mut self, bytes: u64) -> Self {
         self.copy_limit_bytes = bytes;

@@ -37,7 +37,7 @@ impl From<GuardError> for io::Error {
 }
 
 impl GuardError {
-    /// The stop that an error carries.
+    /// The guard's error that an I/O error carries.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
     }
@@ -119,14 +119,14 @@ impl Guard {
     }
 }
 
-/// A reader under guard.
+/// A reader that a guard looks at.
 pub struct GuardedReader<R> {
     reader: R,
     guard: Rc<Guard>,
 }
 
 impl<R> GuardedReader<R> {
-    /// Puts `reader` under `guard`.
+    /// Has `guard` look at what is read from `reader`.
     pub fn new(reader: R, guard: &Rc<Guard>) -> Self {
         Self { reader, guard: Rc::clone(guard) }
     }

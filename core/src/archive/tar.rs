@@ -93,7 +93,7 @@ pub fn unpack<R: Read, E>(
         let name = printable(base_name(&path));
         let in_member = |error: &io::Error| UnpackError::Unreadable(Problem::member(&name, reason(error)));
         let mut filled_bytes = None;
-        // What a global header holds is read into memory: the guard is told only behind it that anything may
+        // What a global header holds is read into memory: the guard learns only behind it that anything may
         // come.
         let kind = members.classify(&mut entry, &path, &name);
         guard.anything();
