@@ -184,19 +184,21 @@ mod tests {
 
     #[test]
     fn patterns_are_those_of_iam() {
-        for (pattern, text) in [
-            ("*", ""),
-            ("a*", "a"),
-            ("a*c", "abc"),
-            ("a*c", "ac"),
-            ("a?c", "aéc"),
-            ("*/x/*", "a/x/"),
-            ("a", "a"),
+        for (name, pattern, text, fits) in [
+            ("anything, even nothing", "*", "", true),
+            ("nothing behind", "a*", "a", true),
+            ("something between", "a*c", "abc", true),
+            ("nothing between", "a*c", "ac", true),
+            ("one character of two bytes", "a?c", "aéc", true),
+            ("two asterisks", "*/x/*", "a/x/", true),
+            ("the same", "a", "a", true),
+            ("an empty pattern", "", "a", false),
+            ("another end", "a*c", "ab", false),
+            ("no character for a question mark", "a?c", "ac", false),
+            ("a longer text", "a", "ab", false),
+            ("a shorter text", "a/*", "a", false),
         ] {
-            assert!(is_like(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("", "a"), ("a*c", "ab"), ("a?c", "ac"), ("a", "ab"), ("a/*", "a")] {
-            assert!(!is_like(pattern, text), "{pattern} {text}");
+            assert_eq!(is_like(pattern, text), fits, "{name}: {pattern} {text}");
         }
     }
 
@@ -212,14 +214,14 @@ mod tests {
             policy.allows(&permission("s3:ListBucket", "arn:aws:s3:::b", Some("c/")))
                 && policy.allows(&permission("s3:GetObject", "arn:aws:s3:::b/c/x", None))
         );
-        for refused in [
-            permission("s3:ListBucket", "arn:aws:s3:::b", Some("d/")),
-            permission("s3:ListBucket", "arn:aws:s3:::b", None),
-            permission("s3:ListBucket", "arn:aws:s3:::other", Some("c/")),
-            permission("s3:GetObject", "arn:aws:s3:::b/d/x", None),
-            permission("s3:PutObject", "arn:aws:s3:::b/c/x", None),
+        for (name, refused) in [
+            ("another prefix", permission("s3:ListBucket", "arn:aws:s3:::b", Some("d/"))),
+            ("no prefix", permission("s3:ListBucket", "arn:aws:s3:::b", None)),
+            ("another bucket", permission("s3:ListBucket", "arn:aws:s3:::other", Some("c/"))),
+            ("another key", permission("s3:GetObject", "arn:aws:s3:::b/d/x", None)),
+            ("another action", permission("s3:PutObject", "arn:aws:s3:::b/c/x", None)),
         ] {
-            assert!(!policy.allows(&refused), "{refused:?}");
+            assert!(!policy.allows(&refused), "{name}: {refused:?}");
         }
         assert!(
             serde_json::from_str::<Policy>(

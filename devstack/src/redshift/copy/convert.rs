@@ -394,15 +394,15 @@ mod tests {
     #[test]
     fn refused_values_have_codes() {
         let options = CopyOptions::default();
-        for (kind, text, code) in [
-            (ColumnType::Bool, "maybe", 1210),
-            (ColumnType::Integer { min: 0, max: 9 }, "x", 1207),
-            (ColumnType::Integer { min: 0, max: 9 }, "10", 1222),
-            (ColumnType::Date, "2024-02-30", 1205),
-            (ColumnType::Timestamp, "2024-02-01T00:00:00", 1206),
-            (ColumnType::Char, "é", 1220),
+        for (name, kind, text, code) in [
+            ("neither true nor false", ColumnType::Bool, "maybe", 1210),
+            ("no digit", ColumnType::Integer { min: 0, max: 9 }, "x", 1207),
+            ("too large", ColumnType::Integer { min: 0, max: 9 }, "10", 1222),
+            ("no such day", ColumnType::Date, "2024-02-30", 1205),
+            ("a T in a timestamp", ColumnType::Timestamp, "2024-02-01T00:00:00", 1206),
+            ("beyond ASCII", ColumnType::Char, "é", 1220),
         ] {
-            assert_eq!(load(kind, Some(9), text, &options), Err(code), "{text}");
+            assert_eq!(load(kind, Some(9), text, &options), Err(code), "{name}: {text}");
         }
         assert!(load(ColumnType::Timestamp, None, "2024-02-01 00:00:00.119568", &options).is_ok());
         assert!(

@@ -21,22 +21,22 @@ const BATCH_BYTES: usize = 64 * 1024;
 const INFLATE_BYTES: usize = 8 * 1024;
 
 /// What a COPY came to.
-pub(in crate::redshift) struct Outcome {
-    pub(in crate::redshift) result: Result<Loaded, Report>,
+pub(crate) struct Outcome {
+    pub(crate) result: Result<Loaded, Report>,
     /// What it could not load.
-    pub(in crate::redshift) errors: Vec<LoadError>,
+    pub(crate) errors: Vec<LoadError>,
     /// Whether loading had begun, which is when `pg_last_copy_id()` changes.
-    pub(in crate::redshift) begun: bool,
+    pub(crate) begun: bool,
 }
 
 /// A COPY that went well.
-pub(in crate::redshift) struct Loaded {
-    pub(in crate::redshift) rows: u64,
-    pub(in crate::redshift) notices: Vec<Report>,
+pub(crate) struct Loaded {
+    pub(crate) rows: u64,
+    pub(crate) notices: Vec<Report>,
 }
 
 /// Carries a COPY out. An `Err` is the connection's end.
-pub(in crate::redshift) async fn run(
+pub(crate) async fn run(
     copy: &CopyStatement,
     options: &Options,
     upstream: &mut Upstream,

@@ -5,21 +5,21 @@ use crate::redshift::wire::Report;
 
 /// A COPY from S3.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::redshift) struct CopyStatement {
+pub(crate) struct CopyStatement {
     /// The table as written, quotes included.
-    pub(in crate::redshift) table: String,
+    pub(crate) table: String,
     /// The columns listed, unquoted; empty for all.
-    pub(in crate::redshift) columns: Vec<String>,
-    pub(in crate::redshift) bucket: String,
+    pub(crate) columns: Vec<String>,
+    pub(crate) bucket: String,
     /// A prefix of keys, or the manifest's key.
-    pub(in crate::redshift) key: String,
-    pub(in crate::redshift) authorization: Authorization,
-    pub(in crate::redshift) options: CopyOptions,
+    pub(crate) key: String,
+    pub(crate) authorization: Authorization,
+    pub(crate) options: CopyOptions,
 }
 
 /// How S3 is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::redshift) enum Authorization {
+pub(crate) enum Authorization {
     DefaultRole,
     Role(String),
     Keys { id: String, secret: String, token: Option<String> },
@@ -29,27 +29,27 @@ pub(in crate::redshift) enum Authorization {
 /// `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
-pub(in crate::redshift) struct CopyOptions {
-    pub(in crate::redshift) manifest: bool,
-    pub(in crate::redshift) csv: bool,
-    pub(in crate::redshift) quote: u8,
-    pub(in crate::redshift) delimiter: Option<u8>,
-    pub(in crate::redshift) escape: bool,
-    pub(in crate::redshift) remove_quotes: bool,
-    pub(in crate::redshift) null_as: String,
-    pub(in crate::redshift) ignore_header: u64,
-    pub(in crate::redshift) max_error: u64,
-    pub(in crate::redshift) gzip: bool,
-    pub(in crate::redshift) empty_as_null: bool,
-    pub(in crate::redshift) blanks_as_null: bool,
-    pub(in crate::redshift) truncate_columns: bool,
-    pub(in crate::redshift) fill_record: bool,
-    pub(in crate::redshift) ignore_blank_lines: bool,
-    pub(in crate::redshift) accept_invalid_chars: Option<char>,
-    pub(in crate::redshift) time_format_auto: bool,
-    pub(in crate::redshift) explicit_ids: bool,
-    pub(in crate::redshift) no_load: bool,
-    pub(in crate::redshift) region: Option<String>,
+pub(crate) struct CopyOptions {
+    pub(crate) manifest: bool,
+    pub(crate) csv: bool,
+    pub(crate) quote: u8,
+    pub(crate) delimiter: Option<u8>,
+    pub(crate) escape: bool,
+    pub(crate) remove_quotes: bool,
+    pub(crate) null_as: String,
+    pub(crate) ignore_header: u64,
+    pub(crate) max_error: u64,
+    pub(crate) gzip: bool,
+    pub(crate) empty_as_null: bool,
+    pub(crate) blanks_as_null: bool,
+    pub(crate) truncate_columns: bool,
+    pub(crate) fill_record: bool,
+    pub(crate) ignore_blank_lines: bool,
+    pub(crate) accept_invalid_chars: Option<char>,
+    pub(crate) time_format_auto: bool,
+    pub(crate) explicit_ids: bool,
+    pub(crate) no_load: bool,
+    pub(crate) region: Option<String>,
 }
 
 impl Default for CopyOptions {
@@ -81,7 +81,7 @@ impl Default for CopyOptions {
 
 impl CopyOptions {
     /// "The default delimiter is a pipe character (|) … for CSV a comma".
-    pub(in crate::redshift) fn delimiter(&self) -> u8 {
+    pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter.unwrap_or(if self.csv { b',' } else { b'|' })
     }
 }
@@ -95,7 +95,7 @@ fn syntax(near: &str) -> Report {
 /// # Errors
 ///
 /// SQLSTATE 42601 for what is no COPY, 0A000 for an option that is not carried out.
-pub(in crate::redshift) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
+pub(crate) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
     let tokens = tokens(sql);
     let unclosed = |token: &Token<'_>| match token.kind {
         TokenKind::Literal => {

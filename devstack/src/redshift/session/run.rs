@@ -16,7 +16,7 @@ use crate::redshift::upstream::Upstream;
 use crate::redshift::wire::{Frame, Report, put_text, take_text};
 
 /// Serves one connection.
-pub(in crate::redshift) async fn serve(stream: TcpStream, state: Arc<State>) -> io::Result<()> {
+pub(crate) async fn serve(stream: TcpStream, state: Arc<State>) -> io::Result<()> {
     let Some(Login { mut client, user, database, settings }) = login::accept(stream, &state).await? else {
         return Ok(());
     };

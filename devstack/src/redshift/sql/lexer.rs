@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::redshift) enum TokenKind {
+pub(crate) enum TokenKind {
     /// A keyword or a name without quotes.
     Word,
     /// A name in double quotes.
@@ -21,41 +21,41 @@ pub(in crate::redshift) enum TokenKind {
 
 /// A token and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::redshift) struct Token<'a> {
-    pub(in crate::redshift) kind: TokenKind,
+pub(crate) struct Token<'a> {
+    pub(crate) kind: TokenKind,
     /// As it is written, quotes included.
-    pub(in crate::redshift) text: &'a str,
-    pub(in crate::redshift) start: usize,
+    pub(crate) text: &'a str,
+    pub(crate) start: usize,
 }
 
 impl Token<'_> {
     /// Whether it is this word, in capitals or not.
-    pub(in crate::redshift) fn is(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
     /// Whether it is one of these words.
-    pub(in crate::redshift) fn is_any(&self, words: &[&str]) -> bool {
+    pub(crate) fn is_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.is(word))
     }
 
     /// Whether it is this symbol.
-    pub(in crate::redshift) fn is_symbol(&self, symbol: char) -> bool {
+    pub(crate) fn is_symbol(&self, symbol: char) -> bool {
         self.kind == TokenKind::Symbol && self.text.starts_with(symbol)
     }
 
     /// Whether it can name something.
-    pub(in crate::redshift) fn is_name(&self) -> bool {
+    pub(crate) fn is_name(&self) -> bool {
         matches!(self.kind, TokenKind::Word | TokenKind::Name)
     }
 
     /// Where it stands.
-    pub(in crate::redshift) fn range(&self) -> Range<usize> {
+    pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.start + self.text.len()
     }
 
     /// What it means: a name folded or unquoted, a literal with its escapes undone.
-    pub(in crate::redshift) fn value(&self) -> String {
+    pub(crate) fn value(&self) -> String {
         match self.kind {
             TokenKind::Word => self.text.to_lowercase(),
             TokenKind::Name => inner(self.text, '"').replace("\"\"", "\""),
@@ -110,7 +110,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Splits a query into tokens. What is not closed reaches to the end.
-pub(in crate::redshift) fn tokens(sql: &str) -> Vec<Token<'_>> {
+pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(first) = sql[at..].chars().next() {
@@ -230,15 +230,15 @@ mod tests {
 
     #[test]
     fn values_are_what_the_text_means() {
-        for (text, value) in [
-            ("'a''b\\'c\\\\d'", "a'b'c\\d"),
-            ("'\\t\\n\\041\\N\\0'", "\t\n!N\0"),
-            ("Name", "name"),
-            ("\"A \"\"b\"\"\"", "A \"b\""),
-            ("$x$a\\$x$", "a\\"),
-            ("$$", ""),
+        for (name, text, value) in [
+            ("literal with escapes", "'a''b\\'c\\\\d'", "a'b'c\\d"),
+            ("literal with octal and other escapes", "'\\t\\n\\041\\N\\0'", "\t\n!N\0"),
+            ("word", "Name", "name"),
+            ("quoted name", "\"A \"\"b\"\"\"", "A \"b\""),
+            ("dollar quotes with a tag", "$x$a\\$x$", "a\\"),
+            ("empty dollar quotes", "$$", ""),
         ] {
-            assert_eq!(tokens(text)[0].value(), value, "{text}");
+            assert_eq!(tokens(text)[0].value(), value, "{name}: {text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::edit::apply;
 use super::lexer::{TokenKind, tokens};
 
 /// Splits a query into its statements, without the comments around them.
-pub(in crate::redshift) fn split(sql: &str) -> Vec<String> {
+pub(crate) fn split(sql: &str) -> Vec<String> {
     let tokens = tokens(sql);
     tokens
         .split(|token| token.is_symbol(';'))
@@ -14,7 +14,7 @@ pub(in crate::redshift) fn split(sql: &str) -> Vec<String> {
 
 /// What a statement is to the stand-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::redshift) enum StatementKind {
+pub(crate) enum StatementKind {
     /// COPY, which the stand-in carries out.
     Copy,
     /// TRUNCATE, which commits.
@@ -24,7 +24,7 @@ pub(in crate::redshift) enum StatementKind {
 }
 
 /// What a statement is to the stand-in.
-pub(in crate::redshift) fn kind(sql: &str) -> StatementKind {
+pub(crate) fn kind(sql: &str) -> StatementKind {
     match tokens(sql).first() {
         Some(first) if first.is("COPY") => StatementKind::Copy,
         Some(first) if first.is("TRUNCATE") => StatementKind::Truncate,
@@ -33,12 +33,12 @@ pub(in crate::redshift) fn kind(sql: &str) -> StatementKind {
 }
 
 /// Whether values are to be bound.
-pub(in crate::redshift) fn has_parameters(sql: &str) -> bool {
+pub(crate) fn has_parameters(sql: &str) -> bool {
     tokens(sql).iter().any(|token| token.kind == TokenKind::Parameter)
 }
 
 /// A statement for the log, without credentials and passwords.
-pub(in crate::redshift) fn redact(sql: &str) -> String {
+pub(crate) fn redact(sql: &str) -> String {
     const BEFORE: [&str; 6] =
         ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "TOKEN", "CREDENTIALS", "PASSWORD"];
     let tokens = tokens(sql);

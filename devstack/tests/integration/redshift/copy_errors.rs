@@ -4,7 +4,10 @@
 
 use devstack::redshift::{Action, Fault};
 
-use super::support::{copy, stack, stack_with, failed, with_table};
+use crate::case;
+
+use super::copy_support::{copy, failed, with_table};
+use super::support::stack_with;
 
 /// `copy-parameters-data-load.md`: below MAXERROR bad records are skipped and COPY succeeds; at it COPY
 /// fails; 0 and 1 fail at the first.
@@ -13,6 +16,7 @@ async fn maxerror_skips_bad_records() {
     let (stack, session) = with_table().await;
     stack.put("f.csv", "1,a,\nx,b,\n2,\"c\"d,\n3,toolong,\n4,e,\n");
     for limit in [0, 1, 2, 3] {
+        case(&format!("MAXERROR {limit}"));
         assert_eq!(session.refused(&copy("t", "f.csv", &format!("CSV MAXERROR {limit}"))).await, failed());
     }
     assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
@@ -70,6 +74,7 @@ async fn load_errors_are_ones_own() {
     loader.run("SET search_path TO pg_catalog").await;
     assert_eq!(loader.refused(&copy("public.t", "f", "")).await, failed());
     for table in ["stl_load_errors", "sys_load_error_detail"] {
+        case(table);
         let count = format!("SELECT count(*) FROM {table}");
         assert_eq!(loader.one(&count).await, "1");
         assert_eq!(stack.session_of("analyst", "look").await.one(&count).await, "0");

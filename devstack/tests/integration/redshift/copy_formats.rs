@@ -2,7 +2,10 @@
 //! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
 //! Guide.
 
-use super::support::{copy, stack, load_errors, loaded, with_table};
+use crate::case;
+
+use super::copy_support::{copy, load_errors, loaded, with_table};
+use super::support::stack;
 
 /// `copy-parameters-data-format.md`: with CSV quotes protect delimiters and line ends and are doubled inside,
 /// blanks around a quoted field go, a comma is the default delimiter; QUOTE and DELIMITER change the
@@ -52,30 +55,26 @@ async fn every_file_has_its_header() {
 #[tokio::test]
 async fn conversion_options() {
     let columns = "id INT, name VARCHAR(5)";
-    for (text, options, expected) in [
-        (&b"1|\"a|b\"\n"[..], "REMOVEQUOTES", "1|a|b"),
-        (b"1|\n", "EMPTYASNULL", "1|~"),
-        (b"1|  \n", "", "1|  "),
-        (b"1|  \n", "BLANKSASNULL", "1|~"),
-        (b"  |a\n", "", "~|a"),
-        (b"1|abcdefg\n", "TRUNCATECOLUMNS", "1|abcde"),
-        (b"1|abcde   \n", "", "1|abcde"),
-        (b"1\n", "FILLRECORD", "1|"),
-        (b"1\n", "FILLRECORD EMPTYASNULL", "1|~"),
-        (b"\n1|a\n\n", "IGNOREBLANKLINES", "1|a"),
-        (b"1|a\xffb\xc3\n", "ACCEPTINVCHARS", "1|a?b?"),
-        (b"1|a\xffb\n", "ACCEPTINVCHARS AS '^'", "1|a^b"),
-        (b"1|\\N\n", "", "1|~"),
-        (b"1|-\n", "NULL '-'", "1|~"),
-        (b"1|a|\n", "", "1|a"),
-        (b"1|\xef\xb7\x90\n", "", "1|\u{fdd0}"),
+    for (name, text, options, expected) in [
+        ("REMOVEQUOTES keeps what is inside", &b"1|\"a|b\"\n"[..], "REMOVEQUOTES", "1|a|b"),
+        ("EMPTYASNULL", b"1|\n", "EMPTYASNULL", "1|~"),
+        ("blanks are text", b"1|  \n", "", "1|  "),
+        ("BLANKSASNULL", b"1|  \n", "BLANKSASNULL", "1|~"),
+        ("blanks for a number are NULL", b"  |a\n", "", "~|a"),
+        ("TRUNCATECOLUMNS", b"1|abcdefg\n", "TRUNCATECOLUMNS", "1|abcde"),
+        ("an excess of blanks goes", b"1|abcde   \n", "", "1|abcde"),
+        ("FILLRECORD fills text with nothing", b"1\n", "FILLRECORD", "1|"),
+        ("FILLRECORD with EMPTYASNULL", b"1\n", "FILLRECORD EMPTYASNULL", "1|~"),
+        ("IGNOREBLANKLINES", b"\n1|a\n\n", "IGNOREBLANKLINES", "1|a"),
+        ("ACCEPTINVCHARS", b"1|a\xffb\xc3\n", "ACCEPTINVCHARS", "1|a?b?"),
+        ("ACCEPTINVCHARS with a character", b"1|a\xffb\n", "ACCEPTINVCHARS AS '^'", "1|a^b"),
+        ("the default null string", b"1|\\N\n", "", "1|~"),
+        ("NULL AS", b"1|-\n", "NULL '-'", "1|~"),
+        ("one trailing delimiter", b"1|a|\n", "", "1|a"),
+        ("a noncharacter is text", b"1|\xef\xb7\x90\n", "", "1|\u{fdd0}"),
     ] {
-        assert_eq!(
-            loaded(columns, text, options).await,
-            [expected],
-            "{} {options}",
-            String::from_utf8_lossy(text)
-        );
+        case(name);
+        assert_eq!(loaded(columns, text, options).await, [expected], "{name}");
     }
     assert_eq!(
         loaded("at TIMESTAMP", "2019-02-11T05:09:12.195Z\n", "TIMEFORMAT 'auto'").await,
@@ -105,57 +104,55 @@ async fn types_take_their_forms() {
 /// bytes.
 #[tokio::test]
 async fn what_cannot_be_loaded_has_a_code() {
-    for (columns, text, expected) in [
-        ("a INT, b INT", &b"1,2,3\n"[..], "1202|"),
-        ("a INT, b INT", b"1\n", "1203|b"),
-        ("a VARCHAR(3)", "éé\n".as_bytes(), "1204|a"),
-        ("a CHAR(3)", b"abcd\n", "1204|a"),
-        ("a DATE", b"2024-02-30\n", "1205|a"),
-        ("a DATE", b"2024-2-3\n", "1205|a"),
-        ("a TIMESTAMP", b"2024-02-01T00:00:00\n", "1206|a"),
-        ("a TIMESTAMP", b"yesterday\n", "1206|a"),
-        ("a INT", b"x\n", "1207|a"),
-        ("a INT", b"1.0\n", "1207|a"),
-        ("a REAL", b"x\n", "1208|a"),
-        ("a DECIMAL(5,2)", b"x\n", "1209|a"),
-        ("a BOOL", b"maybe\n", "1210|a"),
-        ("a INT, b INT NOT NULL", b"1,\n", "1213|b"),
-        ("a VARCHAR(9)", b"a\xffb\n", "1220|a"),
-        ("a VARCHAR(9)", b"a\xed\xa0\x80\n", "1220|a"),
-        ("a CHAR(9)", "é\n".as_bytes(), "1220|a"),
-        ("a INT", b"3000000000\n", "1222|a"),
-        ("a SMALLINT", b"40000\n", "1222|a"),
+    for (name, columns, text, expected) in [
+        ("one field too many", "a INT, b INT", &b"1,2,3\n"[..], "1202|"),
+        ("one field too few", "a INT, b INT", b"1\n", "1203|b"),
+        ("text longer in bytes", "a VARCHAR(3)", "éé\n".as_bytes(), "1204|a"),
+        ("char too long", "a CHAR(3)", b"abcd\n", "1204|a"),
+        ("no such day", "a DATE", b"2024-02-30\n", "1205|a"),
+        ("day without leading zeros", "a DATE", b"2024-2-3\n", "1205|a"),
+        ("timestamp with a T", "a TIMESTAMP", b"2024-02-01T00:00:00\n", "1206|a"),
+        ("timestamp in words", "a TIMESTAMP", b"yesterday\n", "1206|a"),
+        ("integer in letters", "a INT", b"x\n", "1207|a"),
+        ("integer with a point", "a INT", b"1.0\n", "1207|a"),
+        ("float in letters", "a REAL", b"x\n", "1208|a"),
+        ("decimal in letters", "a DECIMAL(5,2)", b"x\n", "1209|a"),
+        ("neither true nor false", "a BOOL", b"maybe\n", "1210|a"),
+        ("empty where NULL may not be", "a INT, b INT NOT NULL", b"1,\n", "1213|b"),
+        ("invalid UTF-8", "a VARCHAR(9)", b"a\xffb\n", "1220|a"),
+        ("a surrogate in UTF-8", "a VARCHAR(9)", b"a\xed\xa0\x80\n", "1220|a"),
+        ("char beyond ASCII", "a CHAR(9)", "é\n".as_bytes(), "1220|a"),
+        ("integer too large", "a INT", b"3000000000\n", "1222|a"),
+        ("smallint too large", "a SMALLINT", b"40000\n", "1222|a"),
     ] {
-        assert_eq!(
-            load_errors(columns, text, "CSV").await,
-            [expected],
-            "{columns}: {}",
-            String::from_utf8_lossy(text)
-        );
+        case(name);
+        assert_eq!(load_errors(columns, text, "CSV").await, [expected], "{name}");
     }
 }
 
 /// What PostgreSQL would refuse by itself is a load error too, not an error of another kind.
 #[tokio::test]
 async fn nothing_of_a_file_reaches_postgresql_unchecked() {
-    for (columns, text) in [
-        ("a DECIMAL(4,2)", "123.4\n"),
-        ("a REAL", "1e99\n"),
-        ("a DOUBLE PRECISION", "1e999\n"),
-        ("a DOUBLE PRECISION", "0x10\n"),
-        ("a DATE", "0000-01-01\n"),
-        ("a DATE", "+12345-01-01\n"),
-        ("a TIMESTAMP", "0000-01-01 00:00:00\n"),
-        ("a TIMESTAMP", "2024-01-01 00:00:00.\n"),
-        ("a TIMESTAMPTZ", "2024-01-01 00:00:00+99\n"),
-        ("a TIMESTAMPTZ", "2024-01-01 00:00:00+1:::\n"),
-        ("a TIMESTAMP", "2024-01-01 00:00:00-x\n"),
-        ("a INT", "170141183460469231731687303715884105728\n"),
-        ("a BIGINT", "१\n"),
+    for (name, columns, text) in [
+        ("decimal too large", "a DECIMAL(4,2)", "123.4\n"),
+        ("float4 too large", "a REAL", "1e99\n"),
+        ("float8 too large", "a DOUBLE PRECISION", "1e999\n"),
+        ("hexadecimal", "a DOUBLE PRECISION", "0x10\n"),
+        ("year zero", "a DATE", "0000-01-01\n"),
+        ("year of five digits", "a DATE", "+12345-01-01\n"),
+        ("timestamp in year zero", "a TIMESTAMP", "0000-01-01 00:00:00\n"),
+        ("fraction without digits", "a TIMESTAMP", "2024-01-01 00:00:00.\n"),
+        ("offset too large", "a TIMESTAMPTZ", "2024-01-01 00:00:00+99\n"),
+        ("offset of colons", "a TIMESTAMPTZ", "2024-01-01 00:00:00+1:::\n"),
+        ("offset in letters", "a TIMESTAMP", "2024-01-01 00:00:00-x\n"),
+        ("integer of 128 bits", "a INT", "170141183460469231731687303715884105728\n"),
+        ("digit of another script", "a BIGINT", "१\n"),
     ] {
-        assert_eq!(load_errors(columns, text, "").await.len(), 1, "{columns}: {text}");
+        case(name);
+        assert_eq!(load_errors(columns, text, "").await.len(), 1, "{name}");
     }
     for special in ["NaN", "Infinity", "-inf"] {
+        case(special);
         loaded("a DOUBLE PRECISION, b REAL", format!("{special}|1.\n"), "").await;
     }
     // A text that means something to PostgreSQL's own COPY.

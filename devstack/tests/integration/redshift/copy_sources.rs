@@ -6,7 +6,10 @@ use std::io::Write as _;
 
 use devstack::s3;
 
-use super::support::{BUCKET, KEYS, ROLE, code, copy, stack, stack_with, failed, loaded, with_table};
+use crate::case;
+
+use super::copy_support::{copy, failed, with_table};
+use super::support::{BUCKET, KEYS, ROLE, stack_with};
 
 /// `copy-parameters-data-source-s3.md`: every key that begins with the prefix is loaded.
 #[tokio::test]
@@ -63,47 +66,66 @@ async fn credentials_are_really_used() {
     let session = stack.session().await;
     session.run("CREATE TABLE t (id INT)").await;
     stack.put("f", "1\n");
-    for good in [
-        "IAM_ROLE default".to_owned(),
-        format!("IAM_ROLE '{ROLE}'"),
-        format!("CREDENTIALS 'aws_iam_role={ROLE}'"),
-        "ACCESS_KEY_ID 'ASIAROLE' SECRET_ACCESS_KEY 'role/secret' SESSION_TOKEN 'role-token'".to_owned(),
-        "WITH CREDENTIALS AS 'aws_access_key_id=ASIAROLE;aws_secret_access_key=role/secret;token=role-token'"
-            .to_owned(),
-        KEYS.to_owned(),
+    for (name, good) in [
+        ("the default role", "IAM_ROLE default".to_owned()),
+        ("a role", format!("IAM_ROLE '{ROLE}'")),
+        ("a role in CREDENTIALS", format!("CREDENTIALS 'aws_iam_role={ROLE}'")),
+        (
+            "temporary keys",
+            "ACCESS_KEY_ID 'ASIAROLE' SECRET_ACCESS_KEY 'role/secret' SESSION_TOKEN 'role-token'".to_owned(),
+        ),
+        (
+            "temporary keys in CREDENTIALS",
+            "WITH CREDENTIALS AS 'aws_access_key_id=ASIAROLE;aws_secret_access_key=role/secret;token=role-token'"
+                .to_owned(),
+        ),
+        ("long-term keys", KEYS.to_owned()),
     ] {
+        case(name);
         stack.s3.clear_requests();
         session.run(&format!("COPY t FROM 's3://{BUCKET}/f' {good}")).await;
         let signer = if good == KEYS { "AKIAOWNER" } else { "ASIAROLE" };
         let requests = stack.s3.requests();
         assert!(
             requests.iter().all(|request| request.access_key_id.as_deref() == Some(signer)),
-            "{good}: {requests:?}"
+            "{name}: {requests:?}"
         );
     }
-    for (bad, word) in [
-        ("IAM_ROLE 'arn:aws:iam::123456789012:role/other'", "not authorized to assume IAM Role"),
-        ("ACCESS_KEY_ID 'ASIAROLE' SECRET_ACCESS_KEY 'role/secret'", "InvalidToken"),
-        ("ACCESS_KEY_ID 'AKIAOWNER' SECRET_ACCESS_KEY 'wrong'", "SignatureDoesNotMatch"),
-        ("ACCESS_KEY_ID 'AKIANOBODY' SECRET_ACCESS_KEY 'wrong'", "InvalidAccessKeyId"),
-        ("ACCESS_KEY_ID 'AKIANOGET' SECRET_ACCESS_KEY 'noget/secret'", "AccessDenied"),
+    for (name, bad, word) in [
+        (
+            "another role",
+            "IAM_ROLE 'arn:aws:iam::123456789012:role/other'",
+            "not authorized to assume IAM Role",
+        ),
+        ("no token", "ACCESS_KEY_ID 'ASIAROLE' SECRET_ACCESS_KEY 'role/secret'", "InvalidToken"),
+        ("a wrong key", "ACCESS_KEY_ID 'AKIAOWNER' SECRET_ACCESS_KEY 'wrong'", "SignatureDoesNotMatch"),
+        ("an unknown key", "ACCESS_KEY_ID 'AKIANOBODY' SECRET_ACCESS_KEY 'wrong'", "InvalidAccessKeyId"),
+        (
+            "a key that may not read",
+            "ACCESS_KEY_ID 'AKIANOGET' SECRET_ACCESS_KEY 'noget/secret'",
+            "AccessDenied",
+        ),
     ] {
+        case(name);
         // s3serviceexception-error.md; the DETAIL block is that of 3scale/apisonator#196.
         let error = session.refusal(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await;
-        assert!(error.code().code() == "XX000" && error.message().contains(word), "{bad}: {error:?}");
+        assert!(error.code().code() == "XX000" && error.message().contains(word), "{name}: {error:?}");
         let detail = error.detail().unwrap();
         assert!(
             detail.contains("code:      8001") && detail.contains("error:  ") && detail.contains("process:"),
-            "{detail}"
+            "{name}: {detail}"
         );
     }
-    for bad in
-        ["", "IAM_ROLE default ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'", "CREDENTIALS 'AWS_IAM_ROLE=x'"]
-    {
+    for (name, bad) in [
+        ("none", ""),
+        ("two kinds", "IAM_ROLE default ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'"),
+        ("capitals", "CREDENTIALS 'AWS_IAM_ROLE=x'"),
+    ] {
+        case(name);
         assert_eq!(
             session.refused(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await.0,
             "42601",
-            "{bad}"
+            "{name}"
         );
     }
     assert_eq!(session.one("SELECT count(*) FROM t").await, "6");

@@ -2,7 +2,10 @@
 //! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
 //! Guide.
 
-use super::support::{code, copy, stack, loaded, with_table};
+use crate::case;
+
+use super::copy_support::{copy, with_table};
+use super::support::stack;
 
 /// An option that is not carried out is refused rather than ignored; `copy-parameters-data-format.md`: CSV
 /// goes with neither ESCAPE nor REMOVEQUOTES; `copy-parameters-data-conversion.md`: the null string may not
@@ -22,6 +25,7 @@ async fn options_are_checked() {
         "ENCODING UTF16",
         "NOSUCH",
     ] {
+        case(refused);
         let (code, message) = session.refused(&copy("t", "f", refused)).await;
         assert!(
             code == "0A000" && message.contains(refused.split(' ').next().unwrap()),
@@ -38,6 +42,7 @@ async fn options_are_checked() {
         "CSV IGNOREHEADER x",
         "QUOTE '%'",
     ] {
+        case(wrong);
         assert_eq!(session.refused(&copy("t", "f", wrong)).await.0, "42601", "{wrong}");
     }
     session.run(&copy("t", "f", "CSV COMPUPDATE OFF STATUPDATE ON REGION 'ca-central-1' DATEFORMAT 'auto' ENCODING UTF8 EMPTYASNULL")).await;
@@ -55,6 +60,7 @@ async fn a_missing_table() {
     let session = stack.session().await;
     stack.put("f", "1\n");
     for table in ["nothing", "public.nothing", "\"public\".\"nothing\"", "no_schema.nothing"] {
+        case(table);
         assert_eq!(
             session.refused(&copy(table, "f", "")).await,
             ("XX000".to_owned(), "Cannot COPY into nonexistent table nothing".to_owned())

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use devstack::redshift::{Action, Fault, Gate};
 
-use super::support::{Session, Stack, code, stack};
+use crate::case;
+
+use super::support::{LIMIT, Session, Stack, code, stack};
 
 async fn with_table() -> (Stack, Session) {
     let stack = stack().await;
@@ -18,7 +20,8 @@ async fn with_table() -> (Stack, Session) {
 #[tokio::test]
 async fn a_connection_breaks_before_or_after_commit() {
     let (stack, session) = with_table().await;
-    for (action, rows) in [(Action::CutBefore, "0"), (Action::CutAfter, "1")] {
+    for (name, action, rows) in [("before", Action::CutBefore, "0"), ("after", Action::CutAfter, "1")] {
+        case(name);
         let victim = stack.session().await;
         stack.redshift.inject(Fault::on("COMMIT", action).times(1));
         let error = victim.client.batch_execute("BEGIN; INSERT INTO t VALUES (1); COMMIT").await.unwrap_err();
@@ -65,11 +68,11 @@ async fn a_statement_waits_or_lets_something_else_happen_first() {
     session.one("SELECT 1").await;
     assert!(begun.elapsed() >= Duration::from_millis(300));
 
-    let gate = devstack::redshift::Gate::default();
+    let gate = Gate::new();
     stack.redshift.inject(Fault::on("INSERT", Action::Wait(gate.clone())).times(1));
     let other = stack.session().await;
     let waiting = tokio::spawn(async move { other.run("INSERT INTO t VALUES (1)").await });
-    gate.reached().await;
+    tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
     assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
     gate.open();
     waiting.await.unwrap();

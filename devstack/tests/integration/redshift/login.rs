@@ -8,6 +8,8 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
+use crate::case;
+
 use super::support::{Session, code, stack, stack_with};
 
 fn trusting(redshift: &Redshift) -> MakeTlsConnector {
@@ -28,12 +30,12 @@ async fn login_error(config: &Config) -> tokio_postgres::Error {
     }
 }
 
-
 /// `r_CREATE_USER.md`: MD5 digests are salted by the user's name; the Python driver's `core.py` answers tags
 /// 3 and 5.
 #[tokio::test]
 async fn a_password_is_asked_for_as_md5_or_in_clear() {
-    for auth in [Auth::Md5, Auth::Cleartext] {
+    for (name, auth) in [("MD5", Auth::Md5), ("in clear", Auth::Cleartext)] {
+        case(name);
         let stack = stack_with(|options| options.auth = auth).await;
         assert_eq!(stack.session_of("loader", "load").await.one("SELECT current_user").await, "loader");
         for (user, password) in [("loader", "wrong"), ("nobody", "load")] {
@@ -59,14 +61,17 @@ async fn a_sha256_user_meets_authentication_tag_13() {
 
 /// Management Guide, connecting-ssl-support: plain connections are accepted unless `require_SSL` is true.
 #[tokio::test]
-async fn tls_is_offered_required_or_absent() {
-    for (tls, plain, secure) in
-        [(Tls::Offered, true, true), (Tls::Required, false, true), (Tls::Absent, true, false)]
-    {
+async fn tls_is_optional_required_or_disabled() {
+    for (name, tls, plain, secure) in [
+        ("optional", Tls::Optional, true, true),
+        ("required", Tls::Required, false, true),
+        ("disabled", Tls::Disabled, true, false),
+    ] {
+        case(name);
         let stack = stack_with(|options| options.tls = tls).await;
         let mut config = stack.config("loader", "load");
         config.ssl_mode(SslMode::Disable);
-        assert_eq!(config.connect(NoTls).await.is_ok(), plain, "{tls:?}");
+        assert_eq!(config.connect(NoTls).await.is_ok(), plain, "{name}");
         let mut config = Config::new();
         config
             .host("localhost")
@@ -75,14 +80,14 @@ async fn tls_is_offered_required_or_absent() {
             .password("load")
             .dbname(&stack.database)
             .ssl_mode(SslMode::Require);
-        assert_eq!(config.connect(trusting(&stack.redshift)).await.is_ok(), secure, "{tls:?}");
+        assert_eq!(config.connect(trusting(&stack.redshift)).await.is_ok(), secure, "{name}");
     }
 }
 
 /// Management Guide, connecting-ssl-support: `verify-full` checks the chain and the host's name.
 #[tokio::test]
 async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
-    let stack = stack_with(|options| options.names = vec!["localhost".to_owned()]).await;
+    let stack = stack_with(|options| options.host_names = vec!["localhost".to_owned()]).await;
     let other = stack_with(|_| {}).await;
     let mut config = Config::new();
     config
@@ -106,14 +111,15 @@ async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
 #[tokio::test]
 async fn unknown_settings_are_refused_at_start_up() {
     let stack = stack().await;
-    for (options, expected) in [
-        ("-c extra_float_digits=3", "22023"),
-        ("-c standard_conforming_strings=on", "42704"),
-        ("-c no_such=1", "42704"),
+    for (name, options, expected) in [
+        ("a value out of range", "-c extra_float_digits=3", "22023"),
+        ("a setting of PostgreSQL's", "-c standard_conforming_strings=on", "42704"),
+        ("an unknown setting", "-c no_such=1", "42704"),
     ] {
+        case(name);
         let mut config = stack.config("loader", "load");
         let error = login_error(config.options(options)).await;
-        assert_eq!(code(&error), expected, "{options}");
+        assert_eq!(code(&error), expected, "{name}");
         assert_eq!(error.as_db_error().unwrap().severity(), "FATAL");
     }
     let mut config = stack.config("loader", "load");

@@ -2,6 +2,8 @@
 //! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
 //! Guide.
 
+use crate::case;
+
 use super::support::{code, stack};
 
 /// `r_CREATE_USER.md`: a backslash in a literal is an escape, so one is written as two.
@@ -51,30 +53,35 @@ async fn what_redshift_lacks_is_refused_by_name() {
     let stack = stack().await;
     let session = stack.session().await;
     session.run("CREATE TABLE t (id INT)").await;
-    for (sql, word) in [
-        ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "CONFLICT"),
-        ("SELECT pg_advisory_lock(1)", "pg_advisory_lock"),
-        ("SELECT pg_try_advisory_xact_lock(1)", "pg_try_advisory_xact_lock"),
-        ("CREATE INDEX i ON t (id)", "INDEX"),
-        ("CREATE UNIQUE INDEX IF NOT EXISTS i ON t (id)", "INDEX"),
-        ("CREATE SEQUENCE s", "SEQUENCE"),
-        ("CREATE TABLE u (id SERIAL)", "SERIAL"),
-        ("CREATE TABLE u (id BIGSERIAL NOT NULL)", "BIGSERIAL"),
-        ("CREATE TABLE u (a INT, b UUID)", "UUID"),
-        ("CREATE TABLE u (b JSON)", "JSON"),
-        ("CREATE TABLE u (b jsonb)", "JSONB"),
-        ("CREATE TABLE u (b BYTEA)", "BYTEA"),
-        ("CREATE TABLE u (b INT[])", "array"),
-        ("CREATE TABLE u (b VARCHAR(3) ARRAY)", "array"),
-        ("CREATE TABLE u (b INT CHECK (b > 0))", "CHECK"),
-        ("CREATE TABLE u (b INT, CONSTRAINT c CHECK (b > 0))", "CHECK"),
-        ("ALTER TABLE t ADD COLUMN b UUID", "UUID"),
-        ("CREATE TYPE mood AS ENUM ('good')", "TYPE"),
-        ("LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT", "NOWAIT"),
+    for (name, sql, word) in [
+        ("ON CONFLICT", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "CONFLICT"),
+        ("advisory lock", "SELECT pg_advisory_lock(1)", "pg_advisory_lock"),
+        (
+            "advisory lock of a transaction",
+            "SELECT pg_try_advisory_xact_lock(1)",
+            "pg_try_advisory_xact_lock",
+        ),
+        ("index", "CREATE INDEX i ON t (id)", "INDEX"),
+        ("unique index", "CREATE UNIQUE INDEX IF NOT EXISTS i ON t (id)", "INDEX"),
+        ("sequence", "CREATE SEQUENCE s", "SEQUENCE"),
+        ("SERIAL", "CREATE TABLE u (id SERIAL)", "SERIAL"),
+        ("BIGSERIAL", "CREATE TABLE u (id BIGSERIAL NOT NULL)", "BIGSERIAL"),
+        ("UUID", "CREATE TABLE u (a INT, b UUID)", "UUID"),
+        ("JSON", "CREATE TABLE u (b JSON)", "JSON"),
+        ("JSONB", "CREATE TABLE u (b jsonb)", "JSONB"),
+        ("BYTEA", "CREATE TABLE u (b BYTEA)", "BYTEA"),
+        ("array by brackets", "CREATE TABLE u (b INT[])", "array"),
+        ("array by word", "CREATE TABLE u (b VARCHAR(3) ARRAY)", "array"),
+        ("CHECK of a column", "CREATE TABLE u (b INT CHECK (b > 0))", "CHECK"),
+        ("CHECK of a table", "CREATE TABLE u (b INT, CONSTRAINT c CHECK (b > 0))", "CHECK"),
+        ("UUID added", "ALTER TABLE t ADD COLUMN b UUID", "UUID"),
+        ("enumeration", "CREATE TYPE mood AS ENUM ('good')", "TYPE"),
+        ("NOWAIT", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT", "NOWAIT"),
     ] {
+        case(name);
         let (code, message) = session.refused(sql).await;
-        assert!(message.to_lowercase().contains(&word.to_lowercase()), "{sql}: {message}");
-        assert!(["42601", "0A000", "42883"].contains(&code.as_str()), "{sql}: {code}");
+        assert!(message.to_lowercase().contains(&word.to_lowercase()), "{name}: {message}");
+        assert!(["42601", "0A000", "42883"].contains(&code.as_str()), "{name}: {code}");
     }
     // The same words as names and texts are nobody's business.
     session.run("CREATE TABLE u (uuid INT, json INT, \"check\" INT); INSERT INTO u VALUES (1, 2, 3); SELECT 'ON CONFLICT', uuid FROM u").await;

@@ -1,7 +1,8 @@
-//! One PostgreSQL for a test process; for each test a database, an S3 and a front of its own.
+//! One PostgreSQL for all tests; for each test a database, an S3 and a stand-in of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use devstack::postgres::Postgres;
 use devstack::redshift::{Options, Redshift, Role};
@@ -10,6 +11,9 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::OnceCell;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
+
+/// Nothing waits as long, unless it waits for ever.
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 pub const BUCKET: &str = "bucket";
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/copy";
@@ -42,9 +46,9 @@ pub async fn stack() -> Stack {
 pub async fn stack_with(change: impl FnOnce(&mut Options)) -> Stack {
     let postgres = postgres().await;
     let credentials = vec![
-        Credentials::lasting("AKIAOWNER", "owner/secret"),
+        Credentials::long_term("AKIAOWNER", "owner/secret"),
         Credentials::temporary("ASIAROLE", "role/secret", "role-token"),
-        Credentials::lasting("AKIANOGET", "noget/secret").denying("GetObject"),
+        Credentials::long_term("AKIANOGET", "noget/secret").denying("GetObject"),
     ];
     let s3 = S3::start(s3::Options { credentials, ..s3::Options::default() }).await.unwrap();
     s3.create_bucket(BUCKET);
@@ -94,11 +98,6 @@ impl Stack {
     pub async fn session_of(&self, user: &str, password: &str) -> Session {
         Session::open(&self.config(user, password)).await.unwrap()
     }
-
-    /// The texts of the log.
-    pub fn logged(&self) -> Vec<String> {
-        self.redshift.statements().into_iter().map(|statement| statement.sql).collect()
-    }
 }
 
 impl Session {
@@ -147,6 +146,17 @@ impl Session {
         let rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows[0].clone()
+    }
+
+    /// Waits until a query for one number answers with this one. What is waited for is sure to come; the limit
+    /// is for a test that hangs.
+    pub async fn until(&self, sql: &str, number: &str) {
+        let reached = async {
+            while self.one(sql).await != number {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, reached).await.unwrap_or_else(|_| panic!("never {number}: {sql}"));
     }
 
     /// The refusal of a statement that must be refused.

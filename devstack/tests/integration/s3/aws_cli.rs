@@ -28,7 +28,7 @@ async fn the_aws_command_line_copies_lists_and_removes() {
             .env("AWS_SESSION_TOKEN", keys.session_token.as_deref().unwrap_or_default())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(LIMIT * 4, output).await.expect("aws hangs").unwrap();
+        let output = tokio::time::timeout(LIMIT, output).await.expect("aws hangs").unwrap();
         assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };

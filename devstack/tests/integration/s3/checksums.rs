@@ -5,27 +5,31 @@ use std::time::SystemTime;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
-use devstack::s3::{Credentials, S3};
+use devstack::s3::S3;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 
-use super::support::{BUCKET, lasting, put, refusal, refused, start};
+use crate::case;
+
+use super::support::{BUCKET, long_term, refusal, refused, start};
 
 #[tokio::test]
 async fn a_wrong_checksum_is_refused_and_stores_nothing() {
     let (s3, client) = start().await;
     let write = || client.put_object().bucket(BUCKET).key("k").body(b"hello".to_vec().into());
     // MD5 and CRC32 are those of "other".
-    let wrong = [
-        refusal(write().content_md5("eV8yArF8trw9S3cdjGyerw==").send().await),
-        refusal(write().checksum_crc32("2Vg1IA==").send().await),
-        refusal(write().checksum_crc32_c("2Vg1IA==").send().await),
-        refusal(write().checksum_crc64_nvme("AAAAAAAAAAA=").send().await),
-        refusal(write().checksum_sha1("AAAAAAAAAAAAAAAAAAAAAAAAAAA=").send().await),
-        refusal(write().checksum_sha256("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").send().await),
-    ];
-    assert_eq!(wrong, std::array::from_fn(|_| refused(400, "BadDigest")));
+    for (name, wrong) in [
+        ("MD5", write().content_md5("eV8yArF8trw9S3cdjGyerw==")),
+        ("CRC32", write().checksum_crc32("2Vg1IA==")),
+        ("CRC32C", write().checksum_crc32_c("2Vg1IA==")),
+        ("CRC64NVME", write().checksum_crc64_nvme("AAAAAAAAAAA=")),
+        ("SHA-1", write().checksum_sha1("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")),
+        ("SHA-256", write().checksum_sha256("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")),
+    ] {
+        case(name);
+        assert_eq!(refusal(wrong.send().await), refused(400, "BadDigest"), "{name}");
+    }
     assert_eq!(refusal(write().content_md5("not base64").send().await), refused(400, "InvalidDigest"));
     assert_eq!(refusal(write().checksum_crc32("AAAAAAAAAAA=").send().await), refused(400, "InvalidRequest"));
     assert_eq!(
@@ -52,6 +56,7 @@ async fn every_algorithm_is_accepted_ahead_of_the_body_and_behind_it_and_comes_b
         ChecksumAlgorithm::Sha1,
         ChecksumAlgorithm::Sha256,
     ] {
+        case(algorithm.as_str());
         // From memory the SDK sends it in a header, from a file in a trailer.
         for body in [ByteStream::from(vec![7; 300_000]), ByteStream::from_path(file.path()).await.unwrap()] {
             let put = client
@@ -104,7 +109,7 @@ async fn put_with_trailer(s3: &S3, announced: &str, trailer: &str) -> (u16, Stri
         ("x-amz-decoded-content-length", "5"),
         ("x-amz-trailer", announced),
     ];
-    let keys = lasting();
+    let keys = long_term();
     let identity =
         aws_sdk_s3::config::Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "test")
             .into();

@@ -10,7 +10,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use chrono::Utc;
 use devstack::s3::{Action, Fault, Gate};
 
-use super::support::{BUCKET, LIMIT, client_with, get, lasting, operations, put, refusal, refused, start};
+use crate::case;
+
+use super::support::{BUCKET, LIMIT, client_with, get, long_term, operations, put, refusal, refused, start};
 
 #[tokio::test]
 async fn a_refusal_on_demand_hits_the_requests_it_is_for() {
@@ -45,8 +47,11 @@ async fn faults_end_when_they_are_cleared() {
 async fn a_client_that_retries_gets_past_a_slow_down_even_with_a_large_body() {
     let (s3, _client) = start().await;
     s3.inject(Fault::on("PutObject", "", Action::Refuse(503, "SlowDown".to_owned())).times(2));
-    let retrying =
-        client_with(&s3, &lasting(), RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)));
+    let retrying = client_with(
+        &s3,
+        &long_term(),
+        RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)),
+    );
     put(&retrying, "k", &vec![1; 20_000_000]).await;
     assert_eq!(operations(&s3), ["PutObject"; 3]);
     assert_eq!(s3.objects(BUCKET)[0].size, 20_000_000);
@@ -84,7 +89,7 @@ async fn a_body_breaks_off_on_demand_and_the_rest_is_read_with_a_range() {
 #[tokio::test]
 async fn an_answer_is_lost_on_demand_though_the_work_was_done() {
     let (s3, client) = start().await;
-    s3.inject(Fault::on("PutObject", "", Action::CutBeforeAnswer).times(1));
+    s3.inject(Fault::on("PutObject", "", Action::CutAfter).times(1));
     let lost =
         client.put_object().bucket(BUCKET).key("k").body(b"x".to_vec().into()).send().await.unwrap_err();
     assert!(matches!(lost, SdkError::DispatchFailure(_)), "{lost:?}");
@@ -109,7 +114,7 @@ async fn the_source_is_changed_on_demand_between_a_read_and_a_copy() {
     let etag = put(&client, "k", b"old").await;
     let (changed, calls) = (Arc::downgrade(&s3), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&calls);
-    let change = Action::First(Arc::new(move || {
+    let change = Action::RunBefore(Arc::new(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         changed.upgrade().unwrap().put_at(BUCKET, "k", b"new", Utc::now()).unwrap();
     }));
@@ -130,16 +135,16 @@ async fn the_source_is_changed_on_demand_between_a_read_and_a_copy() {
 #[tokio::test]
 async fn a_request_waits_at_a_gate_until_it_is_released() {
     let (s3, client) = start().await;
-    let pause = Pause::new();
-    s3.inject(Fault::on("PutObject", "", Action::Pause(pause.clone())).times(1));
+    let gate = Gate::new();
+    s3.inject(Fault::on("PutObject", "", Action::Wait(gate.clone())).times(1));
     let putting = tokio::spawn({
         let client = client.clone();
         async move { put(&client, "k", b"x").await }
     });
-    tokio::time::timeout(LIMIT, pause.reached()).await.unwrap();
+    tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
     assert!(s3.objects(BUCKET).is_empty());
     assert_eq!(s3.requests()[0].status, None);
-    pause.release();
+    gate.open();
     tokio::time::timeout(LIMIT, putting).await.unwrap().unwrap();
     assert_eq!(s3.read(BUCKET, "k").unwrap(), b"x");
 }
@@ -154,9 +159,10 @@ async fn a_connection_breaks_in_place_of_a_request_or_after_it() {
             count.fetch_add(1, Ordering::Relaxed);
         })
     };
-    s3.inject(Fault::on("PutObject", "instead", Action::Instead(Arc::clone(&act))));
-    s3.inject(Fault::on("PutObject", "then", Action::Then(act)));
+    s3.inject(Fault::on("PutObject", "instead", Action::RunInstead(Arc::clone(&act))));
+    s3.inject(Fault::on("PutObject", "then", Action::RunAfter(act)));
     for key in ["instead", "then"] {
+        case(key);
         let put =
             client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send().await;
         assert!(matches!(put.unwrap_err(), SdkError::DispatchFailure(_)));

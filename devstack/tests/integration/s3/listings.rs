@@ -5,6 +5,8 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Enc
 use chrono::Utc;
 use devstack::s3::Options;
 
+use crate::case;
+
 use super::support::{BUCKET, get, options, put, refusal, refused, start, start_with};
 
 #[tokio::test]
@@ -57,7 +59,8 @@ async fn keys_of_any_kind_are_listed_in_binary_order_and_read_back() {
     }
     let mut sorted = keys;
     sorted.sort_unstable();
-    for encoding in [None, Some(EncodingType::Url)] {
+    for (name, encoding) in [("plain", None), ("URL-encoded", Some(EncodingType::Url))] {
+        case(name);
         let listed =
             client.list_objects_v2().bucket(BUCKET).set_encoding_type(encoding.clone()).send().await.unwrap();
         let listed: Vec<String> =
@@ -88,7 +91,7 @@ async fn a_listing_says_size_etag_and_whole_seconds() {
 
 #[tokio::test]
 async fn pages_hold_every_key_once() {
-    let (s3, client) = start_with(Options { page_keys: 3, ..options() }).await;
+    let (s3, client) = start_with(Options { max_keys: 3, ..options() }).await;
     let keys: Vec<String> = (0..10).map(|n| format!("k{n}")).collect();
     for key in &keys {
         s3.put_at(BUCKET, key, b"x", Utc::now()).unwrap();
@@ -131,7 +134,7 @@ async fn a_page_holds_a_thousand_keys_whatever_is_asked() {
 
 #[tokio::test]
 async fn a_delimiter_groups_keys_across_pages() {
-    let (s3, client) = start_with(Options { page_keys: 2, ..options() }).await;
+    let (s3, client) = start_with(Options { max_keys: 2, ..options() }).await;
     for key in ["p/a", "p/a/1", "p/a/2", "p/b", "p/c/1", "p/c/2", "p/c/3", "p/d", "q/x"] {
         s3.put_at(BUCKET, key, b"x", Utc::now()).unwrap();
     }

@@ -8,13 +8,13 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 
-use super::support::{BUCKET, client, get, lasting, limited, refusal, refused, start, temporary};
+use super::support::{BUCKET, client, limited, long_term, refusal, refused, start, temporary};
 
 #[tokio::test]
 async fn a_wrong_signature_an_unknown_key_and_no_signature_are_refused() {
     let (s3, _client) = start().await;
-    let wrong = Credentials { secret_access_key: "wrong".to_owned(), ..lasting() };
-    let unknown = Credentials::lasting("AKIAUNKNOWN", "wrong");
+    let wrong = Credentials { secret_access_key: "wrong".to_owned(), ..long_term() };
+    let unknown = Credentials::long_term("AKIAUNKNOWN", "wrong");
     assert_eq!(
         refusal(client(&s3, &wrong).list_objects_v2().bucket(BUCKET).send().await),
         refused(403, "SignatureDoesNotMatch")
@@ -62,7 +62,7 @@ async fn a_temporary_key_is_worth_nothing_without_its_token() {
         refused(400, "InvalidToken")
     );
     assert_eq!(
-        refusal(list(Credentials { session_token: wrong, ..lasting() }).await),
+        refusal(list(Credentials { session_token: wrong, ..long_term() }).await),
         refused(400, "InvalidToken")
     );
 }
@@ -71,7 +71,7 @@ async fn a_temporary_key_is_worth_nothing_without_its_token() {
 async fn a_presigned_url_works_with_its_token_and_not_when_changed() {
     let (s3, _client) = start().await;
     s3.put_at(BUCKET, "k ü", b"bytes", Utc::now()).unwrap();
-    let lasts = aws_sdk_s3::presigning::PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let lasts = aws_sdk_s3::presigning::PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
     let signed =
         client(&s3, &temporary()).get_object().bucket(BUCKET).key("k ü").presigned(lasts).await.unwrap();
     let http = HttpClient::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();

@@ -3,6 +3,8 @@
 use aws_sdk_s3::primitives::DateTime;
 use chrono::Utc;
 
+use crate::case;
+
 use super::support::{BUCKET, put, refusal, refused, start};
 
 #[tokio::test]
@@ -63,12 +65,13 @@ async fn what_is_not_there_is_404() {
 async fn a_range_is_served_and_one_beyond_the_end_refused() {
     let (s3, client) = start().await;
     s3.put_at(BUCKET, "ten", b"0123456789", Utc::now()).unwrap();
-    for (range, bytes, said) in [
-        ("bytes=2-4", "234", "bytes 2-4/10"),
-        ("bytes=7-", "789", "bytes 7-9/10"),
-        ("bytes=-2", "89", "bytes 8-9/10"),
-        ("bytes=8-99", "89", "bytes 8-9/10"),
+    for (name, range, bytes, said) in [
+        ("in the middle", "bytes=2-4", "234", "bytes 2-4/10"),
+        ("to the end", "bytes=7-", "789", "bytes 7-9/10"),
+        ("the last bytes", "bytes=-2", "89", "bytes 8-9/10"),
+        ("beyond the end", "bytes=8-99", "89", "bytes 8-9/10"),
     ] {
+        case(name);
         let got = client.get_object().bucket(BUCKET).key("ten").range(range).send().await.unwrap();
         assert_eq!(got.content_range(), Some(said));
         assert_eq!(got.body.collect().await.unwrap().to_vec(), bytes.as_bytes());
@@ -132,7 +135,8 @@ async fn times_are_conditions_too_and_yield_to_etags() {
 async fn an_overwrite_and_a_delete_leave_a_running_read_alone() {
     let (_s3, client) = start().await;
     let body: Vec<u8> = (0..20_000_000_u32).map(|n| (n / 1000) as u8).collect();
-    for overwrite in [true, false] {
+    for (name, overwrite) in [("overwrite", true), ("delete", false)] {
+        case(name);
         put(&client, "k", &body).await;
         let mut reading = client.get_object().bucket(BUCKET).key("k").send().await.unwrap().body;
         let mut read = reading.next().await.unwrap().unwrap().to_vec();

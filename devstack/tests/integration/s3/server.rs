@@ -5,7 +5,9 @@ use std::path::Path;
 
 use aws_sdk_s3::error::SdkError;
 
-use super::support::{BUCKET, lasting, put, start, until};
+use devstack::s3::Options;
+
+use super::support::{BUCKET, long_term, options, put, start, start_with, until};
 
 #[tokio::test]
 async fn what_is_stored_has_the_time_that_is_set() {
@@ -34,7 +36,7 @@ async fn what_is_stored_has_the_time_that_is_set() {
 #[tokio::test]
 async fn an_object_put_in_parts_has_the_etag_of_its_parts() {
     let (s3, client) = start().await;
-    s3.put_in_parts_at(
+    s3.put_multipart_at(
         BUCKET,
         "k",
         &[b"ab", b"c"],
@@ -65,10 +67,17 @@ async fn every_request_is_logged_with_what_became_of_it() {
         ("ListBuckets", None, None, Some(200)),
     ];
     assert_eq!(told, expected);
-    assert!(requests.iter().all(|request| request.access_key_id == Some(lasting().access_key_id)));
+    assert!(requests.iter().all(|request| request.access_key_id == Some(long_term().access_key_id)));
     assert!(requests.is_sorted_by_key(|request| request.at));
     s3.clear_requests();
     assert!(s3.requests().is_empty());
+}
+
+/// A free port below those that systems hand out by themselves, so that nobody else gets it when it is free
+/// again; two processes begin their search at different ones.
+fn port_of_our_own() -> u16 {
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    (first..32_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 #[tokio::test]
@@ -79,7 +88,8 @@ async fn a_dropped_server_frees_its_port_and_leaves_no_file() {
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .collect::<BTreeSet<_>>()
     };
-    let (s3, client) = start().await;
+    let port = port_of_our_own();
+    let (s3, client) = start_with(Options { port, ..options() }).await;
     put(&client, "k", b"only here").await;
     let holds = |directory: &Path| {
         let named = directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with("s3-"));
@@ -87,10 +97,9 @@ async fn a_dropped_server_frees_its_port_and_leaves_no_file() {
         named && inside.any(|file| std::fs::read(file.path()).is_ok_and(|bytes| bytes == b"only here"))
     };
     let directory = files().into_iter().find(|directory| holds(directory)).unwrap();
-    let address = s3.endpoint().trim_start_matches("http://").to_owned();
     drop(s3);
     assert!(!directory.exists());
-    until(|| std::net::TcpListener::bind(&address).is_ok()).await;
+    until(|| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()).await;
     let gone = client.get_object().bucket(BUCKET).key("k").send().await.unwrap_err();
     assert!(matches!(gone, SdkError::DispatchFailure(_)), "{gone:?}");
 }

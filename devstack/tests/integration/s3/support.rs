@@ -15,11 +15,11 @@ pub const BUCKET: &str = "uploads";
 /// The smallest part that need not be the last.
 pub const PART: usize = 5 * 1024 * 1024;
 
-/// The longest that anything here may take.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// Nothing waits as long, unless it waits for ever.
+pub const LIMIT: Duration = Duration::from_secs(300);
 
-pub fn lasting() -> Credentials {
-    Credentials::lasting("AKIATEST000000000001", "lasting-secret")
+pub fn long_term() -> Credentials {
+    Credentials::long_term("AKIATEST000000000001", "long-term-secret")
 }
 
 pub fn temporary() -> Credentials {
@@ -27,11 +27,11 @@ pub fn temporary() -> Credentials {
 }
 
 pub fn limited() -> Credentials {
-    Credentials::lasting("AKIATEST000000000003", "limited-secret").denying("PutObject")
+    Credentials::long_term("AKIATEST000000000003", "limited-secret").denying("PutObject")
 }
 
 pub fn options() -> Options {
-    Options { credentials: vec![lasting(), temporary(), limited()], ..Options::default() }
+    Options { credentials: vec![long_term(), temporary(), limited()], ..Options::default() }
 }
 
 pub async fn start() -> (S3, Client) {
@@ -41,7 +41,7 @@ pub async fn start() -> (S3, Client) {
 pub async fn start_with(options: Options) -> (S3, Client) {
     let s3 = S3::start(options).await.unwrap();
     s3.create_bucket(BUCKET);
-    let client = client(&s3, &lasting());
+    let client = client(&s3, &long_term());
     (s3, client)
 }
 
