@@ -234,7 +234,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let program = if function == "own" { Some(build_function()?) } else { None };
     let names = move |options: &mut redshift::Options| {
-        options.host_names.extend(bridge.map(|bridge| bridge.to_string()))
+        options.host_names.extend(bridge.map(|bridge| bridge.to_string()));
     };
     let stack = Stack::start(stack::Options {
         s3_port,

@@ -38,28 +38,28 @@ pub(super) struct Backend(pub(super) Arc<State>);
 #[async_trait::async_trait]
 impl s3s::S3 for Backend {
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-        buckets::list_buckets(&self.0)
+        Ok(buckets::list_buckets(&self.0))
     }
 
     async fn create_bucket(
         &self,
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
-        buckets::create(&self.0, request.input)
+        buckets::create(&self.0, &request.input)
     }
 
     async fn head_bucket(
         &self,
         request: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        buckets::head(&self.0, request.input)
+        buckets::head(&self.0, &request.input)
     }
 
     async fn get_bucket_location(
         &self,
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        buckets::location(&self.0, request.input)
+        buckets::location(&self.0, &request.input)
     }
 
     async fn list_objects_v2(
@@ -95,7 +95,7 @@ impl s3s::S3 for Backend {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        objects::delete(&self.0, request.input)
+        objects::delete(&self.0, &request.input)
     }
 
     async fn delete_objects(

@@ -15,19 +15,16 @@ use crate::s3::state::State;
 /// A page holds no more (Amazon S3 API Reference, `ListObjectsV2`).
 const PAGE_LIMIT_KEYS: usize = 1000;
 
-pub(super) fn list_buckets(state: &State) -> S3Result<S3Response<ListBucketsOutput>> {
+pub(super) fn list_buckets(state: &State) -> S3Response<ListBucketsOutput> {
     let buckets = state.buckets().names().into_iter().map(|(name, created)| Bucket {
         name: Some(name),
         creation_date: Some(timestamp(created)),
         ..Bucket::default()
     });
-    Ok(S3Response::new(ListBucketsOutput {
-        buckets: Some(buckets.collect()),
-        ..ListBucketsOutput::default()
-    }))
+    S3Response::new(ListBucketsOutput { buckets: Some(buckets.collect()), ..ListBucketsOutput::default() })
 }
 
-pub(super) fn create(state: &State, input: CreateBucketInput) -> S3Result<S3Response<CreateBucketOutput>> {
+pub(super) fn create(state: &State, input: &CreateBucketInput) -> S3Result<S3Response<CreateBucketOutput>> {
     let mut buckets = state.buckets();
     if buckets.get(&input.bucket).is_some() {
         return Err(s3_error!(
@@ -39,7 +36,7 @@ pub(super) fn create(state: &State, input: CreateBucketInput) -> S3Result<S3Resp
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) }))
 }
 
-pub(super) fn head(state: &State, input: HeadBucketInput) -> S3Result<S3Response<HeadBucketOutput>> {
+pub(super) fn head(state: &State, input: &HeadBucketInput) -> S3Result<S3Response<HeadBucketOutput>> {
     state.buckets().get(&input.bucket).ok_or_else(no_bucket)?;
     Ok(S3Response::new(HeadBucketOutput {
         bucket_region: Some(state.options.region.clone()),
@@ -49,7 +46,7 @@ pub(super) fn head(state: &State, input: HeadBucketInput) -> S3Result<S3Response
 
 pub(super) fn location(
     state: &State,
-    input: GetBucketLocationInput,
+    input: &GetBucketLocationInput,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
     state.buckets().get(&input.bucket).ok_or_else(no_bucket)?;
     // "Buckets in Region us-east-1 have a LocationConstraint of null."

@@ -167,7 +167,7 @@ pub(super) async fn copy(
     Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
 }
 
-pub(super) fn delete(state: &State, input: DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
+pub(super) fn delete(state: &State, input: &DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
     let mut buckets = state.buckets();
     let objects = buckets.get_mut(&input.bucket).ok_or_else(no_bucket)?;
     if input.if_match.is_some() {
