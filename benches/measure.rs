@@ -88,7 +88,7 @@ async fn main() {
     for size in &arguments.sizes {
         let path = directory.path().join("archive.tgz");
         let csv_bytes =
-            samples::write_long(1, bytes(size), BufWriter::new(File::create(&path).unwrap())).unwrap();
+            samples::write_archive(1, bytes(size), BufWriter::new(File::create(&path).unwrap())).unwrap();
         let archive_bytes = fs::metadata(&path).unwrap().len();
         let tries = if csv_bytes > 500_000_000 { 1 } else { TRIES };
         let rate = |seconds: f64| csv_bytes as f64 / 1e6 / seconds;

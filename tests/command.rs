@@ -291,7 +291,7 @@ async fn ctrl_c_stops_before_the_next_step() {
         let world = Setup::appending().start().await;
         world.put("a", &sample(1, 5), 1);
         world.put("b", &sample(2, 6), 2);
-        let gate = devstack::redshift::Gate::default();
+        let gate = devstack::redshift::Gate::new();
         world.stack.redshift.inject(Fault::on(statement, Action::Wait(gate.clone())).times(1));
         let directory = tempfile::tempdir().unwrap();
         let mut command = tokio::process::Command::new(support::PROGRAM);

@@ -167,11 +167,12 @@ fn inject(world: &Arc<World>, step: &Step, end: End) {
     let before = matches!(end, End::KilledBefore | End::CutBefore);
     match &step.place {
         Place::S3(operation, key) => {
-            let action = if before { s3::Action::Instead(act) } else { s3::Action::Then(act) };
+            let action = if before { s3::Action::RunInstead(act) } else { s3::Action::RunAfter(act) };
             world.stack.s3.inject(s3::Fault::on(operation, key, action).after(step.nth).times(1));
         }
         Place::Redshift(sql) => {
-            let action = if before { redshift::Action::Instead(act) } else { redshift::Action::Then(act) };
+            let action =
+                if before { redshift::Action::RunInstead(act) } else { redshift::Action::RunAfter(act) };
             world.stack.redshift.inject(redshift::Fault::on(sql, action).after(step.nth).times(1));
         }
     }
@@ -292,7 +293,7 @@ async fn a_corrected_upload_in_parts() {
         World::report(world.invoke(&key("a")).await);
         let good = samples::archive(&members(3, 20)).unwrap();
         let (one, two) = good.split_at(good.len() / 2);
-        world.stack.s3.put_in_parts_at(BUCKET, &key("a"), &[one, two], support::moment(1)).unwrap();
+        world.stack.s3.put_multipart_at(BUCKET, &key("a"), &[one, two], support::moment(1)).unwrap();
     };
     let wanted = |step: &Step| {
         step.name.starts_with("HeadObject")

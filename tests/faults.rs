@@ -112,10 +112,9 @@ async fn a_source_that_changes_while_it_is_worked_on_is_left_for_its_new_revisio
             }
         };
         let archive = world.put("a", &sample(3, 50), 1);
-        world
-            .stack
-            .s3
-            .inject(s3::Fault::on(operation, "cms-analytics", s3::Action::First(Arc::new(changed))).times(1));
+        world.stack.s3.inject(
+            s3::Fault::on(operation, "cms-analytics", s3::Action::RunBefore(Arc::new(changed))).times(1),
+        );
         let Outcome::Failed { error_type, .. } = world.invoke(&archive).await else { panic!() };
         assert_eq!(error_type, "Retryable.SourceChanged");
         assert!(world.is_unsettled("a"));
@@ -277,13 +276,13 @@ async fn a_login_in_clear_inside_tls_is_answered() {
 async fn a_server_that_does_not_prove_itself_is_refused() {
     let unknown_issuer = Setup::default().with("PGSSLROOTCERT", "").start().await;
     fails(&unknown_issuer, "Deployment.TlsNotTrusted", &["not trusted", "certificate verify failed"]).await;
-    let other_name = front(|options| options.names = vec!["redshift.example".to_owned()]);
+    let other_name = front(|options| options.host_names = vec!["redshift.example".to_owned()]);
     fails(&other_name.clone().start().await, "Deployment.TlsNotTrusted", &["ostname"]).await;
     let alias = other_name.with("PGSSLMODE", "verify-ca").start().await;
     alias.put("a", &sample(3, 50), 1);
     recovers(&alias).await;
     fails(
-        &front(|options| options.tls = Tls::Absent).start().await,
+        &front(|options| options.tls = Tls::Disabled).start().await,
         "Deployment.TlsNotTrusted",
         &["offers no TLS"],
     )

@@ -426,7 +426,7 @@ fn put(world: &World, model: &mut Model, upload: Upload) {
             world
                 .stack
                 .s3
-                .put_in_parts_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds))
+                .put_multipart_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds))
                 .unwrap();
         }
     }
@@ -500,16 +500,16 @@ fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
         Trouble::S3 { operation, nth, how } => {
             let action = match how {
                 How::Refuse => s3::Action::Refuse(503, "SlowDown".to_owned()),
-                How::CutBefore | How::KillBefore => s3::Action::Instead(act(*how)),
-                How::CutAfter | How::KillAfter => s3::Action::Then(act(*how)),
+                How::CutBefore | How::KillBefore => s3::Action::RunInstead(act(*how)),
+                How::CutAfter | How::KillAfter => s3::Action::RunAfter(act(*how)),
             };
             world.stack.s3.inject(s3::Fault::on(operation, "", action).after(*nth).times(1));
         }
         Trouble::Redshift { statement, nth, how } => {
             let action = match how {
                 How::Refuse => redshift::Action::Refuse("XX000".to_owned(), "1023".to_owned()),
-                How::CutBefore | How::KillBefore => redshift::Action::Instead(act(*how)),
-                How::CutAfter | How::KillAfter => redshift::Action::Then(act(*how)),
+                How::CutBefore | How::KillBefore => redshift::Action::RunInstead(act(*how)),
+                How::CutAfter | How::KillAfter => redshift::Action::RunAfter(act(*how)),
             };
             world.stack.redshift.inject(redshift::Fault::on(statement, action).after(*nth).times(1));
         }
@@ -520,7 +520,10 @@ fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
                     put(&world, &mut model.lock().unwrap(), upload);
                 }
             };
-            world.stack.s3.inject(s3::Fault::on(operation, "", s3::Action::First(Arc::new(act))).times(1));
+            world
+                .stack
+                .s3
+                .inject(s3::Fault::on(operation, "", s3::Action::RunBefore(Arc::new(act))).times(1));
         }
     }
 }

@@ -11,7 +11,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use devstack::s3::{Action, Fault, Pause};
+use devstack::s3::{Action, Fault, Gate};
 use devstack::stack::BUCKET;
 use serde_json::json;
 use support::{Setup, World, expected, good_key, key, members, moment, sample, world};
@@ -62,9 +62,9 @@ async fn a_hundred_thousand_settled_archives_cost_their_listings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_three_listings_are_asked_for_side_by_side() {
     let world = world().await;
-    let gates = [Pause::new(), Pause::new(), Pause::new()];
+    let gates = [Gate::new(), Gate::new(), Gate::new()];
     for gate in &gates {
-        world.stack.s3.inject(Fault::on("ListObjectsV2", "", Action::Pause(gate.clone())).times(1));
+        world.stack.s3.inject(Fault::on("ListObjectsV2", "", Action::Wait(gate.clone())).times(1));
     }
     let archive = world.put("a", &sample(1, 5), 1);
     let invocation = world.invoke(&archive);
@@ -75,7 +75,7 @@ async fn the_three_listings_are_asked_for_side_by_side() {
                 .expect("a listing waits for another");
         }
         for gate in &gates {
-            gate.release();
+            gate.open();
         }
     };
     let (outcome, ()) = tokio::join!(invocation, all_at_once);

@@ -15,7 +15,7 @@ use devstack::s3::{Options, S3};
 const MIB: usize = 1024 * 1024;
 
 async fn s3() -> (S3, s3::S3) {
-    let options = Options { page_keys: 7, ..Options::default() };
+    let options = Options { max_keys: 7, ..Options::default() };
     let keys = options.credentials[0].clone();
     let s3 = S3::start(options).await.unwrap();
     let config = aws_sdk_s3::Config::builder()

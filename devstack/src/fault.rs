@@ -1,6 +1,8 @@
 //! Faults on demand, for any server of the stack: which of the requests that fit meet one.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
 
 /// A fault that some of the next requests meet. `P` says which requests fit, `A` what happens to them.
 #[derive(Clone)]
@@ -33,6 +35,44 @@ impl<P, A> Fault<P, A> {
     pub fn after(mut self, skip: usize) -> Self {
         self.skip = skip;
         self
+    }
+}
+
+/// What a test lets happen at the moment of a request.
+pub type Callback = Arc<dyn Fn() + Send + Sync>;
+
+/// A gate before which a request waits, so that something else can be done at exactly that moment.
+#[derive(Clone)]
+pub struct Gate {
+    arrived: Arc<Semaphore>,
+    opened: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { arrived: Arc::new(Semaphore::new(0)), opened: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits until a request has come to the gate.
+    pub async fn reached(&self) {
+        let _ = self.arrived.acquire().await;
+    }
+
+    /// Opens it for good.
+    pub fn open(&self) {
+        self.opened.close();
+    }
+
+    pub(crate) async fn pass(&self) {
+        self.arrived.close();
+        let _ = self.opened.acquire().await;
     }
 }
 

@@ -2,11 +2,28 @@
 //! before a real PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is
 //! linked into the function.
 
-pub mod fault;
-pub mod lambda;
-pub mod postgres;
-pub mod python;
-pub mod redshift;
-pub mod s3;
-pub mod samples;
+// A module names only those below it.
+
+/// S3, PostgreSQL and the stand-in together, with a bucket and the tables.
 pub mod stack;
+
+/// Lambda: the runtime API, and functions run against it.
+pub mod lambda;
+
+/// The Redshift stand-in, before a PostgreSQL.
+pub mod redshift;
+
+/// The local S3.
+pub mod s3;
+
+/// A PostgreSQL of the machine's or a fetched one, started for us.
+pub mod postgres;
+
+/// Python programs, each with what it needs from PyPI.
+pub mod python;
+
+/// Sample archives.
+pub mod samples;
+
+/// Faults on demand, for S3 and the stand-in.
+pub mod fault;

@@ -233,8 +233,9 @@ async fn serve(
     bridge: Option<IpAddr>,
 ) -> Result<(), Failure> {
     let program = if function == "own" { Some(build_function()?) } else { None };
-    let names =
-        move |options: &mut redshift::Options| options.names.extend(bridge.map(|bridge| bridge.to_string()));
+    let names = move |options: &mut redshift::Options| {
+        options.host_names.extend(bridge.map(|bridge| bridge.to_string()));
+    };
     let stack = Stack::start(stack::Options {
         s3_port,
         redshift_port,

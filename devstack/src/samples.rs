@@ -44,8 +44,8 @@ fn header(size: u64) -> tar::Header {
     header
 }
 
-/// Rows of which the files of [`write_long`] are made: more than a gzip decoder looks back on.
-const LONG_ROWS: usize = 20_000;
+/// Rows of which the files of [`write_archive`] are made: more than a gzip decoder looks back on.
+const REPEATED_ROWS: usize = 20_000;
 
 /// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
 /// not depend on the size. The files have about `csv_bytes` together, in the proportion of as many rows each.
@@ -54,9 +54,9 @@ const LONG_ROWS: usize = 20_000;
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_long(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
+pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
-    let members = real_dataset(seed, LONG_ROWS)?;
+    let members = real_dataset(seed, REPEATED_ROWS)?;
     let of_one_round: u64 = members.iter().map(|member| member.contents.len() as u64).sum();
     let mut total = 0;
     for member in members {

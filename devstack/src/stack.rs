@@ -28,7 +28,7 @@ pub const COPY_ROLE: &str = "arn:aws:iam::000000000000:role/devstack-copy";
 
 /// The keys of the uploading team.
 pub fn uploader_keys() -> Credentials {
-    Credentials::lasting("AKIADEVSTACKUPLOADER", "devstack/Secret0fTheUploader")
+    Credentials::long_term("AKIADEVSTACKUPLOADER", "devstack/Secret0fTheUploader")
 }
 
 /// The temporary keys of the function.
@@ -145,7 +145,7 @@ impl Stack {
         // no driver answers.
         let admin = stack.admin().await?;
         for ddl in [include_str!("../../ddl/tables.sql"), include_str!("../../ddl/grants.sql")] {
-            let plain = redshift::plain_ddl(ddl).map_err(io::Error::other)?;
+            let plain = redshift::postgresql_ddl(ddl).map_err(io::Error::other)?;
             admin.batch_execute(&plain).await?;
         }
         Ok(stack)

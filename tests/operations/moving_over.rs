@@ -1,6 +1,6 @@
 //! Moving over from the script, side by side first.
 
-use devstack::redshift::plain_ddl;
+use devstack::redshift::postgresql_ddl;
 use devstack::stack::BUCKET;
 
 use crate::reader::Reader;
@@ -29,7 +29,7 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     reader.run(section.take("side.json")).await;
     reader.run(section.take("side.sql")).await;
     let ddl = std::fs::read_to_string(reader.directory.path().join("side.sql")).unwrap();
-    reader.world.admin(&plain_ddl(&ddl).unwrap()).await;
+    reader.world.admin(&postgresql_ddl(&ddl).unwrap()).await;
 
     // 2 and 3: what it would do, and does, which the script's tables and markers do not notice.
     let before = reader.world.tables().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use devstack::lambda::Outcome;
-use devstack::s3::policy::{Need, Policy};
+use devstack::s3::policy::{Permission, Policy};
 use devstack::s3::{Action, Fault, Request};
 use devstack::stack::{BUCKET, function_keys};
 
@@ -32,7 +32,7 @@ print(json.dumps({**policy, 'Statement': [statement for statement in policy['Sta
 /// A bad archive, its correction, a large archive whose first upload fails, `status` and `check`: what the
 /// function asked of S3, or how it failed.
 async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
-    let keys = function_keys().limited_to(policy);
+    let keys = function_keys().with_policy(policy);
     let world = Setup { config: Some(SHIPPED.to_owned()), ..Setup::with_keys(keys) }
         .with("COPY_IAM_ROLE", "default")
         .start()
@@ -70,13 +70,13 @@ fn done(outcome: Outcome) -> Result<(), String> {
 /// S3 says 403 for what is not there, since the role may list certain prefixes only.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_no_missing_right() {
-    let keys = function_keys().limited_to(policy().await);
+    let keys = function_keys().with_policy(policy().await);
     for (operation, prefix) in [("GetObject", "client/"), ("CopyObject", "processed/good/")] {
         let world = Arc::new(Setup::with_keys(keys.clone()).with("COPY_IAM_ROLE", "default").start().await);
         let a = world.put("a", &sample(1, 5), 10);
         let weak = Arc::downgrade(&world);
         let removed = move || weak.upgrade().unwrap().stack.s3.empty_bucket(BUCKET);
-        world.stack.s3.inject(Fault::on(operation, prefix, Action::First(Arc::new(removed))).times(1));
+        world.stack.s3.inject(Fault::on(operation, prefix, Action::RunBefore(Arc::new(removed))).times(1));
         let failure = done(world.invoke(&a).await).unwrap_err();
         assert!(failure.starts_with("Retryable.SourceChanged"), "{operation}: {failure}");
         done(world.invoke(&a).await).unwrap();
@@ -97,8 +97,12 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
     let requests = everything(policy.clone()).await.unwrap();
     let refused: Vec<&Request> = requests.iter().filter(|request| request.status == Some(403)).collect();
     assert!(refused.is_empty(), "{refused:?}");
-    let needs: BTreeSet<Need> = requests.into_iter().flat_map(|request| request.needs).collect();
-    assert!(needs.iter().any(|need| need.action == "s3:AbortMultipartUpload"), "{needs:?}");
+    let used_permissions: BTreeSet<Permission> =
+        requests.into_iter().flat_map(|request| request.required_permissions).collect();
+    assert!(
+        used_permissions.iter().any(|permission| permission.action == "s3:AbortMultipartUpload"),
+        "{used_permissions:?}"
+    );
 
     let in_s3: Vec<_> = policy
         .statement
@@ -107,17 +111,19 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
         .collect();
     assert_eq!(in_s3.len(), 4);
     for statement in in_s3 {
-        let used: Vec<&Need> = needs.iter().filter(|need| statement.allows(need)).collect();
+        let used: Vec<&Permission> =
+            used_permissions.iter().filter(|permission| statement.allows(permission)).collect();
         // A copy carries its source's tags; these archives have none.
         for action in statement.action.texts().iter().filter(|action| !action.ends_with("Tagging")) {
             assert!(
-                used.iter().any(|need| need.action == action),
+                used.iter().any(|permission| permission.action == action),
                 "{}: {action} is for nothing",
                 statement.sid
             );
         }
         for resource in statement.resource.texts() {
-            let covered = |need: &&Need| need.resource.starts_with(resource.trim_end_matches('*'));
+            let covered =
+                |permission: &&Permission| permission.resource.starts_with(resource.trim_end_matches('*'));
             assert!(used.iter().any(covered), "{}: {resource} is for nothing", statement.sid);
         }
         let without = Policy {

@@ -141,7 +141,7 @@ pub fn sample(seed: u64, rows: usize) -> Vec<u8> {
 /// An archive whose four files have about `csv_bytes` together.
 pub fn long_sample(seed: u64, csv_bytes: u64) -> Vec<u8> {
     let mut archive = Vec::new();
-    samples::write_long(seed, csv_bytes, &mut archive).unwrap();
+    samples::write_archive(seed, csv_bytes, &mut archive).unwrap();
     archive
 }
 

@@ -1,34 +1,31 @@
 //! Faults on demand.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use crate::fault;
+use crate::fault::{self, Callback, Gate};
 
 /// A fault that some of the next statements meet: those that contain a text, in capitals or not.
-pub type Fault = fault::Fault<Containing, Action>;
+pub type Fault = fault::Fault<Pattern, Action>;
 
-/// A part of a statement, in lower case.
+/// Which statements fit: a part of their text, in lower case.
 #[derive(Clone)]
-pub struct Containing(String);
+pub struct Pattern(String);
 
 impl Fault {
     /// Every statement that contains a text.
     pub fn on(statement_contains: &str, action: Action) -> Self {
-        Self::new(Containing(statement_contains.to_ascii_lowercase()), action)
+        Self::new(Pattern(statement_contains.to_ascii_lowercase()), action)
     }
 }
 
-/// The front's faults.
-pub(super) type Faults = fault::Faults<Containing, Action>;
+/// The stand-in's faults.
+pub(super) type Faults = fault::Faults<Pattern, Action>;
 
 impl Faults {
     /// What happens to a statement.
     pub(super) fn of(&self, sql: &str) -> Option<Action> {
         let sql = sql.to_ascii_lowercase();
-        self.take(|part| sql.contains(&part.0))
+        self.take(|pattern| sql.contains(&pattern.0))
     }
 }
 
@@ -44,43 +41,13 @@ pub enum Action {
     /// It is carried out later.
     Delay(Duration),
     /// Something else happens first.
-    First(Arc<dyn Fn() + Send + Sync>),
+    RunBefore(Callback),
     /// Something else happens in its place, and the connection breaks.
-    Instead(Arc<dyn Fn() + Send + Sync>),
+    RunInstead(Callback),
     /// It is carried out, something else happens, and the connection breaks before the answer.
-    Then(Arc<dyn Fn() + Send + Sync>),
+    RunAfter(Callback),
     /// It is carried out when a gate opens.
     Wait(Gate),
     /// COPY: `pg_last_copy_count()` will be so much more than what was loaded.
     Miscount(u64),
-}
-
-/// A gate before which a statement waits, so that something else can be done at exactly that moment.
-#[derive(Clone)]
-pub struct Gate {
-    arrived: Arc<Semaphore>,
-    opened: Arc<Semaphore>,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { arrived: Arc::new(Semaphore::new(0)), opened: Arc::new(Semaphore::new(0)) }
-    }
-}
-
-impl Gate {
-    /// Waits until a statement has come to the gate.
-    pub async fn reached(&self) {
-        let _ = self.arrived.acquire().await;
-    }
-
-    /// Opens it for good.
-    pub fn open(&self) {
-        self.opened.close();
-    }
-
-    pub(super) async fn pass(&self) {
-        self.arrived.close();
-        let _ = self.opened.acquire().await;
-    }
 }

@@ -9,8 +9,9 @@ use md5::{Digest as _, Md5};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 
+use super::options::{Auth, Tls};
+use super::state::State;
 use super::wire::{Frame, Framed, Report, take_text};
-use super::{Auth, Shared, Tls};
 
 const PROTOCOL_3: u32 = 196_608;
 const CANCEL: u32 = 80_877_102;
@@ -43,16 +44,16 @@ pub(super) struct Login {
 }
 
 /// Brings a connection to the point where its session can begin; none if it does not come to that.
-pub(super) async fn accept(stream: TcpStream, shared: &Shared) -> io::Result<Option<Login>> {
+pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Option<Login>> {
     let mut client = Framed::new(Box::new(stream));
     let mut secured = false;
     let settings = loop {
         let Some(mut packet) = client.next_untagged().await? else { return Ok(None) };
         match packet.get_u32() {
-            SSL if shared.options.tls != Tls::Absent && !secured => {
+            SSL if state.options.tls != Tls::Disabled && !secured => {
                 client.put_raw(b"S");
                 client.flush().await?;
-                let tls = shared.acceptor.accept(client.into_stream()).await.map_err(io::Error::other)?;
+                let tls = state.acceptor.accept(client.into_stream()).await.map_err(io::Error::other)?;
                 client = Framed::new(Box::new(tls));
                 secured = true;
             }
@@ -66,7 +67,7 @@ pub(super) async fn accept(stream: TcpStream, shared: &Shared) -> io::Result<Opt
                 request.put_u32(16);
                 request.put_u32(CANCEL);
                 request.put_slice(&packet);
-                if let Ok(mut postgres) = UnixStream::connect(shared.postgres_socket()).await {
+                if let Ok(mut postgres) = UnixStream::connect(state.postgres_socket()).await {
                     postgres.write_all(&request).await?;
                 }
                 return Ok(None);
@@ -75,13 +76,13 @@ pub(super) async fn accept(stream: TcpStream, shared: &Shared) -> io::Result<Opt
             _ => return Ok(None),
         }
     };
-    if shared.options.tls == Tls::Required && !secured {
+    if state.options.tls == Tls::Required && !secured {
         client.send(&Report::fatal("28000", "no pg_hba.conf entry for this host, SSL off").frame()).await?;
         return Ok(None);
     }
     let user = settings.get("user").cloned().unwrap_or_default();
     let database = settings.get("database").cloned().unwrap_or_else(|| user.clone());
-    if !authenticate(&mut client, &user, shared).await? {
+    if !authenticate(&mut client, &user, state).await? {
         let report = Report::fatal("28P01", format!("password authentication failed for user \"{user}\""));
         client.send(&report.frame()).await?;
         return Ok(None);
@@ -167,13 +168,11 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
     Ok(settings)
 }
 
-async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::Result<bool> {
-    let password =
-        shared.passwords.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(user).cloned();
-    let password = password.as_deref();
+async fn authenticate(client: &mut Framed, user: &str, state: &State) -> io::Result<bool> {
+    let password = state.password(user);
     let salt = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos()).to_be_bytes();
     let mut request = BytesMut::new();
-    match shared.options.auth {
+    match state.options.auth {
         Auth::Cleartext => request.put_u32(3),
         Auth::Md5 => {
             request.put_u32(5);
@@ -190,7 +189,7 @@ async fn authenticate(client: &mut Framed, user: &str, shared: &Shared) -> io::R
     };
     let given = take_text(&mut body);
     let Some(password) = password else { return Ok(false) };
-    Ok(match shared.options.auth {
+    Ok(match state.options.auth {
         Auth::Cleartext => given == password,
         Auth::Md5 => {
             let inner = hex::encode(Md5::digest(format!("{password}{user}")));

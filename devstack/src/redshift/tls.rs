@@ -1,9 +1,9 @@
-//! A certificate authority of the front's own, and a server certificate for this machine's names.
+//! A certificate authority of the stand-in's own, and a server certificate for this machine's names.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tokio_native_tls::TlsAcceptor;
 
-use super::Error;
+use super::error::Error;
 
 pub(super) struct Identity {
     pub(super) ca_pem: String,

@@ -18,7 +18,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("timezone", "UTC"),
 ];
 
-/// The rows of a query of the front's own.
+/// The rows of a query of the stand-in's own.
 pub(super) type Rows = Vec<Vec<Option<String>>>;
 
 pub(super) struct Upstream {
@@ -79,7 +79,7 @@ impl Upstream {
         self.framed.send(frame).await
     }
 
-    /// Runs a query of the front's own.
+    /// Runs a query of the stand-in's own.
     pub(super) async fn ask(&mut self, sql: &str) -> io::Result<Result<Rows, Report>> {
         self.send(&Frame::text(b'Q', sql)).await?;
         self.until_ready().await

@@ -1,7 +1,6 @@
 //! Who may do what; and, since every request passes here with its operation known, the log and the faults.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use s3s::access::{S3Access, S3AccessContext};
@@ -9,19 +8,19 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
 use s3s::{S3Error, S3Result, s3_error};
 
+use super::credentials::Credentials;
+use super::error::error_named;
+use super::exchange::{CutBodyAfter, Exchange};
 use super::faults::Action;
-use super::policy::{self, Need, Policy};
-use super::{Credentials, Passage, Request, Shared, error_named};
+use super::policy::{self, Permission, Policy};
+use super::request_log::Request;
+use super::state::State;
 
 const WRONG_TOKEN: &str = "The provided token is malformed or otherwise invalid.";
 
-/// What the backend is to do with a request's body.
-#[derive(Clone, Copy)]
-pub(super) struct CutBodyAfter(pub(super) u64);
+pub(super) struct AccessControl(pub(super) Arc<State>);
 
-pub(super) struct Gate(pub(super) Arc<Shared>);
-
-impl Gate {
+impl AccessControl {
     fn known(&self, access_key_id: &str) -> Option<&Credentials> {
         self.0.options.credentials.iter().find(|known| known.access_key_id == access_key_id)
     }
@@ -29,17 +28,17 @@ impl Gate {
     /// Whether an object is not there, and who asks may not know that: without the right to list the bucket
     /// S3 answers 403 for it, with it 404 (Amazon S3 API Reference, GetObject). A right to list certain
     /// prefixes is none here, since a read names no prefix.
-    fn is_hidden(&self, policy: &Policy, need: &Need) -> bool {
-        let Some((bucket, key)) = need.object().filter(|_| need.action == "s3:GetObject") else {
+    fn is_hidden(&self, policy: &Policy, permission: &Permission) -> bool {
+        let Some((bucket, key)) = permission.object().filter(|_| permission.action == "s3:GetObject") else {
             return false;
         };
         let is_there = self.0.buckets().get(bucket).is_some_and(|objects| objects.contains_key(key));
-        !is_there && !policy.allows(&Need::to_list(bucket, None))
+        !is_there && !policy.allows(&Permission::to_list(bucket, None))
     }
 }
 
 #[async_trait::async_trait]
-impl S3Auth for Gate {
+impl S3Auth for AccessControl {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         match self.known(access_key) {
             Some(known) => Ok(SecretKey::from(known.secret_access_key.clone())),
@@ -49,7 +48,7 @@ impl S3Auth for Gate {
 }
 
 #[async_trait::async_trait]
-impl S3Access for Gate {
+impl S3Access for AccessControl {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let operation = context.s3_op().name().to_owned();
         let (bucket, key) = match context.s3_path() {
@@ -59,24 +58,24 @@ impl S3Access for Gate {
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
         let query = context.uri().query().unwrap_or_default();
-        let needs = policy::needs(
+        let required = policy::required_permissions(
             &operation,
             bucket.as_deref().unwrap_or_default(),
             key.as_deref(),
             query,
             context.headers(),
         );
-        let logged = self.0.log(Request {
+        let logged = self.0.requests.add(Request {
             operation: operation.clone(),
             bucket,
             key: key.clone(),
             access_key_id: signer.clone(),
-            needs: needs.clone(),
+            required_permissions: required.clone(),
             at: Instant::now(),
             status: None,
         });
-        let passage = context.extensions_mut().get::<Passage>().cloned().unwrap_or_default();
-        let _ = passage.0.logged.set(logged);
+        let exchange = context.extensions_mut().get::<Exchange>().cloned().unwrap_or_default();
+        exchange.set_logged(logged);
 
         let Some(known) = signer.as_deref().and_then(|signer| self.known(signer)) else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
@@ -90,8 +89,10 @@ impl S3Access for Gate {
             }
             _ => return Err(s3_error!(InvalidToken, "{WRONG_TOKEN}")),
         }
-        let is_allowed =
-            known.policy.as_ref().is_none_or(|policy| needs.iter().all(|need| policy.allows(need)));
+        let is_allowed = known
+            .policy
+            .as_ref()
+            .is_none_or(|policy| required.iter().all(|permission| policy.allows(permission)));
         if known.denied.contains(&operation) || !is_allowed {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
@@ -106,34 +107,34 @@ impl S3Access for Gate {
                 context.extensions_mut().insert(CutBodyAfter(bytes));
                 Ok(())
             }
-            Some(Action::CutBeforeAnswer) => {
-                passage.0.hangup.store(true, Ordering::Relaxed);
+            Some(Action::CutAfter) => {
+                exchange.withhold_answer();
                 Ok(())
             }
             Some(Action::Delay(time)) => {
                 tokio::time::sleep(time).await;
                 Ok(())
             }
-            Some(Action::First(act)) => {
-                act();
+            Some(Action::RunBefore(callback)) => {
+                callback();
                 Ok(())
             }
-            Some(Action::Instead(act)) => {
-                act();
-                passage.0.hangup.store(true, Ordering::Relaxed);
+            Some(Action::RunInstead(callback)) => {
+                callback();
+                exchange.withhold_answer();
                 Err(s3_error!(InternalError, "a fault on demand"))
             }
-            Some(Action::Then(act)) => {
-                let _ = passage.0.then.set(act);
+            Some(Action::RunAfter(callback)) => {
+                exchange.run_after(callback);
                 Ok(())
             }
-            Some(Action::Pause(pause)) => {
-                pause.pass().await;
+            Some(Action::Wait(gate)) => {
+                gate.pass().await;
                 Ok(())
             }
         };
         if let Some(policy) = &known.policy
-            && needs.iter().any(|need| self.is_hidden(policy, need))
+            && required.iter().any(|permission| self.is_hidden(policy, permission))
         {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }

@@ -1,7 +1,7 @@
 //! What a request says about its body's bytes, in headers or in the trailers behind it, verified (Amazon S3
 //! User Guide, "Checking object integrity").
 
-use std::{fmt, io};
+use std::fmt;
 
 use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
@@ -9,8 +9,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{ChecksumAlgorithm, ChecksumType};
 use s3s::{S3Error, S3Result, s3_error};
 
-use super::error_named;
-use super::objects::Object;
+use super::error::error_named;
 
 /// The algorithms that S3 knows beside MD5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +37,6 @@ impl Algorithm {
                 && *algorithm != Self::Crc64Nvme
                 && name.map(ChecksumAlgorithm::as_str) == Some(algorithm.name())
         })
-    }
-
-    fn hasher(self) -> ChecksumHasher {
-        ChecksumHasher {
-            crc32: (self == Self::Crc32).then(Crc32::new),
-            crc32c: (self == Self::Crc32c).then(Crc32c::new),
-            crc64nvme: (self == Self::Crc64Nvme).then(Crc64Nvme::new),
-            sha1: (self == Self::Sha1).then(Sha1::new),
-            sha256: (self == Self::Sha256).then(Sha256::new),
-        }
     }
 
     /// As S3's API names it.
@@ -96,28 +85,6 @@ pub(super) struct Checksum {
 }
 
 impl Checksum {
-    /// The checksum of an object's bytes.
-    pub(super) fn of(algorithm: Algorithm, object: &Object) -> io::Result<Self> {
-        let mut hasher = algorithm.hasher();
-        object.read_chunks(0..object.size(), |bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
-        Ok(Self::computed(algorithm, hasher))
-    }
-
-    fn computed(algorithm: Algorithm, hasher: ChecksumHasher) -> Self {
-        let computed = hasher.finalize();
-        let value = match algorithm {
-            Algorithm::Crc32 => computed.checksum_crc32,
-            Algorithm::Crc32c => computed.checksum_crc32c,
-            Algorithm::Crc64Nvme => computed.checksum_crc64nvme,
-            Algorithm::Sha1 => computed.checksum_sha1,
-            Algorithm::Sha256 => computed.checksum_sha256,
-        };
-        Self { algorithm, value: value.unwrap_or_default() }
-    }
-
     /// The checksum in the field that an answer has for its algorithm.
     pub(super) fn fields(&self) -> s3s::dto::Checksum {
         let of = |algorithm| (self.algorithm == algorithm).then(|| self.value.clone());
@@ -132,15 +99,49 @@ impl Checksum {
     }
 }
 
+/// Computes a checksum chunk by chunk.
+pub(super) struct Hasher {
+    algorithm: Algorithm,
+    hasher: ChecksumHasher,
+}
+
+impl Hasher {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        let hasher = ChecksumHasher {
+            crc32: (algorithm == Algorithm::Crc32).then(Crc32::new),
+            crc32c: (algorithm == Algorithm::Crc32c).then(Crc32c::new),
+            crc64nvme: (algorithm == Algorithm::Crc64Nvme).then(Crc64Nvme::new),
+            sha1: (algorithm == Algorithm::Sha1).then(Sha1::new),
+            sha256: (algorithm == Algorithm::Sha256).then(Sha256::new),
+        };
+        Self { algorithm, hasher }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Checksum {
+        let computed = self.hasher.finalize();
+        let value = match self.algorithm {
+            Algorithm::Crc32 => computed.checksum_crc32,
+            Algorithm::Crc32c => computed.checksum_crc32c,
+            Algorithm::Crc64Nvme => computed.checksum_crc64nvme,
+            Algorithm::Sha1 => computed.checksum_sha1,
+            Algorithm::Sha256 => computed.checksum_sha256,
+        };
+        Checksum { algorithm: self.algorithm, value: value.unwrap_or_default() }
+    }
+}
+
 /// What a body must come to.
 pub(super) struct Verifier {
     md5: Option<Vec<u8>>,
-    algorithm: Algorithm,
     /// What was announced ahead of the body.
     expected: Option<String>,
     /// Whether what is expected comes after the body.
     trailer: bool,
-    hasher: ChecksumHasher,
+    hasher: Hasher,
 }
 
 impl Verifier {
@@ -189,7 +190,7 @@ impl Verifier {
                 ));
             }
         };
-        Ok(Self { md5, algorithm, expected, trailer: trailing.is_some(), hasher: algorithm.hasher() })
+        Ok(Self { md5, expected, trailer: trailing.is_some(), hasher: Hasher::new(algorithm) })
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -202,11 +203,11 @@ impl Verifier {
     ///
     /// `BadDigest`, or `MalformedTrailerError` where an announced trailer did not come.
     pub(super) fn finish(self, md5: [u8; 16], trailers: Option<&HeaderMap>) -> S3Result<Checksum> {
-        let computed = Checksum::computed(self.algorithm, self.hasher);
+        let computed = self.hasher.finish();
         let mut expected = self.expected;
         if self.trailer {
             let trailer = trailers
-                .and_then(|trailers| trailers.get(self.algorithm.header()))
+                .and_then(|trailers| trailers.get(computed.algorithm.header()))
                 .and_then(|value| value.to_str().ok());
             expected = Some(trailer.ok_or_else(malformed_trailer)?.to_owned());
         }
@@ -220,7 +221,7 @@ impl Verifier {
             return Err(s3_error!(
                 BadDigest,
                 "The {} you specified did not match the calculated checksum.",
-                self.algorithm.header()
+                computed.algorithm.header()
             ));
         }
         Ok(computed)

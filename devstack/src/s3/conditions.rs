@@ -4,7 +4,7 @@
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
 
-use super::objects::{Object, timestamp};
+use super::object::{Object, timestamp};
 
 /// The conditions of a read, or those on the source of a copy.
 #[expect(clippy::struct_field_names, reason = "they are the headers' names")]

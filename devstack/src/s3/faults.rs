@@ -1,11 +1,8 @@
 //! Faults on demand.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
-use crate::fault;
+use crate::fault::{self, Callback, Gate};
 
 /// A fault that some of the next requests meet.
 pub type Fault = fault::Fault<Pattern, Action>;
@@ -39,47 +36,18 @@ impl Faults {
 pub enum Action {
     /// It is refused with a status and S3's code, such as 503 and `SlowDown`.
     Refuse(u16, String),
-    /// GET: the connection breaks after that many bytes of the body; earlier for a client that does not read.
+    /// GET: the connection breaks after that many bytes of the body.
     CutBodyAfter(u64),
     /// It is carried out, and the connection breaks before the answer.
-    CutBeforeAnswer,
+    CutAfter,
     /// It is carried out later.
     Delay(Duration),
     /// Something else happens first.
-    First(Arc<dyn Fn() + Send + Sync>),
+    RunBefore(Callback),
     /// Something else happens in its place, and the connection breaks.
-    Instead(Arc<dyn Fn() + Send + Sync>),
+    RunInstead(Callback),
     /// It is carried out, something else happens, and the connection breaks before the answer.
-    Then(Arc<dyn Fn() + Send + Sync>),
-    /// It waits for the test to let it go on.
-    Pause(Pause),
-}
-
-/// A gate for one request: it waits there until the test lets it go on.
-#[derive(Clone, Default)]
-pub struct Pause {
-    reached: Arc<Notify>,
-    released: Arc<Notify>,
-}
-
-impl Pause {
-    /// A closed gate.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Waits until a request is at the gate.
-    pub async fn reached(&self) {
-        self.reached.notified().await;
-    }
-
-    /// Lets the request go on.
-    pub fn release(&self) {
-        self.released.notify_one();
-    }
-
-    pub(super) async fn pass(&self) {
-        self.reached.notify_one();
-        self.released.notified().await;
-    }
+    RunAfter(Callback),
+    /// It is carried out when a gate opens.
+    Wait(Gate),
 }

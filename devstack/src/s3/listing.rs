@@ -2,7 +2,7 @@
 
 use s3s::{S3Result, s3_error};
 
-use super::objects::Objects;
+use super::buckets::Objects;
 
 /// What a URL-encoded listing leaves unencoded.
 const KEY_IN_URL: percent_encoding::AsciiSet =

@@ -77,7 +77,7 @@ impl OneOrMany {
 
 /// One thing that a request needs to be allowed to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Need {
+pub struct Permission {
     /// The action.
     pub action: &'static str,
     /// The ARN.
@@ -88,7 +88,7 @@ pub struct Need {
 
 const ARN: &str = "arn:aws:s3:::";
 
-impl Need {
+impl Permission {
     fn on(action: &'static str, resource: &str) -> Self {
         Self { action, resource: format!("{ARN}{resource}"), prefix: None }
     }
@@ -106,53 +106,53 @@ impl Need {
 
 impl Policy {
     /// Whether some statement allows it.
-    pub fn allows(&self, need: &Need) -> bool {
-        self.statement.iter().any(|statement| statement.allows(need))
+    pub fn allows(&self, permission: &Permission) -> bool {
+        self.statement.iter().any(|statement| statement.allows(permission))
     }
 }
 
 impl Statement {
     /// Whether it allows this.
-    pub fn allows(&self, need: &Need) -> bool {
+    pub fn allows(&self, permission: &Permission) -> bool {
         let conditions = self.condition.iter().flat_map(|condition| &condition.string_like);
         let holds = |(key, patterns): (&String, &OneOrMany)| {
-            key == "s3:prefix" && need.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix))
+            key == "s3:prefix" && permission.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix))
         };
-        self.action.matches(need.action)
-            && self.resource.matches(&need.resource)
+        self.action.matches(permission.action)
+            && self.resource.matches(&permission.resource)
             && conditions.into_iter().all(holds)
     }
 }
 
 /// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide). A
 /// copy of an object without tags needs no tagging.
-pub(super) fn needs(
+pub(super) fn required_permissions(
     operation: &str,
     bucket: &str,
     key: Option<&str>,
     query: &str,
     headers: &HeaderMap,
-) -> Vec<Need> {
+) -> Vec<Permission> {
     let object = format!("{bucket}/{}", key.unwrap_or_default());
     match operation {
         "ListObjectsV2" => {
             let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
             let prefix = prefix.map(|prefix| percent_decode_str(prefix).decode_utf8_lossy().into_owned());
-            vec![Need::to_list(bucket, prefix)]
+            vec![Permission::to_list(bucket, prefix)]
         }
-        "GetObject" | "HeadObject" => vec![Need::on("s3:GetObject", &object)],
+        "GetObject" | "HeadObject" => vec![Permission::on("s3:GetObject", &object)],
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
-            vec![Need::on("s3:PutObject", &object)]
+            vec![Permission::on("s3:PutObject", &object)]
         }
         "CopyObject" | "UploadPartCopy" => {
             let source =
                 headers.get("x-amz-copy-source").and_then(|source| source.to_str().ok()).unwrap_or_default();
             let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
-            vec![Need::on("s3:GetObject", &source), Need::on("s3:PutObject", &object)]
+            vec![Permission::on("s3:GetObject", &source), Permission::on("s3:PutObject", &object)]
         }
-        "AbortMultipartUpload" => vec![Need::on("s3:AbortMultipartUpload", &object)],
-        "DeleteObject" => vec![Need::on("s3:DeleteObject", &object)],
-        _ => vec![Need::on("unknown", &object)],
+        "AbortMultipartUpload" => vec![Permission::on("s3:AbortMultipartUpload", &object)],
+        "DeleteObject" => vec![Permission::on("s3:DeleteObject", &object)],
+        _ => vec![Permission::on("unknown", &object)],
     }
 }
 
@@ -178,25 +178,27 @@ fn is_like(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn need(action: &'static str, resource: &str, prefix: Option<&str>) -> Need {
-        Need { action, resource: resource.to_owned(), prefix: prefix.map(str::to_owned) }
+    fn permission(action: &'static str, resource: &str, prefix: Option<&str>) -> Permission {
+        Permission { action, resource: resource.to_owned(), prefix: prefix.map(str::to_owned) }
     }
 
     #[test]
     fn patterns_are_those_of_iam() {
-        for (pattern, text) in [
-            ("*", ""),
-            ("a*", "a"),
-            ("a*c", "abc"),
-            ("a*c", "ac"),
-            ("a?c", "aéc"),
-            ("*/x/*", "a/x/"),
-            ("a", "a"),
+        for (name, pattern, text, fits) in [
+            ("anything, even nothing", "*", "", true),
+            ("nothing behind", "a*", "a", true),
+            ("something between", "a*c", "abc", true),
+            ("nothing between", "a*c", "ac", true),
+            ("one character of two bytes", "a?c", "aéc", true),
+            ("two asterisks", "*/x/*", "a/x/", true),
+            ("the same", "a", "a", true),
+            ("an empty pattern", "", "a", false),
+            ("another end", "a*c", "ab", false),
+            ("no character for a question mark", "a?c", "ac", false),
+            ("a longer text", "a", "ab", false),
+            ("a shorter text", "a/*", "a", false),
         ] {
-            assert!(is_like(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("", "a"), ("a*c", "ab"), ("a?c", "ac"), ("a", "ab"), ("a/*", "a")] {
-            assert!(!is_like(pattern, text), "{pattern} {text}");
+            assert_eq!(is_like(pattern, text), fits, "{name}: {pattern} {text}");
         }
     }
 
@@ -209,17 +211,17 @@ mod tests {
         )
         .unwrap();
         assert!(
-            policy.allows(&need("s3:ListBucket", "arn:aws:s3:::b", Some("c/")))
-                && policy.allows(&need("s3:GetObject", "arn:aws:s3:::b/c/x", None))
+            policy.allows(&permission("s3:ListBucket", "arn:aws:s3:::b", Some("c/")))
+                && policy.allows(&permission("s3:GetObject", "arn:aws:s3:::b/c/x", None))
         );
-        for refused in [
-            need("s3:ListBucket", "arn:aws:s3:::b", Some("d/")),
-            need("s3:ListBucket", "arn:aws:s3:::b", None),
-            need("s3:ListBucket", "arn:aws:s3:::other", Some("c/")),
-            need("s3:GetObject", "arn:aws:s3:::b/d/x", None),
-            need("s3:PutObject", "arn:aws:s3:::b/c/x", None),
+        for (name, refused) in [
+            ("another prefix", permission("s3:ListBucket", "arn:aws:s3:::b", Some("d/"))),
+            ("no prefix", permission("s3:ListBucket", "arn:aws:s3:::b", None)),
+            ("another bucket", permission("s3:ListBucket", "arn:aws:s3:::other", Some("c/"))),
+            ("another key", permission("s3:GetObject", "arn:aws:s3:::b/d/x", None)),
+            ("another action", permission("s3:PutObject", "arn:aws:s3:::b/c/x", None)),
         ] {
-            assert!(!policy.allows(&refused), "{refused:?}");
+            assert!(!policy.allows(&refused), "{name}: {refused:?}");
         }
         assert!(
             serde_json::from_str::<Policy>(

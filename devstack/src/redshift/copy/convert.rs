@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use chrono::NaiveDate;
 
 use super::reader::Record;
-use super::statement::Options;
+use super::statement::CopyOptions;
 
 /// A column that COPY fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ColumnType,
     /// The type's name, for the load-error tables.
     pub(super) type_name: String,
     /// Its length in bytes, where it has one.
@@ -22,7 +22,7 @@ pub(super) struct Column {
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnType {
     Varchar,
     Char,
     Bool,
@@ -56,7 +56,7 @@ pub(super) struct BadField {
 pub(super) fn convert(
     record: &Record,
     columns: &[Column],
-    options: &Options,
+    options: &CopyOptions,
     out: &mut Vec<u8>,
 ) -> Result<(), BadField> {
     let begun = out.len();
@@ -67,7 +67,12 @@ pub(super) fn convert(
     result
 }
 
-fn append(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<u8>) -> Result<(), BadField> {
+fn append(
+    record: &Record,
+    columns: &[Column],
+    options: &CopyOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), BadField> {
     let mut count = record.len();
     // "One trailing delimiter is tolerated" (t_preparing-input-data.md, venue_noseats example).
     if count == columns.len() + 1 && record.field(columns.len()).is_some_and(<[u8]>::is_empty) {
@@ -116,18 +121,18 @@ fn append(record: &Record, columns: &[Column], options: &Options, out: &mut Vec<
 }
 
 /// A field's text, unless it is NULL.
-fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &Options) -> Option<&'f [u8]> {
+fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &CopyOptions) -> Option<&'f [u8]> {
     let Some(text) = field else {
         // FILLRECORD: NULL, but '' for VARCHAR unless EMPTYASNULL.
-        return (column.kind == Kind::Varchar && !options.empty_as_null).then_some(b"");
+        return (column.kind == ColumnType::Varchar && !options.empty_as_null).then_some(b"");
     };
     if text == options.null_as.as_bytes() {
         return None;
     }
     let blank = text.iter().all(u8::is_ascii_whitespace);
     let null = match column.kind {
-        Kind::Varchar | Kind::Char if text.is_empty() => options.empty_as_null,
-        Kind::Varchar | Kind::Char => blank && options.blanks_as_null,
+        ColumnType::Varchar | ColumnType::Char if text.is_empty() => options.empty_as_null,
+        ColumnType::Varchar | ColumnType::Char => blank && options.blanks_as_null,
         // "Empty fields of other types always NULL"; "blank non-char fields always NULL".
         _ => blank,
     };
@@ -137,14 +142,14 @@ fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &Options) -> O
 fn readable<'f>(
     text: &'f [u8],
     column: &Column,
-    options: &Options,
+    options: &CopyOptions,
 ) -> Result<Cow<'f, str>, (i64, Cow<'static, str>)> {
     if text.contains(&0) {
         return Err((1218, "Missing newline: Unexpected character 0x00 found".into()));
     }
     match (std::str::from_utf8(text), options.accept_invalid_chars) {
         (Ok(text), _) => Ok(text.into()),
-        (Err(_), Some(replacement)) if column.kind == Kind::Varchar => {
+        (Err(_), Some(replacement)) if column.kind == ColumnType::Varchar => {
             Ok(replace_invalid(text, replacement).into())
         }
         (Err(_), _) => Err((1220, "String contains invalid or unsupported UTF8 codepoints".into())),
@@ -165,12 +170,12 @@ fn replace_invalid(text: &[u8], replacement: char) -> String {
 fn fit<'v>(
     value: &'v str,
     column: &Column,
-    options: &Options,
+    options: &CopyOptions,
 ) -> Result<Cow<'v, str>, (i64, Cow<'static, str>)> {
     let trimmed = value.trim_ascii();
     match column.kind {
-        Kind::Varchar | Kind::Char => {
-            if column.kind == Kind::Char && !value.is_ascii() {
+        ColumnType::Varchar | ColumnType::Char => {
+            if column.kind == ColumnType::Char && !value.is_ascii() {
                 return Err((1220, "String contains invalid or unsupported UTF8 codepoints".into()));
             }
             let cut = value.floor_char_boundary(column.length.unwrap_or(usize::MAX));
@@ -180,17 +185,17 @@ fn fit<'v>(
             }
             Err((1204, "String length exceeds DDL length".into()))
         }
-        Kind::Bool => match trimmed.to_ascii_lowercase().as_str() {
+        ColumnType::Bool => match trimmed.to_ascii_lowercase().as_str() {
             "t" | "true" | "y" | "yes" | "1" => Ok("t".into()),
             "f" | "false" | "n" | "no" | "0" => Ok("f".into()),
             _ => Err((1210, "Unknown boolean format".into())),
         },
-        Kind::Integer { min, max } => integer(trimmed, min, max),
-        Kind::Decimal(limits) => decimal(trimmed, limits),
-        Kind::Float { single } => float(trimmed, single),
-        Kind::Date if date(trimmed) => Ok(trimmed.into()),
-        Kind::Date => Err((1205, "Invalid Date Format - length must be 10 or more".into())),
-        Kind::Timestamp | Kind::TimestampTz => timestamp(trimmed, options.time_format_auto)
+        ColumnType::Integer { min, max } => integer(trimmed, min, max),
+        ColumnType::Decimal(limits) => decimal(trimmed, limits),
+        ColumnType::Float { single } => float(trimmed, single),
+        ColumnType::Date if date(trimmed) => Ok(trimmed.into()),
+        ColumnType::Date => Err((1205, "Invalid Date Format - length must be 10 or more".into())),
+        ColumnType::Timestamp | ColumnType::TimestampTz => timestamp(trimmed, options.time_format_auto)
             .ok_or((1206, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]".into())),
     }
 }
@@ -331,17 +336,22 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::Reader;
+    use super::super::reader::RecordReader;
     use super::*;
 
-    fn column(kind: Kind, length: Option<usize>) -> Column {
+    fn column(kind: ColumnType, length: Option<usize>) -> Column {
         Column { name: "c".to_owned(), kind, type_name: "t".to_owned(), length, not_null: false }
     }
 
-    fn load(kind: Kind, length: Option<usize>, text: &str, options: &Options) -> Result<String, i64> {
+    fn load(
+        kind: ColumnType,
+        length: Option<usize>,
+        text: &str,
+        options: &CopyOptions,
+    ) -> Result<String, i64> {
         let mut loaded = Err(0);
         let mut out = Vec::new();
-        let mut reader = Reader::new(&Options { delimiter: Some(0xff), ..Options::default() });
+        let mut reader = RecordReader::new(&CopyOptions { delimiter: Some(0xff), ..CopyOptions::default() });
         reader.feed(format!("{text}\n").as_bytes(), |record| {
             loaded =
                 convert(record.unwrap(), &[column(kind, length)], options, &mut out).map_err(|bad| bad.code);
@@ -354,12 +364,13 @@ mod tests {
     /// `r_Character_types.md`: lengths are in bytes; an excess of blanks is cut, any other is an error.
     #[test]
     fn lengths_are_bytes() {
-        let options = Options::default();
-        assert_eq!(load(Kind::Varchar, Some(4), "éé", &options).as_deref(), Ok("éé"));
-        assert_eq!(load(Kind::Varchar, Some(3), "éé", &options), Err(1204));
-        assert_eq!(load(Kind::Varchar, Some(3), "abc   ", &options).as_deref(), Ok("abc"));
+        let options = CopyOptions::default();
+        assert_eq!(load(ColumnType::Varchar, Some(4), "éé", &options).as_deref(), Ok("éé"));
+        assert_eq!(load(ColumnType::Varchar, Some(3), "éé", &options), Err(1204));
+        assert_eq!(load(ColumnType::Varchar, Some(3), "abc   ", &options).as_deref(), Ok("abc"));
         assert_eq!(
-            load(Kind::Varchar, Some(3), "éé", &Options { truncate_columns: true, ..options }).as_deref(),
+            load(ColumnType::Varchar, Some(3), "éé", &CopyOptions { truncate_columns: true, ..options })
+                .as_deref(),
             Ok("é")
         );
     }
@@ -368,12 +379,13 @@ mod tests {
     /// NULL for all.
     #[test]
     fn empty_and_null_strings() {
-        let options = Options { null_as: "-".to_owned(), ..Options::default() };
-        assert_eq!(load(Kind::Varchar, Some(9), "", &options).as_deref(), Ok(""));
-        assert_eq!(load(Kind::Timestamp, None, "", &options).as_deref(), Ok("\\N"));
-        assert_eq!(load(Kind::Varchar, Some(9), "-", &options).as_deref(), Ok("\\N"));
+        let options = CopyOptions { null_as: "-".to_owned(), ..CopyOptions::default() };
+        assert_eq!(load(ColumnType::Varchar, Some(9), "", &options).as_deref(), Ok(""));
+        assert_eq!(load(ColumnType::Timestamp, None, "", &options).as_deref(), Ok("\\N"));
+        assert_eq!(load(ColumnType::Varchar, Some(9), "-", &options).as_deref(), Ok("\\N"));
         assert_eq!(
-            load(Kind::Varchar, Some(9), "", &Options { empty_as_null: true, ..options }).as_deref(),
+            load(ColumnType::Varchar, Some(9), "", &CopyOptions { empty_as_null: true, ..options })
+                .as_deref(),
             Ok("\\N")
         );
     }
@@ -381,24 +393,24 @@ mod tests {
     /// `live/r_Load_Error_Reference`: the codes of refused values.
     #[test]
     fn refused_values_have_codes() {
-        let options = Options::default();
-        for (kind, text, code) in [
-            (Kind::Bool, "maybe", 1210),
-            (Kind::Integer { min: 0, max: 9 }, "x", 1207),
-            (Kind::Integer { min: 0, max: 9 }, "10", 1222),
-            (Kind::Date, "2024-02-30", 1205),
-            (Kind::Timestamp, "2024-02-01T00:00:00", 1206),
-            (Kind::Char, "é", 1220),
+        let options = CopyOptions::default();
+        for (name, kind, text, code) in [
+            ("neither true nor false", ColumnType::Bool, "maybe", 1210),
+            ("no digit", ColumnType::Integer { min: 0, max: 9 }, "x", 1207),
+            ("too large", ColumnType::Integer { min: 0, max: 9 }, "10", 1222),
+            ("no such day", ColumnType::Date, "2024-02-30", 1205),
+            ("a T in a timestamp", ColumnType::Timestamp, "2024-02-01T00:00:00", 1206),
+            ("beyond ASCII", ColumnType::Char, "é", 1220),
         ] {
-            assert_eq!(load(kind, Some(9), text, &options), Err(code), "{text}");
+            assert_eq!(load(kind, Some(9), text, &options), Err(code), "{name}: {text}");
         }
-        assert!(load(Kind::Timestamp, None, "2024-02-01 00:00:00.119568", &options).is_ok());
+        assert!(load(ColumnType::Timestamp, None, "2024-02-01 00:00:00.119568", &options).is_ok());
         assert!(
             load(
-                Kind::Timestamp,
+                ColumnType::Timestamp,
                 None,
                 "2019-02-11T05:09:12.195Z",
-                &Options { time_format_auto: true, ..options }
+                &CopyOptions { time_format_auto: true, ..options }
             )
             .is_ok()
         );

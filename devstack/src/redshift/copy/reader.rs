@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::statement::Options;
+use super::statement::CopyOptions;
 
 /// "The maximum size of a single input row from any source is 4 MB" (`r_COPY.md`).
 const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
@@ -49,7 +49,7 @@ impl Record {
 
 /// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BadLine {
+pub(super) struct BadRecord {
     pub(super) line: u64,
     pub(super) raw: Vec<u8>,
     pub(super) code: i64,
@@ -74,7 +74,7 @@ enum State {
 
 /// Takes a file piece by piece.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
-pub(super) struct Reader {
+pub(super) struct RecordReader {
     csv: bool,
     escape: bool,
     remove_quotes: bool,
@@ -90,8 +90,8 @@ pub(super) struct Reader {
     record: Record,
 }
 
-impl Reader {
-    pub(super) fn new(options: &Options) -> Self {
+impl RecordReader {
+    pub(super) fn new(options: &CopyOptions) -> Self {
         Self {
             csv: options.csv,
             escape: options.escape,
@@ -113,7 +113,7 @@ impl Reader {
 
     /// Takes the next bytes of the file and hands out the records that they complete, until `sink` wants no
     /// more.
-    pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadLine>) -> bool) {
+    pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         let mut at = 0;
         while at < bytes.len() {
             let plain =
@@ -138,7 +138,7 @@ impl Reader {
     }
 
     /// Hands out the record that the end of the file completes, if one is open.
-    pub(super) fn finish(&mut self, mut sink: impl FnMut(Result<&Record, BadLine>) -> bool) {
+    pub(super) fn finish(&mut self, mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         match self.state {
             State::Header(_) | State::Bad => {}
             _ if self.length == 0 => {}
@@ -176,7 +176,7 @@ impl Reader {
         }
     }
 
-    fn take_special(&mut self, byte: u8, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+    fn take_special(&mut self, byte: u8, sink: &mut impl FnMut(Result<&Record, BadRecord>) -> bool) -> bool {
         let ends_line = byte == b'\n';
         self.line += u64::from(ends_line);
         match self.state {
@@ -253,13 +253,13 @@ impl Reader {
         &mut self,
         code: i64,
         reason: &'static str,
-        sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool,
+        sink: &mut impl FnMut(Result<&Record, BadRecord>) -> bool,
     ) -> bool {
         self.state = State::Bad;
-        sink(Err(BadLine { line: self.record.line, raw: self.record.raw.clone(), code, reason }))
+        sink(Err(BadRecord { line: self.record.line, raw: self.record.raw.clone(), code, reason }))
     }
 
-    fn end_record(&mut self, sink: &mut impl FnMut(Result<&Record, BadLine>) -> bool) -> bool {
+    fn end_record(&mut self, sink: &mut impl FnMut(Result<&Record, BadRecord>) -> bool) -> bool {
         let blank = self.length == 0;
         // The carriage return of a CRLF is the stand-in's choice to drop: the documents name only the
         // newline.
@@ -284,12 +284,12 @@ mod tests {
     type Read = Vec<Result<(u64, Vec<String>), u64>>;
 
     /// Reads a text in pieces of every size up to its own: where it is cut must not matter.
-    fn read(options: &Options, text: &str) -> Read {
+    fn read(options: &CopyOptions, text: &str) -> Read {
         let mut first: Option<Read> = None;
         for size in 1..=text.len() {
-            let mut reader = Reader::new(options);
+            let mut reader = RecordReader::new(options);
             let mut read = Vec::new();
-            let mut keep = |record: Result<&Record, BadLine>| {
+            let mut keep = |record: Result<&Record, BadRecord>| {
                 let cells = |record: &Record| {
                     (0..record.len())
                         .map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap())
@@ -307,7 +307,7 @@ mod tests {
         first.unwrap()
     }
 
-    fn rows(options: &Options, text: &str) -> Vec<Vec<String>> {
+    fn rows(options: &CopyOptions, text: &str) -> Vec<Vec<String>> {
         read(options, text).into_iter().map(|row| row.unwrap().1).collect()
     }
 
@@ -319,7 +319,7 @@ mod tests {
     /// white space between delimiter and quotes is ignored.
     #[test]
     fn csv_quotes_protect() {
-        let csv = Options { csv: true, ignore_header: 1, ..Options::default() };
+        let csv = CopyOptions { csv: true, ignore_header: 1, ..CopyOptions::default() };
         let text = "head,\"er\n\"a,b\",\"c\"\"d\", \"e\nf\" ,\\n\n, x,\n\"\"\nlast,\"\"";
         let expected = [
             Ok(row(2, &["a,b", "c\"d", "e\nf", "\\n"])),
@@ -333,25 +333,25 @@ mod tests {
     /// `copy-parameters-data-conversion.md`: with ESCAPE the character behind a backslash is taken as it is.
     #[test]
     fn escape_takes_the_next_character_as_it_is() {
-        let escape = Options { escape: true, ..Options::default() };
+        let escape = CopyOptions { escape: true, ..CopyOptions::default() };
         assert_eq!(
             rows(&escape, "a\\|b|c\\\\|\\012|l1\\\nl2|\\\r\n"),
             [["a|b", "c\\", "012", "l1\nl2", "\r"]]
         );
-        assert_eq!(rows(&Options::default(), "a\\|\"b\"\n"), [["a\\", "\"b\""]]);
+        assert_eq!(rows(&CopyOptions::default(), "a\\|\"b\"\n"), [["a\\", "\"b\""]]);
     }
 
     /// `copy-parameters-data-conversion.md`: REMOVEQUOTES keeps what is inside, delimiters included.
     #[test]
     fn removequotes_strips_quotes() {
-        let options = Options { remove_quotes: true, escape: true, ..Options::default() };
+        let options = CopyOptions { remove_quotes: true, escape: true, ..CopyOptions::default() };
         assert_eq!(rows(&options, "\"a|b\"|c\"d|\"e\\\"\"\n"), [["a|b", "c\"d", "e\""]]);
     }
 
     /// `copy-parameters-data-load.md`: with MAXERROR a bad record is skipped, and the next is read.
     #[test]
     fn reading_goes_on_behind_a_bad_record() {
-        let csv = Options { csv: true, ..Options::default() };
+        let csv = CopyOptions { csv: true, ..CopyOptions::default() };
         assert_eq!(
             read(&csv, "a\n\"b\"c,\"\nd\ne,\"open\n"),
             [Ok(row(1, &["a"])), Err(2), Ok(row(3, &["d"])), Err(4)]
@@ -361,11 +361,11 @@ mod tests {
     #[test]
     fn blank_lines_are_records_unless_ignored() {
         assert_eq!(
-            read(&Options::default(), "\na\n\n"),
+            read(&CopyOptions::default(), "\na\n\n"),
             [Ok(row(1, &[""])), Ok(row(2, &["a"])), Ok(row(3, &[""]))]
         );
         assert_eq!(
-            read(&Options { ignore_blank_lines: true, ..Options::default() }, "\na\n\n"),
+            read(&CopyOptions { ignore_blank_lines: true, ..CopyOptions::default() }, "\na\n\n"),
             [Ok(row(2, &["a"]))]
         );
     }
@@ -398,10 +398,10 @@ mod tests {
             let others: Vec<Vec<String>> = others.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
             prop_assert_eq!(&others, &table);
 
-            let options = Options { csv: true, delimiter: Some(delimiter), ..Options::default() };
-            let mut reader = Reader::new(&options);
+            let options = CopyOptions { csv: true, delimiter: Some(delimiter), ..CopyOptions::default() };
+            let mut reader = RecordReader::new(&options);
             let mut ours: Vec<Vec<String>> = Vec::new();
-            let mut keep = |record: Result<&Record, BadLine>| {
+            let mut keep = |record: Result<&Record, BadRecord>| {
                 let record = record.unwrap();
                 ours.push((0..record.len()).map(|at| String::from_utf8(record.field(at).unwrap().to_vec()).unwrap()).collect());
                 true

@@ -6,9 +6,9 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use serde::Deserialize;
 
-use super::super::wire::Report;
-use super::super::{Options as Front, Role};
-use super::statement::{Authorization, Copy};
+use super::statement::{Authorization, CopyStatement};
+use crate::redshift::options::{Options, Role};
+use crate::redshift::wire::Report;
 
 /// An object that COPY loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,28 +37,28 @@ struct Entry {
 }
 
 /// S3 as a COPY may see it.
-pub(super) struct Reader {
+pub(super) struct S3Reader {
     client: Client,
 }
 
-impl Reader {
-    /// S3 with the credentials of a statement; a role's come from the front's own list.
-    pub(super) fn new(front: &Front, copy: &Copy) -> Result<Self, Report> {
-        let role = |wanted: &str| front.roles.iter().find(|role| role.arn == wanted);
+impl S3Reader {
+    /// S3 with the credentials of a statement; a role's come from the stand-in's own list.
+    pub(super) fn new(options: &Options, copy: &CopyStatement) -> Result<Self, Report> {
+        let role = |wanted: &str| options.roles.iter().find(|role| role.arn == wanted);
         let keys = match &copy.authorization {
             Authorization::Keys { id, secret, token } => {
                 Credentials::new(id, secret, token.clone(), None, "copy")
             }
             Authorization::Role(arn) => role_keys(role(arn), arn)?,
             Authorization::DefaultRole => {
-                role_keys(front.roles.first().filter(|_| front.default_role), "default")?
+                role_keys(options.roles.first().filter(|_| options.default_role), "default")?
             }
         };
-        let region = copy.options.region.clone().unwrap_or_else(|| front.region.clone());
+        let region = copy.options.region.clone().unwrap_or_else(|| options.region.clone());
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
-            .endpoint_url(&front.s3_endpoint)
+            .endpoint_url(&options.s3_endpoint)
             .force_path_style(true)
             .credentials_provider(keys)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -67,7 +67,7 @@ impl Reader {
     }
 
     /// The objects that a COPY names.
-    pub(super) async fn sources(&self, copy: &Copy) -> Result<Vec<Source>, Report> {
+    pub(super) async fn sources(&self, copy: &CopyStatement) -> Result<Vec<Source>, Report> {
         let sources = if copy.options.manifest {
             self.manifest(copy).await?
         } else {
@@ -97,7 +97,7 @@ impl Reader {
         Ok(sources)
     }
 
-    async fn manifest(&self, copy: &Copy) -> Result<Vec<Source>, Report> {
+    async fn manifest(&self, copy: &CopyStatement) -> Result<Vec<Source>, Report> {
         let place = Source { bucket: copy.bucket.clone(), key: copy.key.clone() };
         let body = match self.open(&place).await? {
             Some(body) => body.collect().await.map_err(|error| broken(&error))?,

@@ -1,25 +1,25 @@
 //! `COPY ... FROM 's3://...'`, parsed. An option that is not carried out is refused, never ignored.
 
-use super::super::sql::lex::{Kind, Token, tokens};
-use super::super::wire::Report;
+use crate::redshift::sql::lexer::{Token, TokenKind, tokens};
+use crate::redshift::wire::Report;
 
 /// A COPY from S3.
 #[derive(Debug, Clone, PartialEq)]
-pub(in super::super) struct Copy {
+pub(crate) struct CopyStatement {
     /// The table as written, quotes included.
-    pub(in super::super) table: String,
+    pub(crate) table: String,
     /// The columns listed, unquoted; empty for all.
-    pub(in super::super) columns: Vec<String>,
-    pub(in super::super) bucket: String,
+    pub(crate) columns: Vec<String>,
+    pub(crate) bucket: String,
     /// A prefix of keys, or the manifest's key.
-    pub(in super::super) key: String,
-    pub(in super::super) authorization: Authorization,
-    pub(in super::super) options: Options,
+    pub(crate) key: String,
+    pub(crate) authorization: Authorization,
+    pub(crate) options: CopyOptions,
 }
 
 /// How S3 is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum Authorization {
+pub(crate) enum Authorization {
     DefaultRole,
     Role(String),
     Keys { id: String, secret: String, token: Option<String> },
@@ -29,30 +29,30 @@ pub(in super::super) enum Authorization {
 /// `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
-pub(in super::super) struct Options {
-    pub(in super::super) manifest: bool,
-    pub(in super::super) csv: bool,
-    pub(in super::super) quote: u8,
-    pub(in super::super) delimiter: Option<u8>,
-    pub(in super::super) escape: bool,
-    pub(in super::super) remove_quotes: bool,
-    pub(in super::super) null_as: String,
-    pub(in super::super) ignore_header: u64,
-    pub(in super::super) max_error: u64,
-    pub(in super::super) gzip: bool,
-    pub(in super::super) empty_as_null: bool,
-    pub(in super::super) blanks_as_null: bool,
-    pub(in super::super) truncate_columns: bool,
-    pub(in super::super) fill_record: bool,
-    pub(in super::super) ignore_blank_lines: bool,
-    pub(in super::super) accept_invalid_chars: Option<char>,
-    pub(in super::super) time_format_auto: bool,
-    pub(in super::super) explicit_ids: bool,
-    pub(in super::super) no_load: bool,
-    pub(in super::super) region: Option<String>,
+pub(crate) struct CopyOptions {
+    pub(crate) manifest: bool,
+    pub(crate) csv: bool,
+    pub(crate) quote: u8,
+    pub(crate) delimiter: Option<u8>,
+    pub(crate) escape: bool,
+    pub(crate) remove_quotes: bool,
+    pub(crate) null_as: String,
+    pub(crate) ignore_header: u64,
+    pub(crate) max_error: u64,
+    pub(crate) gzip: bool,
+    pub(crate) empty_as_null: bool,
+    pub(crate) blanks_as_null: bool,
+    pub(crate) truncate_columns: bool,
+    pub(crate) fill_record: bool,
+    pub(crate) ignore_blank_lines: bool,
+    pub(crate) accept_invalid_chars: Option<char>,
+    pub(crate) time_format_auto: bool,
+    pub(crate) explicit_ids: bool,
+    pub(crate) no_load: bool,
+    pub(crate) region: Option<String>,
 }
 
-impl Default for Options {
+impl Default for CopyOptions {
     fn default() -> Self {
         Self {
             manifest: false,
@@ -79,9 +79,9 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl CopyOptions {
     /// "The default delimiter is a pipe character (|) … for CSV a comma".
-    pub(in super::super) fn delimiter(&self) -> u8 {
+    pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter.unwrap_or(if self.csv { b',' } else { b'|' })
     }
 }
@@ -95,20 +95,21 @@ fn syntax(near: &str) -> Report {
 /// # Errors
 ///
 /// SQLSTATE 42601 for what is no COPY, 0A000 for an option that is not carried out.
-pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
+pub(crate) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
     let tokens = tokens(sql);
     let unclosed = |token: &Token<'_>| match token.kind {
-        Kind::Literal => {
+        TokenKind::Literal => {
             token.text.starts_with('\'') && (token.text.len() < 2 || !token.text.ends_with('\''))
         }
-        Kind::Name => token.text.len() < 2 || !token.text.ends_with('"'),
+        TokenKind::Name => token.text.len() < 2 || !token.text.ends_with('"'),
         _ => false,
     };
     if tokens.last().is_some_and(unclosed) {
         return Err(Report::error("42601", "unterminated quoted string"));
     }
     let Some(from) = tokens.iter().position(|token| token.is("FROM")) else { return Ok(None) };
-    let Some(source) = tokens.get(from + 1).filter(|token| token.kind == Kind::Literal).map(Token::value)
+    let Some(source) =
+        tokens.get(from + 1).filter(|token| token.kind == TokenKind::Literal).map(Token::value)
     else {
         return Ok(None);
     };
@@ -137,7 +138,14 @@ pub(in super::super) fn parse(sql: &str) -> Result<Option<Copy>, Report> {
     if options.max_error > 100_000 {
         return Err(Report::error("42601", "MAXERROR is at most 100000"));
     }
-    Ok(Some(Copy { table, columns, bucket: bucket.to_owned(), key: key.to_owned(), authorization, options }))
+    Ok(Some(CopyStatement {
+        table,
+        columns,
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        authorization,
+        options,
+    }))
 }
 
 struct Parser<'t, 's> {
@@ -176,7 +184,7 @@ impl<'s> Parser<'_, 's> {
     }
 
     fn is_at_literal(&self) -> bool {
-        self.peek().is_some_and(|token| token.kind == Kind::Literal)
+        self.peek().is_some_and(|token| token.kind == TokenKind::Literal)
     }
 
     fn target(&mut self) -> Result<(String, Vec<String>), Report> {
@@ -203,7 +211,7 @@ impl<'s> Parser<'_, 's> {
     fn literal(&mut self, option: &str) -> Result<String, Report> {
         self.word("AS");
         match self.next() {
-            Some(token) if token.kind == Kind::Literal => Ok(token.value()),
+            Some(token) if token.kind == TokenKind::Literal => Ok(token.value()),
             _ => Err(syntax(option)),
         }
     }
@@ -211,7 +219,7 @@ impl<'s> Parser<'_, 's> {
     fn literal_or_word(&mut self, option: &str) -> Result<String, Report> {
         self.word("AS");
         self.next()
-            .filter(|token| matches!(token.kind, Kind::Literal | Kind::Word))
+            .filter(|token| matches!(token.kind, TokenKind::Literal | TokenKind::Word))
             .map(|token| token.value())
             .ok_or_else(|| syntax(option))
     }
@@ -229,13 +237,13 @@ impl<'s> Parser<'_, 's> {
         }
     }
 
-    fn options(&mut self) -> Result<(Authorization, Options), Report> {
+    fn options(&mut self) -> Result<(Authorization, CopyOptions), Report> {
         let mut authorizations = Vec::new();
         let mut quote_given = false;
         let mut keys: (Option<String>, Option<String>, Option<String>) = (None, None, None);
-        let mut options = Options::default();
+        let mut options = CopyOptions::default();
         while let Some(token) = self.next() {
-            if token.kind != Kind::Word {
+            if token.kind != TokenKind::Word {
                 return Err(syntax(token.text));
             }
             let word = token.text.to_ascii_uppercase();

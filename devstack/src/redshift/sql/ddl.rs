@@ -1,9 +1,10 @@
 //! Redshift's DDL in PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks
 //! goes, what Redshift lacks is refused.
 
-use super::super::wire::Report;
-use super::lex::Token;
-use super::{Edit, apply, unsupported};
+use super::edit::{Edit, apply};
+use super::lexer::Token;
+use super::refusals::unsupported;
+use crate::redshift::wire::Report;
 
 /// The edits that CREATE TABLE needs; none for another statement.
 pub(super) fn create_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {

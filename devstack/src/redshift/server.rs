@@ -1,0 +1,106 @@
+//! The running stand-in, as the stack and its tests use it.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_postgres::error::SqlState;
+
+use super::error::Error;
+use super::faults::Fault;
+use super::options::Options;
+use super::state::State;
+use super::statement_log::Statement;
+use super::{session, tls};
+
+/// A running stand-in. Dropping it ends every session.
+pub struct Redshift {
+    port: u16,
+    ca_pem: String,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+impl Redshift {
+    /// Starts a stand-in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let port = listener.local_addr()?.port();
+        let tls::Identity { ca_pem, acceptor } = tls::identity(&options.host_names)?;
+        let state = Arc::new(State::new(options, acceptor));
+        let superuser = state.superuser("postgres").await?;
+        for (user, _) in state.options.users.iter().filter(|(user, _)| user != "postgres") {
+            let name = user.replace('"', "\"\"");
+            if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
+                // Another stand-in of the same PostgreSQL has made it, or is making it at this moment.
+                if ![Some(&SqlState::DUPLICATE_OBJECT), Some(&SqlState::UNIQUE_VIOLATION)]
+                    .contains(&error.code())
+                {
+                    return Err(error.into());
+                }
+            }
+        }
+        let server = tokio::spawn(serve(listener, Arc::clone(&state)));
+        Ok(Self { port, ca_pem, state, server })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate authority to trust.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Gives a user another password, as ALTER USER would.
+    pub fn set_password(&self, user: &str, password: &str) {
+        self.state.set_password(user, password);
+    }
+
+    /// Every statement so far, in the order in which they came.
+    pub fn statements(&self) -> Vec<Statement> {
+        self.state.log.all()
+    }
+
+    /// Forgets the statements so far.
+    pub fn clear_statements(&self) {
+        self.state.log.clear();
+    }
+
+    /// Makes statements fail from now on.
+    pub fn inject(&self, fault: Fault) {
+        self.state.faults.add(fault);
+    }
+
+    /// Lets statements succeed again.
+    pub fn clear_faults(&self) {
+        self.state.faults.clear();
+    }
+}
+
+impl Drop for Redshift {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<State>) {
+    // Sessions end with the stand-in, not after it.
+    let mut sessions = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while sessions.try_join_next().is_some() {}
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        sessions.spawn(async move {
+            if let Err(error) = Box::pin(session::serve(stream, state)).await {
+                tracing::debug!(%error, "a session ended");
+            }
+        });
+    }
+}

@@ -1,0 +1,149 @@
+//! What a session knows, and how it logs and refuses statements.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::fault::Callback;
+use crate::redshift::options::Isolation;
+use crate::redshift::sql::SessionValues;
+use crate::redshift::state::State;
+use crate::redshift::statement_log::{LogEntry, Statement};
+use crate::redshift::upstream::Upstream;
+use crate::redshift::wire::{Frame, Framed, Report};
+
+/// Why a session ends other than by the client's wish.
+pub(super) enum SessionEnd {
+    Io(io::Error),
+    /// A fault on demand.
+    Cut,
+}
+
+impl From<io::Error> for SessionEnd {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A message of the extended protocol that PostgreSQL has yet to answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pending {
+    Parse(LogEntry),
+    Execute(LogEntry),
+    Sync,
+}
+
+/// A prepared statement.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) text: String,
+    pub(super) entry: LogEntry,
+    /// Whether its entry in the log stands for an execution already.
+    pub(super) executed: bool,
+    /// Whether the stand-in carries it out, and PostgreSQL knows nothing of it.
+    pub(super) own: bool,
+}
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of the protocol, and they are independent"
+)]
+pub(super) struct Session {
+    pub(super) state: Arc<State>,
+    pub(super) client: Framed,
+    pub(super) upstream: Upstream,
+    pub(super) number: u64,
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) backend: i64,
+    pub(super) values: SessionValues,
+    pub(super) pending: VecDeque<Pending>,
+    /// Whether PostgreSQL has got messages of the extended protocol since the last synchronisation.
+    pub(super) unsynced: bool,
+    /// Whether PostgreSQL skips the extended protocol's messages up to the next synchronisation.
+    pub(super) batch_failed: bool,
+    /// Whether the stand-in does.
+    pub(super) skipping: bool,
+    /// Whether the connection breaks when what runs has ended.
+    pub(super) cut_when_ready: bool,
+    /// What happens just before it does.
+    pub(super) run_after: Option<Callback>,
+    pub(super) prepared: HashMap<String, Prepared>,
+    /// Portals: their statements, and how many parameters they bind.
+    pub(super) portals: HashMap<String, (String, usize)>,
+}
+
+impl Session {
+    pub(super) fn cut(&mut self) -> SessionEnd {
+        if let Some(callback) = self.run_after.take() {
+            callback();
+        }
+        SessionEnd::Cut
+    }
+
+    pub(super) fn log(&self, text: &str, extended: bool) -> LogEntry {
+        self.state.log.add(Statement {
+            session: self.number,
+            user: self.user.clone(),
+            database: self.database.clone(),
+            sql: text.to_owned(),
+            extended,
+            parameters: 0,
+            at: Instant::now(),
+            outcome: None,
+        })
+    }
+
+    pub(super) fn note(&self, entry: LogEntry, outcome: Result<String, (String, String)>) {
+        self.state.log.change(entry, |statement| statement.outcome = Some(outcome));
+    }
+
+    /// PostgreSQL's errors in Redshift's words.
+    pub(super) fn translated(&self, report: &Report) -> Report {
+        match (report.code.as_str(), self.state.options.isolation) {
+            // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as
+            // c_serial_isolation.md has it.
+            ("40001", Isolation::Serializable) => Report::error("XX000", "1023")
+                .with_detail("Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2 (pid:1)"),
+            // amazon-redshift-jdbc-driver#147
+            ("40001", Isolation::Snapshot) => Report::error("XX000", "could not complete because of conflict with concurrent transaction"),
+            // r_statement_timeout.md
+            ("57014", _) => Report::error("57014", format!("Query ({}) canceled on user's request", self.state.queries.load(Ordering::Relaxed))),
+            _ => report.clone(),
+        }
+    }
+
+    /// Queues PostgreSQL's error for the client; with all that it says, unless Redshift words it otherwise.
+    pub(super) fn put_error(&mut self, frame: &Frame) -> Report {
+        let report = Report::of(frame);
+        let translated = self.translated(&report);
+        let reworded = (translated != report).then(|| translated.frame());
+        self.client.put(reworded.as_ref().unwrap_or(frame));
+        translated
+    }
+
+    /// Refuses a statement before anything of it is done. In a transaction that has failed already it meets
+    /// the same answer as every statement there.
+    pub(super) async fn refuse(&mut self, entry: LogEntry, report: Report) -> Result<bool, SessionEnd> {
+        let report = match self.upstream.status() {
+            b'E' => Report::error(
+                "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ),
+            _ => report,
+        };
+        self.fail(entry, &report).await
+    }
+
+    /// Tells the client that a statement failed: an open transaction fails by it as by any error.
+    pub(super) async fn fail(&mut self, entry: LogEntry, report: &Report) -> Result<bool, SessionEnd> {
+        if self.upstream.status() == b'T' {
+            let _ = self.upstream.ask("SELECT 1/0").await?;
+        }
+        self.note(entry, Err((report.code.clone(), report.message.clone())));
+        self.client.put(&report.frame());
+        Ok(false)
+    }
+}

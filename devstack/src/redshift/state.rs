@@ -1,0 +1,81 @@
+//! What all sessions share.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, PoisonError};
+
+use tokio_native_tls::TlsAcceptor;
+use tokio_postgres::NoTls;
+
+use super::faults::Faults;
+use super::options::Options;
+use super::statement_log::StatementLog;
+use super::system_tables;
+
+pub(super) struct State {
+    pub(super) options: Options,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) log: StatementLog,
+    pub(super) faults: Faults,
+    pub(super) sessions: AtomicU64,
+    pub(super) queries: AtomicI64,
+    prepared: tokio::sync::Mutex<HashSet<String>>,
+    /// Passwords by user.
+    passwords: Mutex<HashMap<String, String>>,
+}
+
+impl State {
+    pub(super) fn new(options: Options, acceptor: TlsAcceptor) -> Self {
+        Self {
+            passwords: Mutex::new(options.users.iter().cloned().collect()),
+            options,
+            acceptor,
+            log: StatementLog::default(),
+            faults: Faults::default(),
+            sessions: AtomicU64::new(0),
+            queries: AtomicI64::new(0),
+            prepared: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn password(&self, user: &str) -> Option<String> {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned()
+    }
+
+    pub(super) fn set_password(&self, user: &str, password: &str) {
+        let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        passwords.insert(user.to_owned(), password.to_owned());
+    }
+
+    pub(super) fn postgres_socket(&self) -> PathBuf {
+        self.options.postgres_socket_directory.join(".s.PGSQL.5432")
+    }
+
+    pub(super) async fn superuser(
+        &self,
+        database: &str,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host_path(&self.options.postgres_socket_directory)
+            .port(5432)
+            .user("postgres")
+            .dbname(database);
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Makes a database pass for one of Redshift's before its first session. A database that is dropped and
+    /// made again under the same name needs another stand-in.
+    pub(super) async fn prepare(&self, database: &str) -> Result<(), tokio_postgres::Error> {
+        let mut prepared = self.prepared.lock().await;
+        if prepared.contains(database) {
+            return Ok(());
+        }
+        system_tables::prepare(&self.superuser(database).await?, self.options.sys_tables).await?;
+        prepared.insert(database.to_owned());
+        Ok(())
+    }
+}

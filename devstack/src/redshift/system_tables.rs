@@ -1,0 +1,103 @@
+//! The system tables and functions that PostgreSQL lacks. Load errors are written by a connection of their
+//! own, so that they outlive the client's rollback.
+
+use tokio_postgres::Client;
+
+/// A row or field that COPY could not load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct LoadError {
+    pub(super) table: i64,
+    pub(super) file: String,
+    pub(super) line: u64,
+    pub(super) column: String,
+    pub(super) column_type: String,
+    pub(super) column_length: String,
+    pub(super) raw_line: String,
+    pub(super) raw_value: String,
+    pub(super) code: i64,
+    pub(super) reason: String,
+}
+
+/// What a database needs to pass for one of Redshift's. Columns of the two tables as `r_STL_LOAD_ERRORS` and
+/// `SYS_LOAD_ERROR_DETAIL` list them; each user sees own rows only, a superuser all
+/// (`c_visibility-of-data.md`), and texts are padded. They and the functions are found whatever the search
+/// path is, as system tables are; `sql::translate` calls the functions with what they answer.
+const DATABASE: &str = "
+SET allow_system_table_mods = on;
+CREATE SCHEMA IF NOT EXISTS devstack;
+CREATE TABLE IF NOT EXISTS devstack.load_errors (
+  usename name, session bigint, query bigint, tbl bigint, starttime timestamp, filename text, line_number bigint, colname text,
+  type text, col_length text, raw_line text, raw_field_value text, err_code bigint, err_reason text);
+CREATE OR REPLACE VIEW devstack.visible_load_errors AS SELECT e.*, r.oid::integer AS usesysid
+  FROM devstack.load_errors e JOIN pg_roles r ON r.rolname = e.usename
+  WHERE e.usename = session_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user);
+CREATE OR REPLACE VIEW pg_catalog.stl_load_errors AS SELECT
+  usesysid AS userid, 0 AS slice, tbl::integer, starttime, session::integer, query::integer, filename::char(256), line_number, colname::char(127),
+  type::char(10), col_length::char(10), 0 AS position, raw_line::char(1024), raw_field_value::char(1024), err_code::integer, err_reason::char(100),
+  0 AS is_partial, 0::bigint AS start_offset
+  FROM devstack.visible_load_errors;
+CREATE OR REPLACE VIEW pg_catalog.sys_load_error_detail AS SELECT
+  usesysid AS user_id, query AS query_id, 0::bigint AS transaction_id, session::integer AS session_id, current_database()::text AS database_name,
+  tbl::integer AS table_id, starttime AS start_time, filename::char(256) AS file_name, line_number, colname::char(127) AS column_name,
+  type::char(10) AS column_type, col_length::char(10) AS column_length, 0 AS position, err_code::integer AS error_code, err_reason::char(512) AS error_message
+  FROM devstack.visible_load_errors;
+CREATE OR REPLACE VIEW pg_catalog.svv_columns AS SELECT table_catalog::text, table_schema::text, table_name::text, column_name::text,
+  ordinal_position::integer, column_default::text, is_nullable::text, data_type::text, character_maximum_length::integer,
+  numeric_precision::integer, numeric_scale::integer
+  FROM information_schema.columns;
+GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns TO PUBLIC;
+GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
+CREATE OR REPLACE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
+  'SELECT date_trunc(''second'', statement_timestamp() AT TIME ZONE ''UTC'')';
+CREATE OR REPLACE FUNCTION pg_catalog.pg_last_copy_id(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE OR REPLACE FUNCTION pg_catalog.pg_last_copy_count(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE OR REPLACE FUNCTION pg_catalog.version(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+";
+
+/// Makes a database pass for one of Redshift's; `sys` is whether it has `SYS_LOAD_ERROR_DETAIL`.
+pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute("SELECT pg_advisory_lock(5439)").await?;
+    client.batch_execute(DATABASE).await?;
+    if !sys {
+        client.batch_execute("DROP VIEW IF EXISTS pg_catalog.sys_load_error_detail").await?;
+    }
+    client.batch_execute("SELECT pg_advisory_unlock(5439)").await
+}
+
+/// Records what a COPY could not load.
+pub(super) async fn record(
+    client: &Client,
+    user: &str,
+    session: i64,
+    query: i64,
+    errors: &[LoadError],
+) -> Result<(), tokio_postgres::Error> {
+    const INSERT: &str = "INSERT INTO devstack.load_errors VALUES \
+        (($1::text)::name, $2, $3, $4, statement_timestamp() AT TIME ZONE 'UTC', $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    for error in errors {
+        let line = i64::try_from(error.line).unwrap_or(-1);
+        let cut = |text: &str| text[..text.floor_char_boundary(1024)].to_owned();
+        let (raw_line, raw_value) = (cut(&error.raw_line), cut(&error.raw_value));
+        client
+            .execute(
+                INSERT,
+                &[
+                    &user,
+                    &session,
+                    &query,
+                    &error.table,
+                    &error.file,
+                    &line,
+                    &error.column,
+                    &error.column_type,
+                    &error.column_length,
+                    &raw_line,
+                    &raw_value,
+                    &error.code,
+                    &error.reason,
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}

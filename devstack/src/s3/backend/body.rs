@@ -1,0 +1,101 @@
+//! Bodies: those of requests into files, those of answers out of them.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::HeaderMap;
+use s3s::dto::StreamingBlob;
+use s3s::{S3Error, S3Result, s3_error};
+
+use crate::s3::blob::{BlobWriter, Piece};
+use crate::s3::checksums::{Checksum, Verifier};
+use crate::s3::disconnect::Disconnect;
+use crate::s3::error::{error_named, internal};
+use crate::s3::state::State;
+
+/// Bytes handed out at once.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Stores a body and verifies every checksum that the request announces.
+pub(super) async fn receive(
+    state: &State,
+    body: Option<StreamingBlob>,
+    headers: &HeaderMap,
+    trailers: Option<s3s::TrailingHeaders>,
+) -> S3Result<(Piece, Checksum)> {
+    let mut verifier = Verifier::new(headers)?;
+    let mut writer = BlobWriter::create(state.directory.path()).map_err(|error| internal(&error))?;
+    if let Some(mut body) = body {
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| broken_body(&error.to_string()))?;
+            verifier.update(&chunk);
+            writer.write(&chunk).map_err(|error| internal(&error))?;
+        }
+    }
+    let trailers = trailers.and_then(|trailers| trailers.take());
+    let piece = writer.finish();
+    let checksum = verifier.finish(piece.md5, trailers.as_ref())?;
+    Ok((piece, checksum))
+}
+
+/// What became of a body that could not be read to its end. `s3s` keeps the errors' types to itself.
+fn broken_body(error: &str) -> S3Error {
+    if error.contains("Sha256Mismatch") {
+        return error_named(
+            "XAmzContentSHA256Mismatch",
+            http::StatusCode::BAD_REQUEST,
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        );
+    }
+    if error.contains("SignatureMismatch") {
+        return s3_error!(
+            SignatureDoesNotMatch,
+            "The signature of a chunk does not match the signature you provided."
+        );
+    }
+    s3_error!(
+        IncompleteBody,
+        "You did not provide the number of bytes specified by the Content-Length HTTP header: {error}"
+    )
+}
+
+/// Where an answer's body breaks off.
+pub(super) struct Break {
+    pub(super) after_bytes: u64,
+    pub(super) disconnect: Disconnect,
+}
+
+/// A body read in chunks from files; it breaks off where a fault says so.
+pub(super) fn send(
+    readers: Vec<io::Take<File>>,
+    cut: Option<Break>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+    let state = (readers.into_iter(), None::<io::Take<File>>, cut);
+    futures_util::stream::unfold(state, |(mut rest, mut current, mut cut)| async move {
+        loop {
+            let mut reader = current.take().or_else(|| rest.next())?;
+            let left = cut.as_ref().map(|cut| cut.after_bytes);
+            if let Some(Break { after_bytes: 0, disconnect }) = &cut {
+                disconnect.when_flushed();
+                // The connection ends instead of this body.
+                std::future::pending::<()>().await;
+            }
+            let want = left
+                .map_or(CHUNK_BYTES, |left| usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
+            let mut buffer = vec![0; want];
+            match reader.read(&mut buffer) {
+                Ok(0) => {}
+                Ok(count) => {
+                    buffer.truncate(count);
+                    if let Some(cut) = &mut cut {
+                        cut.after_bytes -= count as u64;
+                    }
+                    return Some((Ok(Bytes::from(buffer)), (rest, Some(reader), cut)));
+                }
+                Err(error) => return Some((Err(error), (Vec::new().into_iter(), None, None))),
+            }
+        }
+    })
+}

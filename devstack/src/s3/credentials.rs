@@ -1,0 +1,50 @@
+//! Keys that the server accepts, and what they may be used for.
+
+use std::sync::Arc;
+
+use super::policy::Policy;
+
+/// Keys that the server accepts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The key's id.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+    /// The token without which temporary keys are refused.
+    pub session_token: Option<String>,
+    /// Operations that these keys may not use, such as `PutObject`.
+    pub denied: Vec<String>,
+    /// What alone they may do, where that is limited.
+    pub policy: Option<Arc<Policy>>,
+}
+
+impl Credentials {
+    /// Long-term keys without limits.
+    pub fn long_term(access_key_id: &str, secret_access_key: &str) -> Self {
+        let (access_key_id, secret_access_key) = (access_key_id.to_owned(), secret_access_key.to_owned());
+        Self { access_key_id, secret_access_key, session_token: None, denied: Vec::new(), policy: None }
+    }
+
+    /// Temporary keys, as a Lambda function or a role has them.
+    pub fn temporary(access_key_id: &str, secret_access_key: &str, session_token: &str) -> Self {
+        Self {
+            session_token: Some(session_token.to_owned()),
+            ..Self::long_term(access_key_id, secret_access_key)
+        }
+    }
+
+    /// The same keys without the right to an operation.
+    #[must_use]
+    pub fn denying(mut self, operation: &str) -> Self {
+        self.denied.push(operation.to_owned());
+        self
+    }
+
+    /// The same keys, limited to what a policy allows.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+}

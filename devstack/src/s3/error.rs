@@ -1,0 +1,23 @@
+//! Errors with codes of S3's.
+
+use std::io;
+
+use s3s::{S3Error, S3ErrorCode, s3_error};
+
+/// An error with a code and a status of our choice, for what `s3s` does not know or gives another status.
+pub(super) fn error_named(code: &str, status: http::StatusCode, message: &'static str) -> S3Error {
+    let mut error = S3Error::with_message(
+        S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError),
+        message,
+    );
+    error.set_status_code(status);
+    error
+}
+
+pub(super) fn internal(error: &io::Error) -> S3Error {
+    s3_error!(InternalError, "{error}")
+}
+
+pub(super) fn no_bucket() -> S3Error {
+    s3_error!(NoSuchBucket, "The specified bucket does not exist")
+}

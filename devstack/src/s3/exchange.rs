@@ -1,0 +1,54 @@
+//! What is decided while a request is checked, and acted on while it is answered. It goes along with the
+//! request as an extension.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::request_log::LoggedRequest;
+use crate::fault::Callback;
+
+/// After how many bytes the body of the answer to a GET breaks off.
+#[derive(Clone, Copy)]
+pub(super) struct CutBodyAfter(pub(super) u64);
+
+/// One request and its answer.
+#[derive(Clone, Default)]
+pub(super) struct Exchange(Arc<Decisions>);
+
+#[derive(Default)]
+struct Decisions {
+    withhold_answer: AtomicBool,
+    run_after: OnceLock<Callback>,
+    logged: OnceLock<LoggedRequest>,
+}
+
+impl Exchange {
+    /// The connection is to break in place of the answer.
+    pub(super) fn withhold_answer(&self) {
+        self.0.withhold_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Something is to happen when the request has been carried out, and then the connection is to break.
+    pub(super) fn run_after(&self, callback: Callback) {
+        let _ = self.0.run_after.set(callback);
+        self.withhold_answer();
+    }
+
+    /// The request's place in the log.
+    pub(super) fn set_logged(&self, logged: LoggedRequest) {
+        let _ = self.0.logged.set(logged);
+    }
+
+    /// The request's place in the log; `log` puts it there if nobody has.
+    pub(super) fn logged(&self, log: impl FnOnce() -> LoggedRequest) -> &LoggedRequest {
+        self.0.logged.get_or_init(log)
+    }
+
+    /// Called when the request has been carried out: whether the answer may go out.
+    pub(super) fn end(&self) -> bool {
+        if let Some(callback) = self.0.run_after.get() {
+            callback();
+        }
+        !self.0.withhold_answer.load(Ordering::Relaxed)
+    }
+}

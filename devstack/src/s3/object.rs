@@ -1,0 +1,173 @@
+//! An object: its pieces and what is known of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::ops::Range;
+use std::path::Path;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use md5::{Digest as _, Md5};
+use s3s::dto::Timestamp;
+
+use super::blob::{BlobWriter, Piece};
+use super::checksums::{Algorithm, Checksum, Hasher};
+
+/// A time as answers give it.
+pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp::from(std::time::SystemTime::from(time))
+}
+
+/// An object, whole and unchangeable.
+#[derive(Clone)]
+pub(super) struct Object {
+    pieces: Vec<Piece>,
+    pub(super) etag: String,
+    pub(super) last_modified: DateTime<Utc>,
+    pub(super) content_type: Option<String>,
+    pub(super) metadata: HashMap<String, String>,
+    /// Of the whole object; an object uploaded in parts has none here.
+    pub(super) checksum: Option<Checksum>,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectSummary {
+    /// The key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// The `ETag` without quotes.
+    pub etag: String,
+    /// Whole seconds.
+    pub last_modified: DateTime<Utc>,
+}
+
+impl Object {
+    pub(super) fn new(pieces: Vec<Piece>, etag: String, last_modified: DateTime<Utc>) -> Self {
+        Self {
+            pieces,
+            etag,
+            last_modified: last_modified.trunc_subsecs(0),
+            content_type: None,
+            metadata: HashMap::new(),
+            checksum: None,
+        }
+    }
+
+    pub(super) fn of_bytes(directory: &Path, bytes: &[u8], last_modified: DateTime<Utc>) -> io::Result<Self> {
+        let mut writer = BlobWriter::create(directory)?;
+        writer.write(bytes)?;
+        let piece = writer.finish();
+        let etag = piece.etag();
+        Ok(Self::new(vec![piece], etag, last_modified))
+    }
+
+    pub(super) fn of_parts(directory: &Path, parts: &[&[u8]], begun: DateTime<Utc>) -> io::Result<Self> {
+        let mut pieces = Vec::new();
+        for part in parts {
+            let mut writer = BlobWriter::create(directory)?;
+            writer.write(part)?;
+            pieces.push(writer.finish());
+        }
+        let etag = etag_of_parts(&pieces);
+        Ok(Self::new(pieces, etag, begun))
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.pieces.iter().map(Piece::size).sum()
+    }
+
+    pub(super) fn summary(&self, key: &str) -> ObjectSummary {
+        ObjectSummary {
+            key: key.to_owned(),
+            size: self.size(),
+            etag: self.etag.clone(),
+            last_modified: self.last_modified,
+        }
+    }
+
+    /// Open readers for a range of the object, in order.
+    pub(super) fn open(&self, range: Range<u64>) -> io::Result<Vec<io::Take<File>>> {
+        let mut readers = Vec::new();
+        let mut offset = 0;
+        for piece in &self.pieces {
+            let end = offset + piece.size();
+            let (from, to) = (range.start.max(offset), range.end.min(end));
+            if from < to {
+                readers.push(piece.open(from - offset..to - offset)?);
+            }
+            offset = end;
+        }
+        Ok(readers)
+    }
+
+    pub(super) fn read_all(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for mut reader in self.open(0..self.size())? {
+            reader.read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// A copy of a range as one piece, which shares the file where the range lies within one; else the bytes
+    /// are copied.
+    pub(super) fn piece(&self, directory: &Path, range: Range<u64>) -> io::Result<Piece> {
+        let mut offset = 0;
+        for piece in &self.pieces {
+            let end = offset + piece.size();
+            if range == (offset..end) {
+                return Ok(piece.clone());
+            }
+            if range.start >= offset && range.end <= end {
+                let mut md5 = Md5::new();
+                self.read_chunks(range.clone(), |bytes| {
+                    md5.update(bytes);
+                    Ok(())
+                })?;
+                return Ok(piece.slice(range.start - offset..range.end - offset, md5.finalize().into()));
+            }
+            offset = end;
+        }
+        let mut writer = BlobWriter::create(directory)?;
+        self.read_chunks(range, |bytes| writer.write(bytes))?;
+        Ok(writer.finish())
+    }
+
+    /// The checksum of its bytes.
+    pub(super) fn compute_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
+        let mut hasher = Hasher::new(algorithm);
+        self.read_chunks(0..self.size(), |bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        Ok(hasher.finish())
+    }
+
+    /// Hands a range of the object to `each`, chunk by chunk.
+    pub(super) fn read_chunks(
+        &self,
+        range: Range<u64>,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 256 * 1024];
+        for mut reader in self.open(range)? {
+            loop {
+                match reader.read(&mut buffer)? {
+                    0 => break,
+                    count => each(&buffer[..count])?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `ETag` of an object uploaded in parts: the MD5 of the parts' MD5s, and their number.
+pub(super) fn etag_of_parts(pieces: &[Piece]) -> String {
+    let mut digest = Md5::new();
+    for piece in pieces {
+        digest.update(piece.md5);
+    }
+    format!("{}-{}", hex::encode(digest.finalize()), pieces.len())
+}

@@ -1,0 +1,183 @@
+//! The running server, as the stack and its tests use it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::access::AccessControl;
+use super::backend::Backend;
+use super::connections;
+use super::faults::Fault;
+use super::notifications::Notification;
+use super::object::{Object, ObjectSummary};
+use super::options::Options;
+use super::request_log::Request;
+use super::state::State;
+
+/// A running server. Dropping it stops it and removes its files.
+pub struct S3 {
+    address: SocketAddr,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+impl S3 {
+    /// Starts a server.
+    ///
+    /// # Errors
+    ///
+    /// The port's or the temporary directory's.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State::new(options)?);
+        let mut service = S3ServiceBuilder::new(Backend(Arc::clone(&state)));
+        service.set_auth(AccessControl(Arc::clone(&state)));
+        service.set_access(AccessControl(Arc::clone(&state)));
+        let server = tokio::spawn(connections::serve(listener, service.build(), Arc::clone(&state)));
+        Ok(Self { address, state, server })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The server's URL.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Makes a bucket, if it is not there.
+    pub fn create_bucket(&self, name: &str) {
+        self.state.buckets().create(name);
+    }
+
+    /// Puts an object with a time of the caller's choice. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_at(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: &[u8],
+        last_modified: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
+        self.state.buckets().create(bucket).insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// Puts the same bytes under many keys. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_all_at(
+        &self,
+        bucket: &str,
+        keys: impl IntoIterator<Item = String>,
+        bytes: &[u8],
+        last_modified: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
+        self.state.buckets().create(bucket).extend(keys.into_iter().map(|key| (key, object.clone())));
+        Ok(())
+    }
+
+    /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is
+    /// that at which the upload began. Sends no notification.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's.
+    pub fn put_multipart_at(
+        &self,
+        bucket: &str,
+        key: &str,
+        parts: &[&[u8]],
+        begun: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let object = Object::of_parts(self.state.directory.path(), parts, begun)?;
+        self.state.buckets().create(bucket).insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// Removes every object of a bucket and every unfinished upload.
+    pub fn empty_bucket(&self, bucket: &str) {
+        let mut buckets = self.state.buckets();
+        buckets.create(bucket).clear();
+        buckets.uploads.retain(|_, upload| upload.bucket != bucket);
+    }
+
+    /// Sets the time of everything that is stored from now on; none for the machine's.
+    pub fn set_time(&self, time: Option<DateTime<Utc>>) {
+        self.state.set_time(time);
+    }
+
+    /// The objects of a bucket, in key order.
+    pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
+        self.state
+            .buckets()
+            .get(bucket)
+            .map(|objects| objects.iter().map(|(key, object)| object.summary(key)).collect())
+            .unwrap_or_default()
+    }
+
+    /// An object's bytes, if it is there.
+    pub fn read(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let object = self.state.buckets().get(bucket)?.get(key)?.clone();
+        object.read_all().ok()
+    }
+
+    /// An object's metadata, if it is there.
+    pub fn metadata(&self, bucket: &str, key: &str) -> Option<HashMap<String, String>> {
+        Some(self.state.buckets().get(bucket)?.get(key)?.metadata.clone())
+    }
+
+    /// Uploads that were begun and neither completed nor aborted.
+    pub fn unfinished_uploads(&self) -> usize {
+        self.state.buckets().unfinished_uploads()
+    }
+
+    /// Sends a notification of every object created from now on that fits.
+    pub fn notify(&self, notification: Notification) {
+        self.state.notifier.add(notification);
+    }
+
+    /// Every request so far, in the order in which it came.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.requests.all()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.state.requests.clear();
+    }
+
+    /// Makes requests fail from now on.
+    pub fn inject(&self, fault: Fault) {
+        self.state.faults.add(fault);
+    }
+
+    /// Lets requests succeed again.
+    pub fn clear_faults(&self) {
+        self.state.faults.clear();
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        self.server.abort();
+        // At once, and not when the last connection ends; who has a file open reads on.
+        let _ = std::fs::remove_dir_all(self.state.directory.path());
+    }
+}

@@ -1,0 +1,123 @@
+//! COPY: load errors, and where they are recorded.
+//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
+//! Guide.
+
+use devstack::redshift::{Action, Fault};
+
+use crate::case;
+
+use super::copy_support::{copy, failed, with_table};
+use super::support::stack_with;
+
+/// `copy-parameters-data-load.md`: below MAXERROR bad records are skipped and COPY succeeds; at it COPY
+/// fails; 0 and 1 fail at the first.
+#[tokio::test]
+async fn maxerror_skips_bad_records() {
+    let (stack, session) = with_table().await;
+    stack.put("f.csv", "1,a,\nx,b,\n2,\"c\"d,\n3,toolong,\n4,e,\n");
+    for limit in [0, 1, 2, 3] {
+        case(&format!("MAXERROR {limit}"));
+        assert_eq!(session.refused(&copy("t", "f.csv", &format!("CSV MAXERROR {limit}"))).await, failed());
+    }
+    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    session.run("CREATE TABLE seen AS SELECT max(query) AS q FROM stl_load_errors").await;
+    session.run(&copy("t", "f.csv", "CSV MAXERROR 4")).await;
+    assert_eq!(session.rows("SELECT id FROM t ORDER BY id").await, ["1", "4"]);
+    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "2");
+    let errors = session
+        .rows("SELECT line_number FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1")
+        .await;
+    assert_eq!(errors, ["2", "3", "4"]);
+}
+
+/// `r_STL_LOAD_ERRORS.md` and SYS_LOAD_ERROR_DETAIL: what is recorded of a refused record, in texts padded
+/// with blanks; it outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
+#[tokio::test]
+async fn a_load_error_is_recorded_and_outlives_the_rollback() {
+    let (stack, session) = with_table().await;
+    stack.put("p/f.csv", "id,name,day\n1,\"a\nb\",\n2,toolong,2024-01-01\n");
+    stack.put_manifest("p/m", &["p/f.csv"]);
+    session.run("BEGIN; DELETE FROM t").await;
+    assert_eq!(session.refused(&copy("t", "p/m", "CSV MANIFEST IGNOREHEADER 1")).await, failed());
+    assert_eq!(session.refused("SELECT 1").await.0, "25P02");
+    session.run("ROLLBACK").await;
+    let stl = session
+        .one(
+            "SELECT TRIM(filename), line_number, TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_line), TRIM(raw_field_value), err_code, TRIM(err_reason), \
+             tbl = 't'::regclass::oid, query = pg_last_copy_id(), is_partial, start_offset \
+             FROM stl_load_errors WHERE session = pg_backend_pid()",
+        )
+        .await;
+    assert_eq!(
+        stl,
+        "s3://bucket/p/f.csv|4|name|varchar|5|2,toolong,2024-01-01|toolong|1204|String length exceeds DDL length|t|t|0|0"
+    );
+    let sys = session
+        .one(
+            "SELECT TRIM(file_name), line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), error_code, TRIM(error_message), \
+             table_id = 't'::regclass::oid, query_id = pg_last_copy_id(), TRIM(database_name) = current_database() \
+             FROM sys_load_error_detail WHERE session_id = pg_backend_pid()",
+        )
+        .await;
+    assert_eq!(sys, "s3://bucket/p/f.csv|4|name|varchar|5|1204|String length exceeds DDL length|t|t|t");
+    assert!(session.one("SELECT filename FROM stl_load_errors").await.len() == 256);
+}
+
+/// `c_visibility-of-data.md`: a user sees own rows only, a superuser all.
+#[tokio::test]
+async fn load_errors_are_ones_own() {
+    let (stack, session) = with_table().await;
+    stack.put("f", "x|a|\n");
+    session.run("GRANT INSERT ON t TO loader").await;
+    let loader = stack.session_of("loader", "load").await;
+    // A search path without `public` finds them as well: they are system tables.
+    loader.run("SET search_path TO pg_catalog").await;
+    assert_eq!(loader.refused(&copy("public.t", "f", "")).await, failed());
+    for table in ["stl_load_errors", "sys_load_error_detail"] {
+        case(table);
+        let count = format!("SELECT count(*) FROM {table}");
+        assert_eq!(loader.one(&count).await, "1");
+        assert_eq!(stack.session_of("analyst", "look").await.one(&count).await, "0");
+        assert_eq!(session.one(&count).await, "1");
+    }
+}
+
+/// SYS_LOAD_ERROR_DETAIL: "preferred, required on serverless"; older clusters know STL_LOAD_ERRORS only.
+#[tokio::test]
+async fn an_older_cluster_has_no_sys_table() {
+    let stack = stack_with(|options| options.sys_tables = false).await;
+    let session = stack.session().await;
+    assert_eq!(session.refused("SELECT * FROM sys_load_error_detail").await.0, "42P01");
+    assert!(session.rows("SELECT * FROM stl_load_errors").await.is_empty());
+}
+
+/// `PG_LAST_COPY_ID.md`, `PG_LAST_COPY_COUNT.md`: -1 and 0 at first; the count of the session's last load, 0
+/// after one that failed while loading, and what it was after an error before loading.
+#[tokio::test]
+async fn last_copy_functions() {
+    let (stack, session) = with_table().await;
+    stack.put("two", "1|a|\n2|b|\n");
+    stack.put("bad", "x|a|\n");
+    let values = "SELECT pg_last_copy_id(), pg_last_copy_count()";
+    assert_eq!(session.one(values).await, "-1|0");
+    session.run(&copy("t", "two", "")).await;
+    let after = session.one(values).await;
+    assert!(after.ends_with("|2") && !after.starts_with("-1"), "{after}");
+    session.refused(&copy("t", "none", "")).await;
+    session.refused(&copy("t", "two", "NOSUCH")).await;
+    assert_eq!(session.one(values).await, after);
+    assert_eq!(stack.session().await.one(values).await, "-1|0");
+    session.refused(&copy("t", "bad", "")).await;
+    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "0");
+    session.run(&format!("BEGIN; {}", copy("t", "two", ""))).await;
+    let rows = session.client.simple_query("SELECT pg_last_copy_count()").await.unwrap();
+    assert!(format!("{rows:?}").contains("pg_last_copy_count"), "{rows:?}");
+    assert_eq!(
+        session.one("SELECT pg_last_copy_count(), 'pg_last_copy_count()'").await,
+        "2|pg_last_copy_count()"
+    );
+    session.run("COMMIT").await;
+    stack.redshift.inject(Fault::on("COPY", Action::Miscount(3)).times(1));
+    session.run(&copy("t", "two", "")).await;
+    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "5");
+}

@@ -1,0 +1,133 @@
+//! Copies of whole objects, and the limit from which they are made in parts.
+
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use chrono::Utc;
+
+use super::support::{BUCKET, begin, parts, put, refusal, refused, start};
+
+#[tokio::test]
+async fn a_copy_has_the_bytes_type_and_metadata_of_its_source() {
+    let (s3, client) = start().await;
+    let put = client
+        .put_object()
+        .bucket(BUCKET)
+        .key("from ü+%.tgz")
+        .content_type("application/gzip")
+        .metadata("from", "cms");
+    let etag = put.body(b"bytes".to_vec().into()).send().await.unwrap().e_tag.unwrap();
+    let source = format!(
+        "{BUCKET}/{}",
+        percent_encoding::utf8_percent_encode("from ü+%.tgz", percent_encoding::NON_ALPHANUMERIC)
+    );
+    let copied = client
+        .copy_object()
+        .copy_source(&source)
+        .copy_source_if_match(&etag)
+        .bucket(BUCKET)
+        .key("to")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(copied.copy_object_result().unwrap().e_tag(), Some(etag.as_str()));
+    let head = client.head_object().bucket(BUCKET).key("to").send().await.unwrap();
+    assert_eq!(
+        (head.content_type(), head.metadata().unwrap()["from"].as_str()),
+        (Some("application/gzip"), "cms")
+    );
+    // Bytes are shared, and still there when the source is gone.
+    client.delete_object().bucket(BUCKET).key("from ü+%.tgz").send().await.unwrap();
+    assert_eq!(s3.read(BUCKET, "to").unwrap(), b"bytes");
+    let source = format!("{BUCKET}/to");
+    let replaced = client
+        .copy_object()
+        .copy_source(&source)
+        .bucket(BUCKET)
+        .key("to")
+        .metadata_directive(MetadataDirective::Replace);
+    replaced.metadata("from", "hand").send().await.unwrap();
+    assert_eq!(
+        client.head_object().bucket(BUCKET).key("to").send().await.unwrap().metadata().unwrap()["from"],
+        "hand"
+    );
+    // "without changing the object's metadata, ..."
+    assert_eq!(
+        refusal(client.copy_object().copy_source(&source).bucket(BUCKET).key("to").send().await),
+        refused(400, "InvalidRequest")
+    );
+}
+
+#[tokio::test]
+async fn a_copy_on_condition_is_refused_when_the_source_is_another() {
+    let (s3, client) = start().await;
+    let old = put(&client, "k", b"old").await;
+    let new = put(&client, "k", b"new").await;
+    let copy = || client.copy_object().copy_source(format!("{BUCKET}/k")).bucket(BUCKET).key("to");
+    assert_eq!(refusal(copy().copy_source_if_match(&old).send().await), refused(412, "PreconditionFailed"));
+    assert_eq!(
+        refusal(copy().copy_source_if_none_match(&new).send().await),
+        refused(412, "PreconditionFailed")
+    );
+    let past = DateTime::from_secs(Utc::now().timestamp() - 3600);
+    assert_eq!(
+        refusal(copy().copy_source_if_unmodified_since(past).send().await),
+        refused(412, "PreconditionFailed")
+    );
+    let future = DateTime::from_secs(Utc::now().timestamp() + 3600);
+    assert_eq!(
+        refusal(copy().copy_source_if_modified_since(future).send().await),
+        refused(412, "PreconditionFailed")
+    );
+    assert_eq!(s3.read(BUCKET, "to"), None);
+    copy().copy_source_if_match(&new).copy_source_if_none_match(&old).send().await.unwrap();
+    assert_eq!(s3.read(BUCKET, "to").unwrap(), b"new");
+    let absent =
+        client.copy_object().copy_source(format!("{BUCKET}/absent")).bucket(BUCKET).key("to").send().await;
+    assert_eq!(refusal(absent), refused(404, "NoSuchKey"));
+}
+
+/// "You can create a copy of your object up to 5 GB in size in a single atomic action" (API Reference,
+/// `CopyObject`). Its parts share one file, so that it costs 64 MB here.
+#[tokio::test]
+async fn an_object_over_five_gigabytes_is_not_copied_in_one_go_but_in_parts() {
+    let (s3, client) = start().await;
+    let large = vec![0; 64 * 1024 * 1024];
+    put(&client, "seed", &large).await;
+    let source = |key: &str| format!("{BUCKET}/{key}");
+    let multiply = async |from: &str, to: &str, times: i32| {
+        let upload = begin(&client, to).await;
+        let mut made = Vec::new();
+        for number in 1..=times {
+            let copy = client
+                .upload_part_copy()
+                .copy_source(source(from))
+                .bucket(BUCKET)
+                .key(to)
+                .upload_id(&upload)
+                .part_number(number);
+            let copied = copy.send().await.unwrap();
+            let etag = copied.copy_part_result.unwrap().e_tag;
+            made.push(CompletedPart::builder().part_number(number).set_e_tag(etag).build());
+        }
+        client
+            .complete_multipart_upload()
+            .bucket(BUCKET)
+            .key(to)
+            .upload_id(&upload)
+            .multipart_upload(parts(&made))
+            .send()
+            .await
+            .unwrap();
+    };
+    multiply("seed", "large", 81).await;
+    assert_eq!(s3.objects(BUCKET)[0].size, 81 * 64 * 1024 * 1024);
+    let copy = client.copy_object().copy_source(source("large")).bucket(BUCKET).key("to").send().await;
+    assert_eq!(refusal(copy), refused(400, "InvalidRequest"));
+    let upload = begin(&client, "to").await;
+    let copy = |range: &str| {
+        let copy = client.upload_part_copy().copy_source(source("large")).copy_source_range(range);
+        copy.bucket(BUCKET).key("to").upload_id(&upload).part_number(1).send()
+    };
+    assert_eq!(refusal(copy("bytes=0-5368709120").await), refused(400, "InvalidRequest"));
+    copy("bytes=5368709120-5435817983").await.unwrap();
+}
