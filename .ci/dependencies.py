@@ -1,9 +1,11 @@
-"""The crates that the program is made of: where they come from, their licences, and which come in several versions.
+"""The crates that everything is built from: where they come from and in which versions they are asked for. Of those that the
+program is made of: their licences, which come in several versions, and that none is there that must not be.
 
 Advisories are not looked at: their database is fetched from GitHub, which this check does without. Dependabot tells of them.
 """
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -11,8 +13,17 @@ from collections import defaultdict
 
 ALLOWED = {"0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"}
 ROOT = "cmslite-user-data-to-redshift"
+# Fuzz targets are a workspace of their own.
+WORKSPACES = ["Cargo.toml", "fuzz/Cargo.toml"]
 # For two versions the crates between are to blame, and mend it in time; of a third somebody should know.
 MOST_VERSIONS = 2
+# A crate of these versions must not be in the program, and why.
+BANNED = {
+    "hyper": (r"0\.", "the AWS SDK's default features bring a second HTTP and TLS of a former generation: take default-https-client"),
+    "rustls": (r"0\.(\d|1\d|2[0-2])\.", "the AWS SDK's default features bring a second TLS of a former generation: take default-https-client"),
+    "tar": (r"0\.4\.([0-3]?\d|4[0-4])$", "versions before 0.4.45 have a known vulnerability"),
+    "devstack": ("", "it is for development and tests, and accepts what production must not"),
+}
 
 
 def is_allowed(expression):
@@ -23,14 +34,47 @@ def is_allowed(expression):
     return eval(" ".join(python.get(word) or str(word in ALLOWED) for word in words))
 
 
+def why_banned(name, version):
+    pattern, why = BANNED.get(name, (None, None))
+    return why if pattern is not None and re.match(pattern, version) else None
+
+
+def asked_wrongly(dependency):
+    """What is wrong with the version that a manifest of ours asks for: none, or whichever there is."""
+    if dependency.get("path") or dependency["req"].lstrip("^=~") not in ("", "*", "0"):
+        return None
+    return f"{dependency['name']} is asked for in any version ({dependency['req']})"
+
+
 for good in ("MIT/Apache-2.0", "GPL-3.0 OR MIT", "ISC AND (Apache-2.0 OR GPL-2.0)", "Apache-2.0 WITH LLVM-exception"):
     assert is_allowed(good), good
 for bad in ("GPL-3.0", "MIT AND GPL-3.0", "ISC AND (GPL-2.0 OR LGPL-2.1)", "Apache-2.0 WITH other-exception"):
     assert not is_allowed(bad), bad
+for name, good, bad in (("hyper", "1.12.0", "0.14.32"), ("rustls", "0.23.4", "0.21.12"), ("tar", "0.4.46", "0.4.44"), ("tar", "0.5.0", "0.4.5")):
+    assert why_banned(name, bad) and not why_banned(name, good), name
+assert asked_wrongly({"name": "x", "req": "*"}) and not asked_wrongly({"name": "x", "req": "^0.4"})
 
-metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--locked"]))
-packages = {package["id"]: package for package in metadata["packages"]}
-nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+def resolved(manifest):
+    """The packages of a workspace by their ids, and the nodes of its graph."""
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--manifest-path", manifest]
+    metadata = json.loads(subprocess.check_output(command))
+    packages = {package["id"]: package for package in metadata["packages"]}
+    return packages, {node["id"]: node for node in metadata["resolve"]["nodes"]}
+
+
+wrong, built = [], set()
+workspaces = [resolved(manifest) for manifest in WORKSPACES]
+for packages, _ in workspaces:
+    for package in packages.values():
+        name = f"{package['name']} {package['version']}"
+        built.add(name)
+        if package["source"] is None and pathlib.Path(package["manifest_path"]).is_relative_to(pathlib.Path.cwd()):
+            found = filter(None, map(asked_wrongly, package["dependencies"]))
+            wrong += [f"{package['manifest_path']}: {what}" for what in found]
+        elif not re.match(r"(registry|sparse)\+", package["source"] or ""):
+            wrong.append(f"{name} comes from {package['source'] or package['manifest_path']}")
+
+packages, nodes = workspaces[0]
 shipped, left = set(), [node for node in nodes if packages[node]["name"] == ROOT]
 while left:
     node = left.pop()
@@ -39,16 +83,16 @@ while left:
         dependencies = nodes[node]["deps"]
         left += [dep["pkg"] for dep in dependencies if any(kind["kind"] in (None, "build") for kind in dep["dep_kinds"])]
 
-wrong, versions = [], defaultdict(set)
+versions = defaultdict(set)
 for package in (packages[node] for node in shipped):
     name = f"{package['name']} {package['version']}"
     versions[package["name"]].add(package["version"])
-    if package["name"] != ROOT and not (package["source"] or "").startswith(("registry+", "sparse+")):
-        wrong.append(f"{name} comes from {package['source'] or 'a path'}")
+    if why := why_banned(package["name"], package["version"]):
+        wrong.append(f"{name} must not be in the program: {why}")
     if not package["license"] or not is_allowed(package["license"]):
         wrong.append(f"{name} has the licence {package['license']}")
 several = {name: sorted(found) for name, found in sorted(versions.items()) if len(found) > 1}
 wrong += [f"{name} is there in {len(found)} versions" for name, found in several.items() if len(found) > MOST_VERSIONS]
-print(f"{len(shipped)} crates; in two versions: {', '.join(several) or 'none'}")
-print("\n".join(wrong) or "every licence and source is allowed; advisories are not looked at here")
+print(f"{len(built)} crates, {len(shipped)} of them in the program; in two versions: {', '.join(several) or 'none'}")
+print("\n".join(sorted(wrong)) or "every source, version and licence is allowed; advisories are not looked at here")
 sys.exit(bool(wrong))

@@ -1,0 +1,5 @@
+//! What is right.
+
+use crate::csv::Record;
+
+pub struct Plan(Record);
