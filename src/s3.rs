@@ -15,4 +15,4 @@ mod client;
 mod error;
 
 pub use self::client::{S3, client};
-pub use self::multipart::Upload;
+pub use self::multipart::{Upload, UploadedPart};

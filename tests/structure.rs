@@ -25,6 +25,11 @@ struct Crate {
 }
 
 const CRATES: &[Crate] = &[
+    Crate {
+        directory: "core/src",
+        rules: Rules { rooms: CORE, most_lines: MOST_LINES },
+        without: Some(("cmslite-core", CORE_WITHOUT)),
+    },
     Crate { directory: "src", rules: Rules { rooms: PROGRAM, most_lines: MOST_LINES }, without: None },
     Crate {
         directory: "devstack/src",

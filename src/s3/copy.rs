@@ -1,12 +1,13 @@
 //! Copies within a bucket, conditional on the revision: markers.
 
-use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use aws_sdk_s3::types::MetadataDirective;
 use cmslite_core::error::Error;
 use cmslite_core::queue::Object;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
+use super::multipart::UploadedPart;
 
 /// The size of a part of a multipart copy.
 const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
@@ -69,13 +70,7 @@ impl S3 {
                         .copy_part_result
                         .map(|result| (result.e_tag, result.checksum_crc32))
                         .unwrap_or_default();
-                    parts.push(
-                        CompletedPart::builder()
-                            .part_number(number)
-                            .set_e_tag(etag)
-                            .set_checksum_crc32(crc32)
-                            .build(),
-                    );
+                    parts.push(UploadedPart::new(number, etag, crc32));
                 }
                 Err(error) => {
                     let error = self.unless_gone(bucket, &object.key, classify(error, &what())).await;

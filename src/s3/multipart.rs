@@ -11,6 +11,15 @@ use tracing::{debug, warn};
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
 
+/// A part that S3 has.
+pub struct UploadedPart(CompletedPart);
+
+impl UploadedPart {
+    pub(super) fn new(number: i32, etag: Option<String>, crc32: Option<String>) -> Self {
+        Self(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(crc32).build())
+    }
+}
+
 /// A multipart upload that is under way.
 pub struct Upload {
     pub(super) id: String,
@@ -60,7 +69,7 @@ impl S3 {
         upload: &Upload,
         number: i32,
         bytes: Bytes,
-    ) -> Result<CompletedPart, Error> {
+    ) -> Result<UploadedPart, Error> {
         let Upload { id, bucket, key } = upload;
         let part = self
             .client
@@ -74,11 +83,7 @@ impl S3 {
         let part = sent.map_err(|error| {
             classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}"))
         })?;
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .set_e_tag(part.e_tag)
-            .set_checksum_crc32(part.checksum_crc32)
-            .build())
+        Ok(UploadedPart::new(number, part.e_tag, part.checksum_crc32))
     }
 
     /// Makes the object of its parts.
@@ -86,8 +91,9 @@ impl S3 {
     /// # Errors
     ///
     /// S3's, by who must act; the upload is then aborted.
-    pub async fn complete_upload(&self, upload: &Upload, mut parts: Vec<CompletedPart>) -> Result<(), Error> {
+    pub async fn complete_upload(&self, upload: &Upload, parts: Vec<UploadedPart>) -> Result<(), Error> {
         let Upload { id, bucket, key } = upload;
+        let mut parts: Vec<CompletedPart> = parts.into_iter().map(|part| part.0).collect();
         parts.sort_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let completed = self

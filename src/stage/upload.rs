@@ -4,7 +4,6 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use cmslite_core::archive::{Sink, StagedMember};
 use cmslite_core::config::{Dataset, Table};
@@ -18,7 +17,7 @@ use tracing::{Instrument as _, info};
 use super::buffer_pool::{Buffer, BufferPool};
 use super::manifest::StagedKeys;
 use super::sink::AsyncSink;
-use crate::s3::{S3, Upload};
+use crate::s3::{S3, Upload, UploadedPart};
 
 /// The size of a part, the least that S3 takes (Amazon S3 User Guide, multipart upload limits).
 const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -205,8 +204,8 @@ struct Sending {
     s3: S3,
     upload: Arc<Upload>,
     number: i32,
-    parts: JoinSet<Result<CompletedPart, Error>>,
-    sent: Vec<CompletedPart>,
+    parts: JoinSet<Result<UploadedPart, Error>>,
+    sent: Vec<UploadedPart>,
 }
 
 impl Sending {
@@ -231,9 +230,7 @@ impl Sending {
     }
 }
 
-fn flatten(
-    part: Result<Result<CompletedPart, Error>, tokio::task::JoinError>,
-) -> Result<CompletedPart, Error> {
+fn flatten(part: Result<Result<UploadedPart, Error>, tokio::task::JoinError>) -> Result<UploadedPart, Error> {
     part.unwrap_or_else(|error| {
         Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
     })
