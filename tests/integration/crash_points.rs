@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Instant;
 
@@ -148,10 +149,14 @@ async fn state(harness: &Harness) -> State {
     State { tables: harness.tables().await, ledger, objects: objects.collect() }
 }
 
-fn inject(harness: &Arc<Harness>, step: &Step, end: End) {
+/// Lets the function meet its end at a step; returns whether it came to that.
+fn inject(harness: &Arc<Harness>, step: &Step, end: End) -> Arc<AtomicBool> {
+    let is_met = Arc::new(AtomicBool::new(false));
     let act: Arc<dyn Fn() + Send + Sync> = {
         let harness: Weak<Harness> = Arc::downgrade(harness);
+        let is_met = Arc::clone(&is_met);
         Arc::new(move || {
+            is_met.store(true, Ordering::SeqCst);
             if matches!(end, End::KilledBefore | End::KilledAfter) {
                 harness.upgrade().unwrap().lambda.kill_and_wait();
             }
@@ -168,6 +173,7 @@ fn inject(harness: &Arc<Harness>, step: &Step, end: End) {
             harness.stack.redshift.inject(redshift::Fault::on(sql, action).after(step.nth).times(1));
         }
     }
+    is_met
 }
 
 /// What is there before the invocation.
@@ -193,7 +199,7 @@ async fn survives(scenario: Scenario, end: End) {
     };
     prepared().await;
     Harness::report(harness.invoke(&key("a")).await);
-    let steps: Vec<Step> = steps(&harness).into_iter().filter(|step| wanted(step)).collect();
+    let steps: Vec<Step> = steps(&harness).into_iter().filter(wanted).collect();
     assert!(!steps.is_empty(), "no step is tried");
     let expected = state(&harness).await;
 
@@ -208,8 +214,10 @@ async fn survives(scenario: Scenario, end: End) {
             step.name
         );
         prepared().await;
-        inject(&harness, step, end);
-        match (harness.invoke(&key("a")).await, end) {
+        let is_met = inject(&harness, step, end);
+        let outcome = harness.invoke(&key("a")).await;
+        assert!(is_met.load(Ordering::SeqCst), "{what}: the step was not taken: {outcome:?}");
+        match (outcome, end) {
             (Outcome::Failed { error_type, .. }, End::KilledBefore | End::KilledAfter) => {
                 assert_eq!(error_type, "Runtime.ExitError", "{what}");
             }
@@ -238,7 +246,7 @@ fn documented() -> BTreeSet<String> {
     names.into_iter().filter(|name| !name.is_empty()).collect()
 }
 
-/// Each end is a test of its own, so that they run side by side.
+/// Each end is a test of its own, so that they run side by side and say how far it is.
 macro_rules! scenario {
     ($(#[$doc:meta])* $name:ident: $scenario:expr) => {
         cases! {
