@@ -295,7 +295,7 @@ fn value(random: &mut Random, format: &str) -> String {
         if c == '%' {
             match chars.next() {
                 Some(directive) if DIRECTIVES.contains(directive) => {
-                    text += &rendered(random, directive, moment)
+                    text += &rendered(random, directive, moment);
                 }
                 Some(other) => text.push(other),
                 None => {}
