@@ -12,10 +12,10 @@
 //! | what a file's first bytes tell | `archive::file_type::tests` |
 //! | cells that must arrive as they were, NULL, derived columns | `transform::tests` |
 //! | quotes, line ends, blank lines and limits at every buffer boundary; any text against the `csv` crate | `csv::reader::tests` |
-//! | more than 20 problems: counted, cut | `problem::tests`, and through S3 `bad_input::several_problems_are_told_at_once` |
+//! | more than 20 problems: counted, cut | `problem::tests`, and through S3 `refusals::several_problems_are_told_at_once` |
 //! | every directive of a date | `strptime::tests` |
-//! | rows that Redshift refuses; markers, `error.json`, untouched tables for each kind of bad input | `tests/bad_input.rs` |
-//! | faults of the network, which must not look like any of these | `tests/faults.rs` |
+//! | rows that Redshift refuses; markers, `error.json`, untouched tables for each kind of bad input | `tests/integration/refusals.rs` |
+//! | faults of the network, which must not look like any of these | `tests/integration/faults.rs` |
 
 #![allow(
     clippy::unwrap_used,
@@ -95,6 +95,17 @@ fn read(archive: impl Read + Send, dataset: &Dataset) -> Outcome {
         }
         Err(ReadError::Bad(problems)) => Outcome { problems, ..Outcome::default() },
         Err(ReadError::Failed(error)) => panic!("{error}"),
+    }
+}
+
+/// The case of a table that is being tried: one that fails says so.
+struct Case<'a>(&'a str);
+
+impl Drop for Case<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("in the case {:?}", self.0);
+        }
     }
 }
 
@@ -288,6 +299,7 @@ fn a_pax_global_header_is_no_member() {
 #[test]
 fn a_pax_global_header_that_renames_or_resizes_is_refused() {
     for (key, value) in [("path", "groups.csv"), ("size", "3"), ("GNU.sparse.major", "1")] {
+        let _case = Case(key);
         let tar = Tar::new().pax(b'g', &[("comment", "c"), (key, value)]).file("groups.csv", GROUPS).visits();
         let expected = format!(
             "archive: the archive does not hold a sound tar (a pax global header sets {key:?} for all files); make it again with `tar -czf`"
@@ -369,43 +381,53 @@ fn sparse_files_are_read_when_they_have_no_holes_and_refused_otherwise() {
     // Eight gigabytes of nothing must not be read.
     let endless = Tar::new().block(&sparse(&[((1 << 33) - 1, 0)], (1 << 33) - 1)).visits();
     refused(&gzip(&endless.end()), &[SPARSE]);
-    for records in [
-        [
-            ("GNU.sparse.major", "1"),
-            ("GNU.sparse.minor", "0"),
-            ("GNU.sparse.name", "groups.csv"),
-            ("GNU.sparse.realsize", "4096"),
-        ]
-        .as_slice(),
-        &[
-            ("GNU.sparse.size", "4096"),
-            ("GNU.sparse.numblocks", "1"),
-            ("GNU.sparse.map", "0,27"),
-            ("GNU.sparse.name", "groups.csv"),
-        ],
-        &[
-            ("GNU.sparse.size", "4096"),
-            ("GNU.sparse.numblocks", "1"),
-            ("GNU.sparse.offset", "0"),
-            ("GNU.sparse.numbytes", "27"),
-        ],
+    for (name, records) in [
+        (
+            "version 1.0",
+            [
+                ("GNU.sparse.major", "1"),
+                ("GNU.sparse.minor", "0"),
+                ("GNU.sparse.name", "groups.csv"),
+                ("GNU.sparse.realsize", "4096"),
+            ],
+        ),
+        (
+            "version 0.1",
+            [
+                ("GNU.sparse.size", "4096"),
+                ("GNU.sparse.numblocks", "1"),
+                ("GNU.sparse.map", "0,27"),
+                ("GNU.sparse.name", "groups.csv"),
+            ],
+        ),
+        (
+            "version 0.0",
+            [
+                ("GNU.sparse.size", "4096"),
+                ("GNU.sparse.numblocks", "1"),
+                ("GNU.sparse.offset", "0"),
+                ("GNU.sparse.numbytes", "27"),
+            ],
+        ),
     ] {
+        let _case = Case(name);
         let contents = format!("1\n0\n27\n{}{GROUPS}", "\0".repeat(505));
-        let tar = Tar::new().pax(b'x', records).file("GNUSparseFile.0/groups.csv", contents).visits();
+        let tar = Tar::new().pax(b'x', &records).file("GNUSparseFile.0/groups.csv", contents).visits();
         refused(&gzip(&tar.end()), &[SPARSE]);
     }
 }
 
 #[test]
 fn links_and_special_files_are_refused_under_a_members_name() {
-    for (kind, what) in [
-        (b'1', "a hard link"),
-        (b'2', "a symbolic link"),
-        (b'3', "a special file"),
-        (b'6', "a special file"),
-        (b'M', "a special file"),
-        (b'Z', "a special file"),
+    for (name, kind, what) in [
+        ("hard link", b'1', "a hard link"),
+        ("symbolic link", b'2', "a symbolic link"),
+        ("character device", b'3', "a special file"),
+        ("named pipe", b'6', "a special file"),
+        ("continued file", b'M', "a special file"),
+        ("unknown kind", b'Z', "a special file"),
     ] {
+        let _case = Case(name);
         let tar = Tar::new().entry(kind, "groups.csv", 0, "").visits();
         let expected = format!(
             "groups.csv: this entry is {what}, not a file; put the file itself into the archive (`tar` follows links with `-h --hard-dereference`)"
@@ -417,7 +439,9 @@ fn links_and_special_files_are_refused_under_a_members_name() {
 #[test]
 fn a_long_name_or_attributes_without_end_are_not_held_in_memory() {
     let endless = vec![b'n'; 3 << 20];
-    for kind in [b'L', b'x', b'g'] {
+    for (name, kind) in [("GNU name", b'L'), ("pax attributes", b'x'), ("pax attributes of all files", b'g')]
+    {
+        let _case = Case(name);
         let tar = Tar::new()
             .visits()
             .entry(kind, "groups.csv", endless.len() as u64, &endless)
@@ -786,6 +810,7 @@ fn a_file_without_anything_is_refused_and_one_without_rows_is_not() {
     text_refused("\u{feff}", &[empty]);
     text_refused("\u{feff}\n", &[empty]);
     for header in ["id,name", "id,name\n", "id,name\r\n\r\n", "id,name\r", "\n\nid,name\n"] {
+        let _case = Case(header);
         assert_eq!(stages(header), "id,name\n");
     }
 }
@@ -793,6 +818,7 @@ fn a_file_without_anything_is_refused_and_one_without_rows_is_not() {
 #[test]
 fn header_names_are_of_no_consequence() {
     for header in ["id,id", "name,id", ",", "\"i,d\",\"na\nme\"", "id,pr\u{e9}nom"] {
+        let _case = Case(header);
         assert_eq!(stages(format!("{header}\n1,Forests\n")), "id,name\n1,Forests\n");
     }
     assert_eq!(stages(b"id,pr\xe9nom\n1,Forests\n"), "id,name\n1,Forests\n");
@@ -831,6 +857,7 @@ fn line_ends_of_cr_only_are_refused() {
 fn utf16_is_refused_with_and_without_its_mark() {
     let expected = "groups.csv, line 1: the file is UTF-16; export it as UTF-8";
     for text in ["id,name\n1,Forests\n", "id,name\n", "id,name\r\n1,Santé\r\n"] {
+        let _case = Case(text);
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         text_refused([b"\xff\xfe".as_slice(), &little].concat(), &[expected]);
@@ -976,8 +1003,9 @@ fn the_text_that_means_null_is_refused() {
 #[test]
 fn an_enormous_cell_is_refused_without_holding_it() {
     let cell = "x".repeat(64 << 20);
-    for (text, expected) in [
+    for (name, text, expected) in [
         (
+            "not quoted",
             format!("id,name\n1,{cell}\n2,Health\n"),
             format!(
                 "groups.csv, line 2: the record is larger than {RECORD_LIMIT_BYTES} bytes, the most that Redshift loads as one row; shorten it: \"1,{}…\"",
@@ -985,6 +1013,7 @@ fn an_enormous_cell_is_refused_without_holding_it() {
             ),
         ),
         (
+            "quoted",
             format!("id,name\n1,\"{cell}\"\n2,Health\n"),
             format!(
                 "groups.csv, line 2: a quoted cell begins here and is not closed within {RECORD_LIMIT_BYTES} bytes, the most that Redshift loads as \
@@ -993,6 +1022,7 @@ fn an_enormous_cell_is_refused_without_holding_it() {
             ),
         ),
     ] {
+        let _case = Case(name);
         let outcome = read(with_groups(text).as_slice(), &dataset());
         assert_eq!(reported(&outcome), [expected]);
     }

@@ -388,6 +388,17 @@ impl Lambda {
         });
     }
 
+    /// Ends whatever runs as if its time were over, without the wait.
+    pub fn time_out(&self) {
+        let state = self.shared.state();
+        let running = state.running.iter().map(|(id, running)| (id.clone(), running.process));
+        let running: Vec<(String, u64)> = running.collect();
+        drop(state);
+        for (request_id, process) in running {
+            time_out(&request_id, process, &self.shared);
+        }
+    }
+
     /// Stops everything.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
@@ -618,19 +629,22 @@ async fn next(process: u64, shared: &Arc<Shared>) -> Answer {
 
 /// Kills the process of an invocation that is over its time.
 async fn watch(request_id: String, process: u64, shared: Arc<Shared>) {
-    let limit = shared.options.timeout;
-    sleep(limit).await;
+    sleep(shared.options.timeout).await;
+    time_out(&request_id, process, &shared);
+}
+
+fn time_out(request_id: &str, process: u64, shared: &Arc<Shared>) {
     let kill = {
         let mut state = shared.state();
         // It may have ended just now, and its process may work for another.
-        if !state.running.contains_key(&request_id) {
+        if !state.running.contains_key(request_id) {
             return;
         }
         state.processes.get_mut(&process).and_then(|process| process.kill.take())
     };
-    let message =
-        format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", limit.as_secs_f64());
-    shared.end(&request_id, failed("Sandbox.Timedout", message));
+    let limit = shared.options.timeout.as_secs_f64();
+    let message = format!("RequestId: {request_id} Error: Task timed out after {limit:.2} seconds");
+    shared.end(request_id, failed("Sandbox.Timedout", message));
     if let Some(kill) = kill {
         // It may have ended by itself.
         let _ = kill.send(());

@@ -1,13 +1,11 @@
 //! What the runbook says of each alarm.
 
-use std::time::Duration;
-
-use devstack::lambda::{Outcome, eventually};
+use devstack::lambda::Outcome;
 use serde_json::json;
 
-use crate::reader::{Ran, Reader};
-use crate::runbook::Section;
-use crate::support::{SHIPPED, World, expected, key, members, sample, sample_with};
+use super::reader::{Ran, Reader};
+use super::runbook::Section;
+use crate::harness::{Harness, SHIPPED, expected, key, members, sample, sample_with};
 
 const REVOKE: &str = "REVOKE INSERT ON cmslite.user_group FROM cmslite_loader";
 const GRANT: &str = "GRANT INSERT ON cmslite.user_group TO cmslite_loader";
@@ -16,8 +14,8 @@ const GRANT: &str = "GRANT INSERT ON cmslite.user_group TO cmslite_loader";
 async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     let mut reader = Reader::start(SHIPPED).await;
     let (name, corrected) = ("2024-03-02", sample(4, 9));
-    let bad = reader.world.put(name, &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
-    World::report(reader.world.invoke(&bad).await);
+    let bad = reader.harness.put(name, &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
+    Harness::report(reader.harness.invoke(&bad).await);
     let told = reader.moto.heard().await;
     assert!(told.len() == 1 && told[0].0.contains(name) && told[0].1.contains("2 of 4 columns"), "{told:?}");
 
@@ -28,7 +26,7 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     let explanation = reader.run(section.take("error.json")).await;
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&explanation).unwrap(),
-        reader.world.error_json(name),
+        reader.harness.error_json(name),
         "{explanation}"
     );
 
@@ -37,23 +35,23 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     let mut section = Section::of("Re-upload: a corrected archive");
     reader.run(section.take("NAME=")).await;
     reader.run(section.take("aws s3 cp")).await;
-    World::report(reader.world.invoke(&bad).await);
+    Harness::report(reader.harness.invoke(&bad).await);
     let status = reader.run(section.take("status")).await;
     assert!(
         status.contains("Queue 0, superseded 0, bad 0, good 1")
             && status.contains("Markers and ledger agree"),
         "{status}"
     );
-    assert_eq!(reader.world.tables().await, expected(&members(4, 9)));
-    assert!(reader.world.is_good(name) && !reader.world.is_bad(name));
+    assert_eq!(reader.harness.tables().await, expected(&members(4, 9)));
+    assert!(reader.harness.is_good(name) && !reader.harness.is_bad(name));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     let mut reader = Reader::start(SHIPPED).await;
-    reader.world.admin(REVOKE).await;
-    let archive = reader.world.put("a", &sample(1, 5), 10);
-    let Outcome::Failed { error_type, .. } = reader.world.invoke(&archive).await else {
+    reader.harness.admin(REVOKE).await;
+    let archive = reader.harness.put("a", &sample(1, 5), 10);
+    let Outcome::Failed { error_type, .. } = reader.harness.invoke(&archive).await else {
         panic!("it was loaded")
     };
     reader.log_arrives().await;
@@ -73,22 +71,23 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     assert!(reader.run(section.take("logs 3")).await.contains(&error_type));
 
     let mut section = Section::of("Alarm: near timeout");
-    reader.world.admin(GRANT).await;
+    reader.harness.admin(GRANT).await;
     reader.run(section.take("load")).await;
-    assert!(reader.world.is_good("a"));
+    assert!(reader.harness.is_good("a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_events_are_read_made_good_and_put_away() {
     let mut reader = Reader::start(SHIPPED).await;
-    reader.world.admin(REVOKE).await;
-    let archive = reader.world.put("a", &sample(1, 5), 10);
-    reader.world.lambda.invoke_asynchronously(World::event(&archive));
-    eventually(Duration::from_secs(30), || reader.world.lambda.dead_letters().len() == 1).await.unwrap();
-    assert_eq!(reader.world.lambda.history().len(), 3);
+    reader.harness.admin(REVOKE).await;
+    let archive = reader.harness.put("a", &sample(1, 5), 10);
+    reader.harness.lambda.invoke_asynchronously(Harness::event(&archive));
+    reader.harness.idle().await;
+    assert_eq!(reader.harness.lambda.dead_letters().len(), 1);
+    assert_eq!(reader.harness.lambda.history().len(), 3);
     // As Lambda writes it (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous
     // invocations").
-    let letter = reader.world.lambda.dead_letters().remove(0);
+    let letter = reader.harness.lambda.dead_letters().remove(0);
     let Outcome::Failed { error_type, message } = letter.outcome else {
         panic!("a dead letter that did not fail")
     };
@@ -106,10 +105,11 @@ async fn failed_events_are_read_made_good_and_put_away() {
     let mut section = Section::of("Alarm: failed events");
     let told = reader.run(section.take("receive-message")).await;
     assert!(told.contains(&error_type) && told.contains(&archive), "{told}");
-    reader.world.admin(GRANT).await;
+    reader.harness.admin(GRANT).await;
     let invoked = reader.run(section.take("lambda invoke")).await;
     assert!(invoked.contains("202"), "{invoked}");
-    eventually(Duration::from_secs(30), || reader.world.is_good("a")).await.unwrap();
+    reader.harness.idle().await;
+    assert!(reader.harness.is_good("a"));
     reader.log_arrives().await;
     let reports = reader.run(section.take("logs 1")).await;
     assert!(reports.contains("objects_good\\\":1"), "{reports}");
@@ -122,9 +122,9 @@ async fn failed_events_are_read_made_good_and_put_away() {
 async fn where_nothing_is_loaded_uploads_runs_and_rules_are_seen() {
     let mut reader = Reader::start(SHIPPED).await;
     for (at, name) in ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"].into_iter().enumerate() {
-        reader.world.put(name, &sample(1, 5), i64::try_from(at).unwrap());
+        reader.harness.put(name, &sample(1, 5), i64::try_from(at).unwrap());
     }
-    World::report(reader.world.sweep().await);
+    Harness::report(reader.harness.sweep().await);
     reader.log_arrives().await;
     let disable = "
 rule = next(rule['Name'] for rule in boto('events').list_rules()['Rules'] if 'LoaderSweep' in rule['Name'])

@@ -2,9 +2,9 @@
 
 use devstack::stack::{LOADER, LOADER_PASSWORD};
 
-use crate::reader::{Ran, Reader};
-use crate::runbook::Section;
-use crate::support::{SHIPPED, World, appending, expected, key, members, sample};
+use super::reader::{Ran, Reader};
+use super::runbook::Section;
+use crate::harness::{Harness, SHIPPED, appending, expected, key, members, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_is_digested_kept_and_rotated() {
@@ -18,21 +18,21 @@ async fn the_password_is_digested_kept_and_rotated() {
         "BEGIN; SET LOCAL password_encryption = 'md5'; ALTER ROLE {LOADER} PASSWORD '{LOADER_PASSWORD}';
          SELECT rolpassword FROM pg_authid WHERE rolname = '{LOADER}'; ROLLBACK"
     );
-    assert_eq!(reader.world.query(&stored).await, [[Some(digested.clone())]]);
+    assert_eq!(reader.harness.query(&stored).await, [[Some(digested.clone())]]);
     // The user is there already, in all databases of the tests: another one.
     let (create, create_secret, alter) =
         (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
     for statement in [create, alter] {
-        reader.world.admin(&statement.replace("md5...", &digested).replace(LOADER, "runbook_user")).await;
+        reader.harness.admin(&statement.replace("md5...", &digested).replace(LOADER, "runbook_user")).await;
         let stored =
-            reader.world.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
+            reader.harness.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'runbook_user'").await;
         assert_eq!(stored, [[Some(digested.clone())]]);
     }
-    reader.world.admin("DROP ROLE runbook_user").await;
+    reader.harness.admin("DROP ROLE runbook_user").await;
     let arn = reader.run(create_secret).await;
     reader.run(&format!("PGPASS_SECRET_ID={}", arn.trim())).await;
 
-    reader.world.stack.redshift.set_password(LOADER, "another");
+    reader.harness.stack.redshift.set_password(LOADER, "another");
     reader.try_to(read, "another\n").await;
     reader.run(section.take("put-secret-value")).await;
     let check = section.take("check");
@@ -41,7 +41,7 @@ async fn the_password_is_digested_kept_and_rotated() {
         told.contains("ok    Redshift: login") && told.contains("An archive can be loaded. Nothing was."),
         "{told}"
     );
-    reader.world.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
+    reader.harness.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
     let Ran { status, output } = reader.try_to(check, "").await;
     assert!(status == 3 && output.contains("BAD   Redshift: login"), "{output}");
 }
@@ -49,14 +49,14 @@ async fn the_password_is_digested_kept_and_rotated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_loaded_once_more() {
     let mut reader = Reader::start(SHIPPED).await;
-    World::report(reader.world.invoke(&reader.world.put("2024-03-01", &sample(1, 12), 10)).await);
+    Harness::report(reader.harness.invoke(&reader.harness.put("2024-03-01", &sample(1, 12), 10)).await);
     let mut section = Section::of("Replay: an archive once more");
     reader.run(section.take("KEY=")).await;
     for part in ["--again", "lambda invoke"] {
-        reader.world.admin("DELETE FROM cmslite.user_group WHERE id < '00007'").await;
+        reader.harness.admin("DELETE FROM cmslite.user_group WHERE id < '00007'").await;
         let told = reader.run(section.take(part)).await;
         assert!(told.contains(&key("2024-03-01")), "{told}");
-        assert_eq!(reader.world.tables().await, expected(&members(1, 12)), "{part}");
+        assert_eq!(reader.harness.tables().await, expected(&members(1, 12)), "{part}");
     }
 }
 
@@ -68,19 +68,19 @@ async fn many_archives_are_loaded_a_few_at_a_time() {
             .map(str::to_owned)
             .into();
     for (at, name) in names.iter().enumerate() {
-        reader.world.put(name, &sample(at as u64, 3), i64::try_from(at).unwrap());
+        reader.harness.put(name, &sample(at as u64, 3), i64::try_from(at).unwrap());
     }
     let keys: Vec<String> = names.iter().map(|name| key(name)).collect();
     let mut section = Section::of("Backfill: many archives");
     let told = reader.run(section.take("--dry-run")).await;
     assert!(keys.iter().all(|key| told.contains(&format!("good  {key}"))), "{told}");
-    assert_eq!(reader.world.ledger().await, Vec::<String>::new());
+    assert_eq!(reader.harness.ledger().await, Vec::<String>::new());
     reader.run(section.take("--limit 3")).await;
-    assert_eq!(reader.world.ledger().await, keys[..3]);
+    assert_eq!(reader.harness.ledger().await, keys[..3]);
     reader.run(section.take("KEY=")).await;
     reader.run(section.take("--until")).await;
-    assert_eq!(reader.world.ledger().await, keys[..5]);
+    assert_eq!(reader.harness.ledger().await, keys[..5]);
     reader.run(section.take("load")).await;
-    assert_eq!(reader.world.ledger().await, keys);
-    assert_eq!(reader.world.rows("user_group").await.len(), 18);
+    assert_eq!(reader.harness.ledger().await, keys);
+    assert_eq!(reader.harness.rows("user_group").await.len(), 18);
 }

@@ -3,8 +3,8 @@
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
-use crate::reader::Reader;
-use crate::support::{SHIPPED, World, expected, key, members, sample};
+use super::reader::Reader;
+use crate::harness::{Harness, SHIPPED, expected, key, members, sample};
 
 const README: &str = include_str!("../../README.md");
 
@@ -58,7 +58,7 @@ print('null')";
         assert_eq!(event[part], sampled[part], "{part}");
     }
 
-    reader.world.put("2024-03-01 ü+", &sample(1, 8), 10);
-    World::report(reader.world.lambda.invoke(event.clone()).await);
-    assert_eq!(reader.world.tables().await, expected(&members(1, 8)));
+    reader.harness.put("2024-03-01 ü+", &sample(1, 8), 10);
+    Harness::report(reader.harness.lambda.invoke(event.clone()).await);
+    assert_eq!(reader.harness.tables().await, expected(&members(1, 8)));
 }

@@ -3,20 +3,20 @@
 use devstack::redshift::postgresql_ddl;
 use devstack::stack::BUCKET;
 
-use crate::reader::Reader;
-use crate::runbook::Section;
-use crate::support::{SHIPPED, World, expected, good_key, key, members, moment, sample};
+use super::reader::Reader;
+use super::runbook::Section;
+use crate::harness::{Harness, SHIPPED, expected, good_key, key, members, moment, sample};
 
 /// What the script leaves behind: its newest archive's rows in the tables, and copies of what it settled. No
 /// ledger.
 async fn after_the_script() -> Reader {
     let reader = Reader::start(SHIPPED).await;
-    let world = &reader.world;
-    World::report(world.invoke(&world.put("new", &sample(2, 20), 20)).await);
-    world.admin("DROP TABLE cmslite.load_ledger").await;
-    world.put("old", &sample(1, 20), 10);
+    let harness = &reader.harness;
+    Harness::report(harness.invoke(&harness.put("new", &sample(2, 20), 20)).await);
+    harness.admin("DROP TABLE cmslite.load_ledger").await;
+    harness.put("old", &sample(1, 20), 10);
     for (name, archive) in [("old", sample(1, 20)), ("new", sample(2, 20))] {
-        world.stack.s3.put_at(BUCKET, &good_key(name), &archive, moment(30)).unwrap();
+        harness.stack.s3.put_at(BUCKET, &good_key(name), &archive, moment(30)).unwrap();
     }
     reader
 }
@@ -29,12 +29,12 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     reader.run(section.take("side.json")).await;
     reader.run(section.take("side.sql")).await;
     let ddl = std::fs::read_to_string(reader.directory.path().join("side.sql")).unwrap();
-    reader.world.admin(&postgresql_ddl(&ddl).unwrap()).await;
+    reader.harness.admin(&postgresql_ddl(&ddl).unwrap()).await;
 
     // 2 and 3: what it would do, and does, which the script's tables and markers do not notice.
-    let before = reader.world.tables().await;
+    let before = reader.harness.tables().await;
     let script = |reader: &Reader| {
-        reader.world.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>()
+        reader.harness.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>()
     };
     let markers = script(&reader);
     let told = reader.run(section.take("check side.json")).await;
@@ -46,26 +46,29 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     );
     let told = reader.run(section.take("load side.json")).await;
     assert!(told.contains(&key("new")) && told.contains("settled as good"), "{told}");
-    let world = &reader.world;
-    assert_eq!(world.query("SELECT COUNT(*) FROM cmslite_side.user_status").await, [[Some("20".to_owned())]]);
-    assert_eq!(world.tables().await, before);
+    let harness = &reader.harness;
+    assert_eq!(
+        harness.query("SELECT COUNT(*) FROM cmslite_side.user_status").await,
+        [[Some("20".to_owned())]]
+    );
+    assert_eq!(harness.tables().await, before);
     assert_eq!(script(&reader), markers);
 
     // 4: the runbook's own queries.
     let queries = [section.take("EXCEPT"), section.take("EXCEPT")];
     for query in queries {
-        assert_eq!(world.query(query).await, [[Some("0".to_owned())]], "{query}");
+        assert_eq!(harness.query(query).await, [[Some("0".to_owned())]], "{query}");
     }
-    world.admin("UPDATE cmslite.user_group SET site_key = '7' WHERE id = '00001'").await;
+    harness.admin("UPDATE cmslite.user_group SET site_key = '7' WHERE id = '00001'").await;
     for query in queries {
-        assert_eq!(world.query(query).await, [[Some("1".to_owned())]], "{query}");
+        assert_eq!(harness.query(query).await, [[Some("1".to_owned())]], "{query}");
     }
 
     // 5: what the script settled stays settled, and the next upload is loaded.
     let status = reader.run(section.take("status")).await;
     assert!(status.contains("Queue 0") && status.contains("good 2"), "{status}");
-    let world = &reader.world;
-    World::report(world.invoke(&world.put("next", &sample(3, 20), 40)).await);
-    assert_eq!(world.tables().await, expected(&members(3, 20)));
-    assert!(world.is_good("next"));
+    let harness = &reader.harness;
+    Harness::report(harness.invoke(&harness.put("next", &sample(3, 20), 40)).await);
+    assert_eq!(harness.tables().await, expected(&members(3, 20)));
+    assert!(harness.is_good("next"));
 }

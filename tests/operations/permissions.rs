@@ -8,9 +8,8 @@ use devstack::s3::policy::{Permission, Policy};
 use devstack::s3::{Action, Fault, Request};
 use devstack::stack::{BUCKET, function_keys};
 
-use crate::reader::deploy;
-use crate::support::moto;
-use crate::support::{SHIPPED, Setup, bad_key, long_sample, moment, sample, sample_with};
+use super::reader::deploy;
+use crate::harness::{Harness, bad_key, long_sample, moment, moto, sample, sample_with};
 
 /// The policy of the role, as CloudFormation has made it.
 async fn policy() -> Policy {
@@ -33,25 +32,22 @@ print(json.dumps({**policy, 'Statement': [statement for statement in policy['Sta
 /// function asked of S3, or how it failed.
 async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
     let keys = function_keys().with_policy(policy);
-    let world = Setup { config: Some(SHIPPED.to_owned()), ..Setup::with_keys(keys) }
-        .with("COPY_IAM_ROLE", "default")
-        .start()
-        .await;
-    let a = world.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
-    done(world.invoke(&a).await)?;
-    world.put("a", &sample(4, 9), 20);
-    done(world.invoke(&a).await)?;
-    let b = world.put("b", &long_sample(7, 40_000_000), 30);
-    world.stack.s3.inject(Fault::on("UploadPart", "", Action::Refuse(503, "SlowDown".to_owned())));
-    assert!(done(world.invoke(&b).await).unwrap_err().starts_with("Retryable."));
-    world.stack.s3.clear_faults();
-    done(world.invoke(&b).await)?;
+    let harness = Harness::builder().known_keys(keys).env("COPY_IAM_ROLE", "default").start().await;
+    let a = harness.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
+    done(harness.invoke(&a).await)?;
+    harness.put("a", &sample(4, 9), 20);
+    done(harness.invoke(&a).await)?;
+    let b = harness.put("b", &long_sample(7, 40_000_000), 30);
+    harness.stack.s3.inject(Fault::on("UploadPart", "", Action::Refuse(503, "SlowDown".to_owned())));
+    assert!(done(harness.invoke(&b).await).unwrap_err().starts_with("Retryable."));
+    harness.stack.s3.clear_faults();
+    done(harness.invoke(&b).await)?;
     for command in ["check", "status"] {
-        let (output, _directory) = world.command(&[command, world.config_file().to_str().unwrap()]).await;
+        let (output, _directory) = harness.command(&[command, harness.config_file().to_str().unwrap()]).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
     let own = function_keys().access_key_id;
-    Ok(world
+    Ok(harness
         .stack
         .s3
         .requests()
@@ -72,21 +68,23 @@ fn done(outcome: Outcome) -> Result<(), String> {
 async fn what_is_not_there_is_no_missing_right() {
     let keys = function_keys().with_policy(policy().await);
     for (operation, prefix) in [("GetObject", "client/"), ("CopyObject", "processed/good/")] {
-        let world = Arc::new(Setup::with_keys(keys.clone()).with("COPY_IAM_ROLE", "default").start().await);
-        let a = world.put("a", &sample(1, 5), 10);
-        let weak = Arc::downgrade(&world);
+        let harness = Arc::new(
+            Harness::builder().known_keys(keys.clone()).env("COPY_IAM_ROLE", "default").start().await,
+        );
+        let a = harness.put("a", &sample(1, 5), 10);
+        let weak = Arc::downgrade(&harness);
         let removed = move || weak.upgrade().unwrap().stack.s3.empty_bucket(BUCKET);
-        world.stack.s3.inject(Fault::on(operation, prefix, Action::RunBefore(Arc::new(removed))).times(1));
-        let failure = done(world.invoke(&a).await).unwrap_err();
+        harness.stack.s3.inject(Fault::on(operation, prefix, Action::RunBefore(Arc::new(removed))).times(1));
+        let failure = done(harness.invoke(&a).await).unwrap_err();
         assert!(failure.starts_with("Retryable.SourceChanged"), "{operation}: {failure}");
-        done(world.invoke(&a).await).unwrap();
+        done(harness.invoke(&a).await).unwrap();
     }
 
     // The script left bad markers without a reason.
-    let world = Setup::with_keys(keys).with("COPY_IAM_ROLE", "default").start().await;
-    world.put("a", b"no archive", 10);
-    world.stack.s3.put_at(BUCKET, &bad_key("a"), b"no archive", moment(20)).unwrap();
-    let (output, _directory) = world.command(&["status", world.config_file().to_str().unwrap()]).await;
+    let harness = Harness::builder().known_keys(keys).env("COPY_IAM_ROLE", "default").start().await;
+    harness.put("a", b"no archive", 10);
+    harness.stack.s3.put_at(BUCKET, &bad_key("a"), b"no archive", moment(20)).unwrap();
+    let (output, _directory) = harness.command(&["status", harness.config_file().to_str().unwrap()]).await;
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.contains("is marked bad without an error.json"), "{told}");
 }

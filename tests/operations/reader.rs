@@ -3,21 +3,20 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::Duration;
 
 use devstack::lambda::{self, Lambda};
 use devstack::stack::{self, LOADER, LOADER_PASSWORD};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::runbook::Section;
-use crate::support::moto::{self, Moto};
-use crate::support::{PROGRAM, Setup, World};
+use super::runbook::Section;
+use crate::harness::moto::{self, Moto};
+use crate::harness::{HANGS_AFTER, Harness, PROGRAM};
 
 /// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the
 /// variables that the template gives it.
 pub struct Reader {
-    pub world: World,
+    pub harness: Harness,
     pub moto: Moto,
     /// What the stack says of itself.
     pub outputs: Value,
@@ -37,19 +36,20 @@ impl Reader {
     /// `config`.
     pub async fn start(config: &str) -> Self {
         let moto = moto::start().await;
-        let mut world = Setup { config: Some(config.to_owned()), ..Setup::default() }.start().await;
+        let mut harness = Harness::builder().config(config).start().await;
         let create = "print(json.dumps(boto('secretsmanager').create_secret(Name='first', SecretString=sys.argv[1])['ARN']))";
         let secret = moto.python(create, &[LOADER_PASSWORD]).await;
         let deployed =
-            deploy(&moto, world.stack.redshift.port(), &world.stack.database, secret.as_str().unwrap()).await;
+            deploy(&moto, harness.stack.redshift.port(), &harness.stack.database, secret.as_str().unwrap())
+                .await;
 
         let name = deployed["outputs"]["FunctionName"].as_str().unwrap();
         let variables = "print(json.dumps(boto('lambda').get_function_configuration(FunctionName=sys.argv[1])['Environment']['Variables']))";
         let variables = moto.python(variables, &[name]).await;
-        world
+        harness
             .environment
             .retain(|(name, _)| !name.starts_with("PG") && name != "pgpass" || name == "PGSSLROOTCERT");
-        world.environment.extend(
+        harness.environment.extend(
             variables
                 .as_object()
                 .unwrap()
@@ -57,12 +57,13 @@ impl Reader {
                 .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())),
         );
         for service in ["AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
-            world.environment.push((service.to_owned(), moto.endpoint()));
+            harness.environment.push((service.to_owned(), moto.endpoint()));
         }
-        world.lambda = Lambda::start(lambda::Options::new(PROGRAM, world.environment.clone())).await.unwrap();
+        harness.lambda =
+            Lambda::start(lambda::Options::new(PROGRAM, harness.environment.clone())).await.unwrap();
 
-        let directory = place(&world, &moto, config);
-        let mut reader = Self { world, moto, outputs: deployed["outputs"].clone(), directory, logged: 0 };
+        let directory = place(&harness, &moto, config);
+        let mut reader = Self { harness, moto, outputs: deployed["outputs"].clone(), directory, logged: 0 };
         reader.settle_in(&deployed).await;
         reader
     }
@@ -121,7 +122,7 @@ print('null')";
             "AWS_ENDPOINT_URL_SECRETS_MANAGER",
         ];
         command.envs(
-            self.world.environment.iter().filter(|(name, _)| inherited.contains(&name.as_str())).cloned(),
+            self.harness.environment.iter().filter(|(name, _)| inherited.contains(&name.as_str())).cloned(),
         );
         command.env("AWS_DEFAULT_REGION", "ca-central-1");
         command
@@ -130,7 +131,7 @@ print('null')";
             .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-        let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output())
+        let output = tokio::time::timeout(HANGS_AFTER, child.wait_with_output())
             .await
             .expect("the command hangs")
             .unwrap();
@@ -141,7 +142,7 @@ print('null')";
 
     /// Lets CloudWatch Logs have what the function wrote, up to its last report.
     pub async fn log_arrives(&mut self) {
-        let log = self.world.log().await;
+        let log = self.harness.log().await;
         let log = log.get(self.logged..).unwrap_or_default();
         let file = self.directory.path().join("function.log");
         fs::write(&file, log).unwrap();
@@ -181,7 +182,7 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
 }
 
 /// A directory that looks like a clone, with the program and an `aws` that asks the local stack.
-fn place(world: &World, moto: &Moto, config: &str) -> tempfile::TempDir {
+fn place(harness: &Harness, moto: &Moto, config: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["ddl", "events"] {
@@ -195,8 +196,8 @@ fn place(world: &World, moto: &Moto, config: &str) -> tempfile::TempDir {
     symlink(PROGRAM, bin.join("cmslite-user-data-to-redshift")).unwrap();
     let aws = format!(
         "#!/bin/sh\ncase \"$1 $2\" in\n's3 '*) at={} ;;\n'lambda invoke') at={} ;;\n*) at={} ;;\nesac\nexec {} --endpoint-url \"$at\" \"$@\"\n",
-        world.stack.s3.endpoint(),
-        world.lambda.endpoint(),
+        harness.stack.s3.endpoint(),
+        harness.lambda.endpoint(),
         moto.endpoint(),
         moto::aws().display()
     );

@@ -1,21 +1,68 @@
-//! Cells pass through byte for byte: from any RFC 4180 file to the table, whatever letters they hold and
-//! however they are written.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
-
-use std::sync::Arc;
+//! Cells arrive as they were written: from any RFC 4180 file to the table, whatever letters they hold.
 
 use devstack::samples::{self, Member};
+use devstack::stack::BUCKET;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::json;
-use support::{Row, Setup, World};
+
+use crate::harness::{Harness, Row, moment, sample_with};
+
+/// Quotes, delimiters, line ends, backslashes, what pandas would take for numbers or nothing, and letters of
+/// many scripts.
+#[tokio::test(flavor = "multi_thread")]
+async fn cells_arrive_as_they_were_written() {
+    let harness = Harness::start().await;
+    let cells = [
+        "plain",
+        " leading and trailing ",
+        "007",
+        "1.0",
+        "NA",
+        "None",
+        "null",
+        "NULL",
+        "\\N",
+        "\\",
+        "C:\\new\\table",
+        "\"",
+        "\"\"",
+        "a\"b",
+        "'",
+        "|",
+        ",",
+        "a,b|c\td",
+        "line one\nline two",
+        "crlf\r\nhere",
+        "bare\rcr",
+        "\ttab",
+        "Łukasz",
+        "李小龍",
+        "👩‍👩‍👧",
+        "e\u{301}",
+        "\u{feff}bom",
+        "\u{a0}",
+        "--",
+        "#",
+        "%",
+        "$1",
+        "{}",
+        "\u{7f}",
+        "\u{1}",
+        "",
+    ];
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["id", "name", "active", "site_key"]).unwrap();
+    for (n, cell) in cells.iter().enumerate() {
+        writer.write_record([&format!("{n:03}"), *cell, "t", *cell]).unwrap();
+    }
+    let key = harness.put("text", &sample_with("analytics_group.csv", writer.into_inner().unwrap()), 1);
+    Harness::report(harness.invoke(&key).await);
+    let rows = harness.rows("cms_group").await;
+    let loaded: Vec<(&str, &str)> =
+        rows.iter().map(|row| (row[1].as_deref().unwrap(), row[3].as_deref().unwrap())).collect();
+    assert_eq!(loaded, cells.map(|cell| (cell, cell)));
+}
 
 const COLUMNS: usize = 3;
 
@@ -120,49 +167,45 @@ fn written(file: &File) -> String {
 
 fn config(delimiter: char) -> String {
     let config = json!({
-        "bucket": devstack::stack::BUCKET, "source": "client", "destination": "processed", "directory": "cells", "doc": "cells.*",
+        "bucket": BUCKET, "source": "client", "destination": "processed", "directory": "cells", "doc": "cells.*",
         "schema": "cmslite", "truncate": true, "delim": delimiter.to_string(),
         "files": {"cells": {"dbtable": "cells", "column_count": COLUMNS, "columns": ["one", "two", "three"], "dateformat": []}}
     });
     config.to_string()
 }
 
-async fn load(world: &World, file: &File) -> Result<(), TestCaseError> {
-    let path = world.config_dir.path().join("cells.json");
+async fn load(harness: &Harness, file: &File) -> Result<(), TestCaseError> {
+    let path = harness.config_dir.path().join("cells.json");
     std::fs::write(&path, config(file.delimiter)).unwrap();
     let archive = samples::archive(&[Member::new("cells.csv", written(file))]).unwrap();
-    world.stack.s3.empty_bucket(devstack::stack::BUCKET);
-    world.admin("DELETE FROM cmslite.cells; DROP TABLE IF EXISTS cmslite.load_ledger").await;
-    world
-        .stack
-        .s3
-        .put_at(devstack::stack::BUCKET, "client/cells/cells.tgz", &archive, support::moment(1))
-        .unwrap();
-    let (output, _) = world.command(&["load", path.to_str().unwrap()]).await;
+    harness.stack.s3.empty_bucket(BUCKET);
+    harness.admin("DELETE FROM cmslite.cells; DROP TABLE IF EXISTS cmslite.load_ledger").await;
+    harness.stack.s3.put_at(BUCKET, "client/cells/cells.tgz", &archive, moment(1)).unwrap();
+    let (output, _) = harness.command(&["load", path.to_str().unwrap()]).await;
     prop_assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     let mut expected: Vec<Row> =
         file.rows.iter().map(|row| row.iter().map(|(cell, _)| Some(cell.clone())).collect()).collect();
     expected.sort();
-    prop_assert_eq!(world.query("SELECT * FROM cmslite.cells").await, expected);
+    prop_assert_eq!(harness.query("SELECT * FROM cmslite.cells").await, expected);
     Ok(())
 }
 
 #[test]
 fn any_text_arrives_as_it_was_written() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let world = runtime.block_on(async {
-        let world = Setup::default().start().await;
-        world
+    let harness = runtime.block_on(async {
+        let harness = Harness::builder().start().await;
+        harness
             .admin(
                 "CREATE TABLE cmslite.cells (one varchar(65535), two varchar(65535), three varchar(65535))",
             )
             .await;
-        world.admin("GRANT ALL ON cmslite.cells TO cmslite_loader").await;
-        Arc::new(world)
+        harness.admin("GRANT ALL ON cmslite.cells TO cmslite_loader").await;
+        harness
     });
     let config = Config { cases: 150, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
-    let result = runner.run(&file(), |file| runtime.block_on(load(&world, &file)));
+    let result = runner.run(&file(), |file| runtime.block_on(load(&harness, &file)));
     if let Err(TestError::Fail(reason, file)) = &result {
         panic!("{reason}\nin {file:#?}\nwritten as {:?}", written(file));
     }

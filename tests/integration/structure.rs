@@ -1,11 +1,7 @@
 //! How the crates are built: which module may name which, which crate is used where, and how long a file may get.
 //! docs/explanation/architecture.md says why.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "structure/rules.rs"]
 mod rules;
-#[path = "structure/source.rs"]
 mod source;
 
 use std::path::{Path, PathBuf};

@@ -1,38 +1,93 @@
-//! A stack for one test: S3, the Redshift stand-in with a database of its own, and the real binary driven as
-//! Lambda drives it.
-
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! What a test works on: S3, the Redshift stand-in with a database of its own, and the real binary driven as
+//! Lambda drives it. All tests of a process share one PostgreSQL.
 
 pub mod moto;
+mod samples;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use devstack::lambda::{self, Lambda, Outcome};
 use devstack::postgres::Postgres;
 use devstack::s3::{self, Credentials};
-use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, Stack, function_keys};
+use devstack::{redshift, stack::LOADER};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+pub use samples::{
+    Row, TABLES, appending, bad_key, expected, good_key, key, long_sample, members, moment, sample,
+    sample_with, words,
+};
+
+/// The binary under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
+
+/// The shipped configuration, which replaces what the tables hold.
 pub const SHIPPED: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
-pub const TABLES: [&str; 4] = ["cms_group", "user_activity", "user_group", "user_status"];
 
-pub type Row = Vec<Option<String>>;
+/// After so long something hangs. Nothing is measured by it, so it may be far more than anything takes on a
+/// busy machine.
+pub const HANGS_AFTER: Duration = Duration::from_secs(300);
 
-/// One PostgreSQL for all tests of a file; it ends with the process.
+/// One test for each row of a table, named after the row: `name(arguments)` calls the check with the
+/// arguments.
+macro_rules! cases {
+    ($(#[$doc:meta])* async $table:ident: $check:ident { $($case:ident($($argument:expr),* $(,)?);)+ }) => {
+        $(#[$doc])*
+        mod $table {
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    $check($($argument),*).await;
+                }
+            )+
+        }
+    };
+    ($(#[$doc:meta])* $table:ident: $check:ident { $($case:ident($($argument:expr),* $(,)?);)+ }) => {
+        $(#[$doc])*
+        mod $table {
+            use super::*;
+
+            $(
+                #[test]
+                fn $case() {
+                    $check($($argument),*);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use cases;
+
+/// The PostgreSQL of this process; it ends with it.
 async fn postgres() -> Arc<Postgres> {
     static POSTGRES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
     Arc::clone(POSTGRES.get_or_init(|| async { Arc::new(Postgres::start().await.unwrap()) }).await)
 }
 
-pub struct World {
+/// Databases that no test uses any more. Dropping one takes a connection, which a destructor cannot wait for:
+/// the next test does it, so that a run takes the disk of the tests that run at once and not of all.
+static UNUSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+async fn drop_unused(postgres: &Postgres) {
+    let unused = std::mem::take(&mut *UNUSED.lock().unwrap());
+    if unused.is_empty() {
+        return;
+    }
+    let client = postgres.connect("postgres", "postgres").await.unwrap();
+    for database in unused {
+        client.batch_execute(&format!("DROP DATABASE \"{database}\" WITH (FORCE)")).await.unwrap();
+    }
+}
+
+/// A stack with a function on it.
+pub struct Harness {
     pub stack: Stack,
     pub lambda: Lambda,
     pub config_dir: tempfile::TempDir,
@@ -40,50 +95,91 @@ pub struct World {
     admin: OnceCell<tokio_postgres::Client>,
 }
 
-/// How a test's world differs from the usual one.
-#[derive(Clone, Default)]
-pub struct Setup {
-    pub stack: stack::Options,
-    /// The configuration, instead of the shipped one.
-    pub config: Option<String>,
-    /// The function's keys, instead of its temporary ones.
-    pub keys: Option<Credentials>,
-    /// Variables that are added to the function's environment; an empty value removes one.
-    pub environment: Vec<(&'static str, String)>,
-    pub concurrency: Option<usize>,
-    pub timeout: Option<Duration>,
+impl Drop for Harness {
+    fn drop(&mut self) {
+        UNUSED.lock().unwrap().push(self.stack.database.clone());
+    }
 }
 
-impl Setup {
+/// How a harness differs from the usual one, which has the shipped configuration and temporary keys.
+#[derive(Clone, Default)]
+pub struct HarnessBuilder {
+    stack: stack::Options,
+    config: Option<String>,
+    keys: Option<Credentials>,
+    environment: Vec<(&'static str, String)>,
+    concurrency: Option<usize>,
+    timeout: Option<Duration>,
+}
+
+impl HarnessBuilder {
+    /// The configuration, instead of the shipped one.
+    pub fn config(mut self, config: impl Into<String>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+
     /// The shipped configuration, appending instead of replacing.
-    pub fn appending() -> Self {
-        Self { config: Some(appending()), ..Self::default() }
+    pub fn appending(self) -> Self {
+        self.config(samples::appending())
     }
 
-    /// A function whose keys have no right to an operation of S3.
-    pub fn denying(operation: &str) -> Self {
-        Self::with_keys(function_keys().denying(operation))
+    /// The function's keys, whatever S3 knows.
+    pub fn keys(mut self, keys: Credentials) -> Self {
+        self.keys = Some(keys);
+        self
     }
 
-    /// A function with other keys.
-    pub fn with_keys(keys: Credentials) -> Self {
-        let change = {
-            let keys = keys.clone();
-            move |options: &mut s3::Options| options.credentials[1] = keys.clone()
-        };
-        let stack = stack::Options { s3: Some(Arc::new(change)), ..stack::Options::default() };
-        Self { stack, keys: Some(keys), ..Self::default() }
+    /// The function's keys, which S3 knows with what they allow.
+    pub fn known_keys(mut self, keys: Credentials) -> Self {
+        let known = keys.clone();
+        self.stack.s3 = Some(Arc::new(move |options: &mut s3::Options| {
+            options.credentials[1] = known.clone();
+        }));
+        self.keys(keys)
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    /// Keys that have no right to an operation of S3.
+    pub fn denying(self, operation: &str) -> Self {
+        self.known_keys(function_keys().denying(operation))
+    }
+
+    /// Another S3 than the stack's own.
+    pub fn s3_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.stack.s3_endpoint = Some(url.into());
+        self
+    }
+
+    /// The stand-in's options.
+    pub fn redshift(mut self, change: impl Fn(&mut redshift::Options) + Send + Sync + 'static) -> Self {
+        self.stack.redshift = Some(Arc::new(change));
+        self
+    }
+
+    /// A variable of the function's environment; an empty value removes it.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
     }
 
-    pub async fn start(self) -> World {
+    /// How many processes of the function serve at once, instead of one.
+    pub fn concurrency(mut self, processes: usize) -> Self {
+        self.concurrency = Some(processes);
+        self
+    }
+
+    /// How long an invocation may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    pub async fn start(self) -> Harness {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let postgres = postgres().await;
+        drop_unused(&postgres).await;
         let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let stack = Stack::start_on(postgres().await, &database, self.stack).await.unwrap();
+        let stack = Stack::start_on(postgres, &database, self.stack).await.unwrap();
         let config_dir = tempfile::tempdir().unwrap();
         std::fs::write(
             config_dir.path().join("cmslite_user_group_metadata.json"),
@@ -105,130 +201,20 @@ impl Setup {
         options.concurrency = self.concurrency.unwrap_or(1);
         options.timeout = self.timeout.unwrap_or(options.timeout);
         let lambda = Lambda::start(options).await.unwrap();
-        World { stack, lambda, config_dir, environment, admin: OnceCell::new() }
+        Harness { stack, lambda, config_dir, environment, admin: OnceCell::new() }
     }
 }
 
-pub async fn world() -> World {
-    Setup::default().start().await
-}
-
-pub fn appending() -> String {
-    SHIPPED.replace("\"truncate\": true", "\"truncate\": false")
-}
-
-pub fn key(name: &str) -> String {
-    format!("client/cmslite_gdx/cms-analytics-csv_{name}.tgz")
-}
-
-pub fn good_key(name: &str) -> String {
-    format!("processed/good/{}", key(name))
-}
-
-pub fn bad_key(name: &str) -> String {
-    format!("processed/bad/{}", key(name))
-}
-
-/// The four files with `rows` rows each.
-pub fn members(seed: u64, rows: usize) -> Vec<Member> {
-    samples::real_dataset(seed, rows).unwrap()
-}
-
-pub fn sample(seed: u64, rows: usize) -> Vec<u8> {
-    samples::archive(&members(seed, rows)).unwrap()
-}
-
-/// An archive whose four files have about `csv_bytes` together.
-pub fn long_sample(seed: u64, csv_bytes: u64) -> Vec<u8> {
-    let mut archive = Vec::new();
-    samples::write_archive(seed, csv_bytes, &mut archive).unwrap();
-    archive
-}
-
-/// An archive whose file for one table has other contents.
-pub fn sample_with(member: &str, contents: impl Into<Vec<u8>>) -> Vec<u8> {
-    let mut members = members(1, 3);
-    members.iter_mut().find(|known| known.name == member).unwrap().contents = contents.into();
-    samples::archive(&members).unwrap()
-}
-
-/// Numbers that do not compress (`SplitMix64`).
-pub fn words(seed: u64) -> impl Iterator<Item = u64> {
-    (1..).map(move |n: u64| {
-        let word = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    })
-}
-
-/// What the tables must hold after `members` were loaded: read by the `csv` crate, which wrote them.
-pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
-    let rows = |name: &str| -> Vec<Vec<String>> {
-        let member = members.iter().find(|member| member.name == name).unwrap();
-        let mut reader = csv::Reader::from_reader(member.contents.as_slice());
-        reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
-    };
-    let text = |cell: &str| (cell != "-").then(|| cell.to_owned());
-    let boolean = |cell: &str| match cell {
-        "" | "-" => None,
-        "t" | "true" | "1" | "y" | "yes" => Some("t".to_owned()),
-        _ => Some("f".to_owned()),
-    };
-    // PostgreSQL shows a timestamp without the zeros at its end.
-    let time = |cell: &str| {
-        (!cell.is_empty() && cell != "-").then(|| cell.trim_end_matches('0').trim_end_matches('.').to_owned())
-    };
-    let mut tables = vec![
-        (
-            "cms_group",
-            rows("analytics_group.csv")
-                .iter()
-                .map(|r| vec![text(&r[0]), text(&r[1]), boolean(&r[2]), text(&r[3])])
-                .collect::<Vec<Row>>(),
-        ),
-        (
-            "user_activity",
-            rows("analytics_user_activity.csv")
-                .iter()
-                .map(|r| {
-                    let group = r[3].split(" - ").nth(1).unwrap_or_default();
-                    vec![text(&r[0]), text(&r[1]), text(&r[2]), text(&r[3]), time(&r[4]), text(group)]
-                })
-                .collect(),
-        ),
-        (
-            "user_group",
-            rows("analytics_user_group.csv")
-                .iter()
-                .map(|r| r[..6].iter().map(|cell| text(cell)).chain([boolean(&r[6])]).collect())
-                .collect(),
-        ),
-        (
-            "user_status",
-            rows("analytics_user_status.csv")
-                .iter()
-                .map(|r| {
-                    vec![
-                        text(&r[0]),
-                        text(&r[1]),
-                        text(&r[2]),
-                        text(&r[3]),
-                        text(&r[4]),
-                        time(&r[5]),
-                        text(&r[6]),
-                    ]
-                })
-                .collect(),
-        ),
-    ];
-    for (_, rows) in &mut tables {
-        rows.sort();
+impl Harness {
+    pub fn builder() -> HarnessBuilder {
+        HarnessBuilder::default()
     }
-    tables
-}
 
-impl World {
+    /// The usual one.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
     /// Puts an archive, `seconds` after a moment in the past, without a notification.
     pub fn put(&self, name: &str, archive: &[u8], seconds: i64) -> String {
         self.stack.s3.put_at(BUCKET, &key(name), archive, moment(seconds)).unwrap();
@@ -247,7 +233,11 @@ impl World {
         self.lambda.invoke(Self::event(key)).await
     }
 
-    /// Invokes for a key and expects an answer: the report of its one dataset.
+    pub async fn sweep(&self) -> Outcome {
+        self.lambda.invoke(json!({"dataset": "cmslite_user_group_metadata"})).await
+    }
+
+    /// The report of an answer's one dataset.
     #[track_caller]
     pub fn report(outcome: Outcome) -> Value {
         match outcome {
@@ -256,8 +246,15 @@ impl World {
         }
     }
 
-    pub async fn sweep(&self) -> Outcome {
-        self.lambda.invoke(json!({"dataset": "cmslite_user_group_metadata"})).await
+    /// Waits until no invocation waits, runs, or will be tried again.
+    pub async fn idle(&self) {
+        lambda::eventually(HANGS_AFTER, || self.lambda.is_idle()).await.unwrap();
+    }
+
+    /// Waits until an archive is settled as good.
+    pub async fn becomes_good(&self, name: &str) {
+        let settled = lambda::eventually(HANGS_AFTER, || self.is_good(name)).await;
+        settled.unwrap_or_else(|error| panic!("{name}: {error}: {:#?}", self.lambda.history()));
     }
 
     /// The rows of a table, sorted.
@@ -339,24 +336,29 @@ impl World {
         !self.is_good(name) && !self.is_bad(name)
     }
 
-    /// What the function has written, its last invocation's report included, which may come after the
-    /// invocation's outcome.
+    /// Everything that the function wrote, to the end of its last invocation. Its output comes by another way
+    /// than its outcome, and may come after it; the line that an invocation ends with tells that it is there.
     pub async fn log(&self) -> String {
-        let id = self.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
-        let reported =
-            || self.lambda.log().lines().any(|line| line.contains("\"report\":") && line.contains(&id));
-        // An invocation that fails before it works on any dataset has none.
-        let _ = devstack::lambda::eventually(Duration::from_secs(5), reported).await;
-        self.lambda.log()
-    }
-
-    /// Everything that the function wrote, once the metrics of its last invocation are among it: its output
-    /// comes past its answers.
-    pub async fn metrics_log(&self) -> String {
-        let last = self.lambda.history().last().unwrap().request_id.clone();
-        let is_there = || self.lambda.log().lines().any(|line| line.contains("_aws") && line.contains(&last));
-        let there = devstack::lambda::eventually(Duration::from_secs(30), is_there).await;
-        there.unwrap_or_else(|error| panic!("{error:?}: no metrics in {}", self.lambda.log()));
+        let Some(last) = self.lambda.history().pop() else { return self.lambda.log() };
+        let is_there = || {
+            let log = self.lambda.log();
+            let count = |word: &str| {
+                log.lines().filter(|line| line.contains(word) && line.contains(&last.request_id)).count()
+            };
+            match &last.outcome {
+                // The metrics of each dataset that it worked on.
+                Outcome::Ok(answer) => count("\"_aws\"") >= answer["reports"].as_array().map_or(0, Vec::len),
+                // Told by Lambda, once the process had ended.
+                Outcome::Failed { error_type, .. }
+                    if error_type.starts_with("Runtime.") || error_type.starts_with("Sandbox.") =>
+                {
+                    true
+                }
+                Outcome::Failed { .. } => count("\"ERROR\"") > 0,
+            }
+        };
+        let there = lambda::eventually(HANGS_AFTER, is_there).await;
+        there.unwrap_or_else(|error| panic!("{error}: {last:?} is not at its end in {}", self.lambda.log()));
         self.lambda.log()
     }
 
@@ -374,7 +376,7 @@ impl World {
     pub fn sessions(&self) -> Vec<Vec<String>> {
         let mut sessions: Vec<(u64, Vec<String>)> = Vec::new();
         for statement in
-            self.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER)
+            self.stack.redshift.statements().into_iter().filter(|statement| statement.user == LOADER)
         {
             assert!(!statement.extended && statement.parameters == 0, "{statement:?}");
             match sessions.last_mut().filter(|(number, _)| *number == statement.session) {
@@ -401,10 +403,4 @@ impl World {
     pub fn config_file(&self) -> PathBuf {
         self.config_dir.path().join("cmslite_user_group_metadata.json")
     }
-}
-
-/// A whole second, some days ago.
-pub fn moment(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(Utc::now().timestamp() / 86_400 * 86_400, 0).unwrap() - TimeDelta::days(3)
-        + TimeDelta::seconds(seconds)
 }

@@ -7,28 +7,22 @@
 //! came; what it did must be a beginning of what it had to do, and the model goes on from there.
 //!
 //! `HISTORIES` sets their number and `HISTORIES_SEED` another beginning than the usual one:
-//! `HISTORIES=20000 HISTORIES_SEED=$RANDOM cargo test --workspace --test histories`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
+//! `HISTORIES=20000 HISTORIES_SEED=$RANDOM cargo test --test integration histories`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use devstack::lambda::{Outcome, eventually};
+use devstack::lambda::Outcome;
 use devstack::stack::BUCKET;
 use devstack::{redshift, s3};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
-use support::{Row, Setup, TABLES, World, bad_key, expected, good_key, key, members, sample, sample_with};
+
+use crate::harness::{
+    Harness, Row, TABLES, bad_key, cases, expected, good_key, key, members, sample, sample_with,
+};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -414,23 +408,23 @@ impl Model {
     }
 }
 
-// The world
+// Against the program
 // ----------------------------------------------------------------------------------------------------------
 
-fn put(world: &World, model: &mut Model, upload: Upload) {
+fn put(harness: &Harness, model: &mut Model, upload: Upload) {
     let (key, bytes) = (key(upload.name), bytes(upload.content));
     match upload.began_seconds_ago {
-        None => world.stack.s3.put_at(BUCKET, &key, &bytes, model.now).unwrap(),
+        None => harness.stack.s3.put_at(BUCKET, &key, &bytes, model.now).unwrap(),
         Some(seconds) => {
             let (one, two) = bytes.split_at(bytes.len() / 2);
-            world
+            harness
                 .stack
                 .s3
                 .put_multipart_at(BUCKET, &key, &[one, two], model.now - TimeDelta::seconds(seconds))
                 .unwrap();
         }
     }
-    let object = world.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap();
+    let object = harness.stack.s3.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap();
     model.uploads.insert((key.clone(), object.etag.clone()), upload.content);
     model.source.insert(
         key.clone(),
@@ -438,9 +432,9 @@ fn put(world: &World, model: &mut Model, upload: Upload) {
     );
 }
 
-async fn state(world: &World, model: &Model) -> Result<State, String> {
+async fn state(harness: &Harness, model: &Model) -> Result<State, String> {
     let mut state = State::default();
-    for object in world.stack.s3.objects(BUCKET) {
+    for object in harness.stack.s3.objects(BUCKET) {
         let names = NAMES.map(key);
         for (name, archive) in NAMES.iter().zip(&names) {
             let markers = if object.key == good_key(name) {
@@ -453,7 +447,7 @@ async fn state(world: &World, model: &Model) -> Result<State, String> {
                 }
                 continue;
             };
-            let etag = world
+            let etag = harness
                 .stack
                 .s3
                 .metadata(BUCKET, &object.key)
@@ -464,17 +458,17 @@ async fn state(world: &World, model: &Model) -> Result<State, String> {
                 .uploads
                 .get(&(archive.clone(), etag.clone()))
                 .ok_or("a marker names a revision that was never uploaded")?;
-            if world.stack.s3.read(BUCKET, &object.key).unwrap() != bytes(*content) {
+            if harness.stack.s3.read(BUCKET, &object.key).unwrap() != bytes(*content) {
                 return Err(format!("the marker of {archive} is no copy of the revision that it names"));
             }
             markers.insert(archive.clone(), Marker { etag, at: object.last_modified });
         }
     }
-    if world.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await[0][0].as_deref()
+    if harness.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await[0][0].as_deref()
         == Some("t")
     {
         let rows =
-            world.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
+            harness.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
         state.ledger.extend(rows.into_iter().map(|row| {
             let cell = |n: usize| row[n].clone().unwrap();
             Loaded {
@@ -487,12 +481,12 @@ async fn state(world: &World, model: &Model) -> Result<State, String> {
     Ok(state)
 }
 
-fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
+fn inject(harness: &Arc<Harness>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
     let act = |how: How| -> Arc<dyn Fn() + Send + Sync> {
-        let world = Arc::downgrade(world);
+        let harness = Arc::downgrade(harness);
         Arc::new(move || {
-            if let (How::KillBefore | How::KillAfter, Some(world)) = (how, world.upgrade()) {
-                world.lambda.kill_and_wait();
+            if let (How::KillBefore | How::KillAfter, Some(harness)) = (how, harness.upgrade()) {
+                harness.lambda.kill_and_wait();
             }
         })
     };
@@ -503,7 +497,7 @@ fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
                 How::CutBefore | How::KillBefore => s3::Action::RunInstead(act(*how)),
                 How::CutAfter | How::KillAfter => s3::Action::RunAfter(act(*how)),
             };
-            world.stack.s3.inject(s3::Fault::on(operation, "", action).after(*nth).times(1));
+            harness.stack.s3.inject(s3::Fault::on(operation, "", action).after(*nth).times(1));
         }
         Trouble::Redshift { statement, nth, how } => {
             let action = match how {
@@ -511,16 +505,16 @@ fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
                 How::CutBefore | How::KillBefore => redshift::Action::RunInstead(act(*how)),
                 How::CutAfter | How::KillAfter => redshift::Action::RunAfter(act(*how)),
             };
-            world.stack.redshift.inject(redshift::Fault::on(statement, action).after(*nth).times(1));
+            harness.stack.redshift.inject(redshift::Fault::on(statement, action).after(*nth).times(1));
         }
         Trouble::Upload { operation, upload } => {
-            let (world_, model, upload) = (Arc::downgrade(world), Arc::clone(model), *upload);
+            let (weak, model, upload) = (Arc::downgrade(harness), Arc::clone(model), *upload);
             let act = move || {
-                if let Some(world) = world_.upgrade() {
-                    put(&world, &mut model.lock().unwrap(), upload);
+                if let Some(harness) = weak.upgrade() {
+                    put(&harness, &mut model.lock().unwrap(), upload);
                 }
             };
-            world
+            harness
                 .stack
                 .s3
                 .inject(s3::Fault::on(operation, "", s3::Action::RunBefore(Arc::new(act))).times(1));
@@ -528,10 +522,10 @@ fn inject(world: &Arc<World>, model: &Arc<Mutex<Model>>, trouble: &Trouble) {
     }
 }
 
-async fn invoke(world: &World, call: Call) -> Outcome {
+async fn invoke(harness: &Harness, call: Call) -> Outcome {
     match call {
-        Call::Event(name) => world.invoke(&key(name)).await,
-        Call::Sweep => world.sweep().await,
+        Call::Event(name) => harness.invoke(&key(name)).await,
+        Call::Sweep => harness.sweep().await,
     }
 }
 
@@ -540,26 +534,19 @@ fn fail(message: impl Into<String>) -> TestCaseError {
 }
 
 /// Compares what a clean run told with what it had to do.
-async fn check_told(world: &World, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
+async fn check_told(harness: &Harness, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
     let report: Value = match outcome {
         Outcome::Ok(answer) if expected.not_processed.is_empty() => answer["reports"][0].clone(),
         Outcome::Failed { error_type, .. }
             if !expected.not_processed.is_empty() && error_type == "Retryable.StoppedAtBadArchive" =>
         {
-            // A failure's report stands in the log only, and the log may come after the outcome.
-            let id = world.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
-            let reported = || {
-                world
-                    .lambda
-                    .log()
-                    .lines()
-                    .rev()
-                    .find(|line| line.contains("\"report\":") && line.contains(&id))
-                    .map(str::to_owned)
-            };
-            eventually(Duration::from_secs(10), || reported().is_some()).await.map_err(fail)?;
-            let line: Value = serde_json::from_str(&reported().unwrap_or_default())
-                .map_err(|error| fail(error.to_string()))?;
+            // A failure's report stands in the log only.
+            let id =
+                harness.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
+            let log = harness.log().await;
+            let line = log.lines().rfind(|line| line.contains("\"report\":") && line.contains(&id));
+            let line: Value =
+                serde_json::from_str(line.unwrap_or_default()).map_err(|error| fail(error.to_string()))?;
             let report = line["report"].as_str().ok_or_else(|| fail("no report in the line"))?;
             serde_json::from_str(report).map_err(|error| fail(error.to_string()))?
         }
@@ -574,35 +561,35 @@ async fn check_told(world: &World, outcome: &Outcome, expected: &Expected) -> Re
     Ok(())
 }
 
-async fn check_state(world: &World, model: &Model) -> Result<(), TestCaseError> {
-    prop_assert_eq!(&state(world, model).await.map_err(fail)?, &model.state);
-    prop_assert_eq!(world.tables().await, model.tables());
+async fn check_state(harness: &Harness, model: &Model) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&state(harness, model).await.map_err(fail)?, &model.state);
+    prop_assert_eq!(harness.tables().await, model.tables());
     Ok(())
 }
 
-async fn live(world: &Arc<World>, truncate: bool, history: &[Step]) -> Result<(), TestCaseError> {
-    world.reset().await;
+async fn live(harness: &Arc<Harness>, truncate: bool, history: &[Step]) -> Result<(), TestCaseError> {
+    harness.reset().await;
     let now = DateTime::from_timestamp(Utc::now().timestamp() - 86_400, 0).unwrap();
     let model = Arc::new(Mutex::new(Model { truncate, now, ..Model::default() }));
-    world.stack.s3.set_time(Some(now));
+    harness.stack.s3.set_time(Some(now));
     for step in history {
         match step {
-            Step::Upload(upload) => put(world, &mut model.lock().unwrap(), *upload),
+            Step::Upload(upload) => put(harness, &mut model.lock().unwrap(), *upload),
             Step::Wait(seconds) => {
                 let mut model = model.lock().unwrap();
                 model.now += TimeDelta::seconds(*seconds);
-                world.stack.s3.set_time(Some(model.now));
+                harness.stack.s3.set_time(Some(model.now));
             }
-            Step::Run(calls, troubles) => run(world, &model, calls, troubles).await?,
+            Step::Run(calls, troubles) => run(harness, &model, calls, troubles).await?,
         }
     }
     // The trouble is over: sweeps, as the schedule sends them, until one has nothing left to do.
     let mut model = model.lock().unwrap().clone();
     for _ in 0..=NAMES.len() {
         let expected = model.run(Call::Sweep);
-        let outcome = invoke(world, Call::Sweep).await;
-        check_told(world, &outcome, &expected).await?;
-        check_state(world, &model).await?;
+        let outcome = invoke(harness, Call::Sweep).await;
+        check_told(harness, &outcome, &expected).await?;
+        check_state(harness, &model).await?;
         if expected.bad.is_empty() {
             return check_end(&model);
         }
@@ -611,27 +598,27 @@ async fn live(world: &Arc<World>, truncate: bool, history: &[Step]) -> Result<()
 }
 
 async fn run(
-    world: &Arc<World>,
+    harness: &Arc<Harness>,
     shared: &Arc<Mutex<Model>>,
     calls: &[Call],
     troubles: &[Trouble],
 ) -> Result<(), TestCaseError> {
     if let ([call], []) = (calls, troubles) {
         let mut model = shared.lock().unwrap().clone();
-        let outcome = invoke(world, *call).await;
-        check_told(world, &outcome, &model.run(*call)).await?;
-        check_state(world, &model).await?;
+        let outcome = invoke(harness, *call).await;
+        check_told(harness, &outcome, &model.run(*call)).await?;
+        check_state(harness, &model).await?;
         *shared.lock().unwrap() = model;
         return Ok(());
     }
     let before = shared.lock().unwrap().clone();
     for trouble in troubles {
-        inject(world, shared, trouble);
+        inject(harness, shared, trouble);
     }
     let mut invocations = tokio::task::JoinSet::new();
     for call in calls.iter().copied() {
-        let world = Arc::clone(world);
-        invocations.spawn(async move { invoke(&world, call).await });
+        let harness = Arc::clone(harness);
+        invocations.spawn(async move { invoke(&harness, call).await });
     }
     while let Some(outcome) = invocations.join_next().await {
         if let Outcome::Failed { error_type, message } = outcome.unwrap() {
@@ -639,12 +626,12 @@ async fn run(
             prop_assert!(allowed, "{}: {}", error_type, message);
         }
     }
-    world.stack.s3.clear_faults();
-    world.stack.redshift.clear_faults();
+    harness.stack.s3.clear_faults();
+    harness.stack.redshift.clear_faults();
     let mut model = shared.lock().unwrap().clone();
     let uploaded_meanwhile = model.source != before.source;
-    model.adopt(state(world, &model).await.map_err(fail)?, calls, uploaded_meanwhile).map_err(fail)?;
-    check_state(world, &model).await?;
+    model.adopt(state(harness, &model).await.map_err(fail)?, calls, uploaded_meanwhile).map_err(fail)?;
+    check_state(harness, &model).await?;
     *shared.lock().unwrap() = model;
     Ok(())
 }
@@ -678,14 +665,18 @@ fn number(variable: &str, usual: u64) -> u64 {
         .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-/// Tries so many histories on a stack of its own.
-fn try_histories(truncate: bool, part: u64) {
-    let (cases, seed) = (number("HISTORIES", 520).div_ceil(4), number("HISTORIES_SEED", 1));
+/// Into how many tests the histories of a kind are divided, each with a stack and a beginning of its own.
+const PARTS: u64 = 10;
+
+/// Tries a part of the histories.
+fn end_as_the_model_says(truncate: bool, part: u64) {
+    let cases = number("HISTORIES", 520).div_ceil(2 * PARTS);
+    let seed = number("HISTORIES_SEED", 1);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(4).build().unwrap();
-    let world = runtime.block_on(async {
-        let setup = if truncate { Setup::default() } else { Setup::appending() };
+    let harness = runtime.block_on(async {
+        let builder = if truncate { Harness::builder() } else { Harness::builder().appending() };
         // One try for each request: what the SDK would get over by waiting is to be seen here.
-        Arc::new(Setup { concurrency: Some(3), ..setup }.with("AWS_MAX_ATTEMPTS", "1").start().await)
+        Arc::new(builder.concurrency(3).env("AWS_MAX_ATTEMPTS", "1").start().await)
     });
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -698,30 +689,40 @@ fn try_histories(truncate: bool, part: u64) {
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let result = runner.run(&history(), |history| runtime.block_on(live(&world, truncate, &history)));
+    let result = runner.run(&history(), |history| runtime.block_on(live(&harness, truncate, &history)));
     if let Err(TestError::Fail(reason, history)) = &result {
-        panic!("truncate {truncate}, HISTORIES_SEED={seed}: {reason}\nafter the history {history:#?}");
+        panic!("HISTORIES_SEED={seed}: {reason}\nafter the history {history:#?}");
     }
     result.unwrap();
-    println!("{cases} histories, truncate {truncate}");
+    println!("{cases} histories");
 }
 
-#[test]
-fn appending_histories_end_as_the_model_says() {
-    try_histories(false, 0);
+cases! {
+    appending_histories: end_as_the_model_says {
+        part_0(false, 0);
+        part_1(false, 1);
+        part_2(false, 2);
+        part_3(false, 3);
+        part_4(false, 4);
+        part_5(false, 5);
+        part_6(false, 6);
+        part_7(false, 7);
+        part_8(false, 8);
+        part_9(false, 9);
+    }
 }
 
-#[test]
-fn more_appending_histories_end_as_the_model_says() {
-    try_histories(false, 1);
-}
-
-#[test]
-fn truncating_histories_end_as_the_model_says() {
-    try_histories(true, 0);
-}
-
-#[test]
-fn more_truncating_histories_end_as_the_model_says() {
-    try_histories(true, 1);
+cases! {
+    truncating_histories: end_as_the_model_says {
+        part_0(true, 0);
+        part_1(true, 1);
+        part_2(true, 2);
+        part_3(true, 3);
+        part_4(true, 4);
+        part_5(true, 5);
+        part_6(true, 6);
+        part_7(true, 7);
+        part_8(true, 8);
+        part_9(true, 9);
+    }
 }

@@ -1,15 +1,6 @@
 //! What the function tells CloudWatch: valid, true to the report, and all that the template's alarms and
 //! dashboard look at.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
@@ -17,9 +8,11 @@ use std::time::Duration;
 use devstack::lambda::Outcome;
 use devstack::s3;
 use serde_json::{Value, json};
-use support::{Setup, World, sample, world};
+
+use crate::harness::{Harness, moment, moto, sample};
 
 const DATASET: &str = "cmslite_user_group_metadata";
+
 const NAMESPACE: &str = "CmsLiteUserData";
 
 /// Amazon CloudWatch API Reference, MetricDatum.
@@ -157,8 +150,8 @@ fn agrees(line: &Line, report: &Value) {
 }
 
 /// Every line so far, one for each report and held against it; and the last one.
-async fn checked(world: &World) -> (Vec<Line>, Line) {
-    let log = world.metrics_log().await;
+async fn checked(harness: &Harness) -> (Vec<Line>, Line) {
+    let log = harness.log().await;
     let (lines, reports) = (lines(&log), reports(&log));
     for line in &lines {
         agrees(line, &reports[&line.request_id]);
@@ -175,12 +168,12 @@ fn failed(outcome: Outcome) -> String {
 }
 
 /// Archives that append: loaded, bad, stopped before, loaded before, and failures of both classes.
-async fn appending(seen: &mut Vec<Line>) {
-    let world = Setup::appending().start().await;
+async fn appending() -> Vec<Line> {
+    let harness = Harness::builder().appending().start().await;
     let archive = sample(1, 10);
-    let a = world.put("a", &archive, 1);
-    World::report(world.invoke(&a).await);
-    let (_, last) = checked(&world).await;
+    let a = harness.put("a", &archive, 1);
+    Harness::report(harness.invoke(&a).await);
+    let (_, last) = checked(&harness).await;
     last.is(&[
         ("ArchivesLoaded", 1.0),
         ("RowsLoaded", 40.0),
@@ -189,28 +182,28 @@ async fn appending(seen: &mut Vec<Line>) {
         ("OldestUnsettledAge", 0.0),
     ]);
 
-    let loaded = world.put("loaded", &sample(4, 5), 2);
-    world.stack.s3.inject(s3::Fault::on("CopyObject", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
-    assert_eq!(failed(world.invoke(&loaded).await), "Retryable.S3Unavailable");
-    checked(&world).await.1.is(&[
+    let loaded = harness.put("loaded", &sample(4, 5), 2);
+    harness.stack.s3.inject(s3::Fault::on("CopyObject", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
+    assert_eq!(failed(harness.invoke(&loaded).await), "Retryable.S3Unavailable");
+    checked(&harness).await.1.is(&[
         ("ArchivesLoaded", 0.0),
         ("ArchivesNotProcessed", 1.0),
         ("RowsLoaded", 20.0),
         ("QueueLength", 1.0),
     ]);
-    world.stack.s3.clear_faults();
-    World::report(world.invoke(&loaded).await);
-    checked(&world).await.1.is(&[
+    harness.stack.s3.clear_faults();
+    Harness::report(harness.invoke(&loaded).await);
+    checked(&harness).await.1.is(&[
         ("ArchivesLoaded", 0.0),
         ("ArchivesAlreadyLoaded", 1.0),
         ("RowsLoaded", 0.0),
         ("QueueLength", 0.0),
     ]);
 
-    world.put("b", b"no archive", 3);
-    let c = world.put("c", &sample(2, 5), 4);
-    assert_eq!(failed(world.invoke(&c).await), "Retryable.StoppedAtBadArchive");
-    let (_, last) = checked(&world).await;
+    harness.put("b", b"no archive", 3);
+    let c = harness.put("c", &sample(2, 5), 4);
+    assert_eq!(failed(harness.invoke(&c).await), "Retryable.StoppedAtBadArchive");
+    let (_, last) = checked(&harness).await;
     last.is(&[
         ("ArchivesBad", 1.0),
         ("ArchivesNotProcessed", 1.0),
@@ -218,93 +211,96 @@ async fn appending(seen: &mut Vec<Line>) {
         ("RetryableFailures", 1.0),
         ("DeploymentFailures", 0.0),
     ]);
-    let age = (chrono::Utc::now() - support::moment(4)).num_seconds() as f64;
+    let age = (chrono::Utc::now() - moment(4)).num_seconds() as f64;
     assert!((last.value("OldestUnsettledAge") - age).abs() < 60.0, "{last:?}");
 
-    world.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
-    assert!(failed(world.invoke(&c).await).starts_with("Deployment."));
-    checked(&world).await.1.is(&[
+    harness.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
+    assert!(failed(harness.invoke(&c).await).starts_with("Deployment."));
+    checked(&harness).await.1.is(&[
         ("ArchivesNotProcessed", 1.0),
         ("QueueLength", 1.0),
         ("RetryableFailures", 0.0),
         ("DeploymentFailures", 1.0),
     ]);
-    world.admin("GRANT INSERT ON cmslite.user_group TO cmslite_loader").await;
+    harness.admin("GRANT INSERT ON cmslite.user_group TO cmslite_loader").await;
 
-    world.stack.s3.inject(s3::Fault::on("ListObjectsV2", "", s3::Action::Refuse(503, "SlowDown".to_owned())));
-    assert_eq!(failed(world.sweep().await), "Retryable.S3Unavailable");
-    let (_, last) = checked(&world).await;
+    harness.stack.s3.inject(s3::Fault::on(
+        "ListObjectsV2",
+        "",
+        s3::Action::Refuse(503, "SlowDown".to_owned()),
+    ));
+    assert_eq!(failed(harness.sweep().await), "Retryable.S3Unavailable");
+    let (_, last) = checked(&harness).await;
     assert!(
         !last.metrics.contains_key("QueueLength") && !last.metrics.contains_key("OldestUnsettledAge"),
         "{last:?}"
     );
-    world.stack.s3.clear_faults();
+    harness.stack.s3.clear_faults();
 
     // The event of an earlier archive leaves what was uploaded later.
-    let d = world.put("d", &sample(3, 5), 5);
-    World::report(world.invoke(&c).await);
-    checked(&world).await.1.is(&[
+    let d = harness.put("d", &sample(3, 5), 5);
+    Harness::report(harness.invoke(&c).await);
+    checked(&harness).await.1.is(&[
         ("ArchivesLoaded", 1.0),
         ("ArchivesNotProcessed", 0.0),
         ("QueueLength", 1.0),
     ]);
 
     // Of no dataset: nothing is worked on, and nothing told.
-    let Outcome::Ok(_) = world.invoke("client/other/x.tgz").await else { panic!() };
-    World::report(world.invoke(&d).await);
-    let lines = checked(&world).await.0;
-    assert_eq!(lines.len(), world.lambda.history().len() - 1);
-    seen.extend(lines);
+    let Outcome::Ok(_) = harness.invoke("client/other/x.tgz").await else { panic!() };
+    Harness::report(harness.invoke(&d).await);
+    let lines = checked(&harness).await.0;
+    assert_eq!(lines.len(), harness.lambda.history().len() - 1);
+    lines
 }
 
-async fn replacing(seen: &mut Vec<Line>) {
-    let world = world().await;
-    world.put("a", &sample(1, 5), 1);
-    let b = world.put("b", &sample(2, 7), 2);
-    World::report(world.invoke(&b).await);
-    let (lines, last) = checked(&world).await;
+async fn replacing() -> Vec<Line> {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let b = harness.put("b", &sample(2, 7), 2);
+    Harness::report(harness.invoke(&b).await);
+    let (lines, last) = checked(&harness).await;
     last.is(&[
         ("ArchivesLoaded", 1.0),
         ("ArchivesSuperseded", 1.0),
         ("QueueLength", 0.0),
         ("OldestUnsettledAge", 0.0),
     ]);
-    seen.extend(lines);
+    lines
 }
 
 /// What fails before any dataset is worked on has failed for each of them.
-async fn failing_before_any(seen: &mut Vec<Line>) {
-    let unready = Setup::default().with("PGPORT", "none").start().await;
+async fn failing_before_any() -> Vec<Line> {
+    let mut seen = Vec::new();
+    let unready = Harness::builder().env("PGPORT", "none").start().await;
     assert_eq!(failed(unready.sweep().await), "Deployment.Configuration");
-    let misconfigured = Setup { config: Some("{".to_owned()), ..Setup::default() }.start().await;
+    let misconfigured = Harness::builder().config("{").start().await;
     assert_eq!(failed(misconfigured.sweep().await), "Deployment.Configuration");
-    let world = world().await;
-    assert_eq!(failed(world.lambda.invoke(json!({"what": "is this"})).await), "Deployment.UnknownEvent");
-    for world in [unready, misconfigured, world] {
-        let lines = lines(&world.metrics_log().await);
+    let harness = Harness::start().await;
+    assert_eq!(failed(harness.lambda.invoke(json!({"what": "is this"})).await), "Deployment.UnknownEvent");
+    for harness in [unready, misconfigured, harness] {
+        let lines = lines(&harness.log().await);
         let [line] = lines.as_slice() else { panic!("{lines:?}") };
         line.is(&[("DeploymentFailures", 1.0), ("RetryableFailures", 0.0), ("ArchivesLoaded", 0.0)]);
         assert!(!line.metrics.contains_key("QueueLength"));
-        assert_eq!(line.request_id, world.lambda.history()[0].request_id);
+        assert_eq!(line.request_id, harness.lambda.history()[0].request_id);
         seen.extend(lines);
     }
+    seen
 }
 
-async fn out_of_time(seen: &mut Vec<Line>) {
-    let world = Setup { timeout: Some(Duration::from_secs(14)), ..Setup::default() }.start().await;
-    assert_eq!(failed(world.invoke(&world.put("a", &sample(1, 5), 1)).await), "Retryable.DeadlineNear");
-    let (lines, last) = checked(&world).await;
+async fn out_of_time() -> Vec<Line> {
+    let harness = Harness::builder().timeout(Duration::from_secs(14)).start().await;
+    assert_eq!(failed(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await), "Retryable.DeadlineNear");
+    let (lines, last) = checked(&harness).await;
     last.is(&[("RetryableFailures", 1.0), ("QueueLength", 1.0)]);
-    seen.extend(lines);
+    lines
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_looks_at() {
-    let mut seen = Vec::new();
-    appending(&mut seen).await;
-    replacing(&mut seen).await;
-    failing_before_any(&mut seen).await;
-    out_of_time(&mut seen).await;
+    let (one, two, three, four) = tokio::join!(appending(), replacing(), failing_before_any(), out_of_time());
+    let seen = [one, two, three, four].concat();
 
     let emitted: BTreeMap<String, String> = seen
         .iter()
@@ -337,10 +333,10 @@ async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_counts_nothing() {
-    let world = world().await;
-    world.put("a", &sample(1, 5), 1);
-    let (output, _directory) = world.command(&["load", world.config_file().to_str().unwrap()]).await;
-    assert!(output.status.success() && world.is_good("a"));
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let (output, _directory) = harness.command(&["load", harness.config_file().to_str().unwrap()]).await;
+    assert!(output.status.success() && harness.is_good("a"));
     assert!(!String::from_utf8(output.stdout).unwrap().contains("_aws"));
 }
 
@@ -362,7 +358,7 @@ yaml.SafeLoader.add_multi_constructor("!", short)
 json.dump(yaml.safe_load(open(sys.argv[1], encoding="utf-8")), sys.stdout, default=str)
 "#;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
-    let output = Command::new(support::moto::bin().join("python")).args(["-c", read, path]).output().unwrap();
+    let output = Command::new(moto::bin().join("python")).args(["-c", read, path]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -483,7 +479,7 @@ fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<Strin
 /// each metric has its row.
 #[track_caller]
 fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
-    let runbook = include_str!("../docs/operations.md");
+    let runbook = include_str!("../../docs/operations.md");
     let headings: BTreeSet<String> = runbook
         .lines()
         .filter_map(|line| line.strip_prefix("### "))

@@ -1,20 +1,12 @@
 //! What a long history costs: listings, and nothing else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use devstack::s3::{Action, Fault, Gate};
 use devstack::stack::BUCKET;
 use serde_json::json;
-use support::{Setup, World, expected, good_key, key, members, moment, sample, world};
+
+use crate::harness::{HANGS_AFTER, Harness, expected, good_key, key, members, moment, sample};
 
 const SETTLED: usize = 100_000;
 
@@ -22,9 +14,9 @@ const SETTLED: usize = 100_000;
 const PAGE: usize = 1000;
 
 /// How many requests of each operation the function has made.
-fn requests(world: &World) -> BTreeMap<String, usize> {
+fn requests(harness: &Harness) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for request in world.stack.s3.requests() {
+    for request in harness.stack.s3.requests() {
         *counts.entry(request.operation).or_default() += 1;
     }
     counts
@@ -32,13 +24,13 @@ fn requests(world: &World) -> BTreeMap<String, usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_settled_archives_cost_their_listings() {
-    let world = Setup::appending().start().await;
-    World::report(world.invoke(&world.put("z1", &sample(1, 5), 20)).await);
-    let alone = requests(&world);
+    let harness = Harness::builder().appending().start().await;
+    Harness::report(harness.invoke(&harness.put("z1", &sample(1, 5), 20)).await);
+    let alone = requests(&harness);
 
-    world.reset().await;
+    harness.reset().await;
     let name = |n: usize| format!("{n:06}");
-    let s3 = &world.stack.s3;
+    let s3 = &harness.stack.s3;
     let content = sample(9, 1);
     s3.put_all_at(BUCKET, (0..SETTLED).map(|n| key(&name(n))), &content, moment(1)).unwrap();
     // A marker's ETag is another where the archive was uploaded in parts: it is not asked for what is long
@@ -47,11 +39,11 @@ async fn a_hundred_thousand_settled_archives_cost_their_listings() {
     let mut other = content.clone();
     other[9] ^= 1;
     s3.put_all_at(BUCKET, (SETTLED / 2..SETTLED).map(|n| good_key(&name(n))), &other, moment(2)).unwrap();
-    let report = World::report(world.invoke(&world.put("z1", &sample(1, 5), 20)).await);
+    let report = Harness::report(harness.invoke(&harness.put("z1", &sample(1, 5), 20)).await);
     assert_eq!((&report["objects_found"], &report["objects_processed"]), (&json!(SETTLED + 1), &json!(1)));
-    assert_eq!(world.tables().await, expected(&members(1, 5)));
+    assert_eq!(harness.tables().await, expected(&members(1, 5)));
 
-    let mut long = requests(&world);
+    let mut long = requests(&harness);
     let listings = long.remove("ListObjectsV2").unwrap();
     let mut alone = alone;
     assert_eq!(alone.remove("ListObjectsV2"), Some(3));
@@ -61,23 +53,21 @@ async fn a_hundred_thousand_settled_archives_cost_their_listings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_three_listings_are_asked_for_side_by_side() {
-    let world = world().await;
+    let harness = Harness::start().await;
     let gates = [Gate::new(), Gate::new(), Gate::new()];
     for gate in &gates {
-        world.stack.s3.inject(Fault::on("ListObjectsV2", "", Action::Wait(gate.clone())).times(1));
+        harness.stack.s3.inject(Fault::on("ListObjectsV2", "", Action::Wait(gate.clone())).times(1));
     }
-    let archive = world.put("a", &sample(1, 5), 1);
-    let invocation = world.invoke(&archive);
+    let archive = harness.put("a", &sample(1, 5), 1);
+    let invocation = harness.invoke(&archive);
     let all_at_once = async {
         for gate in &gates {
-            tokio::time::timeout(Duration::from_secs(20), gate.reached())
-                .await
-                .expect("a listing waits for another");
+            tokio::time::timeout(HANGS_AFTER, gate.reached()).await.expect("a listing waits for another");
         }
         for gate in &gates {
             gate.open();
         }
     };
     let (outcome, ()) = tokio::join!(invocation, all_at_once);
-    World::report(outcome);
+    Harness::report(outcome);
 }

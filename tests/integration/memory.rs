@@ -1,15 +1,9 @@
 //! How much memory the function takes: what docs/performance.md says, whatever the size of the archive.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
 
 use devstack::redshift::{Action, Fault};
-use support::{Setup, World, long_sample, sample, sample_with};
+use serde_json::Value;
+
+use crate::harness::{Harness, long_sample, sample, sample_with};
 
 /// The ceiling of docs/performance.md, in MiB.
 const CEILING: f64 = 64.0;
@@ -20,18 +14,18 @@ const BUFFERS: f64 = 18.6 + 6.0;
 
 /// The most memory that a fresh function ever had while it staged an archive, in MiB, as the kernel counts
 /// it.
-async fn peak(world: &World, archive: &[u8]) -> f64 {
-    world.reset().await;
+async fn peak(harness: &Harness, archive: &[u8]) -> f64 {
+    harness.reset().await;
     // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes
     // second.
-    world
+    harness
         .stack
         .redshift
         .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
-    world.lambda.kill_and_wait();
-    world.invoke(&world.put("a", archive, 1)).await;
-    let log = world.metrics_log().await;
-    let metrics: serde_json::Value =
+    harness.lambda.kill_and_wait();
+    harness.invoke(&harness.put("a", archive, 1)).await;
+    let log = harness.log().await;
+    let metrics: Value =
         serde_json::from_str(log.lines().rfind(|line| line.contains("_aws")).unwrap()).unwrap();
     assert_eq!(metrics["error_type"], "Deployment.Privilege", "{metrics}");
     metrics["MemoryPeak"].as_f64().unwrap()
@@ -39,18 +33,18 @@ async fn peak(world: &World, archive: &[u8]) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_has_a_ceiling_that_no_size_moves() {
-    let world = Setup::appending().start().await;
-    let tiny = peak(&world, &sample(1, 5)).await;
+    let harness = Harness::builder().appending().start().await;
+    let tiny = peak(&harness, &sample(1, 5)).await;
     let mut peaks = Vec::new();
     for megabytes in [10, 40, 160] {
-        peaks.push(peak(&world, &long_sample(1, megabytes * 1_000_000)).await);
+        peaks.push(peak(&harness, &long_sample(1, megabytes * 1_000_000)).await);
     }
     // Rows that are nearly as long as one may be, nearly all quotes: each is held as it is read, and with its
     // quotes halved. The cell is behind the last that is loaded, since no column takes so much.
     let cell = "\"\"".repeat(1_900_000);
     let row = format!("1,2,3,4,\"{cell}\"\n");
     let long_rows =
-        peak(&world, &sample_with("analytics_group.csv", format!("a,b,c,d,e\n{}", row.repeat(3)))).await;
+        peak(&harness, &sample_with("analytics_group.csv", format!("a,b,c,d,e\n{}", row.repeat(3)))).await;
     println!("peaks in MiB: {tiny:.1}, {peaks:.1?}, of long rows {long_rows:.1}");
     for peak in peaks.iter().chain([&long_rows]) {
         assert!(*peak <= CEILING && *peak <= tiny + BUFFERS, "{tiny}, {peaks:?}, {long_rows}");

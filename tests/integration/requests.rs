@@ -1,28 +1,21 @@
 //! What a load costs in requests to S3, by a formula.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 
 use devstack::redshift::{Action, Fault};
 use devstack::stack::{BUCKET, function_keys};
-use support::{Setup, World, long_sample, sample};
+
+use crate::harness::{Harness, long_sample, sample};
 
 /// As `stage` has it.
 const PART_BYTES: u64 = 5 * 1024 * 1024;
 
 /// The function's own requests by operation: what COPY reads is signed with the role's keys.
-fn own_requests(world: &World) -> BTreeMap<String, u64> {
+fn own_requests(harness: &Harness) -> BTreeMap<String, u64> {
     let own = function_keys().access_key_id;
     let mut counts = BTreeMap::new();
     for request in
-        world.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own))
+        harness.stack.s3.requests().into_iter().filter(|request| request.access_key_id.as_ref() == Some(&own))
     {
         *counts.entry(request.operation).or_default() += 1;
     }
@@ -50,8 +43,8 @@ fn formula(staged_bytes: &[u64]) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn staged_bytes(world: &World) -> Vec<u64> {
-    let staged = world
+fn staged_bytes(harness: &Harness) -> Vec<u64> {
+    let staged = harness
         .stack
         .s3
         .objects(BUCKET)
@@ -59,30 +52,30 @@ fn staged_bytes(world: &World) -> Vec<u64> {
         .filter(|object| object.key.starts_with("processed/batch/"));
     staged
         .filter(|object| !object.key.ends_with(".manifest"))
-        .map(|object| world.stack.s3.read(BUCKET, &object.key).unwrap().len() as u64)
+        .map(|object| harness.stack.s3.read(BUCKET, &object.key).unwrap().len() as u64)
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_those_of_the_formula() {
-    let world = Setup::appending().with("COPY_IAM_ROLE", "default").start().await;
-    World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
-    let staged = staged_bytes(&world);
+    let harness = Harness::builder().appending().env("COPY_IAM_ROLE", "default").start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    let staged = staged_bytes(&harness);
     assert_eq!(staged.len(), 4);
-    assert_eq!(own_requests(&world), formula(&staged));
-    assert_eq!(own_requests(&world).values().sum::<u64>(), 15);
+    assert_eq!(own_requests(&harness), formula(&staged));
+    assert_eq!(own_requests(&harness).values().sum::<u64>(), 15);
 
     // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
-    world.reset().await;
-    world
+    harness.reset().await;
+    harness
         .stack
         .redshift
         .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "permission denied".to_owned())));
-    world.invoke(&world.put("b", &long_sample(7, 60_000_000), 1)).await;
-    let staged = staged_bytes(&world);
+    harness.invoke(&harness.put("b", &long_sample(7, 60_000_000), 1)).await;
+    let staged = staged_bytes(&harness);
     assert!(staged.iter().any(|bytes| *bytes >= PART_BYTES), "{staged:?}");
     let mut expected = formula(&staged);
     expected.remove("DeleteObject");
     expected.remove("CopyObject");
-    assert_eq!(own_requests(&world), expected);
+    assert_eq!(own_requests(&harness), expected);
 }

@@ -1,10 +1,4 @@
 //! The S3 operations that no small archive reaches.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use cmslite_core::error::{Error, Retryable};

@@ -1,17 +1,9 @@
 //! The function's log: every line is JSON and says what it belongs to.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
-
 use devstack::lambda::Outcome;
 use serde_json::Value;
-use support::{Setup, World, sample};
+
+use crate::harness::{Harness, sample, sample_with};
 
 /// The lines with this message, of which there must be some.
 #[track_caller]
@@ -24,26 +16,20 @@ fn lines<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_says_what_it_belongs_to() {
-    let world = Setup::appending().start().await;
+    let harness = Harness::builder().appending().start().await;
     let (a, b, c) = (
-        world.put("a", &sample(1, 5), 1),
-        world.put("b", b"no archive", 2),
-        world.put("c", &sample(2, 5), 3),
+        harness.put("a", &sample(1, 5), 1),
+        harness.put("b", b"no archive", 2),
+        harness.put("c", &sample(2, 5), 3),
     );
-    World::report(world.invoke(&a).await);
-    World::report(world.invoke(&b).await);
-    world.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
-    assert!(matches!(world.invoke(&c).await, Outcome::Failed { .. }));
-    world.metrics_log().await;
-    let failed = world.lambda.history().last().unwrap().request_id.clone();
-    let is_told =
-        || world.lambda.log().lines().any(|line| line.contains("\"ERROR\"") && line.contains(&failed));
-    devstack::lambda::eventually(std::time::Duration::from_secs(10), is_told).await.unwrap();
-    let ids: Vec<String> = world.lambda.history().into_iter().map(|ended| ended.request_id).collect();
+    Harness::report(harness.invoke(&a).await);
+    Harness::report(harness.invoke(&b).await);
+    harness.admin("REVOKE INSERT ON cmslite.user_group FROM cmslite_loader").await;
+    assert!(matches!(harness.invoke(&c).await, Outcome::Failed { .. }));
+    let log = harness.log().await;
+    let ids: Vec<String> = harness.lambda.history().into_iter().map(|ended| ended.request_id).collect();
 
-    let log: Vec<Value> = world
-        .lambda
-        .log()
+    let log: Vec<Value> = log
         .lines()
         .filter(|line| !line.contains("_aws"))
         .map(|line| serde_json::from_str(line).unwrap())
@@ -96,14 +82,14 @@ async fn every_line_says_what_it_belongs_to() {
 /// Nothing that an archive brings makes a line that is not JSON, or two lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_and_keys_of_any_text_keep_a_line_one_line() {
-    let world = Setup::appending().start().await;
-    let key = world.put(
+    let harness = Harness::builder().appending().start().await;
+    let key = harness.put(
         "a \"ü\"\u{2028}\\+",
-        &support::sample_with("analytics_group.csv", "id,name,active,site_key\n\"1\n{}\\\",\"\u{1}x\"\n"),
+        &sample_with("analytics_group.csv", "id,name,active,site_key\n\"1\n{}\\\",\"\u{1}x\"\n"),
         1,
     );
-    World::report(world.invoke(&key).await);
-    let log = world.log().await;
+    Harness::report(harness.invoke(&key).await);
+    let log = harness.log().await;
     let parsed: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))

@@ -1,34 +1,27 @@
 //! `status`: the queue, what is settled and how, and where markers and ledger disagree.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
-mod support;
 
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
-use support::{Setup, World, bad_key, good_key, key, moment, sample, sample_with, world};
 
-async fn text(world: &World) -> (Option<i32>, String) {
-    let (output, _) = world.command(&["status", world.config_file().to_str().unwrap()]).await;
+use crate::harness::{Harness, bad_key, good_key, key, moment, sample, sample_with};
+
+async fn text(harness: &Harness) -> (Option<i32>, String) {
+    let (output, _) = harness.command(&["status", harness.config_file().to_str().unwrap()]).await;
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-async fn status(world: &World) -> Value {
-    let (output, _) = world.command(&["status", world.config_file().to_str().unwrap(), "--json"]).await;
+async fn status(harness: &Harness) -> Value {
+    let (output, _) = harness.command(&["status", harness.config_file().to_str().unwrap(), "--json"]).await;
     // Log lines come before it.
     let text = String::from_utf8(output.stdout).unwrap();
     serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-async fn disagreements(world: &World) -> Vec<(String, String)> {
+async fn disagreements(harness: &Harness) -> Vec<(String, String)> {
     let name = |value: &Value| {
         value["key"].as_str().unwrap().rsplit_once('_').unwrap().1.trim_end_matches(".tgz").to_owned()
     };
-    let status = status(world).await;
+    let status = status(harness).await;
     let found = status["disagreements"].as_array().unwrap().iter();
     found.map(|found| (name(found), found["kind"].as_str().unwrap().to_owned())).collect()
 }
@@ -41,22 +34,26 @@ fn is(found: &[(String, String)], expected: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_shows_the_queue_and_what_is_settled_and_why() {
-    let world = Setup::appending().start().await;
-    let (code, before) = text(&world).await;
+    let harness = Harness::builder().appending().start().await;
+    let (code, before) = text(&harness).await;
     assert_eq!(code, Some(0));
     assert!(
         before.contains("Queue 0, superseded 0, bad 0, good 0; no ledger yet, the first load makes it"),
         "{before}"
     );
 
-    World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
-    World::report(
-        world
-            .invoke(&world.put("b", &sample_with("analytics_group.csv", "id,name,active,site_key\n1,x\n"), 2))
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    Harness::report(
+        harness
+            .invoke(&harness.put(
+                "b",
+                &sample_with("analytics_group.csv", "id,name,active,site_key\n1,x\n"),
+                2,
+            ))
             .await,
     );
-    world.put("c", &sample(2, 5), 3);
-    let (code, told) = text(&world).await;
+    harness.put("c", &sample(2, 5), 3);
+    let (code, told) = text(&harness).await;
     assert_eq!(code, Some(0));
     for line in [
         "Queue 1, superseded 0, bad 1, good 1; 1 loads in the ledger",
@@ -68,7 +65,7 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
-    let json = status(&world).await;
+    let json = status(&harness).await;
     assert_eq!(json["bad"][0]["error"]["problems"][0]["code"], json!("too_few_columns"));
     assert_eq!(
         (&json["version"], &json["ledger_rows"], &json["tables_hold"]),
@@ -76,17 +73,17 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     );
     assert_eq!(json["queue"][0]["key"], json!(key("c")));
     assert_eq!(
-        world.keys().len(),
-        world.keys().iter().filter(|key| !key.ends_with("c.tgz") || key.starts_with("client/")).count()
+        harness.keys().len(),
+        harness.keys().iter().filter(|key| !key.ends_with("c.tgz") || key.starts_with("client/")).count()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_truncate_it_says_what_the_tables_hold_and_what_is_superseded() {
-    let world = world().await;
-    world.put("a", &sample(1, 5), 1);
-    World::report(world.invoke(&world.put("b", &sample(2, 5), 2)).await);
-    let (_, told) = text(&world).await;
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    Harness::report(harness.invoke(&harness.put("b", &sample(2, 5), 2)).await);
+    let (_, told) = text(&harness).await;
     assert!(
         told.contains("The tables hold client/cmslite_gdx/cms-analytics-csv_b.tgz (20 rows, loaded "),
         "{told}"
@@ -97,27 +94,27 @@ async fn under_truncate_it_says_what_the_tables_hold_and_what_is_superseded() {
         ),
         "{told}"
     );
-    is(&disagreements(&world).await, &[]);
+    is(&disagreements(&harness).await, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_where_markers_and_ledger_disagree() {
-    let world = Setup::appending().start().await;
+    let harness = Harness::builder().appending().start().await;
     // Marked by the script, before there was a ledger: no disagreement.
-    world.stack.s3.set_time(Some(moment(1)));
+    harness.stack.s3.set_time(Some(moment(1)));
     for key in [key("0"), good_key("0")] {
-        world.stack.s3.put_at(BUCKET, &key, &sample(1, 5), moment(1)).unwrap();
+        harness.stack.s3.put_at(BUCKET, &key, &sample(1, 5), moment(1)).unwrap();
     }
-    world.stack.s3.set_time(None);
+    harness.stack.s3.set_time(None);
     for (n, name) in ["a", "b", "c", "d"].iter().enumerate() {
-        World::report(world.invoke(&world.put(name, &sample(n as u64 + 1, 5), n as i64 + 1)).await);
+        Harness::report(harness.invoke(&harness.put(name, &sample(n as u64 + 1, 5), n as i64 + 1)).await);
     }
-    World::report(world.invoke(&world.put("e", b"no archive", 9)).await);
-    World::report(world.invoke(&world.put("f", b"no archive either", 10)).await);
-    is(&disagreements(&world).await, &[]);
+    Harness::report(harness.invoke(&harness.put("e", b"no archive", 9)).await);
+    Harness::report(harness.invoke(&harness.put("f", b"no archive either", 10)).await);
+    is(&disagreements(&harness).await, &[]);
 
     let delete = async |key: &str| {
-        let s3 = &world.stack.s3;
+        let s3 = &harness.stack.s3;
         let kept: Vec<_> = s3.objects(BUCKET).into_iter().filter(|object| object.key != key).collect();
         let bytes: Vec<_> = kept.iter().map(|object| s3.read(BUCKET, &object.key).unwrap()).collect();
         s3.empty_bucket(BUCKET);
@@ -126,12 +123,12 @@ async fn it_finds_where_markers_and_ledger_disagree() {
         }
     };
     delete(&good_key("a")).await;
-    world.admin(&format!("DELETE FROM cmslite.load_ledger WHERE key = '{}'", key("b"))).await;
-    world.stack.s3.put_at(BUCKET, &bad_key("c"), &sample(3, 5), chrono::Utc::now()).unwrap();
+    harness.admin(&format!("DELETE FROM cmslite.load_ledger WHERE key = '{}'", key("b"))).await;
+    harness.stack.s3.put_at(BUCKET, &bad_key("c"), &sample(3, 5), chrono::Utc::now()).unwrap();
     delete(&format!("{}.error.json", bad_key("e"))).await;
     delete(&bad_key("f")).await;
     is(
-        &disagreements(&world).await,
+        &disagreements(&harness).await,
         &[
             ("c", "two_markers"),
             ("c", "bad_without_reason"),
@@ -142,7 +139,7 @@ async fn it_finds_where_markers_and_ledger_disagree() {
             ("c", "loaded_marked_bad"),
         ],
     );
-    let (_, told) = text(&world).await;
+    let (_, told) = text(&harness).await;
     assert!(
         told.contains("csv_a.tgz is loaded by the ledger, but not marked: the next run marks it"),
         "{told}"
@@ -151,18 +148,18 @@ async fn it_finds_where_markers_and_ledger_disagree() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_tables_that_hold_another_archive_than_the_newest() {
-    let world = world().await;
-    World::report(world.invoke(&world.put("a", &sample(1, 5), 1)).await);
-    World::report(world.invoke(&world.put("b", &sample(2, 5), 2)).await);
-    world.admin("UPDATE cmslite.load_ledger SET sequence = 3 - sequence").await;
-    is(&disagreements(&world).await, &[("b", "tables_hold_another")]);
+    let harness = Harness::start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    Harness::report(harness.invoke(&harness.put("b", &sample(2, 5), 2)).await);
+    harness.admin("UPDATE cmslite.load_ledger SET sequence = 3 - sequence").await;
+    is(&disagreements(&harness).await, &[("b", "tables_hold_another")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_be_told_without_redshift_is_told() {
-    let world = Setup::default().with("pgpass", "wrong").start().await;
-    world.put("a", &sample(1, 5), 1);
-    let (code, told) = text(&world).await;
+    let harness = Harness::builder().env("pgpass", "wrong").start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let (code, told) = text(&harness).await;
     assert_eq!(code, Some(3));
     assert!(
         told.contains("Queue 1")

@@ -1,0 +1,202 @@
+//! `check` finds what a load lacks, or names it with what to do about it; and loads nothing.
+
+use devstack::stack::BUCKET;
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, HarnessBuilder, SHIPPED, cases, expected, key, members, sample};
+
+async fn check(harness: &Harness) -> (Option<i32>, String) {
+    let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap()]).await;
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Checks, and expects an obstacle of a subject whose text and remedy hold these words.
+async fn finds(harness: &Harness, subject: &str, words: &[&str]) {
+    let (code, told) = check(harness).await;
+    assert_eq!(code, Some(3), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    let obstacles = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.trim_start().starts_with(&format!("BAD   {subject}: ")));
+    let obstacles: Vec<String> = obstacles
+        .map(|(n, line)| format!("{line} {}", lines.get(n + 1).copied().unwrap_or_default().trim()))
+        .collect();
+    assert!(
+        obstacles.iter().any(|obstacle| words.iter().all(|word| obstacle.contains(word))),
+        "{subject} with {words:?} is not in {told}"
+    );
+    assert!(obstacles.iter().all(|obstacle| obstacle.contains(" -> ")), "{told}");
+}
+
+async fn is_well(builder: HarnessBuilder) {
+    let harness = builder.start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(3, 20), 1)).await);
+    let before: Vec<String> = harness.keys();
+    harness.admin("DELETE FROM cmslite.load_ledger").await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(0), "{told}");
+    for line in [
+        "ok    S3: list: 1 archives: 1 good, 0 bad, 0 superseded, 0 to load",
+        "ok    S3: read: client/cmslite_gdx/cms-analytics-csv_a.tgz",
+        "ok    S3: write: below processed/batch/client/cmslite_gdx/",
+        "ok    S3: copy and delete: below processed/good/client/cmslite_gdx/ and processed/bad/client/cmslite_gdx/",
+        "as cmslite_loader, TLS, certificate and host name verified",
+        "ok    ledger cmslite.load_ledger: can be locked, read and written",
+        "ok    table cmslite.user_status: ",
+        "ok    load errors: sys_load_error_detail can be read",
+        "An archive can be loaded. Nothing was.",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in {told}");
+    }
+    assert_eq!(harness.tables().await, expected(&members(3, 20)));
+    assert_eq!(harness.ledger().await, [""; 0]);
+    let left: Vec<String> = harness.keys().into_iter().filter(|key| !before.contains(key)).collect();
+    assert!(left.iter().all(|key| key.starts_with("processed/batch/client/cmslite_gdx/check/")), "{left:?}");
+}
+
+cases! {
+    async where_all_is_well_it_says_so_and_changes_nothing: is_well {
+        replacing(Harness::builder());
+        appending(Harness::builder().appending());
+        with_a_role(Harness::builder().env("COPY_IAM_ROLE", "default"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come() {
+    let harness = Harness::start().await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("note  S3: read: there is no archive yet"), "{told}");
+    assert!(told.contains("ledger cmslite.load_ledger: not there yet; the first load makes it"), "{told}");
+    assert_eq!(harness.query("SELECT to_regclass('cmslite.load_ledger')").await, [[None]]);
+    let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap(), "--json"]).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["version"], &json["findings"][0]["outcome"]), (&json!(1), &json!("good")));
+}
+
+/// After a change of the database by the superuser.
+async fn is_found_in_redshift(change: &str, subject: &str, words: &[&str]) {
+    let harness = Harness::start().await;
+    harness.admin(change).await;
+    finds(&harness, subject, words).await;
+}
+
+cases! {
+    async every_obstacle_in_redshift_is_found_and_named: is_found_in_redshift {
+        no_table(
+            "DROP TABLE cmslite.user_status",
+            "table cmslite.user_status",
+            &["no such table", "ddl/tables.sql"],
+        );
+        no_column(
+            "ALTER TABLE cmslite.user_status DROP COLUMN status",
+            "table cmslite.user_status",
+            &["it has no column status", "\"columns\""],
+        );
+        no_delete(
+            "REVOKE DELETE ON cmslite.cms_group FROM cmslite_loader",
+            "table cmslite.cms_group",
+            &["permission denied", "ddl/grants.sql"],
+        );
+        no_insert(
+            "REVOKE INSERT ON cmslite.cms_group FROM cmslite_loader",
+            "table cmslite.cms_group",
+            &["permission denied", "ddl/grants.sql"],
+        );
+        one_column_too_many(
+            "ALTER TABLE cmslite.cms_group ADD COLUMN extra int NOT NULL",
+            "table cmslite.cms_group",
+            &["extra is NOT NULL", "a default"],
+        );
+        no_create(
+            "REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader",
+            "ledger cmslite.load_ledger",
+            &["permission denied", "ddl/grants.sql"],
+        );
+        no_ledger_of_ours(
+            "CREATE TABLE cmslite.load_ledger (key int); GRANT ALL ON cmslite.load_ledger TO cmslite_loader",
+            "ledger cmslite.load_ledger",
+            &["key is integer instead of VARCHAR(1024)", "ddl/ledger.sql"],
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_obstacle_is_noted() {
+    let harness = Harness::start().await;
+    harness.admin("ALTER TABLE cmslite.user_status ALTER COLUMN created_dt TYPE varchar(40)").await;
+    harness
+        .admin(
+            "ALTER TABLE cmslite.cms_group ADD COLUMN extra int DEFAULT 1, DROP COLUMN id; ALTER TABLE cmslite.cms_group ADD COLUMN id varchar(255)",
+        )
+        .await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(0), "{told}");
+    for line in [
+        "note  table cmslite.user_status: its column created_dt is character varying(40), but the configuration writes dates",
+        "note  table cmslite.user_activity: a cell \"-\" makes an archive bad in its columns that are NOT NULL: user_id",
+        "note  table cmslite.cms_group: its columns have another order than the configuration's",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in {told}");
+    }
+}
+
+async fn is_found(builder: HarnessBuilder, subject: &str, words: &[&str]) {
+    finds(&builder.start().await, subject, words).await;
+}
+
+cases! {
+    async every_obstacle_on_the_way_there_is_found_and_named: is_found {
+        wrong_password(
+            Harness::builder().env("pgpass", "wrong"),
+            "Redshift: login",
+            &["refused the login", "PGUSER and the password"],
+        );
+        nobody_listens(
+            Harness::builder().env("PGPORT", "1"),
+            "Redshift: login",
+            &["cannot connect", "PGHOST and PGPORT"],
+        );
+        unknown_issuer(
+            Harness::builder().env("PGSSLROOTCERT", ""),
+            "Redshift: login",
+            &["not trusted", "PGSSLROOTCERT"],
+        );
+        unknown_role(
+            Harness::builder().env("COPY_IAM_ROLE", "arn:aws:iam::000000000000:role/unknown"),
+            "table cmslite.cms_group",
+            &["not authorized to assume", "COPY_IAM_ROLE"],
+        );
+        role_that_may_not_read(
+            Harness::builder()
+                .redshift(|options| options.roles[0].credentials.2 = None)
+                .env("COPY_IAM_ROLE", "default"),
+            "table cmslite.cms_group",
+            &["InvalidToken", "COPY_IAM_ROLE"],
+        );
+        no_bucket(
+            Harness::builder().config(SHIPPED.replace(BUCKET, "no-such-bucket")),
+            "S3: list",
+            &["NoSuchBucket", "\"bucket\" in the configuration"],
+        );
+    }
+}
+
+async fn right_is_found(operation: &str, subject: &str) {
+    let harness = Harness::builder().denying(operation).start().await;
+    harness.put("a", &sample(3, 5), 1);
+    finds(&harness, subject, &["s3:PutObject below batch/"]).await;
+    assert!(harness.keys().contains(&key("a")) && harness.rows("cms_group").await.is_empty());
+}
+
+cases! {
+    async every_right_in_s3_that_lacks_is_found_and_named: right_is_found {
+        list("ListObjectsV2", "S3: list");
+        read("HeadObject", "S3: read");
+        write("PutObject", "S3: write");
+        copy("CopyObject", "S3: copy and delete");
+        delete("DeleteObject", "S3: copy and delete");
+    }
+}

@@ -1,0 +1,182 @@
+//! The command: exit statuses, report, log, help, and how it is stopped.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use devstack::redshift::{Action, Fault, Gate};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::time::timeout;
+
+use crate::harness::{HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample};
+
+/// `load`: its exit status, its standard output, and its log file.
+pub async fn load(harness: &Harness) -> (Option<i32>, String, String) {
+    let config = harness.config_file();
+    let (output, directory) = harness.command(&["load", config.to_str().unwrap()]).await;
+    let log = fs::read_to_string(directory.path().join("logs/cmslite_user_data_to_redshift.log"))
+        .unwrap_or_default();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap(), log)
+}
+
+/// `load --again` for an archive.
+pub async fn again(harness: &Harness, name: &str) -> (Option<i32>, String) {
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--again", &key(name)]).await;
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_works_through_the_queue_and_reports() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    harness.put("b", &sample(2, 6), 2);
+    let (status, stdout, log) = load(&harness).await;
+    assert_eq!(status, Some(0), "{stdout}");
+    assert!(
+        stdout.contains("Objects good:       2") && stdout.contains("cmslite.user_group: 6 rows"),
+        "{stdout}"
+    );
+    assert_eq!(harness.rows("user_group").await.len(), 11);
+    let line = regex::Regex::new(
+        r"(?m)^INFO:cmslite_user_data_to_redshift(::\w+)+:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}:\S",
+    )
+    .unwrap();
+    assert!(line.is_match(&log), "{log}");
+    assert!(log.contains("DEBUG:") && !stdout.contains("DEBUG:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_stops_at_a_bad_archive_with_status_1() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", b"no archive", 1);
+    harness.put("b", &sample(2, 6), 2);
+    let (status, stdout, _) = load(&harness).await;
+    assert_eq!(status, Some(1));
+    assert!(stdout.contains("corrupt") || stdout.contains("not a sound gzip file"), "{stdout}");
+    assert!(stdout.contains("Not processed:\n    client/cmslite_gdx/cms-analytics-csv_b.tgz"), "{stdout}");
+    assert_eq!(load(&harness).await.0, Some(0));
+    assert_eq!(harness.tables().await, expected(&members(2, 6)));
+}
+
+#[test]
+fn mistakes_of_usage_are_status_2() {
+    for arguments in [["load"].as_slice(), &["load", "/nonexistent.json"]] {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+async fn ends_with(builder: HarnessBuilder, status: i32) {
+    let harness = builder.start().await;
+    harness.put("a", &sample(1, 1), 1);
+    assert_eq!(load(&harness).await.0, Some(status));
+}
+
+cases! {
+    async mistakes_of_configuration_are_status_2_and_other_failures_3: ends_with {
+        no_port(Harness::builder().env("PGPORT", "x"), 2);
+        wrong_password(Harness::builder().env("pgpass", "wrong"), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_status_3() {
+    let harness = Harness::start().await;
+    harness.stack.redshift.inject(Fault::on("COPY", Action::CutBefore));
+    harness.put("a", &sample(1, 1), 1);
+    assert_eq!(load(&harness).await.0, Some(3));
+}
+
+/// The command without any environment.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).env_clear().output().unwrap()
+}
+
+#[test]
+fn the_help_names_every_variable_and_what_to_do_first() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let readme = include_str!("../../README.md");
+    let variables = readme
+        .split("| variable | meaning |")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let names: Vec<&str> =
+        variables.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names.into_iter().filter(|name| !["pguser", "verify-full"].contains(name)) {
+        assert!(help.contains(name), "{name} is not in {help}");
+    }
+    for action in ["check", "load", "status"] {
+        assert!(help.contains(&format!("\n  {action} CONFIG")), "{help}");
+        let told = String::from_utf8(run(&[action, "--help"]).stdout).unwrap();
+        assert!(told.contains("Usage: ") && told.contains("<CONFIG>"), "{told}");
+    }
+}
+
+/// Stops the command while it is at a statement of the first of two archives; the next run goes on.
+async fn stops(signal: &str, statement: &str) {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    harness.put("b", &sample(2, 6), 2);
+    let gate = Gate::default();
+    harness.stack.redshift.inject(Fault::on(statement, Action::Wait(gate.clone())).times(1));
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = tokio::process::Command::new(PROGRAM)
+        .args(["load", harness.config_file().to_str().unwrap()])
+        .current_dir(directory.path())
+        .env_clear()
+        .envs(harness.environment.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    gate.reached().await;
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let ended = async {
+        // It has the signal when it says so.
+        while !told.contains("stopping before the next step") {
+            assert!(stdout.read_line(&mut told).await.unwrap() > 0, "{told}");
+        }
+        gate.open();
+        stdout.read_to_string(&mut told).await.unwrap();
+        child.wait().await.unwrap()
+    };
+    let status = timeout(HANGS_AFTER, ended).await.expect("it goes on");
+    assert_eq!(status.code(), Some(3), "{told}");
+    assert!(told.contains("Retryable.Interrupted"), "{told}");
+    // What was begun to be committed is committed and settled; else nothing is.
+    let committed = statement == "COMMIT";
+    assert_eq!(
+        (harness.ledger().await.len(), harness.is_good("a")),
+        (usize::from(committed), committed),
+        "{told}"
+    );
+    assert_eq!(load(&harness).await.0, Some(0));
+    assert_eq!(harness.ledger().await, [key("a"), key("b")]);
+}
+
+cases! {
+    async a_signal_stops_before_the_next_step: stops {
+        interrupt_at_copy("-INT", "COPY");
+        terminate_at_commit("-TERM", "COMMIT");
+    }
+}
+
+#[test]
+fn shells_are_told_how_to_complete_the_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success()
+                && script.contains("dry-run")
+                && script.contains("cmslite-user-data-to-redshift"),
+            "{shell}: {script}"
+        );
+    }
+}

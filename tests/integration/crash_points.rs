@@ -1,0 +1,353 @@
+//! Every step that the function takes towards the outside, and what becomes of an archive when it ends there.
+//!
+//! The steps are not listed by hand: a run without trouble is watched, and each request that it sent to S3
+//! and each statement that it sent to Redshift is a step. What a function leaves behind can differ between
+//! two of its steps only by what a step did, so its death before and after each of them is its death
+//! anywhere. The same table stands in `docs/guarantees.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::Instant;
+
+use devstack::lambda::Outcome;
+use devstack::samples::{self, Member};
+use devstack::stack::{self, BUCKET};
+use devstack::{redshift, s3};
+
+use crate::harness::{Harness, Row, cases, key, members, moment, sample, sample_with};
+
+const GUARANTEES: &str = include_str!("../../docs/guarantees.md");
+
+/// A step, told apart from others of its name by how many of them came before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    /// As the documentation names it.
+    name: String,
+    place: Place,
+    nth: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Operation and key.
+    S3(String, String),
+    /// The statement.
+    Redshift(String),
+}
+
+/// How a function meets its end at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    KilledBefore,
+    KilledAfter,
+    CutBefore,
+    CutAfter,
+}
+
+fn named(place: &Place) -> String {
+    match place {
+        Place::S3(operation, key) => {
+            let object = match key.as_str() {
+                "" => return operation.clone(),
+                key if key.ends_with(".error.json") => "error.json",
+                key if key.contains("/good/") => "good marker",
+                key if key.contains("/bad/") => "bad marker",
+                key if key.ends_with(".manifest") => "manifest",
+                key if key.contains("/batch/") => "staged file",
+                _ => "archive",
+            };
+            format!("{operation} {object}")
+        }
+        Place::Redshift(sql) => {
+            let known = [
+                ("SET statement_timeout", "SET statement_timeout"),
+                ("BEGIN", "BEGIN"),
+                ("COMMIT", "COMMIT"),
+                ("ROLLBACK", "ROLLBACK"),
+                ("CREATE TABLE", "CREATE TABLE ledger"),
+                ("LOCK", "LOCK ledger"),
+                ("SELECT COALESCE(MAX(sequence)", "SELECT ledger"),
+                ("SELECT column_name", "SELECT columns"),
+                ("SELECT pg_last_copy_count", "SELECT copy count"),
+                ("SELECT line_number", "SELECT load errors"),
+                ("DELETE", "DELETE table"),
+                ("COPY", "COPY table"),
+                ("INSERT", "INSERT ledger"),
+            ];
+            let found = known.iter().find(|(begin, _)| sql.starts_with(begin));
+            found.unwrap_or_else(|| panic!("a step without a name: {sql}")).1.to_owned()
+        }
+    }
+}
+
+/// The steps of everything that the function did since its logs were cleared, in order.
+fn steps(harness: &Harness) -> Vec<Step> {
+    let mut places: Vec<(Instant, Place)> = Vec::new();
+    for request in harness.stack.s3.requests() {
+        // COPY reads S3 by itself, with keys of its own role or with the function's.
+        if ["GetObject", "HeadObject"].contains(&request.operation.as_str())
+            && request.key.as_deref().is_some_and(|key| key.contains("/batch/"))
+        {
+            continue;
+        }
+        places.push((request.at, Place::S3(request.operation, request.key.unwrap_or_default())));
+    }
+    for statement in
+        harness.stack.redshift.statements().into_iter().filter(|statement| statement.user == stack::LOADER)
+    {
+        places.push((statement.at, Place::Redshift(statement.sql)));
+    }
+    places.sort_by_key(|(at, _)| *at);
+    let mut seen: BTreeMap<Place, usize> = BTreeMap::new();
+    let steps = places.into_iter().map(|(_, place)| {
+        let place = general(place);
+        let count = seen.entry(place.clone()).or_default();
+        *count += 1;
+        Step { name: named(&place), nth: *count - 1, place }
+    });
+    steps.collect()
+}
+
+/// A place without what differs from run to run: enough of a statement to know it by.
+fn general(place: Place) -> Place {
+    match place {
+        Place::S3(operation, key) => Place::S3(operation, key),
+        Place::Redshift(sql) => {
+            let end = sql.find(['(', '\'']).filter(|_| sql.starts_with("COPY") || sql.starts_with("INSERT"));
+            let end = end
+                .or_else(|| sql.strip_prefix("SET statement_timeout TO").map(|rest| sql.len() - rest.len()));
+            let end = end.or_else(|| {
+                (sql.starts_with("SELECT COALESCE") || sql.starts_with("SELECT line_number")).then_some(30)
+            });
+            Place::Redshift(sql[..end.unwrap_or(sql.len())].to_owned())
+        }
+    }
+}
+
+/// Everything that a later run or a person could see, but for staged files.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    tables: Vec<(&'static str, Vec<Row>)>,
+    ledger: Vec<Row>,
+    objects: Vec<(String, String)>,
+}
+
+async fn state(harness: &Harness) -> State {
+    let ledger = if harness.ledger().await.is_empty() {
+        Vec::new()
+    } else {
+        harness.query("SELECT sequence, key, etag, row_count FROM cmslite.load_ledger").await
+    };
+    let objects =
+        harness.stack.s3.objects(BUCKET).into_iter().filter(|object| !object.key.contains("/batch/"));
+    // An error.json says when and by which request: what counts is that it is there.
+    let objects = objects.map(|object| {
+        if object.key.contains(".error.") { (object.key, String::new()) } else { (object.key, object.etag) }
+    });
+    State { tables: harness.tables().await, ledger, objects: objects.collect() }
+}
+
+/// Lets the function meet its end at a step; returns whether it came to that.
+fn inject(harness: &Arc<Harness>, step: &Step, end: End) -> Arc<AtomicBool> {
+    let is_met = Arc::new(AtomicBool::new(false));
+    let act: Arc<dyn Fn() + Send + Sync> = {
+        let harness: Weak<Harness> = Arc::downgrade(harness);
+        let is_met = Arc::clone(&is_met);
+        Arc::new(move || {
+            is_met.store(true, Ordering::SeqCst);
+            if matches!(end, End::KilledBefore | End::KilledAfter) {
+                harness.upgrade().unwrap().lambda.kill_and_wait();
+            }
+        })
+    };
+    let before = matches!(end, End::KilledBefore | End::CutBefore);
+    match &step.place {
+        Place::S3(operation, key) => {
+            let action = if before { s3::Action::RunInstead(act) } else { s3::Action::RunAfter(act) };
+            harness.stack.s3.inject(s3::Fault::on(operation, key, action).after(step.nth).times(1));
+        }
+        Place::Redshift(sql) => {
+            let action =
+                if before { redshift::Action::RunInstead(act) } else { redshift::Action::RunAfter(act) };
+            harness.stack.redshift.inject(redshift::Fault::on(sql, action).after(step.nth).times(1));
+        }
+    }
+    is_met
+}
+
+/// What is there before the invocation.
+type Prepare = fn(&Harness) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+/// An invocation for archive `a`, at whose steps the function meets its end.
+struct Scenario {
+    appends: bool,
+    prepare: Prepare,
+    wanted: fn(&Step) -> bool,
+}
+
+/// Tries an end at every wanted step.
+async fn survives(scenario: Scenario, end: End) {
+    let Scenario { appends, prepare, wanted } = scenario;
+    let builder = if appends { Harness::builder().appending() } else { Harness::builder() };
+    let harness = Arc::new(builder.start().await);
+    let prepared = async || {
+        harness.reset().await;
+        prepare(&harness).await;
+        harness.stack.s3.clear_requests();
+        harness.stack.redshift.clear_statements();
+    };
+    prepared().await;
+    Harness::report(harness.invoke(&key("a")).await);
+    let steps: Vec<Step> = steps(&harness).into_iter().filter(wanted).collect();
+    assert!(!steps.is_empty(), "no step is tried");
+    let expected = state(&harness).await;
+
+    let documented = documented();
+    println!("{} steps", steps.len());
+    for step in &steps {
+        let what = format!("{end:?} {} ({})", step.name, step.nth + 1);
+        println!("  {what}");
+        assert!(
+            documented.contains(&step.name),
+            "docs/guarantees.md does not tell of the step {:?}",
+            step.name
+        );
+        prepared().await;
+        let is_met = inject(&harness, step, end);
+        let outcome = harness.invoke(&key("a")).await;
+        assert!(is_met.load(Ordering::SeqCst), "{what}: the step was not taken: {outcome:?}");
+        match (outcome, end) {
+            (Outcome::Failed { error_type, .. }, End::KilledBefore | End::KilledAfter) => {
+                assert_eq!(error_type, "Runtime.ExitError", "{what}");
+            }
+            (Outcome::Ok(answer), End::KilledBefore | End::KilledAfter) => {
+                panic!("{what}: it was not killed: {answer}")
+            }
+            // What breaks is tried again at once where that can help.
+            (Outcome::Ok(_), End::CutBefore | End::CutAfter) => {}
+            (Outcome::Failed { error_type, message }, End::CutBefore | End::CutAfter) => {
+                assert!(error_type.starts_with("Retryable."), "{what}: {error_type}: {message}");
+            }
+        }
+        Harness::report(harness.invoke(&key("a")).await);
+        assert_eq!(state(&harness).await, expected, "{what}");
+    }
+}
+
+/// The steps of the table in the documentation: what stands in backticks in its first column.
+fn documented() -> BTreeSet<String> {
+    let rows = GUARANTEES.lines().filter_map(|line| line.strip_prefix("| `"));
+    let names: BTreeSet<String> = rows
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned))
+        .collect();
+    assert!(names.len() > 10, "the table of docs/guarantees.md is not found");
+    names.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+/// Each end is a test of its own, so that they run side by side and say how far it is.
+macro_rules! scenario {
+    ($(#[$doc:meta])* $name:ident: $scenario:expr) => {
+        cases! {
+            $(#[$doc])*
+            async $name: survives {
+                killed_before($scenario, End::KilledBefore);
+                killed_after($scenario, End::KilledAfter);
+                cut_before($scenario, End::CutBefore);
+                cut_after($scenario, End::CutAfter);
+            }
+        }
+    };
+}
+
+scenario! {
+    the_first_load_while_appending: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async { put_sample(harness) }),
+        wanted: |_| true,
+    }
+}
+
+fn put_sample(harness: &Harness) {
+    harness.put("a", &sample(3, 20), 1);
+}
+
+scenario! {
+    a_load_that_replaces: Scenario {
+        appends: false,
+        // An older archive is loaded first, so that there is something to replace.
+        prepare: |harness| Box::pin(async {
+            harness.put("0", &sample(4, 10), 0);
+            Harness::report(harness.invoke(&key("0")).await);
+            put_sample(harness);
+        }),
+        wanted: |_| true,
+    }
+}
+
+scenario! {
+    a_bad_archive: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async { put_groups(harness, "id,name\n1\n") }),
+        wanted: |_| true,
+    }
+}
+
+fn put_groups(harness: &Harness, text: &str) {
+    harness.put("a", &sample_with("analytics_group.csv", text), 1);
+}
+
+scenario! {
+    an_archive_that_redshift_refuses: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async { put_groups(harness, "id,name,active,site_key\n1,a,maybe,k\n") }),
+        // The others are those of a load that succeeds.
+        wanted: |step| {
+            ["COPY table", "SELECT load errors", "ROLLBACK"].contains(&step.name.as_str())
+                || step.name.contains("bad")
+        },
+    }
+}
+
+scenario! {
+    /// A corrected archive uploaded in parts, of which the marker's time does not tell whether it is settled.
+    a_corrected_upload_in_parts: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async {
+            put_groups(harness, "id,name\n1\n");
+            Harness::report(harness.invoke(&key("a")).await);
+            let good = sample(3, 20);
+            let (one, two) = good.split_at(good.len() / 2);
+            harness.stack.s3.put_multipart_at(BUCKET, &key("a"), &[one, two], moment(1)).unwrap();
+        }),
+        wanted: |step| {
+            step.name.starts_with("HeadObject")
+                || step.name.contains("marker")
+                || step.name.contains("error.json")
+        },
+    }
+}
+
+/// An archive with a member that is large enough to be staged in parts.
+fn with_a_large_member() -> Vec<u8> {
+    let mut members: Vec<Member> = members(3, 20);
+    let large = members.iter_mut().find(|member| member.name == "analytics_group.csv").unwrap();
+    large.contents = b"id,name,active,site_key\n".to_vec();
+    for row in 0..60_000 {
+        large.contents.extend_from_slice(format!("{row},{},t,007\n", "x".repeat(120)).as_bytes());
+    }
+    samples::archive(&members).unwrap()
+}
+
+scenario! {
+    a_member_staged_in_parts: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async {
+            static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(with_a_large_member);
+            harness.put("a", &ARCHIVE, 1);
+        }),
+        wanted: |step| step.name.contains("Upload"),
+    }
+}

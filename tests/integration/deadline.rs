@@ -1,0 +1,92 @@
+//! A function that runs out of time leaves its work for the next one.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use devstack::lambda::Outcome;
+use devstack::s3::{Action, Fault, Gate};
+
+use crate::faults::fails;
+use crate::harness::{Harness, expected, members, sample, sample_with, words};
+
+/// What is left of the time when no archive is begun or read on any more: as the program has it.
+const RESERVE: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_with_too_little_time_begins_nothing() {
+    let harness = Harness::builder().timeout(Duration::from_secs(10)).start().await;
+    fails(&harness, "Retryable.DeadlineNear", &["time"]).await;
+}
+
+/// The time is nearly up in the middle of a download, while a part of a staged file is uploaded already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_out_of_time_leaves_no_unfinished_upload() {
+    let mut rows = String::from("id,name,active,site_key\n");
+    for (n, word) in words(7).take(600_000).enumerate() {
+        let _ = writeln!(rows, "{n},{word:016x},t,007");
+    }
+    let archive = sample_with("analytics_group.csv", rows);
+    // How long this machine takes for the first part of the archive is not known: a function that was given
+    // too little for it says nothing about the rest.
+    for seconds in [2, 8, 32, 128] {
+        if is_out_of_time_in_a_download(&archive, Duration::from_secs(seconds)).await {
+            return;
+        }
+    }
+    panic!("the time was up before the download was interrupted");
+}
+
+/// Gives a function `time` to come to the middle of the download, and holds it there until its time is nearly
+/// up. Returns whether it came so far.
+async fn is_out_of_time_in_a_download(archive: &[u8], time: Duration) -> bool {
+    let harness = Harness::builder().timeout(RESERVE + time).start().await;
+    let gate = Gate::new();
+    let most = archive.len() as u64 * 9 / 10;
+    let s3 = &harness.stack.s3;
+    s3.inject(Fault::on("GetObject", "client/", Action::CutBodyAfter(most)).times(1));
+    s3.inject(Fault::on("GetObject", "client/", Action::Wait(gate.clone())).times(1));
+    let key = harness.put("a", archive, 1);
+    let mut invocation = std::pin::pin!(harness.invoke(&key));
+    tokio::select! {
+        outcome = &mut invocation => {
+            assert!(matches!(&outcome, Outcome::Failed { error_type, .. } if error_type == "Retryable.DeadlineNear"), "{outcome:?}");
+            assert_eq!(s3.unfinished_uploads(), 0);
+            return false;
+        }
+        () = gate.reached() => {}
+    }
+    // The function had begun when it sent its first request.
+    let nearly_up = s3.requests()[0].at + time;
+    tokio::time::sleep(nearly_up.saturating_duration_since(Instant::now())).await;
+    gate.open();
+    let Outcome::Failed { error_type, message } = invocation.await else { panic!("it was in time") };
+    assert_eq!(error_type, "Retryable.DeadlineNear", "{message}");
+    let operations: Vec<String> = s3.requests().into_iter().map(|request| request.operation).collect();
+    assert!(
+        operations.contains(&"UploadPart".to_owned())
+            && operations.contains(&"AbortMultipartUpload".to_owned()),
+        "{operations:?}"
+    );
+    assert_eq!(s3.unfinished_uploads(), 0);
+    assert!(harness.is_unsettled("a"));
+    true
+}
+
+/// A function that is over its time is killed by Lambda, as any other kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_over_its_time_is_killed_and_the_next_invocation_goes_on() {
+    let harness = Harness::builder().appending().start().await;
+    let gate = Gate::new();
+    harness.stack.s3.inject(Fault::on("CopyObject", "", Action::Wait(gate.clone())).times(1));
+    let archive = harness.put("a", &sample(3, 50), 1);
+    let over_its_time = async {
+        gate.reached().await;
+        harness.lambda.time_out();
+    };
+    let (outcome, ()) = tokio::join!(harness.invoke(&archive), over_its_time);
+    let Outcome::Failed { error_type, .. } = outcome else { panic!("it was in time") };
+    assert_eq!(error_type, "Sandbox.Timedout");
+    let report = Harness::report(harness.invoke(&archive).await);
+    assert_eq!(report["good"][0]["outcome"], "already_loaded");
+    assert_eq!(harness.tables().await, expected(&members(3, 50)));
+}

@@ -1,0 +1,182 @@
+//! Logins, certificates, tables, rights and configuration: what only who operates can mend is named, and
+//! nothing is marked.
+
+use devstack::lambda::{Lambda, Options, Outcome};
+use devstack::redshift::{self, Auth, Tls};
+use devstack::s3::Credentials;
+use devstack::stack::{BUCKET, function_keys};
+
+use crate::faults::{fails, recovers};
+use crate::harness::{Harness, HarnessBuilder, PROGRAM, SHIPPED, cases, sample};
+
+/// A function on such a stack fails.
+async fn is_for_the_operator(builder: HarnessBuilder, error_type: &str, words: &[&str]) {
+    fails(&builder.start().await, error_type, words).await;
+}
+
+/// A function on such a stack loads.
+async fn is_answered(builder: HarnessBuilder) {
+    let harness = builder.start().await;
+    harness.put("a", &sample(3, 50), 1);
+    recovers(&harness).await;
+}
+
+/// A stand-in that has a way of its own to log in.
+fn with_login(auth: Auth) -> HarnessBuilder {
+    Harness::builder().redshift(move |options| options.auth = auth)
+}
+
+/// A server with a certificate for another name.
+fn with_another_name() -> HarnessBuilder {
+    Harness::builder().redshift(|options| options.host_names = vec!["redshift.example".to_owned()])
+}
+
+cases! {
+    async a_login_that_is_refused_is_for_the_operator: is_for_the_operator {
+        wrong_password(Harness::builder().env("pgpass", "wrong"), "Deployment.LoginRefused", &["cmslite_loader"]);
+        no_such_database(Harness::builder().env("PGDATABASE", "absent"), "Deployment.SchemaMismatch", &["absent"]);
+        sha256_password(
+            with_login(Auth::Sha256Digest),
+            "Deployment.AuthenticationUnsupported",
+            &["MD5 password", "tag 13"],
+        );
+    }
+}
+
+cases! {
+    async a_server_that_does_not_prove_itself_is_refused: is_for_the_operator {
+        unknown_issuer(
+            Harness::builder().env("PGSSLROOTCERT", ""),
+            "Deployment.TlsNotTrusted",
+            &["not trusted", "certificate verify failed"],
+        );
+        another_name(with_another_name(), "Deployment.TlsNotTrusted", &["ostname"]);
+        no_tls(
+            Harness::builder().redshift(|options| options.tls = Tls::Disabled),
+            "Deployment.TlsNotTrusted",
+            &["offers no TLS"],
+        );
+    }
+}
+
+cases! {
+    async what_is_configured_so_is_answered: is_answered {
+        a_login_in_clear_inside_tls(with_login(Auth::Cleartext));
+        another_name_where_only_the_issuer_counts(with_another_name().env("PGSSLMODE", "verify-ca"));
+    }
+}
+
+/// The certificates that the system trusts are found, though TLS is linked into the program: a server whose
+/// issuer stands among them is trusted without `PGSSLROOTCERT`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_certificates_are_found() {
+    let harness = Harness::start().await;
+    let system = harness.stack.certificates().display().to_string();
+    let mut environment = harness.environment.clone();
+    environment.retain(|(name, _)| name != "PGSSLROOTCERT");
+    // Where OpenSSL is told that the system's certificates are.
+    environment.push(("SSL_CERT_FILE".to_owned(), system));
+    let lambda = Lambda::start(Options::new(PROGRAM, environment)).await.unwrap();
+    let archive = harness.put("a", &sample(3, 50), 1);
+    Harness::report(lambda.invoke(Harness::event(&archive)).await);
+}
+
+/// An archive is uploaded after a change of the database by the superuser.
+async fn is_named(change: &str, error_type: &str, word: &str) {
+    let harness = Harness::start().await;
+    harness.admin(change).await;
+    let archive = harness.put("a", &sample(3, 50), 1);
+    let Outcome::Failed { error_type: found, message } = harness.invoke(&archive).await else {
+        panic!("it loaded")
+    };
+    assert_eq!(found, error_type, "{message}");
+    assert!(message.contains(word), "{message}");
+    assert!(harness.is_unsettled("a") && harness.rows("cms_group").await.is_empty());
+}
+
+cases! {
+    async tables_columns_and_rights_that_are_missing_are_for_the_operator: is_named {
+        no_table("DROP TABLE cmslite.user_status", "Deployment.SchemaMismatch", "user_status");
+        no_column("ALTER TABLE cmslite.user_status DROP COLUMN status", "Deployment.SchemaMismatch", "status");
+        no_delete("REVOKE DELETE ON cmslite.user_status FROM cmslite_loader", "Deployment.Privilege", "user_status");
+        no_insert("REVOKE INSERT ON cmslite.user_status FROM cmslite_loader", "Deployment.Privilege", "user_status");
+        no_create("REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader", "Deployment.Privilege", "schema cmslite");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_no_ledger_is_refused_before_anything_is_staged() {
+    let harness = Harness::start().await;
+    harness
+        .admin("CREATE TABLE cmslite.load_ledger (dataset varchar(255), key varchar(20), note text)")
+        .await;
+    harness.admin("GRANT ALL ON cmslite.load_ledger TO cmslite_loader").await;
+    let Outcome::Failed { error_type, message } = harness.invoke(&harness.put("a", &sample(1, 5), 1)).await
+    else {
+        panic!("it loaded")
+    };
+    assert_eq!(error_type, "Deployment.SchemaMismatch");
+    let told = "cmslite.load_ledger is not a ledger of this program: bucket is missing, key is character varying(20) instead of VARCHAR(1024)";
+    assert!(
+        message.starts_with(told)
+            && message.contains("note is none of a ledger's")
+            && message.contains("ddl/ledger.sql"),
+        "{message}"
+    );
+    assert!(harness.keys().iter().all(|key| key.starts_with("client/")));
+}
+
+cases! {
+    async copy_without_a_way_into_s3_is_for_the_operator: is_for_the_operator {
+        unknown_role(
+            Harness::builder().env("COPY_IAM_ROLE", "arn:aws:iam::000000000000:role/unknown"),
+            "Deployment.CopyAuthorization",
+            &["not authorized to assume"],
+        );
+        role_that_may_not_read_what_the_function_may(
+            Harness::builder()
+                .redshift(|options: &mut redshift::Options| options.roles[0].credentials.2 = None)
+                .env("COPY_IAM_ROLE", "default"),
+            "Deployment.CopyAuthorization",
+            &["InvalidToken"],
+        );
+    }
+}
+
+/// The function's keys with another session token.
+fn with_token(session_token: Option<&str>) -> HarnessBuilder {
+    let session_token = session_token.map(str::to_owned);
+    Harness::builder().keys(Credentials { session_token, ..function_keys() })
+}
+
+cases! {
+    async s3_that_refuses_the_function_is_for_the_operator: is_for_the_operator {
+        no_listing(Harness::builder().denying("ListObjectsV2"), "Deployment.S3Access", &["AccessDenied"]);
+        no_reading(Harness::builder().denying("GetObject"), "Deployment.S3Access", &["AccessDenied"]);
+        no_writing(Harness::builder().denying("PutObject"), "Deployment.S3Access", &["AccessDenied"]);
+        no_session_token(with_token(None), "Deployment.S3Access", &["InvalidToken"]);
+        another_session_token(with_token(Some("another")), "Deployment.S3Access", &["InvalidToken"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_is_for_the_operator() {
+    let elsewhere = Harness::builder().config(SHIPPED.replace(BUCKET, "no-such-bucket")).start().await;
+    let Outcome::Failed { error_type, .. } = elsewhere.sweep().await else { panic!() };
+    assert_eq!(error_type, "Deployment.NoSuchBucket");
+}
+
+cases! {
+    async an_invalid_configuration_fails_every_event_with_its_reason: is_for_the_operator {
+        delimiter_of_two_characters(
+            Harness::builder().config(SHIPPED.replace("\"delim\": \",\"", "\"delim\": \",,\"")),
+            "Deployment.Configuration",
+            &["cmslite_user_group_metadata.json: delim: expected one ASCII character"],
+        );
+        two_variables(
+            Harness::builder().env("PGSSLMODE", "require").env("PGHOST", ""),
+            "Deployment.Configuration",
+            &["PGSSLMODE", "PGHOST is not set"],
+        );
+    }
+}

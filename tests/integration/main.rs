@@ -1,0 +1,86 @@
+//! What the program promises, held against a local S3, a local Redshift and a local Lambda. One binary: it is
+//! linked once, and all of its tests share one PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
+
+// What a test works on, and tables of cases.
+mod harness;
+
+// An upload becomes rows.
+
+// Which events are served, from an upload's notification to a sweep by hand.
+mod events;
+// What one load does: its staged files, its one transaction, its report.
+mod load;
+// No revision of an archive is loaded twice, unless somebody asks for it.
+mod once;
+// Archives are loaded oldest first, and never an older one over newer data.
+mod order;
+// Cells arrive as they were written.
+mod text;
+
+// What goes wrong.
+
+// Bad input is marked bad, explained, and leaves the tables as they were.
+mod refusals;
+// Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
+mod faults;
+// Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
+mod deployment;
+// A function that runs out of time leaves its work for the next one.
+mod deadline;
+// The function's end before and after each of its steps.
+mod crash_points;
+// Random histories of uploads, events and trouble against a model.
+mod histories;
+
+// What people see.
+
+// `load`: exit statuses, report, log, and how it is stopped.
+mod command_line;
+// `load --dry-run` reads everything and changes nothing.
+mod dry_run;
+// `check` finds what a load lacks.
+mod check;
+// `status` shows the queue, what is settled, and where markers and ledger disagree.
+mod status;
+// A bar on a terminal, lines elsewhere, while an archive is read.
+mod progress;
+// The function's log: flat JSON that says what each line belongs to.
+mod logs;
+// CloudWatch's metrics: valid, true to the report, and all that the template looks at.
+mod metrics;
+// Messages about bad archives.
+mod notices;
+// No password, key or token is shown; a rotated password is read again.
+mod secrets;
+
+// What it costs.
+
+// Memory has a ceiling.
+mod memory;
+// Requests follow a formula.
+mod requests;
+// A long history costs listings alone.
+mod scale;
+
+// Others' programs and our adapters.
+
+// moto as the S3, the AWS command line as the uploader.
+mod interoperability;
+// Operations of the S3 client that no small archive reaches.
+mod s3_client;
+
+// The template and the runbook: its stack in moto, its permissions, its commands as they stand there.
+#[path = "../operations/mod.rs"]
+mod operations;
+
+// How it is built.
+
+// Which module may name which, which crate is used where, and how long a file may get.
+mod structure;

@@ -1,0 +1,106 @@
+//! Archives are loaded oldest first, and never an older one over newer data.
+
+use devstack::lambda::Outcome;
+use devstack::stack::BUCKET;
+use serde_json::json;
+
+use crate::command_line::{again, load};
+use crate::harness::{Harness, bad_key, expected, key, members, sample};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appending_adds_to_what_is_there_and_oldest_comes_first() {
+    let harness = Harness::builder().appending().start().await;
+    let (b, a) = (harness.put("b", &sample(1, 5), 1), harness.put("a", &sample(2, 7), 2));
+    Harness::report(harness.invoke(&a).await);
+    assert_eq!(harness.ledger().await, [b, a]);
+    assert_eq!(harness.rows("user_status").await.len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_the_newest_replaces_and_older_ones_are_superseded() {
+    let harness = Harness::start().await;
+    let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 7), 2));
+    let report = Harness::report(harness.invoke(&b).await);
+    assert_eq!(report["superseded"], json!([a]));
+    assert_eq!(harness.tables().await, expected(&members(2, 7)));
+    let report = Harness::report(harness.invoke(&a).await);
+    assert_eq!(report["objects_processed"], json!(0));
+    assert_eq!(harness.tables().await, expected(&members(2, 7)));
+    assert!(harness.is_unsettled("a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_archive_stops_the_queue_and_the_retry_goes_on_behind_it() {
+    let harness = Harness::builder().appending().start().await;
+    let a = harness.put("a", b"no archive", 1);
+    let b = harness.put("b", &sample(1, 5), 2);
+    harness.lambda.invoke_asynchronously(Harness::event(&b));
+    harness.becomes_good("b").await;
+    assert!(harness.is_bad("a"));
+    let first = &harness.lambda.history()[0];
+    let Outcome::Failed { error_type, message } = &first.outcome else { panic!("{first:?}") };
+    assert_eq!(error_type, "Retryable.StoppedAtBadArchive");
+    assert!(message.contains(&a) && message.contains(&b), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_upload_under_the_same_name_is_loaded_and_clears_the_bad_marker() {
+    let harness = Harness::start().await;
+    let a = harness.put("a", b"no archive", 1);
+    Harness::report(harness.invoke(&a).await);
+    assert!(harness.is_bad("a"));
+    // The marker is from now: the corrected upload comes a moment later.
+    let later = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
+    harness.stack.s3.put_at(BUCKET, &a, &sample(1, 5), later).unwrap();
+    Harness::report(harness.invoke(&a).await);
+    assert!(harness.is_good("a") && !harness.is_bad("a"));
+    assert!(!harness.keys().contains(&format!("{}.error.json", bad_key("a"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loading_again_breaks_no_order() {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    harness.put("b", &sample(2, 6), 2);
+    assert_eq!(load(&harness).await.0, Some(0));
+    for (name, reason) in
+        [("a", "is newer, and only the newest archive may be loaded"), ("z", "there is no archive")]
+    {
+        let (status, stdout) = again(&harness, name).await;
+        assert_eq!(status, Some(2), "{name}: {stdout}");
+        assert!(stdout.contains(reason), "{name}: {stdout}");
+    }
+    assert_eq!(harness.tables().await, expected(&members(2, 6)));
+    // What the tables lost by another hand is put back.
+    harness.admin("DELETE FROM cmslite.user_group").await;
+    assert_eq!(again(&harness, "b").await.0, Some(0));
+    assert_eq!(harness.tables().await, expected(&members(2, 6)));
+
+    let appending = Harness::builder().appending().start().await;
+    appending.put("a", &sample(1, 5), 1);
+    appending.put("b", &sample(2, 6), 2);
+    let (status, stdout) = again(&appending, "b").await;
+    assert_eq!(status, Some(2));
+    assert!(stdout.contains("cms-analytics-csv_a.tgz waits before it in the queue"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_and_a_last_key_leave_the_rest_in_the_queue() {
+    let harness = Harness::builder().appending().start().await;
+    for (n, name) in ["a", "b", "c", "d"].iter().enumerate() {
+        harness.put(name, &sample(n as u64, 2), n as i64);
+    }
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    let (output, _) = harness.command(&["load", config, "--limit", "1"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(told.contains("Not processed:\n    client/cmslite_gdx/cms-analytics-csv_b.tgz\n"), "{told}");
+    assert_eq!(harness.ledger().await, [key("a")]);
+    assert_eq!(harness.command(&["load", config, "--until", &key("c")]).await.0.status.code(), Some(0));
+    assert_eq!(harness.ledger().await, ["a", "b", "c"].map(key));
+    assert_eq!(
+        harness.command(&["load", config, "--until", &key("c"), "--again", &key("c")]).await.0.status.code(),
+        Some(2)
+    );
+}

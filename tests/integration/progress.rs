@@ -1,0 +1,90 @@
+//! What a person sees while an archive is read: a bar on a terminal, lines elsewhere.
+
+use std::process::{Output, Stdio};
+
+use devstack::s3::{Action, Fault, Gate};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::harness::{HANGS_AFTER, Harness, PROGRAM, key, sample};
+
+/// Runs its arguments on a terminal of their own, and writes what they write there.
+const ON_A_TERMINAL: &str =
+    "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+/// An archive of which a part comes at once, and the rest when the gate is opened.
+async fn in_two_parts() -> (Harness, Gate) {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 2000), 1);
+    let gate = Gate::new();
+    harness.stack.s3.inject(Fault::on("GetObject", &key("a"), Action::CutBodyAfter(20_000)).times(1));
+    harness.stack.s3.inject(Fault::on("GetObject", &key("a"), Action::Wait(gate.clone())).times(1));
+    (harness, gate)
+}
+
+/// Runs a command, and opens the gate once it has shown what is `wanted`.
+async fn run(
+    command: &mut Command,
+    harness: &Harness,
+    gate: &Gate,
+    wanted: impl Fn(&str) -> bool,
+) -> (String, Output) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = command
+        .current_dir(directory.path())
+        .env_clear()
+        .envs(harness.environment.iter().map(|(name, value)| (name, value)))
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("TERM", "xterm")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let ended = async {
+        while !wanted(&String::from_utf8_lossy(&shown)) {
+            let count = stdout.read_buf(&mut shown).await.unwrap();
+            assert!(count > 0, "it ended without it: {}", String::from_utf8_lossy(&shown));
+        }
+        gate.open();
+        stdout.read_to_end(&mut shown).await.unwrap();
+        child.wait_with_output().await.unwrap()
+    };
+    let output = timeout(HANGS_AFTER, ended).await;
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    let output = output.unwrap_or_else(|_| panic!("it did not show it: {shown:?}"));
+    assert!(output.status.success(), "{shown} {}", String::from_utf8_lossy(&output.stderr));
+    (shown, output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_a_bar_and_is_left_clean() {
+    let (harness, gate) = in_two_parts().await;
+    let mut command = Command::new("python3");
+    command.args(["-c", ON_A_TERMINAL, PROGRAM, "load"]).arg(harness.config_file());
+    let is_a_bar = |shown: &str| shown.contains(" rows, ") && shown.contains("[=");
+    let (shown, _) = run(&mut command, &harness, &gate, is_a_bar).await;
+    assert!(shown.contains(&key("a")) && shown.contains("/s"), "{shown:?}");
+    // A carriage return and a cleared line stand before whatever follows a bar.
+    let report = &shown[shown.rfind(" rows, ").unwrap()..];
+    assert!(report.contains("\u{1b}[2K") && report.contains("loaded"), "{report:?}");
+    assert_eq!(harness.rows("cms_group").await.len(), 2000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elsewhere_lines_tell_how_far_it_is() {
+    let (harness, gate) = in_two_parts().await;
+    let mut command = Command::new(PROGRAM);
+    command.arg("load").arg(harness.config_file());
+    let is_told = |line: &&str| line.contains(":reading") && line.contains("read_bytes=2");
+    // Not a line of which a part is yet to come.
+    let is_shown =
+        |shown: &str| shown.rsplit_once('\n').is_some_and(|(whole, _)| whole.lines().find(is_told).is_some());
+    let (shown, output) = run(&mut command, &harness, &gate, is_shown).await;
+    let line = shown.lines().find(is_told).unwrap();
+    assert!(line.contains(&key("a")) && line.contains("size_bytes="), "{line}");
+    assert!(!shown.contains('\u{1b}') && output.stderr.is_empty(), "{shown:?} {output:?}");
+}

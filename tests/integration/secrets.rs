@@ -1,0 +1,131 @@
+//! No password, key or token is shown; a rotated password is read again.
+
+use devstack::lambda::Outcome;
+use devstack::redshift::{Action, Fault};
+use devstack::stack::{self, LOADER_PASSWORD, function_keys};
+use serde_json::json;
+
+use crate::command_line::load;
+use crate::harness::{Harness, HarnessBuilder, cases, moto, sample};
+
+const WRONG_PASSWORD: &str = "a-wrong-Passw0rd";
+
+#[track_caller]
+fn holds_no_secret(text: &str) {
+    let keys = function_keys();
+    let token = keys.session_token.unwrap();
+    let secrets = [LOADER_PASSWORD, &keys.secret_access_key, &token, &keys.access_key_id, WRONG_PASSWORD];
+    for secret in secrets {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+}
+
+/// A function and a command that say all that they can.
+fn talkative() -> HarnessBuilder {
+    Harness::builder()
+        .appending()
+        .env("RUST_LOG", "trace")
+        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .env("RUST_BACKTRACE", "1")
+}
+
+/// The function and the command load while every COPY meets a fault.
+async fn tells_no_secret(fault: Option<Action>) {
+    let harness = talkative().start().await;
+    if let Some(action) = fault {
+        harness.stack.redshift.inject(Fault::on("COPY", action));
+    }
+    let archive = harness.put("a", &sample(1, 5), 1);
+    holds_no_secret(&format!("{:?}", harness.invoke(&archive).await));
+    let (_, stdout, log) = load(&harness).await;
+    let function_log = harness.log().await;
+    assert!(function_log.contains("archive begun") && log.contains("queue read"));
+    for text in [&function_log, &stdout, &log] {
+        holds_no_secret(text);
+    }
+    for statement in harness.stack.redshift.statements() {
+        holds_no_secret(&statement.sql);
+    }
+}
+
+cases! {
+    /// Passwords, keys and tokens, in whatever goes well or wrong, at every level.
+    async no_secret_is_in_any_log: tells_no_secret {
+        all_is_well(None);
+        lost_connection(Some(Action::CutBefore));
+        refused_copy(Some(Action::Refuse("42601".to_owned(), "syntax error".to_owned())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_in_no_log() {
+    let harness = talkative().env("pgpass", WRONG_PASSWORD).start().await;
+    let archive = harness.put("a", &sample(1, 5), 1);
+    holds_no_secret(&format!("{:?}", harness.invoke(&archive).await));
+    holds_no_secret(&harness.log().await);
+}
+
+/// A password that Secrets Manager keeps, in Redshift's JSON form; it is rotated while the function lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated() {
+    let moto = moto::start().await;
+    let endpoint = moto.endpoint();
+    let secrets = {
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
+            .region(aws_sdk_secretsmanager::config::Region::new("ca-central-1"))
+            .endpoint_url(&endpoint)
+            .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new(
+                "id", "key", None, None, "test",
+            ));
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    };
+    let form = |password: &str| {
+        json!({"username": stack::LOADER, "password": password, "engine": "redshift"}).to_string()
+    };
+    secrets
+        .create_secret()
+        .name("cmslite/redshift")
+        .secret_string(form(LOADER_PASSWORD))
+        .send()
+        .await
+        .unwrap();
+    let harness = Harness::builder()
+        .appending()
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint)
+        .env("PGPASS_SECRET_ID", "cmslite/redshift")
+        .env("pgpass", "")
+        .env("PGUSER", "")
+        .start()
+        .await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+
+    harness.stack.redshift.set_password(stack::LOADER, "rotated-Passw0rd");
+    let b = harness.put("b", &sample(2, 5), 2);
+    let Outcome::Failed { error_type, message } = harness.invoke(&b).await else {
+        panic!("the old password is taken")
+    };
+    assert_eq!(error_type, "Deployment.LoginRefused", "{message}");
+    secrets
+        .put_secret_value()
+        .secret_id("cmslite/redshift")
+        .secret_string(form("rotated-Passw0rd"))
+        .send()
+        .await
+        .unwrap();
+    Harness::report(harness.invoke(&b).await);
+    Harness::report(harness.invoke(&harness.put("c", &sample(3, 5), 3)).await);
+    assert_eq!(harness.rows("user_group").await.len(), 15);
+    let starts = harness.log().await.matches("the login was refused, and has changed meanwhile").count();
+    assert_eq!(starts, 1);
+    assert!(!harness.log().await.contains("rotated-Passw0rd"));
+
+    let unknown = Harness::builder()
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint)
+        .env("PGPASS_SECRET_ID", "no/such")
+        .start()
+        .await;
+    let Outcome::Failed { error_type, message } = unknown.sweep().await else { panic!("it started") };
+    assert_eq!(error_type, "Deployment.SecretUnreadable");
+    assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
+}
