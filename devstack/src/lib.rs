@@ -3,6 +3,7 @@
 //! linked into the function.
 
 pub mod fault;
+pub mod guard;
 pub mod lambda;
 pub mod postgres;
 pub mod python;
@@ -10,3 +11,4 @@ pub mod redshift;
 pub mod s3;
 pub mod samples;
 pub mod stack;
+pub mod wait;
