@@ -143,7 +143,11 @@ fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), 
     }
     let temporary = directory.join(".temporary");
     fs::create_dir_all(&temporary).map_err(cache(&temporary))?;
-    make(&Install { lock: file, temporary: temporary.clone() })?;
+    let install = Install { lock: file, temporary: temporary.clone() };
+    make(&install)?;
     fs::remove_dir_all(&temporary).map_err(cache(&temporary))?;
-    fs::write(&done, want).map_err(cache(&done))
+    fs::write(&done, want).map_err(cache(&done))?;
+    // Only now may another look.
+    drop(install);
+    Ok(())
 }
