@@ -39,6 +39,18 @@ const SETTINGS: [&str; 9] = [
     "log_min_messages=log",
 ];
 
+/// The directory of the programs that a server is started from, fetched if the machine has none.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] says what to install; [`Error::NotThere`] which variable is wrong.
+pub fn find_binaries() -> Result<PathBuf, Error> {
+    match binaries::on_the_machine()? {
+        Some(bin) => Ok(bin),
+        None => binaries::fetched(),
+    }
+}
+
 /// A running server, reachable by a socket in a private directory only. Dropping it stops it and removes its
 /// directory; so does the end of this process, however it comes.
 pub struct Postgres {
@@ -54,11 +66,7 @@ impl Postgres {
     /// [`Error::NotFound`] says what to install; [`Error::NotThere`] which variable is wrong; [`Error::Directory`]
     /// where the server's user may not write.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_with(|| match binaries::on_the_machine()? {
-            Some(bin) => Ok(bin),
-            None => binaries::fetched(),
-        })
-        .await
+        Self::start_with(find_binaries).await
     }
 
     /// Starts a server from the fetched package, whatever the machine has.

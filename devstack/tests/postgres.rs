@@ -15,9 +15,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use devstack::postgres::Postgres;
+use devstack::postgres::{Postgres, find_binaries};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
 async fn version(postgres: &Postgres) -> String {
     let client = postgres.connect("postgres", "postgres").await.unwrap();
@@ -68,12 +67,6 @@ const OWNER: &str = "DEVSTACK_OWNER";
 
 /// Nothing here takes so long: a test that waits for it would wait for ever.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
-
-/// The directory of the real programs.
-async fn real_bin() -> &'static Path {
-    static BIN: OnceCell<PathBuf> = OnceCell::const_new();
-    BIN.get_or_init(|| async { Postgres::start().await.unwrap().bin_directory().to_owned() }).await
-}
 
 /// Where an owner works: its temporary directory, and programs that stop where the test wants.
 struct Place {
@@ -225,6 +218,10 @@ type Case = (&'static str, &'static str, &'static str, bool);
 
 fn check(real: &Path, (what, program, script, goes_on): Case) {
     let place = Place::new(real);
+    if program == "postgres" && script.starts_with("stop") {
+        // It comes to no server, which would need a cluster.
+        place.program("initdb", "exit 0");
+    }
     place.program(program, &script.replace("REAL", &real.join(program).display().to_string()));
     let owner = place.owner();
     place.wait_for(if script.contains("stop here") { "here" } else { "starting PostgreSQL" });
@@ -245,17 +242,17 @@ fn check_all<const CASES: usize>(real: &Path, cases: [Case; CASES]) {
     });
 }
 
-#[tokio::test]
-async fn an_owner_that_is_killed_while_it_makes_the_directory_leaves_none() {
+#[test]
+fn an_owner_that_is_killed_while_it_makes_the_directory_leaves_none() {
     let cases = [
         ("before there is a directory", "mkdir", "stop here; exec /bin/mkdir \"$@\"", true),
         ("once there is a directory", "mkdir", "/bin/mkdir \"$@\"; stop here", true),
     ];
-    check_all(real_bin().await, cases);
+    check_all(&find_binaries().unwrap(), cases);
 }
 
-#[tokio::test]
-async fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
+#[test]
+fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
     let cases = [
         ("before initdb", "initdb", "stop here; exec REAL \"$@\"", true),
         ("in initdb", "initdb", "REAL \"$@\" | { read -r _; stop here; cat; }", true),
@@ -265,7 +262,7 @@ async fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory(
         // The owner has a pipe from its server, hears nothing, and waits.
         ("while postgres starts", "postgres", "exec 5>&2 2>\"${0%/bin/*}/reached\"; exec REAL \"$@\"", false),
     ];
-    check_all(real_bin().await, cases);
+    check_all(&find_binaries().unwrap(), cases);
 }
 
 #[tokio::test]
@@ -277,7 +274,7 @@ async fn an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing() {
         // A client that does not leave must not keep the server.
         client.batch_execute("SELECT pg_sleep(100000)").await.unwrap();
     }
-    let place = Place::new(real_bin().await);
+    let place = Place::new(&find_binaries().unwrap());
     let owner = place.owner();
     place.wait_for("ready");
     let directory = &place.left()[0];
@@ -287,9 +284,9 @@ async fn an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing() {
 }
 
 /// The instants between the points.
-#[tokio::test]
-async fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
-    let place = Place::new(real_bin().await);
+#[test]
+fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
+    let place = Place::new(&find_binaries().unwrap());
     let begun = Instant::now();
     let owner = place.owner();
     place.wait_for("ready");
@@ -297,7 +294,7 @@ async fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
     kill(owner);
     place.nothing_is_left("ready");
     for part in 0..16 {
-        let place = Place::new(real_bin().await);
+        let place = Place::new(&find_binaries().unwrap());
         let owner = place.owner();
         // Any instant will do, so that nothing depends on how exact this is.
         thread::sleep(whole * part / 15);
@@ -306,15 +303,15 @@ async fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
+#[test]
+fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
     for (program, script, wanted) in [
         ("mkdir", "echo 'no such luck' >&2; exit 1", "no such luck"),
         ("initdb", "echo 'no space left' >&2; exit 1", "no space left"),
         ("postgres", "echo 'no shared memory' >&2; exit 1", "no shared memory"),
         ("postgres", "kill -s KILL $$", "PostgreSQL did not start"),
     ] {
-        let place = Place::new(real_bin().await);
+        let place = Place::new(&find_binaries().unwrap());
         place.program(program, script);
         let mut owner = place.owner();
         let mut said = String::new();
@@ -332,9 +329,9 @@ async fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
 }
 
 /// Where root starts it, the server's user is another.
-#[tokio::test]
-async fn a_temporary_directory_that_is_closed_to_the_server_is_an_error_that_says_what_to_do() {
-    let place = Place::new(real_bin().await);
+#[test]
+fn a_temporary_directory_that_is_closed_to_the_server_is_an_error_that_says_what_to_do() {
+    let place = Place::new(&find_binaries().unwrap());
     let (temporary, everybody) = (place.temporary(), fs::Permissions::from_mode(0o1777));
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o555)).unwrap();
     let mut owner = place.owner();
