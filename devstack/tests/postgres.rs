@@ -125,8 +125,12 @@ impl Place {
         let base = self.base.path().display();
         let stop = format!("stop() {{ echo \"$1\" >'{base}/reached'; read -r _ <'{base}/go'; }}");
         let path = self.base.path().join("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{stop}\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\n{stop}\n{script}\n");
+        // Written by another process: whatever this one starts meanwhile would have the file open for writing,
+        // and nobody could run it (ETXTBSY).
+        let mut write = Command::new("sh");
+        write.args(["-c", r#"printf %s "$2" >"$1" && chmod 755 "$1""#, "sh"]).arg(path).arg(text);
+        assert!(write.status().unwrap().success());
     }
 
     fn temporary(&self) -> PathBuf {

@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -39,8 +38,14 @@ esac
 
 fn base() -> tempfile::TempDir {
     let base = tempfile::tempdir().unwrap();
-    fs::write(base.path().join("python3"), PYTHON).unwrap();
-    fs::set_permissions(base.path().join("python3"), fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: whatever this one starts meanwhile would have the file open for writing, and
+    // nobody could run it (ETXTBSY).
+    let mut write = Command::new("sh");
+    write
+        .args(["-c", r#"printf %s "$2" >"$1" && chmod 755 "$1""#, "sh"])
+        .arg(base.path().join("python3"))
+        .arg(PYTHON);
+    assert!(write.status().unwrap().success());
     base
 }
 
