@@ -36,7 +36,7 @@ impl Cancellation {
     }
 
     /// What is left of the time.
-    pub fn left(&self) -> Option<Duration> {
+    pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -53,7 +53,7 @@ impl Cancellation {
                 format!("asked to stop before the end of its work: {}", step()),
             ));
         }
-        if self.left().is_some_and(|left| left <= reserve) {
+        if self.time_left().is_some_and(|left| left <= reserve) {
             return Err(Error::retryable(
                 Retryable::DeadlineNear,
                 format!("too little of the function's time is left: {}", step()),

@@ -76,7 +76,7 @@ async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> R
         }
         Err(reason) => Err(Error::deployment(Deployment::ReloadRefused, reason.to_string())),
     };
-    report.left_of(&unsettled, Utc::now());
+    report.record_remaining(&unsettled, Utc::now());
     worked
 }
 

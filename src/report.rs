@@ -236,7 +236,7 @@ impl Report {
     }
 
     /// Says what the run has left, at `now`, of the archives that were unsettled when it began.
-    pub fn left_of(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
+    pub fn record_remaining(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
         let settled: HashSet<&str> =
@@ -358,12 +358,12 @@ mod tests {
         };
         let left = |report: &Report| (report.queue_length, report.oldest_unsettled_age_seconds);
         assert_eq!(left(&report), (None, None));
-        report.left_of(&unsettled, at(100));
+        report.record_remaining(&unsettled, at(100));
         assert_eq!(left(&report), (Some(2), Some(60)));
-        report.left_of(&unsettled[..3], at(100));
+        report.record_remaining(&unsettled[..3], at(100));
         assert_eq!(left(&report), (Some(0), Some(0)));
         // S3's clock may be ahead of the function's.
-        report.left_of(&unsettled, at(30));
+        report.record_remaining(&unsettled, at(30));
         assert_eq!(left(&report), (Some(2), Some(0)));
     }
 }

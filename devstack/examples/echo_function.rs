@@ -33,11 +33,17 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
             });
         }
         Some("panic") => panic!("as told"),
-        Some("sleep") => tokio::time::sleep(Duration::from_secs(600)).await,
+        Some("sleep") => {
+            println!("sleeps: {}", std::process::id());
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
         Some("exit") => exit(3),
         // What it starts outlives it, and has its standard output.
         Some("exit, leaving a process") => {
-            let _ = Command::new("sleep").arg("60").spawn();
+            match Command::new("sleep").arg("3600").spawn() {
+                Ok(left) => println!("left: {}", left.id()),
+                Err(error) => println!("left nothing: {error}"),
+            }
             exit(3)
         }
         Some("write bytes") => {

@@ -27,3 +27,9 @@ pub mod samples;
 
 /// Faults on demand, for S3 and the stand-in.
 pub mod fault;
+
+/// Processes and directories that end with their owner, however it ends.
+pub mod guard;
+
+/// Waiting for what nobody reports.
+pub mod wait;

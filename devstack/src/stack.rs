@@ -137,7 +137,11 @@ impl Stack {
             change(&mut front);
         }
         let redshift = Redshift::start(front).await?;
-        let certificates = tempfile::Builder::new().prefix("ca-").suffix(".pem").tempfile()?;
+        let certificates = tempfile::Builder::new()
+            .prefix("ca-")
+            .suffix(".pem")
+            // It is removed with the server's directory if this process is killed.
+            .tempfile_in(postgres.socket_directory())?;
         fs::write(certificates.path(), redshift.ca_pem())?;
         postgres.create_database(database).await?;
         let stack = Self { s3, redshift, database: database.to_owned(), s3_endpoint, certificates, postgres };

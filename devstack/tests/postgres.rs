@@ -1,4 +1,4 @@
-//! The private PostgreSQL: it starts, it answers, and it leaves nothing behind.
+//! The private PostgreSQL: it starts, it answers, and it leaves nothing behind, whenever its owner is killed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,13 +6,16 @@
     reason = "a test stops at what it did not expect"
 )]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use devstack::postgres::Postgres;
+use devstack::postgres::{Postgres, find_binaries};
 use tempfile::TempDir;
 
 async fn version(postgres: &Postgres) -> String {
@@ -28,6 +31,7 @@ async fn two_servers_run_side_by_side_and_leave_nothing() {
     two.create_database("same").await.unwrap();
     assert!(version(&one).await.starts_with("PostgreSQL "));
     let directory = one.socket_directory().to_owned();
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o7777, 0o700);
     drop(one);
     assert!(!directory.exists());
     assert!(version(&two).await.starts_with("PostgreSQL "));
@@ -58,97 +62,289 @@ fn a_variable_that_names_no_postgresql_is_an_error_that_names_it() {
     );
 }
 
-/// Names the file in which a child of a test says where its server is.
-const CHILD: &str = "DEVSTACK_CHILD";
+/// Whether this process is one that a test started, to start a server and be killed.
+const OWNER: &str = "DEVSTACK_OWNER";
 
-/// This test, run again in a process that starts a server and waits to be killed.
-fn owner(said: &Path, temporary: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_killed_owner_leaves_neither_server_nor_directory"])
-        .env(CHILD, said)
-        .env("TMPDIR", temporary)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+/// Nothing here takes so long: a test that waits for it would wait for ever.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
+
+/// Where an owner works: its temporary directory, and programs that stop where the test wants.
+struct Place {
+    base: TempDir,
+    /// Told to a program that has stopped, by the name of the point.
+    go: File,
+    events: Receiver<Event>,
+    sender: Sender<Event>,
 }
 
-fn wait_for(what: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it takes too long");
-        std::thread::sleep(Duration::from_millis(5));
+#[derive(Debug)]
+enum Event {
+    /// A program has stopped at a point, or a server has logged a line.
+    Reached(String),
+    /// The owner, or its guard, has written a line.
+    Said(String),
+    /// Nobody has the owner's standard error open any more: the owner, its guard and its server are gone.
+    Gone,
+}
+
+impl Place {
+    fn new(real: &Path) -> Self {
+        let base = tempfile::tempdir().unwrap();
+        // Not in a directory that all may write to: Linux lets nobody open another's pipe there for writing.
+        fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, mode) in [("bin", 0o755), ("tmp", 0o1777)] {
+            fs::create_dir(base.path().join(name)).unwrap();
+            fs::set_permissions(base.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let pipes = ["reached", "go"].map(|name| base.path().join(name));
+        assert!(Command::new("mkfifo").args(["-m", "666"]).args(&pipes).status().unwrap().success());
+        // For reading and writing: opening does not wait, and there is no end.
+        let [reached, go] = pipes.map(|path| File::options().read(true).write(true).open(path).unwrap());
+        let (sender, events) = channel();
+        let place = Self { base, go, events, sender };
+        place.tell(reached, Event::Reached, None);
+        for program in ["initdb", "postgres"] {
+            place.program(program, &format!("exec '{}' \"$@\"", real.join(program).display()));
+        }
+        place
+    }
+
+    /// Tells each line of a stream, and then its end.
+    fn tell(&self, stream: impl Read + Send + 'static, event: fn(String) -> Event, end: Option<Event>) {
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let _ = sender.send(event(String::from_utf8_lossy(&line).into_owned()));
+            }
+            end.map(|end| sender.send(end))
+        });
+    }
+
+    /// Makes a program that the owner will find. In it, `stop POINT` stops.
+    fn program(&self, name: &str, script: &str) {
+        let base = self.base.path().display();
+        let stop = format!("stop() {{ echo \"$1\" >'{base}/reached'; read -r _ <'{base}/go'; }}");
+        let path = self.base.path().join("bin").join(name);
+        let text = format!("#!/bin/sh\n{stop}\n{script}\n");
+        // Written by another process: whatever this one starts meanwhile would have the file open for writing,
+        // and nobody could run it (ETXTBSY).
+        let mut write = Command::new("sh");
+        write.args(["-c", r#"printf %s "$2" >"$1" && chmod 755 "$1""#, "sh"]).arg(path).arg(text);
+        assert!(write.status().unwrap().success());
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.base.path().join("tmp")
+    }
+
+    /// Starts an owner of a server: another process with this file's first test of that kind.
+    fn owner(&self) -> Child {
+        let bin = self.base.path().join("bin");
+        let path = std::env::join_paths(
+            [bin.clone()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        let name = "an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing";
+        // However this file is built in, as a program or as a module of one.
+        let name = module_path!()
+            .split_once("::")
+            .map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture"])
+            .env(OWNER, "")
+            .env("TMPDIR", self.temporary())
+            .env("PATH", path.unwrap())
+            .env("CMSLITE_POSTGRES_BIN", bin)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.tell(owner.stderr.take().unwrap(), Event::Said, Some(Event::Gone));
+        owner
+    }
+
+    fn next(&self) -> Event {
+        match self.events.recv_timeout(HANGS_AFTER) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => panic!("it hangs; {:?} and {:?}", self.left(), self.running()),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("this has a sender itself"),
+        }
+    }
+
+    /// Waits for a point: a part of a line that is told.
+    #[track_caller]
+    fn wait_for(&self, point: &str) {
+        let mut told = Vec::new();
+        loop {
+            match self.next() {
+                Event::Reached(line) | Event::Said(line) if line.contains(point) => return,
+                Event::Reached(line) | Event::Said(line) => told.push(line),
+                Event::Gone => panic!("{told:?} instead of {point}"),
+            }
+        }
+    }
+
+    /// Lets the program that has stopped go on.
+    fn go(&self) {
+        (&self.go).write_all(b"\n").unwrap();
+    }
+
+    /// Waits for the end of the owner, its guard and its server; nothing of them may be left.
+    #[track_caller]
+    fn nothing_is_left(&self, what: &str) {
+        while !matches!(self.next(), Event::Gone) {}
+        let (left, running) = (self.left(), self.running());
+        assert!(left.is_empty() && running.is_empty(), "{what}: {left:?}, {running:?}");
+    }
+
+    fn left(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.temporary()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The processes that have to do with this place.
+    fn running(&self) -> Vec<String> {
+        let all = Command::new("ps").args(["-e", "-o", "args="]).output().unwrap();
+        let base = self.base.path().display().to_string();
+        String::from_utf8_lossy(&all.stdout)
+            .lines()
+            .filter(|line| line.contains(&base))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
-fn runs(pid: &str) -> bool {
-    Command::new("ps").args(["-o", "pid=", "-p", pid]).stdout(Stdio::null()).status().unwrap().success()
-}
-
-#[tokio::test]
-async fn a_killed_owner_leaves_neither_server_nor_directory() {
-    if let Some(said) = std::env::var_os(CHILD) {
-        let postgres = Postgres::start().await.unwrap();
-        fs::write(said, postgres.socket_directory().to_str().unwrap()).unwrap();
-        std::future::pending::<()>().await;
-    }
-    let temporary = temporary();
-    let said = temporary.path().join("said");
-    let mut owner = owner(&said, temporary.path());
-    wait_for(|| fs::read_to_string(&said).is_ok_and(|said| !said.is_empty()));
-    let directory = PathBuf::from(fs::read_to_string(&said).unwrap());
-    let server: String =
-        fs::read_to_string(directory.join("data/postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
-    assert!(runs(&server));
+fn kill(mut owner: Child) {
     owner.kill().unwrap();
     owner.wait().unwrap();
-    wait_for(|| !directory.exists() && !runs(&server));
 }
 
-/// About a second passes between the directory and the server, in which the owner may be killed too.
+/// Where an owner is killed: programs, the point, and whether what has stopped there goes on afterwards.
+type Case = (&'static str, &'static str, &'static str, bool);
+
+fn check(real: &Path, (what, program, script, goes_on): Case) {
+    let place = Place::new(real);
+    if program == "postgres" && script.starts_with("stop") {
+        // It comes to no server, which would need a cluster.
+        place.program("initdb", "exit 0");
+    }
+    place.program(program, &script.replace("REAL", &real.join(program).display().to_string()));
+    let owner = place.owner();
+    place.wait_for(if script.contains("stop here") { "here" } else { "starting PostgreSQL" });
+    kill(owner);
+    if goes_on {
+        place.go();
+    }
+    place.nothing_is_left(what);
+}
+
+/// All cases at once: most of the time is PostgreSQL's.
+fn check_all<const CASES: usize>(real: &Path, cases: [Case; CASES]) {
+    thread::scope(|scope| {
+        let checks = cases.map(|case| scope.spawn(move || check(real, case)));
+        for check in checks {
+            check.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_owner_that_is_killed_while_it_makes_the_directory_leaves_none() {
+    let cases = [
+        ("before there is a directory", "mkdir", "stop here; exec /bin/mkdir \"$@\"", true),
+        ("once there is a directory", "mkdir", "/bin/mkdir \"$@\"; stop here", true),
+    ];
+    check_all(&find_binaries().unwrap(), cases);
+}
+
 #[test]
 fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
-    let temporary = temporary();
-    let servers = || {
-        fs::read_dir(temporary.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.join("data").exists())
-    };
-    let mut owner = owner(&temporary.path().join("said"), temporary.path());
-    wait_for(|| servers().is_some());
-    let directory = servers().unwrap();
-    owner.kill().unwrap();
-    owner.wait().unwrap();
-    assert!(!temporary.path().join("said").exists(), "it was too late");
-    wait_for(|| !directory.exists());
+    let cases = [
+        ("before initdb", "initdb", "stop here; exec REAL \"$@\"", true),
+        ("in initdb", "initdb", "REAL \"$@\" | { read -r _; stop here; cat; }", true),
+        ("after initdb", "initdb", "REAL \"$@\"; stop here", true),
+        // PostgreSQL has no handlers yet, and nothing of its own.
+        ("before postgres", "postgres", "stop here; exec REAL \"$@\"", false),
+        // The owner has a pipe from its server, hears nothing, and waits.
+        ("while postgres starts", "postgres", "exec 5>&2 2>\"${0%/bin/*}/reached\"; exec REAL \"$@\"", false),
+    ];
+    check_all(&find_binaries().unwrap(), cases);
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
-    let bin = temporary();
-    for (program, script) in
-        [("initdb", "#!/bin/sh\necho 'no space left' >&2\nexit 1\n"), ("postgres", "#!/bin/sh\n")]
-    {
-        fs::write(bin.path().join(program), script).unwrap();
-        fs::set_permissions(bin.path().join(program), fs::Permissions::from_mode(0o755)).unwrap();
+async fn an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing() {
+    if std::env::var_os(OWNER).is_some() {
+        let postgres = Postgres::start().await.unwrap_or_else(|error| panic!("{error}"));
+        let client = postgres.connect("postgres", "postgres").await.unwrap();
+        eprintln!("ready");
+        // A client that does not leave must not keep the server.
+        client.batch_execute("SELECT pg_sleep(100000)").await.unwrap();
     }
-    let directories = temporary();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "two_servers_run_side_by_side_and_leave_nothing"])
-        .env("CMSLITE_POSTGRES_BIN", bin.path())
-        .env("TMPDIR", directories.path())
-        .output()
-        .unwrap();
-    assert!(!output.status.success());
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no space left"), "{said}");
-    assert_eq!(fs::read_dir(directories.path()).unwrap().count(), 0);
+    let place = Place::new(&find_binaries().unwrap());
+    let owner = place.owner();
+    place.wait_for("ready");
+    let directory = &place.left()[0];
+    assert!(directory.join(".s.PGSQL.5432").exists() && !place.running().is_empty());
+    kill(owner);
+    place.nothing_is_left("ready");
 }
 
-/// A directory like `/tmp`: the server's user can make and remove things in it.
-fn temporary() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-    directory
+/// The instants between the points.
+#[test]
+fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
+    let place = Place::new(&find_binaries().unwrap());
+    let begun = Instant::now();
+    let owner = place.owner();
+    place.wait_for("ready");
+    let whole = begun.elapsed();
+    kill(owner);
+    place.nothing_is_left("ready");
+    for part in 0..16 {
+        let place = Place::new(&find_binaries().unwrap());
+        let owner = place.owner();
+        // Any instant will do, so that nothing depends on how exact this is.
+        thread::sleep(whole * part / 15);
+        kill(owner);
+        place.nothing_is_left(&format!("{part} of 15 parts of {whole:?}"));
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
+    for (program, script, wanted) in [
+        ("mkdir", "echo 'no such luck' >&2; exit 1", "no such luck"),
+        ("initdb", "echo 'no space left' >&2; exit 1", "no space left"),
+        ("postgres", "echo 'no shared memory' >&2; exit 1", "no shared memory"),
+        ("postgres", "kill -s KILL $$", "PostgreSQL did not start"),
+    ] {
+        let place = Place::new(&find_binaries().unwrap());
+        place.program(program, script);
+        let mut owner = place.owner();
+        let mut said = String::new();
+        loop {
+            match place.next() {
+                Event::Said(line) => said.push_str(&line),
+                Event::Gone => break,
+                Event::Reached(_) => {}
+            }
+        }
+        assert!(!owner.wait().unwrap().success());
+        assert!(said.contains(wanted), "{program}: {said}");
+        assert!(place.left().is_empty(), "{program}: {:?}", place.left());
+    }
+}
+
+/// Where root starts it, the server's user is another.
+#[test]
+fn a_temporary_directory_that_is_closed_to_the_server_is_an_error_that_says_what_to_do() {
+    let place = Place::new(&find_binaries().unwrap());
+    let (temporary, everybody) = (place.temporary(), fs::Permissions::from_mode(0o1777));
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o555)).unwrap();
+    let mut owner = place.owner();
+    let mut said = String::new();
+    while let Event::Said(line) = place.next() {
+        said.push_str(&line);
+    }
+    fs::set_permissions(&temporary, everybody).unwrap();
+    assert!(!owner.wait().unwrap().success());
+    assert!(said.contains("set TMPDIR to a directory"), "{said}");
+    assert!(place.left().is_empty(), "{:?}", place.left());
 }

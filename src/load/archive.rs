@@ -48,7 +48,7 @@ async fn load(
     outcome: &mut ArchiveOutcome,
 ) -> Result<ArchiveEnd, Error> {
     let load = Load { request, archive };
-    let consult = retry::until_done(&request.cancellation, async || load.consult(&clients.redshift).await);
+    let consult = retry::with_retries(&request.cancellation, async || load.consult(&clients.redshift).await);
     let Consulted { decision, limits } = Phase::Load.of(seconds, consult).await?;
     if let Some(end) = nothing_to_load(decision) {
         return Ok(end);
@@ -56,7 +56,7 @@ async fn load(
     let staged = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-    let run = retry::until_done(&request.cancellation, async || {
+    let run = retry::with_retries(&request.cancellation, async || {
         load.run(&clients.redshift, &authorization, &clients.region, &staged).await
     });
     let decision = Phase::Load.of(seconds, run).await.inspect_err(|error| {

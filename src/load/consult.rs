@@ -142,7 +142,7 @@ impl Load<'_> {
     /// a function that is dead.
     pub(super) async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
         self.request.cancellation.check(RESERVE, || format!("nothing of {} was loaded", self.archive.key))?;
-        let Some(left) = self.request.cancellation.left() else { return Ok(()) };
+        let Some(left) = self.request.cancellation.time_left() else { return Ok(()) };
         let left = left.saturating_sub(RESERVE);
         session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
         Ok(())

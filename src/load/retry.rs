@@ -20,7 +20,7 @@ const RETRIES: u32 = 3;
 ///
 /// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts,
 /// lost connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
-pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
+pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
             Retryable::Serialization | Retryable::ConnectionLost | Retryable::S3Unavailable => true,
@@ -38,12 +38,12 @@ pub fn wait(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> O
     (passes && retry < RETRIES && left.is_none_or(|left| left > wait + ARCHIVE_RESERVE)).then_some(wait)
 }
 
-/// Tries `attempt` until it succeeds or [`wait`] says that it is enough.
+/// Tries `attempt` until it succeeds or [`retry_delay`] says that it is enough.
 ///
 /// # Errors
 ///
 /// The last attempt's.
-pub async fn until_done<T>(
+pub async fn with_retries<T>(
     cancellation: &Cancellation,
     mut attempt: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -53,7 +53,9 @@ pub async fn until_done<T>(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let Some(wait) = wait(&error, retry, cancellation.left(), random()) else { return Err(error) };
+        let Some(wait) = retry_delay(&error, retry, cancellation.time_left(), random()) else {
+            return Err(error);
+        };
         warn!(error_type = error.error_type(), "{}; trying again", error.chain());
         sleep(wait).await;
         retry += 1;
@@ -73,18 +75,19 @@ mod tests {
     #[test]
     fn conflicts_and_lost_connections_are_tried_again_a_few_times_ever_later() {
         let conflict = Error::retryable(Retryable::Serialization, "1023");
-        let waits: Vec<Option<Duration>> = (0..4).map(|retry| wait(&conflict, retry, None, 1.0)).collect();
+        let waits: Vec<Option<Duration>> =
+            (0..4).map(|retry| retry_delay(&conflict, retry, None, 1.0)).collect();
         let milliseconds = |n| Some(Duration::from_millis(n));
         assert_eq!(waits, [milliseconds(250), milliseconds(500), milliseconds(1000), None]);
-        assert_eq!(wait(&conflict, 0, None, 0.5), milliseconds(125));
+        assert_eq!(retry_delay(&conflict, 0, None, 0.5), milliseconds(125));
     }
 
     #[test]
     fn nothing_is_tried_again_without_time_or_sense() {
         let lost = Error::retryable(Retryable::ConnectionLost, "lost");
-        assert_eq!(wait(&lost, 0, Some(Duration::from_secs(15)), 1.0), None);
-        assert!(wait(&lost, 0, Some(Duration::from_secs(16)), 1.0).is_some());
-        assert_eq!(wait(&Error::retryable(Retryable::StatementTimeout, "x"), 0, None, 1.0), None);
-        assert_eq!(wait(&Error::deployment(Deployment::LoginRefused, "x"), 0, None, 1.0), None);
+        assert_eq!(retry_delay(&lost, 0, Some(Duration::from_secs(15)), 1.0), None);
+        assert!(retry_delay(&lost, 0, Some(Duration::from_secs(16)), 1.0).is_some());
+        assert_eq!(retry_delay(&Error::retryable(Retryable::StatementTimeout, "x"), 0, None, 1.0), None);
+        assert_eq!(retry_delay(&Error::deployment(Deployment::LoginRefused, "x"), 0, None, 1.0), None);
     }
 }

@@ -14,7 +14,7 @@ const BLOCK_BYTES: u64 = 512;
 
 /// The most that names and attributes of one entry may take. Paths have some thousand bytes at most,
 /// attributes some ten thousand.
-pub const BETWEEN_BYTES: u64 = 1024 * 1024;
+pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Why nothing further is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +26,8 @@ pub enum GuardError {
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),
     /// What stands in front of a file takes more than it may.
-    #[error("name and attributes of an entry take more than {BETWEEN_BYTES} bytes")]
-    LongBetween,
+    #[error("name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes")]
+    EntryHeadersTooLong,
 }
 
 impl From<GuardError> for io::Error {
@@ -69,20 +69,20 @@ impl Guard {
 
     /// What comes next stands between two files: the padding of the one, where it was read to its end, and
     /// what tells of the next.
-    pub fn padding_then_header(&self) {
+    pub fn expect_padding_and_header(&self) {
         let position = self.position.get();
-        self.between.set(Some(BETWEEN_BYTES));
+        self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES));
         self.padding.set(position.next_multiple_of(BLOCK_BYTES) - position);
     }
 
     /// What comes next stands between two files, `unread` bytes of the one included.
-    pub fn unread_then_header(&self, unread: u64) {
-        self.between.set(Some(BETWEEN_BYTES.saturating_add(unread)));
+    pub fn expect_unread_and_header(&self, unread: u64) {
+        self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES.saturating_add(unread)));
         self.padding.set(0);
     }
 
     /// What comes next is a file, or what is behind the last one.
-    pub fn anything(&self) {
+    pub fn allow_anything(&self) {
         self.between.set(None);
         self.padding.set(0);
     }
@@ -113,7 +113,7 @@ impl Guard {
                 self.padding_used.set(true);
             }
             self.padding.set(self.padding.get() - padding);
-            self.between.set(Some(between.checked_sub(count).ok_or(GuardError::LongBetween)?));
+            self.between.set(Some(between.checked_sub(count).ok_or(GuardError::EntryHeadersTooLong)?));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ pub(super) fn reason(error: &io::Error) -> Reason {
     match GuardError::of(error) {
         Some(GuardError::DataBehindGzip) => return Reason::DataAfterEnd,
         Some(GuardError::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
-        Some(GuardError::LongBetween) => return Reason::CorruptTar { detail },
+        Some(GuardError::EntryHeadersTooLong) => return Reason::CorruptTar { detail },
         None => {}
     }
     let is_invalid = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);

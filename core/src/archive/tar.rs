@@ -70,7 +70,7 @@ pub fn unpack<R: Read, E>(
     let mut members = Members::new(dataset);
     let mut behind: Option<Passed> = None;
     let mut entries = archive.entries().map_err(|error| in_archive(&error))?;
-    guard.padding_then_header();
+    guard.expect_padding_and_header();
     loop {
         let entry = entries.next();
         if guard.take_padding_used()
@@ -96,7 +96,7 @@ pub fn unpack<R: Read, E>(
         // What a global header holds is read into memory: the guard learns only behind it that anything may
         // come.
         let kind = members.classify(&mut entry, &path, &name);
-        guard.anything();
+        guard.allow_anything();
         match kind.map_err(|error| UnpackError::Unreadable(no_entry(&error, &guard, behind.as_ref())))? {
             EntryKind::Skipped => {}
             EntryKind::Refused(problem) => problems.push(problem),
@@ -118,10 +118,10 @@ pub fn unpack<R: Read, E>(
         }
         if entry.header().entry_type().is_gnu_sparse() {
             // Its holes may be endless; what is stored of it is not.
-            guard.unread_then_header(entry.header().entry_size().unwrap_or_default());
+            guard.expect_unread_and_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;
-            guard.padding_then_header();
+            guard.expect_padding_and_header();
         }
         behind = Some(Passed { name, filled_bytes });
     }
@@ -130,7 +130,7 @@ pub fn unpack<R: Read, E>(
             detail: "there is nothing inside the gzip".to_owned(),
         })));
     }
-    guard.anything();
+    guard.allow_anything();
     drain(archive.into_inner(), problems)?;
     members.report_missing(problems);
     Ok(())

@@ -19,7 +19,7 @@ impl<'a> Checker<'a> {
 }
 
 impl Checker<'_> {
-    pub(super) fn say(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+    pub(super) fn report(&mut self, key: impl Into<String>, reason: impl Into<String>) {
         self.mistakes.push(Mistake { file: self.file.to_owned(), key: key.into(), reason: reason.into() });
     }
 
@@ -27,7 +27,7 @@ impl Checker<'_> {
         if let Some(list) = list.as_array() {
             list.iter().enumerate().map(|(n, entry)| (format!("{key}[{n}]"), entry)).collect()
         } else {
-            self.say(key, "expected a list");
+            self.report(key, "expected a list");
             Vec::new()
         }
     }
@@ -36,11 +36,11 @@ impl Checker<'_> {
         match self.required(object, key, path)?.as_str() {
             Some(text) if !text.is_empty() => Some(text.to_owned()),
             Some(_) => {
-                self.say(join(path, key), "is empty");
+                self.report(join(path, key), "is empty");
                 None
             }
             None => {
-                self.say(join(path, key), "expected a text");
+                self.report(join(path, key), "expected a text");
                 None
             }
         }
@@ -50,7 +50,7 @@ impl Checker<'_> {
         let value = object.get(key);
         if value.is_none() {
             let hint = if key == "dateformat" { "; write [] if no column holds dates" } else { "" };
-            self.say(join(path, key), format!("missing{hint}"));
+            self.report(join(path, key), format!("missing{hint}"));
         }
         value
     }
@@ -58,14 +58,14 @@ impl Checker<'_> {
     pub(super) fn object<'v>(&mut self, value: &'v Value, key: &str) -> Option<&'v Object> {
         let object = value.as_object();
         if object.is_none() {
-            self.say(key, "expected an object {...}");
+            self.report(key, "expected an object {...}");
         }
         object
     }
 
     pub(super) fn unknown_keys(&mut self, object: &Object, path: &str, known: &[&str]) {
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.say(join(path, key), format!("unknown key; known are {}", known.join(", ")));
+            self.report(join(path, key), format!("unknown key; known are {}", known.join(", ")));
         }
     }
 }

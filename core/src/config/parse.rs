@@ -120,7 +120,7 @@ impl Checker<'_> {
         let value = match json::parse(text) {
             Ok(value) => value,
             Err(error) => {
-                self.say("", format!("not valid JSON: {error}"));
+                self.report("", format!("not valid JSON: {error}"));
                 return None;
             }
         };
@@ -137,7 +137,7 @@ impl Checker<'_> {
             if let Some(truncate) = value.as_bool() {
                 Some(truncate)
             } else {
-                self.say("truncate", "expected true or false");
+                self.report("truncate", "expected true or false");
                 None
             }
         });
@@ -176,7 +176,7 @@ impl Checker<'_> {
                 dataset.destination,
                 dataset.source_prefix()
             );
-            self.say("destination", reason);
+            self.report("destination", reason);
         }
         Some(dataset)
     }
@@ -191,13 +191,13 @@ impl Checker<'_> {
         let files = self.required(object, "files", "")?;
         let files = self.object(files, "files")?;
         if files.is_empty() {
-            self.say("files", "names no file");
+            self.report("files", "names no file");
         }
         let mut tables = Vec::new();
         for (member, value) in files {
             let path = format!("files.{member}");
             if member.is_empty() || member.contains(['.', '/']) {
-                self.say(
+                self.report(
                     path.as_str(),
                     "a member is named by its base name up to the first dot: no '.' and no '/'",
                 );
@@ -208,7 +208,7 @@ impl Checker<'_> {
         for pair in tables.windows(2) {
             if truncate == Some(true) && pair[0].name == pair[1].name {
                 let path = format!("files.{}.dbtable", pair[1].member);
-                self.say(
+                self.report(
                     path,
                     format!("with truncate, {} would lose the rows of {:?}", pair[1].name, pair[0].member),
                 );
@@ -216,7 +216,7 @@ impl Checker<'_> {
         }
         for table in &tables {
             if Some(&table.name) == ledger {
-                self.say(format!("files.{}.dbtable", table.member), "is the ledger's table");
+                self.report(format!("files.{}.dbtable", table.member), "is the ledger's table");
             }
         }
         Some(tables)
@@ -248,13 +248,13 @@ impl Checker<'_> {
         let count = self.required(object, "column_count", path).and_then(|value| match value.as_u64() {
             Some(count) if count > 0 => Some(count),
             _ => {
-                self.say(format!("{path}.column_count"), "expected a whole number above 0");
+                self.report(format!("{path}.column_count"), "expected a whole number above 0");
                 None
             }
         });
         let list = self.required(object, "columns", path)?;
         let Some(list) = list.as_array() else {
-            self.say(key, "expected a list of column names");
+            self.report(key, "expected a list of column names");
             return None;
         };
         let mut names = Vec::new();
@@ -263,15 +263,15 @@ impl Checker<'_> {
             match value.as_str() {
                 Some(name) if !name.is_empty() && !name.chars().any(char::is_control) => {
                     if !seen.insert(fold(name)) {
-                        self.say(format!("{key}[{n}]"), format!("{name:?} is listed twice"));
+                        self.report(format!("{key}[{n}]"), format!("{name:?} is listed twice"));
                     }
                     names.push(name.to_owned());
                 }
-                _ => self.say(format!("{key}[{n}]"), "expected a column name"),
+                _ => self.report(format!("{key}[{n}]"), "expected a column name"),
             }
         }
         if let Some(count) = count.filter(|count| *count != list.len() as u64) {
-            self.say(key, format!("lists {} columns, but column_count is {count}", list.len()));
+            self.report(key, format!("lists {} columns, but column_count is {count}", list.len()));
         }
         Some(names)
     }
@@ -288,14 +288,14 @@ impl Checker<'_> {
             let format = format.and_then(|format| match DateFormat::compile(&format) {
                 Ok(format) => Some(format),
                 Err(error) => {
-                    self.say(format!("{path}.format"), error.to_string());
+                    self.report(format!("{path}.format"), error.to_string());
                     None
                 }
             });
             if let (Some(field), Some(format)) = (field, format)
                 && dates.insert(field.clone(), format).is_some()
             {
-                self.say(format!("{path}.field"), format!("{field:?} has two formats"));
+                self.report(format!("{path}.field"), format!("{field:?} has two formats"));
             }
         }
         dates
@@ -314,7 +314,7 @@ impl Checker<'_> {
                 if let Some(index) = value.as_u64().and_then(|index| usize::try_from(index).ok()) {
                     Some(index)
                 } else {
-                    self.say(format!("{path}.index"), "expected a whole number from 0");
+                    self.report(format!("{path}.index"), "expected a whole number from 0");
                     None
                 }
             });
@@ -324,7 +324,7 @@ impl Checker<'_> {
                 && (columns.iter().any(|other| fold(other) == fold(column))
                     || derived.iter().any(|other| other.name == fold(column)))
             {
-                self.say(format!("{path}.column"), format!("{column:?} is a column already"));
+                self.report(format!("{path}.column"), format!("{column:?} is a column already"));
             }
             if let (Some(column), Some(from), Some(split), Some(index)) = (column, from, split, index) {
                 derived.push(Derived { name: fold(&column), from, split, index });
@@ -336,13 +336,13 @@ impl Checker<'_> {
     fn is_column(&mut self, name: &str, columns: &[String], key: &str) -> bool {
         let known = columns.iter().any(|column| column == name);
         if !known {
-            self.say(key, format!("{name:?} is none of the columns"));
+            self.report(key, format!("{name:?} is none of the columns"));
         }
         known
     }
 
     fn table_name(&mut self, name: &str, schema: &str, key: &str) -> Option<TableName> {
-        TableName::parse(name, schema).map_err(|reason| self.say(key, reason)).ok()
+        TableName::parse(name, schema).map_err(|reason| self.report(key, reason)).ok()
     }
 
     fn doc(&mut self, object: &Object) -> Option<Regex> {
@@ -350,7 +350,7 @@ impl Checker<'_> {
         match Regex::new(&format!("{doc}$")) {
             Ok(regex) => Some(regex),
             Err(error) => {
-                self.say(
+                self.report(
                     "doc",
                     format!("not a regular expression: {}", error.to_string().replace('\n', " ")),
                 );
@@ -364,7 +364,7 @@ impl Checker<'_> {
         match delim.as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r' | 0) => Some(*byte),
             _ => {
-                self.say(
+                self.report(
                     "delim",
                     format!("expected one ASCII character other than a quote or a line end, found {delim:?}"),
                 );
@@ -377,7 +377,10 @@ impl Checker<'_> {
         let Some(value) = object.get("max_unpacked_bytes") else { return Some(DEFAULT_MAX_UNPACKED_BYTES) };
         let limit = value.as_u64().filter(|limit| *limit > 0);
         if limit.is_none() {
-            self.say("max_unpacked_bytes", "expected a whole number of bytes above 0, such as 10000000000");
+            self.report(
+                "max_unpacked_bytes",
+                "expected a whole number of bytes above 0, such as 10000000000",
+            );
         }
         limit
     }
@@ -385,7 +388,7 @@ impl Checker<'_> {
     fn prefix(&mut self, object: &Object, key: &str) -> Option<String> {
         let prefix = self.text(object, key, "")?;
         if prefix.starts_with('/') || prefix.ends_with('/') {
-            self.say(key, format!("write {:?} without '/' at either end", prefix.trim_matches('/')));
+            self.report(key, format!("write {:?} without '/' at either end", prefix.trim_matches('/')));
             return None;
         }
         Some(prefix)

@@ -1,23 +1,27 @@
 //! moto: AWS's other services, by people who did not write this project; and the AWS command line.
 
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use devstack::lambda::eventually;
+use devstack::guard::{self, OwnerPipe};
 use devstack::python;
 use serde_json::Value;
+
+/// What never takes so long: whoever waits for it would wait for ever.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// A server that ends with its owner.
 pub struct Moto {
     server: Child,
+    owner: Option<OwnerPipe>,
     port: u16,
 }
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.server.kill();
+        drop(self.owner.take());
         let _ = self.server.wait();
     }
 }
@@ -34,15 +38,26 @@ pub fn aws() -> PathBuf {
 }
 
 pub async fn start() -> Moto {
-    let server = bin().join("moto_server");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut server = Command::new(server);
-    server.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-    let moto = Moto { server: server.spawn().unwrap(), port };
-    eventually(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
-        .await
-        .unwrap();
-    moto
+    tokio::task::spawn_blocking(start_and_wait).await.unwrap()
+}
+
+/// It takes any free port, and tells which when it listens.
+fn start_and_wait() -> Moto {
+    let (mut command, owner) = guard::command(bin().join("moto_server")).unwrap();
+    command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap());
+    let mut said = String::new();
+    let port = loop {
+        let begin = said.len();
+        assert_ne!(log.read_line(&mut said).unwrap(), 0, "moto did not start: {said}");
+        if let Some((_, port)) = said[begin..].split_once("Running on http://127.0.0.1:") {
+            break port.trim().parse().unwrap();
+        }
+    };
+    // A full pipe would stop it.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    Moto { server, owner: Some(owner), port }
 }
 
 impl Moto {
@@ -58,14 +73,10 @@ impl Moto {
              aws_access_key_id='id', aws_secret_access_key='key')\n{code}",
             self.endpoint()
         );
-        let python = tokio::process::Command::new(bin().join("python"))
-            .arg("-c")
-            .arg(&code)
-            .args(arguments)
-            .kill_on_drop(true)
-            .output();
-        let output =
-            tokio::time::timeout(Duration::from_secs(120), python).await.expect("python hangs").unwrap();
+        let (mut command, _owner) = guard::command(bin().join("python")).unwrap();
+        command.arg("-c").arg(&code).args(arguments);
+        let python = tokio::process::Command::from(command).kill_on_drop(true).output();
+        let output = tokio::time::timeout(HANGS_AFTER, python).await.expect("python hangs").unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }

@@ -1,0 +1,41 @@
+//! Why there is no PostgreSQL.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::python;
+
+/// A directory of PostgreSQL binaries to use before any other.
+pub const BIN_VARIABLE: &str = "CMSLITE_POSTGRES_BIN";
+
+/// Why there is no PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// None on the machine, and none can be fetched.
+    #[error(
+        "no PostgreSQL: install it (Debian: apt-get install postgresql) or set {BIN_VARIABLE} to its bin directory; fetching one failed too: {0}"
+    )]
+    NotFound(python::Error),
+    /// None where a variable says that one is.
+    #[error("{BIN_VARIABLE}: {} holds no initdb and postgres", .0.display())]
+    NotThere(PathBuf),
+    /// The server's user may not write where temporary files go.
+    #[error(
+        "no directory for PostgreSQL: {source}; set TMPDIR to a directory in which {user} may make one, such as /tmp"
+    )]
+    Directory {
+        /// Whom the server runs as.
+        user: String,
+        /// What `mkdir` said.
+        source: io::Error,
+    },
+    /// A command failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The file system or a process failed.
+    #[error("cannot start PostgreSQL: {0}")]
+    Io(#[from] io::Error),
+    /// The server refused a statement or a connection.
+    #[error("PostgreSQL: {0}")]
+    Sql(#[from] tokio_postgres::Error),
+}
