@@ -1,6 +1,7 @@
 //! What `sam local invoke` needs to run the function in a container against a stack on this machine.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,8 +11,6 @@ use devstack::stack::Stack;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-
-use super::Failure;
 
 /// The directory that this writes.
 pub const DIRECTORY: &str = "devstack.sam";
@@ -27,7 +26,7 @@ const CERTIFICATES: &str = "devstack-ca.pem";
 ///
 /// The variables are in a file of their own: SAM takes those of the shell rather than the template's, and a
 /// file's rather than the shell's; and of the file's only those that the template names.
-pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Failure> {
+pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Box<dyn Error>> {
     let code = Path::new(DIRECTORY).join("code");
     fs::create_dir_all(&code)?;
     fs::copy(BUILT, code.join("bootstrap"))

@@ -13,8 +13,8 @@ pub(super) fn cancelled_by_signals(status: u8) -> Cancellation {
     let requested = cancellation.clone();
     tokio::spawn(async move {
         if interrupted().await.is_ok() {
-            warn!("stopping before the next step; once more ends at once");
             requested.request();
+            warn!("stopping before the next step; once more ends at once");
         }
         if interrupted().await.is_ok() {
             std::process::exit(status.into());

@@ -7,7 +7,9 @@ use devstack::redshift::{Action, Fault, Gate};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::time::timeout;
 
-use crate::harness::{HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample};
+use crate::harness::{
+    HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample, temporary,
+};
 
 /// `load`: its exit status, its standard output, and its log file.
 pub async fn load(harness: &Harness) -> (Option<i32>, String, String) {
@@ -122,7 +124,7 @@ async fn stops(signal: &str, statement: &str) {
     harness.put("b", &sample(2, 6), 2);
     let gate = Gate::default();
     harness.stack.redshift.inject(Fault::on(statement, Action::Wait(gate.clone())).times(1));
-    let directory = tempfile::tempdir().unwrap();
+    let directory = temporary();
     let mut child = tokio::process::Command::new(PROGRAM)
         .args(["load", harness.config_file().to_str().unwrap()])
         .current_dir(directory.path())

@@ -7,9 +7,10 @@ mod samples;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use devstack::guard::Directory;
 use devstack::lambda::{self, Lambda, Outcome};
 use devstack::postgres::Postgres;
 use devstack::s3::{self, Credentials};
@@ -64,6 +65,12 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
+
+/// A directory for one test. All of them lie in one that is removed when this process ends, however it ends.
+pub fn temporary() -> tempfile::TempDir {
+    static ALL: LazyLock<Directory> = LazyLock::new(|| Directory::make("tests-").unwrap());
+    tempfile::tempdir_in(ALL.path()).unwrap()
+}
 
 /// The PostgreSQL of this process; it ends with it.
 async fn postgres() -> Arc<Postgres> {
@@ -180,7 +187,7 @@ impl HarnessBuilder {
         drop_unused(&postgres).await;
         let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let stack = Stack::start_on(postgres, &database, self.stack).await.unwrap();
-        let config_dir = tempfile::tempdir().unwrap();
+        let config_dir = temporary();
         std::fs::write(
             config_dir.path().join("cmslite_user_group_metadata.json"),
             self.config.as_deref().unwrap_or(SHIPPED),
@@ -389,7 +396,7 @@ impl Harness {
 
     /// Runs the command in an empty directory.
     pub async fn command(&self, arguments: &[&str]) -> (Output, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = temporary();
         let mut command = Command::new(PROGRAM);
         command
             .args(arguments)

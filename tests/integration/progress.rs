@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::harness::{HANGS_AFTER, Harness, PROGRAM, key, sample};
+use crate::harness::{HANGS_AFTER, Harness, PROGRAM, key, sample, temporary};
 
 /// Runs its arguments on a terminal of their own, and writes what they write there.
 const ON_A_TERMINAL: &str =
@@ -30,7 +30,7 @@ async fn run(
     gate: &Gate,
     wanted: impl Fn(&str) -> bool,
 ) -> (String, Output) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = temporary();
     let mut child = command
         .current_dir(directory.path())
         .env_clear()

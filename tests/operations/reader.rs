@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::runbook::Section;
 use crate::harness::moto::{self, Moto};
-use crate::harness::{HANGS_AFTER, Harness, PROGRAM};
+use crate::harness::{HANGS_AFTER, Harness, PROGRAM, temporary};
 
 /// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the
 /// variables that the template gives it.
@@ -183,7 +183,7 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
 
 /// A directory that looks like a clone, with the program and an `aws` that asks the local stack.
 fn place(harness: &Harness, moto: &Moto, config: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = temporary();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["ddl", "events"] {
         symlink(here.join(name), directory.path().join(name)).unwrap();

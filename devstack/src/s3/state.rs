@@ -15,6 +15,7 @@ use super::notifications::Notifier;
 use super::object::Object;
 use super::options::Options;
 use super::request_log::RequestLog;
+use crate::guard::Directory;
 
 pub(super) struct State {
     buckets: Mutex<Buckets>,
@@ -22,7 +23,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) notifier: Notifier,
     /// Where the objects' bytes are.
-    pub(super) directory: tempfile::TempDir,
+    pub(super) directory: Directory,
     pub(super) options: Options,
     time: Mutex<Option<DateTime<Utc>>>,
 }
@@ -34,7 +35,7 @@ impl State {
             requests: RequestLog::default(),
             faults: Faults::default(),
             notifier: Notifier::default(),
-            directory: tempfile::Builder::new().prefix("s3-").tempdir()?,
+            directory: Directory::make("s3-")?,
             options,
             time: Mutex::default(),
         })

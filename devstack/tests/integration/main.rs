@@ -6,6 +6,21 @@
     reason = "a test stops at what it did not expect"
 )]
 
+/// Processes and directories end with their owner, however it ends.
+mod guard;
+
+/// The local Lambda as its function, its callers and whoever kills it see it.
+mod lambda;
+
+/// A private PostgreSQL: it starts, it answers, and it leaves nothing behind.
+mod postgres;
+
+/// Python programs: one installs, the others wait.
+mod python;
+
+/// Sample archives.
+mod samples;
+
 /// The local S3 against AWS's own SDK and command line: it does what S3 does, and above all refuses what S3
 /// refuses.
 mod s3 {

@@ -17,13 +17,6 @@
 //! | rows that Redshift refuses; markers, `error.json`, untouched tables for each kind of bad input | `tests/integration/refusals.rs` |
 //! | faults of the network, which must not look like any of these | `tests/integration/faults.rs` |
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
 

@@ -1,11 +1,4 @@
 //! Lambda in process, with a function on the real `lambda_runtime` crate, and with clients of its Invoke API.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at what it did not expect"
-)]
-
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,13 @@
+//! What the core promises, held against others: word for word, and against Python.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
+
+// Every way known to us in which an archive can be bad, or odd and yet good.
+mod bad_archives;
+// Dates against Python's own strptime.
+mod strptime;
