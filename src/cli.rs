@@ -24,6 +24,7 @@ use tracing::error;
 
 use self::args::{Arguments, Command, Load};
 use crate::clients::{self, Clients};
+use crate::environment::Environment;
 use crate::load::Run;
 use crate::run_request::RunRequest;
 use crate::{check, config_files, dry_run, load, status};
@@ -94,7 +95,7 @@ async fn run_status(config: &Path, all: bool, json: bool) -> Result<u8, Error> {
 }
 
 async fn connect() -> Result<Clients, Error> {
-    Clients::new(&clients::environment()?).await
+    Clients::new(&Environment::from_process()?).await
 }
 
 /// The dataset of a configuration file.

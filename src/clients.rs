@@ -1,7 +1,5 @@
 //! The connections to the outside, made once at start.
 
-use std::env;
-
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use cmslite_core::error::{Deployment, Error, Fault};
@@ -28,8 +26,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Prepares the connections that the environment describes; connects to nothing but Secrets Manager, where
-    /// it keeps the password.
+    /// Prepares the connections that the environment describes; connects to nothing but Secrets Manager,
+    /// where it keeps the password.
     ///
     /// # Errors
     ///
@@ -82,15 +80,6 @@ impl Clients {
 /// [`Deployment::Configuration`] without a region.
 pub async fn s3_only() -> Result<S3, Error> {
     Ok(S3::new(client(&aws().await?.0)))
-}
-
-/// The process's environment, as [`Environment::read`] reads it.
-///
-/// # Errors
-///
-/// [`Deployment::Configuration`] names every variable that has no valid value.
-pub fn environment() -> Result<Environment, Error> {
-    Environment::read(|name| env::var(name).ok())
 }
 
 /// What the `AWS_*` variables and files say, and the region among it.

@@ -55,8 +55,8 @@ pub struct TableRows {
     pub rows: u64,
 }
 
-/// Reads every archive that the request names, up to its limit, also behind a bad one. Needs S3 only: what the
-/// ledger would say, and what Redshift would refuse, is not asked.
+/// Reads every archive that the request names, up to its limit, also behind a bad one. Needs S3 only: what
+/// the ledger would say, and what Redshift would refuse, is not asked.
 pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
     let mut dry_run = DryRun {
         version: FORMAT_VERSION,

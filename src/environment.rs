@@ -77,6 +77,15 @@ struct PartialLogin {
 }
 
 impl Environment {
+    /// Reads the process's variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Environment::read`].
+    pub fn from_process() -> Result<Self, Error> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
     /// Reads the variables through `var`.
     ///
     /// # Errors

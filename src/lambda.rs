@@ -26,7 +26,8 @@ use tracing::{Instrument as _, error, info, info_span};
 
 use self::metrics::InvocationMetrics;
 use crate::cancellation::Cancellation;
-use crate::clients::{self, Clients};
+use crate::clients::Clients;
+use crate::environment::Environment;
 use crate::report::{FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::{config_files, load};
@@ -61,8 +62,8 @@ pub async fn main() -> ExitCode {
     }
 }
 
-/// Serves events with a handler, or answers each of them with why there is none, and counts that for every one
-/// of `datasets`.
+/// Serves events with a handler, or answers each of them with why there is none, and counts that for every
+/// one of `datasets`.
 async fn serve(handler: Result<Handler, Error>, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
     if let Err(error) = &handler {
         error!(error_type = error.error_type(), "cannot start: {}", error.chain());
@@ -130,7 +131,7 @@ type Asked<'a> = (&'a Arc<Dataset>, Selection);
 
 impl Handler {
     async fn new() -> Result<Self, Error> {
-        let environment = clients::environment()?;
+        let environment = Environment::from_process()?;
         let datasets = config_files::load_all(environment.config_dir.as_deref())
             .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
         let clients = Clients::new(&environment).await?;

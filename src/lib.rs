@@ -1,48 +1,54 @@
-//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and everything
-//! explained.
+//! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and
+//! everything explained.
 //!
-//! This crate reaches out; what is to be done is decided in [`cmslite_core`]. One run goes this way:
+//! This crate does the I/O; what is to be done is decided in [`cmslite_core`]. One run goes this way:
 //!
 //! ```text
-//! event or command line
-//!   -> load: the queue, and for each archive
-//!        consult the ledger -> stage (download, unpack, transform, upload) -> transaction -> settle
+//! Lambda event or command line
+//!   -> load: reads the queue, and for each archive
+//!        load/consult      has the ledger (the table of archives already loaded) loaded it before?
+//!        stage             download, unpack, transform, upload as staged files
+//!        load/transaction  BEGIN, lock, ledger, DELETE and COPY for each table, ledger row, COMMIT
+//!        load/settle       sets the marker: a copy under good/, or under bad/ with error.json
 //!   -> report
 //! ```
 //!
-//! The modules stand in rooms, entry points first: a file names only modules further down.
+//! The `mod` lines stand in layers and in import order: a module uses only modules listed below it.
 
 // Entry points.
-// For people: the command line.
+// The command line.
 pub mod cli;
-// For AWS Lambda.
+// AWS Lambda.
 pub mod lambda;
 
 // Jobs.
-// Could a dataset be loaded?
+// `check`: what a load would lack.
 pub mod check;
-// What would a load find?
+// `load --dry-run`: what a load would find.
 pub mod dry_run;
-// Where does a dataset stand?
+// `status`: the queue, what is settled, and how.
 pub mod status;
-// Load a dataset's queue.
+// `load`, and what the function does: work through a dataset's queue.
 pub mod load;
 
-// What jobs work with.
+// Shared by jobs.
 // The connections to the outside.
 pub mod clients;
-// What a run did.
+// What a run did, as JSON and as text.
 pub mod report;
 
 // Steps.
-// What S3 says of a dataset.
+// The listings of a dataset in S3.
 pub mod listing;
 // From an archive to its staged files.
 pub mod stage;
 
-// Adapters.
+// Adapters: one for each service. They map each failure to a kind of `cmslite_core::error`.
+// Sessions, statements, the ledger's columns, logins.
 pub mod redshift;
+// Listing, downloading, uploading, copying, deleting.
 pub mod s3;
+// Messages about bad archives.
 pub mod sns;
 
 // Base.
@@ -50,9 +56,11 @@ pub mod sns;
 pub mod config_files;
 // The environment variables.
 pub mod environment;
-// What a run is asked for.
+// A run's parameters.
 pub mod run_request;
-// When a run must end.
+// Deadline and cancellation of a run.
 pub mod cancellation;
-// Text that cannot be printed.
+// Which events are logged.
+pub mod log_filter;
+// Secrets: a type that cannot be printed.
 pub mod secret;

@@ -18,8 +18,8 @@ const UPLOAD_WITHIN: TimeDelta = TimeDelta::days(2);
 const AT_A_TIME: usize = 16;
 
 /// Lists a dataset's source, good and bad prefixes side by side, and asks those markers which revision they
-/// settle whose `ETag` does not tell and whose archive is recent or named by `selection`: history costs listings
-/// only.
+/// settle whose `ETag` does not tell and whose archive is recent or named by `selection`: history costs
+/// listings only.
 ///
 /// # Errors
 ///

@@ -39,8 +39,8 @@ pub struct Run {
     pub failure: Option<Error>,
 }
 
-/// Works through the queue of a dataset, oldest first, and stops at the first archive that is bad or cannot be
-/// loaded.
+/// Works through the queue of a dataset, oldest first, and stops at the first archive that is bad or cannot
+/// be loaded.
 pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     let dataset = &request.dataset;
     let span = info_span!("run", request_id = request.request_id, dataset = dataset.name);

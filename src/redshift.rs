@@ -59,11 +59,13 @@ pub struct Redshift {
 }
 
 impl Redshift {
-    /// Reads the login and prepares connections; connects to nothing yet.
+    /// Reads the login and prepares connections; connects to nothing but Secrets Manager, where it keeps the
+    /// password.
     ///
     /// # Errors
     ///
-    /// Those of [`LoginSource::read`]; [`Deployment::Configuration`] when the root certificates cannot be read.
+    /// Those of [`LoginSource::read`]; [`Deployment::Configuration`] when the root certificates cannot be
+    /// read.
     pub async fn new(source: LoginSource) -> Result<Self, Error> {
         let login = source.read().await?;
         Ok(Self {

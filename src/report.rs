@@ -32,7 +32,7 @@ pub struct Report {
     /// The archives that ended as bad, and why.
     pub bad: Vec<BadArchive>,
     /// The archives that were worked on and left unsettled.
-    pub failed: Vec<String>,
+    pub unsettled: Vec<String>,
     /// The archives that were worked on and found older than what the tables hold.
     pub found_superseded: Vec<String>,
     /// The archives of the queue that were not reached or left unsettled.
@@ -214,7 +214,7 @@ impl Report {
                 self.bad.push(BadArchive::new(&archive.key, archive.revision(), problems));
             }
             ArchiveEnd::Unsettled(_) => {
-                self.failed.push(key.clone());
+                self.unsettled.push(key.clone());
                 self.not_processed.push(key);
             }
         }
@@ -227,7 +227,7 @@ impl Report {
 
     /// Archives worked on that ended as bad or were left unsettled.
     pub fn objects_failed(&self) -> usize {
-        self.bad.len() + self.failed.len()
+        self.bad.len() + self.unsettled.len()
     }
 
     /// Rows loaded.

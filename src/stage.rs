@@ -1,5 +1,5 @@
-//! From an archive's revision in S3 to its staged files: download, unpacking, transforming and writing side by
-//! side, in bounded memory.
+//! From an archive's revision in S3 to its staged files: download, unpacking, transforming and writing side
+//! by side, in bounded memory.
 
 // The sink that uploads.
 mod upload;
@@ -58,7 +58,7 @@ pub struct StagedTable<'a> {
 ///
 /// # Errors
 ///
-/// Those of [`read_archive`].
+/// Those of [`read_archive`]; S3's for the manifests.
 pub async fn stage<'r>(
     s3: &S3,
     request: &'r RunRequest,
@@ -90,8 +90,8 @@ pub async fn stage<'r>(
     Ok(staged)
 }
 
-/// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request lets
-/// it go on.
+/// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request
+/// lets it go on.
 ///
 /// # Errors
 ///

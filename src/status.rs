@@ -21,8 +21,8 @@ use crate::redshift::StatementError;
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
 
-/// Asks S3 and Redshift where `dataset` stands; `all` is whether the text shows everything. A ledger that cannot
-/// be read leaves the markers to be shown.
+/// Asks S3 and Redshift where `dataset` stands; `all` is whether the text shows everything. A ledger that
+/// cannot be read leaves the markers to be shown.
 ///
 /// # Errors
 ///

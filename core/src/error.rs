@@ -1,7 +1,7 @@
 //! What can go wrong, sorted by who must act.
 //!
-//! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`, `archive` and `transform` here);
-//! above those modules nobody reads an error's text.
+//! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`,
+//! `archive` and `transform` here); above those modules nobody reads an error's text.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -136,6 +136,7 @@ impl Error {
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
+                // The name that users see stays.
                 Deployment::ReloadRefused => "Deployment.NotAgain",
             },
         }

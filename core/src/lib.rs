@@ -1,48 +1,54 @@
 //! What the loader decides: bytes and values in, bytes and values out.
 //!
-//! No network, no file system, no clock, no runtime: everything here is tested and fuzzed without a server. The
-//! data goes one way:
+//! No network, no file system, no clock, no async runtime: everything here is tested and fuzzed without a
+//! server. The data goes one way:
 //!
 //! ```text
-//! event ---> queue: which archives, in which order
-//!              |
-//!              v
-//!            archive: gunzip -> tar -> member -> transform: records -> cells -> staged file
-//!                                                   |
-//!                                                   v
-//!                                                problem: what is wrong, where, and the remedy
+//! event: S3 notification, EventBridge, schedule, or by hand
+//!   -> queue: which archives are candidates, in which order (from listings of S3; no SQS is meant)
+//!   -> archive: gzip -> tar -> one member after the other
+//!   -> transform: header, rows, cells -> the staged file, which COPY reads
+//!
+//! Any of these steps -> problem: what is wrong, where, and the remedy
 //! ```
 //!
-//! The modules stand in the order in which they import each other: a file names only modules further down.
-//! Where to put what: a rule about an archive's bytes goes into [`archive`], one about a member's text into
-//! [`transform`] (one about its CSV into [`csv`]), each with a reason, its code and its remedy in
-//! [`problem::Reason`]; which archives are loaded in which order is [`queue`]'s.
+//! Where to put what:
+//!
+//! - a rule about gzip, tar or members: [`archive`] (`archive/entry.rs` for what an entry of the tar may be);
+//! - a rule about the form of CSV, such as quotes and line ends: [`csv`];
+//! - a rule about a header, or about a row's cells and their meaning: [`transform`] (`transform/row.rs` for
+//!   rows);
+//! - its code, its message and its remedy: [`problem::Reason`];
+//! - which archives are candidates, and their order: [`queue`]. The program then skips those that the ledger
+//!   knows.
+//!
+//! The `mod` lines stand in import order: a module uses only modules listed below it.
 
 // From an archive's bytes to its members' staged files.
 pub mod archive;
 // From a member's text to the staged file's text.
 pub mod transform;
 
-// From an event to what it asks for.
+// From a Lambda event to what it asks for.
 pub mod event;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
 
-// What the tables' columns take.
+// Lengths and NOT NULL of the target tables' columns.
 pub mod limits;
-// From a configuration's text to a dataset; a dataset's keys in S3.
+// From a configuration's text to a dataset: one configuration file, its prefixes, members and tables.
 pub mod config;
 // Dates as Python's strptime reads them.
 pub mod strptime;
 
 // Failures by who must act.
 pub mod error;
-// What is wrong with an archive: the problems, their reasons and remedies.
+// What is wrong with an archive: problems, their reasons and remedies.
 pub mod problem;
 
 // Records of CSV, read strictly, and written.
 pub mod csv;
-// How far the archive being read is.
+// Progress within the current archive.
 pub mod progress;
-// Text by strangers, made safe to show.
+// Untrusted text, made safe to show.
 pub mod text;

@@ -222,8 +222,8 @@ impl Plan {
     /// # Errors
     ///
     /// [`ReloadRefused`], for [`Selection::Reload`] only.
-    pub fn queue(&self, until: &Selection) -> Result<Vec<Object>, ReloadRefused> {
-        match until {
+    pub fn queue(&self, selection: &Selection) -> Result<Vec<Object>, ReloadRefused> {
+        match selection {
             Selection::WholeQueue => Ok(self.in_state(ArchiveState::Queued).cloned().collect()),
             Selection::UpTo(keys) => {
                 let last = self
@@ -303,8 +303,8 @@ mod tests {
         plan.in_state(state).map(|object| name(&object.key)).collect()
     }
 
-    fn queue(plan: &Plan, until: &Selection) -> Vec<String> {
-        plan.queue(until).unwrap().iter().map(|object| name(&object.key)).collect()
+    fn queue(plan: &Plan, selection: &Selection) -> Vec<String> {
+        plan.queue(selection).unwrap().iter().map(|object| name(&object.key)).collect()
     }
 
     #[test]

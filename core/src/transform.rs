@@ -65,7 +65,8 @@ impl Transform<'_> {
     /// Reads the member from `reader` and writes the staged file to `out`, header line included.
     ///
     /// What is wrong with the text goes to `problems`; from the first problem on nothing more is written,
-    /// since a bad archive is not loaded, but reading goes on so that its uploader learns more than the first.
+    /// since a bad archive is not loaded, but reading goes on so that its uploader learns more than the
+    /// first.
     ///
     /// # Errors
     ///

@@ -32,15 +32,15 @@ pub(super) async fn check_redshift(
         }
     };
     findings.push(Finding::good("Redshift: login", clients.redshift.describe()));
-    if let Err(refusal) = session.run(&Statement::StatementTimeout(WITHIN.as_millis())).await {
-        let error = Error::from(refusal);
+    if let Err(error) = session.run(&Statement::StatementTimeout(WITHIN.as_millis())).await {
+        let error = Error::from(error);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
     let names: Vec<&TableName> =
         dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
     let (mut columns, unseen) = match session.columns(&names).await {
         Ok(columns) => (columns, None),
-        Err(refusal) => (vec![Vec::new(); names.len()], Some(Error::from(refusal).chain())),
+        Err(error) => (vec![Vec::new(); names.len()], Some(Error::from(error).chain())),
     };
     findings.push(check_ledger(&session, dataset, &columns.pop().unwrap_or_default()).await);
     let authorization = clients.copy_authorization().await;

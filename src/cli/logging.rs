@@ -1,7 +1,4 @@
 //! Where the command's events go: info on stdout, debug in a file.
-//!
-//! Only this program's own events are let through. What the libraries below would say at debug or trace may
-//! hold statements, headers and signatures.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,9 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use chrono::Local;
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber, warn};
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -21,16 +16,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
 use super::progress_bar::LogWriter;
+use crate::log_filter::own_events;
 
 /// The command's log file.
 const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
-
-/// The target of this crate's events.
-const OWN: &str = env!("CARGO_CRATE_NAME");
-
-fn own(level: Level) -> Targets {
-    Targets::new().with_default(LevelFilter::OFF).with_target(OWN, level)
-}
 
 /// Info on stdout, debug appended to the log file. Without the file the command goes on, and says so.
 pub fn init() {
@@ -43,13 +32,13 @@ pub fn init() {
         .event_format(Line)
         .with_ansi(io::stdout().is_terminal())
         .with_writer(|| LogWriter)
-        .with_filter(own(Level::INFO));
+        .with_filter(own_events(Level::INFO));
     let file = file.map(|file| {
         layer::layer()
             .event_format(Line)
             .with_ansi(false)
             .with_writer(Mutex::new(file))
-            .with_filter(own(Level::DEBUG))
+            .with_filter(own_events(Level::DEBUG))
     });
     tracing_subscriber::registry().with(stdout).with(file).init();
     if let Some(error) = unopened {

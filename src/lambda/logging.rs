@@ -1,16 +1,11 @@
 //! Where the function's events go: JSON lines on stdout.
-//!
-//! Only this program's own events are let through. What the libraries below would say at debug or trace may
-//! hold statements, headers and signatures.
 
 use std::{fmt, io};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,18 +13,13 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
-/// The target of this crate's events.
-const OWN: &str = env!("CARGO_CRATE_NAME");
-
-fn own(level: Level) -> Targets {
-    Targets::new().with_default(LevelFilter::OFF).with_target(OWN, level)
-}
+use crate::log_filter::own_events;
 
 /// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`,
 /// `dataset`, `archive`, `phase`, as far as it does), `message`, and the event's own fields.
 pub fn init() {
     let json = layer::layer().fmt_fields(JsonFields::new()).event_format(JsonLine).with_writer(io::stdout);
-    tracing_subscriber::registry().with(json.with_filter(own(Level::INFO))).init();
+    tracing_subscriber::registry().with(json.with_filter(own_events(Level::INFO))).init();
 }
 
 /// One flat object: what a line belongs to is asked for more often than anything else, and by name.

@@ -5,7 +5,7 @@ use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
 use tracing::{info, warn};
 
-use super::consult::{Consulted, Load};
+use super::consult::{ArchiveLoad, Consulted};
 use super::timing::Phase;
 use super::{notify, retry, settle};
 use crate::clients::Clients;
@@ -47,7 +47,7 @@ async fn load(
     seconds: &mut PhaseSeconds,
     outcome: &mut ArchiveOutcome,
 ) -> Result<ArchiveEnd, Error> {
-    let load = Load { request, archive };
+    let load = ArchiveLoad { request, archive };
     let consult = retry::with_retries(&request.cancellation, async || load.consult(&clients.redshift).await);
     let Consulted { decision, limits } = Phase::Load.of(seconds, consult).await?;
     if let Some(end) = nothing_to_load(decision) {
@@ -98,7 +98,7 @@ fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String
     staged.iter().filter(is_refused).map(|table| table.table.name.to_string()).collect()
 }
 
-/// Explains why an archive is bad, reports it, and settles it.
+/// Explains why an archive is bad, publishes that it is, and settles it.
 async fn settle_bad(
     clients: &Clients,
     request: &RunRequest,
@@ -109,8 +109,8 @@ async fn settle_bad(
         warn!("bad input: {problem}");
     }
     settle::explain(&clients.s3, &request.dataset, archive, problems, &request.request_id).await?;
-    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and reported,
-    // once more.
+    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and
+    // published, once more.
     if let Some(topic) = &clients.topic {
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);
         notify::bad_archive(topic, &request.dataset, &bad).await;

@@ -18,7 +18,7 @@ use crate::run_request::RunRequest;
 const RESERVE: Duration = Duration::from_secs(5);
 
 /// An archive's revision on its way into Redshift.
-pub struct Load<'a> {
+pub struct ArchiveLoad<'a> {
     /// The run that it belongs to.
     pub request: &'a RunRequest,
     /// The archive.
@@ -33,7 +33,7 @@ pub struct Consulted {
     pub limits: TableLimits,
 }
 
-impl Load<'_> {
+impl ArchiveLoad<'_> {
     pub(super) fn key(&self) -> LedgerKey<'_> {
         LedgerKey {
             dataset: &self.request.dataset.name,
@@ -72,7 +72,7 @@ impl Load<'_> {
             Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
                 vec![Vec::new(); names.len()]
             }
-            Err(refusal) => return Err(refusal.into()),
+            Err(error) => return Err(error.into()),
         };
         self.check_ledger(&columns.pop().unwrap_or_default())?;
         let decision = self.read_or_create_ledger(session).await?;
@@ -95,7 +95,7 @@ impl Load<'_> {
         match self.read_ledger(session).await {
             Ok(decision) => Ok(decision),
             // Another function may have made it in the meantime; what counts is whether it is there.
-            Err(refusal) => Err(created.err().unwrap_or(refusal).into()),
+            Err(error) => Err(created.err().unwrap_or(error).into()),
         }
     }
 

@@ -4,7 +4,7 @@ use chrono::Utc;
 use cmslite_core::error::{Error, Retryable};
 use tracing::debug;
 
-use super::consult::Load;
+use super::consult::ArchiveLoad;
 use super::refused_rows::problems_of;
 use crate::redshift::ledger::LoadDecision;
 use crate::redshift::session::Session;
@@ -12,8 +12,9 @@ use crate::redshift::statement::{Authorization, Copy, Statement};
 use crate::redshift::{Redshift, StatementError};
 use crate::stage::StagedTable;
 
-impl Load<'_> {
-    /// Loads all tables in one transaction.
+impl ArchiveLoad<'_> {
+    /// Loads all tables in one transaction. [`LoadDecision::Load`] says that it is committed; with any other
+    /// decision nothing was loaded.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Load<'_> {
             match session.run(&Statement::Copy(copy)).await {
                 Ok(_) => {}
                 Err(StatementError::RowsRefused(fault)) => return Err(Failure::Rows(staged, fault.into())),
-                Err(refusal) => return Err(refusal.into()),
+                Err(error) => return Err(error.into()),
             }
             let counted = session.run(&Statement::LastCopyCount).await?;
             let loaded = counted
@@ -120,8 +121,8 @@ enum Failure<'t> {
 }
 
 impl From<StatementError> for Failure<'_> {
-    fn from(refusal: StatementError) -> Self {
-        Self::Other(refusal.into())
+    fn from(error: StatementError) -> Self {
+        Self::Other(error.into())
     }
 }
 

@@ -17,8 +17,8 @@ pub enum StatementError {
 }
 
 impl From<StatementError> for Error {
-    fn from(refusal: StatementError) -> Self {
-        match refusal {
+    fn from(error: StatementError) -> Self {
+        match error {
             StatementError::RowsRefused(fault) => fault.into(),
             StatementError::MissingRelation(fault) => fault.into(),
             StatementError::Other(error) => error,
@@ -87,15 +87,15 @@ fn full_text(refused: &DbError) -> String {
     }
 }
 
-fn classify_refused(code: &str, told: &str, statement: &Statement<'_>) -> StatementError {
-    let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
+fn classify_refused(code: &str, text: &str, statement: &Statement<'_>) -> StatementError {
+    let message = format!("Redshift refused {}: {text} (SQLSTATE {code})", name(statement));
     let retryable = |kind| StatementError::Other(Error::retryable(kind, message.clone()));
     let deployment = |kind| StatementError::Other(Error::deployment(kind, message.clone()));
     match code {
         "XX000" => {
-            let conflict = told == "1023" || told.starts_with("1023:");
+            let conflict = text == "1023" || text.starts_with("1023:");
             let meaning =
-                INTERNAL_ERRORS.iter().find(|(text, _)| told.contains(text)).map(|(_, meaning)| meaning);
+                INTERNAL_ERRORS.iter().find(|(known, _)| text.contains(known)).map(|(_, meaning)| meaning);
             match meaning {
                 _ if conflict => retryable(Retryable::Serialization),
                 Some(Meaning::Rows) => StatementError::RowsRefused(Fault::new(Retryable::Unknown, message)),
@@ -134,9 +134,9 @@ mod tests {
 
     use super::*;
 
-    fn class(code: &str, told: &str) -> String {
+    fn class(code: &str, text: &str) -> String {
         let table = TableName { schema: "s".to_owned(), table: "t".to_owned() };
-        match classify_refused(code, told, &Statement::DeleteAll(&table)) {
+        match classify_refused(code, text, &Statement::DeleteAll(&table)) {
             StatementError::RowsRefused(_) => "rows".to_owned(),
             StatementError::MissingRelation(_) => "no relation".to_owned(),
             StatementError::Other(error) => error.error_type().to_owned(),
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn one_sqlstate_is_told_apart_by_its_text() {
-        for (told, expected) in [
+        for (text, expected) in [
             ("1023", "Retryable.Serialization"),
             (
                 "1023: Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2",
@@ -167,7 +167,7 @@ mod tests {
             ),
             ("something never seen", "Retryable.Unknown"),
         ] {
-            assert_eq!(class("XX000", told), expected, "{told}");
+            assert_eq!(class("XX000", text), expected, "{text}");
         }
     }
 

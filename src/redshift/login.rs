@@ -1,5 +1,5 @@
-//! Where the login comes from: the environment, or a secret that completes it and may change while the program
-//! runs.
+//! Where the login comes from: the environment, or a secret that completes it and may change while the
+//! program runs.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;

@@ -97,7 +97,7 @@ impl Session {
             match self.run(&Statement::LoadErrors { table, file }).await {
                 Ok(rows) if rows.is_empty() => is_readable = true,
                 Ok(rows) => return Ok(RefusedRows::Rows(rows.into_iter().map(refused_row).collect())),
-                Err(refusal) => match Error::from(refusal) {
+                Err(error) => match Error::from(error) {
                     Error::Retryable(fault) => return Err(fault.into()),
                     error => debug!(error = %error.chain(), "a load-error table cannot be read"),
                 },

@@ -23,7 +23,8 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// [`cmslite_core::error::Retryable::SourceChanged`] when the source is no longer that revision, else S3's own.
+    /// [`cmslite_core::error::Retryable::SourceChanged`] when the source is no longer that revision, else
+    /// S3's own.
     pub async fn copy(&self, bucket: &str, object: &Object, to: &str) -> Result<(), Error> {
         let source =
             format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));

@@ -32,8 +32,8 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// [`Retryable::SourceChanged`] when the object is no longer that revision, those of [`Cancellation::check`],
-    /// else S3's own.
+    /// [`Retryable::SourceChanged`] when the object is no longer that revision, those of
+    /// [`Cancellation::check`], else S3's own.
     pub async fn download(
         &self,
         bucket: &str,

@@ -13,14 +13,14 @@ where
     SdkError<E, R>: aws_sdk_s3::operation::RequestId + StatusCode,
 {
     let request_id = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
-    let told = match (error.code(), error.message()) {
+    let message = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{what}: {code}: {message}{request_id}"),
         (Some(code), None) => format!("{what}: {code}{request_id}"),
         _ => format!("{what}{request_id}"),
     };
     let status = error.status_code();
-    let deployment = |kind| Error::from(Fault::new(kind, told.clone()));
-    let retryable = |kind| Error::from(Fault::new(kind, told.clone()));
+    let deployment = |kind| Error::from(Fault::new(kind, message.clone()));
+    let retryable = |kind| Error::from(Fault::new(kind, message.clone()));
     match error.code() {
         Some("NoSuchBucket" | "InvalidBucketName") => return deployment(Deployment::NoSuchBucket),
         Some("PreconditionFailed" | "NoSuchKey") => return retryable(Retryable::SourceChanged),
@@ -52,9 +52,9 @@ where
     }
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
-            Fault::new(Retryable::S3Unavailable, told).caused_by(error).into()
+            Fault::new(Retryable::S3Unavailable, message).caused_by(error).into()
         }
-        _ => Fault::new(Retryable::Unknown, told).caused_by(error).into(),
+        _ => Fault::new(Retryable::Unknown, message).caused_by(error).into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A bounded number of buffers, whose memory is used again and again.
 //!
-//! A buffer counts until the last who reads it has let it go, the HTTP client included: only then is its memory
-//! free for the next. So the bound holds whatever the client keeps for another try.
+//! A buffer counts until the last who reads it has let it go, the HTTP client included: only then is its
+//! memory free for the next. So the bound holds whatever the client keeps for another try.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use cmslite_core::archive::{Sink, StagedMember};
 use cmslite_core::config::Table;
 use cmslite_core::error::Error;
+use tracing::info;
 
 /// A sink whose files are there only later.
 pub trait AsyncSink: Sink + Send + 'static {
@@ -20,15 +21,35 @@ pub trait AsyncSink: Sink + Send + 'static {
 /// A sink that throws the files away.
 pub struct NullSink;
 
-impl Sink for NullSink {
-    type File = io::Sink;
+/// A file of [`NullSink`]: its size so far.
+pub struct DiscardedFile(u64);
 
-    fn create(&mut self, _: &Table, _: u64) -> io::Sink {
-        io::sink()
+/// Says in the log that a member's staged file is complete.
+pub(super) fn log_transformed(member: &StagedMember, bytes: u64) {
+    info!(member = member.name, rows = member.rows, bytes, "member transformed");
+}
+
+impl Sink for NullSink {
+    type File = DiscardedFile;
+
+    fn create(&mut self, _: &Table, _: u64) -> DiscardedFile {
+        DiscardedFile(0)
     }
 
-    fn complete(&mut self, mut file: io::Sink, _: &StagedMember) -> io::Result<()> {
-        file.flush()
+    fn complete(&mut self, file: DiscardedFile, member: &StagedMember) -> io::Result<()> {
+        log_transformed(member, file.0);
+        Ok(())
+    }
+}
+
+impl Write for DiscardedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -12,11 +12,11 @@ use cmslite_core::queue::Object;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{Instrument as _, info};
+use tracing::Instrument as _;
 
 use super::buffer_pool::{Buffer, BufferPool};
 use super::manifest::StagedKeys;
-use super::sink::AsyncSink;
+use super::sink::{AsyncSink, log_transformed};
 use crate::s3::{S3, Upload, UploadedPart};
 
 /// The size of a part, the least that S3 takes (Amazon S3 User Guide, multipart upload limits).
@@ -86,8 +86,7 @@ impl Sink for Uploader {
     }
 
     fn complete(&mut self, file: StagedWriter, member: &StagedMember) -> io::Result<()> {
-        let bytes = file.finish()?;
-        info!(member = member.name, rows = member.rows, bytes, "member transformed");
+        log_transformed(member, file.finish()?);
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub fn detect(head: &[u8]) -> Option<FileType> {
     if is_tar(head) {
         return Some(FileType { name: "a tar that is not compressed", is_text: false });
     }
-    if let Some((_, name)) = MAGIC.iter().find(|(file_type, _)| head.starts_with(file_type)) {
+    if let Some((_, name)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Some(FileType { name, is_text: false });
     }
     let text = text(head)?.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();

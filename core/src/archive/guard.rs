@@ -31,8 +31,8 @@ pub enum GuardError {
 }
 
 impl From<GuardError> for io::Error {
-    fn from(stop: GuardError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, stop)
+    fn from(error: GuardError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
     }
 }
 

@@ -53,7 +53,7 @@ pub enum UnpackError<E> {
 ///
 /// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no
 /// regular files or stored in a form that would be read wrongly go to `problems`; when those are full, the
-/// rest is not read.
+/// rest is not read. What `handle` leaves of a member is skipped.
 ///
 /// # Errors
 ///

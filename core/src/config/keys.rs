@@ -1,4 +1,4 @@
-//! A dataset's keys in S3, all of them in one place.
+//! A dataset's object keys in S3.
 
 use super::dataset::Dataset;
 

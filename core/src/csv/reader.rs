@@ -1,7 +1,7 @@
 //! RFC 4180 records, read strictly and without copying.
 //!
-//! Where delimiters, quotes and line ends stand is found for many bytes at once (`structural`); a record is then
-//! read from mark to mark, without a look at what is between them.
+//! Where delimiters, quotes and line ends stand is found for many bytes at once (`structural`); a record is
+//! then read from mark to mark, without a look at what is between them.
 //!
 //! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell,
 //! and `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit,
@@ -61,8 +61,8 @@ enum Scan {
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark is
-    /// skipped.
+    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark
+    /// is a text like any other.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
         let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
@@ -313,7 +313,10 @@ impl<R: Read> RecordReader<R> {
         if end - self.start > self.limit_bytes {
             return Scan::Partial { open_quote: None };
         }
-        cells.halve(&self.buffer[self.start..end], doubled);
+        cells.clear_halved();
+        if doubled {
+            cells.halve_quotes(&self.buffer[self.start..end]);
+        }
         Scan::Whole { content: self.start..end, next, inner_lines }
     }
 }

@@ -75,13 +75,15 @@ impl Cells {
         }
     }
 
-    /// Halves the doubled quotes of `record`, if it has any, beside it.
-    pub(super) fn halve(&mut self, record: &[u8], has_doubled: bool) {
+    /// Forgets the halved quotes of the record before.
+    #[inline]
+    pub(super) fn clear_halved(&mut self) {
         self.doubled.clear();
         self.halved.clear();
-        if !has_doubled {
-            return;
-        }
+    }
+
+    /// Halves the doubled quotes of `record`, beside it.
+    pub(super) fn halve_quotes(&mut self, record: &[u8]) {
         let marked = self
             .places
             .iter()
@@ -161,6 +163,7 @@ pub enum RecordError {
 }
 
 impl<'a> Record<'a> {
+    #[inline]
     pub(super) fn new(
         line: u64,
         is_text: bool,

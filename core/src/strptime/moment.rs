@@ -15,7 +15,7 @@ pub(super) struct Moment {
     pub(super) offset: Option<Offset>,
 }
 
-/// An offset from UTC, in microseconds, as `%z` reads it.
+/// An offset from UTC, as `%z` reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offset {
     pub(super) seconds: i32,

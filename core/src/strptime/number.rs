@@ -2,7 +2,8 @@
 
 use regex::Regex;
 
-/// Python's `\d` and `int()` take every script's digits; so does the expression above, and so must this.
+/// Python's `\d` and `int()` take every script's digits; so do the expressions of `directive`, and so
+/// must this.
 pub(super) fn digit(c: char) -> Option<u32> {
     if c.is_ascii() {
         return c.to_digit(10);

@@ -572,14 +572,14 @@ fn excuse(
     refusal: &str,
 ) -> Option<&'static str> {
     let compiled = DateFormat::compile(format);
-    // `dates`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of
+    // `strptime`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of
     // Python's answer.
     if format.contains("%z")
         && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len())
     {
         return Some("an offset with seconds, which Redshift cannot read");
     }
-    // `dates`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13
+    // `strptime`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13
     // Python ignores one of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
     let has_year = ["%Y", "%y", "%c", "%x"].iter().any(|year| format.contains(year));
     if (python < (3, 13) || has_year) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
@@ -587,7 +587,7 @@ fn excuse(
             "an ISO week date of too few or too many directives, which Python's versions judge differently",
         );
     }
-    // `dates`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the
+    // `strptime`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the
     // next year.
     if let Some((year, week)) =
         refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))

@@ -1,4 +1,4 @@
-//! Wrong in every way that tests/structure.rs looks for; not compiled.
+//! Wrong in every way that tests/integration/structure.rs looks for; not compiled.
 
 mod queue;
 
