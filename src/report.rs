@@ -330,6 +330,8 @@ impl BadArchive {
 
 #[cfg(test)]
 mod tests {
+    use cmslite_core::error::Retryable;
+
     use super::*;
 
     #[test]
@@ -365,5 +367,43 @@ mod tests {
         // S3's clock may be ahead of the function's.
         report.record_remaining(&unsettled, at(30));
         assert_eq!(left(&report), (Some(2), Some(0)));
+    }
+
+    #[test]
+    fn what_is_counted_is_what_the_lists_hold() {
+        let archive = |key: &str| Object {
+            key: key.to_owned(),
+            etag: String::new(),
+            last_modified: DateTime::default(),
+            size: 10,
+        };
+        let tables =
+            |key: &str| Some(vec![LoadedTable { table: "s.t".to_owned(), key: key.to_owned(), rows: 3 }]);
+        let unsettled = || ArchiveEnd::Unsettled(Error::retryable(Retryable::S3Unavailable, "no marker"));
+        let mut report = Report::default();
+        for (key, end, loaded_tables) in [
+            ("loaded", ArchiveEnd::Good, tables("loaded")),
+            ("loaded before", ArchiveEnd::Good, None),
+            ("superseded", ArchiveEnd::Superseded, None),
+            ("bad", ArchiveEnd::Bad(Problems::default()), None),
+            ("loaded, not marked", unsettled(), tables("loaded, not marked")),
+            ("not loaded", unsettled(), None),
+        ] {
+            report.record(&archive(key), &ArchiveOutcome { end, loaded_tables, failed_tables: Vec::new() });
+        }
+        let json = serde_json::to_value(&report).unwrap();
+        for (name, expected) in [
+            ("objects_processed", 6),
+            ("objects_failed", 3),
+            ("objects_good", 2),
+            ("objects_bad", 1),
+            ("tables_loaded", 2),
+            ("rows", 6),
+            ("bytes", 20),
+        ] {
+            assert_eq!(json[name], expected, "{name}");
+        }
+        assert_eq!(json["not_processed"], serde_json::json!(["loaded, not marked", "not loaded"]));
+        assert_eq!(json["superseded"], serde_json::json!(["superseded"]));
     }
 }
