@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 import shutil
 import signal
 import socket
@@ -24,13 +25,20 @@ BRIDGE = "127.0.0.2"
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    # Below the ports that the system hands out by itself: nobody gets it between this look and its use.
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_for(what, is_there, process, log):
-    for _ in range(600):
+    # The limit is for what hangs.
+    for _ in range(3000):
         if is_there():
             return
         if process.poll() is not None:
