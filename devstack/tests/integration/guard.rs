@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use devstack::guard::{self, Directory};
 
@@ -21,15 +21,7 @@ fn a_command_and_what_it_started_are_killed_with_their_owner() {
         let _ = command.args(TWO_PROCESSES).spawn().unwrap().wait();
     }
     let name = "a_command_and_what_it_started_are_killed_with_their_owner";
-    let name =
-        module_path!().split_once("::").map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
-    let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &name, "--nocapture"])
-        .env(OWNER, "")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut owner = crate::test_in_a_process(module_path!(), name).env(OWNER, "").spawn().unwrap();
     let mut said = BufReader::new(owner.stderr.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();

@@ -3,7 +3,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -437,15 +437,7 @@ async fn a_function_at_work_is_killed_with_its_owner() {
         std::future::pending::<()>().await;
     }
     let name = "a_function_at_work_is_killed_with_its_owner";
-    let name =
-        module_path!().split_once("::").map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
-    let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &name, "--nocapture"])
-        .env(OWNER, "")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut owner = crate::test_in_a_process(module_path!(), name).env(OWNER, "").spawn().unwrap();
     let mut said = String::new();
     BufReader::new(owner.stderr.take().unwrap()).read_line(&mut said).unwrap();
     let pid = said.trim().strip_prefix("pid: ").unwrap_or_else(|| panic!("{said}")).parse().unwrap();

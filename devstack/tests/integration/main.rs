@@ -6,6 +6,8 @@
     reason = "a test stops at what it did not expect"
 )]
 
+use std::process::{Command, Stdio};
+
 /// Processes and directories end with their owner, however it ends.
 mod guard;
 
@@ -98,6 +100,17 @@ mod redshift {
 
     /// One PostgreSQL for all tests; for each test a database, an S3 and a stand-in of its own.
     mod support;
+}
+
+/// One test of this program, by its whole path, to be run in a process of its own; its standard error is a pipe.
+fn test_in_a_process(module: &str, name: &str) -> Command {
+    let path = match module.split_once("::") {
+        Some((_, module)) => format!("{module}::{name}"),
+        None => name.to_owned(),
+    };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &path, "--nocapture"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
 }
 
 /// Prints the name of a case, so that a failure ends with it.

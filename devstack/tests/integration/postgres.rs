@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -137,18 +137,11 @@ impl Place {
             [bin.clone()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
         );
         let name = "an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing";
-        // However this file is built in, as a program or as a module of one.
-        let name = module_path!()
-            .split_once("::")
-            .map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
-        let mut owner = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &name, "--nocapture"])
+        let mut owner = crate::test_in_a_process(module_path!(), name)
             .env(OWNER, "")
             .env("TMPDIR", self.temporary())
             .env("PATH", path.unwrap())
             .env("CMSLITE_POSTGRES_BIN", bin)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         self.tell(owner.stderr.take().unwrap(), Event::Said, Some(Event::Gone));

@@ -2,7 +2,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use devstack::python;
 
@@ -46,15 +46,10 @@ fn installer(base: &Path) -> Child {
     let path = std::env::var_os("PATH").unwrap();
     let path = std::env::join_paths([base.to_owned()].into_iter().chain(std::env::split_paths(&path)));
     let name = "of_several_processes_one_installs_and_the_others_wait";
-    let name =
-        module_path!().split_once("::").map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &name, "--nocapture"])
+    crate::test_in_a_process(module_path!(), name)
         .envs([("PATH", path.unwrap().as_os_str()), ("XDG_CACHE_HOME", base.as_os_str())])
         .env("BASE", base)
         .env(INSTALLER, "")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
@@ -101,13 +96,8 @@ fn a_machine_without_python_is_told_what_to_install() {
     let base = tempfile::tempdir().unwrap();
     let mut said = String::new();
     let name = "of_several_processes_one_installs_and_the_others_wait";
-    let name =
-        module_path!().split_once("::").map_or(name.to_owned(), |(_, module)| format!("{module}::{name}"));
-    let mut installer = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &name, "--nocapture"])
+    let mut installer = crate::test_in_a_process(module_path!(), name)
         .envs([("PATH", base.path()), ("XDG_CACHE_HOME", base.path()), (INSTALLER, Path::new(""))])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     installer.stderr.take().unwrap().read_to_string(&mut said).unwrap();
