@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
 use cmslite_core::problem::{Problem, Problems, ReportedProblem};
 use cmslite_core::queue::Object;
+use cmslite_core::transform::DroppedColumns;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
@@ -124,6 +125,10 @@ pub struct LoadedTable {
     pub key: String,
     /// Rows loaded.
     pub rows: u64,
+    /// Rows of the member left out since all of their cells are empty.
+    pub empty_rows: u64,
+    /// Columns of the member that the configuration has no column for.
+    pub dropped_columns: DroppedColumns,
 }
 
 /// Why a run ended early.
@@ -377,8 +382,15 @@ mod tests {
             last_modified: DateTime::default(),
             size: 10,
         };
-        let tables =
-            |key: &str| Some(vec![LoadedTable { table: "s.t".to_owned(), key: key.to_owned(), rows: 3 }]);
+        let tables = |key: &str| {
+            Some(vec![LoadedTable {
+                table: "s.t".to_owned(),
+                key: key.to_owned(),
+                rows: 3,
+                empty_rows: 0,
+                dropped_columns: DroppedColumns::default(),
+            }])
+        };
         let unsettled = || ArchiveEnd::Unsettled(Error::retryable(Retryable::S3Unavailable, "no marker"));
         let mut report = Report::default();
         for (key, end, loaded_tables) in [

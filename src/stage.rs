@@ -22,7 +22,7 @@ use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::limits::TableLimits;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
-use cmslite_core::transform::LineMap;
+use cmslite_core::transform::{DroppedColumns, LineMap};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info};
 
@@ -50,6 +50,10 @@ pub struct StagedTable<'a> {
     pub manifest: String,
     /// Rows in it.
     pub rows: u64,
+    /// Rows left out since all of their cells are empty.
+    pub empty_rows: u64,
+    /// Columns of the member that are not loaded.
+    pub dropped_columns: DroppedColumns,
     /// From its lines to the member's.
     pub lines: LineMap,
 }
@@ -83,6 +87,8 @@ pub async fn stage<'r>(
             file: format!("s3://{bucket}/{file}"),
             manifest: format!("s3://{bucket}/{manifest}"),
             rows: member.rows,
+            empty_rows: member.empty_rows,
+            dropped_columns: member.dropped_columns.clone(),
             lines: member.lines.clone(),
         });
     }

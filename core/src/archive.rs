@@ -12,7 +12,9 @@ mod read_ahead;
 
 mod guard;
 
-mod file_type;
+mod pax;
+
+mod guard_error;
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -25,7 +27,7 @@ use crate::config::{Dataset, Table};
 use crate::limits::TableLimits;
 use crate::problem::Problems;
 use crate::progress::Progress;
-use crate::transform::{LineMap, Transform, TransformError};
+use crate::transform::{DroppedColumns, LineMap, Transform, TransformError};
 
 /// Where staged files go.
 pub trait Sink {
@@ -52,6 +54,10 @@ pub struct StagedMember {
     pub member: String,
     /// Rows in the file.
     pub rows: u64,
+    /// Rows left out since all of their cells are empty.
+    pub empty_rows: u64,
+    /// Columns that are not loaded.
+    pub dropped_columns: DroppedColumns,
     /// From the file's lines to the member's.
     pub lines: LineMap,
 }
@@ -111,6 +117,8 @@ fn read_contents<S: Sink>(
                 name: member.name.to_owned(),
                 member: table.member.clone(),
                 rows: transformed.rows,
+                empty_rows: transformed.empty_rows,
+                dropped_columns: transformed.dropped_columns,
                 lines: transformed.lines,
             };
             sink.complete(file, &member).map_err(MemberError::Failed)?;

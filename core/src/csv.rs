@@ -7,6 +7,6 @@ mod structural;
 
 mod writer;
 
-pub use self::reader::RecordReader;
-pub use self::record::{Cell, Record, RecordError, has_lone_return};
+pub use self::reader::{BYTE_ORDER_MARK, RecordReader};
+pub use self::record::{Cell, Flaw, Record, RecordError};
 pub(crate) use self::writer::{RowWriter, push_quoted};

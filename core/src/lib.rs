@@ -48,6 +48,8 @@ pub mod problem;
 
 // Records of CSV, read strictly, and written.
 pub mod csv;
+// What a file is, as far as its first bytes tell.
+mod file_type;
 // Progress within the current archive.
 pub mod progress;
 // Untrusted text, made safe to show.

@@ -3,22 +3,26 @@
 //! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus
 //! columns dropped and derived columns appended.
 
-mod line_map;
 mod row;
+
+mod header;
+mod kind;
+mod line_map;
 
 use std::io::{self, Read, Write};
 
-use memchr::{memchr, memchr_iter};
-
 use crate::config::{Dataset, Table};
-use crate::csv::{Record, RecordError, RecordReader, RowWriter, has_lone_return};
+use crate::csv::{BYTE_ORDER_MARK, RecordError, RecordReader, RowWriter};
+use crate::file_type;
 use crate::limits::ColumnLimit;
 use crate::problem::{Problem, Problems, Reason};
 use crate::progress::Progress;
 
+pub use self::header::DroppedColumns;
+use self::header::{Header, separator};
 pub use self::line_map::LineMap;
 pub use self::row::NULL_TEXT;
-use self::row::Row;
+use self::row::{Row, flawed};
 
 /// Redshift's limit for one row of COPY's input: "The maximum size of a single input row from any source is 4
 /// MB" (Amazon Redshift Database Developer Guide, COPY).
@@ -32,6 +36,10 @@ const ROWS_REPORTED: u64 = 1024;
 pub struct Transformed {
     /// Rows written, the header not counted.
     pub rows: u64,
+    /// Rows left out since all of their cells are empty.
+    pub empty_rows: u64,
+    /// Columns that are not loaded.
+    pub dropped_columns: DroppedColumns,
     /// From the staged file's lines back to the member's.
     pub lines: LineMap,
 }
@@ -78,38 +86,31 @@ impl Transform<'_> {
         problems: &mut Problems,
     ) -> Result<Transformed, TransformError> {
         let Self { member, table, dataset, limits, progress } = *self;
-        let before = problems.found();
         let mut records = RecordReader::new(reader, dataset.delimiter, RECORD_LIMIT_BYTES);
         let mut rows = RowWriter::new(out, table.loaded_columns()).map_err(TransformError::Write)?;
-        let begin = records.peek().map_err(TransformError::Read)?;
-        if is_utf16(begin) {
-            problems.push(Problem::member(member, Reason::Utf16).at_line(1));
+        let Some(header) = self.header(&mut records, problems)? else {
             return Ok(Transformed::default());
-        }
-        if begin.starts_with(b"\xef\xbb\xbf") {
-            records.skip(3);
-        }
-
-        if !advance(&mut records, member, problems)? {
-            if problems.found() == before {
-                problems.push(Problem::member(member, Reason::EmptyMember));
-            }
-            return Ok(Transformed::default());
-        }
-        let header = records.record();
-        if let Some(problem) = header_problem(member, &header, table, dataset.delimiter) {
-            problems.push(problem);
-            return Ok(Transformed::default());
-        }
-        let header_columns = header.len();
-
-        let row = Row::new(member, table, limits, dataset.null_as.as_deref(), header_columns);
-        let mut transformed = Transformed::default();
+        };
+        let mut suspect = header.suspect(table);
+        let row = Row::new(member, table, dataset, limits, &header);
+        let mut transformed =
+            Transformed { dropped_columns: header.dropped(table), ..Transformed::default() };
         while advance(&mut records, member, problems)? {
             let record = records.record();
-            match row.check(&record).and_then(|()| rows.row(|out| row.write(&record, out))) {
+            if let Some(suspect) = &mut suspect
+                && suspect.is_like(&record)
+            {
+                let reason = Reason::NoHeader { like_row: Some(record.line) };
+                problems.push(Problem::member(member, reason).at_line(header.line).with_text(&header.raw));
+                break;
+            }
+            let is_row = row.check(&record).and_then(|is_row| {
+                if is_row { rows.row(|out| row.write(&record, out)).map(|()| true) } else { Ok(false) }
+            });
+            match is_row {
                 Err(problem) => problems.push(*problem),
-                Ok(()) if problems.is_empty() => {
+                Ok(false) => transformed.empty_rows += 1,
+                Ok(true) if problems.is_empty() => {
                     transformed.lines.note(rows.line(), record.line);
                     transformed.rows += 1;
                     if transformed.rows.is_multiple_of(ROWS_REPORTED) {
@@ -117,7 +118,7 @@ impl Transform<'_> {
                     }
                     rows.keep_row(record.is_one_line).map_err(TransformError::Write)?;
                 }
-                Ok(()) => rows.drop_row(),
+                Ok(true) => rows.drop_row(),
             }
             if problems.is_full() {
                 break;
@@ -126,6 +127,56 @@ impl Transform<'_> {
         progress.rows(transformed.rows % ROWS_REPORTED);
         rows.flush().map_err(TransformError::Write)?;
         Ok(transformed)
+    }
+
+    /// Reads up to the header, and judges it. Without one, the problem is told.
+    fn header<R: Read>(
+        &self,
+        records: &mut RecordReader<R>,
+        problems: &mut Problems,
+    ) -> Result<Option<Header>, TransformError> {
+        let Self { member, table, dataset, .. } = *self;
+        let before = problems.found();
+        let begin = records.peek(file_type::HEAD_BYTES).map_err(TransformError::Read)?;
+        if file_type::is_utf16(begin) {
+            problems.push(Problem::member(member, Reason::Utf16).at_line(1));
+            return Ok(None);
+        }
+        if let Some(kind) = file_type::detect_other_than_table(begin) {
+            let problem = Problem::member(member, Reason::NotText { found: kind.name });
+            problems.push(if kind.is_text { problem.with_text(begin) } else { problem });
+            return Ok(None);
+        }
+        if begin.starts_with(BYTE_ORDER_MARK) {
+            records.skip(BYTE_ORDER_MARK.len());
+        }
+        let mut is_there = advance(records, member, problems)?;
+        if let Some(found) = is_there.then(|| separator(records.record().raw())).flatten() {
+            if found != dataset.delimiter {
+                let reason = Reason::OtherSeparator {
+                    delimiter: char::from(dataset.delimiter),
+                    found: char::from(found),
+                };
+                let record = records.record();
+                problems.push(Problem::member(member, reason).at_line(record.line).with_text(record.raw()));
+                return Ok(None);
+            }
+            is_there = advance(records, member, problems)?;
+        }
+        if !is_there {
+            if problems.found() == before {
+                problems.push(Problem::member(member, Reason::EmptyMember));
+            }
+            return Ok(None);
+        }
+        let record = records.record();
+        let header = match record.flaw() {
+            Some(flaw) => Err(flawed(member, table, &record, flaw)),
+            None => Header::new(&record, table, dataset.delimiter).map_err(|reason| {
+                Problem::member(member, reason).at_line(record.line).with_text(record.raw())
+            }),
+        };
+        Ok(header.map_err(|problem| problems.push(problem)).ok())
     }
 }
 
@@ -151,48 +202,13 @@ fn unreadable(error: RecordError, member: &str, problems: &mut Problems) -> Resu
         }
         RecordError::LoneReturn { line, text } => (line, text, Reason::LoneReturn),
         RecordError::TextAfterQuote { line, text } => (line, text, Reason::TextAfterQuote),
+        RecordError::BackslashEscape { line, text } => (line, text, Reason::BackslashEscape),
         RecordError::TooLong { line, text } => {
             (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES })
         }
     };
     problems.push(Problem::member(member, reason).at_line(line).with_text(&text));
     Ok(())
-}
-
-fn header_problem(member: &str, header: &Record<'_>, table: &Table, delimiter: u8) -> Option<Problem> {
-    let expected = table.columns.len();
-    let found = header.len();
-    let raw = header.raw();
-    let at = |reason| Some(Problem::member(member, reason).at_line(header.line).with_text(raw));
-    // A header is never looked at for its words; but with these it is no header, and the rows would go unread
-    // with it.
-    if has_lone_return(raw) {
-        return at(Reason::LoneReturn);
-    }
-    if memchr(0, raw).is_some() {
-        return at(Reason::NulByte);
-    }
-    if found >= expected {
-        return None;
-    }
-    let fits = [b',', b'|', b'\t', b';'].into_iter().find(|other| {
-        *other != delimiter && memchr_iter(*other, raw).count() + 1 >= expected && expected > 1
-    });
-    let reason =
-        Reason::ShortHeader { expected, found, delimiter: char::from(delimiter), fits: fits.map(char::from) };
-    at(reason)
-}
-
-/// Whether a text begins with the byte order mark of UTF-16, or with two characters of ASCII written so.
-fn is_utf16(begin: &[u8]) -> bool {
-    match begin {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [a, b, c, d, ..] => matches!(
-            (*a == 0, *b == 0, *c == 0, *d == 0),
-            (true, false, true, false) | (false, true, false, true)
-        ),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

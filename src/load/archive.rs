@@ -71,8 +71,13 @@ async fn load(
         table: table.table.name.to_string(),
         key: archive.key.clone(),
         rows: table.rows,
+        empty_rows: table.empty_rows,
+        dropped_columns: table.dropped_columns.clone(),
     });
     let tables: Vec<LoadedTable> = tables.collect();
+    for notes in tables.iter().filter_map(LoadedTable::notes) {
+        info!("{notes}");
+    }
     info!(rows = tables.iter().map(|table| table.rows).sum::<u64>(), "loaded");
     outcome.loaded_tables = Some(tables);
     Ok(ArchiveEnd::Good)

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{BadArchive, GoodOutcome, PhaseSeconds, Report};
+use cmslite_core::transform::DroppedColumns;
+
+use super::{BadArchive, GoodOutcome, LoadedTable, PhaseSeconds, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,14 +34,41 @@ impl fmt::Display for Report {
         list(f, "Bad", &lines)?;
         list(f, "Not processed", &self.not_processed)?;
         list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
-        let lines: Vec<String> =
-            self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
+        let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
         list(f, "Tables loaded", &lines)?;
         list(f, "Tables failed", &self.failed_tables)?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }
         Ok(())
+    }
+}
+
+impl LoadedTable {
+    fn text(&self) -> String {
+        let mut text = format!("{}: {} rows", self.table, self.rows);
+        for part in self.left_out() {
+            let _ = write!(text, "; {part}");
+        }
+        text
+    }
+
+    /// What of the member was left out, if anything was.
+    pub fn notes(&self) -> Option<String> {
+        let parts: Vec<String> = self.left_out().collect();
+        (!parts.is_empty()).then(|| format!("{}: {}", self.table, parts.join("; ")))
+    }
+
+    fn left_out(&self) -> impl Iterator<Item = String> {
+        let DroppedColumns { count, names } = &self.dropped_columns;
+        let dropped = (*count > 0).then(|| {
+            let more = count - names.len();
+            let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{count} columns not loaded: {}{and_more}", names.join(", "))
+        });
+        let empty =
+            (self.empty_rows > 0).then(|| format!("{} rows of empty cells left out", self.empty_rows));
+        dropped.into_iter().chain(empty)
     }
 }
 

@@ -30,8 +30,27 @@ async fn the_report_says_what_was_done() {
         report["good"][0],
         json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4})
     );
-    assert_eq!(report["loaded_tables"][0], json!({"table": "cmslite.cms_group", "key": key, "rows": 10}));
+    assert_eq!(
+        report["loaded_tables"][0],
+        json!({"table": "cmslite.cms_group", "key": key, "rows": 10, "empty_rows": 0, "dropped_columns": {"count": 0, "names": []}})
+    );
     assert_eq!(report["failure"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_names_what_was_left_out_of_a_file() {
+    let harness = Harness::start().await;
+    let text = "id,name,active,site_key,note,owner\n,,,,,\n7,Parks,true,x,n,o\n,,,,,\n";
+    let archive = harness.put("a", &sample_with("analytics_group.csv", text), 1);
+    let report = Harness::report(harness.invoke(&archive).await);
+    assert_eq!(
+        report["loaded_tables"][0],
+        json!({
+            "table": "cmslite.cms_group", "key": archive, "rows": 1, "empty_rows": 2,
+            "dropped_columns": {"count": 2, "names": ["note", "owner"]}
+        })
+    );
+    assert_eq!(harness.rows("cms_group").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

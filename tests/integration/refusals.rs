@@ -121,7 +121,14 @@ cases! {
 cases! {
     async files_with_bad_text_are_bad: text_is_refused {
         too_few_columns(GROUPS, b"a,b,c,d\n1,2,3\n", "too_few_columns", 2, None);
-        wrong_delimiter(GROUPS, b"a|b|c|d\n1|2|3|4\n", "short_header", 1, None);
+        wrong_delimiter(GROUPS, b"a|b|c|d\n1|2|3|4\n", "wrong_delimiter", 1, None);
+        too_many_columns(GROUPS, b"id,name,active,site_key\n7,Parks, Lakes,true,x\n", "too_many_columns", 2, None);
+        columns_reordered(GROUPS, b"name,id,active,site_key\nParks,7,true,x\n", "columns_reordered", 1, None);
+        no_header(ACTIVITY, b"u,i,t,m,2024-03-01 09:15:42.5\n", "no_header", 1, None);
+        header_again(GROUPS, b"id,name,active,site_key\nid,name,active,site_key\n", "header_again", 2, None);
+        blank_before_quote(GROUPS, b"a,b,c,d\n1, \"2\",t,4\n", "blank_before_quote", 2, Some("name"));
+        backslash_escape(GROUPS, b"a,b,c,d\n1,\"2\\\",t\",4,\n", "backslash_escape", 2, None);
+        byte_order_mark(GROUPS, b"a,b,c,d\n\xef\xbb\xbf1,2,t,4\n", "byte_order_mark", 2, None);
         nul(GROUPS, b"a,b,c,d\n1,2,t,\0\n", "nul_byte", 2, Some("site_key"));
         invalid_utf8(GROUPS, b"a,b,c,d\n1,\xff,t,4\n", "invalid_utf8", 2, Some("name"));
         unclosed_quote(GROUPS, b"a,b,c,d\n1,\"2,t,4\n", "unclosed_quote", 2, None);
@@ -298,7 +305,10 @@ async fn a_header_without_rows_loads_zero_rows() {
             .invoke(&harness.put("b", &sample_with("analytics_group.csv", "id,name,active,site_key\n"), 2))
             .await,
     );
-    assert_eq!(report["loaded_tables"][0], json!({"table": "cmslite.cms_group", "key": key("b"), "rows": 0}));
+    assert_eq!(
+        report["loaded_tables"][0],
+        json!({"table": "cmslite.cms_group", "key": key("b"), "rows": 0, "empty_rows": 0, "dropped_columns": {"count": 0, "names": []}})
+    );
     assert_eq!(harness.rows("cms_group").await.len(), 0);
     assert!(harness.is_good("b"));
 }

@@ -5,13 +5,29 @@ use std::io::{self, Read};
 
 use tar::{Entry, EntryType};
 
+use super::pax;
 use crate::config::{Dataset, Table};
 use crate::problem::{Problem, Problems, Reason};
 use crate::text::printable;
 
-/// A path's last part that is not empty.
+/// The parts of a path, from the last. Windows separates directories with `\`.
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.rsplit(|byte| matches!(byte, b'/' | b'\\')).filter(|part| !part.is_empty())
+}
+
+/// A path's last part that is not empty: nothing is written to a disk, so that directories, `..` and a leading
+/// `/` are of no consequence.
 pub(super) fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty()).unwrap_or_default()
+    parts(path).next().unwrap_or_default()
+}
+
+/// Whether an operating system has left an entry beside those that were meant.
+fn is_leftover(path: &[u8]) -> bool {
+    let name = base_name(path);
+    let names: [&[u8]; 3] = [b".DS_Store", b"Thumbs.db", b"desktop.ini"];
+    name.starts_with(b"._")
+        || names.iter().any(|leftover| name.eq_ignore_ascii_case(leftover))
+        || parts(path).any(|part| part == b"__MACOSX")
 }
 
 /// The members that were met, by table.
@@ -50,14 +66,18 @@ impl<'d> Members<'d> {
                 }
             });
         }
-        // The oldest tars have directories as empty files.
-        let is_directory = kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0;
-        if is_directory || base_name(path).starts_with(b"._") {
+        let is_bookkeeping = match kind.as_byte() {
+            // A directory in an incremental backup, which lists its files; the label of a volume.
+            b'D' | b'V' => true,
+            // The oldest tars have directories as empty files.
+            _ => kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0,
+        };
+        if is_bookkeeping || is_leftover(path) {
             return Ok(EntryKind::Skipped);
         }
         let problem = |reason| {
             let problem = Problem::member(name, reason);
-            if path.contains(&b'/') { problem.with_text(path) } else { problem }
+            if parts(path).nth(1).is_some() { problem.with_text(path) } else { problem }
         };
         let Some(table) = self.dataset.table_of(name.split('.').next().unwrap_or_default()) else {
             let expected = self.dataset.tables.iter().map(|table| table.member.clone()).collect();
@@ -71,6 +91,10 @@ impl<'d> Members<'d> {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => None,
             EntryType::Symlink => Some("a symbolic link"),
             EntryType::Link => Some("a hard link"),
+            EntryType::Char => Some("a character device"),
+            EntryType::Block => Some("a block device"),
+            EntryType::Fifo => Some("a named pipe"),
+            _ if kind.as_byte() == b'M' => Some("the rest of a file that begins in another volume"),
             _ => Some("a special file"),
         };
         if let Some(kind) = kind {
@@ -102,11 +126,10 @@ fn is_sparse<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<bool> {
 }
 
 fn is_sparse_key(key: &[u8]) -> bool {
-    key.starts_with(b"GNU.sparse.")
+    key.starts_with(pax::SPARSE)
 }
 
-/// The first key of an entry's pax header that is wanted. Records that cannot be read are passed over: macOS
-/// writes attributes with binary values, behind those that matter.
+/// The first key of an entry's pax header that is wanted.
 fn pax_key<R: Read>(entry: &mut Entry<'_, R>, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
     let records = entry.pax_extensions()?.into_iter().flatten().filter_map(Result::ok);
     Ok(records.map(|record| record.key_bytes().to_vec()).find(|key| wanted(key)))

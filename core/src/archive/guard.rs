@@ -1,52 +1,31 @@
 //! A guard on what is unpacked, beneath the tar reader: it alone sees every byte.
 //!
 //! The tar reader holds whatever stands between two files in memory, skips the padding of a file unseen, and
-//! reads as long as there is something. The guard bounds the first, looks at the second, and ends the third.
+//! reads as long as there is something. The guard leaves extended attributes out of the first and bounds it,
+//! looks at the second, and ends the third.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use super::file_type::HEAD_BYTES;
+use tar::{EntryType, Header};
+
+use super::guard_error::{ENTRY_HEADERS_LIMIT_BYTES, GuardError};
+use super::pax::essential_records;
+use crate::file_type::HEAD_BYTES;
 
 /// Entries and their padding come in blocks of this size.
 const BLOCK_BYTES: u64 = 512;
 
-/// The most that names and attributes of one entry may take. Paths have some thousand bytes at most,
-/// attributes some ten thousand.
-pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
-
-/// Why nothing further is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum GuardError {
-    /// Bytes that are no padding behind the last gzip member.
-    #[error("there is data behind the end of the gzip")]
-    DataBehindGzip,
-    /// More was unpacked than may be.
-    #[error("the archive unpacks to more than {0} bytes")]
-    TooLarge(u64),
-    /// What stands in front of a file takes more than it may.
-    #[error("name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes")]
-    EntryHeadersTooLong,
-}
-
-impl From<GuardError> for io::Error {
-    fn from(error: GuardError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
-    }
-}
-
-impl GuardError {
-    /// The guard's error that an I/O error carries.
-    pub fn of(error: &io::Error) -> Option<Self> {
-        error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
-    }
-}
-
 /// What was seen, and what may come.
 pub struct Guard {
     limit_bytes: u64,
+    /// Bytes that were unpacked.
+    unpacked: Cell<u64>,
+    /// Bytes that the tar reader has got of them.
     position: Cell<u64>,
+    /// The position of the next header, where it is known.
+    next_header: Cell<Option<u64>>,
     head: RefCell<Vec<u8>>,
     /// Bytes that may still come before the next file does; none while a file is read.
     between: Cell<Option<u64>>,
@@ -59,7 +38,9 @@ impl Guard {
     pub fn new(limit_bytes: u64) -> Rc<Self> {
         Rc::new(Self {
             limit_bytes,
+            unpacked: Cell::new(0),
             position: Cell::new(0),
+            next_header: Cell::new(None),
             head: RefCell::default(),
             between: Cell::new(None),
             padding: Cell::new(0),
@@ -67,23 +48,23 @@ impl Guard {
         })
     }
 
-    /// What comes next stands between two files: the padding of the one, where it was read to its end, and
-    /// what tells of the next.
-    pub fn expect_padding_and_header(&self) {
+    /// What comes next stands between two files: `unread` bytes of the one, its padding, and what tells of the
+    /// next.
+    pub fn expect_header(&self, unread: u64) {
         let position = self.position.get();
-        self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES));
-        self.padding.set(position.next_multiple_of(BLOCK_BYTES) - position);
-    }
-
-    /// What comes next stands between two files, `unread` bytes of the one included.
-    pub fn expect_unread_and_header(&self, unread: u64) {
-        self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES.saturating_add(unread)));
-        self.padding.set(0);
+        let end = position.saturating_add(unread);
+        let next = end.checked_next_multiple_of(BLOCK_BYTES);
+        self.next_header.set(next);
+        let distance = next.unwrap_or(u64::MAX) - position;
+        self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES.saturating_add(distance)));
+        // What is not read is not known from its padding.
+        self.padding.set(if unread == 0 { distance } else { 0 });
     }
 
     /// What comes next is a file, or what is behind the last one.
     pub fn allow_anything(&self) {
         self.between.set(None);
+        self.next_header.set(None);
         self.padding.set(0);
     }
 
@@ -97,16 +78,23 @@ impl Guard {
         self.head.borrow().clone()
     }
 
-    fn see(&self, bytes: &[u8]) -> Result<(), GuardError> {
-        let missing = HEAD_BYTES.saturating_sub(usize::try_from(self.position.get()).unwrap_or(usize::MAX));
+    /// Looks at what was unpacked.
+    fn unpack(&self, bytes: &[u8]) -> Result<(), GuardError> {
+        let missing = HEAD_BYTES.saturating_sub(usize::try_from(self.unpacked.get()).unwrap_or(usize::MAX));
         if missing > 0 {
             self.head.borrow_mut().extend(bytes.iter().take(missing));
         }
-        let count = bytes.len() as u64;
-        self.position.set(self.position.get().saturating_add(count));
-        if self.position.get() > self.limit_bytes {
+        self.unpacked.set(self.unpacked.get().saturating_add(bytes.len() as u64));
+        if self.unpacked.get() > self.limit_bytes {
             return Err(GuardError::TooLarge(self.limit_bytes));
         }
+        Ok(())
+    }
+
+    /// Looks at what goes on to the tar reader.
+    fn pass(&self, bytes: &[u8]) -> Result<(), GuardError> {
+        let count = bytes.len() as u64;
+        self.position.set(self.position.get().saturating_add(count));
         if let Some(between) = self.between.get() {
             let padding = self.padding.get().min(count);
             if bytes.iter().take(padding as usize).any(|byte| *byte != 0) {
@@ -119,8 +107,16 @@ impl Guard {
     }
 }
 
-/// A reader that a guard looks at.
+/// A reader that a guard looks at, without the extended attributes of entries.
 pub struct GuardedReader<R> {
+    input: UnpackedReader<R>,
+    /// A header, and what belongs to it, that was read and goes on to the tar reader from `at` on.
+    header: Vec<u8>,
+    at: usize,
+}
+
+/// The reader beneath, each byte of which counts.
+struct UnpackedReader<R> {
     reader: R,
     guard: Rc<Guard>,
 }
@@ -128,14 +124,103 @@ pub struct GuardedReader<R> {
 impl<R> GuardedReader<R> {
     /// Has `guard` look at what is read from `reader`.
     pub fn new(reader: R, guard: &Rc<Guard>) -> Self {
-        Self { reader, guard: Rc::clone(guard) }
+        let input = UnpackedReader { reader, guard: Rc::clone(guard) };
+        Self { input, header: Vec::new(), at: 0 }
+    }
+}
+
+impl<R: Read> Read for UnpackedReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.guard.unpack(buffer.get(..count).unwrap_or_default())?;
+        Ok(count)
     }
 }
 
 impl<R: Read> Read for GuardedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        self.guard.see(&buffer[..count])?;
+        let guard = Rc::clone(&self.input.guard);
+        if self.at == self.header.len() && guard.next_header.get() == Some(guard.position.get()) {
+            self.at = 0;
+            self.header = self.read_header()?;
+        }
+        let count = if self.at < self.header.len() {
+            let count = (self.header.get(self.at..).unwrap_or_default()).read(buffer)?;
+            self.at += count;
+            count
+        } else {
+            let distance = guard.next_header.get().map_or(u64::MAX, |next| next - guard.position.get());
+            self.input.by_ref().take(distance).read(buffer)?
+        };
+        guard.pass(buffer.get(..count).unwrap_or_default())?;
         Ok(count)
+    }
+}
+
+impl<R: Read> GuardedReader<R> {
+    /// Reads a header, and with one of pax what belongs to it.
+    fn read_header(&mut self) -> io::Result<Vec<u8>> {
+        let guard = Rc::clone(&self.input.guard);
+        guard.next_header.set(None);
+        let mut block = Vec::with_capacity(BLOCK_BYTES as usize);
+        self.input.by_ref().take(BLOCK_BYTES).read_to_end(&mut block)?;
+        let Some(Extension { mut header, kind, size }) = Extension::of(&block) else { return Ok(block) };
+        if let ExtensionKind::GnuName = kind {
+            let end = guard.position.get().saturating_add(BLOCK_BYTES).saturating_add(size);
+            guard.next_header.set(end.checked_next_multiple_of(BLOCK_BYTES));
+            return Ok(block);
+        }
+        let padding = size.next_multiple_of(BLOCK_BYTES) - size;
+        let records = essential_records(&mut self.input, size)?;
+        let Some(records) = records else {
+            // The tar reader finds the same: that the archive ends in it.
+            return Ok(block);
+        };
+        io::copy(&mut self.input.by_ref().take(padding), &mut io::sink())?;
+        header.set_size(records.len() as u64);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(&records);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES as usize), 0);
+        if let ExtensionKind::Pax = kind {
+            guard.next_header.set(guard.position.get().checked_add(bytes.len() as u64));
+        }
+        Ok(bytes)
+    }
+}
+
+/// A header of something that says more of the entry behind it, or of all.
+struct Extension {
+    header: Header,
+    kind: ExtensionKind,
+    size: u64,
+}
+
+enum ExtensionKind {
+    /// Name or link of the entry behind it.
+    GnuName,
+    /// Records for the entry behind it.
+    Pax,
+    /// Records for all entries behind it. The tar reader hands it out as an entry.
+    PaxGlobal,
+}
+
+impl Extension {
+    /// What the tar reader takes for one. A damaged header is left to it.
+    fn of(block: &[u8]) -> Option<Self> {
+        let block: &[u8; BLOCK_BYTES as usize] = block.try_into().ok()?;
+        let header = Header::from_byte_slice(block);
+        let is_recognized = header.as_gnu().is_some() || header.as_ustar().is_some();
+        let mut summed = header.clone();
+        summed.set_cksum();
+        let is_sound = header.cksum().ok()? == summed.cksum().ok()?;
+        let kind = match header.entry_type() {
+            EntryType::GNULongName | EntryType::GNULongLink if is_recognized => ExtensionKind::GnuName,
+            EntryType::XHeader if is_recognized => ExtensionKind::Pax,
+            EntryType::XGlobalHeader => ExtensionKind::PaxGlobal,
+            _ => return None,
+        };
+        let size = header.entry_size().ok()?;
+        is_sound.then(|| Self { header: header.clone(), kind, size })
     }
 }

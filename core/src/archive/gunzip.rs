@@ -4,9 +4,9 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::GzDecoder;
 
-use super::file_type;
-use super::guard::GuardError;
+use super::guard_error::GuardError;
 use super::io_reason::reason;
+use crate::file_type;
 use crate::problem::{Problem, Reason};
 
 /// Bytes that the decoder reads at a time.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::guard::GuardError;
+use super::guard_error::GuardError;
 use crate::problem::Reason;
 use crate::text::printable;
 
@@ -13,7 +13,9 @@ pub(super) fn reason(error: &io::Error) -> Reason {
     match GuardError::of(error) {
         Some(GuardError::DataBehindGzip) => return Reason::DataAfterEnd,
         Some(GuardError::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
-        Some(GuardError::EntryHeadersTooLong) => return Reason::CorruptTar { detail },
+        Some(GuardError::EntryHeadersTooLong | GuardError::PaxUnreadable) => {
+            return Reason::CorruptTar { detail };
+        }
         None => {}
     }
     let is_invalid = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);

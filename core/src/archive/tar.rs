@@ -8,10 +8,11 @@ use std::io::{self, Read};
 use tar::Archive;
 
 use super::entry::{EntryKind, Members, base_name};
-use super::file_type;
-use super::guard::{Guard, GuardError, GuardedReader};
+use super::guard::{Guard, GuardedReader};
+use super::guard_error::GuardError;
 use super::io_reason::reason;
 use crate::config::{Dataset, Table};
+use crate::file_type;
 use crate::problem::{Problem, Problems, Reason};
 use crate::text::printable;
 
@@ -51,7 +52,7 @@ pub enum UnpackError<E> {
 /// Reads a whole tar, the contents of an archive's gzip, and hands each member that fills a table to
 /// `handle`, in the archive's order.
 ///
-/// Directories and `AppleDouble` files (`._name`) are skipped. Members that are unknown, missing, double, no
+/// Directories, and what operating systems leave beside files, are skipped. Members that are unknown, missing, double, no
 /// regular files or stored in a form that would be read wrongly go to `problems`; when those are full, the
 /// rest is not read. What `handle` leaves of a member is skipped.
 ///
@@ -70,7 +71,7 @@ pub fn unpack<R: Read, E>(
     let mut members = Members::new(dataset);
     let mut behind: Option<Passed> = None;
     let mut entries = archive.entries().map_err(|error| in_archive(&error))?;
-    guard.expect_padding_and_header();
+    guard.expect_header(0);
     loop {
         let entry = entries.next();
         if guard.take_padding_used()
@@ -116,12 +117,12 @@ pub fn unpack<R: Read, E>(
                 }
             }
         }
-        if entry.header().entry_type().is_gnu_sparse() {
+        if entry.header().entry_type().is_gnu_sparse() && filled_bytes.is_none() {
             // Its holes may be endless; what is stored of it is not.
-            guard.expect_unread_and_header(entry.header().entry_size().unwrap_or_default());
+            guard.expect_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;
-            guard.expect_padding_and_header();
+            guard.expect_header(0);
         }
         behind = Some(Passed { name, filled_bytes });
     }
@@ -180,7 +181,9 @@ fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Proble
     let head = guard.head();
     match file_type::detect(&head) {
         Some(kind) if behind.is_none() && !file_type::is_tar(&head) => {
-            let problem = Problem::archive(Reason::NotTar { found: kind.name });
+            let is_gzip = head.starts_with(file_type::GZIP);
+            let found = if is_gzip { "another gzip file" } else { kind.name };
+            let problem = Problem::archive(Reason::NotTar { found });
             if kind.is_text { problem.with_text(&head) } else { problem }
         }
         _ => Problem::archive(reason),

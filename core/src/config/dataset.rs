@@ -50,6 +50,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns made from others, appended in this order.
     pub derived: Vec<Derived>,
+    /// Whether the names in the member's header must be those of `columns`, in their order.
+    pub exact_header: bool,
 }
 
 /// A column of a member.

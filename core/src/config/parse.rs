@@ -111,7 +111,7 @@ const DATASET_KEYS: [&str; 12] = [
     "ledger",
     "max_unpacked_bytes",
 ];
-const FILE_KEYS: [&str; 5] = ["dbtable", "column_count", "columns", "dateformat", "derived"];
+const FILE_KEYS: [&str; 6] = ["dbtable", "column_count", "columns", "dateformat", "derived", "header"];
 const DATE_KEYS: [&str; 2] = ["field", "format"];
 const DERIVED_KEYS: [&str; 4] = ["column", "from", "split", "index"];
 
@@ -233,6 +233,7 @@ impl Checker<'_> {
         let names: Vec<String> = columns.clone().unwrap_or_default();
         let dates = self.dates(object, path, &names);
         let derived = self.derived(object, path, &names);
+        let exact_header = self.exact_header(object, path);
         let columns = columns?
             .into_iter()
             .map(|name| {
@@ -240,7 +241,7 @@ impl Checker<'_> {
                 Column { name: fold(&name), date }
             })
             .collect();
-        Some(Table { member: member.to_owned(), name: name?, columns, derived })
+        Some(Table { member: member.to_owned(), name: name?, columns, derived, exact_header })
     }
 
     fn columns(&mut self, object: &Object, path: &str) -> Option<Vec<String>> {
@@ -331,6 +332,17 @@ impl Checker<'_> {
             }
         }
         derived
+    }
+
+    fn exact_header(&mut self, object: &Object, path: &str) -> bool {
+        let Some(value) = object.get("header") else { return false };
+        if value.as_str() != Some("exact") {
+            self.report(
+                format!("{path}.header"),
+                "expected \"exact\"; leave the key out where the header may bear other names than \"columns\"",
+            );
+        }
+        true
     }
 
     fn is_column(&mut self, name: &str, columns: &[String], key: &str) -> bool {

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::record::{Cells, Place, Record, RecordError, has_lone_return};
+use super::record::{Cells, Flaws, Place, Record, RecordError, has_lone_return};
 use super::structural::{BLOCK_BYTES, StructuralIndex};
 
 /// Bytes read at once.
@@ -20,6 +20,12 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Bytes of a record that are given with an error: more than are shown.
 const EXCERPT_BYTES: usize = 150;
+
+/// U+FEFF in UTF-8, with which some programs begin a file.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Ctrl-Z, with which programs of CP/M and DOS end a text.
+const END_OF_TEXT: u8 = 0x1a;
 
 /// The largest limit there is: places in a record are counted in 30 bits.
 const MOST_BYTES: usize = (1 << 30) - 1;
@@ -46,14 +52,14 @@ pub struct RecordReader<R> {
 struct Found {
     line: u64,
     content: Range<usize>,
-    is_text: bool,
     is_one_line: bool,
+    flaws: Flaws,
 }
 
 /// What a look at the buffer found.
 enum Scan {
     /// A record that ends before `next`, with so many line ends within.
-    Whole { content: Range<usize>, next: usize, inner_lines: u64 },
+    Whole { content: Range<usize>, next: usize, inner_lines: u64, flaws: Flaws },
     /// More input is needed; an open quote began on this line, at this place, if there is one.
     Partial { open_quote: Option<(u64, usize)> },
     /// Text after a closing quote, at this place on this line.
@@ -61,8 +67,8 @@ enum Scan {
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark
-    /// is a text like any other.
+    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark at the
+    /// beginning is to be skipped; a Ctrl-Z at the very end is.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
         let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
@@ -81,16 +87,16 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// The bytes with which the input begins, up to four, without consuming them.
+    /// The bytes with which the input goes on, up to `count`, without consuming them.
     ///
     /// # Errors
     ///
     /// The input's own.
-    pub fn peek(&mut self) -> io::Result<&[u8]> {
-        while self.end - self.start < 4 && !self.exhausted {
+    pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.end - self.start < count && !self.exhausted {
             self.fill()?;
         }
-        Ok(&self.buffer[self.start..self.end.min(self.start + 4)])
+        Ok(&self.buffer[self.start..self.end.min(self.start + count)])
     }
 
     /// Skips `count` bytes that were peeked at.
@@ -110,9 +116,9 @@ impl<R: Read> RecordReader<R> {
     /// The record that was found last.
     #[inline]
     pub fn record(&self) -> Record<'_> {
-        let Found { line, ref content, is_text, is_one_line } = self.found;
+        let Found { line, ref content, is_one_line, flaws } = self.found;
         let bytes = self.buffer.get(content.clone()).unwrap_or_default();
-        Record::new(line, is_text, is_one_line, bytes, &self.cells)
+        Record::new(line, is_one_line, flaws, bytes, &self.cells)
     }
 
     /// Goes on to the next record that is not a blank line, if there is one.
@@ -126,7 +132,7 @@ impl<R: Read> RecordReader<R> {
                 return Ok(false);
             }
             match self.scan() {
-                Scan::Whole { content, next, inner_lines } => {
+                Scan::Whole { content, next, inner_lines, mut flaws } => {
                     let line = self.line;
                     let is_ended = next > content.end && self.buffer[next - 1] == b'\n';
                     self.line += inner_lines + u64::from(is_ended);
@@ -134,20 +140,24 @@ impl<R: Read> RecordReader<R> {
                     if content.is_empty() {
                         continue;
                     }
-                    self.found = Found {
-                        line,
-                        is_text: self.is_text(&content),
-                        is_one_line: inner_lines == 0,
-                        content,
-                    };
+                    if !self.is_text(&content) {
+                        flaws.insert(Flaws::NOT_TEXT);
+                    }
+                    if self.buffer[content.start] == BYTE_ORDER_MARK[0]
+                        && self.buffer[content.clone()].starts_with(BYTE_ORDER_MARK)
+                    {
+                        flaws.insert(Flaws::BYTE_ORDER_MARK);
+                    }
+                    self.found = Found { line, is_one_line: inner_lines == 0, flaws, content };
                     return Ok(true);
                 }
                 Scan::Garbled { line, at } => {
                     let text =
                         self.buffer[self.start.max(at.saturating_sub(60))..self.end.min(at + 40)].to_vec();
-                    let is_return = self.buffer.get(at) == Some(&b'\r');
-                    return Err(if is_return {
+                    return Err(if self.buffer.get(at) == Some(&b'\r') {
                         RecordError::LoneReturn { line, text }
+                    } else if self.buffer[self.start..at].ends_with(b"\\\"") {
+                        RecordError::BackslashEscape { line, text }
                     } else {
                         RecordError::TextAfterQuote { line, text }
                     });
@@ -205,7 +215,10 @@ impl<R: Read> RecordReader<R> {
         }
         loop {
             match self.reader.read(&mut self.buffer[self.end..]) {
-                Ok(0) => self.exhausted = true,
+                Ok(0) => {
+                    self.exhausted = true;
+                    self.drop_end_of_text();
+                }
                 Ok(count) => {
                     self.index.extend(&self.buffer, self.end, self.end + count);
                     self.end += count;
@@ -214,6 +227,13 @@ impl<R: Read> RecordReader<R> {
                 Err(error) => return Err(error),
             }
             return Ok(());
+        }
+    }
+
+    fn drop_end_of_text(&mut self) {
+        let rest = &self.buffer[self.start..self.end];
+        if self.delimiter != END_OF_TEXT {
+            self.end -= rest.iter().rev().take_while(|byte| **byte == END_OF_TEXT).count();
         }
     }
 
@@ -237,6 +257,7 @@ impl<R: Read> RecordReader<R> {
         let mut at = self.start;
         let mut lines = 0;
         let mut doubled = false;
+        let mut flaws = Flaws::default();
         let mut count = 0;
         let mut keep = |places: &mut [Place], start, end, is_quoted, is_marked| {
             if let Some(place) = places.get_mut(count) {
@@ -259,7 +280,7 @@ impl<R: Read> RecordReader<R> {
                 let returned = mark > at && input[mark - 1] == b'\r';
                 let content = mark - usize::from(returned);
                 keep(&mut self.cells.places, at, content, false, inner > usize::from(returned));
-                return self.whole(content, input.len().min(mark + 1), lines, doubled, count);
+                return self.whole(content, input.len().min(mark + 1), lines, flaws, doubled, count);
             } else if byte == b'"' && mark == at {
                 let (opened, open_line) = (at, self.line + lines);
                 let mut is_marked = false;
@@ -293,21 +314,35 @@ impl<R: Read> RecordReader<R> {
                 }
                 match input.get(after) {
                     None if !self.exhausted => return Scan::Partial { open_quote: None },
-                    None => return self.whole(close + 1, after, lines, doubled, count),
-                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, doubled, count),
+                    None => return self.whole(close + 1, after, lines, flaws, doubled, count),
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, flaws, doubled, count),
                     Some(byte) if *byte == self.delimiter => {
                         marks.next();
                         at = after + 1;
                     }
+                    Some(&END_OF_TEXT)
+                        if !self.exhausted && input[after..].iter().all(|byte| *byte == END_OF_TEXT) =>
+                    {
+                        return Scan::Partial { open_quote: None };
+                    }
                     Some(_) => return Scan::Garbled { line: self.line + lines, at: after },
                 }
             } else {
+                flaws.insert(flaw_within(&input[at..], mark - at));
                 inner += 1;
             }
         }
     }
 
-    fn whole(&mut self, end: usize, next: usize, inner_lines: u64, doubled: bool, count: usize) -> Scan {
+    fn whole(
+        &mut self,
+        end: usize,
+        next: usize,
+        inner_lines: u64,
+        flaws: Flaws,
+        doubled: bool,
+        count: usize,
+    ) -> Scan {
         let cells = &mut self.cells;
         cells.count = count;
         if end - self.start > self.limit_bytes {
@@ -317,7 +352,21 @@ impl<R: Read> RecordReader<R> {
         if doubled {
             cells.halve_quotes(&self.buffer[self.start..end]);
         }
-        Scan::Whole { content: self.start..end, next, inner_lines }
+        Scan::Whole { content: self.start..end, next, inner_lines, flaws }
+    }
+}
+
+/// What a mark says of a cell without quotes around it, with which `rest` begins.
+#[cold]
+fn flaw_within(rest: &[u8], mark: usize) -> Flaws {
+    match (rest.get(mark), rest.get(mark + 1)) {
+        // The last byte of the input is a line end, too.
+        (Some(b'\r'), Some(next)) if *next != b'\n' => Flaws::LONE_RETURN,
+        (Some(b'"'), _) if rest[..mark].iter().all(|byte| matches!(byte, b' ' | b'\t')) => {
+            Flaws::BLANK_BEFORE_QUOTE
+        }
+        (Some(b'"'), _) => Flaws::STRAY_QUOTE,
+        _ => Flaws::default(),
     }
 }
 

@@ -99,15 +99,55 @@ impl Cells {
     }
 }
 
+/// What was noticed of a record while its cells were looked for, a bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Flaws(u8);
+
+impl Flaws {
+    /// It is not UTF-8, or has a NUL.
+    pub(super) const NOT_TEXT: Self = Self(1);
+    /// A cell without quotes around it holds a CR that is no part of a CRLF.
+    pub(super) const LONE_RETURN: Self = Self(2);
+    /// It begins with a byte order mark.
+    pub(super) const BYTE_ORDER_MARK: Self = Self(4);
+    /// A cell begins with blanks and then a quote.
+    pub(super) const BLANK_BEFORE_QUOTE: Self = Self(8);
+    /// A cell without quotes around it holds one. This is text, unless an earlier cell ends in a backslash.
+    pub(super) const STRAY_QUOTE: Self = Self(16);
+
+    #[inline]
+    pub(super) fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Why a record is not to be taken as it is, although its cells can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is not UTF-8, or has a NUL.
+    NotText,
+    /// A CR without LF stands in a cell without quotes around it.
+    LoneReturn,
+    /// It begins with a byte order mark.
+    ByteOrderMark,
+    /// Blanks stand between a delimiter and a quote, which is then no quote around a cell.
+    BlankBeforeQuote,
+    /// A quoted cell ends in a backslash, and a later cell that has no quote at its beginning in a quote.
+    BackslashEscape,
+}
+
 /// A record, borrowed from the reader's buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The line on which it begins, counted from 1.
     pub line: u64,
-    /// Whether it is UTF-8 without NUL.
-    pub is_text: bool,
     /// Whether no cell holds a line end.
     pub is_one_line: bool,
+    flaws: Flaws,
     bytes: &'a [u8],
     cells: &'a Cells,
 }
@@ -145,6 +185,13 @@ pub enum RecordError {
         /// The record up to a little beyond that place.
         text: Vec<u8>,
     },
+    /// As [`RecordError::TextAfterQuote`], and a backslash stands in front of the quote.
+    BackslashEscape {
+        /// The line on which the closing quote stands.
+        line: u64,
+        /// The record up to a little beyond that place.
+        text: Vec<u8>,
+    },
     /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no
     /// end: the lines end with CR only.
     LoneReturn {
@@ -164,14 +211,40 @@ pub enum RecordError {
 
 impl<'a> Record<'a> {
     #[inline]
-    pub(super) fn new(
-        line: u64,
-        is_text: bool,
-        is_one_line: bool,
-        bytes: &'a [u8],
-        cells: &'a Cells,
-    ) -> Self {
-        Self { line, is_text, is_one_line, bytes, cells }
+    pub(super) fn new(line: u64, is_one_line: bool, flaws: Flaws, bytes: &'a [u8], cells: &'a Cells) -> Self {
+        Self { line, is_one_line, flaws, bytes, cells }
+    }
+
+    /// Whether nothing was noticed of it; if something was, it may still have no flaw.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.flaws == Flaws::default()
+    }
+
+    /// Why it is not to be taken as it is, if it is not.
+    pub fn flaw(&self) -> Option<Flaw> {
+        let flaws = self.flaws;
+        let flaw = [
+            (Flaws::NOT_TEXT, Flaw::NotText),
+            (Flaws::LONE_RETURN, Flaw::LoneReturn),
+            (Flaws::BYTE_ORDER_MARK, Flaw::ByteOrderMark),
+            (Flaws::BLANK_BEFORE_QUOTE, Flaw::BlankBeforeQuote),
+        ];
+        let flaw = flaw.into_iter().find(|(bit, _)| flaws.has(*bit)).map(|(_, flaw)| flaw);
+        let is_escaped = || flaws.has(Flaws::STRAY_QUOTE) && self.has_backslash_escape();
+        flaw.or_else(|| is_escaped().then_some(Flaw::BackslashEscape))
+    }
+
+    fn has_backslash_escape(&self) -> bool {
+        let mut after_backslash = false;
+        self.places().iter().any(|place| {
+            let text = self.bytes.get(place.start()..place.end()).unwrap_or_default();
+            if place.has(Place::QUOTED) {
+                after_backslash |= text.ends_with(b"\\");
+                return false;
+            }
+            after_backslash && place.has(Place::MARKED) && text.ends_with(b"\"")
+        })
     }
 
     /// How many cells it has.
@@ -220,6 +293,26 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Whether no cell has a text.
+    pub fn has_only_empty_cells(&self, delimiter: u8) -> bool {
+        self.bytes.iter().all(|byte| *byte == delimiter || *byte == b'"') && self.is_empty_from(0, delimiter)
+    }
+
+    /// Whether no cell from this position on has a text.
+    pub fn is_empty_from(&self, at: usize, delimiter: u8) -> bool {
+        let unkept = self.cells.count.saturating_sub(self.places().len().max(at));
+        // Of cells that are not kept nothing is known but the delimiters behind which they are.
+        let is_end_empty =
+            || self.bytes.iter().rev().take_while(|byte| **byte == delimiter).count() >= unkept;
+        self.cells().skip(at).all(|cell| cell.text.is_empty()) && (unkept == 0 || is_end_empty())
+    }
+
+    /// The record as it was written, from this cell on; all of it if the cell is none of those that are kept.
+    pub fn raw_from(&self, at: usize) -> &'a [u8] {
+        let start = self.places().get(at).map_or(0, |place| self.cell(at, *place).written.0);
+        self.bytes.get(start..).unwrap_or_default()
+    }
+
     /// The record as it was written, for a person to recognise it by.
     pub fn raw(&self) -> &'a [u8] {
         self.bytes
@@ -227,7 +320,7 @@ impl<'a> Record<'a> {
 }
 
 /// Whether a CR stands in `text` without an LF behind it.
-pub fn has_lone_return(text: &[u8]) -> bool {
+pub(super) fn has_lone_return(text: &[u8]) -> bool {
     memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 

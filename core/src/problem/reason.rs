@@ -73,14 +73,58 @@ pub enum Reason {
         found: usize,
         /// The configured delimiter.
         delimiter: char,
-        /// Another delimiter that would split the header as configured.
-        fits: Option<char>,
     },
-    /// A row with fewer columns than are configured.
-    TooFewColumns {
-        /// Columns configured.
+    /// A header with fewer columns than are configured, which another delimiter would split.
+    WrongDelimiter {
+        /// The configured delimiter.
+        delimiter: char,
+        /// Columns found with it.
+        found: usize,
+        /// The other one.
+        other: char,
+        /// Columns that it would give.
+        other_found: usize,
+    },
+    /// A first line `sep=` that names another delimiter than is configured.
+    OtherSeparator {
+        /// The configured delimiter.
+        delimiter: char,
+        /// The one that the line names.
+        found: char,
+    },
+    /// A configured name in the header, at another position than it is configured for.
+    ColumnsReordered {
+        /// The name.
+        column: String,
+        /// The position that is configured, counted from 1.
         expected: usize,
-        /// Columns found.
+        /// The position in the header, counted from 1.
+        found: usize,
+    },
+    /// A row where the header should be.
+    NoHeader {
+        /// The line of a row of the same kind; none where a date stands in a date column.
+        like_row: Option<u64>,
+    },
+    /// Other names in the header than are configured, where they must be the same.
+    HeaderDiffers {
+        /// The names configured.
+        expected: Vec<String>,
+    },
+    /// The header once more, further down.
+    HeaderAgain,
+    /// A row with fewer cells than its header.
+    TooFewColumns {
+        /// Cells of the header.
+        expected: usize,
+        /// Cells found.
+        found: usize,
+    },
+    /// A row with more cells than its header, and not only empty ones.
+    TooManyColumns {
+        /// Cells of the header that have a name.
+        expected: usize,
+        /// Cells found.
         found: usize,
     },
     /// A date that its format does not match.
@@ -94,10 +138,21 @@ pub enum Reason {
     NulByte,
     /// Bytes that are not UTF-8.
     InvalidUtf8,
+    /// Another kind of file in the place of a table.
+    NotText {
+        /// What it is.
+        found: &'static str,
+    },
     /// UTF-16 by its byte order mark or by its zeros.
     Utf16,
-    /// Lines that end with CR only.
+    /// A CR without LF outside of quotes.
     LoneReturn,
+    /// A byte order mark at the start of another line than the first.
+    ByteOrderMark,
+    /// Blanks between a delimiter and a quote.
+    BlankBeforeQuote,
+    /// A quote that is escaped with a backslash.
+    BackslashEscape,
     /// A quoted cell that never ends.
     UnclosedQuote {
         /// The limit within which it does not end, in bytes; none when the file ends before.
@@ -147,12 +202,22 @@ impl Reason {
             Self::SparseMember => "sparse_member",
             Self::LongerThanDeclared { .. } => "longer_than_declared",
             Self::ShortHeader { .. } => "short_header",
+            Self::WrongDelimiter { .. } | Self::OtherSeparator { .. } => "wrong_delimiter",
+            Self::ColumnsReordered { .. } => "columns_reordered",
+            Self::NoHeader { .. } => "no_header",
+            Self::HeaderDiffers { .. } => "header_differs",
+            Self::HeaderAgain => "header_again",
             Self::TooFewColumns { .. } => "too_few_columns",
+            Self::TooManyColumns { .. } => "too_many_columns",
             Self::BadDate { .. } => "bad_date",
             Self::NulByte => "nul_byte",
             Self::InvalidUtf8 => "invalid_utf8",
+            Self::NotText { .. } => "not_text",
             Self::Utf16 => "utf16",
             Self::LoneReturn => "lone_carriage_return",
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::BlankBeforeQuote => "blank_before_quote",
+            Self::BackslashEscape => "backslash_escape",
             Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::TextAfterQuote => "text_after_quote",
             Self::RecordTooLong { .. } => "record_too_long",
@@ -208,25 +273,67 @@ impl fmt::Display for Reason {
                 "the archive holds more of this file than the {declared_bytes} bytes that its header declares, and the rest would be lost; \
                  make the archive again with `tar -czf`"
             ),
-            Self::ShortHeader { expected, found, delimiter, fits } => {
-                write!(f, "the header has {found} of {expected} columns when split at {delimiter:?}")?;
-                match fits {
-                    Some(other) => {
-                        write!(f, "; it would have them split at {other:?}: export with {delimiter:?}, or set \"delim\" in the configuration")
-                    }
-                    None => f.write_str("; export all configured columns, in their order"),
-                }
+            Self::ShortHeader { expected, found, delimiter } => write!(
+                f,
+                "the header has {found} of {expected} columns when split at {delimiter:?}; export all configured columns, in their order"
+            ),
+            Self::WrongDelimiter { delimiter, found, other, other_found } => write!(
+                f,
+                "this header splits into {other_found} with {other:?} and into {found} with {delimiter:?}: export with {delimiter:?}, or set \
+                 \"delim\" in the configuration"
+            ),
+            Self::OtherSeparator { delimiter, found } => write!(
+                f,
+                "this line says that cells are separated by {found:?}, and the configuration that they are by {delimiter:?}: export with \
+                 {delimiter:?}, or set \"delim\" in the configuration"
+            ),
+            Self::ColumnsReordered { column, expected, found } => write!(
+                f,
+                "the header has {column:?} as column {found}, and the configuration as column {expected}; export the columns in the configured \
+                 order, or change \"columns\" in the configuration"
+            ),
+            Self::NoHeader { like_row: None } => f.write_str(
+                "the first line has a date in a date column, so it is a row and not a header; export the file with a header line",
+            ),
+            Self::NoHeader { like_row: Some(line) } => write!(
+                f,
+                "the first line is of the same kind as line {line}, cell by cell, and has none of the configured names, so it is a row and not a \
+                 header; export the file with a header line"
+            ),
+            Self::HeaderDiffers { expected } => {
+                let expected = expected.join(", ");
+                write!(f, "the names in the header must be exactly those of the configuration (\"header\": \"exact\"): {expected}")
             }
+            Self::HeaderAgain => f.write_str(
+                "the header stands here once more, as in files that were put one behind the other; leave it out, and look for rows that are there twice",
+            ),
             Self::TooFewColumns { expected, found } => write!(
                 f,
                 "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
             ),
             Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
+            Self::TooManyColumns { expected, found } => write!(
+                f,
+                "the row has {found} cells and its header {expected}; look for a delimiter in a cell that is not quoted, or a line end that is missing"
+            ),
             Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
             Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
+            Self::NotText { found } => {
+                write!(f, "the file is no delimited text but {found}; export the table as a text file, and look at what the exporter received")
+            }
             Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
             Self::LoneReturn => f.write_str(
                 "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end",
+            ),
+            Self::ByteOrderMark => f.write_str(
+                "a byte order mark stands here, which belongs at the start of a file only, as in files that were put one behind the other; remove it, \
+                 and the header behind it",
+            ),
+            Self::BlankBeforeQuote => f.write_str(
+                "blanks stand between a delimiter and a quote, so that the quotes would be text; export without blanks around quoted cells",
+            ),
+            Self::BackslashEscape => f.write_str(
+                "a quote inside a quoted cell is written as a backslash and a quote; write it as two quotes, and backslashes as they are",
             ),
             Self::UnclosedQuote { limit_bytes: None } => {
                 f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it")

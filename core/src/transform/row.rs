@@ -2,8 +2,9 @@
 
 use memchr::memmem;
 
-use crate::config::{Derived, Table};
-use crate::csv::{Record, has_lone_return, push_quoted};
+use super::header::Header;
+use crate::config::{Dataset, Derived, Table};
+use crate::csv::{Flaw, Record, push_quoted};
 use crate::limits::ColumnLimit;
 use crate::problem::{Problem, Reason};
 use crate::strptime::DateFormat;
@@ -16,7 +17,8 @@ pub const NULL_TEXT: &str = "%cmslite-null%";
 pub(super) struct Row<'a> {
     member: &'a str,
     table: &'a Table,
-    header_columns: usize,
+    delimiter: u8,
+    header: &'a Header,
     null_as: Option<&'a [u8]>,
     /// One for each column, then one for each that is derived.
     outputs: Vec<OutputColumn<'a>>,
@@ -36,11 +38,11 @@ impl<'a> Row<'a> {
     pub(super) fn new(
         member: &'a str,
         table: &'a Table,
+        dataset: &'a Dataset,
         limits: &[ColumnLimit],
-        null_as: Option<&'a str>,
-        header_columns: usize,
+        header: &'a Header,
     ) -> Self {
-        let null_as = null_as.map(str::as_bytes);
+        let null_as = dataset.null_as.as_deref().map(str::as_bytes);
         let mut means = [false; 257];
         for text in null_as.into_iter().chain([NULL_TEXT.as_bytes()]) {
             means[text.first().map_or(256, |first| usize::from(*first))] = true;
@@ -56,48 +58,48 @@ impl<'a> Row<'a> {
         Self {
             member,
             table,
-            header_columns,
+            delimiter: dataset.delimiter,
+            header,
             null_as,
             outputs: columns.chain(derived).zip(limits).map(output).collect(),
             means,
         }
     }
 
-    /// Whether a record may be looked at cell by cell. The problem is boxed, since a result is handed on for
-    /// each row.
-    pub(super) fn check(&self, record: &Record<'_>) -> Result<(), Box<Problem>> {
-        if record.is_text && record.len() == self.header_columns {
-            return Ok(());
-        }
-        self.wrong_with(record).map_or(Ok(()), |problem| Err(Box::new(problem)))
+    /// Whether a record is a row, to be looked at cell by cell: not one of empty cells only. The problem is
+    /// boxed, since a result is handed on for each row.
+    #[inline]
+    pub(super) fn check(&self, record: &Record<'_>) -> Result<bool, Box<Problem>> {
+        let Header { len, named, .. } = *self.header;
+        // A row of empty cells has no more bytes than a delimiter and two quotes for each.
+        let is_plain = record.is_plain()
+            && record.len() == len
+            && len == named
+            && record.raw().len() >= 3 * len
+            && !self.header.may_be(record);
+        if is_plain { Ok(true) } else { self.check_closely(record) }
     }
 
-    /// What is wrong with a record before any cell is looked at for its meaning.
     #[cold]
-    fn wrong_with(&self, record: &Record<'_>) -> Option<Problem> {
-        let raw = record.raw();
+    fn check_closely(&self, record: &Record<'_>) -> Result<bool, Box<Problem>> {
+        if record.has_only_empty_cells(self.delimiter) {
+            return Ok(false);
+        }
+        let Header { len, named, .. } = *self.header;
         let at = |reason| Problem::member(self.member, reason).at_line(record.line);
-        let in_cell = |reason, wrong: &dyn Fn(&[u8]) -> bool| {
-            let found = (0..record.len()).find(|cell| wrong(record.text(*cell)));
-            let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
-            match found.and_then(|cell| self.table.columns.get(cell)) {
-                Some(column) => problem.in_column(&column.name),
-                None => problem,
-            }
-        };
-        if !record.is_text && std::str::from_utf8(raw).is_err() {
-            return Some(in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err()));
-        }
-        if !record.is_text {
-            return Some(in_cell(Reason::NulByte, &|cell| cell.contains(&0)));
-        }
-        // Two lines taken for one: the second's cells would go with the columns that are dropped.
-        if record.len() > self.header_columns && has_lone_return(raw) {
-            return Some(at(Reason::LoneReturn).with_text(raw));
-        }
-        let expected = self.table.columns.len();
         let found = record.len();
-        (found < expected).then(|| at(Reason::TooFewColumns { expected, found }).with_text(raw))
+        let problem = if let Some(flaw) = record.flaw() {
+            flawed(self.member, self.table, record, flaw)
+        } else if self.header.may_be(record) && self.header.is(record) {
+            at(Reason::HeaderAgain).with_text(record.raw())
+        } else if found < len {
+            at(Reason::TooFewColumns { expected: len, found }).with_text(record.raw())
+        } else if !record.is_empty_from(named, self.delimiter) {
+            at(Reason::TooManyColumns { expected: named, found }).with_text(record.raw_from(named))
+        } else {
+            return Ok(true);
+        };
+        Err(Box::new(problem))
     }
 
     /// Appends a checked record; the error is the first cell that cannot be loaded.
@@ -188,6 +190,32 @@ impl<'a> Row<'a> {
 
     fn is_null(&self, text: &[u8]) -> bool {
         self.null_as.is_some_and(|null_as| is(text, null_as))
+    }
+}
+
+/// What is wrong with a record that has a flaw, and in which of its cells.
+pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Flaw) -> Problem {
+    let raw = record.raw();
+    let at = |reason| Problem::member(member, reason).at_line(record.line);
+    let in_cell = |reason, is_wrong: &dyn Fn(&[u8]) -> bool| {
+        let found = record.cells().position(|cell| is_wrong(cell.text));
+        let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
+        match found.and_then(|cell| table.columns.get(cell)) {
+            Some(column) => problem.in_column(&column.name),
+            None => problem,
+        }
+    };
+    match flaw {
+        Flaw::NotText if std::str::from_utf8(raw).is_err() => {
+            in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err())
+        }
+        Flaw::NotText => in_cell(Reason::NulByte, &|cell| cell.contains(&0)),
+        Flaw::LoneReturn => at(Reason::LoneReturn).with_text(raw),
+        Flaw::ByteOrderMark => at(Reason::ByteOrderMark).with_text(raw),
+        Flaw::BlankBeforeQuote => in_cell(Reason::BlankBeforeQuote, &|cell| {
+            cell.trim_ascii_start().len() < cell.len() && cell.trim_ascii_start().starts_with(b"\"")
+        }),
+        Flaw::BackslashEscape => at(Reason::BackslashEscape).with_text(raw),
     }
 }
 

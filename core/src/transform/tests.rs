@@ -29,6 +29,8 @@ fn the_header_is_replaced_and_surplus_columns_are_dropped() {
     assert!(problems.is_empty());
     assert_eq!(staged, "id,name,active,site_key\n1,x,t,k\n");
     assert_eq!(transformed.rows, 1);
+    let dropped = DroppedColumns { count: 1, names: vec!["e".to_owned()] };
+    assert_eq!(transformed.dropped_columns, dropped);
 }
 
 #[test]
@@ -119,6 +121,9 @@ proptest! {
         expected.write_record(["id", "name", "active", "site_key"]).unwrap();
         for row in &rows {
             writer.write_record(row).unwrap();
+        }
+        let rows: Vec<_> = rows.iter().filter(|row| row.iter().any(|cell| !cell.is_empty())).collect();
+        for row in &rows {
             expected.write_record(row[..4].iter().map(|cell| if cell == "-" { NULL_TEXT } else { cell })).unwrap();
         }
         let dataset = dataset(|text| text.replace("\"delim\": \",\"", &format!("\"delim\": \"{delimiter}\"")));
@@ -130,13 +135,18 @@ proptest! {
 }
 
 #[test]
-fn a_row_of_one_empty_cell_is_no_blank_line() {
+fn rows_of_empty_cells_are_left_out_and_counted() {
     let dataset = dataset(|text| {
         let columns = "\"columns\": [\"id\", \"name\", \"active\", \"site_key\"]";
         text.replace(columns, "\"columns\": [\"id\"]").replace("\"column_count\": 4", "\"column_count\": 1")
     });
     let (staged, transformed, _) = run("analytics_group", b"a\n\"\"\nx\n", &dataset);
-    assert_eq!((staged.as_str(), transformed.rows), ("id\n\"\"\nx\n", 2));
+    assert_eq!((staged.as_str(), transformed.rows, transformed.empty_rows), ("id\nx\n", 1, 1));
+    let (staged, transformed, problems) =
+        groups("a,b,c,d,e\n,,,,\n1,,,,\n,\n,,,,,,,\n\"\",,,\"\",\n\n , , , ,\n");
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(staged, "id,name,active,site_key\n1,,,\n , , , \n");
+    assert_eq!((transformed.rows, transformed.empty_rows), (2, 4));
 }
 
 /// A date in the first column, and one behind an empty cell: commas stand between all of them.
@@ -150,14 +160,14 @@ fn commas_stand_between_cells_of_every_kind() {
     });
     let (staged, ..) = run(
         "analytics_user_activity",
-        b"a,b,c,d,e\n2024,,-,\"x\",2024-03-01 09:15:42.5\n,,,,\n-,\"\",\"q\"\"\",\",\",-\n",
+        b"a,b,c,d,e\n2024,,-,\"x\",2024-03-01 09:15:42.5\n,,,x,\n-,\"\",\"q\"\"\",\",\",-\n",
         &dataset,
     );
     let rows: Vec<&str> = staged.lines().skip(1).collect();
     let null = NULL_TEXT;
     let expected = [
         format!("2024-01-01 00:00:00,,{null},x,2024-03-01 09:15:42.500000,"),
-        ",,,,,".to_owned(),
+        ",,,x,,".to_owned(),
         format!("{null},,\"q\"\"\",\",\",{null},"),
     ];
     assert_eq!(rows, expected);

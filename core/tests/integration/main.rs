@@ -9,5 +9,11 @@
 
 // Every way known to us in which an archive can be bad, or odd and yet good.
 mod bad_archives;
+// Tables against Python's own csv.
+mod python_csv;
+// Numbers that look random.
+mod random;
 // Dates against Python's own strptime.
 mod strptime;
+// What is a table and what is not, a case on each line.
+mod table_rules;

@@ -27,6 +27,7 @@ fn read_by(input: &[u8], step: usize, limit: usize) -> Result<Rows, String> {
             Err(RecordError::Io(error)) => return Err(error.to_string()),
             Err(RecordError::UnclosedQuote { line, .. }) => return Err(format!("unclosed {line}")),
             Err(RecordError::TextAfterQuote { line, .. }) => return Err(format!("after {line}")),
+            Err(RecordError::BackslashEscape { line, .. }) => return Err(format!("backslash {line}")),
             Err(RecordError::LoneReturn { line, .. }) => return Err(format!("return {line}")),
             Err(RecordError::TooLong { line, .. }) => return Err(format!("long {line}")),
         }

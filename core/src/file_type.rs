@@ -1,4 +1,6 @@
-//! What a file is that should be an archive, as far as its first bytes tell.
+//! What a file is that should be an archive or a text, as far as its first bytes tell.
+
+use memchr::memmem;
 
 /// As many bytes as are looked at: a tar has its mark within the first block.
 pub const HEAD_BYTES: usize = 512;
@@ -16,11 +18,13 @@ pub struct FileType {
 }
 
 /// With which other files begin.
-const MAGIC: [(&[u8], &str); 9] = [
-    (GZIP, "another gzip file"),
+const MAGIC: [(&[u8], &str); 11] = [
+    (GZIP, "a gzip file"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"PK\x05\x06", "a ZIP archive"),
-    (b"BZh", "a bzip2 file"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook, or another document of Microsoft Office"),
+    (b"%PDF-", "a PDF document"),
+    (b"PAR1\x15", "a Parquet file"),
     (b"\xfd7zXZ\0", "an xz file"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
@@ -35,11 +39,25 @@ pub fn is_tar(head: &[u8]) -> bool {
 
 /// What a file is that begins with `head`.
 pub fn detect(head: &[u8]) -> Option<FileType> {
+    detect_other_than_table(head)
+        .or_else(|| text(head).map(|_| FileType { name: "a plain text", is_text: true }))
+}
+
+/// What a file is that begins with `head`, if that can be no table of delimited text.
+pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
+    let binary = |name| Some(FileType { name, is_text: false });
     if is_tar(head) {
-        return Some(FileType { name: "a tar that is not compressed", is_text: false });
+        return binary("a tar that is not compressed");
+    }
+    // The digit is the level; the rest begins a block.
+    if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+        return binary("a bzip2 file");
+    }
+    if head.starts_with(b"PK\x03\x04") && memmem::find(head, b"[Content_Types].xml").is_some() {
+        return binary("an Excel workbook, or another document of Microsoft Office");
     }
     if let Some((_, name)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
-        return Some(FileType { name, is_text: false });
+        return binary(name);
     }
     let text = text(head)?.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
     let name = if text.starts_with("<!doctype html") || text.starts_with("<html") {
@@ -47,9 +65,21 @@ pub fn detect(head: &[u8]) -> Option<FileType> {
     } else if text.starts_with("<?xml") {
         "an XML document"
     } else {
-        "a plain text"
+        return None;
     };
     Some(FileType { name, is_text: true })
+}
+
+/// Whether a text begins with the byte order mark of UTF-16, or with two characters of ASCII written so.
+pub fn is_utf16(head: &[u8]) -> bool {
+    match head {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [a, b, c, d, ..] => matches!(
+            (*a == 0, *b == 0, *c == 0, *d == 0),
+            (true, false, true, false) | (false, true, false, true)
+        ),
+        _ => false,
+    }
 }
 
 /// The bytes as text, if they are one; a character may be cut at their end.
@@ -72,9 +102,20 @@ mod tests {
     #[test]
     fn a_file_is_known_by_its_first_bytes() {
         for (head, expected) in [
-            (b"\x1f\x8b\x08\0".as_slice(), Some("another gzip file")),
+            (b"\x1f\x8b\x08\0".as_slice(), Some("a gzip file")),
             (b"PK\x03\x04\x14\0", Some("a ZIP archive")),
+            (
+                b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0[Content_Types].xml",
+                Some("an Excel workbook, or another document of Microsoft Office"),
+            ),
+            (
+                b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0",
+                Some("an Excel workbook, or another document of Microsoft Office"),
+            ),
+            (b"%PDF-1.7", Some("a PDF document")),
+            (b"PAR1\x15\x04", Some("a Parquet file")),
             (b"BZh91AY&SY", Some("a bzip2 file")),
+            (b"BZh1,PAR1,PK,%PDF", Some("a plain text")),
             (b"\xfd7zXZ\0\0\x04", Some("an xz file")),
             (b"\x28\xb5\x2f\xfd\x04", Some("a Zstandard file")),
             (b"7z\xbc\xaf\x27\x1c\0\x04", Some("a 7-Zip archive")),

@@ -1,0 +1,38 @@
+//! Why nothing further of an archive is read, by no fault of the reader beneath.
+
+use std::io;
+
+/// The most that name, link and size of one entry may take. Paths have some thousand bytes at most.
+pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Why nothing further is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GuardError {
+    /// Bytes that are no padding behind the last gzip member.
+    #[error("there is data behind the end of the gzip")]
+    DataBehindGzip,
+    /// More was unpacked than may be.
+    #[error("the archive unpacks to more than {0} bytes")]
+    TooLarge(u64),
+    /// What stands in front of a file takes more than it may.
+    #[error(
+        "name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes, without extended ones, which `tar --no-xattrs` leaves out"
+    )]
+    EntryHeadersTooLong,
+    /// A pax header whose records have not the lengths that they say.
+    #[error("the records of a pax header cannot be told apart")]
+    PaxUnreadable,
+}
+
+impl From<GuardError> for io::Error {
+    fn from(error: GuardError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl GuardError {
+    /// The guard's error that an I/O error carries.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
+    }
+}

@@ -1,0 +1,209 @@
+//! A member's first line: whether it is a header, and whether it fits the configured columns.
+
+use memchr::{memchr, memchr_iter};
+
+use serde::Serialize;
+
+use super::kind::{self, Kind};
+use crate::config::Table;
+use crate::csv::Record;
+use crate::problem::Reason;
+use crate::text::printable;
+
+/// Delimiters that exports use.
+const DELIMITERS: [u8; 4] = *b",|\t;";
+
+/// Rows that a first line is compared with, where it may be one itself.
+const ROWS_COMPARED: usize = 100;
+
+/// Names of dropped columns that are kept, to be shown.
+const DROPPED_NAMES: usize = 20;
+
+/// Bytes of a header that are kept, to be shown: more than are.
+const EXCERPT_BYTES: usize = 1_000;
+
+/// The columns of a member that are not loaded, since the configuration has none for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DroppedColumns {
+    /// How many they are.
+    pub count: usize,
+    /// The names of the first of them, made printable.
+    pub names: Vec<String>,
+}
+
+/// A header that was found to be one.
+pub(super) struct Header {
+    /// The line on which it begins.
+    pub(super) line: u64,
+    /// As it is written, or the beginning of that.
+    pub(super) raw: Vec<u8>,
+    cells: Vec<Vec<u8>>,
+    /// The first byte of the first cell.
+    first: Option<u8>,
+    /// How many cells it has.
+    pub(super) len: usize,
+    /// How many it has without those at its end that have no name: cells of a row beyond them must be empty.
+    pub(super) named: usize,
+}
+
+/// A first line that may be a row: the kinds of its cells.
+pub(super) struct Suspect {
+    kinds: Vec<Kind>,
+    rows_left: usize,
+}
+
+impl Header {
+    /// Judges a first line whose cells are text.
+    pub(super) fn new(record: &Record<'_>, table: &Table, delimiter: u8) -> Result<Self, Reason> {
+        let expected = table.columns.len();
+        let len = record.len();
+        if len < expected {
+            return Err(too_short(record, expected, delimiter));
+        }
+        let cells: Vec<Vec<u8>> = record.cells().map(|cell| cell.text.to_vec()).collect();
+        let names: Vec<String> = cells.iter().map(|cell| normalized(cell)).collect();
+        if let Some(reason) = reordered(&names, table) {
+            return Err(reason);
+        }
+        for (column, cell) in table.columns.iter().zip(&cells) {
+            let is_date = |format: &crate::strptime::DateFormat| {
+                !cell.is_empty() && format.rewrite(cell, &mut Vec::new()).is_ok()
+            };
+            if column.date.as_ref().is_some_and(is_date) {
+                return Err(Reason::NoHeader { like_row: None });
+            }
+        }
+        let is_exact = || {
+            len == expected
+                && table.columns.iter().zip(&cells).all(|(column, cell)| column.name.as_bytes() == cell)
+        };
+        if table.exact_header && !is_exact() {
+            let expected = table.columns.iter().map(|column| column.name.clone()).collect();
+            return Err(Reason::HeaderDiffers { expected });
+        }
+        // Cells beyond those that are kept may have names.
+        let last_named = if len > cells.len() {
+            len
+        } else {
+            cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1)
+        };
+        let raw = record.raw().iter().copied().take(EXCERPT_BYTES).collect();
+        let first = cells.first().and_then(|cell| cell.first()).copied();
+        Ok(Self { line: record.line, raw, cells, first, len, named: last_named.max(expected) })
+    }
+
+    /// The columns that are not loaded.
+    pub(super) fn dropped(&self, table: &Table) -> DroppedColumns {
+        let loaded = table.columns.len();
+        DroppedColumns {
+            count: self.named.saturating_sub(loaded),
+            names: self
+                .cells
+                .iter()
+                .take(self.named)
+                .skip(loaded)
+                .take(DROPPED_NAMES)
+                .map(|name| printable(name))
+                .collect(),
+        }
+    }
+
+    /// Whether a record may be the header once more, as far as its first byte, and then its first cell, tell.
+    #[inline]
+    pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
+        let raw = record.raw();
+        let first = if raw.first() == Some(&b'"') { raw.get(1) } else { raw.first() };
+        first == self.first.as_ref() && self.cells.first().is_some_and(|cell| cell == record.text(0))
+    }
+
+    /// Whether a record is the header once more, however it is quoted.
+    pub(super) fn is(&self, record: &Record<'_>) -> bool {
+        record.len() == self.len && record.cells().map(|cell| cell.text).eq(self.cells.iter())
+    }
+
+    /// What the first line is compared with rows for: it has none of the configured names, and a cell that is
+    /// seldom a name.
+    pub(super) fn suspect(&self, table: &Table) -> Option<Suspect> {
+        let is_configured = |cell: &Vec<u8>| {
+            let name = normalized(cell);
+            table.columns.iter().any(|column| column.name.to_lowercase() == name)
+        };
+        if self.cells.iter().any(is_configured) {
+            return None;
+        }
+        let cells = self.cells.iter().take(table.columns.len()).enumerate();
+        // Programs that have no names for columns number them.
+        let kinds: Vec<Kind> = cells
+            .map(|(at, cell)| if is_number_of(at, cell) { Kind::Text } else { kind::of(cell) })
+            .collect();
+        kinds
+            .iter()
+            .any(|kind| kind.is_seldom_a_name())
+            .then_some(Suspect { kinds, rows_left: ROWS_COMPARED })
+    }
+}
+
+impl Suspect {
+    /// Whether a row is of the first line's kind, cell by cell. Nothing is found any more after a number of
+    /// rows.
+    pub(super) fn is_like(&mut self, row: &Record<'_>) -> bool {
+        let Some(rows_left) = self.rows_left.checked_sub(1) else { return false };
+        self.rows_left = rows_left;
+        let pairs = || self.kinds.iter().enumerate().map(|(at, kind)| (*kind, kind::of(row.text(at))));
+        pairs().all(|(first, other)| first == other || first == Kind::Empty || other == Kind::Empty)
+            && pairs().any(|(first, other)| first == other && first.is_seldom_a_name())
+    }
+}
+
+/// What is wrong with a header that has too few cells: mostly it is split at another delimiter.
+fn too_short(record: &Record<'_>, expected: usize, delimiter: u8) -> Reason {
+    let found = record.len();
+    let split_at = |other: u8| memchr_iter(other, record.raw()).count() + 1;
+    let other =
+        DELIMITERS.into_iter().filter(|other| *other != delimiter).max_by_key(|other| split_at(*other));
+    match other.map(|other| (other, split_at(other))) {
+        Some((other, cells)) if cells >= expected && expected > 1 => Reason::WrongDelimiter {
+            delimiter: char::from(delimiter),
+            found,
+            other: char::from(other),
+            other_found: cells,
+        },
+        _ => Reason::ShortHeader { expected, found, delimiter: char::from(delimiter) },
+    }
+}
+
+/// The first configured name that stands where another column, or none, is loaded from.
+fn reordered(names: &[String], table: &Table) -> Option<Reason> {
+    let configured: Vec<String> = table.columns.iter().map(|column| column.name.to_lowercase()).collect();
+    let is_in_place = |at: usize| configured.get(at) == names.get(at);
+    names.iter().enumerate().find_map(|(found, name)| {
+        let expected = configured.iter().position(|column| column == name)?;
+        let is_wrong = if found < configured.len() { !is_in_place(found) } else { !is_in_place(expected) };
+        let column = table.columns.get(expected)?.name.clone();
+        is_wrong.then_some(Reason::ColumnsReordered { column, expected: expected + 1, found: found + 1 })
+    })
+}
+
+/// A name as names are compared: without case, blanks and quotes around it.
+fn normalized(cell: &[u8]) -> String {
+    String::from_utf8_lossy(cell)
+        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'))
+        .to_lowercase()
+}
+
+/// Whether a cell is its own position, counted from 0 or from 1.
+fn is_number_of(at: usize, cell: &[u8]) -> bool {
+    [at, at + 1].iter().any(|number| number.to_string().as_bytes() == cell)
+}
+
+/// What a first line says of the delimiter, as Excel reads it: `sep=;`.
+pub(super) fn separator(first_line: &[u8]) -> Option<u8> {
+    match first_line {
+        [name @ .., separator]
+            if name.eq_ignore_ascii_case(b"sep=") && memchr(*separator, b"\r\n\"").is_none() =>
+        {
+            Some(*separator)
+        }
+        _ => None,
+    }
+}
