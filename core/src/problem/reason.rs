@@ -384,4 +384,13 @@ mod tests {
         assert!(written.len() > 20);
         assert_eq!(documented, written);
     }
+
+    #[test]
+    fn every_code_is_documented_with_what_to_do() {
+        let rows = include_str!("../../../docs/bad-archives.md").split("## Codes").nth(1).unwrap().lines();
+        for row in rows.filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            assert!(cells.len() == 3 && cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        }
+    }
 }

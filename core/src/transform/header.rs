@@ -61,7 +61,7 @@ impl Header {
             return Err(too_short(record, expected, delimiter));
         }
         let cells: Vec<Vec<u8>> = record.cells().map(|cell| cell.text.to_vec()).collect();
-        let names: Vec<String> = cells.iter().map(|cell| normalized(cell)).collect();
+        let names: Vec<String> = cells.iter().map(|cell| comparable(cell)).collect();
         if let Some(reason) = reordered(&names, table) {
             return Err(reason);
         }
@@ -125,7 +125,7 @@ impl Header {
     /// seldom a name.
     pub(super) fn suspect(&self, table: &Table) -> Option<Suspect> {
         let is_configured = |cell: &Vec<u8>| {
-            let name = normalized(cell);
+            let name = comparable(cell);
             table.columns.iter().any(|column| column.name.to_lowercase() == name)
         };
         if self.cells.iter().any(is_configured) {
@@ -185,7 +185,7 @@ fn reordered(names: &[String], table: &Table) -> Option<Reason> {
 }
 
 /// A name as names are compared: without case, blanks and quotes around it.
-fn normalized(cell: &[u8]) -> String {
+fn comparable(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell)
         .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'))
         .to_lowercase()
