@@ -305,26 +305,24 @@ impl<R: Read> RecordReader<R> {
                 };
                 keep(&mut self.cells.places, opened + 1, close, true, is_marked);
                 let mut after = close + 1;
+                // It is dropped once the end of the input is known.
+                let may_end =
+                    |at: usize| !self.exhausted && input[at..].iter().all(|byte| *byte == END_OF_TEXT);
                 if input.get(after) == Some(&b'\r') {
                     match input.get(after + 1) {
-                        None if !self.exhausted => return Scan::Partial { open_quote: None },
+                        _ if may_end(after + 1) => return Scan::Partial { open_quote: None },
                         Some(b'\n') | None => after += 1,
                         Some(_) => {}
                     }
                 }
                 match input.get(after) {
-                    None if !self.exhausted => return Scan::Partial { open_quote: None },
-                    None => return self.whole(close + 1, after, lines, flaws, doubled, count),
-                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, flaws, doubled, count),
                     Some(byte) if *byte == self.delimiter => {
                         marks.next();
                         at = after + 1;
                     }
-                    Some(&END_OF_TEXT)
-                        if !self.exhausted && input[after..].iter().all(|byte| *byte == END_OF_TEXT) =>
-                    {
-                        return Scan::Partial { open_quote: None };
-                    }
+                    Some(b'\n') => return self.whole(close + 1, after + 1, lines, flaws, doubled, count),
+                    _ if may_end(after) => return Scan::Partial { open_quote: None },
+                    None => return self.whole(close + 1, after, lines, flaws, doubled, count),
                     Some(_) => return Scan::Garbled { line: self.line + lines, at: after },
                 }
             } else {

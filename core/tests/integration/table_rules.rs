@@ -177,6 +177,7 @@ const LINE_ENDS: &[Case] = &[
     ("Ctrl-Z at the end", b"id,name,active,day\n7,Parks,true,\n\x1a", Good(1)),
     ("Ctrl-Z at the end of a row", b"id,name,active,day\r\n7,Parks,true,x\r\n8,Lakes,true,\x1a", Bad("bad_date", 2, Some("day"))),
     ("Ctrl-Z behind a quote", b"id,name,active,day\n7,Parks,\"true\",\"\"\x1a", Good(1)),
+    ("Ctrl-Z behind a quote and a CR", b"id,name,active,day\n7,Parks,\"true\",\"\"\r\x1a\x1a", Good(1)),
     ("Ctrl-Z several times", b"id,name,active,day\n7,Parks,true,\n\x1a\x1a\x1a", Good(1)),
     ("Ctrl-Z behind a header", b"id,name,active,day\x1a", Good(0)),
     ("Ctrl-Z within", b"id,name,active,day\n7,Par\x1aks,true,\n", Good(1)),
