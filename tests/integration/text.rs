@@ -76,9 +76,12 @@ async fn dates_arrive_with_and_without_a_fraction() {
         ("2024-03-01 09:15:07.1234560", "2024-03-01 09:15:07.123456"),
         ("2024-03-01 09:15:08.5", "2024-03-01 09:15:08.5"),
     ];
-    let rows: String =
-        dates.iter().enumerate().map(|(n, (date, _))| format!("{n},idir,login,,{date}\n")).collect();
-    let text = format!("user_id,user_idir,activity_type,memo,activity_date\n{rows}");
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["user_id", "user_idir", "activity_type", "memo", "activity_date"]).unwrap();
+    for (n, (date, _)) in dates.iter().enumerate() {
+        writer.write_record([&n.to_string(), "idir", "login", "", *date]).unwrap();
+    }
+    let text = writer.into_inner().unwrap();
     let key = harness.put("dates", &sample_with("analytics_user_activity.csv", text), 1);
     Harness::report(harness.invoke(&key).await);
     let loaded = harness.query("SELECT user_id, activity_date FROM cmslite.user_activity").await;

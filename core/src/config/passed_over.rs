@@ -36,7 +36,7 @@ impl fmt::Display for PassedOver {
 }
 
 /// What follows the last dot of a name.
-const ENDINGS: [(&str, PassedOver); 41] = [
+const ENDINGS: [(&str, PassedOver); 40] = [
     ("md5", PassedOver::Checksum),
     ("md5sum", PassedOver::Checksum),
     ("sha", PassedOver::Checksum),
@@ -81,7 +81,6 @@ const ENDINGS: [(&str, PassedOver); 41] = [
     ("swp", PassedOver::BackupCopy),
     ("swo", PassedOver::BackupCopy),
     ("ds_store", PassedOver::SystemFile),
-    ("localized", PassedOver::SystemFile),
 ];
 
 /// Whole names.
