@@ -77,6 +77,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
     let RunRequest { dataset, selection, limit, .. } = request;
     let (listings, revisions) = listing::read(s3, dataset, selection).await?;
     let plan = plan(dataset, &listings, &revisions);
+    listing::log_passed_over(&plan);
     dry_run.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let mut queue = plan
         .queue(selection)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
-use cmslite_core::config::Dataset;
+use cmslite_core::config::{Dataset, PassedOver};
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::event::{ObjectRef, Trigger};
 use cmslite_core::progress::Progress;
@@ -39,7 +39,7 @@ pub struct Answer {
     pub version: u32,
     /// One report for each dataset that was worked on.
     pub reports: Vec<Report>,
-    /// Objects that belong to no dataset.
+    /// Objects that belong to no dataset, or lie beside its archives and are none.
     pub ignored: Vec<String>,
 }
 
@@ -126,6 +126,13 @@ impl Invocation {
     }
 }
 
+/// An object that asks for nothing.
+struct Ignored {
+    object: String,
+    /// What it is, where a dataset passes it over; else it belongs to none.
+    why: Option<PassedOver>,
+}
+
 /// What one event asks of one dataset.
 type Asked<'a> = (&'a Arc<Dataset>, Selection);
 
@@ -146,9 +153,14 @@ impl Handler {
                 invocation.failed_before_any(datasets, &error);
                 diagnostic(&error)
             })?;
-        for object in &ignored {
-            info!(object, "ignored: it belongs to no dataset");
+        for Ignored { object, why } in &ignored {
+            let why = why.map_or_else(
+                || "it belongs to no dataset".to_owned(),
+                |why| format!("it is {why}, which is no archive"),
+            );
+            info!(object, "ignored: {why}");
         }
+        let ignored = ignored.into_iter().map(|ignored| ignored.object).collect();
         let mut answer = Answer { version: FORMAT_VERSION, reports: Vec::new(), ignored };
         let mut failure = None;
         for (dataset, selection) in asked {
@@ -174,8 +186,8 @@ impl Handler {
         }
     }
 
-    /// What a trigger asks of which datasets, and the objects that belong to none.
-    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<String>), Error> {
+    /// What a trigger asks of which datasets, and the objects that ask for nothing.
+    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<Ignored>), Error> {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
             Trigger::SweepAll => {
@@ -198,22 +210,20 @@ impl Handler {
     }
 
     /// Objects by the datasets that they are archives of; the rest is ignored.
-    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<String>) {
+    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<Ignored>) {
         let mut keys: BTreeMap<usize, HashSet<String>> = BTreeMap::new();
         let mut ignored = Vec::new();
         for object in objects {
             let mut known = false;
-            for (n, _) in self
-                .datasets
-                .iter()
-                .enumerate()
-                .filter(|(_, dataset)| dataset.bucket == object.bucket && dataset.matches(&object.key))
-            {
+            let of_bucket =
+                || self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.bucket == object.bucket);
+            for (n, _) in of_bucket().filter(|(_, dataset)| dataset.matches(&object.key)) {
                 keys.entry(n).or_default().insert(object.key.clone());
                 known = true;
             }
             if !known {
-                ignored.push(format!("s3://{}/{}", object.bucket, object.key));
+                let why = of_bucket().find_map(|(_, dataset)| dataset.passed_over(&object.key));
+                ignored.push(Ignored { object: format!("s3://{}/{}", object.bucket, object.key), why });
             }
         }
         let asked = keys

@@ -2,17 +2,21 @@
 
 use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, info};
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Error, Fault, Retryable};
-use cmslite_core::queue::{Listings, MarkerRevisions, Selection, ambiguous_markers};
+use cmslite_core::queue::{Listings, MarkerRevisions, Plan, Selection, ambiguous_markers};
+use cmslite_core::text::printable;
 
 use crate::s3::S3;
 
 /// The longest that an upload may take for every run to notice that it was completed after the marker of the
 /// revision before it. The run of its own event notices in any case.
 const UPLOAD_WITHIN: TimeDelta = TimeDelta::days(2);
+
+/// Objects passed over that a log line names: there may be one beside every archive.
+const NAMED_PASSED_OVER: usize = 20;
 
 /// Markers asked for at a time.
 const AT_A_TIME: usize = 16;
@@ -58,4 +62,21 @@ pub async fn read(
         }
     }
     Ok((listings, revisions))
+}
+
+/// Logs which objects were passed over, if any were: the last of the listing, and how many there are.
+pub fn log_passed_over(plan: &Plan) {
+    let count = plan.passed_over.len();
+    if count == 0 {
+        return;
+    }
+    let named: Vec<String> = plan
+        .passed_over
+        .iter()
+        .skip(count.saturating_sub(NAMED_PASSED_OVER))
+        .map(|(key, why)| format!("{} ({why})", printable(key.as_bytes())))
+        .collect();
+    let others = count - named.len();
+    let others = if others == 0 { String::new() } else { format!(", and {others} before them") };
+    info!(passed_over = count, "passed over, no archives by their names: {}{others}", named.join(", "));
 }

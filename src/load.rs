@@ -61,6 +61,7 @@ async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> R
     let read = listing::read(&clients.s3, dataset, selection);
     let (listings, revisions) = Phase::Queue.of(&mut report.seconds, read).await?;
     let plan = plan(dataset, &listings, &revisions);
+    listing::log_passed_over(&plan);
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();

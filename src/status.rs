@@ -19,7 +19,7 @@ use crate::clients::Clients;
 use crate::listing;
 use crate::redshift::StatementError;
 
-pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 
 /// Asks S3 and Redshift where `dataset` stands; `all` is whether the text shows everything. A ledger that
 /// cannot be read leaves the markers to be shown.

@@ -11,10 +11,12 @@ mod keys;
 
 mod dataset;
 mod mistake;
+mod passed_over;
 
 pub use dataset::{Column, Dataset, Derived, Table, TableName};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::{DEFAULT_MAX_UNPACKED_BYTES, parse, parse_all};
+pub use passed_over::PassedOver;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::config::Dataset;
+use crate::config::{Dataset, PassedOver};
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub type MarkerRevisions = HashMap<String, String>;
 pub struct Plan {
     /// Every archive found, oldest first.
     pub archives: Vec<Archive>,
+    /// The keys of objects that `doc` matches and that are no archives, and why, in the listing's order.
+    pub passed_over: Vec<(String, PassedOver)>,
     /// Whether only the newest may be loaded.
     pub truncate: bool,
 }
@@ -117,6 +119,11 @@ pub enum ReloadRefused {
     /// It is not there.
     #[error("there is no archive {0} in the dataset")]
     NoSuchArchive(String),
+    /// It is no archive, by its name.
+    #[error(
+        "{0} is no archive but {1}, by its name: such objects are passed over; name the archive beside it, or rename it"
+    )]
+    PassedOver(String, PassedOver),
     /// Archives before it would be loaded after it.
     #[error("{0} waits before it in the queue: load the queue first")]
     OthersWait(String),
@@ -206,7 +213,11 @@ pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions)
         .enumerate()
         .map(|(n, object)| Archive { state: state(n, &object), object })
         .collect();
-    Plan { archives, truncate: dataset.truncate }
+    let passed_over = listings
+        .source
+        .iter()
+        .filter_map(|object| Some((object.key.clone(), dataset.passed_over(&object.key)?)));
+    Plan { archives, passed_over: passed_over.collect(), truncate: dataset.truncate }
 }
 
 impl Plan {
@@ -239,12 +250,19 @@ impl Plan {
         }
     }
 
+    fn no_such_archive(&self, key: &str) -> ReloadRefused {
+        match self.passed_over.iter().find(|(passed_over, _)| passed_over == key) {
+            Some((key, why)) => ReloadRefused::PassedOver(key.clone(), *why),
+            None => ReloadRefused::NoSuchArchive(key.to_owned()),
+        }
+    }
+
     fn reload(&self, key: &str) -> Result<Object, ReloadRefused> {
         let at = self
             .archives
             .iter()
             .position(|archive| archive.object.key == key)
-            .ok_or_else(|| ReloadRefused::NoSuchArchive(key.to_owned()))?;
+            .ok_or_else(|| self.no_such_archive(key))?;
         if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last))
         {
             return Err(ReloadRefused::NotNewest(newest.object.key.clone()));
@@ -373,6 +391,26 @@ mod tests {
         let settled = planned(true, &source, &[good("c", 4)], &[]);
         assert!(queue(&settled, &Selection::WholeQueue).is_empty());
         assert_eq!(names(&settled, ArchiveState::Superseded), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_lies_beside_archives_is_passed_over_and_supersedes_nothing() {
+        let source = [archive("a", 1), object("client/cmslite_gdx/cms-analytics-csv_a.tgz.md5", 2)];
+        for truncate in [true, false] {
+            let plan = planned(truncate, &source, &[], &[]);
+            assert_eq!(queue(&plan, &Selection::WholeQueue), ["a"]);
+            let checksum = source[1].key.clone();
+            assert_eq!(plan.passed_over, [(checksum.clone(), PassedOver::Checksum)]);
+            assert!(plan.queue(&Selection::UpTo(HashSet::from([checksum.clone()]))).unwrap().is_empty());
+            assert_eq!(
+                plan.queue(&Selection::Reload(checksum.clone())).unwrap_err(),
+                ReloadRefused::PassedOver(checksum, PassedOver::Checksum)
+            );
+        }
+        // What `doc` does not match is none of the dataset's business.
+        let other =
+            [object("client/cmslite_gdx/readme.md5", 1), object("client/other/cms-analytics-csv.md5", 1)];
+        assert!(planned(true, &other, &[], &[]).passed_over.is_empty());
     }
 
     #[test]

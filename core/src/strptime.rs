@@ -14,21 +14,27 @@
 //! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
 //! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know
 //!   further directives.
+//!
+//! What is accepted although Python refuses it, as pandas 1.3 took it for the script:
+//!
+//! - In `%S.%f` the fraction, with its dot, may be absent: a whole second.
+//! - There it may also have more than six digits where the rest are zeros, which are dropped. Redshift keeps
+//!   microseconds.
 
+mod departure;
+mod element;
 mod fields;
 
 mod directive;
 mod moment;
 mod number;
 
-use std::fmt::Write as _;
+use regex::{Captures, Regex};
 
-use regex::Regex;
-
-use self::directive::{directive_pattern, expand};
+use self::departure::departure;
+use self::element::{Element, elements, lenient_pattern, strict_pattern};
 use self::fields::Fields;
 use self::moment::Moment;
-use crate::text::printable;
 
 pub use self::directive::FormatError;
 
@@ -36,8 +42,11 @@ pub use self::directive::FormatError;
 #[derive(Debug, Clone)]
 pub struct DateFormat {
     text: String,
-    regex: Regex,
-    groups: Vec<(usize, char)>,
+    elements: Vec<Element>,
+    /// What Python accepts.
+    strict: Regex,
+    /// What is accepted beyond that; asked second, so that no text that Python accepts means something else.
+    lenient: Option<Regex>,
     common: bool,
 }
 
@@ -48,50 +57,25 @@ impl DateFormat {
     ///
     /// [`FormatError`] names the directive that cannot be honoured.
     pub fn compile(format: &str) -> Result<Self, FormatError> {
-        let mut pattern = String::from("^(?i:");
-        let mut groups = Vec::new();
-        let expanded = expand(format);
-        let mut chars = expanded.chars().peekable();
-        while let Some(c) = chars.next() {
-            if is_blank(c) {
-                while chars.peek().is_some_and(|next| is_blank(*next)) {
-                    chars.next();
-                }
-                // Python's blanks are Unicode's and the four separators of ASCII.
-                pattern.push_str(r"[\s\x1c-\x1f]+");
-            } else if c == '%' {
-                let directive = chars.next().ok_or(FormatError::Unfinished)?;
-                if directive == '%' {
-                    pattern.push('%');
-                    continue;
-                }
-                let piece = directive_pattern(directive)?;
-                if groups.iter().any(|(_, seen)| *seen == directive) {
-                    return Err(FormatError::Twice(directive));
-                }
-                groups.push((groups.len() + 1, directive));
-                let _ = write!(pattern, "({piece})");
-            } else if "iIİı".contains(c) {
-                // Python folds these four into one letter; Unicode's simple folding knows only the two of
-                // ASCII.
-                pattern.push_str("[iIİı]");
-            } else {
-                pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
-            }
-        }
-        pattern.push(')');
-        if let Some((_, directive)) = groups.iter().find(|(_, d)| *d == 'G' || *d == 'V') {
-            let has = |wanted| groups.iter().any(|(_, d)| *d == wanted);
+        let elements = elements(format)?;
+        let has = |wanted| elements.contains(&Element::Directive(wanted));
+        if let Some(directive) = directives(&elements).find(|directive| ['G', 'V'].contains(directive)) {
             let whole = has('G') && has('V') && (has('u') || has('a') || has('A') || has('w'));
             if !whole || has('j') || has('Y') || has('y') {
                 return Err(FormatError::Unsupported(
-                    *directive,
+                    directive,
                     "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
                 ));
             }
         }
-        let regex = Regex::new(&pattern).map_err(|_| FormatError::TooLong)?;
-        Ok(Self { common: format == "%Y-%m-%d %H:%M:%S.%f", text: format.to_owned(), regex, groups })
+        let compiled = |pattern: &str| Regex::new(pattern).map_err(|_| FormatError::TooLong);
+        Ok(Self {
+            text: format.to_owned(),
+            strict: compiled(&strict_pattern(&elements)?)?,
+            lenient: lenient_pattern(&elements)?.as_deref().map(compiled).transpose()?,
+            common: format == "%Y-%m-%d %H:%M:%S.%f",
+            elements,
+        })
     }
 
     /// The format as it was given.
@@ -106,14 +90,15 @@ impl DateFormat {
     ///
     /// What does not match, for the uploader; `out` is then unchanged.
     pub fn rewrite(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        if self.common && is_already_canonical(text) {
+        if self.common
+            && let Some((moment, fraction)) = as_canonical(text)
+        {
             // A fraction of whole zeros is left out, as the general path does.
-            let digits = &text[20..];
-            out.extend_from_slice(&text[..19]);
-            if digits.iter().any(|d| *d != b'0') {
+            out.extend_from_slice(moment);
+            if fraction.iter().any(|d| *d != b'0') {
                 out.push(b'.');
-                out.extend_from_slice(digits);
-                out.extend(std::iter::repeat_n(b'0', 6 - digits.len()));
+                out.extend_from_slice(fraction);
+                out.extend(std::iter::repeat_n(b'0', 6 - fraction.len()));
             }
             return Ok(());
         }
@@ -123,34 +108,43 @@ impl DateFormat {
     }
 
     fn parse(&self, text: &str) -> Result<Moment, String> {
-        let found = self.regex.captures(text).ok_or_else(|| "it does not match".to_owned())?;
-        let end = found.get(0).map_or(0, |m| m.end());
-        if end != text.len() {
-            return Err(format!("\"{}\" is left over at its end", printable(&text.as_bytes()[end..])));
-        }
+        let found = whole(&self.strict, text)
+            .or_else(|| self.lenient.as_ref().and_then(|lenient| whole(lenient, text)))
+            .ok_or_else(|| departure(&self.elements, text))?;
         let mut fields = Fields::default();
-        for (group, directive) in &self.groups {
-            if let Some(part) = found.get(*group) {
-                fields.set(*directive, part.as_str())?;
+        for (n, directive) in directives(&self.elements).enumerate() {
+            if let Some(part) = found.get(n + 1) {
+                fields.set(directive, part.as_str())?;
             }
         }
         fields.resolve()
     }
 }
 
-/// What Python's `str.isspace` takes for a blank.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+/// The directives among elements, in their order.
+fn directives(elements: &[Element]) -> impl Iterator<Item = char> {
+    elements.iter().filter_map(|element| match element {
+        Element::Directive(directive) => Some(*directive),
+        Element::Blank | Element::Literal(_) => None,
+    })
 }
 
-/// `YYYY-MM-DD HH:MM:SS.f` of ASCII digits, 1 to 6 of them last, every field in range for any month.
-fn is_already_canonical(b: &[u8]) -> bool {
-    if !(21..=26).contains(&b.len()) {
-        return false;
+/// The match of all of `text`. As in Python it is the first match that counts, wherever it ends.
+fn whole<'t>(regex: &Regex, text: &'t str) -> Option<Captures<'t>> {
+    regex.captures(text).filter(|found| found.get(0).is_some_and(|all| all.end() == text.len()))
+}
+
+/// `YYYY-MM-DD HH:MM:SS[.f]` of ASCII digits, every field in range for any month, as the moment and up to six
+/// digits of its fraction; only zeros may follow these.
+fn as_canonical(b: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !matches!(b.len(), 19 | 21..=29) {
+        return None;
     }
     let digits = |range: std::ops::Range<usize>| b[range].iter().all(u8::is_ascii_digit);
     let two = |at: usize| (b[at] - b'0') * 10 + (b[at + 1] - b'0');
-    digits(0..4)
+    let behind = b.get(20..).unwrap_or_default();
+    let (fraction, zeros) = behind.split_at(behind.len().min(6));
+    let is_canonical = digits(0..4)
         && b[4] == b'-'
         && digits(5..7)
         && b[7] == b'-'
@@ -161,15 +155,17 @@ fn is_already_canonical(b: &[u8]) -> bool {
         && digits(14..16)
         && b[16] == b':'
         && digits(17..19)
-        && b[19] == b'.'
-        && digits(20..b.len())
+        && b.get(19).is_none_or(|dot| *dot == b'.')
+        && fraction.iter().all(u8::is_ascii_digit)
+        && zeros.iter().all(|zero| *zero == b'0')
         && &b[0..4] != b"0000"
         && (1..=12).contains(&two(5))
         // Days 29 to 31 depend on month and year: the general path knows.
         && (1..=28).contains(&two(8))
         && two(11) < 24
         && two(14) < 60
-        && two(17) < 60
+        && two(17) < 60;
+    is_canonical.then(|| (&b[..19], fraction))
 }
 
 #[cfg(test)]
@@ -202,9 +198,10 @@ mod tests {
         let format = "%Y-%m-%d %H:%M:%S.%f";
         for text in [
             "2024-03-01",
-            "2024-03-01 09:15:42",
+            "2024-03-01 09:15",
             "2024-03-01 09:15:42.",
             "2024-03-01 09:15:42.1234567",
+            "2024-03-01 09:15:42.12345600000001",
             "2024-03-01 09:15:42.1 ",
             "2023-02-29 00:00:00.0",
             "0000-01-01 00:00:00.0",
@@ -217,6 +214,42 @@ mod tests {
             "-",
         ] {
             assert!(read(format, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_fraction_behind_a_second_may_be_absent_or_go_on_with_zeros() {
+        for (format, text, expected) in [
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-03-01 09:15:42", "2024-03-01 09:15:42"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-02-29 09:15:42", "2024-02-29 09:15:42"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-3-1 9:5:2", "2024-03-01 09:05:02"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-03-01 09:15:42.0000000", "2024-03-01 09:15:42"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-03-01 09:15:42.123456000", "2024-03-01 09:15:42.123456"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-02-29 09:15:42.1234560", "2024-02-29 09:15:42.123456"),
+            ("%Y-%m-%d %H:%M:%S.%f", "2024-03-01 09:15:42.12345600000000", "2024-03-01 09:15:42.123456"),
+            ("%Y-%m-%dT%H:%M:%S.%f%z", "2024-03-01T09:15:42Z", "2024-03-01 09:15:42+00:00"),
+            (
+                "%Y-%m-%dT%H:%M:%S.%f%z",
+                "2024-03-01T09:15:42.5000000+02:00",
+                "2024-03-01 09:15:42.500000+02:00",
+            ),
+            ("%d %X.%f %Y", "1 09:15:42 2024", "2024-01-01 09:15:42"),
+            // Where Python reads a text, nothing else is read in it.
+            ("%S.%f%H", "05.12345601", "1900-01-01 01:00:05.123456"),
+        ] {
+            assert_eq!(read(format, text).as_deref(), Ok(expected), "{format} {text}");
+        }
+        // Elsewhere %f is Python's.
+        for (format, text) in [
+            ("%H%M%S%f", "0915420000000"),
+            ("%H:%M:%S,%f", "09:15:42"),
+            ("%H:%M:%S .%f", "09:15:42"),
+            ("%H:%M.%f", "09:15"),
+            ("%%S.%f", "%S"),
+            ("%f", ""),
+            ("%f", "0000000"),
+        ] {
+            assert!(read(format, text).is_err(), "{format} {text}");
         }
     }
 

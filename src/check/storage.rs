@@ -50,8 +50,12 @@ fn listing_text(plan: &Plan) -> String {
     let count = |state| plan.in_state(state).count();
     let [good, bad, superseded, queued] =
         [ArchiveState::Good, ArchiveState::Bad, ArchiveState::Superseded, ArchiveState::Queued].map(count);
+    let passed_over = match plan.passed_over.len() {
+        0 => String::new(),
+        count => format!("; {count} objects passed over, which are none (`status` names them)"),
+    };
     format!(
-        "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load",
+        "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load{passed_over}",
         plan.archives.len()
     )
 }

@@ -74,7 +74,7 @@ pub enum Command {
     Status {
         /// The dataset's configuration file.
         config: PathBuf,
-        /// Show every good archive, not just the last.
+        /// Show every good archive and every object passed over, not just the last.
         #[arg(long)]
         all: bool,
         /// Print JSON.

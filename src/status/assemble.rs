@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use cmslite_core::config::Dataset;
 use cmslite_core::queue::{Archive, ArchiveState, Listings, Object, Plan};
 
-use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 use crate::redshift::LedgerRow;
 use crate::report::{FORMAT_VERSION, ReportedErrorFile};
 
@@ -69,6 +69,11 @@ pub(super) fn assemble(
                 etag: object.revision().to_owned(),
                 load: loads.get(&revision(object)).map(|row| (*row).clone()),
             })
+            .collect(),
+        passed_over: plan
+            .passed_over
+            .iter()
+            .map(|(key, why)| PassedOverObject { key: key.clone(), why: *why })
             .collect(),
         ledger_rows: rows.as_ref().map(Vec::len),
         ledger_unreadable,

@@ -1,6 +1,7 @@
 //! What a status says, as values.
 
 use chrono::{DateTime, Utc};
+use cmslite_core::config::PassedOver;
 use serde::Serialize;
 
 use crate::redshift::LedgerRow;
@@ -34,6 +35,8 @@ pub struct Status {
     pub bad: Vec<Bad>,
     /// The archives settled as good, oldest first.
     pub good: Vec<Good>,
+    /// The objects that `doc` matches and that are no archives, by key.
+    pub passed_over: Vec<PassedOverObject>,
     /// How many rows the ledger has; none where there is no ledger or it could not be read.
     pub ledger_rows: Option<usize>,
     /// Why the ledger could not be read.
@@ -79,6 +82,15 @@ pub struct Good {
     pub etag: String,
     /// Its last load, where the ledger knows one.
     pub load: Option<LedgerRow>,
+}
+
+/// An object that lies beside archives and is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedOverObject {
+    /// Its key.
+    pub key: String,
+    /// What it is.
+    pub why: PassedOver,
 }
 
 /// Markers and ledger, or markers among themselves, say different things of an archive.

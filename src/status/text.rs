@@ -4,10 +4,12 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::state::{Bad, DisagreementKind, Good, Status, Waiting};
+use cmslite_core::text::printable;
 
-/// Good archives that the text shows unless all are wanted: the last of them.
-const SHOWN_GOOD: usize = 10;
+use super::state::{Bad, DisagreementKind, Good, PassedOverObject, Status, Waiting};
+
+/// Good archives, and objects passed over, that the text shows unless all are wanted: the last of them.
+const SHOWN: usize = 10;
 
 impl fmt::Display for DisagreementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,13 +67,13 @@ impl fmt::Display for Status {
         section(f, "Queue, oldest first", self.queue.iter().map(waiting))?;
         section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
         section(f, "Bad", self.bad.iter().map(Bad::text))?;
-        let hidden = if self.all { 0 } else { self.good.len().saturating_sub(SHOWN_GOOD) };
-        let title = if hidden == 0 {
-            "Good".to_owned()
-        } else {
-            format!("Good, the last {SHOWN_GOOD} of {} (--all shows them all)", self.good.len())
-        };
-        section(f, &title, self.good.iter().skip(hidden).map(Good::text))?;
+        self.last_of(f, "Good", &self.good, Good::text)?;
+        self.last_of(
+            f,
+            "Passed over, no archives by their names",
+            &self.passed_over,
+            PassedOverObject::text,
+        )?;
         section(
             f,
             "Disagreements",
@@ -81,6 +83,24 @@ impl fmt::Display for Status {
             writeln!(f, "  Markers and ledger agree.")?;
         }
         Ok(())
+    }
+}
+
+impl Status {
+    /// A section of a list that grows with the dataset's history.
+    fn last_of<T>(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        title: &str,
+        list: &[T],
+        text: impl Fn(&T) -> String,
+    ) -> fmt::Result {
+        let hidden = if self.all { 0 } else { list.len().saturating_sub(SHOWN) };
+        let shown = list.iter().skip(hidden).map(text);
+        if hidden == 0 {
+            return section(f, title, shown);
+        }
+        section(f, &format!("{title}, the last {SHOWN} of {} (--all shows them all)", list.len()), shown)
     }
 }
 
@@ -104,6 +124,12 @@ impl Bad {
             lines.push(format!("and {unreported} more"));
         }
         lines.join("\n      ")
+    }
+}
+
+impl PassedOverObject {
+    fn text(&self) -> String {
+        format!("{} ({})", printable(self.key.as_bytes()), self.why)
     }
 }
 

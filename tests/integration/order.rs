@@ -5,7 +5,7 @@ use devstack::stack::BUCKET;
 use serde_json::json;
 
 use crate::command_line::{again, load};
-use crate::harness::{Harness, bad_key, expected, key, members, sample};
+use crate::harness::{Harness, bad_key, expected, key, members, moment, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn appending_adds_to_what_is_there_and_oldest_comes_first() {
@@ -27,6 +27,55 @@ async fn under_truncate_the_newest_replaces_and_older_ones_are_superseded() {
     assert_eq!(report["objects_processed"], json!(0));
     assert_eq!(harness.tables().await, expected(&members(2, 7)));
     assert!(harness.is_unsettled("a"));
+}
+
+/// Tried in the field: the checksum, being the newest, was settled as bad and superseded its archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
+    let harness = Harness::start().await;
+    let a = harness.put("a", &sample(1, 5), 1);
+    let checksum = format!("{a}.MD5");
+    harness
+        .stack
+        .s3
+        .put_at(BUCKET, &checksum, b"0f343b0931126a20f133d67c2b018a3b  a.tgz\n", moment(2))
+        .unwrap();
+    let before = harness.keys();
+
+    // Its own event asks for nothing, and says why.
+    let Outcome::Ok(answer) = harness.invoke(&checksum).await else { panic!() };
+    assert_eq!(
+        answer,
+        json!({"version": 1, "reports": [], "ignored": [format!("s3://{BUCKET}/{checksum}")]})
+    );
+    assert_eq!(harness.keys(), before);
+    let log = harness.log().await;
+    assert!(log.contains("ignored: it is a checksum, which is no archive"), "{log}");
+
+    // A sweep, and the archive's own event, find the archive to be the newest.
+    let report = Harness::report(harness.sweep().await);
+    assert_eq!(
+        (&report["objects_found"], &report["objects_good"], &report["superseded"]),
+        (&json!(1), &json!(1), &json!([]))
+    );
+    Harness::report(harness.invoke(&a).await);
+    assert_eq!(harness.tables().await, expected(&members(1, 5)));
+    assert!(harness.is_good("a"));
+    let of_checksum = harness.keys().into_iter().filter(|key| key.contains(".MD5")).collect::<Vec<_>>();
+    assert_eq!(of_checksum, [checksum.as_str()]);
+    let log = harness.log().await;
+    let named = format!("passed over, no archives by their names: {checksum} (a checksum)");
+    assert!(log.contains(&named), "{log}");
+
+    // Asked for by name it is a mistake of usage.
+    let config = harness.config_file();
+    for dry_run in [&[][..], &["--dry-run"]] {
+        let again = [&["load", config.to_str().unwrap(), "--again", &checksum], dry_run].concat();
+        let (output, _) = harness.command(&again).await;
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("{checksum} is no archive but a checksum, by its name")), "{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,6 +135,13 @@ cases! {
         line_ends_of_cr_only(GROUPS, b"a,b,c,d\r1,2,t,4\r", "lone_carriage_return", 1, None);
         utf16_without_its_mark_or_rows(GROUPS, b"\0a\0,\0b\0,\0c\0,\0d\0\n", "utf16", 1, None);
         bad_date(ACTIVITY, b"a,b,c,d,e\nu,i,t,m,2024-02-30 00:00:00.0\n", "bad_date", 2, Some("activity_date"));
+        a_date_finer_than_microseconds(
+            ACTIVITY,
+            b"a,b,c,d,e\nu,i,t,m,2024-02-03 00:00:00.1234567\n",
+            "bad_date",
+            2,
+            Some("activity_date"),
+        );
     }
 }
 

@@ -168,3 +168,47 @@ async fn what_can_be_told_without_redshift_is_told() {
         "{told}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_names_what_is_passed_over_and_cuts_the_list() {
+    let harness = Harness::start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    let (_, told) = text(&harness).await;
+    assert!(!told.contains("Passed over"), "{told}");
+    let sidecar = |n: usize| format!("{}.{n:08x}.partial", key("a"));
+    let s3 = &harness.stack.s3;
+    s3.put_all_at(BUCKET, (0..1200).map(sidecar), b"x", moment(2)).unwrap();
+    s3.put_at(BUCKET, &format!("{}\u{202e}.sig", key("z")), b"x", moment(2)).unwrap();
+
+    let (code, told) = text(&harness).await;
+    assert_eq!(code, Some(0));
+    assert!(told.contains("Queue 0, superseded 0, bad 0, good 1; "), "{told}");
+    let shown = told
+        .split_once(
+            "  Passed over, no archives by their names, the last 10 of 1201 (--all shows them all):\n",
+        )
+        .unwrap_or_else(|| panic!("{told}"));
+    let shown: Vec<&str> = shown.1.lines().take_while(|line| line.starts_with("    ")).collect();
+    assert_eq!(shown.len(), 10, "{told}");
+    assert_eq!(shown[8], format!("    {} (an unfinished upload)", sidecar(1199)));
+    // A name by a stranger does not reach the terminal as it is.
+    assert_eq!(shown[9], format!("    {}\\u{{202e}}.sig (a signature)", key("z")));
+    assert!(told.contains("Markers and ledger agree."), "{told}");
+
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["status", config.to_str().unwrap(), "--all"]).await;
+    let all = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(all.matches(" (an unfinished upload)\n").count(), 1200, "{all}");
+    let json = status(&harness).await;
+    assert_eq!(json["passed_over"].as_array().unwrap().len(), 1201);
+    assert_eq!(json["passed_over"][0], json!({"key": sidecar(0), "why": "unfinished_upload"}));
+
+    // The function's log and answer do not grow with them.
+    let outcome = harness.sweep().await;
+    let answer = serde_json::to_string(&Harness::report(outcome)).unwrap();
+    assert!(answer.len() < 5_000 && !answer.contains("partial"), "{answer}");
+    let log = harness.log().await;
+    let line = log.lines().rfind(|line| line.contains("passed over, no archives")).unwrap();
+    assert_eq!(line.matches(" (an unfinished upload)").count(), 19, "{line}");
+    assert!(line.contains(", and 1181 before them"), "{line}");
+}

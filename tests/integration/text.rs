@@ -64,6 +64,31 @@ async fn cells_arrive_as_they_were_written() {
     assert_eq!(loaded, cells.map(|cell| (cell, cell)));
 }
 
+/// A whole second without its fraction, and zeros beyond microseconds, as they are written beside others by the
+/// same export.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_arrive_with_and_without_a_fraction() {
+    let harness = Harness::start().await;
+    let dates = [
+        ("2024-03-01 09:15:05", "2024-03-01 09:15:05"),
+        ("2024-02-29 09:15:05", "2024-02-29 09:15:05"),
+        ("2024-03-01 09:15:06.0000000", "2024-03-01 09:15:06"),
+        ("2024-03-01 09:15:07.1234560", "2024-03-01 09:15:07.123456"),
+        ("2024-03-01 09:15:08.5", "2024-03-01 09:15:08.5"),
+    ];
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["user_id", "user_idir", "activity_type", "memo", "activity_date"]).unwrap();
+    for (n, (date, _)) in dates.iter().enumerate() {
+        writer.write_record([&n.to_string(), "idir", "login", "", *date]).unwrap();
+    }
+    let text = writer.into_inner().unwrap();
+    let key = harness.put("dates", &sample_with("analytics_user_activity.csv", text), 1);
+    Harness::report(harness.invoke(&key).await);
+    let loaded = harness.query("SELECT user_id, activity_date FROM cmslite.user_activity").await;
+    let loaded: Vec<&str> = loaded.iter().map(|row| row[1].as_deref().unwrap()).collect();
+    assert_eq!(loaded, dates.map(|(_, expected)| expected));
+}
+
 const COLUMNS: usize = 3;
 
 /// What other programs change, or mean something by.

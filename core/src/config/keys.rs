@@ -1,6 +1,7 @@
 //! A dataset's object keys in S3.
 
 use super::dataset::Dataset;
+use super::passed_over::PassedOver;
 
 impl Dataset {
     /// The prefix under which archives are looked for.
@@ -8,9 +9,18 @@ impl Dataset {
         format!("{}/{}/", self.source, self.directory)
     }
 
-    /// Whether an object of the bucket is an archive of this dataset. A key that ends in `/` is a folder of a
-    /// console, not one.
+    /// Whether an object of the bucket is an archive of this dataset.
     pub fn matches(&self, key: &str) -> bool {
+        self.is_meant(key) && PassedOver::of(key).is_none()
+    }
+
+    /// Why an object that `doc` matches is no archive of this dataset, if it is none.
+    pub fn passed_over(&self, key: &str) -> Option<PassedOver> {
+        PassedOver::of(key).filter(|_| self.is_meant(key))
+    }
+
+    /// Whether prefix and `doc` match. A key that ends in `/` is a folder of a console, not an archive.
+    fn is_meant(&self, key: &str) -> bool {
         key.starts_with(&self.source_prefix()) && !key.ends_with('/') && self.doc.is_match(key)
     }
 

@@ -1053,7 +1053,7 @@ fn dates_that_do_not_match_are_refused() {
     refused(
         &visits("01.03.2024"),
         &[
-            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": it does not match: \"01.03.2024\"",
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": year 01 at character 1 where 4 digits were expected: \"01.03.2024\"",
         ],
     );
     refused(
@@ -1062,11 +1062,18 @@ fn dates_that_do_not_match_are_refused() {
             "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": 2023-02 has no day 29: \"2023-02-29\"",
         ],
     );
+    refused(
+        &visits("\\N"),
+        &[
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": `\\` at character 1 where a year (4 digits) was expected; if it \
+             means NULL, leave the cell empty, or name this text as \"null_as\" in the configuration: \"\\N\"",
+        ],
+    );
     // What cannot be seen is shown.
     refused(
         &visits("2024-03-01\u{a0}"),
         &[
-            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": \"\\u{a0}\" is left over at its end: \"2024-03-01\\u{a0}\"",
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": `\\u{a0}` at character 11 where its end was expected: \"2024-03-01\\u{a0}\"",
         ],
     );
 }
@@ -1124,7 +1131,7 @@ fn several_mistakes_are_told_together() {
     refused(
         &gzip(&tar.end()),
         &[
-            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": it does not match: \"soon\"",
+            "visits.csv, line 2, column day: not a date of the form \"%Y-%m-%d\": `s` at character 1 where a year (4 digits) was expected: \"soon\"",
             &format!("notes.txt: {NO_SUCH}"),
             "groups.csv, line 1: this header splits into 2 with ';' and into 1 with ',': export with ',', or set \"delim\" in the configuration: \"id;name\"",
         ],

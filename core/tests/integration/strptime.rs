@@ -1,16 +1,18 @@
 //! Dates mean what Python makes of them: `datetime.strptime` of the machine's `python3` is asked the same
-//! questions.
+//! questions. Where more is accepted than Python does, what it makes of the same text in its own form counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike, Weekday};
 use cmslite_core::strptime::{DateFormat, FormatError};
+use cmslite_core::text::printable;
+use regex::Regex;
 
 /// Every directive of Python 3.11.
 const DIRECTIVES: &str = "aAwdbBmyYHIpMSfzZjUWcxX%GuV";
@@ -94,6 +96,21 @@ const REALISTIC: [&str; 75] = [
     "%Y %y",
     "%m %B %b %d",
     "  %Y \t %m\n%d ",
+];
+
+/// Formats with a `%S.%f`, of which the fraction may be absent and may go on with zeros. Nothing that reads
+/// digits stands behind it.
+const FRACTIONS: [&str; 10] = [
+    COMMON,
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+    "%Y-%m-%dT%H:%M:%S.%f%z",
+    "%Y-%m-%d %H:%M:%S.%f %Z",
+    "%d-%b-%y %I.%M.%S.%f %p",
+    "%S.%f",
+    "%X.%f %d. %B %Y",
+    "[%S.%f|%M|%H] %Y %j",
+    "%G-W%V-%u %M:%S.%f",
 ];
 
 /// Formats of which a literal means something in a regular expression, or folds its case in its own way.
@@ -612,6 +629,43 @@ fn excuse(
     None
 }
 
+/// The forms in which Python would take a text whose seconds have no fraction, or one that goes on with zeros.
+fn in_pythons_form(text: &str) -> Vec<String> {
+    let behind_a_digit = text
+        .char_indices()
+        .filter(|(_, c)| c.is_numeric())
+        .map(|(at, c)| at + c.len_utf8())
+        .map(|at| format!("{}.000000{}", &text[..at], &text[at..]));
+    let zeros = text.match_indices('.').filter_map(|(dot, _)| {
+        let digits =
+            text[dot + 1..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |end| dot + 1 + end);
+        let beyond = text.get(dot + 7..digits)?;
+        Some((dot + 7, beyond.len() - beyond.trim_start_matches('0').len()))
+    });
+    let without_zeros =
+        zeros.flat_map(|(at, zeros)| (1..=zeros).map(move |n| format!("{}{}", &text[..at], &text[at + n..])));
+    behind_a_digit.chain(without_zeros).collect()
+}
+
+/// Whether the place that a refusal names is one of the text, and what it says to stand there does. None where
+/// it names none.
+fn place_is_true(text: &str, refusal: &str) -> Option<bool> {
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?s)(?:`(?P<text>.+?)`|(?P<blank>a blank)|^[a-zI][a-zSO ]* (?P<digits>\S+)) at character (?P<at>\d+)").unwrap()
+    });
+    static END: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^it ends after character (?P<at>\d+) where").unwrap());
+    let length = text.chars().count();
+    if let Some(found) = END.captures(refusal) {
+        return Some(found["at"].parse::<usize>().unwrap() == length);
+    }
+    let found = PLACE.captures(refusal)?;
+    let at = found["at"].parse::<usize>().unwrap();
+    let rest: String = text.chars().skip(at - 1).collect();
+    let named = found.name("text").or(found.name("digits")).map_or(" ", |named| named.as_str());
+    Some((1..=length).contains(&at) && printable(rest.as_bytes()).starts_with(named))
+}
+
 fn seed() -> u64 {
     std::env::var("DATES_SEED").map_or(20_240_301, |seed| seed.parse().expect("DATES_SEED is a number"))
 }
@@ -629,6 +683,9 @@ fn dates_mean_what_python_makes_of_them() {
     let mut excuses: BTreeMap<&str, usize> = BTreeMap::new();
     let mut mismatches = Vec::new();
     let mut compiled = (String::new(), DateFormat::compile(""));
+    // What Python refuses and we accept, to be asked again in Python's form.
+    let mut more = Vec::new();
+    let mut places = 0;
     // For each format, what Python accepts and what it refuses.
     let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for (question, theirs) in questions.iter().zip(&python.answers) {
@@ -638,6 +695,10 @@ fn dates_mean_what_python_makes_of_them() {
         }
         let ours = our_answer(&compiled.1, value);
         counts.entry(format).or_default()[usize::from(theirs.is_none())] += 1;
+        if let Some(is_true) = ours.as_ref().err().and_then(|refusal| place_is_true(value, refusal)) {
+            places += 1;
+            assert!(is_true, "DATES_SEED={seed}: {format:?} {value:?}: {ours:?}");
+        }
         if ours.as_ref().ok() == theirs.as_ref() {
             continue;
         }
@@ -647,7 +708,28 @@ fn dates_mean_what_python_makes_of_them() {
             *excuses.entry(excuse).or_default() += 1;
             continue;
         }
-        mismatches.push(format!("{format:?} {value:?}: Python {theirs:?}, we {ours:?}"));
+        match (theirs, ours) {
+            (None, Ok(ours)) if ["%S.%f", "%X.%f"].iter().any(|seconds| format.contains(seconds)) => {
+                more.push((format, value, ours));
+            }
+            (theirs, ours) => {
+                mismatches.push(format!("{format:?} {value:?}: Python {theirs:?}, we {ours:?}"));
+            }
+        }
+    }
+    let forms: Vec<(usize, String)> = more
+        .iter()
+        .enumerate()
+        .flat_map(|(n, (_, value, _))| in_pythons_form(value).into_iter().map(move |form| (n, form)))
+        .collect();
+    let again: Vec<(&str, &str)> = forms.iter().map(|(n, form)| (more[*n].0, form.as_str())).collect();
+    let answers = ask_python(&again).answers;
+    for (n, (format, value, ours)) in more.iter().enumerate() {
+        let mut theirs = forms.iter().zip(&answers).filter(|((of, _), _)| *of == n).map(|(_, answer)| answer);
+        if !theirs.any(|theirs| theirs.as_ref() == Some(ours)) {
+            mismatches
+                .push(format!("{format:?} {value:?}: Python has no such answer in any form, we {ours:?}"));
+        }
     }
 
     println!(
@@ -656,6 +738,8 @@ fn dates_mean_what_python_makes_of_them() {
         questions.len(),
         all.len()
     );
+    println!("{} read in Python's form alone; {places} places of refusals looked up", more.len());
+    assert!(more.len() > 20 && places > 10_000, "{} and {places} are too few to tell", more.len());
     for directive in DIRECTIVES.chars() {
         let text = format!("%{directive}");
         let [accepted, refused] = counts[text.as_str()];
@@ -683,6 +767,67 @@ fn dates_mean_what_python_makes_of_them() {
         mismatches.len(),
         some.join("\n")
     );
+}
+
+/// Texts with a fraction that is absent, or goes on behind microseconds, and the same in Python's form, if it
+/// has one.
+#[test]
+fn a_fraction_that_python_refuses_means_what_its_own_form_means() {
+    let seed = seed();
+    let mut random = Random(seed);
+    let mut cases: Vec<(&str, String, Option<String>)> = Vec::new();
+    for format in FRACTIONS {
+        let (before, behind) = format.split_once(".%f").unwrap();
+        for n in 0..600 {
+            let (mut start, mut end) = (value(&mut random, before), value(&mut random, behind));
+            // Where the fraction belongs stays what it is: behind a second, and not before a digit.
+            let (other_start, other_end) = (mutated(&mut random, &start), mutated(&mut random, &end));
+            if random.one_in(3) && other_start.ends_with(char::is_numeric) {
+                start = other_start;
+            }
+            if random.one_in(6) && !other_end.starts_with(char::is_numeric) {
+                end = other_end;
+            }
+            let six = format!(".{}", random.digits(6));
+            let zeros = "0".repeat(random.below(9));
+            let (ours, theirs) = match n % 4 {
+                0 => (String::new(), Some(".000000".to_owned())),
+                1 | 2 => (format!("{six}0{zeros}"), Some(six)),
+                _ => (format!("{six}{zeros}{}", 1 + random.below(9)), None),
+            };
+            cases.push((format, start.clone() + &ours + &end, theirs.map(|theirs| start + &theirs + &end)));
+        }
+    }
+    let as_it_is: Vec<(&str, &str)> =
+        cases.iter().map(|(format, text, _)| (*format, text.as_str())).collect();
+    let in_its_form: Vec<(&str, &str)> =
+        cases.iter().map(|(format, text, form)| (*format, form.as_deref().unwrap_or(text))).collect();
+    let (python, forms) = (ask_python(&as_it_is), ask_python(&in_its_form));
+
+    let (mut read, mut refused, mut beyond) = (0, 0, 0);
+    let answers = python.answers.iter().zip(&forms.answers);
+    let compiled = BTreeMap::from(FRACTIONS.map(|format| (format, DateFormat::compile(format))));
+    for ((format, text, _), (as_it_is, in_its_form)) in cases.iter().zip(answers) {
+        let theirs = as_it_is.as_ref().or(in_its_form.as_ref());
+        let ours = our_answer(&compiled[format], text);
+        if let (Some(theirs), Err(refusal)) = (theirs, &ours)
+            && excuse(python.version, (format, text), theirs, refusal).is_some()
+        {
+            continue;
+        }
+        assert_eq!(ours.as_ref().ok(), theirs, "DATES_SEED={seed}: {format:?} {text:?}: {ours:?}");
+        match ours {
+            Ok(_) => read += usize::from(as_it_is.is_none()),
+            Err(refusal) => {
+                refused += 1;
+                beyond += usize::from(refusal.contains("is beyond microseconds, which are the limit"));
+            }
+        }
+    }
+    println!(
+        "seed {seed}: {read} read in Python's form alone, {refused} refused, {beyond} beyond microseconds"
+    );
+    assert!(read > 2000 && refused > 1000 && beyond > 800, "{read}, {refused}, {beyond}");
 }
 
 #[test]
