@@ -9,6 +9,8 @@
 
 // Every way known to us in which an archive can be bad, or odd and yet good.
 mod bad_archives;
+// Another opinion: the machine's python3.
+mod python;
 // Tables against Python's own csv.
 mod python_csv;
 // Numbers that look random.

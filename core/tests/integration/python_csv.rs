@@ -4,15 +4,12 @@
 //! `CSV_CASES` sets how many texts are asked about, and `CSV_SEED` others than the usual ones:
 //! `CSV_CASES=1000000 CSV_SEED=$RANDOM cargo test -p cmslite-core --test integration python_csv`.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use std::thread;
-
 use cmslite_core::config::{self, Dataset};
 use cmslite_core::problem::Problems;
 use cmslite_core::progress::Progress;
 use cmslite_core::transform::Transform;
 
+use crate::python;
 use crate::random::Random;
 
 type Rows = Vec<Vec<String>>;
@@ -104,32 +101,10 @@ fn mutated(random: &mut Random, text: &str) -> String {
 }
 
 fn ask_python(questions: &[Question]) -> Vec<Option<Rows>> {
-    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/python_csv.py");
-    let mut python = Command::new("python3")
-        .arg(program)
-        .env("PYTHONIOENCODING", "utf-8")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 is needed for this test");
-    let mut input = String::new();
-    for Question { text, delimiter, .. } in questions {
-        input += &serde_json::to_string(&(text, delimiter)).unwrap();
-        input.push('\n');
-    }
-    let mut stdin = python.stdin.take().unwrap();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success());
-    let answers: Vec<Option<Rows>> = output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect();
-    assert_eq!(answers.len(), questions.len());
-    answers
+    let asked: Vec<_> = questions.iter().map(|question| (&question.text, question.delimiter)).collect();
+    let answers = python::ask(include_str!("python_csv.py"), &asked);
+    assert_eq!(answers.len(), questions.len(), "python3 answers every question");
+    answers.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn dataset(columns: usize, delimiter: char) -> Dataset {

@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-use std::sync::{LazyLock, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike, Weekday};
 use cmslite_core::strptime::{DateFormat, FormatError};
+
+use crate::python;
+use crate::random::Random;
 use cmslite_core::text::printable;
 use regex::Regex;
 
@@ -181,29 +180,7 @@ const YEARS: [i32; 24] = [
 const DAYS: [(u32, u32); 9] =
     [(1, 1), (1, 2), (1, 4), (2, 28), (2, 29), (3, 1), (12, 29), (12, 30), (12, 31)];
 
-/// SplitMix64: the same questions everywhere for the same seed.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn one_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-
     fn odd(&mut self) -> char {
         let odd: Vec<char> = ODD.chars().collect();
         self.pick(&odd)
@@ -525,39 +502,13 @@ struct Python {
     answers: Vec<Option<String>>,
 }
 
-/// Asks `python3`. One that is not there, or does not answer, fails the test.
+/// Asks `python3`.
 fn ask_python(questions: &[(&str, &str)]) -> Python {
-    let mut command = Command::new("python3");
-    // The source itself: a path would not outlive the checkout that the test was built in.
-    command.args(["-I", "-W", "ignore", "-c", include_str!("strptime.py")]);
-    // The names of the C locale, and no zone of the machine's own for %Z.
-    command.env("LC_ALL", "C").env("TZ", "UTC0").stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut python = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("python3, which is the other opinion, does not start: {error}"));
-    let lines: String =
-        questions.iter().map(|question| serde_json::to_string(question).unwrap() + "\n").collect();
-    let (mut stdin, mut stdout) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
-    // A pipe that breaks shows as answers that are missing.
-    let writer = thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let (answered, answers) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        let _ = answered.send(stdout.read_to_string(&mut text).map(|_| text));
-    });
-    let Ok(text) = answers.recv_timeout(Duration::from_secs(300)) else {
-        let _ = python.kill();
-        let _ = python.wait();
-        panic!("python3 does not answer");
-    };
-    let text = text.unwrap();
-    let _ = writer.join().unwrap();
-    let status = python.wait().unwrap();
-    assert!(status.success(), "python3 ended with {status}");
-    let (version, answers) = text.split_once('\n').expect("python3 says its version");
+    let mut answers = python::ask(include_str!("strptime.py"), questions).into_iter();
+    let version = answers.next().expect("python3 says its version");
     let python = Python {
-        version: serde_json::from_str(version).unwrap(),
-        answers: answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        version: serde_json::from_str(&version).unwrap(),
+        answers: answers.map(|line| serde_json::from_str(&line).unwrap()).collect(),
     };
     assert_eq!(python.answers.len(), questions.len(), "python3 answers every question");
     python
