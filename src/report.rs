@@ -111,6 +111,8 @@ pub struct BadArchive {
     pub etag: String,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found; none where nothing is known to have been left out.
+    pub incomplete: Option<String>,
     /// The first of them.
     pub problems: Vec<Problem>,
 }
@@ -174,6 +176,8 @@ pub struct ErrorFile<'a> {
     pub request_id: &'a str,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found.
+    pub incomplete: Option<&'a str>,
     /// The first of them.
     pub problems: &'a [Problem],
 }
@@ -185,6 +189,9 @@ pub struct ReportedErrorFile {
     pub at: String,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found; none in those of older versions.
+    #[serde(default)]
+    pub incomplete: Option<String>,
     /// The first of them.
     pub problems: Vec<ReportedProblem>,
 }
@@ -323,6 +330,7 @@ impl BadArchive {
             key: key.to_owned(),
             etag: etag.to_owned(),
             problems_found: problems.found(),
+            incomplete: problems.incomplete().map(str::to_owned),
             problems: problems.reported().to_vec(),
         }
     }
