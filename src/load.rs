@@ -5,6 +5,8 @@ mod archive;
 
 // One archive's transaction.
 mod transaction;
+// Everything that Redshift refuses of an archive.
+mod refusals;
 // What is asked before an archive is staged.
 mod consult;
 // The rows that Redshift refused.

@@ -112,6 +112,8 @@ pub struct BadArchive {
     pub etag: String,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found; none where nothing is known to have been left out.
+    pub incomplete: Option<String>,
     /// The first of them.
     pub problems: Vec<Problem>,
 }
@@ -179,6 +181,8 @@ pub struct ErrorFile<'a> {
     pub request_id: &'a str,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found.
+    pub incomplete: Option<&'a str>,
     /// The first of them.
     pub problems: &'a [Problem],
 }
@@ -190,6 +194,9 @@ pub struct ReportedErrorFile {
     pub at: String,
     /// How many problems were found.
     pub problems_found: u64,
+    /// Why there may be more than were found; none in those of older versions.
+    #[serde(default)]
+    pub incomplete: Option<String>,
     /// The first of them.
     pub problems: Vec<ReportedProblem>,
 }
@@ -328,6 +335,7 @@ impl BadArchive {
             key: key.to_owned(),
             etag: etag.to_owned(),
             problems_found: problems.found(),
+            incomplete: problems.incomplete().map(str::to_owned),
             problems: problems.reported().to_vec(),
         }
     }

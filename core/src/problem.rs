@@ -128,6 +128,7 @@ impl fmt::Display for ReportedProblem {
 pub struct Problems {
     reported: Vec<Problem>,
     found: u64,
+    incomplete: Option<String>,
 }
 
 impl Problems {
@@ -158,11 +159,22 @@ impl Problems {
     pub fn reported(&self) -> &[Problem] {
         &self.reported
     }
+
+    /// Says why there may be more problems than were found.
+    pub fn set_incomplete(&mut self, why: String) {
+        self.incomplete = Some(why);
+    }
+
+    /// Why there may be more problems than were found, where what was to be asked could not be asked. That
+    /// looking ends at [`REPORTED_PROBLEMS`] is no such reason.
+    pub fn incomplete(&self) -> Option<&str> {
+        self.incomplete.as_deref()
+    }
 }
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self { reported: vec![problem], found: 1 }
+        Self { reported: vec![problem], found: 1, incomplete: None }
     }
 }
 
@@ -178,7 +190,10 @@ impl fmt::Display for Problems {
         if unreported > 0 {
             write!(f, "; and {unreported} more")?;
         }
-        Ok(())
+        match &self.incomplete {
+            Some(why) => write!(f, "; there may be more: {why}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -195,5 +210,9 @@ mod tests {
         assert_eq!(problems.reported().len(), 20);
         assert_eq!(problems.found(), 25);
         assert!(problems.to_string().ends_with("; and 5 more"));
+        problems.set_incomplete("the rest was not asked for".to_owned());
+        assert!(
+            problems.to_string().ends_with("; and 5 more; there may be more: the rest was not asked for")
+        );
     }
 }

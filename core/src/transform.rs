@@ -3,6 +3,7 @@
 //! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus
 //! columns dropped and derived columns appended.
 
+mod cell_finder;
 mod row;
 
 mod header;
@@ -18,6 +19,7 @@ use crate::limits::ColumnLimit;
 use crate::problem::{Problem, Problems, Reason};
 use crate::progress::Progress;
 
+pub use self::cell_finder::{CellFinder, CellPlace, StagedCell};
 pub use self::header::DroppedColumns;
 use self::header::{Header, separator};
 pub use self::line_map::LineMap;

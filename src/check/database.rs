@@ -132,13 +132,14 @@ async fn try_load(
     let manifest = format!("s3://{}/{}", dataset.bucket, staged_keys(dataset, table).manifest);
     let delete = dataset.truncate.then_some(Statement::DeleteNoRows(&table.name));
     let copy = staged.then(|| {
-        Statement::CopyNoLoad(Copy {
+        let copy = Copy {
             table: &table.name,
             columns: table.loaded_columns().collect(),
             manifest: &manifest,
             authorization,
             region: Some(clients.region.as_str()),
-        })
+        };
+        Statement::CopyNoLoad { copy, max_error: 0 }
     });
     rolled_back(session, delete.into_iter().chain(copy)).await
 }

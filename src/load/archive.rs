@@ -56,9 +56,8 @@ async fn load(
     let staged = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-    let run = retry::with_retries(&request.cancellation, async || {
-        load.run(&clients.redshift, &authorization, &clients.region, &staged).await
-    });
+    let run =
+        retry::with_retries(&request.cancellation, async || load.run(clients, &authorization, &staged).await);
     let decision = Phase::Load.of(seconds, run).await.inspect_err(|error| {
         if let Error::BadInput(problems) = error {
             outcome.failed_tables = refused_tables(&staged, problems);
@@ -112,6 +111,9 @@ async fn settle_bad(
 ) -> Result<(), Error> {
     for problem in problems.reported() {
         warn!("bad input: {problem}");
+    }
+    if let Some(why) = problems.incomplete() {
+        warn!("bad input: there may be more: {why}");
     }
     settle::explain(&clients.s3, &request.dataset, archive, problems, &request.request_id).await?;
     // Before the marker: an invocation that ends in between leaves an archive that is found bad, and

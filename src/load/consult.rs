@@ -141,9 +141,20 @@ impl ArchiveLoad<'_> {
     /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for
     /// a function that is dead.
     pub(super) async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
-        self.request.cancellation.check(RESERVE, || format!("nothing of {} was loaded", self.archive.key))?;
+        self.leave(session, RESERVE, || format!("nothing of {} was loaded", self.archive.key)).await
+    }
+
+    /// Bounds the next statements so that `reserve` is left of the function's time when the last of them
+    /// ends.
+    pub(super) async fn leave(
+        &self,
+        session: &Session,
+        reserve: Duration,
+        step: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
+        self.request.cancellation.check(reserve, step)?;
         let Some(left) = self.request.cancellation.time_left() else { return Ok(()) };
-        let left = left.saturating_sub(RESERVE);
+        let left = left.saturating_sub(reserve);
         session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
         Ok(())
     }

@@ -32,7 +32,7 @@ struct Message {
 }
 
 fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
-    let BadArchive { key, etag, problems_found, problems } = archive;
+    let BadArchive { key, etag, problems_found, incomplete, problems } = archive;
     let bucket = &dataset.bucket;
     let name = key.rsplit('/').next().unwrap_or(key);
     let mut lines = vec![
@@ -51,6 +51,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
     if unreported > 0 {
         lines.push(format!("and {unreported} more"));
     }
+    lines.extend(incomplete.as_ref().map(|why| format!("There may be more: {why}")));
     let mut body: String = lines.iter().map(|line| printable(line) + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));

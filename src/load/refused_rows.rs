@@ -1,62 +1,153 @@
-//! The rows that Redshift refused, as problems of the archive.
+//! The rows that Redshift refused of a table, as problems of the archive.
+
+use std::collections::BTreeMap;
 
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::problem::{Problem, Problems, Reason};
+use cmslite_core::problem::{Problem, Reason};
 use cmslite_core::text::printable;
+use cmslite_core::transform::{CellFinder, CellPlace, NULL_TEXT, StagedCell};
 
 use crate::redshift::session::Session;
 use crate::redshift::statement::Statement;
 use crate::redshift::{RefusedRow, RefusedRows};
+use crate::s3::S3;
 use crate::stage::StagedTable;
 
-/// The rows that Redshift refused, in the words of the archive; the fault itself when Redshift does not tell
-/// them, since then nobody knows that the input is at fault.
-pub(super) async fn problems_of(session: &Session, staged: &StagedTable<'_>, fault: Error) -> Error {
-    let rows = match session.refused_rows(&staged.file).await {
-        Err(error) => return error,
-        Ok(RefusedRows::Rows(rows)) => rows,
-        Ok(RefusedRows::Unknown { is_readable }) => {
-            let query = Statement::LoadErrorsOfAnySession { file: &staged.file };
-            let message = format!(
-                "{fault}; which rows, {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
-                if is_readable {
-                    "neither sys_load_error_detail nor stl_load_errors says"
-                } else {
-                    "the user may not read in sys_load_error_detail or stl_load_errors"
-                },
-                staged.member
-            );
-            return if is_readable {
-                Error::retryable(Retryable::Unknown, message)
-            } else {
-                Error::deployment(Deployment::Privilege, message)
-            };
-        }
-    };
-    let mut problems = Problems::default();
-    for row in rows {
-        problems.push(problem(staged, row));
-    }
-    problems.into()
+/// How much of a staged file is read to find texts in it: what the network brings in a few seconds. A row
+/// further down is told without its text.
+const READ_BACK_BYTES: u64 = 128 * 1024 * 1024;
+
+/// `raw_field_value` is CHAR(1024) (`STL_LOAD_ERRORS`): a value of that length may have been longer.
+const RAW_VALUE_BYTES: usize = 1024;
+
+/// The rows of one table that Redshift refused.
+pub(super) struct Refused<'t> {
+    staged: &'t StagedTable<'t>,
+    rows: Vec<RefusedRow>,
+    cells: BTreeMap<CellPlace, StagedCell>,
 }
 
-fn problem(staged: &StagedTable<'_>, row: RefusedRow) -> Problem {
-    let mut message = row.message;
-    if let Some(kind) = row.column_type {
-        let length = row.column_length.map(|length| format!("({length})")).unwrap_or_default();
-        message = format!("{message}; the column is {kind}{length}");
-        if let (true, Some(value)) = (message.contains("length"), &row.value) {
-            message = format!("{message}, the value has {} bytes", value.len());
+/// The rows that Redshift refused of a staged file; the fault itself when Redshift does not tell them, since
+/// then nobody knows that the input is at fault.
+pub(super) async fn told_rows(
+    session: &Session,
+    staged: &StagedTable<'_>,
+    fault: Error,
+) -> Result<Vec<RefusedRow>, Error> {
+    let is_readable = match session.refused_rows(&staged.file).await? {
+        RefusedRows::Rows(rows) => return Ok(rows),
+        RefusedRows::Unknown { is_readable } => is_readable,
+    };
+    let query = Statement::LoadErrorsOfAnySession { file: &staged.file };
+    let message = format!(
+        "{fault}; which rows, {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
+        if is_readable {
+            "neither sys_load_error_detail nor stl_load_errors says"
+        } else {
+            "the user may not read in sys_load_error_detail or stl_load_errors"
+        },
+        staged.member
+    );
+    Err(if is_readable {
+        Error::retryable(Retryable::Unknown, message)
+    } else {
+        Error::deployment(Deployment::Privilege, message)
+    })
+}
+
+impl<'t> Refused<'t> {
+    /// Rows refused of a table, in any order.
+    pub(super) fn new(staged: &'t StagedTable<'t>, rows: Vec<RefusedRow>) -> Self {
+        let mut refused = Self { staged, rows: Vec::new(), cells: BTreeMap::new() };
+        refused.merge(rows);
+        refused
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds those that are not there yet, and puts all in the file's order.
+    pub(super) fn merge(&mut self, rows: Vec<RefusedRow>) {
+        for row in rows {
+            if !self.rows.contains(&row) {
+                self.rows.push(row);
+            }
+        }
+        self.rows.sort_by_key(|row| (row.line.is_none(), row.line));
+    }
+
+    /// Keeps the first `most` of them; returns how many are left.
+    pub(super) fn cut_to(&mut self, most: usize) -> usize {
+        self.rows.truncate(most);
+        self.rows.len()
+    }
+
+    /// Reads the texts that Redshift does not tell, or not to their end, from the staged file.
+    ///
+    /// # Errors
+    ///
+    /// S3's. What was found before is kept.
+    pub(super) async fn read_back(&mut self, s3: &S3) -> Result<(), Error> {
+        let is_unknown = |row: &&RefusedRow| row.value.as_ref().is_none_or(|value| is_cut(value));
+        let places: Vec<CellPlace> =
+            self.rows.iter().filter(is_unknown).filter_map(|row| self.place(row)).collect();
+        let object = self.staged.file.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+        let (false, Some((bucket, key))) = (places.is_empty(), object) else { return Ok(()) };
+        let mut finder = CellFinder::new(places);
+        let read = s3.read_beginning(bucket, key, READ_BACK_BYTES, |bytes| finder.push(bytes)).await;
+        self.cells = finder.finish();
+        read
+    }
+
+    /// Them as problems of the archive; `null_as` is the text that was staged as NULL.
+    pub(super) fn problems(&self, null_as: Option<&str>) -> impl Iterator<Item = Problem> {
+        self.rows.iter().map(move |row| self.problem(row, null_as))
+    }
+
+    fn problem(&self, row: &RefusedRow, null_as: Option<&str>) -> Problem {
+        let cell = self.place(row).and_then(|place| self.cells.get(&place));
+        let told = row.value.as_ref();
+        let text = cell.map(|cell| cell.text.as_slice()).or(told.map(String::as_bytes));
+        let length_bytes =
+            cell.map(|cell| cell.length_bytes).or(told.filter(|value| !is_cut(value)).map(String::len));
+
+        let mut message = row.message.clone();
+        if let Some(kind) = &row.column_type {
+            let length = row.column_length.as_ref().map(|length| format!("({length})")).unwrap_or_default();
+            message = format!("{message}; the column is {kind}{length}");
+            if let (true, Some(length_bytes)) = (message.contains("length"), length_bytes) {
+                message = format!("{message}, the value has {length_bytes} bytes");
+            }
+        }
+        let reason = Reason::Refused { code: row.code, message: printable(message.as_bytes()) };
+        let mut problem = Problem::member(&self.staged.member, reason);
+        problem.line = row.line.and_then(|line| self.staged.lines.source_line(line));
+        problem.column = self.column(row).map(|(_, name)| name.to_owned()).or_else(|| row.column.clone());
+        match text {
+            Some(text) if text == NULL_TEXT.as_bytes() => match null_as {
+                Some(null_as) => problem.with_text(null_as.as_bytes()),
+                None => problem,
+            },
+            Some(text) => problem.with_text(text),
+            None => problem,
         }
     }
-    let mut problem = Problem::member(
-        &staged.member,
-        Reason::Refused { code: row.code, message: printable(message.as_bytes()) },
-    );
-    problem.line = row.line.and_then(|line| staged.lines.source_line(line));
-    problem.column = row.column;
-    match row.value {
-        Some(value) => problem.with_text(value.as_bytes()),
-        None => problem,
+
+    /// The refused cell in the staged file.
+    fn place(&self, row: &RefusedRow) -> Option<CellPlace> {
+        Some(CellPlace { line: row.line?, column: self.column(row)?.0 })
     }
+
+    /// The refused column as the configuration has it, and its position. Redshift tells names in lower case
+    /// (Amazon Redshift Database Developer Guide, Names and identifiers).
+    fn column(&self, row: &RefusedRow) -> Option<(usize, &str)> {
+        let told = row.column.as_deref()?;
+        self.staged.table.loaded_columns().enumerate().find(|(_, name)| name.eq_ignore_ascii_case(told))
+    }
+}
+
+fn is_cut(value: &str) -> bool {
+    value.len() >= RAW_VALUE_BYTES
 }

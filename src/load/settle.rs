@@ -49,6 +49,7 @@ pub async fn explain(
         at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         request_id,
         problems_found: problems.found(),
+        incomplete: problems.incomplete(),
         problems: problems.reported(),
     };
     let json = serde_json::to_string_pretty(&file).unwrap_or_default();

@@ -5,11 +5,12 @@ use cmslite_core::error::{Error, Retryable};
 use tracing::debug;
 
 use super::consult::ArchiveLoad;
-use super::refused_rows::problems_of;
+use super::refusals::copy_of;
+use crate::clients::Clients;
+use crate::redshift::StatementError;
 use crate::redshift::ledger::LoadDecision;
 use crate::redshift::session::Session;
-use crate::redshift::statement::{Authorization, Copy, Statement};
-use crate::redshift::{Redshift, StatementError};
+use crate::redshift::statement::{Authorization, Statement};
 use crate::stage::StagedTable;
 
 impl ArchiveLoad<'_> {
@@ -22,19 +23,20 @@ impl ArchiveLoad<'_> {
     /// then, unless the connection broke after COMMIT was sent: the ledger knows.
     pub async fn run(
         &self,
-        redshift: &Redshift,
+        clients: &Clients,
         authorization: &Authorization,
-        region: &str,
         tables: &[StagedTable<'_>],
     ) -> Result<LoadDecision, Error> {
-        let session = redshift.connect(self.request.cancellation.deadline()).await?;
-        let result = self.transaction(&session, authorization, region, tables).await;
+        let session = clients.redshift.connect(self.request.cancellation.deadline()).await?;
+        let result = self.transaction(&session, authorization, &clients.region, tables).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
             let _ = session.run(&Statement::Rollback).await;
         }
         let result = match result {
-            Err(Failure::Rows(table, fault)) => Err(problems_of(&session, table, fault).await),
+            Err(Failure::Rows(tables, fault)) => {
+                Err(self.refusals(clients, &session, authorization, tables, fault).await)
+            }
             Err(Failure::Other(error)) => Err(error),
             Ok(loaded) => Ok(loaded),
         };
@@ -61,22 +63,17 @@ impl ArchiveLoad<'_> {
             }
         };
         let mut rows = 0;
-        for staged in tables {
+        for (at, staged) in tables.iter().enumerate() {
             let table = &staged.table.name;
             self.limit_statements(session).await?;
             if self.request.dataset.truncate {
                 session.run(&Statement::DeleteAll(table)).await?;
             }
-            let copy = Copy {
-                table,
-                columns: staged.table.loaded_columns().collect(),
-                manifest: &staged.manifest,
-                authorization,
-                region: Some(region),
-            };
-            match session.run(&Statement::Copy(copy)).await {
+            match session.run(&Statement::Copy(copy_of(staged, authorization, region))).await {
                 Ok(_) => {}
-                Err(StatementError::RowsRefused(fault)) => return Err(Failure::Rows(staged, fault.into())),
+                Err(StatementError::RowsRefused(fault)) => {
+                    return Err(Failure::Rows(tables.get(at..).unwrap_or_default(), fault.into()));
+                }
                 Err(error) => return Err(error.into()),
             }
             let counted = session.run(&Statement::LastCopyCount).await?;
@@ -114,8 +111,8 @@ impl ArchiveLoad<'_> {
 
 /// Why a transaction was not committed.
 enum Failure<'t> {
-    /// Redshift refused rows of this table.
-    Rows(&'t StagedTable<'t>, Error),
+    /// Redshift refused rows of the first of these tables; the others were not tried.
+    Rows(&'t [StagedTable<'t>], Error),
     /// Anything else.
     Other(Error),
 }

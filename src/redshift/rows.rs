@@ -101,7 +101,18 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
     })
 }
 
-pub(super) fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
+/// The rows of a load-error table, each once.
+pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
+    let mut refused: Vec<RefusedRow> = Vec::new();
+    for row in rows.into_iter().map(refused_row) {
+        if !refused.contains(&row) {
+            refused.push(row);
+        }
+    }
+    refused
+}
+
+fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
     let mut cells =
         row.into_iter().map(|cell| cell.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
     let mut next = || cells.next().flatten();

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::debug;
 
 use super::error::{StatementError, classify, unanswered};
-use super::rows::{Column, LedgerRow, RefusedRows, Rows, column, ledger_row, refused_row};
+use super::rows::{Column, LedgerRow, RefusedRows, Rows, column, ledger_row, refused_rows};
 use super::statement::{LoadErrorTable, Statement};
 
 /// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
@@ -86,7 +86,7 @@ impl Session {
         })
     }
 
-    /// The rows that this session's COPY of a staged file refused.
+    /// The rows that this session's COPYs of a staged file refused, each once and in the file's order.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Session {
         for table in [LoadErrorTable::Sys, LoadErrorTable::Stl] {
             match self.run(&Statement::LoadErrors { table, file }).await {
                 Ok(rows) if rows.is_empty() => is_readable = true,
-                Ok(rows) => return Ok(RefusedRows::Rows(rows.into_iter().map(refused_row).collect())),
+                Ok(rows) => return Ok(RefusedRows::Rows(refused_rows(rows))),
                 Err(error) => match Error::from(error) {
                     Error::Retryable(fault) => return Err(fault.into()),
                     error => debug!(error = %error.chain(), "a load-error table cannot be read"),

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
+use cmslite_core::problem::REPORTED_PROBLEMS;
 use cmslite_core::transform::NULL_TEXT;
 
 use super::ledger::COLUMNS;
@@ -69,11 +70,18 @@ pub enum Statement<'a> {
     DeleteNoRows(&'a TableName),
     /// Loads the files that a manifest names.
     Copy(Copy<'a>),
-    /// Reads and checks them without loading them (`copy-parameters-data-load.md`).
-    CopyNoLoad(Copy<'a>),
+    /// Reads and checks them without loading them (`copy-parameters-data-load.md`, NOLOAD).
+    CopyNoLoad {
+        /// The table and its files.
+        copy: Copy<'a>,
+        /// How many refused rows end it; fewer are passed over. 0 and 1 end it at the first, and 100,000 is
+        /// the most (`copy-parameters-data-load.md`, MAXERROR).
+        max_error: u32,
+    },
     /// How many rows the session's last COPY loaded (`PG_LAST_COPY_COUNT.md`).
     LastCopyCount,
-    /// The rows of a load-error table for this session and these files.
+    /// The rows of a load-error table for this session and a staged file, in the file's order; some may be
+    /// there twice.
     LoadErrors {
         /// Which table.
         table: LoadErrorTable,
@@ -179,8 +187,8 @@ impl Statement<'_> {
             }
             Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
             Self::DeleteNoRows(name) => format!("DELETE FROM {} WHERE 1 = 0", table(name)),
-            Self::Copy(copy) => copy.text(secrets),
-            Self::CopyNoLoad(copy) => format!("{} NOLOAD", copy.text(secrets)),
+            Self::Copy(copy) => copy.text(0, secrets),
+            Self::CopyNoLoad { copy, max_error } => format!("{} NOLOAD", copy.text(*max_error, secrets)),
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
             Self::LoadErrors { table, file } => load_errors(*table, file),
             Self::LoadErrorsOfAnySession { file } => {
@@ -236,22 +244,26 @@ fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&st
     )
 }
 
+/// How many rows of a load-error table are read: as many as are reported, and each of them twice, since a
+/// session may have tried a file by COPY and by COPY with NOLOAD.
+const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
+
 fn load_errors(table: LoadErrorTable, file: &str) -> String {
     let file = literal(file);
     match table {
         LoadErrorTable::Sys => format!(
             "SELECT line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), NULL, error_code, TRIM(error_message) \
-             FROM sys_load_error_detail WHERE session_id = pg_backend_pid() AND TRIM(file_name) = {file} ORDER BY start_time DESC, line_number LIMIT 20"
+             FROM sys_load_error_detail WHERE session_id = pg_backend_pid() AND TRIM(file_name) = {file} ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
         ),
         LoadErrorTable::Stl => format!(
             "SELECT line_number, TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_field_value), err_code, TRIM(err_reason) \
-             FROM stl_load_errors WHERE session = pg_backend_pid() AND TRIM(filename) = {file} ORDER BY starttime DESC, line_number LIMIT 20"
+             FROM stl_load_errors WHERE session = pg_backend_pid() AND TRIM(filename) = {file} ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
         ),
     }
 }
 
 impl Copy<'_> {
-    fn text(&self, secrets: bool) -> String {
+    fn text(&self, max_error: u32, secrets: bool) -> String {
         let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
         let mut text =
             format!("COPY {} ({}) FROM {} ", table(self.table), columns.join(", "), literal(self.manifest));
@@ -276,7 +288,7 @@ impl Copy<'_> {
         }
         let _ = write!(
             text,
-            " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR 0 COMPUPDATE OFF",
+            " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR {max_error} COMPUPDATE OFF",
             literal(NULL_TEXT)
         );
         if let Some(region) = self.region {
@@ -335,6 +347,14 @@ mod tests {
             "COPY \"cmslite\".\"user_group\" (\"id\", \"say \"\"x\"\"\") FROM 's3://b/o''k\\\\.manifest' IAM_ROLE 'arn:aws:iam::1:role/r' \
              MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS '%cmslite-null%' MAXERROR 0 COMPUPDATE OFF REGION AS 'ca-central-1'"
         );
+    }
+
+    #[test]
+    fn copy_that_loads_nothing_says_so_and_how_many_rows_it_may_refuse() {
+        let (table, role) = (name(), Authorization::DefaultRole);
+        let Statement::Copy(copy) = copy(&table, &role) else { panic!() };
+        let text = Statement::CopyNoLoad { copy, max_error: 1000 }.to_string();
+        assert!(text.ends_with(" MAXERROR 1000 COMPUPDATE OFF REGION AS 'ca-central-1' NOLOAD"), "{text}");
     }
 
     #[test]

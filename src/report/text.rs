@@ -83,6 +83,9 @@ impl BadArchive {
         if unreported > 0 {
             let _ = write!(text, "\n      and {unreported} more");
         }
+        if let Some(why) = &self.incomplete {
+            let _ = write!(text, "\n      there may be more: {why}");
+        }
         text
     }
 }

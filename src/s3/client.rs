@@ -1,5 +1,7 @@
 //! One client for S3: listing, reading, writing and deleting.
 
+use std::ops::ControlFlow;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
@@ -181,6 +183,33 @@ impl S3 {
         let body = response.body.collect().await;
         body.map(|body| Some(body.into_bytes()))
             .map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
+    }
+
+    /// Hands the beginning of an object, `limit_bytes` at the most, to `take`, as it comes and until that
+    /// wants no more.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act. What came before has been taken then.
+    pub async fn read_beginning(
+        &self,
+        bucket: &str,
+        key: &str,
+        limit_bytes: u64,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<(), Error> {
+        let what = || format!("cannot read s3://{bucket}/{key}");
+        let range = format!("bytes=0-{}", limit_bytes.saturating_sub(1));
+        let response = self.client.get_object().bucket(bucket).key(key).range(range).send().await;
+        let mut body = response.map_err(|error| classify(error, &what()))?.body;
+        while let Some(chunk) = body.next().await {
+            let chunk =
+                chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
+            if take(&chunk).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The revision that an object is a copy of, if [`S3::copy`] made it; the empty revision where there

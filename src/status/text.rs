@@ -123,6 +123,7 @@ impl Bad {
         if unreported > 0 {
             lines.push(format!("and {unreported} more"));
         }
+        lines.extend(error.incomplete.as_ref().map(|why| format!("there may be more: {why}")));
         lines.join("\n      ")
     }
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use devstack::lambda::Outcome;
+use devstack::redshift;
 use devstack::s3::{Action, Fault, Gate};
+use serde_json::json;
 
 use crate::faults::fails;
 use crate::harness::{Harness, expected, members, sample, sample_with, words};
@@ -89,4 +91,32 @@ async fn a_function_over_its_time_is_killed_and_the_next_invocation_goes_on() {
     let report = Harness::report(harness.invoke(&archive).await);
     assert_eq!(report["good"][0]["outcome"], "already_loaded");
     assert_eq!(harness.tables().await, expected(&members(3, 50)));
+}
+
+/// The rest of what Redshift refuses is asked for only while there is time to settle the archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_out_of_time_tells_the_refused_rows_that_it_knows() {
+    // How long this machine takes to the first refused row is not known.
+    for seconds in [4, 16, 64, 128] {
+        let harness = Harness::builder().timeout(RESERVE + Duration::from_secs(seconds)).start().await;
+        Harness::report(harness.invoke(&harness.put("first", &sample(5, 4), 0)).await);
+        harness.admin("REVOKE SELECT ON pg_catalog.svv_columns FROM PUBLIC").await;
+        let gate = Gate::new();
+        harness.stack.redshift.inject(redshift::Fault::on("NOLOAD", redshift::Action::Wait(gate.clone())));
+        let text = "id,name,active,site_key\n1,a,maybe,k\n2,a,maybe,k\n";
+        let key = harness.put("a", &sample_with("analytics_group.csv", text), 1);
+        match harness.invoke(&key).await {
+            Outcome::Ok(_) => {}
+            Outcome::Failed { error_type, .. } if error_type == "Retryable.DeadlineNear" => continue,
+            failed @ Outcome::Failed { .. } => panic!("{failed:?}"),
+        }
+        gate.open();
+        assert!(harness.is_bad("a"));
+        let error = harness.error_json("a");
+        assert_eq!((&error["problems_found"], &error["problems"][0]["line"]), (&json!(1), &json!(2)));
+        let why = error["incomplete"].as_str().unwrap();
+        assert!(why.contains("analytics_group.csv") && why.ends_with("(Retryable.DeadlineNear)"), "{why}");
+        return;
+    }
+    panic!("the time was up before Redshift was asked");
 }

@@ -1,5 +1,7 @@
 //! Bad input of every kind ends as bad, explained, with nothing loaded and what was there untouched.
 
+use std::fmt::Write as _;
+
 use devstack::redshift::{Action, Fault};
 use devstack::samples::{self, Member};
 use serde_json::{Value, json};
@@ -173,6 +175,7 @@ async fn value_is_refused(sys_tables: bool) {
     let problem = refused(&redshift(sys_tables).start().await, &sample_with(GROUPS, boolean)).await;
     let told = json!([problem["code"], problem["member"], problem["line"], problem["column"]]);
     assert_eq!(told, json!(["refused_by_redshift", GROUPS, 5, "active"]), "{problem}");
+    assert_eq!(problem["text"], json!("maybe"), "{problem}");
 }
 
 /// Where the loader cannot learn how long the column is, it is Redshift that finds a text too long.
@@ -194,7 +197,8 @@ async fn length_is_refused(sys_tables: bool) {
             && reason.contains("1204"),
         "{reason}"
     );
-    assert_eq!(reason.contains("the value has 80 bytes"), !sys_tables, "{reason}");
+    assert!(reason.contains("the value has 80 bytes"), "{reason}");
+    assert_eq!(problem["text"], json!("é".repeat(40)));
 }
 
 cases! {
@@ -318,4 +322,173 @@ async fn a_header_without_rows_loads_zero_rows() {
     );
     assert_eq!(harness.rows("cms_group").await.len(), 0);
     assert!(harness.is_good("b"));
+}
+
+/// A harness whose loader cannot learn what the columns take, so that Redshift is the judge. An archive is
+/// loaded.
+async fn with_redshift_as_judge(builder: HarnessBuilder) -> Harness {
+    let harness = builder.start().await;
+    Harness::report(harness.invoke(&harness.put("first", &sample(5, 4), 0)).await);
+    harness.admin("REVOKE SELECT ON pg_catalog.svv_columns FROM PUBLIC").await;
+    harness
+}
+
+/// An archive with such files in place of a sample's.
+fn with_files(files: &[(&str, String)]) -> Vec<u8> {
+    let mut members = members(1, 2);
+    for (name, contents) in files {
+        members.iter_mut().find(|member| member.name == *name).unwrap().contents =
+            contents.as_bytes().to_vec();
+    }
+    samples::archive(&members).unwrap()
+}
+
+/// Rows of three tables that Redshift refuses, on other lines of the staged files than of the archive's.
+fn with_refused_rows() -> Vec<u8> {
+    let groups = "id,name,active,site_key\n\n1,\"two\nlines\",t,k\n2,a,maybe,k\n\n3,b,f,k\n-,c,t,k\n\
+                  4,\"d, \"\"e\"\"\",\"so, \"\"so\"\"\",k\n";
+    let user_groups = "id,user_id,email,group_id,group_name,site_key,is_group_mgr\n1,u,e,g,n,k,3\n";
+    let status = format!(
+        "id,organization,user_id,user_name,email,created_dt,status\n1,o,u,n,e,,ok\n2,o,u,n,e,,{}\n",
+        "s".repeat(2000)
+    );
+    with_files(&[
+        (GROUPS, groups.to_owned()),
+        ("analytics_user_group.csv", user_groups.to_owned()),
+        ("analytics_user_status.csv", status),
+    ])
+}
+
+/// Member, line, column and text of each problem.
+fn told(error: &Value) -> Vec<Value> {
+    let problems = error["problems"].as_array().unwrap().iter();
+    let told = problems.map(|problem| {
+        assert_eq!(problem["code"], json!("refused_by_redshift"), "{problem}");
+        json!([problem["member"], problem["line"], problem["column"], problem["text"]])
+    });
+    told.collect()
+}
+
+async fn all_refusals_are_told(sys_tables: bool) {
+    let harness = with_redshift_as_judge(redshift(sys_tables)).await;
+    refused(&harness, &with_refused_rows()).await;
+    let error = harness.error_json("bad");
+    assert_eq!(
+        told(&error),
+        [
+            json!([GROUPS, 5, "active", "maybe"]),
+            json!([GROUPS, 8, "id", "-"]),
+            json!([GROUPS, 9, "active", "so, \"so\""]),
+            json!(["analytics_user_group.csv", 2, "is_group_mgr", "3"]),
+            json!(["analytics_user_status.csv", 3, "status", format!("{}…", "s".repeat(120))]),
+        ]
+    );
+    assert_eq!((&error["problems_found"], &error["incomplete"]), (&json!(5), &Value::Null));
+    let last = error["problems"][4]["reason"].as_str().unwrap();
+    assert!(last.contains("varchar(32), the value has 2000 bytes"), "{last}");
+}
+
+cases! {
+    /// All that Redshift refuses is told at once, of every table, in the order of the files, with the texts.
+    async rows_refused_of_several_tables_are_told_at_once: all_refusals_are_told {
+        told_by_sys_load_error_detail(true);
+        told_by_stl_load_errors(false);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_with_refused_rows_have_failed() {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    let report = Harness::report(harness.invoke(&harness.put("bad", &with_refused_rows(), 2)).await);
+    assert_eq!(
+        report["failed_tables"],
+        json!(["cmslite.cms_group", "cmslite.user_group", "cmslite.user_status"])
+    );
+    assert_eq!(report["bad"][0]["incomplete"], Value::Null);
+}
+
+/// Those told are the first, and no further table is asked when there are enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_refused_rows_are_told_in_the_order_of_the_file() {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    let mut groups = String::from("id,name,active,site_key\n");
+    for n in 0..1500 {
+        let _ = writeln!(groups, "{n},a,no{n},k");
+    }
+    let user_groups = "id,user_id,email,group_id,group_name,site_key,is_group_mgr\n1,u,e,g,n,k,3\n";
+    let archive = with_files(&[(GROUPS, groups), ("analytics_user_group.csv", user_groups.to_owned())]);
+    Harness::report(harness.invoke(&harness.put("bad", &archive, 2)).await);
+    let error = harness.error_json("bad");
+    let expected: Vec<Value> = (0..20).map(|n| json!([GROUPS, n + 2, "active", format!("no{n}")])).collect();
+    assert_eq!(told(&error), expected);
+    assert_eq!((&error["problems_found"], &error["incomplete"]), (&json!(20), &Value::Null));
+    let asked = harness.sessions().concat().into_iter().filter(|sql| sql.ends_with("NOLOAD")).count();
+    assert_eq!(asked, 1);
+}
+
+/// What is known already is told, and that it may not be all; the archive is bad in any case.
+async fn the_rest_is_not_known(action: Action, skip: usize, known: usize, members: &str, error_type: &str) {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    harness.stack.redshift.inject(Fault::on("NOLOAD", action).after(skip));
+    refused(&harness, &with_refused_rows()).await;
+    let error = harness.error_json("bad");
+    let all = told(&error);
+    assert_eq!(all.len(), known, "{all:?}");
+    assert_eq!(all[0], json!([GROUPS, 5, "active", "maybe"]));
+    let why =
+        format!("Redshift could not be asked for every row that it refuses of {members} ({error_type})");
+    assert_eq!(error["incomplete"], json!(why));
+    assert!(harness.log().await.contains(&format!("bad input: there may be more: {why}")));
+    let (output, _directory) = harness.command(&["status", harness.config_file().to_str().unwrap()]).await;
+    let status = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(status.contains(&format!("there may be more: {why}")), "{status}");
+}
+
+const ALL: &str =
+    "analytics_group.csv, analytics_user_activity.csv, analytics_user_group.csv, analytics_user_status.csv";
+const LAST: &str = "analytics_user_status.csv";
+
+fn refusal(code: &str, message: &str) -> Action {
+    Action::Refuse(code.to_owned(), message.to_owned())
+}
+
+cases! {
+    async a_cluster_that_does_not_tell_the_rest_leaves_an_archive_bad: the_rest_is_not_known {
+        not_granted(refusal("42501", "permission denied"), 0, 1, ALL, "Deployment.Privilege");
+        not_granted_for_the_last(refusal("42501", "permission denied"), 3, 4, LAST, "Deployment.Privilege");
+        not_understood(refusal("42601", "syntax error at or near \"NOLOAD\""), 0, 1, ALL, "Retryable.Unknown");
+        no_such_table(refusal("42P01", "no such relation"), 0, 1, ALL, "Deployment.SchemaMismatch");
+        too_slow(refusal("57014", "Query (1) canceled on user's request"), 0, 1, ALL, "Retryable.StatementTimeout");
+        s3_is_down_for_it(
+            refusal("XX000", "S3ServiceException:Please reduce your request rate,Status 503,Error SlowDown"),
+            0,
+            1,
+            ALL,
+            "Retryable.S3Unavailable",
+        );
+        connection_lost(Action::CutBefore, 0, 1, ALL, "Retryable.ConnectionLost");
+        connection_lost_after_it(Action::CutAfter, 2, 3, "analytics_user_group.csv, analytics_user_status.csv", "Retryable.ConnectionLost");
+    }
+}
+
+/// The texts are a convenience: without them the rows are told as Redshift tells them.
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_cannot_be_read_back_are_left_out() {
+    let harness = with_redshift_as_judge(Harness::builder().env("COPY_IAM_ROLE", "default")).await;
+    // COPY reads the file twice, to load and to check it.
+    let denied = devstack::s3::Action::Refuse(403, "AccessDenied".to_owned());
+    harness.stack.s3.inject(devstack::s3::Fault::on("GetObject", "/analytics_group.csv", denied).after(2));
+    Harness::report(harness.invoke(&harness.put("bad", &with_refused_rows(), 2)).await);
+    let error = harness.error_json("bad");
+    let all = told(&error);
+    assert_eq!(
+        all[..4],
+        [
+            json!([GROUPS, 5, "active", null]),
+            json!([GROUPS, 8, "id", null]),
+            json!([GROUPS, 9, "active", null]),
+            json!(["analytics_user_group.csv", 2, "is_group_mgr", "3"]),
+        ]
+    );
+    assert_eq!(error["incomplete"], Value::Null);
 }

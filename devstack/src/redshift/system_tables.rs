@@ -64,7 +64,8 @@ pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_post
     client.batch_execute("SELECT pg_advisory_unlock(5439)").await
 }
 
-/// Records what a COPY could not load.
+/// Records what a COPY could not load; all of it with one time, since `starttime` is the "Start time in UTC
+/// for the load" (`r_STL_LOAD_ERRORS`).
 pub(super) async fn record(
     client: &Client,
     user: &str,
@@ -73,7 +74,8 @@ pub(super) async fn record(
     errors: &[LoadError],
 ) -> Result<(), tokio_postgres::Error> {
     const INSERT: &str = "INSERT INTO devstack.load_errors VALUES \
-        (($1::text)::name, $2, $3, $4, statement_timestamp() AT TIME ZONE 'UTC', $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+        (($1::text)::name, $2, $3, $4, transaction_timestamp() AT TIME ZONE 'UTC', $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    client.batch_execute("BEGIN").await?;
     for error in errors {
         let line = i64::try_from(error.line).unwrap_or(-1);
         let cut = |text: &str| text[..text.floor_char_boundary(1024)].to_owned();
@@ -99,5 +101,5 @@ pub(super) async fn record(
             )
             .await?;
     }
-    Ok(())
+    client.batch_execute("COMMIT").await
 }

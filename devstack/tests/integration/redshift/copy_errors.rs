@@ -30,6 +30,59 @@ async fn maxerror_skips_bad_records() {
     assert_eq!(errors, ["2", "3", "4"]);
 }
 
+/// `copy-parameters-data-load.md`: NOLOAD "checks the validity of the data file without actually loading the
+/// data". `t_Validating_input_files.md`: "use NOLOAD with the same COPY commands and options you would use to
+/// load the data", and it "displays any errors that occur if you attempt to load the data".
+#[tokio::test]
+async fn noload_checks_and_loads_nothing() {
+    let (stack, session) = with_table().await;
+    session.run("INSERT INTO t VALUES (7, 'there', NULL)").await;
+    stack.put("good.csv", "1,a,\n2,b,\n");
+    stack.put("bad.csv", "1,a,\nx,b,\n2,\"c\"d,\n3,toolong,\n4,e,\n");
+    session.run(&copy("t", "good.csv", "CSV NOLOAD")).await;
+    assert_eq!(session.refused(&copy("t", "bad.csv", "CSV NOLOAD")).await, failed());
+    assert_eq!(session.refused(&copy("t", "none.csv", "CSV NOLOAD")).await.0, "XX000");
+    session.run("BEGIN").await;
+    session.run(&copy("t", "good.csv", "NOLOAD CSV")).await;
+    session.run("COMMIT").await;
+    assert_eq!(session.rows("SELECT id FROM t").await, ["7"]);
+    assert_eq!(session.rows("SELECT line_number FROM stl_load_errors").await, ["2"]);
+}
+
+/// `copy-parameters-data-load.md`, MAXERROR, with NOLOAD: every error below the limit is recorded, and an INFO
+/// message "states the number of rows that could not be loaded"; at the limit it fails. `starttime` is of the
+/// load, not of the error (`r_STL_LOAD_ERRORS.md`).
+#[tokio::test]
+async fn noload_records_errors_up_to_maxerror() {
+    let (stack, session) = with_table().await;
+    stack.put("f.csv", "1,a,\nx,b,\n2,\"c\"d,\n3,toolong,\n4,e,\n");
+    assert_eq!(session.refused(&copy("t", "f.csv", "CSV MAXERROR 3 NOLOAD")).await, failed());
+    session.run("CREATE TABLE seen AS SELECT max(query) AS q FROM stl_load_errors").await;
+    session.notices();
+    session.run(&copy("t", "f.csv", "CSV MAXERROR 4 NOLOAD")).await;
+    let notices = session.notices();
+    let told = |notice: &String| notice.contains("3 record(s) could not be loaded");
+    assert!(notices.iter().any(told), "{notices:?}");
+    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    let recorded = "SELECT line_number, TRIM(raw_field_value) FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1";
+    assert_eq!(session.rows(recorded).await, ["2|x", "3|", "4|toolong"]);
+    let times = "SELECT count(DISTINCT starttime) FROM stl_load_errors WHERE query > (SELECT q FROM seen)";
+    assert_eq!(session.one(times).await, "1");
+    assert_eq!(session.one("SELECT count(*) FROM sys_load_error_detail").await, "6");
+}
+
+/// A cluster that does not grant NOLOAD, on demand: COPY without it goes on.
+#[tokio::test]
+async fn noload_alone_can_be_refused() {
+    let (stack, session) = with_table().await;
+    stack.put("f.csv", "1,a,\n");
+    let action = Action::Refuse("42501".to_owned(), "permission denied".to_owned());
+    stack.redshift.inject(Fault::on("NOLOAD", action));
+    session.run(&copy("t", "f.csv", "CSV MAXERROR 0")).await;
+    assert_eq!(session.refused(&copy("t", "f.csv", "CSV MAXERROR 9 NOLOAD")).await.0, "42501");
+    assert_eq!(session.rows("SELECT id FROM t").await, ["1"]);
+}
+
 /// `r_STL_LOAD_ERRORS.md` and SYS_LOAD_ERROR_DETAIL: what is recorded of a refused record, in texts padded
 /// with blanks; it outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
 #[tokio::test]
