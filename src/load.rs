@@ -5,6 +5,8 @@ mod archive;
 
 // One archive's transaction.
 mod transaction;
+// Whether an archive brings too few rows.
+mod row_guards;
 // What is asked before an archive is staged.
 mod consult;
 // The rows that Redshift refused.

@@ -34,6 +34,8 @@ pub mod event;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
 
+// Whether an archive brings too few rows.
+pub mod row_counts;
 // Lengths and NOT NULL of the target tables' columns.
 pub mod limits;
 // From a configuration's text to a dataset: one configuration file, its prefixes, members and tables.

@@ -32,6 +32,8 @@ const ROWS_REPORTED: u64 = 1024;
 pub struct Transformed {
     /// Rows written, the header not counted.
     pub rows: u64,
+    /// Rows that the member has, written or not; none where it was not read to its end.
+    pub rows_found: Option<u64>,
     /// From the staged file's lines back to the member's.
     pub lines: LineMap,
 }
@@ -105,10 +107,15 @@ impl Transform<'_> {
 
         let row = Row::new(member, table, limits, dataset.null_as.as_deref(), header_columns);
         let mut transformed = Transformed::default();
+        let (mut refused, mut dropped) = (0, 0);
+        let before_rows = problems.found();
         while advance(&mut records, member, problems)? {
             let record = records.record();
             match row.check(&record).and_then(|()| rows.row(|out| row.write(&record, out))) {
-                Err(problem) => problems.push(*problem),
+                Err(problem) => {
+                    refused += 1;
+                    problems.push(*problem);
+                }
                 Ok(()) if problems.is_empty() => {
                     transformed.lines.note(rows.line(), record.line);
                     transformed.rows += 1;
@@ -117,13 +124,20 @@ impl Transform<'_> {
                     }
                     rows.keep_row(record.is_one_line).map_err(TransformError::Write)?;
                 }
-                Ok(()) => rows.drop_row(),
+                Ok(()) => {
+                    dropped += 1;
+                    rows.drop_row();
+                }
             }
             if problems.is_full() {
                 break;
             }
         }
         progress.rows(transformed.rows % ROWS_REPORTED);
+        // What is no row's problem ended the reading.
+        if !problems.is_full() && problems.found() == before_rows + refused {
+            transformed.rows_found = Some(transformed.rows + refused + dropped);
+        }
         rows.flush().map_err(TransformError::Write)?;
         Ok(transformed)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{BadArchive, GoodOutcome, PhaseSeconds, Report};
+use super::{AcceptedShrink, BadArchive, GoodOutcome, PhaseSeconds, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,6 +36,21 @@ impl fmt::Display for Report {
             self.loaded_tables.iter().map(|table| format!("{}: {} rows", table.table, table.rows)).collect();
         list(f, "Tables loaded", &lines)?;
         list(f, "Tables failed", &self.failed_tables)?;
+        let lines: Vec<String> = self
+            .emptied_tables
+            .iter()
+            .map(|table| format!("{}: no rows in {}, {} before", table.table, table.key, table.rows_before))
+            .collect();
+        list(f, "WARNING: tables emptied", &lines)?;
+        let lines: Vec<String> = self
+            .accepted_shrinks
+            .iter()
+            .map(|table| {
+                let AcceptedShrink { table, key, code, rows, expected } = table;
+                format!("{table}: {rows} rows in {key}, {expected} expected ({code})")
+            })
+            .collect();
+        list(f, "Too few rows, accepted by request", &lines)?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }
