@@ -1,14 +1,14 @@
 //! An archive with too few rows is refused, unless somebody accepts it; one that empties a table is loaded and
 //! told of.
 
-use devstack::lambda::{self, Outcome};
+use devstack::lambda::Outcome;
 use devstack::redshift::{self, Action, Fault, Gate};
 use devstack::samples;
 use serde_json::{Value, json};
 
 use crate::command_line::{accept_shrink, again, load};
 use crate::harness::{
-    HANGS_AFTER, Harness, SHIPPED, appending, bad_key, cases, expected, key, members, sample, sample_with,
+    Harness, SHIPPED, appending, bad_key, cases, expected, key, members, sample, sample_with,
 };
 
 const GROUPS: &str = "analytics_group.csv";
@@ -173,25 +173,23 @@ async fn a_shrunk_archive_is_accepted_by_an_event_and_loaded_once() {
     loaded(&harness, "c", &with_groups(5, 4), 3).await;
 }
 
-/// Two functions at once: the second waits for the first's transaction, and is held against what that brought,
-/// not against what it found when it began.
+/// Two functions at once, both with everything staged: the second is held against what the first brought, not
+/// against what it found when it began.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_compared_with_what_was_loaded_while_it_was_staged() {
     let harness = Harness::builder().config(shrinking_by(40)).concurrency(2).start().await;
     loaded(&harness, "a", &sample(1, 5), 1).await;
-    harness.stack.redshift.clear_statements();
-    let gate = Gate::default();
-    harness.stack.redshift.inject(Fault::on("COMMIT", Action::Wait(gate.clone())).times(1));
-    harness.lambda.invoke_asynchronously(Harness::event(&harness.put("b", &sample(2, 20), 2)));
-    gate.reached().await;
+    let gates = [Gate::default(), Gate::default()];
     // After 5 rows 10 are enough, after 20 they are not.
-    harness.lambda.invoke_asynchronously(Harness::event(&harness.put("c", &sample(3, 10), 3)));
-    let locks = || {
-        let statements = harness.stack.redshift.statements();
-        statements.iter().filter(|statement| statement.sql.starts_with("LOCK")).count() == 2
-    };
-    lambda::eventually(HANGS_AFTER, locks).await.unwrap();
-    gate.open();
+    for (gate, (name, rows, seconds)) in gates.iter().zip([("b", 20, 2), ("c", 10, 3)]) {
+        harness.stack.redshift.inject(Fault::on("LOCK ", Action::Wait(gate.clone())).times(1));
+        let archive = harness.put(name, &sample(2, rows), seconds);
+        harness.lambda.invoke_asynchronously(Harness::event(&archive));
+        gate.reached().await;
+    }
+    gates[0].open();
+    harness.becomes_good("b").await;
+    gates[1].open();
     harness.idle().await;
     assert!(harness.is_bad("c"), "{:#?}", harness.lambda.history());
     assert!(harness.error_json("c")["problems"][0]["reason"].as_str().unwrap().contains("brought 20"));
