@@ -96,8 +96,9 @@ def main():
                 if "errorType" in answer:
                     sys.exit(f"{event.name}: {answer}\n{pathlib.Path('rie.log').read_text()}")
                 good += sum(report["objects_good"] for report in answer["reports"])
-            if good != 2:
-                sys.exit(f"the sample was to be loaded, and loaded once more; {good} loads")
+            # By hand it is loaded once more, and where only few rows were to be accepted it is found loaded.
+            if good != 3:
+                sys.exit(f"the sample was to be loaded, loaded once more, and found loaded; it ended as good {good} times")
             print(f"{len(events)} events answered in AWS's runtime interface emulator, the sample loaded")
         finally:
             for process in reversed(processes):

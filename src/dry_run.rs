@@ -100,7 +100,11 @@ async fn read(
     request: &RunRequest,
     archive: &Object,
 ) -> Result<Result<CheckedArchive, Problems>, Error> {
-    let read = read_archive(s3, request, archive, TableLimits::default(), NullSink);
+    let mut limits = TableLimits::default();
+    if request.accepts_few_rows() {
+        limits.accept_few_rows();
+    }
+    let read = read_archive(s3, request, archive, limits, NullSink);
     match Box::pin(read).await {
         Ok(members) => {
             let rows = |member: &str| {

@@ -7,6 +7,8 @@ mod archive;
 mod transaction;
 // Everything that Redshift refuses of an archive.
 mod refusals;
+// Whether an archive brings too few rows.
+mod row_guards;
 // What is asked before an archive is staged.
 mod consult;
 // The rows that Redshift refused.

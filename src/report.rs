@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
 use cmslite_core::problem::{Problem, Problems, ReportedProblem};
 use cmslite_core::queue::Object;
+use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -42,8 +43,12 @@ pub struct Report {
     pub superseded: Vec<String>,
     /// The tables loaded.
     pub loaded_tables: Vec<LoadedTable>,
-    /// The tables that Redshift refused a row for.
+    /// The tables that Redshift refused a row for, or that would have shrunk.
     pub failed_tables: Vec<String>,
+    /// The tables that a load emptied.
+    pub emptied_tables: Vec<TableEmptied>,
+    /// The tables that got fewer rows than the configuration allows, because the run was told to accept them.
+    pub accepted_shrinks: Vec<AcceptedShrink>,
     /// Bytes of archives loaded.
     pub bytes: u64,
     /// Seconds by phase.
@@ -63,8 +68,10 @@ pub struct ArchiveOutcome {
     pub end: ArchiveEnd,
     /// The tables that this run loaded from it; none where the transaction was not committed or not begun.
     pub loaded_tables: Option<Vec<LoadedTable>>,
-    /// The tables that Redshift refused a row for.
+    /// The tables that Redshift refused a row for, or that would have shrunk.
     pub failed_tables: Vec<String>,
+    /// What is conspicuous about the rows that it brought.
+    pub judged: JudgedRows,
 }
 
 /// How an archive ended.
@@ -131,6 +138,32 @@ pub struct LoadedTable {
     pub empty_rows: u64,
     /// Columns of the member that the configuration has no column for.
     pub dropped_columns: DroppedColumns,
+}
+
+/// A table that got no rows from an archive where the load before had brought some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableEmptied {
+    /// The table.
+    pub table: String,
+    /// The archive.
+    pub key: String,
+    /// Rows that the load before brought.
+    pub rows_before: u64,
+}
+
+/// A table that got fewer rows than the configuration allows, as the run was told to accept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AcceptedShrink {
+    /// The table.
+    pub table: String,
+    /// The archive.
+    pub key: String,
+    /// The code of the problem that it would have been.
+    pub code: &'static str,
+    /// Rows loaded.
+    pub rows: u64,
+    /// The fewest that the configuration allows.
+    pub expected: u64,
 }
 
 /// Why a run ended early.
@@ -201,12 +234,26 @@ pub struct ReportedErrorFile {
     pub problems: Vec<ReportedProblem>,
 }
 
+impl ArchiveOutcome {
+    /// An archive that ended so; nothing else is known of it.
+    pub fn new(end: ArchiveEnd) -> Self {
+        Self { end, loaded_tables: None, failed_tables: Vec::new(), judged: JudgedRows::default() }
+    }
+}
+
 impl Report {
     /// Records what became of an archive.
     pub fn record(&mut self, archive: &Object, outcome: &ArchiveOutcome) {
         let key = archive.key.clone();
         let loaded = outcome.loaded_tables.as_deref();
         self.failed_tables.extend_from_slice(&outcome.failed_tables);
+        for EmptiedTable { table, rows_before } in outcome.judged.emptied.clone() {
+            self.emptied_tables.push(TableEmptied { table, key: key.clone(), rows_before });
+        }
+        for FewRows { table, rows, expected, problem } in outcome.judged.too_few.clone() {
+            let code = problem.reason.code();
+            self.accepted_shrinks.push(AcceptedShrink { table, key: key.clone(), code, rows, expected });
+        }
         if let Some(tables) = loaded {
             self.bytes += archive.size;
             self.loaded_tables.extend_from_slice(tables);
@@ -284,6 +331,8 @@ struct ReportJson<'a> {
     superseded: &'a [String],
     loaded_tables: &'a [LoadedTable],
     failed_tables: &'a [String],
+    emptied_tables: &'a [TableEmptied],
+    accepted_shrinks: &'a [AcceptedShrink],
     rows: u64,
     bytes: u64,
     seconds: PhaseSeconds,
@@ -311,6 +360,8 @@ impl Serialize for Report {
             superseded: &self.superseded,
             loaded_tables: &self.loaded_tables,
             failed_tables: &self.failed_tables,
+            emptied_tables: &self.emptied_tables,
+            accepted_shrinks: &self.accepted_shrinks,
             rows: self.rows(),
             bytes: self.bytes,
             seconds: self.seconds,
@@ -409,7 +460,7 @@ mod tests {
             ("loaded, not marked", unsettled(), tables("loaded, not marked")),
             ("not loaded", unsettled(), None),
         ] {
-            report.record(&archive(key), &ArchiveOutcome { end, loaded_tables, failed_tables: Vec::new() });
+            report.record(&archive(key), &ArchiveOutcome { loaded_tables, ..ArchiveOutcome::new(end) });
         }
         let json = serde_json::to_value(&report).unwrap();
         for (name, expected) in [

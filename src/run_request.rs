@@ -30,4 +30,9 @@ impl RunRequest {
     pub fn is_reload(&self) -> bool {
         matches!(self.selection, Selection::Reload(_))
     }
+
+    /// Whether an archive is loaded however few rows it has.
+    pub fn accepts_few_rows(&self) -> bool {
+        matches!(self.selection, Selection::AcceptShrink(_))
+    }
 }

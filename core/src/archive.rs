@@ -25,7 +25,7 @@ use self::read_ahead::ReadAhead;
 use self::tar::{MemberError, UnpackError, unpack};
 use crate::config::{Dataset, Table};
 use crate::limits::TableLimits;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems, Reason};
 use crate::progress::Progress;
 use crate::transform::{DroppedColumns, LineMap, Transform, TransformError};
 
@@ -112,6 +112,10 @@ fn read_contents<S: Sink>(
             return Ok(());
         }
         finish(&mut body, member.size_bytes).map_err(MemberError::Unreadable)?;
+        let expected = limits.min_rows(table);
+        if let Some(found) = transformed.rows_found.filter(|found| *found < expected) {
+            problems.push(Problem::member(member.name, Reason::TooFewRows { expected, found }));
+        }
         if problems.is_empty() {
             let member = StagedMember {
                 name: member.name.to_owned(),

@@ -5,6 +5,8 @@
 
 mod parse;
 
+mod row_guards;
+
 mod checker;
 mod json;
 mod keys;

@@ -69,7 +69,7 @@ pub enum Deployment {
     SecretUnreadable,
     /// The event is none of the accepted forms.
     UnknownEvent,
-    /// The archive that was to be loaded again is not there, or loading it would break the order.
+    /// The archive that was to be loaded alone is not there, or loading it would break the order.
     ReloadRefused,
 }
 

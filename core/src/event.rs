@@ -46,6 +46,8 @@ struct ByHand {
     key: Option<String>,
     #[serde(default)]
     again: bool,
+    #[serde(default)]
+    accept_shrink: bool,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +68,8 @@ struct DetailObject {
 
 impl Trigger {
     /// Reads an event: an S3 notification, S3's test event, `EventBridge`'s `Object Created` or a schedule,
-    /// or by hand `{"dataset": NAME, "key": KEY, "again": true}`, of which only the dataset must be there.
+    /// or by hand `{"dataset": NAME, "key": KEY, "again": true}`, of which only the dataset must be there;
+    /// `"accept_shrink": true` in the place of `again`.
     ///
     /// # Errors
     ///
@@ -85,11 +88,16 @@ impl Trigger {
         if object.contains_key("dataset") {
             let by_hand: ByHand =
                 serde_json::from_value(event).map_err(|error| unknown(&error.to_string()))?;
-            let selection = match (by_hand.key, by_hand.again) {
-                (None, false) => Selection::WholeQueue,
-                (Some(key), false) => Selection::UpTo(HashSet::from([key])),
-                (Some(key), true) => Selection::Reload(key),
-                (None, true) => return Err(unknown("\"again\" needs a \"key\"")),
+            let selection = match (by_hand.key, by_hand.again, by_hand.accept_shrink) {
+                (None, false, false) => Selection::WholeQueue,
+                (Some(key), false, false) => Selection::UpTo(HashSet::from([key])),
+                (Some(key), true, false) => Selection::Reload(key),
+                (Some(key), false, true) => Selection::AcceptShrink(key),
+                (_, true, true) => {
+                    return Err(unknown("only one of \"again\" and \"accept_shrink\" may be true"));
+                }
+                (None, true, false) => return Err(unknown("\"again\" needs a \"key\"")),
+                (None, false, true) => return Err(unknown("\"accept_shrink\" needs a \"key\"")),
             };
             return Ok(Self::Dataset { name: by_hand.dataset, selection });
         }
@@ -102,7 +110,7 @@ fn unknown(why: &str) -> Error {
         Deployment::UnknownEvent,
         format!(
             "the event is not understood: {}; accepted are S3 notifications, EventBridge's \"Object Created\" and \
-             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\" and \"again\"",
+             \"Scheduled Event\", and {{\"dataset\": NAME}} with an optional \"key\" and \"again\" or \"accept_shrink\"",
             printable(why.as_bytes())
         ),
     )
@@ -196,7 +204,11 @@ mod tests {
             ),
             (
                 include_str!("../../events/by-hand-again.json"),
-                Trigger::Dataset { name, selection: Selection::Reload(key.to_owned()) },
+                Trigger::Dataset { name: name.clone(), selection: Selection::Reload(key.to_owned()) },
+            ),
+            (
+                include_str!("../../events/by-hand-accept-shrink.json"),
+                Trigger::Dataset { name, selection: Selection::AcceptShrink(key.to_owned()) },
             ),
         ] {
             assert_eq!(parse(sample).unwrap(), expected, "{sample}");
@@ -218,6 +230,8 @@ mod tests {
             "{\"dataset\": 1}",
             "{\"dataset\": \"a\", \"kye\": \"b\"}",
             "{\"dataset\": \"a\", \"again\": true}",
+            "{\"dataset\": \"a\", \"accept_shrink\": true}",
+            "{\"dataset\": \"a\", \"key\": \"k\", \"again\": true, \"accept_shrink\": true}",
             "{\"Records\": [{\"Sns\": {}}]}",
         ] {
             let error = parse(event).unwrap_err();

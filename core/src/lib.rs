@@ -18,6 +18,7 @@
 //! - a rule about the form of CSV, such as quotes and line ends: [`csv`];
 //! - a rule about a header, or about a row's cells and their meaning: [`transform`] (`transform/row.rs` for
 //!   rows);
+//! - a rule about how many rows an archive must bring: [`row_counts`];
 //! - its code, its message and its remedy: [`problem::Reason`];
 //! - which archives are candidates, and their order: [`queue`]. The program then skips those that the ledger
 //!   knows.
@@ -34,6 +35,8 @@ pub mod event;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
 
+// Whether an archive brings too few rows.
+pub mod row_counts;
 // Lengths and NOT NULL of the target tables' columns.
 pub mod limits;
 // From a configuration's text to a dataset: one configuration file, its prefixes, members and tables.

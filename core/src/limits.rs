@@ -20,19 +20,32 @@ impl ColumnLimit {
     }
 }
 
-/// What the columns of a dataset's tables take. The default knows nothing, so that every text fits.
+/// What a dataset's tables take. The default knows nothing of their columns, so that every text fits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TableLimits(BTreeMap<String, Vec<ColumnLimit>>);
+pub struct TableLimits {
+    columns: BTreeMap<String, Vec<ColumnLimit>>,
+    are_few_rows_accepted: bool,
+}
 
 impl TableLimits {
     /// Sets what the columns of a table take, by position in the staged file.
     pub fn set(&mut self, table: &Table, columns: Vec<ColumnLimit>) {
-        self.0.insert(table.member.clone(), columns);
+        self.columns.insert(table.member.clone(), columns);
     }
 
     /// What the columns of a table take, by position in the staged file; nothing is known of columns beyond
     /// its end.
     pub fn of(&self, table: &Table) -> &[ColumnLimit] {
-        self.0.get(&table.member).map_or(&[], Vec::as_slice)
+        self.columns.get(&table.member).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes any number of rows, whatever the configuration says.
+    pub fn accept_few_rows(&mut self) {
+        self.are_few_rows_accepted = true;
+    }
+
+    /// The fewest rows that a table's member may have.
+    pub fn min_rows(&self, table: &Table) -> u64 {
+        if self.are_few_rows_accepted { 0 } else { table.min_rows }
     }
 }

@@ -41,6 +41,8 @@ pub enum Selection {
     UpTo(HashSet<String>),
     /// This archive alone, even if it is loaded already.
     Reload(String),
+    /// This archive alone, unless it is loaded already, and however few rows it has.
+    AcceptShrink(String),
 }
 
 impl Selection {
@@ -49,7 +51,7 @@ impl Selection {
         match self {
             Self::WholeQueue => false,
             Self::UpTo(keys) => keys.contains(key),
-            Self::Reload(reload) => reload == key,
+            Self::Reload(alone) | Self::AcceptShrink(alone) => alone == key,
         }
     }
 }
@@ -113,7 +115,7 @@ pub struct Plan {
     pub truncate: bool,
 }
 
-/// Why an archive cannot be loaded again.
+/// Why an archive cannot be loaded alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReloadRefused {
     /// It is not there.
@@ -232,7 +234,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`ReloadRefused`], for [`Selection::Reload`] only.
+    /// [`ReloadRefused`], for [`Selection::Reload`] and [`Selection::AcceptShrink`] only.
     pub fn queue(&self, selection: &Selection) -> Result<Vec<Object>, ReloadRefused> {
         match selection {
             Selection::WholeQueue => Ok(self.in_state(ArchiveState::Queued).cloned().collect()),
@@ -246,7 +248,9 @@ impl Plan {
                     self.archives.iter().take(last).filter(|archive| archive.state == ArchiveState::Queued);
                 Ok(wanted.map(|archive| archive.object.clone()).collect())
             }
-            Selection::Reload(key) => self.reload(key).map(|archive| vec![archive]),
+            Selection::Reload(key) | Selection::AcceptShrink(key) => {
+                self.reload(key).map(|archive| vec![archive])
+            }
         }
     }
 
@@ -434,5 +438,12 @@ mod tests {
         assert_eq!(again(true, &[good("a", 4)], "a").unwrap_err(), ReloadRefused::NotNewest(key("c")));
         assert_eq!(again(true, &[good("c", 4)], "c").unwrap()[0].key, key("c"));
         assert_eq!(again(false, &[], "z").unwrap_err(), ReloadRefused::NoSuchArchive(key("z")));
+        let accepted = |truncate, name: &str| {
+            let plan = planned(truncate, &source, &[], &[bad("c", 4)]);
+            plan.queue(&Selection::AcceptShrink(archive(name, 0).key))
+        };
+        assert_eq!(accepted(true, "c").unwrap()[0].key, key("c"));
+        assert_eq!(accepted(true, "a").unwrap_err(), ReloadRefused::NotNewest(key("c")));
+        assert_eq!(accepted(false, "c").unwrap_err(), ReloadRefused::OthersWait(key("a")));
     }
 }

@@ -42,6 +42,8 @@ pub struct Transformed {
     pub empty_rows: u64,
     /// Columns that are not loaded.
     pub dropped_columns: DroppedColumns,
+    /// Rows that the member has, written or not; none where it was not read to its end.
+    pub rows_found: Option<u64>,
     /// From the staged file's lines back to the member's.
     pub lines: LineMap,
 }
@@ -97,6 +99,8 @@ impl Transform<'_> {
         let row = Row::new(member, table, dataset, limits, &header);
         let mut transformed =
             Transformed { dropped_columns: header.dropped(table), ..Transformed::default() };
+        let (mut refused, mut dropped) = (0, 0);
+        let before_rows = problems.found();
         while advance(&mut records, member, problems)? {
             let record = records.record();
             if let Some(suspect) = &mut suspect
@@ -110,7 +114,10 @@ impl Transform<'_> {
                 if is_row { rows.row(|out| row.write(&record, out)).map(|()| true) } else { Ok(false) }
             });
             match is_row {
-                Err(problem) => problems.push(*problem),
+                Err(problem) => {
+                    refused += 1;
+                    problems.push(*problem);
+                }
                 Ok(false) => transformed.empty_rows += 1,
                 Ok(true) if problems.is_empty() => {
                     transformed.lines.note(rows.line(), record.line);
@@ -120,13 +127,20 @@ impl Transform<'_> {
                     }
                     rows.keep_row(record.is_one_line).map_err(TransformError::Write)?;
                 }
-                Ok(true) => rows.drop_row(),
+                Ok(true) => {
+                    dropped += 1;
+                    rows.drop_row();
+                }
             }
             if problems.is_full() {
                 break;
             }
         }
         progress.rows(transformed.rows % ROWS_REPORTED);
+        // What is no row's problem ended the reading.
+        if !problems.is_full() && problems.found() == before_rows + refused {
+            transformed.rows_found = Some(transformed.rows + refused + dropped);
+        }
         rows.flush().map_err(TransformError::Write)?;
         Ok(transformed)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use cmslite_core::config::{Dataset, Table, TableName};
 use cmslite_core::error::Error;
+use cmslite_core::row_counts::RowsByTable;
 use tokio::time::Instant;
 
 use super::columns::compare;
@@ -36,13 +37,18 @@ pub(super) async fn check_redshift(
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
-    let names: Vec<&TableName> =
-        dataset.tables.iter().map(|table| &table.name).chain([&dataset.ledger]).collect();
+    let names: Vec<&TableName> = dataset
+        .tables
+        .iter()
+        .map(|table| &table.name)
+        .chain([&dataset.ledger, &dataset.ledger_tables])
+        .collect();
     let (mut columns, unseen) = match session.columns(&names).await {
         Ok(columns) => (columns, None),
         Err(error) => (vec![Vec::new(); names.len()], Some(Error::from(error).chain())),
     };
-    findings.push(check_ledger(&session, dataset, &columns.pop().unwrap_or_default()).await);
+    let (table_rows, ledger) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
+    findings.push(check_ledger(&session, dataset, &ledger, &table_rows).await);
     let authorization = clients.copy_authorization().await;
     for (table, columns) in dataset.tables.iter().zip(columns) {
         let subject = format!("table {}", table.name);
@@ -77,17 +83,27 @@ pub(super) async fn check_redshift(
     session.close().await;
 }
 
-/// The ledger's statements, rolled back.
-async fn check_ledger(session: &Session, dataset: &Dataset, columns: &[Column]) -> Finding {
-    let ledger = &dataset.ledger;
+/// The statements of the ledger and of the table of rows beside it, rolled back.
+async fn check_ledger(
+    session: &Session,
+    dataset: &Dataset,
+    columns: &[Column],
+    table_rows: &[Column],
+) -> Finding {
+    let Dataset { ledger, ledger_tables, .. } = dataset;
     let subject = format!("ledger {ledger}");
-    let differences = ledger::differences(columns);
-    if !differences.is_empty() {
-        return Finding::bad(
-            subject,
-            differences.join(", "),
-            "make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
-        );
+    for (name, wanted, found) in [
+        (ledger, ledger::COLUMNS.as_slice(), columns),
+        (ledger_tables, &ledger::TABLE_ROWS_COLUMNS, table_rows),
+    ] {
+        let differences = ledger::differences(wanted, found);
+        if !differences.is_empty() {
+            return Finding::bad(
+                format!("ledger {name}"),
+                differences.join(", "),
+                "make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+            );
+        }
     }
     let entry = LedgerKey {
         dataset: &dataset.name,
@@ -105,19 +121,33 @@ async fn check_ledger(session: &Session, dataset: &Dataset, columns: &[Column]) 
         loaded_at: Utc::now(),
         request_id: NAME,
     };
-    let made = if columns.is_empty() { Some(Statement::CreateLedger(ledger)) } else { None };
-    let is_new = made.is_some();
-    let steps = made.into_iter().chain([
+    let rows = RowsByTable::from([(NAME.to_owned(), 0)]);
+    let write_rows = Statement::WriteTableRows {
+        ledger_tables,
+        dataset: &dataset.name,
+        sequence: 0,
+        request_id: NAME,
+        rows: &rows,
+    };
+    let read_rows = Statement::ReadTableRows { ledger, ledger_tables, dataset: &dataset.name, sequence: 0 };
+    let made = columns.is_empty().then_some(Statement::CreateLedger(ledger));
+    let made_rows = table_rows.is_empty().then_some(Statement::CreateTableRows(ledger_tables));
+    let steps = made.into_iter().chain(made_rows).chain([
         Statement::LockLedger(ledger),
         Statement::ReadLedger { ledger, entry: &entry, by_request: None },
+        read_rows,
         write,
+        write_rows,
     ]);
     let tried = rolled_back(session, steps).await.map_err(Error::from);
-    Finding::of(
-        &subject,
-        if is_new { "not there yet; the first load makes it" } else { "can be locked, read and written" },
-        tried,
-    )
+    let text = match (columns.is_empty(), table_rows.is_empty()) {
+        (true, _) => "not there yet; the first load makes it".to_owned(),
+        (false, true) => format!(
+            "can be locked, read and written; {ledger_tables} beside it is not there yet, and the next load makes it"
+        ),
+        (false, false) => "can be locked, read and written".to_owned(),
+    };
+    Finding::of(&subject, &text, tried)
 }
 
 /// The statements of a load of one table, rolled back.

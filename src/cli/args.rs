@@ -50,6 +50,8 @@ Examples:
           everything up to that archive, oldest first
   load CONFIG --again client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
           that archive once more, after its tables were damaged or it was wrongly found bad
+  load CONFIG --accept-shrink client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
+          that archive although it has fewer rows than the configuration allows
 
 Ctrl-C stops before the next step and leaves nothing half done; a second one
 ends at once. A log is kept in logs/cmslite_user_data_to_redshift.log.
@@ -98,8 +100,12 @@ pub struct Load {
     /// twice.
     #[arg(long, value_name = "KEY")]
     pub again: Option<String>,
-    /// Work on the queue up to and including this archive.
+    /// Load this archive alone, also where it was found bad, with fewer rows than `min_rows` and
+    /// `max_shrink_percent` in the configuration allow. What is loaded already is not loaded again.
     #[arg(long, value_name = "KEY", conflicts_with = "again")]
+    pub accept_shrink: Option<String>,
+    /// Work on the queue up to and including this archive.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["again", "accept_shrink"])]
     pub until: Option<String>,
     /// Work on so many archives at the most, and leave the others in the queue.
     #[arg(long, value_name = "N")]
@@ -115,6 +121,7 @@ impl Load {
     pub fn selection(&self) -> Selection {
         match self {
             Self { again: Some(key), .. } => Selection::Reload(key.clone()),
+            Self { accept_shrink: Some(key), .. } => Selection::AcceptShrink(key.clone()),
             Self { until: Some(key), .. } => Selection::UpTo(HashSet::from([key.clone()])),
             _ => Selection::WholeQueue,
         }

@@ -82,6 +82,7 @@ impl InvocationMetrics {
             ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len())),
             ("ArchivesNotProcessed", unit::COUNT, json!(report.not_processed.len())),
             ("RowsLoaded", unit::COUNT, json!(report.rows())),
+            ("EmptiedTables", unit::COUNT, json!(report.emptied_tables.len())),
             ("BytesLoaded", unit::BYTES, json!(report.bytes)),
             ("QueueLength", unit::COUNT, json!(report.queue_length)),
             ("OldestUnsettledAge", unit::SECONDS, json!(report.oldest_unsettled_age_seconds)),

@@ -3,6 +3,7 @@
 use cmslite_core::error::Error;
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
+use cmslite_core::row_counts::JudgedRows;
 use tracing::{info, warn};
 
 use super::consult::{ArchiveLoad, Consulted};
@@ -22,8 +23,7 @@ pub async fn run(
     seconds: &mut PhaseSeconds,
 ) -> ArchiveOutcome {
     info!(etag = archive.etag, size = archive.size, "archive begun");
-    let mut outcome =
-        ArchiveOutcome { end: ArchiveEnd::Good, loaded_tables: None, failed_tables: Vec::new() };
+    let mut outcome = ArchiveOutcome::new(ArchiveEnd::Good);
     let end = match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
         Ok(ArchiveEnd::Good) => {
             let settled = settle::good(&clients.s3, &request.dataset, archive);
@@ -56,13 +56,18 @@ async fn load(
     let staged = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-    let run =
-        retry::with_retries(&request.cancellation, async || load.run(clients, &authorization, &staged).await);
+    let mut judged = JudgedRows::default();
+    let run = retry::with_retries(&request.cancellation, async || {
+        load.run(clients, &authorization, &staged, &mut judged).await
+    });
     let decision = Phase::Load.of(seconds, run).await.inspect_err(|error| {
         if let Error::BadInput(problems) = error {
             outcome.failed_tables = refused_tables(&staged, problems);
         }
     })?;
+    if decision != LoadDecision::Superseded {
+        outcome.judged = judged;
+    }
     if let Some(end) = nothing_to_load(decision) {
         return Ok(end);
     }

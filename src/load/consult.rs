@@ -64,7 +64,7 @@ impl ArchiveLoad<'_> {
             .tables
             .iter()
             .map(|table| &table.name)
-            .chain([&self.request.dataset.ledger])
+            .chain([&self.request.dataset.ledger, &self.request.dataset.ledger_tables])
             .collect();
         let mut columns = match session.columns(&names).await {
             Ok(columns) => columns,
@@ -74,11 +74,20 @@ impl ArchiveLoad<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        self.check_ledger(&columns.pop().unwrap_or_default())?;
+        let dataset = &self.request.dataset;
+        let table_rows = columns.pop().unwrap_or_default();
+        check_columns(&dataset.ledger_tables, &ledger::TABLE_ROWS_COLUMNS, &table_rows)?;
+        check_columns(&dataset.ledger, &ledger::COLUMNS, &columns.pop().unwrap_or_default())?;
         let decision = self.read_or_create_ledger(session).await?;
+        if matches!(decision, LoadDecision::Load { .. }) && table_rows.is_empty() {
+            self.find_or_create_table_rows(session).await?;
+        }
         // So that a cell that does not fit is told like everything else that is wrong with an archive, all of
         // them at once, and before anything is staged.
         let mut limits = TableLimits::default();
+        if self.request.accepts_few_rows() {
+            limits.accept_few_rows();
+        }
         for (table, columns) in self.request.dataset.tables.iter().zip(columns) {
             limits.set(table, table.loaded_columns().map(|name| limit(&columns, name)).collect());
         }
@@ -99,18 +108,22 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// Refuses a table that is no ledger before anything is staged for it.
-    fn check_ledger(&self, columns: &[Column]) -> Result<(), Error> {
-        let ledger = &self.request.dataset.ledger;
-        let differences = ledger::differences(columns);
-        if differences.is_empty() {
-            return Ok(());
+    /// Makes the table of rows beside the ledger, unless the user sees no columns and yet may use it. A ledger
+    /// of an earlier version has none.
+    async fn find_or_create_table_rows(&self, session: &Session) -> Result<(), Error> {
+        let dataset = &self.request.dataset;
+        // No load has this number: what counts is whether the table is there.
+        match session.table_rows(dataset, 0).await {
+            Err(StatementError::MissingRelation(_)) => {}
+            answer => return Ok(answer.map(drop)?),
         }
-        let message = format!(
-            "{ledger} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
-            differences.join(", ")
-        );
-        Err(Error::deployment(Deployment::SchemaMismatch, message))
+        info!(table = %dataset.ledger_tables, "making the table of rows beside the ledger");
+        let created = session.run(&Statement::CreateTableRows(&dataset.ledger_tables)).await;
+        match session.table_rows(dataset, 0).await {
+            Ok(_) => Ok(()),
+            // As with the ledger.
+            Err(error) => Err(created.err().unwrap_or(error).into()),
+        }
     }
 
     pub(super) async fn read_ledger(&self, session: &Session) -> Result<LoadDecision, StatementError> {
@@ -158,6 +171,23 @@ impl ArchiveLoad<'_> {
         session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
         Ok(())
     }
+}
+
+/// Refuses a table that is no ledger, or none beside one, before anything is staged for it.
+fn check_columns(
+    name: &TableName,
+    wanted: &[(&str, ledger::ColumnType)],
+    found: &[Column],
+) -> Result<(), Error> {
+    let differences = ledger::differences(wanted, found);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{name} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+        differences.join(", ")
+    );
+    Err(Error::deployment(Deployment::SchemaMismatch, message))
 }
 
 fn limit(columns: &[Column], name: &str) -> ColumnLimit {

@@ -12,10 +12,14 @@ use crate::redshift::ledger::LoadDecision;
 use crate::redshift::session::Session;
 use crate::redshift::statement::{Authorization, Statement};
 use crate::stage::StagedTable;
+use cmslite_core::row_counts::{JudgedRows, RowsByTable};
 
 impl ArchiveLoad<'_> {
     /// Loads all tables in one transaction. [`LoadDecision::Load`] says that it is committed; with any other
     /// decision nothing was loaded.
+    ///
+    /// `judged` gets what is conspicuous about the archive's rows as soon as it is known. It stays when COMMIT
+    /// has no answer: the next try finds the archive loaded, and has nothing to judge.
     ///
     /// # Errors
     ///
@@ -26,9 +30,10 @@ impl ArchiveLoad<'_> {
         clients: &Clients,
         authorization: &Authorization,
         tables: &[StagedTable<'_>],
+        judged: &mut JudgedRows,
     ) -> Result<LoadDecision, Error> {
         let session = clients.redshift.connect(self.request.cancellation.deadline()).await?;
-        let result = self.transaction(&session, authorization, &clients.region, tables).await;
+        let result = self.transaction(&session, authorization, &clients.region, tables, judged).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
             let _ = session.run(&Statement::Rollback).await;
@@ -50,11 +55,12 @@ impl ArchiveLoad<'_> {
         authorization: &Authorization,
         region: &str,
         tables: &'t [StagedTable<'t>],
+        judged: &mut JudgedRows,
     ) -> Result<LoadDecision, Failure<'t>> {
-        let ledger = &self.request.dataset.ledger;
+        let dataset = &self.request.dataset;
         self.limit_statements(session).await?;
         session.run(&Statement::Begin).await?;
-        session.run(&Statement::LockLedger(ledger)).await?;
+        session.run(&Statement::LockLedger(&dataset.ledger)).await?;
         let sequence = match self.read_ledger(session).await? {
             LoadDecision::Load { sequence } => sequence,
             decision @ (LoadDecision::AlreadyLoaded | LoadDecision::Superseded) => {
@@ -62,11 +68,12 @@ impl ArchiveLoad<'_> {
                 return Ok(decision);
             }
         };
-        let mut rows = 0;
+        *judged = self.judge_rows(session, sequence, tables).await?;
+        let mut rows = RowsByTable::new();
         for (at, staged) in tables.iter().enumerate() {
             let table = &staged.table.name;
             self.limit_statements(session).await?;
-            if self.request.dataset.truncate {
+            if dataset.truncate {
                 session.run(&Statement::DeleteAll(table)).await?;
             }
             match session.run(&Statement::Copy(copy_of(staged, authorization, region))).await {
@@ -91,17 +98,25 @@ impl ArchiveLoad<'_> {
                 return Err(Failure::Other(Error::retryable(Retryable::CountsDiffer, message)));
             }
             debug!(%table, rows = staged.rows, "copied");
-            rows += staged.rows;
+            *rows.entry(table.to_string()).or_default() += staged.rows;
         }
         let entry = self.key();
         let write = Statement::WriteLedger {
-            ledger,
+            ledger: &dataset.ledger,
             entry: &entry,
             size_bytes: self.archive.size,
-            rows,
+            rows: rows.values().sum(),
             sequence,
             loaded_at: Utc::now(),
             request_id: &self.request.request_id,
+        };
+        session.run(&write).await?;
+        let write = Statement::WriteTableRows {
+            ledger_tables: &dataset.ledger_tables,
+            dataset: &dataset.name,
+            sequence,
+            request_id: &self.request.request_id,
+            rows: &rows,
         };
         session.run(&write).await?;
         session.run(&Statement::Commit).await?;

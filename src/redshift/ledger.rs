@@ -1,4 +1,4 @@
-//! The ledger: which columns it has, and what it decides.
+//! The ledger and the table of rows beside it: which columns they have, and what the ledger decides.
 
 use super::rows::Column;
 
@@ -27,6 +27,19 @@ pub const COLUMNS: [(&str, ColumnType); 10] = [
     ("request_id", ColumnType::Text(255)),
 ];
 
+/// The columns of the table beside the ledger, all of them NOT NULL: what one load brought to one table.
+///
+/// The first three name the ledger's row. A sequence alone does not where somebody has deleted rows of the
+/// ledger, since it is then given again. A name has up to 127 bytes (Amazon Redshift Database Developer
+/// Guide, "Names and identifiers"), that of a table with its schema 255.
+pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
+    ("dataset", ColumnType::Text(255)),
+    ("sequence", ColumnType::Number),
+    ("request_id", ColumnType::Text(255)),
+    ("table_name", ColumnType::Text(255)),
+    ("row_count", ColumnType::Number),
+];
+
 impl ColumnType {
     /// The type in DDL.
     pub fn ddl(self) -> String {
@@ -46,14 +59,14 @@ impl ColumnType {
     }
 }
 
-/// In which ways a table has other columns than a ledger; none where it has none at all, since then it is not
-/// there.
-pub fn differences(found: &[Column]) -> Vec<String> {
+/// In which ways a table has other columns than `wanted`, those of a ledger or of the table beside it; none
+/// where it has none at all, since then it is not there.
+pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<String> {
     if found.is_empty() {
         return Vec::new();
     }
     let mut differences = Vec::new();
-    for (name, kind) in COLUMNS {
+    for (name, kind) in wanted {
         match found.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
             None => differences.push(format!("{name} is missing")),
             Some(column) if !kind.is(column) => {
@@ -63,7 +76,7 @@ pub fn differences(found: &[Column]) -> Vec<String> {
         }
     }
     let unknown =
-        found.iter().filter(|column| COLUMNS.iter().all(|(name, _)| !column.name.eq_ignore_ascii_case(name)));
+        found.iter().filter(|column| wanted.iter().all(|(name, _)| !column.name.eq_ignore_ascii_case(name)));
     differences.extend(unknown.map(|column| format!("{} is none of a ledger's", column.name)));
     differences
 }
@@ -136,15 +149,15 @@ mod tests {
 
     #[test]
     fn a_table_of_other_columns_is_no_ledger() {
-        assert_eq!(differences(&ledger()), [""; 0]);
-        assert_eq!(differences(&[]), [""; 0]);
+        assert_eq!(differences(&COLUMNS, &ledger()), [""; 0]);
+        assert_eq!(differences(&COLUMNS, &[]), [""; 0]);
         let mut other = ledger();
         other.remove(7);
         other[0].length = Some(20);
         other[5] = column("SIZE_BYTES", "integer", None);
         other.push(column("note", "character varying", Some(10)));
         assert_eq!(
-            differences(&other),
+            differences(&COLUMNS, &other),
             [
                 "dataset is character varying(20) instead of VARCHAR(255)",
                 "size_bytes is integer instead of BIGINT",
@@ -152,5 +165,23 @@ mod tests {
                 "note is none of a ledger's"
             ]
         );
+    }
+
+    /// What is made by hand is what the program makes.
+    #[test]
+    fn the_ddl_is_that_of_the_program() {
+        let ddl = include_str!("../../ddl/ledger.sql");
+        let lines = ddl.lines().filter(|line| !line.starts_with("--"));
+        let written: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        let written = written.join(" ").replace("( ", "(").replace(" )", ")");
+        let made = [("load_ledger", COLUMNS.as_slice()), ("load_ledger_tables", &TABLE_ROWS_COLUMNS)];
+        let made = made.map(|(name, columns)| {
+            let columns: Vec<String> = columns
+                .iter()
+                .map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()))
+                .collect();
+            format!("CREATE TABLE IF NOT EXISTS cmslite.{name} ({});", columns.join(", "))
+        });
+        assert_eq!(written, made.join(" "));
     }
 }

@@ -112,6 +112,13 @@ pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
     refused
 }
 
+/// A table's name, and the rows that a load brought to it.
+pub(super) fn table_rows(row: Vec<Option<String>>) -> Option<(String, u64)> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    Some((next()?, next()?.parse().ok()?))
+}
+
 fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
     let mut cells =
         row.into_iter().map(|cell| cell.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));

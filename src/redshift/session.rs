@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use cmslite_core::config::TableName;
+use cmslite_core::config::{Dataset, TableName};
 use cmslite_core::error::{Error, Retryable};
+use cmslite_core::row_counts::RowsByTable;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::debug;
 
 use super::error::{StatementError, classify, unanswered};
-use super::rows::{Column, LedgerRow, RefusedRows, Rows, column, ledger_row, refused_rows};
+use super::rows::{Column, LedgerRow, RefusedRows, Rows, column, ledger_row, refused_rows, table_rows};
 use super::statement::{LoadErrorTable, Statement};
 
 /// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
@@ -82,6 +83,30 @@ impl Session {
             StatementError::Other(Error::retryable(
                 Retryable::Unknown,
                 "the ledger's rows are not understood",
+            ))
+        })
+    }
+
+    /// How many rows a load of a dataset brought to each table; of no table where it did not say so yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger or no table beside it
+    /// yet.
+    pub async fn table_rows(&self, dataset: &Dataset, sequence: i64) -> Result<RowsByTable, StatementError> {
+        let rows = self
+            .run(&Statement::ReadTableRows {
+                ledger: &dataset.ledger,
+                ledger_tables: &dataset.ledger_tables,
+                dataset: &dataset.name,
+                sequence,
+            })
+            .await?;
+        let rows: Option<RowsByTable> = rows.into_iter().map(table_rows).collect();
+        rows.ok_or_else(|| {
+            StatementError::Other(Error::retryable(
+                Retryable::Unknown,
+                "the rows beside the ledger are not understood",
             ))
         })
     }

@@ -6,9 +6,10 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
 use cmslite_core::problem::REPORTED_PROBLEMS;
+use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
 
-use super::ledger::COLUMNS;
+use super::ledger::{COLUMNS, ColumnType, TABLE_ROWS_COLUMNS};
 use crate::secret::Secret;
 
 /// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
@@ -24,6 +25,8 @@ pub enum Statement<'a> {
     Rollback,
     /// Makes the ledger where there is none.
     CreateLedger(&'a TableName),
+    /// Makes the table of rows beside the ledger where there is none.
+    CreateTableRows(&'a TableName),
     /// Takes the ledger, so that loads of a dataset follow one another. ACCESS EXCLUSIVE (`r_LOCK.md`).
     LockLedger(&'a TableName),
     /// Asks what the ledger says of an archive's revision.
@@ -44,6 +47,17 @@ pub enum Statement<'a> {
         /// Its bucket.
         bucket: &'a str,
     },
+    /// How many rows a load of a dataset brought to each table.
+    ReadTableRows {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The table of rows beside it.
+        ledger_tables: &'a TableName,
+        /// The dataset.
+        dataset: &'a str,
+        /// Which of its loads.
+        sequence: i64,
+    },
     /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
     /// that is not there.
     Columns(&'a [&'a TableName]),
@@ -63,6 +77,20 @@ pub enum Statement<'a> {
         loaded_at: DateTime<Utc>,
         /// The invocation.
         request_id: &'a str,
+    },
+    /// Records how many rows that load brought to each table, all of them at once ("Multi-row inserts",
+    /// `r_INSERT_30.md`).
+    WriteTableRows {
+        /// The table of rows beside the ledger.
+        ledger_tables: &'a TableName,
+        /// The dataset.
+        dataset: &'a str,
+        /// That of the ledger's row.
+        sequence: i64,
+        /// That of the ledger's row.
+        request_id: &'a str,
+        /// The rows by table, of one table at least.
+        rows: &'a RowsByTable,
     },
     /// Removes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
     DeleteAll(&'a TableName),
@@ -161,7 +189,8 @@ impl Statement<'_> {
             Self::Begin => "BEGIN".to_owned(),
             Self::Commit => "COMMIT".to_owned(),
             Self::Rollback => "ROLLBACK".to_owned(),
-            Self::CreateLedger(ledger) => create_ledger(ledger),
+            Self::CreateLedger(ledger) => create(ledger, &COLUMNS),
+            Self::CreateTableRows(ledger_tables) => create(ledger_tables, &TABLE_ROWS_COLUMNS),
             Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
             Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
             Self::ReadLoads { ledger, dataset, bucket } => format!(
@@ -169,6 +198,14 @@ impl Statement<'_> {
                 table(ledger),
                 literal(dataset),
                 literal(bucket),
+            ),
+            Self::ReadTableRows { ledger, ledger_tables, dataset, sequence } => format!(
+                "SELECT t.table_name, t.row_count FROM {} t \
+                 JOIN {} l ON l.dataset = t.dataset AND l.sequence = t.sequence AND l.request_id = t.request_id \
+                 WHERE l.dataset = {} AND l.sequence = {sequence}",
+                table(ledger_tables),
+                table(ledger),
+                literal(dataset),
             ),
             Self::Columns(tables) => columns(tables),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
@@ -183,6 +220,16 @@ impl Statement<'_> {
                     timestamp(entry.last_modified),
                     timestamp(*loaded_at),
                     literal(request_id),
+                )
+            }
+            Self::WriteTableRows { ledger_tables, dataset, sequence, request_id, rows } => {
+                let key = format!("{}, {sequence}, {}", literal(dataset), literal(request_id));
+                let rows = rows.iter().map(|(name, rows)| format!("({key}, {}, {rows})", literal(name)));
+                let rows: Vec<String> = rows.collect();
+                format!(
+                    "INSERT INTO {} (dataset, sequence, request_id, table_name, row_count) VALUES {}",
+                    table(ledger_tables),
+                    rows.join(", ")
                 )
             }
             Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
@@ -220,9 +267,10 @@ fn columns(tables: &[&TableName]) -> String {
     )
 }
 
-fn create_ledger(ledger: &TableName) -> String {
-    let columns = COLUMNS.map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()));
-    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(ledger), columns.join(", "))
+fn create(name: &TableName, columns: &[(&str, ColumnType)]) -> String {
+    let columns = columns.iter().map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()));
+    let columns: Vec<String> = columns.collect();
+    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(name), columns.join(", "))
 }
 
 /// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer

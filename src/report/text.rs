@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use cmslite_core::transform::DroppedColumns;
 
-use super::{BadArchive, GoodOutcome, LoadedTable, PhaseSeconds, Report};
+use super::{AcceptedShrink, BadArchive, GoodOutcome, LoadedTable, PhaseSeconds, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,6 +37,21 @@ impl fmt::Display for Report {
         let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
         list(f, "Tables loaded", &lines)?;
         list(f, "Tables failed", &self.failed_tables)?;
+        let lines: Vec<String> = self
+            .emptied_tables
+            .iter()
+            .map(|table| format!("{}: no rows in {}, {} before", table.table, table.key, table.rows_before))
+            .collect();
+        list(f, "WARNING: tables emptied", &lines)?;
+        let lines: Vec<String> = self
+            .accepted_shrinks
+            .iter()
+            .map(|table| {
+                let AcceptedShrink { table, key, code, rows, expected } = table;
+                format!("{table}: {rows} rows in {key}, {expected} expected ({code})")
+            })
+            .collect();
+        list(f, "Too few rows, accepted by request", &lines)?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }

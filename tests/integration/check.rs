@@ -76,6 +76,26 @@ async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come
     assert_eq!((&json["version"], &json["findings"][0]["outcome"]), (&json!(1), &json!("good")));
 }
 
+/// A ledger of an earlier version, with a load in it and nothing beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_without_its_table_of_rows_is_told_of_and_no_obstacle_where_it_can_be_made() {
+    let harness = Harness::start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(3, 20), 1)).await);
+    harness.admin("DROP TABLE cmslite.load_ledger_tables").await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(0), "{told}");
+    let line = "ok    ledger cmslite.load_ledger: can be locked, read and written; cmslite.load_ledger_tables beside it is not there yet";
+    assert!(told.contains(line), "{told}");
+    assert_eq!(harness.query("SELECT to_regclass('cmslite.load_ledger_tables')").await, [[None]]);
+    harness.admin("REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader").await;
+    finds(
+        &harness,
+        "ledger cmslite.load_ledger",
+        &["load_ledger_tables", "permission denied", "ddl/grants.sql"],
+    )
+    .await;
+}
+
 /// After a change of the database by the superuser.
 async fn is_found_in_redshift(change: &str, subject: &str, words: &[&str]) {
     let harness = Harness::start().await;
@@ -114,6 +134,11 @@ cases! {
             "REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader",
             "ledger cmslite.load_ledger",
             &["permission denied", "ddl/grants.sql"],
+        );
+        no_table_of_rows_of_ours(
+            "CREATE TABLE cmslite.load_ledger_tables (dataset varchar(255)); GRANT ALL ON cmslite.load_ledger_tables TO cmslite_loader",
+            "ledger cmslite.load_ledger_tables",
+            &["sequence is missing", "ddl/ledger.sql"],
         );
         no_ledger_of_ours(
             "CREATE TABLE cmslite.load_ledger (key int); GRANT ALL ON cmslite.load_ledger TO cmslite_loader",

@@ -27,6 +27,14 @@ pub async fn again(harness: &Harness, name: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
+/// `load --accept-shrink` for an archive.
+pub async fn accept_shrink(harness: &Harness, name: &str) -> (Option<i32>, String) {
+    let config = harness.config_file();
+    let (output, _) =
+        harness.command(&["load", config.to_str().unwrap(), "--accept-shrink", &key(name)]).await;
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn load_works_through_the_queue_and_reports() {
     let harness = Harness::builder().appending().start().await;

@@ -66,7 +66,11 @@ fn named(place: &Place) -> String {
                 ("BEGIN", "BEGIN"),
                 ("COMMIT", "COMMIT"),
                 ("ROLLBACK", "ROLLBACK"),
-                ("CREATE TABLE", "CREATE TABLE ledger"),
+                (r#"CREATE TABLE IF NOT EXISTS "cmslite"."load_ledger" "#, "CREATE TABLE ledger"),
+                (
+                    r#"CREATE TABLE IF NOT EXISTS "cmslite"."load_ledger_tables" "#,
+                    "CREATE TABLE ledger tables",
+                ),
                 ("LOCK", "LOCK ledger"),
                 ("SELECT COALESCE(MAX(sequence)", "SELECT ledger"),
                 ("SELECT column_name", "SELECT columns"),
@@ -74,7 +78,9 @@ fn named(place: &Place) -> String {
                 ("SELECT line_number", "SELECT load errors"),
                 ("DELETE", "DELETE table"),
                 ("COPY", if sql.ends_with("NOLOAD") { "COPY NOLOAD table" } else { "COPY table" }),
-                ("INSERT", "INSERT ledger"),
+                (r#"INSERT INTO "cmslite"."load_ledger" "#, "INSERT ledger"),
+                (r#"INSERT INTO "cmslite"."load_ledger_tables" "#, "INSERT ledger tables"),
+                ("SELECT t.table_name", "SELECT ledger tables"),
             ];
             let found = known.iter().find(|(begin, _)| sql.starts_with(begin));
             found.unwrap_or_else(|| panic!("a step without a name: {sql}")).1.to_owned()
@@ -129,22 +135,29 @@ fn general(place: Place) -> Place {
 struct State {
     tables: Vec<(&'static str, Vec<Row>)>,
     ledger: Vec<Row>,
+    ledger_tables: Vec<Row>,
     objects: Vec<(String, String)>,
 }
 
 async fn state(harness: &Harness) -> State {
-    let ledger = if harness.ledger().await.is_empty() {
-        Vec::new()
-    } else {
-        harness.query("SELECT sequence, key, etag, row_count FROM cmslite.load_ledger").await
-    };
+    let (mut ledger, mut ledger_tables) = (Vec::new(), Vec::new());
+    if !harness.ledger().await.is_empty() {
+        ledger = harness.query("SELECT sequence, key, etag, row_count FROM cmslite.load_ledger").await;
+        // With each row of the ledger the rows that belong to it.
+        ledger_tables = harness
+            .query(
+                "SELECT l.key, t.table_name, t.row_count FROM cmslite.load_ledger l
+                 FULL JOIN cmslite.load_ledger_tables t USING (dataset, sequence, request_id)",
+            )
+            .await;
+    }
     let objects =
         harness.stack.s3.objects(BUCKET).into_iter().filter(|object| !object.key.contains("/batch/"));
     // An error.json says when and by which request: what counts is that it is there.
     let objects = objects.map(|object| {
         if object.key.contains(".error.") { (object.key, String::new()) } else { (object.key, object.etag) }
     });
-    State { tables: harness.tables().await, ledger, objects: objects.collect() }
+    State { tables: harness.tables().await, ledger, ledger_tables, objects: objects.collect() }
 }
 
 /// Lets the function meet its end at a step; returns whether it came to that.

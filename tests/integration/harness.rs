@@ -328,7 +328,10 @@ impl Harness {
         self.stack.s3.clear_requests();
         self.stack.redshift.clear_statements();
         let tables = TABLES.map(|table| format!("cmslite.{table}")).join(", ");
-        self.admin(&format!("TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger")).await;
+        self.admin(&format!(
+            "TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger, cmslite.load_ledger_tables"
+        ))
+        .await;
     }
 
     pub fn is_good(&self, name: &str) -> bool {

@@ -469,6 +469,16 @@ async fn state(harness: &Harness, model: &Model) -> Result<State, String> {
     {
         let rows =
             harness.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
+        let without_rows = harness
+            .query(
+                "SELECT l.key, l.row_count, sum(t.row_count), count(*) FROM cmslite.load_ledger l
+                 LEFT JOIN cmslite.load_ledger_tables t USING (dataset, sequence, request_id)
+                 GROUP BY l.sequence, l.key, l.row_count HAVING count(t.row_count) <> 4 OR sum(t.row_count) <> l.row_count",
+            )
+            .await;
+        if !without_rows.is_empty() {
+            return Err(format!("the ledger does not have the rows of each table: {without_rows:?}"));
+        }
         state.ledger.extend(rows.into_iter().map(|row| {
             let cell = |n: usize| row[n].clone().unwrap();
             Loaded {

@@ -88,7 +88,8 @@ async fn a_load_is_one_transaction_that_never_truncates_and_leaves_grants_and_vi
     let shape: Vec<String> = load.iter().map(words).filter(|word| word != "SET").collect();
     let table = ["DELETE", "COPY", "SELECT"];
     let tables = [table; 4].concat();
-    let wanted = [["BEGIN", "LOCK", "SELECT"].as_slice(), &tables, &["INSERT", "COMMIT"]].concat();
+    let wanted =
+        [["BEGIN", "LOCK", "SELECT", "SELECT"].as_slice(), &tables, &["INSERT", "INSERT", "COMMIT"]].concat();
     assert_eq!(shape, wanted);
     for statement in sessions.concat() {
         let statement = statement.to_uppercase();

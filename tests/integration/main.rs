@@ -28,6 +28,8 @@ mod text;
 
 // Bad input is marked bad, explained, and leaves the tables as they were.
 mod refusals;
+// An archive with too few rows is refused, and one that empties a table is told of.
+mod row_guards;
 // Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
 mod faults;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.

@@ -9,9 +9,13 @@ use devstack::lambda::Outcome;
 use devstack::s3;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, moment, moto, sample};
+use crate::harness::{Harness, moment, moto, sample, sample_with};
 
 const DATASET: &str = "cmslite_user_group_metadata";
+
+const GROUPS: &str = "analytics_group.csv";
+
+const GROUPS_HEADER: &str = "id,name,active,site_key\n";
 
 const NAMESPACE: &str = "CmsLiteUserData";
 
@@ -121,6 +125,7 @@ fn agrees(line: &Line, report: &Value) {
         ("ArchivesNotProcessed", count("not_processed")),
         ("RowsLoaded", report["rows"].as_f64().unwrap()),
         ("BytesLoaded", report["bytes"].as_f64().unwrap()),
+        ("EmptiedTables", count("emptied_tables")),
     ]);
     for (phase, name) in [
         ("queue", "QueueSeconds"),
@@ -259,14 +264,19 @@ async fn replacing() -> Vec<Line> {
     harness.put("a", &sample(1, 5), 1);
     let b = harness.put("b", &sample(2, 7), 2);
     Harness::report(harness.invoke(&b).await);
-    let (lines, last) = checked(&harness).await;
+    let (_, last) = checked(&harness).await;
     last.is(&[
         ("ArchivesLoaded", 1.0),
         ("ArchivesSuperseded", 1.0),
         ("QueueLength", 0.0),
         ("OldestUnsettledAge", 0.0),
+        ("EmptiedTables", 0.0),
     ]);
-    lines
+
+    Harness::report(harness.invoke(&harness.put("c", &sample_with(GROUPS, GROUPS_HEADER), 3)).await);
+    checked(&harness).await.1.is(&[("ArchivesLoaded", 1.0), ("EmptiedTables", 1.0)]);
+    harness.log().await.lines().find(|line| line.contains("cmslite.cms_group is emptied")).unwrap();
+    checked(&harness).await.0
 }
 
 /// What fails before any dataset is worked on has failed for each of them.

@@ -61,6 +61,26 @@ async fn an_archive_is_loaded_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_has_really_shrunk_is_let_through() {
+    let config = SHIPPED.replacen('{', "{\"max_shrink_percent\": 20,", 1);
+    let mut reader = Reader::start(&config).await;
+    Harness::report(reader.harness.invoke(&reader.harness.put("2024-02-29", &sample(1, 12), 10)).await);
+    Harness::report(reader.harness.invoke(&reader.harness.put("2024-03-01", &sample(2, 3), 20)).await);
+    assert!(reader.harness.is_bad("2024-03-01"));
+    let mut section = Section::of("Too few rows");
+    let told = reader.run(section.take("status")).await;
+    assert!(told.contains("the load before brought 12 to its table"), "{told}");
+    reader.run(section.take("KEY=")).await;
+    let told = reader.run(section.take("--accept-shrink")).await;
+    assert!(told.contains("Too few rows, accepted by request"), "{told}");
+    assert_eq!(reader.harness.tables().await, expected(&members(2, 3)));
+    // By the function: it is loaded already, and another delivery changes nothing.
+    let told = reader.run(section.take("lambda invoke")).await;
+    assert!(told.contains("already_loaded"), "{told}");
+    assert_eq!(reader.harness.ledger().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_archives_are_loaded_a_few_at_a_time() {
     let mut reader = Reader::start(&appending()).await;
     let names: Vec<String> =

@@ -33,8 +33,13 @@ pub struct Dataset {
     pub null_as: Option<String>,
     /// The table with one row per archive revision loaded.
     pub ledger: TableName,
+    /// The table beside the ledger with the rows that each load brought to each table: `<ledger>_tables`.
+    pub ledger_tables: TableName,
     /// The most bytes that an archive may unpack to, tar headers and padding included.
     pub max_unpacked_bytes: u64,
+    /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
+    /// bring fewer, 0 to 100; none where any number is loaded.
+    pub max_shrink_percent: Option<u8>,
     /// The tables in the fixed order in which every load touches them: by name.
     pub tables: Vec<Table>,
 }
@@ -52,6 +57,8 @@ pub struct Table {
     pub derived: Vec<Derived>,
     /// Whether the names in the member's header must be those of `columns`, in their order.
     pub exact_header: bool,
+    /// The fewest rows that the member may have; 0 where any number is loaded.
+    pub min_rows: u64,
 }
 
 /// A column of a member.
@@ -98,6 +105,11 @@ impl TableName {
             }
         }
         Ok(Self { schema: fold(schema), table: fold(table) })
+    }
+
+    /// The table beside this one whose name goes on with `suffix`.
+    pub(super) fn beside(&self, suffix: &str) -> Self {
+        Self { schema: self.schema.clone(), table: format!("{}{suffix}", self.table) }
     }
 }
 

@@ -97,7 +97,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
 /// again. An archive that is really larger has to say so in its dataset's configuration.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-const DATASET_KEYS: [&str; 12] = [
+const DATASET_KEYS: [&str; 13] = [
     "bucket",
     "source",
     "destination",
@@ -110,8 +110,10 @@ const DATASET_KEYS: [&str; 12] = [
     "null_as",
     "ledger",
     "max_unpacked_bytes",
+    "max_shrink_percent",
 ];
-const FILE_KEYS: [&str; 6] = ["dbtable", "column_count", "columns", "dateformat", "derived", "header"];
+const FILE_KEYS: [&str; 7] =
+    ["dbtable", "column_count", "columns", "dateformat", "derived", "header", "min_rows"];
 const DATE_KEYS: [&str; 2] = ["field", "format"];
 const DERIVED_KEYS: [&str; 4] = ["column", "from", "split", "index"];
 
@@ -144,6 +146,7 @@ impl Checker<'_> {
         let delimiter = self.delimiter(object);
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
         let max_unpacked_bytes = self.max_unpacked_bytes(object);
+        let max_shrink_percent = self.max_shrink_percent(object, truncate);
         let ledger_name = if object.contains_key("ledger") {
             self.text(object, "ledger", "")?
         } else {
@@ -166,8 +169,10 @@ impl Checker<'_> {
             truncate: truncate?,
             delimiter: delimiter?,
             null_as,
+            ledger_tables: ledger.as_ref()?.beside("_tables"),
             ledger: ledger?,
             max_unpacked_bytes: max_unpacked_bytes?,
+            max_shrink_percent,
             tables: tables?,
         };
         if feeds(&dataset, &dataset) {
@@ -215,7 +220,9 @@ impl Checker<'_> {
             }
         }
         for table in &tables {
-            if Some(&table.name) == ledger {
+            if let Some(ledger) = ledger
+                && [ledger, &ledger.beside("_tables")].contains(&&table.name)
+            {
                 self.report(format!("files.{}.dbtable", table.member), "is the ledger's table");
             }
         }
@@ -234,6 +241,7 @@ impl Checker<'_> {
         let dates = self.dates(object, path, &names);
         let derived = self.derived(object, path, &names);
         let exact_header = self.exact_header(object, path);
+        let min_rows = self.min_rows(object, path);
         let columns = columns?
             .into_iter()
             .map(|name| {
@@ -241,7 +249,7 @@ impl Checker<'_> {
                 Column { name: fold(&name), date }
             })
             .collect();
-        Some(Table { member: member.to_owned(), name: name?, columns, derived, exact_header })
+        Some(Table { member: member.to_owned(), name: name?, columns, derived, exact_header, min_rows })
     }
 
     fn columns(&mut self, object: &Object, path: &str) -> Option<Vec<String>> {

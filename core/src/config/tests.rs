@@ -100,6 +100,52 @@ fn what_an_archive_may_unpack_to_is_a_number_of_bytes() {
 }
 
 #[test]
+fn how_few_rows_are_too_few_is_said_by_file_and_by_share() {
+    let shipped = parse("a.json", SHIPPED).unwrap();
+    assert_eq!(shipped.max_shrink_percent, None);
+    assert!(shipped.tables.iter().all(|table| table.min_rows == 0));
+    let with_share = |value: &str| SHIPPED.replacen('{', &format!("{{\"max_shrink_percent\": {value},"), 1);
+    for (value, expected) in [("0", 0), ("20", 20), ("100", 100)] {
+        assert_eq!(parse("a.json", &with_share(value)).unwrap().max_shrink_percent, Some(expected));
+    }
+    for wrong in ["-1", "101", "300", "0.5", "\"20\"", "null"] {
+        let found = parse("a.json", &with_share(wrong)).unwrap_err().to_string();
+        assert_eq!(found, "a.json: max_shrink_percent: expected a whole number from 0 to 100, in percent");
+    }
+    let appending = with_share("20").replace("\"truncate\": true", "\"truncate\": false");
+    assert_eq!(
+        parse("a.json", &appending).unwrap_err().to_string(),
+        "a.json: max_shrink_percent: needs \"truncate\": true: while appending, no load makes a table smaller"
+    );
+    let with_rows = |value: &str| {
+        SHIPPED.replacen(
+            "\"dbtable\": \"cms_group\"",
+            &format!("\"dbtable\": \"cms_group\", \"min_rows\": {value}"),
+            1,
+        )
+    };
+    let dataset = parse("a.json", &with_rows("500")).unwrap();
+    assert_eq!(dataset.table_of("analytics_group").unwrap().min_rows, 500);
+    assert_eq!(dataset.table_of("analytics_user_group").unwrap().min_rows, 0);
+    for wrong in ["0", "-1", "1.5", "\"1\"", "null"] {
+        let found = parse("a.json", &with_rows(wrong)).unwrap_err().to_string();
+        assert_eq!(found, "a.json: files.analytics_group.min_rows: expected a whole number of rows above 0");
+    }
+}
+
+#[test]
+fn neither_table_of_the_ledger_may_be_loaded_into() {
+    assert_eq!(parse("a.json", SHIPPED).unwrap().ledger_tables.to_string(), "cmslite.load_ledger_tables");
+    for table in ["load_ledger", "Load_Ledger_Tables"] {
+        one(
+            "\"dbtable\": \"cms_group\"",
+            &format!("\"dbtable\": \"{table}\""),
+            "files.analytics_group.dbtable: is the ledger's table",
+        );
+    }
+}
+
+#[test]
 fn all_mistakes_of_a_file_are_found_at_once() {
     let text = SHIPPED.replacen("\"truncate\": true,", "", 1).replacen(
         "\"column_count\": 4",

@@ -127,6 +127,25 @@ pub enum Reason {
         /// Cells found.
         found: usize,
     },
+    /// A file with fewer rows than `min_rows`.
+    TooFewRows {
+        /// The fewest that the configuration allows.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+    },
+    /// A file with so many fewer rows than the latest load brought that its table would shrink by more than
+    /// `max_shrink_percent`.
+    Shrunk {
+        /// Rows that the latest load brought to the table.
+        before: u64,
+        /// The fewest that the configuration allows after these.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+        /// The configured share, in percent.
+        max_shrink_percent: u8,
+    },
     /// A date that its format does not match.
     BadDate {
         /// The configured format.
@@ -209,6 +228,8 @@ impl Reason {
             Self::HeaderAgain => "header_again",
             Self::TooFewColumns { .. } => "too_few_columns",
             Self::TooManyColumns { .. } => "too_many_columns",
+            Self::TooFewRows { .. } => "too_few_rows",
+            Self::Shrunk { .. } => "shrunk",
             Self::BadDate { .. } => "bad_date",
             Self::NulByte => "nul_byte",
             Self::InvalidUtf8 => "invalid_utf8",
@@ -310,6 +331,17 @@ impl fmt::Display for Reason {
             Self::TooFewColumns { expected, found } => write!(
                 f,
                 "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
+            ),
+            Self::TooFewRows { expected, found } => write!(
+                f,
+                "the file has {found} rows, and the configuration expects {expected} or more (\"min_rows\"); export it again, or, \
+                 if there are really so few, load it with `load CONFIG --accept-shrink KEY`"
+            ),
+            Self::Shrunk { before, expected, found, max_shrink_percent } => write!(
+                f,
+                "the file has {found} rows, the load before brought {before} to its table, and the configuration allows {max_shrink_percent} % fewer \
+                 (\"max_shrink_percent\"), which is {expected} or more; export it again, or, if there are really so few, load it with \
+                 `load CONFIG --accept-shrink KEY`"
             ),
             Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
             Self::TooManyColumns { expected, found } => write!(

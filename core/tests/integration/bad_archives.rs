@@ -730,6 +730,64 @@ proptest! {
     }
 }
 
+/// A dataset whose members must have so many rows.
+fn expecting(groups: u64, visits: u64) -> Dataset {
+    let text = CONFIG
+        .replace("\"dbtable\": \"groups\"", &format!("\"min_rows\": {groups}, \"dbtable\": \"groups\""))
+        .replace("\"dbtable\": \"visits\"", &format!("\"min_rows\": {visits}, \"dbtable\": \"visits\""));
+    config::parse("d.json", &text).unwrap()
+}
+
+fn too_few(member: &str, found: u64, expected: u64) -> String {
+    format!(
+        "{member}: the file has {found} rows, and the configuration expects {expected} or more (\"min_rows\"); export it again, or, if there are \
+         really so few, load it with `load CONFIG --accept-shrink KEY`"
+    )
+}
+
+#[test]
+fn a_file_with_fewer_rows_than_configured_is_refused() {
+    let usual = with_groups(GROUPS);
+    refused_by(&expecting(2, 1), &usual, &[]);
+    refused_by(&expecting(3, 1), &usual, &[&too_few("groups.csv", 2, 3)]);
+    refused_by(&expecting(3, 2), &usual, &[&too_few("groups.csv", 2, 3), &too_few("visits.csv", 1, 2)]);
+    refused_by(&expecting(1, 1), &with_groups("id,name\n"), &[&too_few("groups.csv", 0, 1)]);
+    // Blank lines are no rows.
+    refused_by(&expecting(3, 1), &with_groups("id,name\n1,a\n\n\n2,b\n"), &[&too_few("groups.csv", 2, 3)]);
+}
+
+/// All that is wrong is told at once, and rows are counted behind the first problem as before it.
+#[test]
+fn rows_are_counted_whatever_else_is_wrong() {
+    let bad_day = "visits.csv, line 2, column day: not a date";
+    let archive = |groups: &str, visits: &str| {
+        gzip(&Tar::new().file("visits.csv", visits).file("groups.csv", groups).end())
+    };
+    let told = |dataset: &Dataset, archive: Vec<u8>| reported(&read(archive.as_slice(), dataset));
+    let visits = "id,day\n1,never\n2,2024-03-01\n";
+    assert_eq!(told(&expecting(2, 2), archive(GROUPS, visits)).len(), 1);
+    let all = told(&expecting(3, 3), archive(GROUPS, visits));
+    assert!(all.len() == 3 && all[0].starts_with(bad_day), "{all:?}");
+    assert_eq!(all[1..], [too_few("visits.csv", 2, 3), too_few("groups.csv", 2, 3)]);
+    // Of a file that cannot be read to its end nobody knows how many rows it has.
+    let unread = told(&expecting(9, 1), archive("id,name\n1,\"a\n", VISITS));
+    assert!(unread.len() == 1 && unread[0].contains("never closed"), "{unread:?}");
+    // Nor of one whose problems are told no further.
+    let many = "id,day\n".to_owned() + &"1,never\n".repeat(30);
+    assert_eq!(told(&expecting(1, 99), archive(GROUPS, &many)).len(), 20);
+}
+
+#[test]
+fn few_rows_may_be_accepted() {
+    let mut limits = TableLimits::default();
+    limits.accept_few_rows();
+    let dataset = expecting(3, 2);
+    let mut sink = Memory::default();
+    let usual = with_groups(GROUPS);
+    let read = archive::read(usual.as_slice(), &dataset, &limits, &mut sink, &Progress::default());
+    assert_eq!(read.unwrap().iter().map(|member| member.rows).collect::<Vec<_>>(), [2, 1]);
+}
+
 #[test]
 fn an_archive_that_is_no_gzip_is_told_what_it_is() {
     let whole = |text: &str| {
