@@ -469,6 +469,17 @@ async fn state(harness: &Harness, model: &Model) -> Result<State, String> {
     {
         let rows =
             harness.query("SELECT lpad(sequence::text, 9, '0'), key, etag, extract(epoch FROM last_modified)::bigint FROM cmslite.load_ledger").await;
+        state.ledger.extend(rows.into_iter().map(|row| {
+            let cell = |n: usize| row[n].clone().unwrap();
+            Loaded {
+                key: cell(1),
+                etag: cell(2),
+                age: (DateTime::from_timestamp(cell(3).parse().unwrap(), 0).unwrap(), cell(1)),
+            }
+        }));
+    }
+    // A function may end between making the two tables; a load has rows in both.
+    if !state.ledger.is_empty() {
         let without_rows = harness
             .query(
                 "SELECT l.key, l.row_count, sum(t.row_count), count(*) FROM cmslite.load_ledger l
@@ -479,14 +490,6 @@ async fn state(harness: &Harness, model: &Model) -> Result<State, String> {
         if !without_rows.is_empty() {
             return Err(format!("the ledger does not have the rows of each table: {without_rows:?}"));
         }
-        state.ledger.extend(rows.into_iter().map(|row| {
-            let cell = |n: usize| row[n].clone().unwrap();
-            Loaded {
-                key: cell(1),
-                etag: cell(2),
-                age: (DateTime::from_timestamp(cell(3).parse().unwrap(), 0).unwrap(), cell(1)),
-            }
-        }));
     }
     Ok(state)
 }
