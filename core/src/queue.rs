@@ -195,8 +195,14 @@ pub fn ambiguous_markers(dataset: &Dataset, listings: &Listings) -> Vec<Ambiguou
 /// re-upload is a new revision. Under truncate only the newest archive, settled or not, may be loaded.
 pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
     let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
-    let mut archives: Vec<Object> =
-        listings.source.iter().filter(|object| dataset.matches(&object.key)).cloned().collect();
+    let (mut archives, mut passed_over) = (Vec::new(), Vec::new());
+    for object in &listings.source {
+        if dataset.matches(&object.key) {
+            archives.push(object.clone());
+        } else if let Some(why) = dataset.passed_over(&object.key) {
+            passed_over.push((object.key.clone(), why));
+        }
+    }
     archives.sort_by(|a, b| a.load_order().cmp(&b.load_order()));
     let newest = archives.len().saturating_sub(1);
     let state = |n: usize, archive: &Object| {
@@ -215,11 +221,7 @@ pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions)
         .enumerate()
         .map(|(n, object)| Archive { state: state(n, &object), object })
         .collect();
-    let passed_over = listings
-        .source
-        .iter()
-        .filter_map(|object| Some((object.key.clone(), dataset.passed_over(&object.key)?)));
-    Plan { archives, passed_over: passed_over.collect(), truncate: dataset.truncate }
+    Plan { archives, passed_over, truncate: dataset.truncate }
 }
 
 impl Plan {

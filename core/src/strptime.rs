@@ -47,6 +47,8 @@ pub struct DateFormat {
     strict: Regex,
     /// What is accepted beyond that; asked second, so that no text that Python accepts means something else.
     lenient: Option<Regex>,
+    /// The number of each directive's group in both.
+    groups: Vec<(usize, char)>,
     common: bool,
 }
 
@@ -58,12 +60,17 @@ impl DateFormat {
     /// [`FormatError`] names the directive that cannot be honoured.
     pub fn compile(format: &str) -> Result<Self, FormatError> {
         let elements = elements(format)?;
-        let has = |wanted| elements.contains(&Element::Directive(wanted));
-        if let Some(directive) = directives(&elements).find(|directive| ['G', 'V'].contains(directive)) {
+        let directives = elements.iter().filter_map(|element| match element {
+            Element::Directive(directive) => Some(*directive),
+            Element::Blank | Element::Literal(_) => None,
+        });
+        let groups: Vec<(usize, char)> = (1..).zip(directives).collect();
+        if let Some((_, directive)) = groups.iter().find(|(_, d)| *d == 'G' || *d == 'V') {
+            let has = |wanted| groups.iter().any(|(_, d)| *d == wanted);
             let whole = has('G') && has('V') && (has('u') || has('a') || has('A') || has('w'));
             if !whole || has('j') || has('Y') || has('y') {
                 return Err(FormatError::Unsupported(
-                    directive,
+                    *directive,
                     "an ISO week date needs %G, %V and a weekday, and no %j, %Y or %y",
                 ));
             }
@@ -75,6 +82,7 @@ impl DateFormat {
             lenient: lenient_pattern(&elements)?.as_deref().map(compiled).transpose()?,
             common: format == "%Y-%m-%d %H:%M:%S.%f",
             elements,
+            groups,
         })
     }
 
@@ -108,42 +116,43 @@ impl DateFormat {
     }
 
     fn parse(&self, text: &str) -> Result<Moment, String> {
-        let found = whole(&self.strict, text)
-            .or_else(|| self.lenient.as_ref().and_then(|lenient| whole(lenient, text)))
-            .ok_or_else(|| departure(&self.elements, text))?;
+        let found = self.strict.captures(text).filter(|found| is_whole(found, text));
+        let Some(found) = found.or_else(|| self.read_leniently(text)) else {
+            return Err(departure(&self.elements, text));
+        };
         let mut fields = Fields::default();
-        for (n, directive) in directives(&self.elements).enumerate() {
-            if let Some(part) = found.get(n + 1) {
-                fields.set(directive, part.as_str())?;
+        for (group, directive) in &self.groups {
+            if let Some(part) = found.get(*group) {
+                fields.set(*directive, part.as_str())?;
             }
         }
         fields.resolve()
     }
+
+    #[cold]
+    fn read_leniently<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
+        self.lenient.as_ref()?.captures(text).filter(|found| is_whole(found, text))
+    }
 }
 
-/// The directives among elements, in their order.
-fn directives(elements: &[Element]) -> impl Iterator<Item = char> {
-    elements.iter().filter_map(|element| match element {
-        Element::Directive(directive) => Some(*directive),
-        Element::Blank | Element::Literal(_) => None,
-    })
-}
-
-/// The match of all of `text`. As in Python it is the first match that counts, wherever it ends.
-fn whole<'t>(regex: &Regex, text: &'t str) -> Option<Captures<'t>> {
-    regex.captures(text).filter(|found| found.get(0).is_some_and(|all| all.end() == text.len()))
+/// Whether a match is one of all of `text`. As in Python it is the first match that counts, wherever it ends.
+fn is_whole(found: &Captures<'_>, text: &str) -> bool {
+    found.get(0).is_some_and(|all| all.end() == text.len())
 }
 
 /// `YYYY-MM-DD HH:MM:SS[.f]` of ASCII digits, every field in range for any month, as the moment and up to six
 /// digits of its fraction; only zeros may follow these.
-fn as_canonical(b: &[u8]) -> Option<(&[u8], &[u8])> {
-    if !matches!(b.len(), 19 | 21..=29) {
-        return None;
-    }
+fn as_canonical(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Of a known length, so that no index below is checked at run time.
+    let (b, behind) = text.split_first_chunk::<19>()?;
+    let behind = match behind {
+        [] => behind,
+        [b'.', digits @ ..] if !digits.is_empty() => digits,
+        _ => return None,
+    };
+    let (fraction, zeros) = behind.split_at(behind.len().min(6));
     let digits = |range: std::ops::Range<usize>| b[range].iter().all(u8::is_ascii_digit);
     let two = |at: usize| (b[at] - b'0') * 10 + (b[at + 1] - b'0');
-    let behind = b.get(20..).unwrap_or_default();
-    let (fraction, zeros) = behind.split_at(behind.len().min(6));
     let is_canonical = digits(0..4)
         && b[4] == b'-'
         && digits(5..7)
@@ -155,7 +164,6 @@ fn as_canonical(b: &[u8]) -> Option<(&[u8], &[u8])> {
         && digits(14..16)
         && b[16] == b':'
         && digits(17..19)
-        && b.get(19).is_none_or(|dot| *dot == b'.')
         && fraction.iter().all(u8::is_ascii_digit)
         && zeros.iter().all(|zero| *zero == b'0')
         && &b[0..4] != b"0000"
@@ -165,7 +173,7 @@ fn as_canonical(b: &[u8]) -> Option<(&[u8], &[u8])> {
         && two(11) < 24
         && two(14) < 60
         && two(17) < 60;
-    is_canonical.then(|| (&b[..19], fraction))
+    is_canonical.then_some((b, fraction))
 }
 
 #[cfg(test)]
