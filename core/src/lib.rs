@@ -34,7 +34,9 @@ pub mod event;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
 
-// Lengths and NOT NULL of the target tables' columns.
+// From CREATE TABLE statements to what the tables' columns take.
+pub mod ddl;
+// What the tables' columns take: types, lengths, NOT NULL.
 pub mod limits;
 // From a configuration's text to a dataset: one configuration file, its prefixes, members and tables.
 pub mod config;

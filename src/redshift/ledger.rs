@@ -122,6 +122,7 @@ mod tests {
             length,
             nullable: false,
             has_default: false,
+            digits: None,
         }
     }
 

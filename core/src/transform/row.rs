@@ -1,10 +1,12 @@
 //! How the cells of one row are judged and written.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 use crate::config::{Derived, Table};
 use crate::csv::{Record, has_lone_return, push_quoted};
-use crate::limits::ColumnLimit;
+use crate::limits::{ColumnLimit, ColumnType};
 use crate::problem::{Problem, Reason};
 use crate::strptime::DateFormat;
 
@@ -32,6 +34,14 @@ struct OutputColumn<'a> {
     limit: ColumnLimit,
 }
 
+impl OutputColumn<'_> {
+    /// Whether a text that means nothing else may be loaded as it stands.
+    #[inline]
+    fn takes(&self, text: &[u8]) -> bool {
+        self.date.is_none() && self.limit.takes(text)
+    }
+}
+
 impl<'a> Row<'a> {
     pub(super) fn new(
         member: &'a str,
@@ -50,7 +60,7 @@ impl<'a> Row<'a> {
         let limits = limits.iter().copied().chain(std::iter::repeat(ColumnLimit::default()));
         let output = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), ColumnLimit)| {
             // What is loaded of a date is what it is rewritten to.
-            let limit = if date.is_some() { ColumnLimit { max_bytes: None, ..limit } } else { limit };
+            let limit = if date.is_some() { limit_of_date(limit) } else { limit };
             OutputColumn { name, date, limit }
         };
         Self {
@@ -79,7 +89,9 @@ impl<'a> Row<'a> {
         let at = |reason| Problem::member(self.member, reason).at_line(record.line);
         let in_cell = |reason, wrong: &dyn Fn(&[u8]) -> bool| {
             let found = (0..record.len()).find(|cell| wrong(record.text(*cell)));
-            let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
+            let place = found.map_or(0..raw.len(), |cell| place(record, cell));
+            let problem =
+                at(reason).with_text(found.map_or(raw, |cell| record.text(cell))).in_record(raw, place);
             match found.and_then(|cell| self.table.columns.get(cell)) {
                 Some(column) => problem.in_column(&column.name),
                 None => problem,
@@ -109,11 +121,7 @@ impl<'a> Row<'a> {
         let mut from = 0;
         let mut to = 0;
         for (at, (output, cell)) in columns.iter().zip(record.cells()).enumerate() {
-            if cell.is_canonical
-                && output.date.is_none()
-                && !output.limit.is_exceeded_by(cell.text)
-                && !self.means_something(cell.text)
-            {
+            if cell.is_canonical && output.takes(cell.text) && !self.means_something(cell.text) {
                 to = cell.written.1;
                 continue;
             }
@@ -147,7 +155,8 @@ impl<'a> Row<'a> {
             Problem::member(self.member, reason)
                 .at_line(record.line)
                 .in_column(output.name)
-                .with_text(record.text(from)),
+                .with_text(record.text(from))
+                .in_record(record.raw(), place(record, from)),
         )
     }
 
@@ -157,7 +166,7 @@ impl<'a> Row<'a> {
     }
 
     fn write_cell(&self, output: &OutputColumn<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.judge(output.limit, text)?;
+        self.judge(&output.limit, text)?;
         match output.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
             Some(format) if !text.is_empty() => {
@@ -171,24 +180,34 @@ impl<'a> Row<'a> {
     }
 
     /// Whether the table takes a text as it is.
-    fn judge(&self, limit: ColumnLimit, text: &[u8]) -> Result<(), Reason> {
+    fn judge(&self, limit: &ColumnLimit, text: &[u8]) -> Result<(), Reason> {
         if self.is_null(text) {
             return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
         }
         if is(text, NULL_TEXT.as_bytes()) {
             return Err(Reason::ReservedText);
         }
-        match limit.max_bytes {
-            Some(column_bytes) if limit.is_exceeded_by(text) => {
-                Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 })
-            }
-            _ => Ok(()),
-        }
+        limit.refusal(text).map_or(Ok(()), Err)
     }
 
     fn is_null(&self, text: &[u8]) -> bool {
         self.null_as.is_some_and(|null_as| is(text, null_as))
     }
+}
+
+/// What is known of a column whose dates are rewritten: what is loaded is not what is read.
+fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
+    let column_type = match limit.column_type {
+        ColumnType::Text => ColumnType::Text,
+        _ => ColumnType::Other,
+    };
+    ColumnLimit { column_type, max_bytes: None, ..limit }
+}
+
+/// Where a cell is written in its record, quotes included.
+fn place(record: &Record<'_>, cell: usize) -> Range<usize> {
+    let end = record.raw().len();
+    record.cells().nth(cell).map_or(end..end, |cell| cell.written.0..cell.written.1)
 }
 
 /// Whether two texts are the same; most differ in length or first byte, and are compared no further.
