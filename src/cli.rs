@@ -1,13 +1,14 @@
 //! The entry point for people: the command line.
 
+// `validate`: its results and its exit status.
+mod validate;
+
 // Subcommands, options, and their help.
 mod args;
 // Where the command's log goes.
 mod logging;
 // Ctrl-C and SIGTERM.
 mod signals;
-// `validate`: its results and its exit status.
-mod validate;
 
 // Exit statuses.
 mod exit;

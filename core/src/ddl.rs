@@ -8,46 +8,17 @@ mod statement;
 // Words, quotes and comments.
 mod token;
 
+// What is not understood, and where.
+mod error;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use self::statement::{Definition, Statement, statement};
 use self::token::tokens;
 use crate::config::{Dataset, TableName};
-use crate::limits::{ColumnLimit, TableLimits};
+use crate::limits::TableLimits;
 
-/// Why statements do not say what a dataset's tables take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DdlError {
-    /// The line, counted from 1; none where something is missing from the whole text.
-    pub line: Option<u64>,
-    /// What is wrong there.
-    pub reason: String,
-}
-
-impl DdlError {
-    fn at(line: u64, reason: impl Into<String>) -> Self {
-        Self { line: Some(line), reason: reason.into() }
-    }
-}
-
-impl fmt::Display for DdlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.reason),
-            None => f.write_str(&self.reason),
-        }
-    }
-}
-
-impl std::error::Error for DdlError {}
-
-/// A column as its statement declares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Column {
-    name: String,
-    limit: ColumnLimit,
-}
+pub use self::error::DdlError;
 
 /// What the tables of `dataset` take by the statements of `text`, which are separated by semicolons.
 ///

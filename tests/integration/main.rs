@@ -28,6 +28,8 @@ mod text;
 
 // Bad input is marked bad, explained, and leaves the tables as they were.
 mod refusals;
+// What a column's type cannot hold is refused before anything is staged, where that is certain.
+mod column_types;
 // Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
 mod faults;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
@@ -45,6 +47,8 @@ mod histories;
 mod command_line;
 // `load --dry-run` reads everything and changes nothing.
 mod dry_run;
+// `validate` reads local archives as a load reads them.
+mod validate;
 // `check` finds what a load lacks.
 mod check;
 // `status` shows the queue, what is settled, and where markers and ledger disagree.

@@ -1,7 +1,7 @@
 //! One statement: whether it makes or changes a configured table, and with which columns.
 
+use super::error::DdlError;
 use super::token::{Kind, Token};
-use super::{Column, DdlError};
 use crate::config::TableName;
 use crate::limits::{ColumnLimit, ColumnType};
 
@@ -18,6 +18,13 @@ pub(super) struct Definition {
     /// The line of its name.
     pub(super) line: u64,
     pub(super) columns: Vec<Column>,
+}
+
+/// A column as its statement declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) limit: ColumnLimit,
 }
 
 /// What begins the declaration of something else than a column.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::ColumnType;
+use crate::limits::{ColumnLimit, ColumnType};
 
 const CONFIG: &str = r#"{
   "bucket": "b", "source": "s", "destination": "d", "directory": "x", "doc": ".*", "schema": "t", "truncate": true, "delim": ",",

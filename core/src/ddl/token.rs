@@ -1,6 +1,6 @@
 //! The words of SQL: names, quoted names, texts, numbers and symbols, without comments.
 
-use super::DdlError;
+use super::error::DdlError;
 
 /// A word, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
