@@ -1,5 +1,8 @@
 //! The entry point for people: the command line.
 
+// `validate`: its results and its exit status.
+mod validate;
+
 // Subcommands, options, and their help.
 mod args;
 // Where the command's log goes.
@@ -7,6 +10,8 @@ mod logging;
 // Ctrl-C and SIGTERM.
 mod signals;
 
+// Exit statuses.
+mod exit;
 // How far a run has come, for a person.
 mod progress_bar;
 
@@ -29,23 +34,18 @@ use crate::load::Run;
 use crate::run_request::RunRequest;
 use crate::{check, config_files, dry_run, load, status};
 
-/// Exit statuses, as the command's help names them.
-mod exit {
-    pub(super) const GOOD: u8 = 0;
-    pub(super) const BAD_ARCHIVE: u8 = 1;
-    pub(super) const CONFIGURATION: u8 = 2;
-    pub(super) const FAILED: u8 = 3;
-}
-
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    logging::init();
+    if !matches!(command, Command::Validate(_)) {
+        logging::init();
+    }
     let status = match command {
         Command::Load(load) if load.dry_run => run_dry(&load).await,
         Command::Load(load) => run_load(&load).await,
         Command::Check { config, json } => run_check(&config, json).await,
         Command::Status { config, all, json } => run_status(&config, all, json).await,
+        Command::Validate(arguments) => Ok(validate::run(&arguments).await),
         Command::Completions { shell } => {
             args::print_completions(shell);
             Ok(exit::GOOD)

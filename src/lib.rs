@@ -24,6 +24,8 @@ pub mod lambda;
 // Jobs.
 // `check`: what a load would lack.
 pub mod check;
+// `validate`: what a load would find in archives on this machine.
+pub mod validate;
 // `load --dry-run`: what a load would find.
 pub mod dry_run;
 // `status`: the queue, what is settled, and how.

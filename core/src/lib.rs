@@ -37,7 +37,9 @@ pub mod queue;
 
 // Whether an archive brings too few rows.
 pub mod row_counts;
-// Lengths and NOT NULL of the target tables' columns.
+// From CREATE TABLE statements to what the tables' columns take.
+pub mod ddl;
+// What the tables' columns take: types, lengths, NOT NULL.
 pub mod limits;
 // From a configuration's text to a dataset: one configuration file, its prefixes, members and tables.
 pub mod config;

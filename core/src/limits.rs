@@ -1,12 +1,22 @@
 //! What the tables' columns take, as far as it is known before a load.
+//!
+//! Redshift stays the judge: what is refused here is what COPY refuses however its documents are read. A text
+//! in doubt, such as a number with an exponent or a word that they do not list, is left to COPY.
+
+mod column_type;
 
 use std::collections::BTreeMap;
 
 use crate::config::Table;
+use crate::problem::Reason;
+
+pub use self::column_type::ColumnType;
 
 /// What a table's column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ColumnLimit {
+    /// Its type.
+    pub column_type: ColumnType,
     /// The most bytes of a text.
     pub max_bytes: Option<u64>,
     /// Whether it takes no NULL.
@@ -14,9 +24,28 @@ pub struct ColumnLimit {
 }
 
 impl ColumnLimit {
-    /// Whether a text is longer than the column takes.
-    pub fn is_exceeded_by(self, text: &[u8]) -> bool {
-        self.max_bytes.is_some_and(|max_bytes| text.len() as u64 > max_bytes)
+    /// Whether nothing is known against a text, so that it may be loaded as it is.
+    #[inline]
+    pub fn takes(&self, text: &[u8]) -> bool {
+        self.max_bytes.is_none_or(|max_bytes| text.len() as u64 <= max_bytes)
+            && (matches!(self.column_type, ColumnType::Text) || self.refusal(text).is_none())
+    }
+
+    /// Why COPY is certain to refuse a text that is not the one for NULL.
+    pub fn refusal(&self, text: &[u8]) -> Option<Reason> {
+        let found_bytes = text.len() as u64;
+        if let Some(column_bytes) = self.max_bytes.filter(|max_bytes| found_bytes > *max_bytes) {
+            return Some(Reason::TextTooLong { column_bytes, found_bytes });
+        }
+        if matches!(self.column_type, ColumnType::Text) {
+            return None;
+        }
+        // "Empty fields of other types always NULL"; BLANKSASNULL: "blank non-char fields always NULL" (Amazon
+        // Redshift Database Developer Guide, Data conversion parameters).
+        if text.iter().all(|byte| *byte == b' ') {
+            return self.not_null.then_some(Reason::EmptyNotAllowed);
+        }
+        self.column_type.refusal(text)
     }
 }
 

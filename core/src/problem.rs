@@ -1,13 +1,16 @@
 //! What is wrong with an archive, reported so that its uploader can correct it.
 
+mod excerpt;
 mod reason;
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::text::printable;
 
+pub use excerpt::Excerpt;
 pub use reason::Reason;
 
 /// How many problems of one archive are reported in full; more are only counted.
@@ -26,12 +29,15 @@ pub struct Problem {
     pub text: Option<String>,
     /// What is wrong with it.
     pub reason: Reason,
+    /// The record around the place, for a person who looks at it at once; `error.json` and the report have
+    /// the text alone.
+    pub excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
     /// A problem of the archive as a whole.
     pub fn archive(reason: Reason) -> Self {
-        Self { member: None, line: None, column: None, text: None, reason }
+        Self { member: None, line: None, column: None, text: None, reason, excerpt: None }
     }
 
     /// A problem of a member as a whole.
@@ -57,6 +63,13 @@ impl Problem {
     #[must_use]
     pub fn with_text(mut self, text: &[u8]) -> Self {
         self.text = Some(printable(text));
+        self
+    }
+
+    /// The same problem with the record that it is in, and where in its bytes it is.
+    #[must_use]
+    pub fn in_record(mut self, record: &[u8], place: Range<usize>) -> Self {
+        self.excerpt = Some(Box::new(Excerpt::of(record, place)));
         self
     }
 }
@@ -92,7 +105,7 @@ pub struct ReportedProblem {
 
 impl From<&Problem> for ReportedProblem {
     fn from(problem: &Problem) -> Self {
-        let Problem { member, line, column, text, reason } = problem;
+        let Problem { member, line, column, text, reason, excerpt: _ } = problem;
         Self {
             member: member.clone(),
             line: *line,

@@ -6,23 +6,55 @@ const SHOWN_CHARS: usize = 120;
 /// `bytes` as text for a person: cut to 120 characters; control characters, characters that cannot be seen,
 /// and bytes that are not UTF-8 as escapes.
 pub fn printable(bytes: &[u8]) -> String {
+    printable_start(bytes, SHOWN_CHARS)
+}
+
+/// As [`printable`], cut to its first `most_chars`.
+pub fn printable_start(bytes: &[u8], most_chars: usize) -> String {
     let mut text = String::new();
     let mut shown = 0;
-    for chunk in bytes.utf8_chunks() {
-        let valid = chunk
-            .valid()
-            .chars()
-            .map(|c| if is_seen(c) { c.to_string() } else { c.escape_default().to_string() });
-        for piece in valid.chain(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"))) {
-            shown += piece.chars().count();
-            if shown > SHOWN_CHARS {
-                text.push('…');
-                return text;
-            }
-            text.push_str(&piece);
+    for piece in pieces(bytes) {
+        shown += piece.chars().count();
+        if shown > most_chars {
+            text.push('…');
+            return text;
         }
+        text.push_str(&piece);
     }
     text
+}
+
+/// As [`printable`], cut to its last `most_chars`.
+pub fn printable_end(bytes: &[u8], most_chars: usize) -> String {
+    // A character has four bytes at the most; half of one would look like bytes that are not UTF-8.
+    let mut from = bytes.len().saturating_sub(4 * (most_chars + 1));
+    while bytes.get(from).is_some_and(|byte| from > 0 && byte & 0xc0 == 0x80) {
+        from += 1;
+    }
+    let mut shown = 0;
+    let mut is_cut = from > 0;
+    let mut kept: Vec<String> = Vec::new();
+    for piece in pieces(bytes.get(from..).unwrap_or_default()).collect::<Vec<_>>().into_iter().rev() {
+        shown += piece.chars().count();
+        if shown > most_chars {
+            is_cut = true;
+            break;
+        }
+        kept.push(piece);
+    }
+    if is_cut {
+        kept.push("…".to_owned());
+    }
+    kept.into_iter().rev().collect()
+}
+
+/// Characters that can be seen, and an escape for each of the others.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars();
+        let valid = valid.map(|c| if is_seen(c) { c.to_string() } else { c.escape_default().to_string() });
+        valid.chain(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")))
+    })
 }
 
 /// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a
@@ -42,6 +74,23 @@ mod tests {
         assert_eq!(printable("é".repeat(200).as_bytes()).chars().count(), 121);
         assert_eq!(printable("é".repeat(120).as_bytes()), "é".repeat(120));
         assert_eq!(printable(&[0; 200]), "\\u{0}".repeat(24) + "…");
+    }
+
+    #[test]
+    fn a_text_is_cut_at_either_end() {
+        for (text, most, start, end) in [
+            ("abcdef", 6, "abcdef", "abcdef"),
+            ("abcdef", 3, "abc…", "…def"),
+            ("éé\u{10ffff}éé", 2, "éé…", "…éé"),
+            ("ab\0", 4, "ab…", "…"),
+            ("ab\0", 5, "ab…", "…\\u{0}"),
+            ("", 3, "", ""),
+        ] {
+            assert_eq!(printable_start(text.as_bytes(), most), start, "{text:?}");
+            assert_eq!(printable_end(text.as_bytes(), most), end, "{text:?}");
+        }
+        assert_eq!(printable_end("é".repeat(1000).as_bytes(), 40), format!("…{}", "é".repeat(40)));
+        assert_eq!(printable_end(&[0xff; 1000], 9), "…\\xff\\xff");
     }
 
     #[test]

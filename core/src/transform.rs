@@ -24,7 +24,7 @@ pub use self::header::DroppedColumns;
 use self::header::{Header, separator};
 pub use self::line_map::LineMap;
 pub use self::row::NULL_TEXT;
-use self::row::{Row, flawed};
+use self::row::{Row, flawed, place};
 
 /// Redshift's limit for one row of COPY's input: "The maximum size of a single input row from any source is 4
 /// MB" (Amazon Redshift Database Developer Guide, COPY).
@@ -107,7 +107,8 @@ impl Transform<'_> {
                 && suspect.is_like(&record)
             {
                 let reason = Reason::NoHeader { like_row: Some(record.line) };
-                problems.push(Problem::member(member, reason).at_line(header.line).with_text(&header.raw));
+                let problem = Problem::member(member, reason).at_line(header.line).with_text(&header.raw);
+                problems.push(problem.in_record(&header.raw, 0..header.raw.len()));
                 break;
             }
             let is_row = row.check(&record).and_then(|is_row| {
@@ -189,7 +190,13 @@ impl Transform<'_> {
         let header = match record.flaw() {
             Some(flaw) => Err(flawed(member, table, &record, flaw)),
             None => Header::new(&record, table, dataset.delimiter).map_err(|reason| {
-                Problem::member(member, reason).at_line(record.line).with_text(record.raw())
+                let raw = record.raw();
+                let place = match reason {
+                    Reason::ColumnsReordered { found, .. } => place(&record, found - 1),
+                    Reason::ShortHeader { .. } => raw.len()..raw.len(),
+                    _ => 0..raw.len(),
+                };
+                Problem::member(member, reason).at_line(record.line).with_text(raw).in_record(raw, place)
             }),
         };
         Ok(header.map_err(|problem| problems.push(problem)).ok())

@@ -25,6 +25,7 @@ Exit status: 0 every archive settled as good, 1 stopped at a bad archive,
 
 const FIRST_STEPS: &str = "\
 First steps, with CONFIG such as config.d/cmslite_user_group_metadata.json:
+  validate CONFIG FILE...  is an archive on this machine good, before it is uploaded?
   check CONFIG             is everything there that a load needs?
   load CONFIG --dry-run    what would be loaded, and what is wrong with the rest?
   load CONFIG --limit 1    load the oldest archive
@@ -57,6 +58,21 @@ Ctrl-C stops before the next step and leaves nothing half done; a second one
 ends at once. A log is kept in logs/cmslite_user_data_to_redshift.log.
 ";
 
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  validate CONFIG export.tgz --ddl ddl/tables.sql
+          what a load would find, as far as it shows without Redshift
+  tar -cz *.csv | validate CONFIG - --json
+          the same of standard input, as JSON
+
+With --json each archive is one line: a document in the form of error.json, in which
+`problems_found` is 0 for a good one, and `tables` has its rows.
+";
+
+const VALIDATE_EXIT_STATUS: &str = "\
+Exit status: 0 every archive is good, 1 one is bad, 2 usage: a file cannot be read,
+or CONFIG or the statements of --ddl are wrong.";
+
 /// What the command does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -71,6 +87,10 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read archives on this machine as a load reads them, before they are uploaded. Needs no AWS and no
+    /// Redshift.
+    #[command(after_help = VALIDATE_EXIT_STATUS, after_long_help = format!("{VALIDATE_EXAMPLES}\n{VALIDATE_EXIT_STATUS}"))]
+    Validate(Validate),
     /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes
     /// nothing.
     Status {
@@ -114,6 +134,22 @@ pub struct Load {
     /// nothing. Needs no access to Redshift.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What is validated.
+#[derive(Debug, clap::Args)]
+pub struct Validate {
+    /// The dataset's configuration file, such as `config.d/cmslite_user_group_metadata.json`.
+    pub config: PathBuf,
+    /// The archives; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Also judge lengths, booleans, numbers and NOT NULL, by the CREATE TABLE statements in this file.
+    #[arg(long, value_name = "FILE")]
+    pub ddl: Option<PathBuf>,
+    /// Print JSON, one line for each archive.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Load {

@@ -73,6 +73,11 @@ async fn write_lines(progress: &Progress) -> Infallible {
     }
 }
 
+/// Writes lines that go above what is drawn.
+pub fn above<T>(write: impl FnOnce() -> T) -> T {
+    BARS.suspend(write)
+}
+
 /// Stdout for lines that go above what is drawn.
 pub struct LogWriter;
 

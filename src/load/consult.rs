@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cmslite_core::config::TableName;
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::limits::{ColumnLimit, TableLimits};
+use cmslite_core::limits::{ColumnLimit, ColumnType, TableLimits};
 use cmslite_core::queue::Object;
 use tracing::info;
 
@@ -196,5 +196,9 @@ fn limit(columns: &[Column], name: &str) -> ColumnLimit {
     };
     // CHAR is another matter: blanks at a text's end do not count there.
     let max_bytes = column.length.filter(|_| column.data_type == "character varying");
-    ColumnLimit { max_bytes, not_null: !column.nullable }
+    ColumnLimit {
+        column_type: ColumnType::of(&column.data_type, column.digits),
+        max_bytes,
+        not_null: !column.nullable,
+    }
 }

@@ -135,6 +135,7 @@ mod tests {
             length,
             nullable: false,
             has_default: false,
+            digits: None,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Column {
     pub nullable: bool,
     /// Whether it has a default.
     pub has_default: bool,
+    /// Of a type of numbers: digits in all, and of them those behind the point, where that is limited.
+    pub digits: Option<(u32, u32)>,
 }
 
 impl Column {
@@ -85,6 +87,11 @@ pub(super) fn column(row: Vec<Option<String>>) -> Option<(String, String, Column
         length: next().and_then(|length| length.parse().ok()),
         nullable: next().is_some_and(|told| told == "YES"),
         has_default: next().is_some(),
+        digits: {
+            let mut number = || next().and_then(|number| number.parse().ok());
+            let (precision, scale) = (number(), number());
+            precision.zip(scale)
+        },
     };
     Some((next()?, next()?, column))
 }

@@ -261,7 +261,7 @@ fn columns(tables: &[&TableName]) -> String {
     });
     let wanted: Vec<String> = wanted.collect();
     format!(
-        "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, LOWER(table_schema), LOWER(table_name) \
+        "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, numeric_precision, numeric_scale, LOWER(table_schema), LOWER(table_name) \
          FROM svv_columns WHERE {} ORDER BY ordinal_position",
         wanted.join(" OR ")
     )

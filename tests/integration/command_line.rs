@@ -118,7 +118,7 @@ fn the_help_names_every_variable_and_what_to_do_first() {
     for name in names.into_iter().filter(|name| !["pguser", "verify-full"].contains(name)) {
         assert!(help.contains(name), "{name} is not in {help}");
     }
-    for action in ["check", "load", "status"] {
+    for action in ["check", "load", "status", "validate"] {
         assert!(help.contains(&format!("\n  {action} CONFIG")), "{help}");
         let told = String::from_utf8(run(&[action, "--help"]).stdout).unwrap();
         assert!(told.contains("Usage: ") && told.contains("<CONFIG>"), "{told}");

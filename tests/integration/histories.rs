@@ -159,7 +159,7 @@ fn bytes(content: Content) -> Vec<u8> {
         Content::ShortHeader(n) => sample_with("analytics_group.csv", format!("id,name\n{n}\n")),
         Content::NoArchive(n) => format!("this is no archive, number {n}").into_bytes(),
         Content::Refused(n) => {
-            sample_with("analytics_group.csv", format!("id,name,active,site_key\n{n},a,maybe,k\n"))
+            sample_with("analytics_group.csv", format!("id,name,active,site_key\n{n},a,on,k\n"))
         }
     }
 }

@@ -30,6 +30,8 @@ mod text;
 mod refusals;
 // An archive with too few rows is refused, and one that empties a table is told of.
 mod row_guards;
+// What a column's type cannot hold is refused before anything is staged, where that is certain.
+mod column_types;
 // Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
 mod faults;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
@@ -47,6 +49,8 @@ mod histories;
 mod command_line;
 // `load --dry-run` reads everything and changes nothing.
 mod dry_run;
+// `validate` reads local archives as a load reads them.
+mod validate;
 // `check` finds what a load lacks.
 mod check;
 // `status` shows the queue, what is settled, and where markers and ledger disagree.

@@ -67,6 +67,7 @@ const PROGRAM: &[Room] = &[
     Room { path: "tokio_postgres", only: &["redshift"] },
     Room { path: "native_tls", only: &["redshift"] },
     Room { path: "postgres_native_tls", only: &["redshift"] },
+    Room { path: "unicode_width", only: &["validate"] },
 ];
 
 const DEVSTACK: &[Room] = &[

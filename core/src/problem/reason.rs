@@ -195,6 +195,22 @@ pub enum Reason {
     },
     /// A cell that means NULL for a column that takes none.
     NullNotAllowed,
+    /// An empty cell, which is NULL where the column's type is not text, for a column that takes none.
+    EmptyNotAllowed,
+    /// No text that Redshift takes for a truth value.
+    BadBoolean,
+    /// No number, for a column of numbers.
+    BadNumber {
+        /// The column's type.
+        column_type: String,
+    },
+    /// A number that the column's type does not hold.
+    OutOfRange {
+        /// The column's type.
+        column_type: String,
+        /// What it holds.
+        range: String,
+    },
     /// Redshift refused the row.
     Refused {
         /// Redshift's error code, when it gave one.
@@ -244,7 +260,10 @@ impl Reason {
             Self::RecordTooLong { .. } => "record_too_long",
             Self::ReservedText => "reserved_text",
             Self::TextTooLong { .. } => "text_too_long",
-            Self::NullNotAllowed => "null_not_allowed",
+            Self::NullNotAllowed | Self::EmptyNotAllowed => "null_not_allowed",
+            Self::BadBoolean => "bad_boolean",
+            Self::BadNumber { .. } => "bad_number",
+            Self::OutOfRange { .. } => "number_out_of_range",
             Self::Refused { .. } => "refused_by_redshift",
         }
     }
@@ -385,6 +404,17 @@ impl fmt::Display for Reason {
             }
             Self::NullNotAllowed => f.write_str(
                 "the cell means NULL (\"null_as\" in the configuration), which its column does not take; fill it, or have the column made to take NULL",
+            ),
+            Self::EmptyNotAllowed => f.write_str(
+                "the cell is empty, which is NULL in a column that is not text, and this one takes none; fill it, or have the column made to take NULL",
+            ),
+            Self::BadBoolean => f.write_str("not a boolean; write true, t, yes, y or 1, or false, f, no, n or 0"),
+            Self::BadNumber { column_type } => {
+                write!(f, "not a number, but its column is {column_type}; write digits, with a point if there is a fraction, and nothing else")
+            }
+            Self::OutOfRange { column_type, range } => write!(
+                f,
+                "the number is beyond what its column holds, {column_type} ({range}); correct it, or have the column made of a larger type"
             ),
             Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
             Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),

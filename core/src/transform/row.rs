@@ -1,11 +1,13 @@
 //! How the cells of one row are judged and written.
 
-use memchr::memmem;
+use std::ops::Range;
+
+use memchr::{memchr_iter, memmem};
 
 use super::header::Header;
 use crate::config::{Dataset, Derived, Table};
-use crate::csv::{Flaw, Record, push_quoted};
-use crate::limits::ColumnLimit;
+use crate::csv::{BYTE_ORDER_MARK, Flaw, Record, push_quoted};
+use crate::limits::{ColumnLimit, ColumnType};
 use crate::problem::{Problem, Reason};
 use crate::strptime::DateFormat;
 
@@ -34,6 +36,14 @@ struct OutputColumn<'a> {
     limit: ColumnLimit,
 }
 
+impl OutputColumn<'_> {
+    /// Whether a text that means nothing else may be loaded as it stands.
+    #[inline]
+    fn takes(&self, text: &[u8]) -> bool {
+        self.date.is_none() && self.limit.takes(text)
+    }
+}
+
 impl<'a> Row<'a> {
     pub(super) fn new(
         member: &'a str,
@@ -52,7 +62,7 @@ impl<'a> Row<'a> {
         let limits = limits.iter().copied().chain(std::iter::repeat(ColumnLimit::default()));
         let output = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), ColumnLimit)| {
             // What is loaded of a date is what it is rewritten to.
-            let limit = if date.is_some() { ColumnLimit { max_bytes: None, ..limit } } else { limit };
+            let limit = if date.is_some() { limit_of_date(limit) } else { limit };
             OutputColumn { name, date, limit }
         };
         Self {
@@ -86,16 +96,20 @@ impl<'a> Row<'a> {
             return Ok(false);
         }
         let Header { len, named, .. } = *self.header;
+        let raw = record.raw();
         let at = |reason| Problem::member(self.member, reason).at_line(record.line);
         let found = record.len();
         let problem = if let Some(flaw) = record.flaw() {
             flawed(self.member, self.table, record, flaw)
         } else if self.header.may_be(record) && self.header.is(record) {
-            at(Reason::HeaderAgain).with_text(record.raw())
+            at(Reason::HeaderAgain).with_text(raw).in_record(raw, 0..raw.len())
         } else if found < len {
-            at(Reason::TooFewColumns { expected: len, found }).with_text(record.raw())
+            let reason = Reason::TooFewColumns { expected: len, found };
+            at(reason).with_text(raw).in_record(raw, raw.len()..raw.len())
         } else if !record.is_empty_from(named, self.delimiter) {
-            at(Reason::TooManyColumns { expected: named, found }).with_text(record.raw_from(named))
+            let (surplus, reason) =
+                (record.raw_from(named), Reason::TooManyColumns { expected: named, found });
+            at(reason).with_text(surplus).in_record(raw, raw.len() - surplus.len()..raw.len())
         } else {
             return Ok(true);
         };
@@ -111,11 +125,7 @@ impl<'a> Row<'a> {
         let mut from = 0;
         let mut to = 0;
         for (at, (output, cell)) in columns.iter().zip(record.cells()).enumerate() {
-            if cell.is_canonical
-                && output.date.is_none()
-                && !output.limit.is_exceeded_by(cell.text)
-                && !self.means_something(cell.text)
-            {
+            if cell.is_canonical && output.takes(cell.text) && !self.means_something(cell.text) {
                 to = cell.written.1;
                 continue;
             }
@@ -149,7 +159,8 @@ impl<'a> Row<'a> {
             Problem::member(self.member, reason)
                 .at_line(record.line)
                 .in_column(output.name)
-                .with_text(record.text(from)),
+                .with_text(record.text(from))
+                .in_record(record.raw(), place(record, from)),
         )
     }
 
@@ -159,7 +170,7 @@ impl<'a> Row<'a> {
     }
 
     fn write_cell(&self, output: &OutputColumn<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.judge(output.limit, text)?;
+        self.judge(&output.limit, text)?;
         match output.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
             Some(format) if !text.is_empty() => {
@@ -173,19 +184,14 @@ impl<'a> Row<'a> {
     }
 
     /// Whether the table takes a text as it is.
-    fn judge(&self, limit: ColumnLimit, text: &[u8]) -> Result<(), Reason> {
+    fn judge(&self, limit: &ColumnLimit, text: &[u8]) -> Result<(), Reason> {
         if self.is_null(text) {
             return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
         }
         if is(text, NULL_TEXT.as_bytes()) {
             return Err(Reason::ReservedText);
         }
-        match limit.max_bytes {
-            Some(column_bytes) if limit.is_exceeded_by(text) => {
-                Err(Reason::TextTooLong { column_bytes, found_bytes: text.len() as u64 })
-            }
-            _ => Ok(()),
-        }
+        limit.refusal(text).map_or(Ok(()), Err)
     }
 
     fn is_null(&self, text: &[u8]) -> bool {
@@ -199,7 +205,8 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
     let at = |reason| Problem::member(member, reason).at_line(record.line);
     let in_cell = |reason, is_wrong: &dyn Fn(&[u8]) -> bool| {
         let found = record.cells().position(|cell| is_wrong(cell.text));
-        let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell)));
+        let place = found.map_or(0..raw.len(), |cell| place(record, cell));
+        let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell))).in_record(raw, place);
         match found.and_then(|cell| table.columns.get(cell)) {
             Some(column) => problem.in_column(&column.name),
             None => problem,
@@ -210,13 +217,36 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
             in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err())
         }
         Flaw::NotText => in_cell(Reason::NulByte, &|cell| cell.contains(&0)),
-        Flaw::LoneReturn => at(Reason::LoneReturn).with_text(raw),
-        Flaw::ByteOrderMark => at(Reason::ByteOrderMark).with_text(raw),
+        Flaw::LoneReturn => {
+            let lone = memchr_iter(b'\r', raw).find(|at| raw.get(at + 1) != Some(&b'\n')).unwrap_or_default();
+            at(Reason::LoneReturn).with_text(raw).in_record(raw, lone..lone + 1)
+        }
+        Flaw::ByteOrderMark => {
+            at(Reason::ByteOrderMark).with_text(raw).in_record(raw, 0..BYTE_ORDER_MARK.len())
+        }
         Flaw::BlankBeforeQuote => in_cell(Reason::BlankBeforeQuote, &|cell| {
             cell.trim_ascii_start().len() < cell.len() && cell.trim_ascii_start().starts_with(b"\"")
         }),
-        Flaw::BackslashEscape => at(Reason::BackslashEscape).with_text(raw),
+        Flaw::BackslashEscape => {
+            let escape = memmem::find(raw, b"\\\"").unwrap_or_default();
+            at(Reason::BackslashEscape).with_text(raw).in_record(raw, escape..escape + 2)
+        }
     }
+}
+
+/// What is known of a column whose dates are rewritten: what is loaded is not what is read.
+fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
+    let column_type = match limit.column_type {
+        ColumnType::Text => ColumnType::Text,
+        _ => ColumnType::Other,
+    };
+    ColumnLimit { column_type, max_bytes: None, ..limit }
+}
+
+/// Where a cell is written in its record, quotes included.
+pub(super) fn place(record: &Record<'_>, cell: usize) -> Range<usize> {
+    let end = record.raw().len();
+    record.cells().nth(cell).map_or(end..end, |cell| cell.written.0..cell.written.1)
 }
 
 /// Whether two texts are the same; most differ in length or first byte, and are compared no further.

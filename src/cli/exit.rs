@@ -1,0 +1,6 @@
+//! Exit statuses, as the command's help names them.
+
+pub(super) const GOOD: u8 = 0;
+pub(super) const BAD_ARCHIVE: u8 = 1;
+pub(super) const CONFIGURATION: u8 = 2;
+pub(super) const FAILED: u8 = 3;
