@@ -67,7 +67,8 @@ impl<'d> Members<'d> {
             });
         }
         let is_bookkeeping = match kind.as_byte() {
-            // A directory in an incremental backup, which lists its files; the label of a volume.
+            // A directory in an incremental backup, which lists its files; the label of a volume, if it has a
+            // size.
             b'D' | b'V' => true,
             // The oldest tars have directories as empty files.
             _ => kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0,

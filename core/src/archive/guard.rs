@@ -163,7 +163,13 @@ impl<R: Read> GuardedReader<R> {
         let guard = Rc::clone(&self.input.guard);
         guard.next_header.set(None);
         let mut block = Vec::with_capacity(BLOCK_BYTES as usize);
-        self.input.by_ref().take(BLOCK_BYTES).read_to_end(&mut block)?;
+        loop {
+            self.input.by_ref().take(BLOCK_BYTES).read_to_end(&mut block)?;
+            if !is_volume_label(&block) {
+                break;
+            }
+            block.clear();
+        }
         let Some(Extension { mut header, kind, size }) = Extension::of(&block) else { return Ok(block) };
         if let ExtensionKind::GnuName = kind {
             let end = guard.position.get().saturating_add(BLOCK_BYTES).saturating_add(size);
@@ -189,6 +195,23 @@ impl<R: Read> GuardedReader<R> {
     }
 }
 
+/// Whether a block is the label of a volume, as `tar --label` writes it: without a size, which the tar reader
+/// takes for damage.
+fn is_volume_label(block: &[u8]) -> bool {
+    let Ok(block) = <&[u8; BLOCK_BYTES as usize]>::try_from(block) else { return false };
+    let header = Header::from_byte_slice(block);
+    header.entry_type().as_byte() == b'V'
+        && header.as_old().size.iter().all(|byte| matches!(byte, 0 | b' ' | b'0'))
+        && is_sound(header)
+}
+
+/// Whether a header's checksum is right.
+fn is_sound(header: &Header) -> bool {
+    let mut summed = header.clone();
+    summed.set_cksum();
+    matches!((header.cksum(), summed.cksum()), (Ok(found), Ok(expected)) if found == expected)
+}
+
 /// A header of something that says more of the entry behind it, or of all.
 struct Extension {
     header: Header,
@@ -211,9 +234,6 @@ impl Extension {
         let block: &[u8; BLOCK_BYTES as usize] = block.try_into().ok()?;
         let header = Header::from_byte_slice(block);
         let is_recognized = header.as_gnu().is_some() || header.as_ustar().is_some();
-        let mut summed = header.clone();
-        summed.set_cksum();
-        let is_sound = header.cksum().ok()? == summed.cksum().ok()?;
         let kind = match header.entry_type() {
             EntryType::GNULongName | EntryType::GNULongLink if is_recognized => ExtensionKind::GnuName,
             EntryType::XHeader if is_recognized => ExtensionKind::Pax,
@@ -221,6 +241,6 @@ impl Extension {
             _ => return None,
         };
         let size = header.entry_size().ok()?;
-        is_sound.then(|| Self { header: header.clone(), kind, size })
+        is_sound(header).then(|| Self { header: header.clone(), kind, size })
     }
 }

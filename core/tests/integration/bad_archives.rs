@@ -495,7 +495,11 @@ fn pax_records_that_cannot_be_told_apart_are_refused() {
 
 #[test]
 fn directories_and_bookkeeping_are_passed_over() {
+    let mut label = header(b'V', b"groups.csv", 0);
+    label[124..136].fill(0);
+    sum(&mut label);
     for (name, tar) in [
+        ("label of a volume, as GNU's tar writes it", Tar::new().block(&label)),
         ("label of a volume", Tar::new().entry(b'V', "groups.csv", 0, "")),
         ("directory", Tar::new().entry(b'5', "groups.csv", 0, "")),
         ("directory of an incremental backup", Tar::new().entry(b'D', "groups", 14, "Ygroups.csv\0\0\0")),
