@@ -31,7 +31,7 @@ pub struct Problem {
     pub reason: Reason,
     /// The record around the place, for a person who looks at it at once; `error.json` and the report have
     /// the text alone.
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
@@ -69,7 +69,7 @@ impl Problem {
     /// The same problem with the record that it is in, and where in its bytes it is.
     #[must_use]
     pub fn in_record(mut self, record: &[u8], place: Range<usize>) -> Self {
-        self.excerpt = Some(Excerpt::of(record, place));
+        self.excerpt = Some(Box::new(Excerpt::of(record, place)));
         self
     }
 }

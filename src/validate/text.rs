@@ -39,7 +39,7 @@ fn write_problem(f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
     writeln!(f, "      {reported}")?;
     // Where no text is to be shown, neither is what is around it.
     let Some(text) = &problem.text else { return Ok(()) };
-    let Some(Excerpt { before, at, after }) = &problem.excerpt else {
+    let Some(Excerpt { before, at, after }) = problem.excerpt.as_deref() else {
         writeln!(f, "          {text}")?;
         return match problem.reason {
             // Its text begins with the quote.
