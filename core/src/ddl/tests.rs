@@ -152,8 +152,8 @@ fn what_is_not_understood_is_told_with_its_line() {
             "line 2: AS is not understood: expected ( and the columns of t.groups",
         ),
         (
-            "CREATE TABLE t.groups (\n  id TEXT,\n  name BOOLEEN)".to_owned(),
-            "line 3: BOOLEEN is not understood: expected the type of column name",
+            "CREATE TABLE t.groups (\n  id TEXT,\n  name LOGICAL)".to_owned(),
+            "line 3: LOGICAL is not understood: expected the type of column name",
         ),
         (
             "CREATE TABLE t.groups (id, name)".to_owned(),
