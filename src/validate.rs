@@ -45,6 +45,8 @@ pub struct Validation {
     pub problems_found: u64,
     /// The first of them.
     pub problems: Vec<Problem>,
+    /// Redshift is not asked.
+    pub incomplete: (),
     /// Rows by table; none where the archive is bad.
     pub tables: Vec<TableRows>,
 }
@@ -125,6 +127,7 @@ pub fn validate(
         request_id: (),
         problems_found: problems.found(),
         problems: problems.reported().to_vec(),
+        incomplete: (),
         tables: tables.collect(),
     })
 }

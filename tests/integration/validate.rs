@@ -102,6 +102,7 @@ fn a_bad_archive_has_its_problems_told_with_the_line_and_the_place() {
                             ^^^^^
       analytics_group.csv, line 3: the row has 2 of 4 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted
           2,x
+             ^
       analytics_group.csv, line 4, column id: the cell means NULL ("null_as" in the configuration), which its column does not take; fill it, or have the column made to take NULL
           -,"a, b",t,k
           ^
@@ -279,9 +280,13 @@ fn results_that_nobody_reads_are_no_failure() {
 /// It holds the beginning of an archive and waits for the rest.
 #[test]
 fn an_interrupt_ends_it() {
+    // A shell starts what is in its background with the signal ignored, and so would be what this starts.
+    const WITH_THE_SIGNAL: &str = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
     let archive = long_sample(1, 5_000_000);
     let place = Place::with(&[]);
-    let mut child = place.command(&["-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-c", WITH_THE_SIGNAL, PROGRAM, "validate", CONFIG, "-"]).current_dir(place.0.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     // More than a pipe holds: it has begun to read.
     input.write_all(&archive[..400_000]).unwrap();
