@@ -233,10 +233,10 @@ impl Extension {
     fn of(block: &[u8]) -> Option<Self> {
         let block: &[u8; BLOCK_BYTES as usize] = block.try_into().ok()?;
         let header = Header::from_byte_slice(block);
-        let is_recognized = header.as_gnu().is_some() || header.as_ustar().is_some();
+        let is_of_known_form = header.as_gnu().is_some() || header.as_ustar().is_some();
         let kind = match header.entry_type() {
-            EntryType::GNULongName | EntryType::GNULongLink if is_recognized => ExtensionKind::GnuName,
-            EntryType::XHeader if is_recognized => ExtensionKind::Pax,
+            EntryType::GNULongName | EntryType::GNULongLink if is_of_known_form => ExtensionKind::GnuName,
+            EntryType::XHeader if is_of_known_form => ExtensionKind::Pax,
             EntryType::XGlobalHeader => ExtensionKind::PaxGlobal,
             _ => return None,
         };
