@@ -24,15 +24,28 @@ pub struct ColumnLimit {
 }
 
 impl ColumnLimit {
+    /// Whether it takes any text of so many bytes.
+    #[inline]
+    fn takes_any_of(&self, bytes: usize) -> bool {
+        matches!(self.column_type, ColumnType::Text)
+            && self.max_bytes.is_none_or(|max_bytes| bytes as u64 <= max_bytes)
+    }
+
     /// Whether nothing is known against a text, so that it may be loaded as it is.
     #[inline]
     pub fn takes(&self, text: &[u8]) -> bool {
-        self.max_bytes.is_none_or(|max_bytes| text.len() as u64 <= max_bytes)
-            && (matches!(self.column_type, ColumnType::Text) || self.refusal(text).is_none())
+        self.takes_any_of(text.len()) || self.judge(text).is_none()
     }
 
     /// Why COPY is certain to refuse a text that is not the one for NULL.
+    #[inline]
     pub fn refusal(&self, text: &[u8]) -> Option<Reason> {
+        if self.takes_any_of(text.len()) { None } else { self.judge(text) }
+    }
+
+    /// Judges by more than the length. Texts, which are most cells, do not come here.
+    #[inline(never)]
+    fn judge(&self, text: &[u8]) -> Option<Reason> {
         let found_bytes = text.len() as u64;
         if let Some(column_bytes) = self.max_bytes.filter(|max_bytes| found_bytes > *max_bytes) {
             return Some(Reason::TextTooLong { column_bytes, found_bytes });
