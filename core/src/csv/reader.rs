@@ -354,15 +354,18 @@ impl<R: Read> RecordReader<R> {
     }
 }
 
+/// Whether a text is blanks, of any script.
+fn is_blank(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace))
+}
+
 /// What a mark says of a cell without quotes around it, with which `rest` begins.
 #[cold]
 fn flaw_within(rest: &[u8], mark: usize) -> Flaws {
     match (rest.get(mark), rest.get(mark + 1)) {
         // The last byte of the input is a line end, too.
         (Some(b'\r'), Some(next)) if *next != b'\n' => Flaws::LONE_RETURN,
-        (Some(b'"'), _) if rest[..mark].iter().all(|byte| matches!(byte, b' ' | b'\t')) => {
-            Flaws::BLANK_BEFORE_QUOTE
-        }
+        (Some(b'"'), _) if is_blank(&rest[..mark]) => Flaws::BLANK_BEFORE_QUOTE,
         (Some(b'"'), _) => Flaws::STRAY_QUOTE,
         _ => Flaws::default(),
     }

@@ -38,7 +38,7 @@ pub(super) struct Header {
     /// As it is written, or the beginning of that.
     pub(super) raw: Vec<u8>,
     cells: Vec<Vec<u8>>,
-    /// The first byte of the first cell.
+    /// The first byte of the first cell, in lower case.
     first: Option<u8>,
     /// How many cells it has.
     pub(super) len: usize,
@@ -88,7 +88,7 @@ impl Header {
             cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1)
         };
         let raw = record.raw().iter().copied().take(EXCERPT_BYTES).collect();
-        let first = cells.first().and_then(|cell| cell.first()).copied();
+        let first = cells.first().and_then(|cell| cell.first()).map(u8::to_ascii_lowercase);
         Ok(Self { line: record.line, raw, cells, first, len, named: last_named.max(expected) })
     }
 
@@ -113,12 +113,20 @@ impl Header {
     pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
         let raw = record.raw();
         let first = if raw.first() == Some(&b'"') { raw.get(1) } else { raw.first() };
-        first == self.first.as_ref() && self.cells.first().is_some_and(|cell| cell == record.text(0))
+        first.map(u8::to_ascii_lowercase) == self.first
+            && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
-    /// Whether a record is the header once more, however it is quoted.
+    /// Whether a record is the header once more, however it is quoted, and in upper or lower case. Of one column,
+    /// the text of a cell may be its name in another case.
     pub(super) fn is(&self, record: &Record<'_>) -> bool {
-        record.len() == self.len && record.cells().map(|cell| cell.text).eq(self.cells.iter())
+        let mut pairs = record.cells().map(|cell| cell.text).zip(&self.cells);
+        record.len() == self.len
+            && if self.len == 1 {
+                pairs.all(|(text, name)| text == name)
+            } else {
+                pairs.all(|(text, name)| text.eq_ignore_ascii_case(name))
+            }
     }
 
     /// What the first line is compared with rows for: it has none of the configured names, and a cell that is
@@ -131,11 +139,15 @@ impl Header {
         if self.cells.iter().any(is_configured) {
             return None;
         }
-        let cells = self.cells.iter().take(table.columns.len()).enumerate();
         // Programs that have no names for columns number them.
-        let kinds: Vec<Kind> = cells
-            .map(|(at, cell)| if is_number_of(at, cell) { Kind::Text } else { kind::of(cell) })
-            .collect();
+        let is_numbered = |first: usize| {
+            self.cells.iter().zip(first..).all(|(cell, number)| number.to_string().as_bytes() == cell)
+        };
+        if is_numbered(0) || is_numbered(1) {
+            return None;
+        }
+        let cells = self.cells.iter().take(table.columns.len());
+        let kinds: Vec<Kind> = cells.map(|cell| kind::of(cell)).collect();
         kinds
             .iter()
             .any(|kind| kind.is_seldom_a_name())
@@ -189,11 +201,6 @@ fn comparable(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell)
         .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'))
         .to_lowercase()
-}
-
-/// Whether a cell is its own position, counted from 0 or from 1.
-fn is_number_of(at: usize, cell: &[u8]) -> bool {
-    [at, at + 1].iter().any(|number| number.to_string().as_bytes() == cell)
 }
 
 /// What a first line says of the delimiter, as Excel reads it: `sep=;`.

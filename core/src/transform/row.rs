@@ -225,7 +225,8 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
             at(Reason::ByteOrderMark).with_text(raw).in_record(raw, 0..BYTE_ORDER_MARK.len())
         }
         Flaw::BlankBeforeQuote => in_cell(Reason::BlankBeforeQuote, &|cell| {
-            cell.trim_ascii_start().len() < cell.len() && cell.trim_ascii_start().starts_with(b"\"")
+            let text = String::from_utf8_lossy(cell);
+            text.starts_with(char::is_whitespace) && text.trim_start().starts_with('"')
         }),
         Flaw::BackslashEscape => {
             let escape = memmem::find(raw, b"\\\"").unwrap_or_default();
