@@ -53,6 +53,9 @@ pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
     if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
         return binary("a bzip2 file");
     }
+    if head.starts_with(b"\xff\xfe\0\0") || head.starts_with(b"\0\0\xfe\xff") {
+        return binary("a text in UTF-32");
+    }
     if head.starts_with(b"PK\x03\x04") && memmem::find(head, b"[Content_Types].xml").is_some() {
         return binary("an Excel workbook, or another document of Microsoft Office");
     }
@@ -60,7 +63,8 @@ pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
         return binary(name);
     }
     let text = text(head)?.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
-    let name = if text.starts_with("<!doctype html") || text.starts_with("<html") {
+    let html = ["<!doctype html", "<html", "<head", "<body", "<table", "<meta", "<!--"];
+    let name = if html.iter().any(|begin| text.starts_with(begin)) {
         "an HTML page"
     } else if text.starts_with("<?xml") {
         "an XML document"

@@ -95,7 +95,7 @@ impl Transform<'_> {
         let Some(header) = self.header(&mut records, problems)? else {
             return Ok(Transformed::default());
         };
-        let mut suspect = header.suspect(table);
+        let mut suspect = header.suspect(table, dataset.null_as.as_deref().map(str::as_bytes));
         let row = Row::new(member, table, dataset, limits, &header);
         let mut transformed =
             Transformed { dropped_columns: header.dropped(table), ..Transformed::default() };
@@ -155,13 +155,13 @@ impl Transform<'_> {
         let Self { member, table, dataset, .. } = *self;
         let before = problems.found();
         let begin = records.peek(file_type::HEAD_BYTES).map_err(TransformError::Read)?;
-        if file_type::is_utf16(begin) {
-            problems.push(Problem::member(member, Reason::Utf16).at_line(1));
-            return Ok(None);
-        }
         if let Some(kind) = file_type::detect_other_than_table(begin) {
             let problem = Problem::member(member, Reason::NotText { found: kind.name });
             problems.push(if kind.is_text { problem.with_text(begin) } else { problem });
+            return Ok(None);
+        }
+        if file_type::is_utf16(begin) {
+            problems.push(Problem::member(member, Reason::Utf16).at_line(1));
             return Ok(None);
         }
         if begin.starts_with(BYTE_ORDER_MARK) {

@@ -9,6 +9,7 @@ use cmslite_core::config::Dataset;
 use cmslite_core::ddl;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::progress::Progress;
+use cmslite_core::text::printable;
 
 use super::args::Validate;
 use super::exit;
@@ -70,7 +71,11 @@ fn prepare(arguments: &Validate) -> Result<(Dataset, TableLimits), String> {
 }
 
 fn shown(path: &Path) -> String {
-    if path.as_os_str() == STANDARD_INPUT { "standard input".to_owned() } else { path.display().to_string() }
+    if path.as_os_str() == STANDARD_INPUT {
+        "standard input".to_owned()
+    } else {
+        printable(path.as_os_str().as_encoded_bytes())
+    }
 }
 
 /// Where the results go.

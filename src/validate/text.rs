@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cmslite_core::problem::{Excerpt, Problem, Reason, ReportedProblem};
+use cmslite_core::text::printable;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Validation;
@@ -10,11 +11,7 @@ use crate::dry_run::TableRows;
 
 impl fmt::Display for Validation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name: String = self
-            .key
-            .chars()
-            .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
-            .collect();
+        let name = printable(self.key.as_bytes());
         if !self.is_bad() {
             writeln!(f, "good  {name}")?;
             for TableRows { table, rows } in &self.tables {

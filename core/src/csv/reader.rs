@@ -326,7 +326,7 @@ impl<R: Read> RecordReader<R> {
                     Some(_) => return Scan::Garbled { line: self.line + lines, at: after },
                 }
             } else {
-                flaws.insert(flaw_within(&input[at..], mark - at));
+                flaws.insert(flaw_within(&input[at..], mark - at, inner == 0));
                 inner += 1;
             }
         }
@@ -361,11 +361,12 @@ fn is_blank(text: &[u8]) -> bool {
 
 /// What a mark says of a cell without quotes around it, with which `rest` begins.
 #[cold]
-fn flaw_within(rest: &[u8], mark: usize) -> Flaws {
+fn flaw_within(rest: &[u8], mark: usize, is_first: bool) -> Flaws {
     match (rest.get(mark), rest.get(mark + 1)) {
         // The last byte of the input is a line end, too.
         (Some(b'\r'), Some(next)) if *next != b'\n' => Flaws::LONE_RETURN,
-        (Some(b'"'), _) if is_blank(&rest[..mark]) => Flaws::BLANK_BEFORE_QUOTE,
+        // What is in front is looked at once for each cell: behind another mark it is not blank.
+        (Some(b'"'), _) if is_first && is_blank(&rest[..mark]) => Flaws::BLANK_BEFORE_QUOTE,
         (Some(b'"'), _) => Flaws::STRAY_QUOTE,
         _ => Flaws::default(),
     }

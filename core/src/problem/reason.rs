@@ -365,7 +365,7 @@ impl fmt::Display for Reason {
             Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
             Self::TooManyColumns { expected, found } => write!(
                 f,
-                "the row has {found} cells and its header {expected}; look for a delimiter in a cell that is not quoted, or a line end that is missing"
+                "the row has {found} cells and its header names {expected}; look for a delimiter in a cell that is not quoted, or a line end that is missing"
             ),
             Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
             Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),

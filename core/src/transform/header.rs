@@ -47,8 +47,9 @@ pub(super) struct Header {
 }
 
 /// A first line that may be a row: the kinds of its cells.
-pub(super) struct Suspect {
+pub(super) struct Suspect<'a> {
     kinds: Vec<Kind>,
+    null_as: Option<&'a [u8]>,
     rows_left: usize,
 }
 
@@ -113,7 +114,7 @@ impl Header {
     pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
         let raw = record.raw();
         let first = if raw.first() == Some(&b'"') { raw.get(1) } else { raw.first() };
-        first.map(u8::to_ascii_lowercase) == self.first
+        (self.first.is_none() || first.map(u8::to_ascii_lowercase) == self.first)
             && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
@@ -131,7 +132,7 @@ impl Header {
 
     /// What the first line is compared with rows for: it has none of the configured names, and a cell that is
     /// seldom a name.
-    pub(super) fn suspect(&self, table: &Table) -> Option<Suspect> {
+    pub(super) fn suspect<'a>(&self, table: &Table, null_as: Option<&'a [u8]>) -> Option<Suspect<'a>> {
         let is_configured = |cell: &Vec<u8>| {
             let name = comparable(cell);
             table.columns.iter().any(|column| column.name.to_lowercase() == name)
@@ -147,21 +148,23 @@ impl Header {
             return None;
         }
         let cells = self.cells.iter().take(table.columns.len());
-        let kinds: Vec<Kind> = cells.map(|cell| kind::of(cell)).collect();
-        kinds
-            .iter()
-            .any(|kind| kind.is_seldom_a_name())
-            .then_some(Suspect { kinds, rows_left: ROWS_COMPARED })
+        let kinds: Vec<Kind> = cells.map(|cell| kind::of(cell, null_as)).collect();
+        kinds.iter().any(|kind| kind.is_seldom_a_name()).then_some(Suspect {
+            kinds,
+            null_as,
+            rows_left: ROWS_COMPARED,
+        })
     }
 }
 
-impl Suspect {
+impl Suspect<'_> {
     /// Whether a row is of the first line's kind, cell by cell. Nothing is found any more after a number of
     /// rows.
     pub(super) fn is_like(&mut self, row: &Record<'_>) -> bool {
         let Some(rows_left) = self.rows_left.checked_sub(1) else { return false };
         self.rows_left = rows_left;
-        let pairs = || self.kinds.iter().enumerate().map(|(at, kind)| (*kind, kind::of(row.text(at))));
+        let pairs =
+            || self.kinds.iter().enumerate().map(|(at, kind)| (*kind, kind::of(row.text(at), self.null_as)));
         pairs().all(|(first, other)| first == other || first == Kind::Empty || other == Kind::Empty)
             && pairs().any(|(first, other)| first == other && first.is_seldom_a_name())
     }

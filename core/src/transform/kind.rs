@@ -25,8 +25,9 @@ impl Kind {
     }
 }
 
-pub(super) fn of(text: &[u8]) -> Kind {
-    if text.is_empty() {
+/// The kind of a text; one that means NULL is none.
+pub(super) fn of(text: &[u8], null_as: Option<&[u8]>) -> Kind {
+    if text.is_empty() || Some(text) == null_as {
         Kind::Empty
     } else if is_number(text) {
         Kind::Number
@@ -99,7 +100,7 @@ mod tests {
             ("user_id", Kind::Text),
             ("address2", Kind::Text),
         ] {
-            assert_eq!(of(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(of(text.as_bytes(), None), expected, "{text:?}");
         }
     }
 }

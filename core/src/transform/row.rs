@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr, memmem};
 
 use super::header::Header;
 use crate::config::{Dataset, Derived, Table};
@@ -203,8 +203,7 @@ impl<'a> Row<'a> {
 pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Flaw) -> Problem {
     let raw = record.raw();
     let at = |reason| Problem::member(member, reason).at_line(record.line);
-    let in_cell = |reason, is_wrong: &dyn Fn(&[u8]) -> bool| {
-        let found = record.cells().position(|cell| is_wrong(cell.text));
+    let in_cell_at = |reason, found: Option<usize>| {
         let place = found.map_or(0..raw.len(), |cell| place(record, cell));
         let problem = at(reason).with_text(found.map_or(raw, |cell| record.text(cell))).in_record(raw, place);
         match found.and_then(|cell| table.columns.get(cell)) {
@@ -212,25 +211,44 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
             None => problem,
         }
     };
+    let in_cell = |reason, is_wrong: &dyn Fn(&[u8]) -> bool| {
+        in_cell_at(reason, record.cells().position(|cell| is_wrong(cell.text)))
+    };
     match flaw {
         Flaw::NotText if std::str::from_utf8(raw).is_err() => {
             in_cell(Reason::InvalidUtf8, &|cell| std::str::from_utf8(cell).is_err())
         }
         Flaw::NotText => in_cell(Reason::NulByte, &|cell| cell.contains(&0)),
         Flaw::LoneReturn => {
-            let lone = memchr_iter(b'\r', raw).find(|at| raw.get(at + 1) != Some(&b'\n')).unwrap_or_default();
-            at(Reason::LoneReturn).with_text(raw).in_record(raw, lone..lone + 1)
+            // In quotes it is text.
+            let mut cells = record.cells().map(|cell| cell.written).filter(|cell| !is_quoted(raw, *cell));
+            let found = cells.find_map(|(start, end)| Some(start + memchr(b'\r', raw.get(start..end)?)?));
+            let at_fault = found.unwrap_or_default();
+            at(Reason::LoneReturn).with_text(raw).in_record(raw, at_fault..at_fault + 1)
         }
         Flaw::ByteOrderMark => {
             at(Reason::ByteOrderMark).with_text(raw).in_record(raw, 0..BYTE_ORDER_MARK.len())
         }
-        Flaw::BlankBeforeQuote => in_cell(Reason::BlankBeforeQuote, &|cell| {
-            let text = String::from_utf8_lossy(cell);
-            text.starts_with(char::is_whitespace) && text.trim_start().starts_with('"')
-        }),
+        Flaw::BlankBeforeQuote => {
+            let begins_blank = |(start, end): (usize, usize)| {
+                let written = String::from_utf8_lossy(raw.get(start..end).unwrap_or_default());
+                written.starts_with(char::is_whitespace) && written.trim_start().starts_with('"')
+            };
+            in_cell_at(Reason::BlankBeforeQuote, record.cells().position(|cell| begins_blank(cell.written)))
+        }
         Flaw::BackslashEscape => {
-            let escape = memmem::find(raw, b"\\\"").unwrap_or_default();
-            at(Reason::BackslashEscape).with_text(raw).in_record(raw, escape..escape + 2)
+            let mut escape = 0..raw.len();
+            for (start, end) in record.cells().map(|cell| cell.written) {
+                let written = raw.get(start..end).unwrap_or_default();
+                if !is_quoted(raw, (start, end)) {
+                    if written.ends_with(b"\"") && escape.start > 0 {
+                        break;
+                    }
+                } else if written.ends_with(b"\\\"") {
+                    escape = end - 2..end;
+                }
+            }
+            at(Reason::BackslashEscape).with_text(raw).in_record(raw, escape)
         }
     }
 }
@@ -242,6 +260,11 @@ fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
         _ => ColumnType::Other,
     };
     ColumnLimit { column_type, max_bytes: None, ..limit }
+}
+
+/// Whether quotes stand around a cell that is written there.
+fn is_quoted(raw: &[u8], (start, _): (usize, usize)) -> bool {
+    raw.get(start) == Some(&b'"')
 }
 
 /// Where a cell is written in its record, quotes included.

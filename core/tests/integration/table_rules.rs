@@ -118,6 +118,7 @@ const HEADERS: &[Case] = &[
     ("the header again", b"id,name,active,day\n7,Parks,true,\nid,name,active,day\n8,Lakes,true,\n", Bad("header_again", 3, None)),
     ("the header again, quoted", b"id,name,active,day\r\n7,Parks,true,\r\n\"id\",\"name\",active,day\r\n", Bad("header_again", 3, None)),
     ("the header again, in another case", b"id,name,active,day\n7,Parks,true,\nID,Name,ACTIVE,Day\n", Bad("header_again", 3, None)),
+    ("the header again, with an empty name", b",name,active,day\n7,Parks,true,\n,name,active,day\n", Bad("header_again", 3, None)),
     ("other names again", b"a,b,c,d\n7,Parks,true,\na,b,c,d\n", Bad("header_again", 3, None)),
     ("the beginning of the header again", b"id,name,active,day\nid,Parks,true,\n", Good(1)),
     ("too few columns", b"id,name,active\n7,Parks,true\n", Bad("short_header", 1, None)),
@@ -198,6 +199,8 @@ const OTHER_KINDS: &[Case] = &[
     ("gzip", b"\x1f\x8b\x08\0\0\0\0\0", Bad("not_text", 0, None)),
     ("zip", b"PK\x03\x04\x14\0\x08\0", Bad("not_text", 0, None)),
     ("Excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", Bad("not_text", 0, None)),
+    ("a table of HTML", b"<table><tr><td>id</td></tr></table>", Bad("not_text", 0, None)),
+    ("UTF-32", b"\xff\xfe\0\0i\0\0\0", Bad("not_text", 0, None)),
     ("HTML", b"<!DOCTYPE html>\n<html><title>Login</title>", Bad("not_text", 0, None)),
     ("XML", b"<?xml version=\"1.0\"?><Error/>", Bad("not_text", 0, None)),
     ("UTF-16", b"\xff\xfei\0d\0\n\0", Bad("utf16", 1, None)),
@@ -252,9 +255,25 @@ fn what_is_wrong_with_a_row_is_told_with_the_first_surplus_cell() {
         transform(&dataset(',', ""), b"id,name,active,day\n7,Parks, Lakes,true,2024-03-01,\"x\"\"\"\n");
     assert_eq!(
         problems.to_string(),
-        "groups.csv, line 2: the row has 6 cells and its header 4; look for a delimiter in a cell that is not quoted, or a line end that is \
+        "groups.csv, line 2: the row has 6 cells and its header names 4; look for a delimiter in a cell that is not quoted, or a line end that is \
          missing: \"2024-03-01,\"x\"\"\"\""
     );
+}
+
+#[test]
+fn the_place_that_is_at_fault_is_pointed_at() {
+    for (row, at, column) in [
+        ("1,\"a\rb\",P\rQ,", "\\r", None),
+        ("1,\" \"\"a\"\"\", \"P\",", " \"P\"", Some("active")),
+        ("1,\"q\\\"\"\",\"b\\\",c\"", "\\\"", None),
+        ("7,Parks,true,,x,y", "x,y", None),
+    ] {
+        let (_, problems, _) =
+            transform(&dataset(',', ""), format!("id,name,active,day\n{row}\n").as_bytes());
+        let problem = problems.reported().first().unwrap();
+        let excerpt = problem.excerpt.as_ref().unwrap();
+        assert_eq!((excerpt.at.as_str(), problem.column.as_deref()), (at, column), "{row:?}: {problem}");
+    }
 }
 
 #[test]

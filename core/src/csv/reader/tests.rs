@@ -1,4 +1,5 @@
 use super::*;
+use crate::csv::Flaw;
 use proptest::prelude::*;
 
 /// A reader that hands out a few bytes at a time, so that every boundary is met.
@@ -130,6 +131,15 @@ fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
     let input = [b"\"".as_slice(), &vec![b'x'; 1_000_000], b"\"\n"].concat();
     let mut records = RecordReader::new(Crumbs(&input), b',', 4_000_000);
     assert_eq!(records.read().unwrap().unwrap().text(0).len(), 1_000_000);
+}
+
+/// The blanks looked at again for each quote, this would take hours.
+#[test]
+fn blanks_before_many_quotes_are_looked_at_once() {
+    let input = [vec![b' '; 2_000_000], vec![b'"'; 1_000_000]].concat();
+    let mut records = RecordReader::new(input.as_slice(), b',', 4_000_000);
+    let record = records.read().unwrap().unwrap();
+    assert_eq!((record.len(), record.flaw()), (1, Some(Flaw::BlankBeforeQuote)));
 }
 
 #[test]
