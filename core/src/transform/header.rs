@@ -22,6 +22,9 @@ const DROPPED_NAMES: usize = 20;
 /// Bytes of a header that are kept, to be shown: more than are.
 const EXCERPT_BYTES: usize = 1_000;
 
+/// Bytes of a header with which every row's are compared: enough to tell most rows from it.
+const BEGIN_BYTES: usize = 4;
+
 /// The columns of a member that are not loaded, since the configuration has none for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DroppedColumns {
@@ -38,8 +41,8 @@ pub(super) struct Header {
     /// As it is written, or the beginning of that.
     pub(super) raw: Vec<u8>,
     cells: Vec<Vec<u8>>,
-    /// The first byte of the first cell, in lower case.
-    first: Option<u8>,
+    /// With which the first cell begins.
+    begin: Vec<u8>,
     /// How many cells it has.
     pub(super) len: usize,
     /// How many it has without those at its end that have no name: cells of a row beyond them must be empty.
@@ -89,8 +92,15 @@ impl Header {
             cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1)
         };
         let raw = record.raw().iter().copied().take(EXCERPT_BYTES).collect();
-        let first = cells.first().and_then(|cell| cell.first()).map(u8::to_ascii_lowercase);
-        Ok(Self { line: record.line, raw, cells, first, len, named: last_named.max(expected) })
+        let begin = cells
+            .iter()
+            .take(1)
+            .flatten()
+            .copied()
+            .take_while(|byte| *byte != b'"')
+            .take(BEGIN_BYTES)
+            .collect();
+        Ok(Self { line: record.line, raw, cells, begin, len, named: last_named.max(expected) })
     }
 
     /// The columns that are not loaded.
@@ -109,12 +119,13 @@ impl Header {
         }
     }
 
-    /// Whether a record may be the header once more, as far as its first byte, and then its first cell, tell.
+    /// Whether a record may be the header once more, as far as its first bytes, and then its first cell, tell.
     #[inline]
     pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
         let raw = record.raw();
-        let first = if raw.first() == Some(&b'"') { raw.get(1) } else { raw.first() };
-        (self.first.is_none() || first.map(u8::to_ascii_lowercase) == self.first)
+        let text = if raw.first() == Some(&b'"') { raw.get(1..) } else { Some(raw) };
+        text.and_then(|text| text.get(..self.begin.len()))
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(&self.begin))
             && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
