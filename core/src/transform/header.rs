@@ -22,8 +22,8 @@ const DROPPED_NAMES: usize = 20;
 /// Bytes of a header that are kept, to be shown: more than are.
 const EXCERPT_BYTES: usize = 1_000;
 
-/// Bytes of a header with which every row's are compared: enough to tell most rows from it.
-const BEGIN_BYTES: usize = 4;
+/// In which upper and lower case of ASCII differ.
+const CASE_BIT: u8 = 0x20;
 
 /// The columns of a member that are not loaded, since the configuration has none for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -41,8 +41,8 @@ pub(super) struct Header {
     /// As it is written, or the beginning of that.
     pub(super) raw: Vec<u8>,
     cells: Vec<Vec<u8>>,
-    /// With which the first cell begins.
-    begin: Vec<u8>,
+    /// A byte of the first cell, by which most rows are told from the header, and where in it that is.
+    probe: (usize, Option<u8>),
     /// How many cells it has.
     pub(super) len: usize,
     /// How many it has without those at its end that have no name: cells of a row beyond them must be empty.
@@ -92,15 +92,9 @@ impl Header {
             cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1)
         };
         let raw = record.raw().iter().copied().take(EXCERPT_BYTES).collect();
-        let begin = cells
-            .iter()
-            .take(1)
-            .flatten()
-            .copied()
-            .take_while(|byte| *byte != b'"')
-            .take(BEGIN_BYTES)
-            .collect();
-        Ok(Self { line: record.line, raw, cells, begin, len, named: last_named.max(expected) })
+        let at = usize::from(cells.first().is_some_and(|cell| cell.len() > 1 && !cell.starts_with(b"\"")));
+        let probe = (at, cells.first().and_then(|cell| cell.get(at)).map(|byte| byte | CASE_BIT));
+        Ok(Self { line: record.line, raw, cells, probe, len, named: last_named.max(expected) })
     }
 
     /// The columns that are not loaded.
@@ -119,13 +113,14 @@ impl Header {
         }
     }
 
-    /// Whether a record may be the header once more, as far as its first bytes, and then its first cell, tell.
-    #[inline]
+    /// Whether a record may be the header once more, as far as one byte, and then its first cell, tell.
+    #[allow(clippy::inline_always, reason = "called for each row")]
+    #[inline(always)]
     pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
         let raw = record.raw();
-        let text = if raw.first() == Some(&b'"') { raw.get(1..) } else { Some(raw) };
-        text.and_then(|text| text.get(..self.begin.len()))
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(&self.begin))
+        let quote = usize::from(raw.first() == Some(&b'"'));
+        let (at, byte) = self.probe;
+        (byte.is_none() || raw.get(at + quote).map(|found| found | CASE_BIT) == byte)
             && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
