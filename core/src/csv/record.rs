@@ -231,20 +231,26 @@ impl<'a> Record<'a> {
             (Flaws::BLANK_BEFORE_QUOTE, Flaw::BlankBeforeQuote),
         ];
         let flaw = flaw.into_iter().find(|(bit, _)| flaws.has(*bit)).map(|(_, flaw)| flaw);
-        let is_escaped = || flaws.has(Flaws::STRAY_QUOTE) && self.has_backslash_escape();
+        let is_escaped = || flaws.has(Flaws::STRAY_QUOTE) && self.backslash_escape().is_some();
         flaw.or_else(|| is_escaped().then_some(Flaw::BackslashEscape))
     }
 
-    fn has_backslash_escape(&self) -> bool {
-        let mut after_backslash = false;
-        self.places().iter().any(|place| {
-            let text = self.bytes.get(place.start()..place.end()).unwrap_or_default();
+    /// The backslash and the quote that end the last quoted cell before one that has no quote at its beginning
+    /// and one at its end.
+    pub fn backslash_escape(&self) -> Option<Range<usize>> {
+        let mut escape = None;
+        for place in self.places() {
+            let (start, end) = (place.start(), place.end());
+            let text = self.bytes.get(start..end).unwrap_or_default();
             if place.has(Place::QUOTED) {
-                after_backslash |= text.ends_with(b"\\");
-                return false;
+                if text.ends_with(b"\\") {
+                    escape = Some(end - 1..end + 1);
+                }
+            } else if escape.is_some() && place.has(Place::MARKED) && text.ends_with(b"\"") {
+                return escape;
             }
-            after_backslash && place.has(Place::MARKED) && text.ends_with(b"\"")
-        })
+        }
+        None
     }
 
     /// How many cells it has.

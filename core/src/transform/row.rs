@@ -222,7 +222,8 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
         Flaw::NotText => in_cell(Reason::NulByte, &|cell| cell.contains(&0)),
         Flaw::LoneReturn => {
             // In quotes it is text.
-            let mut cells = record.cells().map(|cell| cell.written).filter(|cell| !is_quoted(raw, *cell));
+            let mut cells =
+                record.cells().map(|cell| cell.written).filter(|(start, _)| raw.get(*start) != Some(&b'"'));
             let found = cells.find_map(|(start, end)| Some(start + memchr(b'\r', raw.get(start..end)?)?));
             let at_fault = found.unwrap_or_default();
             at(Reason::LoneReturn).with_text(raw).in_record(raw, at_fault..at_fault + 1)
@@ -238,17 +239,7 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
             in_cell_at(Reason::BlankBeforeQuote, record.cells().position(|cell| begins_blank(cell.written)))
         }
         Flaw::BackslashEscape => {
-            let mut escape = 0..raw.len();
-            for (start, end) in record.cells().map(|cell| cell.written) {
-                let written = raw.get(start..end).unwrap_or_default();
-                if !is_quoted(raw, (start, end)) {
-                    if written.ends_with(b"\"") && escape.start > 0 {
-                        break;
-                    }
-                } else if written.ends_with(b"\\\"") {
-                    escape = end - 2..end;
-                }
-            }
+            let escape = record.backslash_escape().unwrap_or(0..raw.len());
             at(Reason::BackslashEscape).with_text(raw).in_record(raw, escape)
         }
     }
@@ -261,11 +252,6 @@ fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
         _ => ColumnType::Other,
     };
     ColumnLimit { column_type, max_bytes: None, ..limit }
-}
-
-/// Whether quotes stand around a cell that is written there.
-fn is_quoted(raw: &[u8], (start, _): (usize, usize)) -> bool {
-    raw.get(start) == Some(&b'"')
 }
 
 /// Where a cell is written in its record, quotes included.
