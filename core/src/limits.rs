@@ -24,23 +24,21 @@ pub struct ColumnLimit {
 }
 
 impl ColumnLimit {
-    /// Whether it takes any text of so many bytes.
-    #[inline]
-    fn takes_any_of(&self, bytes: usize) -> bool {
-        matches!(self.column_type, ColumnType::Text)
-            && self.max_bytes.is_none_or(|max_bytes| bytes as u64 <= max_bytes)
-    }
-
-    /// Whether nothing is known against a text, so that it may be loaded as it is.
-    #[inline]
-    pub fn takes(&self, text: &[u8]) -> bool {
-        self.takes_any_of(text.len()) || self.judge(text).is_none()
+    /// The bytes of the shortest text that may be refused: each shorter one is taken, whatever it says.
+    pub fn shortest_refused(&self) -> usize {
+        match (self.column_type, self.max_bytes) {
+            (ColumnType::Text, Some(max_bytes)) => {
+                usize::try_from(max_bytes).unwrap_or(usize::MAX).saturating_add(1)
+            }
+            (ColumnType::Text, None) => usize::MAX,
+            _ => 0,
+        }
     }
 
     /// Why COPY is certain to refuse a text that is not the one for NULL.
     #[inline]
     pub fn refusal(&self, text: &[u8]) -> Option<Reason> {
-        if self.takes_any_of(text.len()) { None } else { self.judge(text) }
+        if text.len() < self.shortest_refused() { None } else { self.judge(text) }
     }
 
     /// Judges by more than the length. Texts, which are most cells, do not come here.

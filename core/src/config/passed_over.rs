@@ -94,6 +94,11 @@ impl PassedOver {
     /// Why the object with this key is no archive; none where it may be one. Case does not count.
     pub(super) fn of(key: &str) -> Option<Self> {
         let name = key.rsplit('/').next().unwrap_or(key);
+        // As most are, of which there may be a hundred thousand.
+        if name.as_bytes().ends_with(b".tgz") && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        {
+            return None;
+        }
         let begins =
             |with: &str| name.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
         if let Some((stem, ending)) = name.rsplit_once('.') {

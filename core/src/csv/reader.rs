@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use memchr::memchr;
+use simdutf8::compat::from_utf8;
 
 use super::record::{Cells, Flaws, Place, Record, RecordError, has_lone_return};
 use super::structural::{BLOCK_BYTES, StructuralIndex};
@@ -243,8 +244,7 @@ impl<R: Read> RecordReader<R> {
             let from = self.text_to.max(record.start);
             let rest = &self.buffer[from..self.end];
             let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
-            self.text_to =
-                from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+            self.text_to = from + from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
         }
         record.end <= self.text_to
     }
@@ -267,8 +267,17 @@ impl<R: Read> RecordReader<R> {
         };
         // Marks within the cell so far, which has no quotes around it.
         let mut inner = 0;
+        let mut next = marks.next();
+        // Most cells end at the first mark in them.
+        while let Some(mark) = next
+            && input[mark] == self.delimiter
+        {
+            keep(&mut self.cells.places, at, mark, false, false);
+            at = mark + 1;
+            next = marks.next();
+        }
         loop {
-            let (mark, byte) = match marks.next() {
+            let (mark, byte) = match next {
                 Some(mark) => (mark, input[mark]),
                 None if !self.exhausted => return Scan::Partial { open_quote: None },
                 None => (input.len(), b'\n'),
@@ -329,6 +338,7 @@ impl<R: Read> RecordReader<R> {
                 flaws.insert(flaw_within(&input[at..], mark - at, inner == 0));
                 inner += 1;
             }
+            next = marks.next();
         }
     }
 

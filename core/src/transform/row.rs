@@ -34,13 +34,15 @@ struct OutputColumn<'a> {
     name: &'a str,
     date: Option<&'a DateFormat>,
     limit: ColumnLimit,
+    /// Shorter texts may be loaded as they stand, if they mean nothing else.
+    plain_below: usize,
 }
 
 impl OutputColumn<'_> {
     /// Whether a text that means nothing else may be loaded as it stands.
     #[inline]
     fn takes(&self, text: &[u8]) -> bool {
-        self.date.is_none() && self.limit.takes(text)
+        text.len() < self.plain_below || (self.date.is_none() && self.limit.refusal(text).is_none())
     }
 }
 
@@ -63,7 +65,8 @@ impl<'a> Row<'a> {
         let output = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), ColumnLimit)| {
             // What is loaded of a date is what it is rewritten to.
             let limit = if date.is_some() { limit_of_date(limit) } else { limit };
-            OutputColumn { name, date, limit }
+            let plain_below = if date.is_some() { 0 } else { limit.shortest_refused() };
+            OutputColumn { name, date, limit, plain_below }
         };
         Self {
             member,
