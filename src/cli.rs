@@ -16,6 +16,7 @@ mod exit;
 mod progress_bar;
 
 use std::fmt::Display;
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,12 +119,24 @@ fn request(load: &Load, dataset: Dataset) -> RunRequest {
 }
 
 fn show<T: Serialize + Display>(shown: &T, json: bool, has_failed: bool) -> u8 {
-    if json {
-        println!("{}", serde_json::to_string_pretty(shown).unwrap_or_default());
-    } else {
-        print!("{shown}");
+    let written = if json { write_json(shown) } else { write!(io::stdout().lock(), "{shown}") };
+    match written {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            error!("cannot write to standard output: {error}");
+            exit::FAILED
+        }
+        _ if has_failed => exit::FAILED,
+        _ => exit::GOOD,
     }
-    if has_failed { exit::FAILED } else { exit::GOOD }
+}
+
+/// Writes as it goes: there may be a hundred thousand archives in it.
+fn write_json(shown: &impl Serialize) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, shown)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// Says why the command cannot go on, and with which status it ends.

@@ -4,6 +4,8 @@
 mod logging;
 // What CloudWatch counts.
 mod metrics;
+// Reports as Lambda hands them on.
+mod answer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::env;
@@ -19,29 +21,18 @@ use cmslite_core::event::{ObjectRef, Trigger};
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Selection;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span};
 
+use self::answer::{Answer, diagnostic};
 use self::metrics::InvocationMetrics;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::environment::Environment;
-use crate::report::{FORMAT_VERSION, Report};
+use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::{config_files, load};
-
-/// What an invocation answers.
-#[derive(Debug, Serialize)]
-pub struct Answer {
-    /// Version of this form.
-    pub version: u32,
-    /// One report for each dataset that was worked on.
-    pub reports: Vec<Report>,
-    /// Objects that belong to no dataset, or lie beside its archives and are none.
-    pub ignored: Vec<String>,
-}
 
 /// The function, ready for events.
 struct Handler {
@@ -93,10 +84,6 @@ async fn serve(handler: Result<Handler, Error>, datasets: &[String]) -> Result<(
         answered.instrument(span).await
     }))
     .await
-}
-
-fn diagnostic(error: &Error) -> Diagnostic {
-    Diagnostic { error_type: error.error_type().to_owned(), error_message: error.chain() }
 }
 
 /// One invocation of the function.
@@ -161,7 +148,7 @@ impl Handler {
             info!(object, "ignored: {why}");
         }
         let ignored = ignored.into_iter().map(|ignored| ignored.object).collect();
-        let mut answer = Answer { version: FORMAT_VERSION, reports: Vec::new(), ignored };
+        let mut answer = Answer { reports: Vec::new(), ignored };
         let mut failure = None;
         for (dataset, selection) in asked {
             let request = RunRequest {
@@ -173,9 +160,7 @@ impl Handler {
                 progress: Progress::default(),
             };
             let run = load::run(&self.clients, &request).await;
-            if let Ok(report) = serde_json::to_string(&run.report) {
-                info!(dataset = run.report.dataset, report, "report");
-            }
+            info!(dataset = run.report.dataset, report = run.report.to_log_text(), "report");
             invocation.emit_metrics(&run.report, run.failure.as_ref());
             answer.reports.push(run.report);
             failure = failure.or(run.failure);

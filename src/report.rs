@@ -1,5 +1,10 @@
 //! What a run did, for a person and for a program.
 
+// As JSON.
+mod json;
+// How much is said of long lists.
+mod detail;
+// As text for a person.
 mod text;
 
 use std::collections::HashSet;
@@ -11,7 +16,9 @@ use cmslite_core::problem::{Problem, Problems, ReportedProblem};
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;
@@ -312,67 +319,6 @@ fn rows(tables: &[LoadedTable]) -> u64 {
     tables.iter().map(|table| table.rows).sum()
 }
 
-/// The report's JSON form: its lists, and their counts beside them.
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    version: u32,
-    dataset: &'a str,
-    bucket: &'a str,
-    request_id: &'a str,
-    objects_found: usize,
-    objects_processed: usize,
-    objects_failed: usize,
-    objects_good: usize,
-    objects_bad: usize,
-    tables_loaded: usize,
-    good: &'a [GoodArchive],
-    bad: &'a [BadArchive],
-    not_processed: &'a [String],
-    superseded: &'a [String],
-    loaded_tables: &'a [LoadedTable],
-    failed_tables: &'a [String],
-    emptied_tables: &'a [TableEmptied],
-    accepted_shrinks: &'a [AcceptedShrink],
-    rows: u64,
-    bytes: u64,
-    seconds: PhaseSeconds,
-    queue_length: Option<usize>,
-    oldest_unsettled_age_seconds: Option<u64>,
-    failure: Option<&'a Failure>,
-}
-
-impl Serialize for Report {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ReportJson {
-            version: FORMAT_VERSION,
-            dataset: &self.dataset,
-            bucket: &self.bucket,
-            request_id: &self.request_id,
-            objects_found: self.objects_found,
-            objects_processed: self.objects_processed(),
-            objects_failed: self.objects_failed(),
-            objects_good: self.good.len(),
-            objects_bad: self.bad.len(),
-            tables_loaded: self.loaded_tables.len(),
-            good: &self.good,
-            bad: &self.bad,
-            not_processed: &self.not_processed,
-            superseded: &self.superseded,
-            loaded_tables: &self.loaded_tables,
-            failed_tables: &self.failed_tables,
-            emptied_tables: &self.emptied_tables,
-            accepted_shrinks: &self.accepted_shrinks,
-            rows: self.rows(),
-            bytes: self.bytes,
-            seconds: self.seconds,
-            queue_length: self.queue_length,
-            oldest_unsettled_age_seconds: self.oldest_unsettled_age_seconds,
-            failure: self.failure.as_ref(),
-        }
-        .serialize(serializer)
-    }
-}
-
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self { error_type: error.error_type(), message: error.chain() }
@@ -462,7 +408,7 @@ mod tests {
         ] {
             report.record(&archive(key), &ArchiveOutcome { loaded_tables, ..ArchiveOutcome::new(end) });
         }
-        let json = serde_json::to_value(&report).unwrap();
+        let json = serde_json::to_value(report.json(Detail::FULL)).unwrap();
         for (name, expected) in [
             ("objects_processed", 6),
             ("objects_failed", 3),

@@ -2,6 +2,8 @@
 
 // Listings, ledger and `error.json`s put together.
 mod assemble;
+// As JSON.
+mod json;
 // As text for a person.
 mod text;
 
@@ -21,7 +23,8 @@ use crate::redshift::StatementError;
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 
-/// Asks S3 and Redshift where `dataset` stands; `all` is whether the text shows everything. A ledger that
+/// Asks S3 and Redshift where `dataset` stands; `all` is whether everything is
+/// shown, and not only both ends of long lists. A ledger that
 /// cannot be read leaves the markers to be shown.
 ///
 /// # Errors

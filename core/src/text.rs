@@ -9,6 +9,14 @@ pub fn printable(bytes: &[u8]) -> String {
     printable_start(bytes, SHOWN_CHARS)
 }
 
+/// The first bytes of a text, at most so many, and an ellipsis where something is left out.
+pub fn start_of(text: &str, most_bytes: usize) -> String {
+    if text.len() <= most_bytes {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most_bytes)])
+}
+
 /// As [`printable`], cut to its first `most_chars`.
 pub fn printable_start(bytes: &[u8], most_chars: usize) -> String {
     let mut text = String::new();

@@ -96,7 +96,8 @@ pub enum Command {
     Status {
         /// The dataset's configuration file.
         config: PathBuf,
-        /// Show every good archive and every object passed over, not just the last.
+        /// Show every good archive and every object passed over, not just the last; with `--json`, all of
+        /// every list, not just 20 elements from each end.
         #[arg(long)]
         all: bool,
         /// Print JSON.

@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use chrono::{SecondsFormat, Utc};
+use cmslite_core::text::start_of;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -14,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
 use crate::log_filter::own_events;
+use crate::report::MOST_BYTES;
 
 /// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`,
 /// `dataset`, `archive`, `phase`, as far as it does), `message`, and the event's own fields.
@@ -48,7 +50,7 @@ where
         }
         event.record(&mut line);
         line.set("target", metadata.target());
-        writeln!(writer, "{line}")
+        writeln!(writer, "{}", line.that_fits())
     }
 }
 
@@ -62,6 +64,27 @@ impl Fields {
             Some((_, known)) => *known = value.into(),
             None => self.0.push((name.to_owned(), value.into())),
         }
+    }
+}
+
+/// What texts are cut to in an event that is too long, from the first that makes it short enough.
+const TEXT_BYTES: [usize; 4] = [64_000, 16_000, 4_000, 400];
+
+impl Fields {
+    /// The event as a line, its texts cut if it would be longer than [`MOST_BYTES`].
+    fn that_fits(&self) -> String {
+        let mut line = self.to_string();
+        for most_bytes in TEXT_BYTES {
+            if line.len() < MOST_BYTES {
+                break;
+            }
+            let cut = |value: &Value| match value {
+                Value::String(text) => Value::String(start_of(text, most_bytes)),
+                other => other.clone(),
+            };
+            line = Self(self.0.iter().map(|(name, value)| (name.clone(), cut(value))).collect()).to_string();
+        }
+        line
     }
 }
 
@@ -97,5 +120,27 @@ impl fmt::Display for Fields {
             write!(f, "{}{}:{value}", if at == 0 { '{' } else { ',' }, Value::from(name.as_str()))?;
         }
         f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_fits_whatever_its_texts_are() {
+        for (length, is_cut) in [(10, false), (40_000, true), (10_000_000, true)] {
+            let mut line = Fields::default();
+            for name in ["message", "error", "report"] {
+                line.set(name, "\u{1}".repeat(length));
+            }
+            let text = line.that_fits();
+            assert!(text.len() < MOST_BYTES, "{length}: {}", text.len());
+            assert_eq!(text != line.to_string(), is_cut, "{length}");
+            assert_eq!(
+                serde_json::from_str::<Value>(&text).unwrap()["message"].as_str().map(str::is_empty),
+                Some(false)
+            );
+        }
     }
 }

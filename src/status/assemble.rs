@@ -8,7 +8,7 @@ use cmslite_core::queue::{Archive, ArchiveState, Listings, Object, Plan};
 
 use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 use crate::redshift::LedgerRow;
-use crate::report::{FORMAT_VERSION, ReportedErrorFile};
+use crate::report::ReportedErrorFile;
 
 /// A revision, as ledger and listings both name it.
 type Revision<'a> = (&'a str, &'a str);
@@ -49,7 +49,6 @@ pub(super) fn assemble(
         disagreements.extend(ledger_disagreements(dataset, listings, plan, known, &loads));
     }
     Status {
-        version: FORMAT_VERSION,
         dataset: dataset.name.clone(),
         bucket: dataset.bucket.clone(),
         queue: waiting(ArchiveState::Queued),

@@ -19,10 +19,8 @@ pub enum Ledger {
 }
 
 /// Where a dataset stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Version of this form.
-    pub version: u32,
     /// The dataset.
     pub dataset: String,
     /// Its bucket.
@@ -45,7 +43,7 @@ pub struct Status {
     pub tables_hold: Option<LedgerRow>,
     /// Where markers and ledger disagree.
     pub disagreements: Vec<Disagreement>,
-    #[serde(skip)]
+    /// Whether everything is shown.
     pub(super) all: bool,
 }
 

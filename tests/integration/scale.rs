@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use devstack::lambda::Outcome;
 use devstack::s3::{Action, Fault, Gate};
 use devstack::stack::BUCKET;
 use serde_json::json;
@@ -70,4 +71,30 @@ async fn the_three_listings_are_asked_for_side_by_side() {
     };
     let (outcome, ()) = tokio::join!(invocation, all_at_once);
     Harness::report(outcome);
+}
+
+/// Names as long as S3 takes them; all of them waited while no function ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded() {
+    const SUPERSEDED: usize = 20_000;
+    const MOST_BYTES: usize = 200_000;
+    let harness = Harness::start().await;
+    let name = |n: usize| format!("{n:06}-{}", "n".repeat(920));
+    let s3 = &harness.stack.s3;
+    s3.put_all_at(BUCKET, (0..SUPERSEDED).map(|n| key(&name(n))), &sample(9, 1), moment(1)).unwrap();
+    let newest = harness.put("z1", &sample(1, 5), 20);
+    let outcome = harness.invoke(&newest).await;
+    let Outcome::Ok(answer) = outcome else { panic!("{outcome:?}") };
+    let answer_bytes = answer.to_string().len();
+    assert!(answer_bytes < MOST_BYTES, "{answer_bytes} bytes");
+    let report = &answer["reports"][0];
+    assert_eq!(report["objects_superseded"], json!(SUPERSEDED));
+    assert_eq!(report["omitted"], json!({ "superseded": SUPERSEDED - 40 }));
+    let superseded = report["superseded"].as_array().unwrap();
+    assert_eq!((superseded.len(), &superseded[0]), (40, &json!(key(&name(0)))));
+    assert_eq!(superseded[39], json!(key(&name(SUPERSEDED - 1))));
+    assert_eq!(harness.tables().await, expected(&members(1, 5)));
+    let log = harness.log().await;
+    let longest = log.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest > 20_000 && longest < MOST_BYTES, "{longest} bytes");
 }

@@ -1,0 +1,81 @@
+//! What an invocation answers.
+
+use std::collections::BTreeMap;
+
+use cmslite_core::error::Error;
+use cmslite_core::text::start_of;
+use lambda_runtime::Diagnostic;
+use serde::{Serialize, Serializer};
+
+use crate::report::{Detail, Ends, FORMAT_VERSION, Report, omitted};
+
+/// The most bytes of a failure's message. Escaped, none is six times as long.
+const MESSAGE_BYTES: usize = 16_000;
+
+/// What an invocation answers. As JSON, its lists are cut so that it is below
+/// [`MOST_BYTES`](crate::report::MOST_BYTES); their lengths stand beside them.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// One report for each dataset that was worked on.
+    pub(super) reports: Vec<Report>,
+    /// Objects that belong to no dataset, or lie beside its archives and are none.
+    pub(super) ignored: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct AnswerJson<'a, R> {
+    version: u32,
+    reports: Vec<R>,
+    ignored: Ends<'a, String>,
+    omitted: BTreeMap<&'static str, usize>,
+}
+
+impl Answer {
+    fn json(&self, detail: Detail) -> impl Serialize {
+        let ignored = Ends::of(&self.ignored, detail.ends);
+        AnswerJson {
+            version: FORMAT_VERSION,
+            reports: self.reports.iter().map(|report| report.json(detail)).collect(),
+            omitted: omitted([("ignored", ignored.omitted)]),
+            ignored,
+        }
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |detail| serde_json::to_string(&self.json(detail)).unwrap_or_default();
+        self.json(Detail::that_fits(text)).serialize(serializer)
+    }
+}
+
+/// What Lambda is told of a failure.
+pub(super) fn diagnostic(error: &Error) -> Diagnostic {
+    Diagnostic {
+        error_type: error.error_type().to_owned(),
+        error_message: start_of(&error.chain(), MESSAGE_BYTES),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::MOST_BYTES;
+
+    #[test]
+    fn an_answer_fits_however_many_objects_it_is_about() {
+        let names = || (0..20_000).map(|n| format!("{n}{}", "n".repeat(1_000))).collect::<Vec<_>>();
+        let report = || Report { superseded: names(), not_processed: names(), ..Report::default() };
+        for datasets in [0, 1, 12] {
+            let answer =
+                Answer { reports: std::iter::repeat_with(report).take(datasets).collect(), ignored: names() };
+            let text = serde_json::to_string(&answer).unwrap();
+            assert!(text.len() < MOST_BYTES, "{datasets}: {}", text.len());
+            let json: Value = serde_json::from_str(&text).unwrap();
+            let shown = json["ignored"].as_array().unwrap().len();
+            assert_eq!(json["omitted"]["ignored"], 20_000 - shown);
+        }
+    }
+}

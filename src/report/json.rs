@@ -1,0 +1,167 @@
+//! A report's JSON form.
+
+use std::collections::BTreeMap;
+
+use cmslite_core::text::start_of;
+use serde::Serialize;
+
+use super::detail::{Detail, Ends, omitted};
+use super::{
+    AcceptedShrink, BadArchive, FORMAT_VERSION, Failure, GoodArchive, LoadedTable, PhaseSeconds, Report,
+    TableEmptied,
+};
+
+/// The lists, cut, and beside them their counts, which are not.
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    version: u32,
+    dataset: &'a str,
+    bucket: &'a str,
+    request_id: &'a str,
+    objects_found: usize,
+    objects_processed: usize,
+    objects_failed: usize,
+    objects_good: usize,
+    objects_bad: usize,
+    objects_superseded: usize,
+    objects_not_processed: usize,
+    tables_loaded: usize,
+    good: Ends<'a, GoodArchive>,
+    bad: Ends<'a, BadArchive>,
+    not_processed: Ends<'a, String>,
+    superseded: Ends<'a, String>,
+    loaded_tables: Ends<'a, LoadedTable>,
+    failed_tables: Ends<'a, String>,
+    emptied_tables: Ends<'a, TableEmptied>,
+    accepted_shrinks: Ends<'a, AcceptedShrink>,
+    omitted: BTreeMap<&'static str, usize>,
+    rows: u64,
+    bytes: u64,
+    seconds: PhaseSeconds,
+    queue_length: Option<usize>,
+    oldest_unsettled_age_seconds: Option<u64>,
+    failure: Option<Failure>,
+}
+
+impl Report {
+    /// The JSON form, with so much detail.
+    pub fn json(&self, detail: Detail) -> impl Serialize {
+        let Detail { ends, message_bytes } = detail;
+        let good = Ends::of(&self.good, ends);
+        let bad = Ends::of(&self.bad, ends);
+        let not_processed = Ends::of(&self.not_processed, ends);
+        let superseded = Ends::of(&self.superseded, ends);
+        let loaded_tables = Ends::of(&self.loaded_tables, ends);
+        let failed_tables = Ends::of(&self.failed_tables, ends);
+        let emptied_tables = Ends::of(&self.emptied_tables, ends);
+        let accepted_shrinks = Ends::of(&self.accepted_shrinks, ends);
+        ReportJson {
+            version: FORMAT_VERSION,
+            dataset: &self.dataset,
+            bucket: &self.bucket,
+            request_id: &self.request_id,
+            objects_found: self.objects_found,
+            objects_processed: self.objects_processed(),
+            objects_failed: self.objects_failed(),
+            objects_good: self.good.len(),
+            objects_bad: self.bad.len(),
+            objects_superseded: self.superseded.len(),
+            objects_not_processed: self.not_processed.len(),
+            tables_loaded: self.loaded_tables.len(),
+            omitted: omitted([
+                ("good", good.omitted),
+                ("bad", bad.omitted),
+                ("not_processed", not_processed.omitted),
+                ("superseded", superseded.omitted),
+                ("loaded_tables", loaded_tables.omitted),
+                ("failed_tables", failed_tables.omitted),
+                ("emptied_tables", emptied_tables.omitted),
+                ("accepted_shrinks", accepted_shrinks.omitted),
+            ]),
+            good,
+            bad,
+            not_processed,
+            superseded,
+            loaded_tables,
+            failed_tables,
+            emptied_tables,
+            accepted_shrinks,
+            rows: self.rows(),
+            bytes: self.bytes,
+            seconds: self.seconds,
+            queue_length: self.queue_length,
+            oldest_unsettled_age_seconds: self.oldest_unsettled_age_seconds,
+            failure: self.failure.as_ref().map(|Failure { error_type, message }| Failure {
+                error_type,
+                message: start_of(message, message_bytes),
+            }),
+        }
+    }
+
+    /// The JSON form for a log event, in which it stands as text: quotes and backslashes are escaped once more.
+    pub fn to_log_text(&self) -> String {
+        let text = |detail| serde_json::to_string(&self.json(detail)).unwrap_or_default();
+        let escaped = |detail| serde_json::to_string(&text(detail)).unwrap_or_default();
+        text(Detail::that_fits(escaped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmslite_core::problem::Problems;
+    use cmslite_core::transform::DroppedColumns;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::{GoodOutcome, MOST_BYTES};
+
+    /// Names as long as S3 takes them, of the characters that JSON makes longest.
+    fn name(n: usize) -> String {
+        format!("{n:06}{}", "\u{1}".repeat(1_000))
+    }
+
+    fn report(archives: usize) -> Report {
+        let good =
+            |n| GoodArchive { key: name(n), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
+        let table = |n| LoadedTable {
+            table: "s.t".to_owned(),
+            key: name(n),
+            rows: 1,
+            empty_rows: 0,
+            dropped_columns: DroppedColumns { count: 20, names: (0..20).map(name).collect() },
+        };
+        Report {
+            superseded: (0..20_000).map(name).collect(),
+            not_processed: (0..20_000).map(name).collect(),
+            good: (0..archives).map(good).collect(),
+            bad: (0..archives).map(|n| BadArchive::new(&name(n), "", &Problems::default())).collect(),
+            loaded_tables: (0..archives * 4).map(table).collect(),
+            failure: Some(Failure { error_type: "Retryable.Unknown", message: "\u{1}".repeat(1_000_000) }),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn whatever_a_report_says_fits_a_log_event_and_counts_everything() {
+        for archives in [0, 1, 500] {
+            let text = report(archives).to_log_text();
+            assert!(serde_json::to_string(&text).unwrap().len() < MOST_BYTES, "{archives}");
+            let json: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["objects_superseded"], 20_000);
+            assert_eq!(json["objects_good"], archives);
+            let shown = json["superseded"].as_array().unwrap().len();
+            assert_eq!(json["omitted"]["superseded"], 20_000 - shown);
+        }
+    }
+
+    #[test]
+    fn a_report_of_usual_size_is_said_in_full() {
+        let report = Report {
+            superseded: (0..40).map(|n| format!("client/archive_{n}.tgz")).collect(),
+            ..Report::default()
+        };
+        let full = serde_json::to_string(&report.json(Detail::FULL)).unwrap();
+        assert_eq!(report.to_log_text(), full);
+        assert!(full.contains(r#""omitted":{}"#));
+    }
+}
