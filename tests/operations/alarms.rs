@@ -127,7 +127,7 @@ async fn where_nothing_is_loaded_uploads_runs_and_rules_are_seen() {
     Harness::report(reader.harness.sweep().await);
     reader.log_arrives().await;
     let disable = "
-rule = next(rule['Name'] for rule in boto('events').list_rules()['Rules'] if 'LoaderSweep' in rule['Name'])
+rule = next(rule['Name'] for rule in boto('events').list_rules()['Rules'] if 'SweepRule' in rule['Name'])
 boto('events').disable_rule(Name=rule)
 print(json.dumps(rule))";
     let rule = reader.moto.python(disable, &[]).await;

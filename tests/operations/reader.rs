@@ -149,14 +149,14 @@ print('null')";
         self.logged += log.len();
         let put = "
 import time
-group, stream = '/aws/lambda/' + sys.argv[1], str(time.time_ns())
+group, stream = sys.argv[1], str(time.time_ns())
 boto('logs').create_log_stream(logGroupName=group, logStreamName=stream)
 events = [{'timestamp': int(time.time() * 1000), 'message': line.rstrip('\\n')} for line in open(sys.argv[2], encoding='utf-8')]
 if events:
     boto('logs').put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 print('null')";
-        let function = self.outputs["FunctionName"].as_str().unwrap();
-        self.moto.python(put, &[function, file.to_str().unwrap()]).await;
+        let group = self.outputs["LogGroup"].as_str().unwrap();
+        self.moto.python(put, &[group, file.to_str().unwrap()]).await;
     }
 }
 
@@ -174,7 +174,7 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
     let arguments: Vec<&str> =
         std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
-    for name in ["Loader", "LoaderRole", "LoaderSweep", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
+    for name in ["Loader", "LoaderRole", "SweepRule", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
         assert!(deployed["made"][name].is_string(), "{name}: {deployed}");
     }
     moto.hear(deployed["outputs"]["NoticesTopic"].as_str().unwrap()).await;

@@ -1,5 +1,6 @@
 //! What an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"):
-//! statements of effect `Allow` with `Action`, `Resource` and the condition `StringLike` on `s3:prefix`.
+//! statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on `s3:prefix` and
+//! `StringEquals` on `s3:ResourceAccount`.
 //! Anything else is an error, not a guess.
 
 use std::collections::BTreeMap;
@@ -53,13 +54,20 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// `StringLike` by keys.
+/// What must hold, by operator.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Condition {
     /// Keys and patterns.
+    #[serde(default)]
     pub string_like: BTreeMap<String, OneOrMany>,
+    /// Keys and texts.
+    #[serde(default)]
+    pub string_equals: BTreeMap<String, OneOrMany>,
 }
+
+/// The account that every bucket here belongs to; moto's own.
+const ACCOUNT: &str = "123456789012";
 
 impl OneOrMany {
     /// The texts.
@@ -114,13 +122,18 @@ impl Policy {
 impl Statement {
     /// Whether it allows this.
     pub fn allows(&self, permission: &Permission) -> bool {
-        let conditions = self.condition.iter().flat_map(|condition| &condition.string_like);
-        let holds = |(key, patterns): (&String, &OneOrMany)| {
+        let likes = self.condition.iter().flat_map(|condition| &condition.string_like);
+        let is_like = |(key, patterns): (&String, &OneOrMany)| {
             key == "s3:prefix" && permission.prefix.as_ref().is_some_and(|prefix| patterns.matches(prefix))
+        };
+        let equals = self.condition.iter().flat_map(|condition| &condition.string_equals);
+        let is_equal = |(key, values): (&String, &OneOrMany)| {
+            key == "s3:ResourceAccount" && values.texts().iter().any(|value| value == ACCOUNT)
         };
         self.action.matches(permission.action)
             && self.resource.matches(&permission.resource)
-            && conditions.into_iter().all(holds)
+            && likes.into_iter().all(is_like)
+            && equals.into_iter().all(is_equal)
     }
 }
 
@@ -207,7 +220,10 @@ mod tests {
         let policy: Policy = serde_json::from_str(
             r#"{"Version": "2012-10-17", "Statement": [
                 {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": ["c/*"]}}},
-                {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/c/*"]}]}"#,
+                {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/c/*"],
+                 "Condition": {"StringEquals": {"s3:ResourceAccount": "123456789012"}}},
+                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/c/*",
+                 "Condition": {"StringEquals": {"s3:ResourceAccount": "999999999999"}}}]}"#,
         )
         .unwrap();
         assert!(
@@ -219,7 +235,8 @@ mod tests {
             ("no prefix", permission("s3:ListBucket", "arn:aws:s3:::b", None)),
             ("another bucket", permission("s3:ListBucket", "arn:aws:s3:::other", Some("c/"))),
             ("another key", permission("s3:GetObject", "arn:aws:s3:::b/d/x", None)),
-            ("another action", permission("s3:PutObject", "arn:aws:s3:::b/c/x", None)),
+            ("another action", permission("s3:DeleteObject", "arn:aws:s3:::b/c/x", None)),
+            ("another account", permission("s3:PutObject", "arn:aws:s3:::b/c/x", None)),
         ] {
             assert!(!policy.allows(&refused), "{name}: {refused:?}");
         }
