@@ -1,8 +1,9 @@
 //! Where the command's events go: info on stdout, debug in a file.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -20,6 +21,12 @@ use crate::log_filter::own_events;
 
 /// The command's log file.
 const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
+
+/// Bytes at which the log file is rotated, when a command begins: some thousands of loads.
+const ROTATED_BYTES: u64 = 10_000_000;
+
+/// Former log files that are kept.
+const ROTATED_FILES: u32 = 5;
 
 /// Info on stdout, debug appended to the log file. Without the file the command goes on, and says so.
 pub fn init() {
@@ -46,11 +53,26 @@ pub fn init() {
     }
 }
 
+/// Opens the log file to append to it, after it was rotated if it is large. Only its owner may read it: it quotes
+/// cells of archives.
 fn open(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    let is_large = fs::metadata(path).is_ok_and(|file| file.len() >= ROTATED_BYTES);
+    if is_large {
+        rotate(path)?;
+    }
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+/// Renames `NAME` to `NAME.1`, that to `NAME.2` and so on; the last one is replaced.
+fn rotate(path: &Path) -> io::Result<()> {
+    let numbered = |number: u32| path.with_added_extension(number.to_string());
+    for number in (1..ROTATED_FILES).rev().filter(|number| numbered(*number).exists()) {
+        fs::rename(numbered(number), numbered(number + 1))?;
+    }
+    fs::rename(path, numbered(1))
 }
 
 /// `LEVEL:target:YYYY-MM-DD HH:MM:SS,mmm:message`, as the script wrote it.
@@ -84,5 +106,35 @@ where
             }
         }
         writeln!(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_log_is_its_owners_and_is_rotated_by_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logs/a.log");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        open(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let size = |path: &Path| fs::metadata(path).map(|file| file.len()).ok();
+        for n in 0..u64::from(ROTATED_FILES) + 2 {
+            OpenOptions::new().write(true).open(&path).unwrap().set_len(ROTATED_BYTES + n).unwrap();
+            open(&path).unwrap();
+            assert_eq!(size(&path), Some(0));
+        }
+        let kept = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(kept, 1 + ROTATED_FILES as usize);
+        let last = path.with_added_extension(ROTATED_FILES.to_string());
+        assert_eq!(size(&last), Some(ROTATED_BYTES + 2));
+        // One that is not large is appended to.
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(ROTATED_BYTES - 1).unwrap();
+        open(&path).unwrap();
+        assert_eq!(size(&path), Some(ROTATED_BYTES - 1));
     }
 }
