@@ -180,3 +180,14 @@ cases! {
         );
     }
 }
+
+/// CONTRIBUTING.md says until when the branch gets repairs.
+#[test]
+fn the_openssl_that_is_linked_in_is_the_one_that_the_lock_file_names() {
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    let (_, rest) = LOCK.split_once("name = \"openssl-src\"\nversion = \"").unwrap();
+    let (_, version) = rest.split_once('"').unwrap().0.split_once('+').unwrap();
+    let linked = openssl::version::version();
+    assert!(linked.starts_with(&format!("OpenSSL {version} ")), "{linked}, not {version}");
+    assert!(version.starts_with("3.6."), "another branch: say in CONTRIBUTING.md until when it gets repairs");
+}
