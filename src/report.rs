@@ -39,6 +39,9 @@ pub struct Report {
     pub found_superseded: Vec<String>,
     /// The archives of the queue that were not reached or left unsettled.
     pub not_processed: Vec<String>,
+    /// The archives that were settled already when the run came to them: another had done it since they were listed,
+    /// or before their event came.
+    pub settled_meanwhile: Vec<String>,
     /// The archives that are older than the newest and never loaded.
     pub superseded: Vec<String>,
     /// The tables loaded.
@@ -218,6 +221,9 @@ pub struct ErrorFile<'a> {
     pub incomplete: Option<&'a str>,
     /// The first of them.
     pub problems: &'a [Problem],
+    /// Whether a message was sent of it while its marker could not be set: then none is sent again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
 }
 
 /// An `error.json` as it is read back.
@@ -298,8 +304,9 @@ impl Report {
     pub fn record_remaining(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
-        let settled: HashSet<&str> =
-            good.chain(bad).chain(self.superseded.iter().map(String::as_str)).collect();
+        let superseded = self.superseded.iter().map(String::as_str);
+        let meanwhile = self.settled_meanwhile.iter().map(String::as_str);
+        let settled: HashSet<&str> = good.chain(bad).chain(superseded).chain(meanwhile).collect();
         let left = unsettled.iter().filter(|archive| !settled.contains(archive.key.as_str()));
         let (count, oldest) =
             left.fold((0, now), |(count, oldest), archive| (count + 1, oldest.min(archive.last_modified)));
@@ -328,6 +335,7 @@ struct ReportJson<'a> {
     good: &'a [GoodArchive],
     bad: &'a [BadArchive],
     not_processed: &'a [String],
+    settled_meanwhile: &'a [String],
     superseded: &'a [String],
     loaded_tables: &'a [LoadedTable],
     failed_tables: &'a [String],
@@ -357,6 +365,7 @@ impl Serialize for Report {
             good: &self.good,
             bad: &self.bad,
             not_processed: &self.not_processed,
+            settled_meanwhile: &self.settled_meanwhile,
             superseded: &self.superseded,
             loaded_tables: &self.loaded_tables,
             failed_tables: &self.failed_tables,
