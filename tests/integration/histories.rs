@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use devstack::lambda::Outcome;
@@ -23,6 +24,9 @@ use serde_json::{Value, json};
 use crate::harness::{
     Harness, Row, TABLES, bad_key, cases, expected, good_key, key, members, sample, sample_with,
 };
+
+/// After so long the leases of functions at work are over, sooner than by themselves.
+const LEASES_END_AFTER: Duration = Duration::from_secs(1);
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -670,7 +674,16 @@ async fn run(
         let (harness, model) = (Arc::clone(harness), before.clone());
         invocations.spawn(async move { invoke(&harness, &model, call).await });
     }
-    while let Some(outcome) = invocations.join_next().await {
+    loop {
+        let outcome = match tokio::time::timeout(LEASES_END_AFTER, invocations.join_next()).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => break,
+            // Whoever holds one may be dead or alive: no lease can be relied on.
+            Err(_) => {
+                harness.expire_leases();
+                continue;
+            }
+        };
         if let Outcome::Failed { error_type, message } = outcome.unwrap() {
             let allowed = error_type.starts_with("Retryable.") || error_type == "Runtime.ExitError";
             prop_assert!(allowed, "{}: {}", error_type, message);
