@@ -111,6 +111,7 @@ fn request(load: &Load, dataset: Dataset) -> RunRequest {
     RunRequest {
         dataset: Arc::new(dataset),
         selection: load.selection(),
+        uploads: Vec::new(),
         request_id: format!("command-{now}-{}", std::process::id()),
         limit: load.limit,
         cancellation: signals::cancelled_by_signals(exit::FAILED),

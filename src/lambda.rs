@@ -7,7 +7,7 @@ mod metrics;
 // Reports as Lambda hands them on.
 mod answer;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use cmslite_core::config::{Dataset, PassedOver};
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::event::{ObjectRef, Trigger};
 use cmslite_core::progress::Progress;
-use cmslite_core::queue::Selection;
+use cmslite_core::queue::{Object, Selection};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -121,7 +121,25 @@ struct Ignored {
 }
 
 /// What one event asks of one dataset.
-type Asked<'a> = (&'a Arc<Dataset>, Selection);
+struct Asked<'a> {
+    dataset: &'a Arc<Dataset>,
+    selection: Selection,
+    /// As [`RunRequest`] has them.
+    uploads: Vec<Object>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(dataset: &'a Arc<Dataset>, selection: Selection) -> Self {
+        Self { dataset, selection, uploads: Vec::new() }
+    }
+
+    /// Everything up to and including these objects.
+    fn up_to(dataset: &'a Arc<Dataset>, objects: Vec<ObjectRef>) -> Self {
+        let uploads: Option<Vec<Object>> = objects.iter().map(|object| object.upload.clone()).collect();
+        let keys = objects.into_iter().map(|object| object.key).collect();
+        Self { dataset, selection: Selection::UpTo(keys), uploads: uploads.unwrap_or_default() }
+    }
+}
 
 impl Handler {
     async fn new() -> Result<Self, Error> {
@@ -150,10 +168,11 @@ impl Handler {
         let ignored = ignored.into_iter().map(|ignored| ignored.object).collect();
         let mut answer = Answer { reports: Vec::new(), ignored };
         let mut failure = None;
-        for (dataset, selection) in asked {
+        for Asked { dataset, selection, uploads } in asked {
             let request = RunRequest {
                 dataset: Arc::clone(dataset),
                 selection,
+                uploads,
                 request_id: invocation.request_id.clone(),
                 limit: None,
                 cancellation: cancellation.clone(),
@@ -176,7 +195,7 @@ impl Handler {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
             Trigger::SweepAll => {
-                let all = self.datasets.iter().map(|dataset| (dataset, Selection::WholeQueue));
+                let all = self.datasets.iter().map(|dataset| Asked::of(dataset, Selection::WholeQueue));
                 Ok((all.collect(), Vec::new()))
             }
             Trigger::Dataset { name, selection } => {
@@ -188,7 +207,7 @@ impl Handler {
                         format!("no dataset {name:?}; there are {}", known.join(", ")),
                     )
                 })?;
-                Ok((vec![(dataset, selection)], Vec::new()))
+                Ok((vec![Asked::of(dataset, selection)], Vec::new()))
             }
             Trigger::Created(objects) => Ok(self.route_objects(objects)),
         }
@@ -196,14 +215,14 @@ impl Handler {
 
     /// Objects by the datasets that they are archives of; the rest is ignored.
     fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<Ignored>) {
-        let mut keys: BTreeMap<usize, HashSet<String>> = BTreeMap::new();
+        let mut created: BTreeMap<usize, Vec<ObjectRef>> = BTreeMap::new();
         let mut ignored = Vec::new();
         for object in objects {
             let mut known = false;
             let of_bucket =
                 || self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.bucket == object.bucket);
             for (n, _) in of_bucket().filter(|(_, dataset)| dataset.matches(&object.key)) {
-                keys.entry(n).or_default().insert(object.key.clone());
+                created.entry(n).or_default().push(object.clone());
                 known = true;
             }
             if !known {
@@ -211,9 +230,9 @@ impl Handler {
                 ignored.push(Ignored { object: format!("s3://{}/{}", object.bucket, object.key), why });
             }
         }
-        let asked = keys
+        let asked = created
             .into_iter()
-            .filter_map(|(n, keys)| self.datasets.get(n).map(|dataset| (dataset, Selection::UpTo(keys))));
+            .filter_map(|(n, objects)| self.datasets.get(n).map(|dataset| Asked::up_to(dataset, objects)));
         (asked.collect(), ignored)
     }
 }

@@ -5,11 +5,11 @@
 //!
 //! ```text
 //! Lambda event or command line
-//!   -> load: reads the queue, and for each archive
+//!   -> load: waits for the lease on the queue (load/lease), reads it, and for each archive
 //!        load/consult      has the ledger (the table of archives already loaded) loaded it before?
 //!        stage             download, unpack, transform, upload as staged files
 //!        load/transaction  BEGIN, lock, ledger, DELETE and COPY for each table, ledger row, COMMIT
-//!        load/settle       sets the marker: a copy under good/, or under bad/ with error.json
+//!        load/settle       sets the marker: a copy under good/, or under bad/ with error.json (load/explain)
 //!   -> report
 //! ```
 //!

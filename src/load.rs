@@ -14,8 +14,15 @@ mod consult;
 // The rows that Redshift refused.
 mod refused_rows;
 
-// Markers and `error.json`.
+// Which of several runs works on the queue.
+mod lease;
+// Whether somebody has settled an archive meanwhile.
+mod settled;
+
+// Markers.
 mod settle;
+// `error.json`, and who writes it.
+mod explain;
 // Who is told of bad archives.
 mod notify;
 // What is tried again within a run.
@@ -28,6 +35,7 @@ use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::queue::{ArchiveState, Object, plan};
 use tracing::{Instrument as _, info, info_span};
 
+use self::lease::{Lease, Turn, wait_for_turn};
 use self::timing::Phase;
 use crate::cancellation::ARCHIVE_RESERVE;
 use crate::clients::Clients;
@@ -60,7 +68,29 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     Run { report, failure }
 }
 
+/// Works when it is this run's turn.
 async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> Result<(), Error> {
+    let turn = wait_for_turn(&clients.s3, request);
+    match Phase::Queue.of(&mut report.seconds, turn).await? {
+        Turn::Ours(lease) => {
+            let worked = work_on_queue(clients, request, &lease, report).await;
+            lease.release().await;
+            worked
+        }
+        Turn::Settled => {
+            info!("settled already, as its markers say: nothing to do");
+            report.settled_meanwhile = request.uploads.iter().map(|upload| upload.key.clone()).collect();
+            Ok(())
+        }
+    }
+}
+
+async fn work_on_queue(
+    clients: &Clients,
+    request: &RunRequest,
+    lease: &Lease,
+    report: &mut Report,
+) -> Result<(), Error> {
     let RunRequest { dataset, selection, .. } = request;
     let read = listing::read(&clients.s3, dataset, selection);
     let (listings, revisions) = Phase::Queue.of(&mut report.seconds, read).await?;
@@ -77,7 +107,7 @@ async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> R
                 superseded = report.superseded.len(),
                 "queue read"
             );
-            work_through(clients, request, queue, report).await
+            work_through(clients, request, lease, queue, report).await
         }
         Err(reason) => Err(Error::deployment(Deployment::ReloadRefused, reason.to_string())),
     };
@@ -89,16 +119,18 @@ async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> R
 async fn work_through(
     clients: &Clients,
     request: &RunRequest,
+    lease: &Lease,
     queue: Vec<Object>,
     report: &mut Report,
 ) -> Result<(), Error> {
+    let dataset = &request.dataset;
     let mut left = request.limit.unwrap_or(usize::MAX);
     let mut queue = queue.into_iter();
     let mut worked = Ok(());
+    let mut is_first = true;
     while left > 0
         && let Some(archive) = queue.next()
     {
-        left -= 1;
         let span = info_span!("archive", archive = archive.key);
         let begin = request.cancellation.check(ARCHIVE_RESERVE, || format!("{} was not begun", archive.key));
         if let Err(error) = begin {
@@ -106,7 +138,26 @@ async fn work_through(
             worked = Err(error);
             break;
         }
-        let outcome = archive::run(clients, request, &archive, &mut report.seconds).instrument(span).await;
+        // Of the first one the listings have just told.
+        if !std::mem::take(&mut is_first) {
+            let look = settled::is_settled(&clients.s3, dataset, &archive).instrument(span.clone());
+            match Phase::Queue.of(&mut report.seconds, look).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    info!(archive = archive.key, "settled meanwhile by another run");
+                    report.settled_meanwhile.push(archive.key);
+                    continue;
+                }
+                Err(error) => {
+                    report.not_processed.push(archive.key);
+                    worked = Err(error);
+                    break;
+                }
+            }
+        }
+        left -= 1;
+        let run = archive::run(clients, request, lease, &archive, &mut report.seconds);
+        let outcome = run.instrument(span).await;
         report.record(&archive, &outcome);
         match outcome.end {
             ArchiveEnd::Good | ArchiveEnd::Superseded => {}

@@ -46,6 +46,9 @@ pub struct Report {
     pub found_superseded: Vec<String>,
     /// The archives of the queue that were not reached or left unsettled.
     pub not_processed: Vec<String>,
+    /// The archives that were settled already when the run came to them: another had done it since they were listed,
+    /// or before their event came.
+    pub settled_meanwhile: Vec<String>,
     /// The archives that are older than the newest and never loaded.
     pub superseded: Vec<String>,
     /// The tables loaded.
@@ -225,6 +228,9 @@ pub struct ErrorFile<'a> {
     pub incomplete: Option<&'a str>,
     /// The first of them.
     pub problems: &'a [Problem],
+    /// Whether a message was sent of it while its marker could not be set: then none is sent again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
 }
 
 /// An `error.json` as it is read back.
@@ -305,8 +311,9 @@ impl Report {
     pub fn record_remaining(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
-        let settled: HashSet<&str> =
-            good.chain(bad).chain(self.superseded.iter().map(String::as_str)).collect();
+        let superseded = self.superseded.iter().map(String::as_str);
+        let meanwhile = self.settled_meanwhile.iter().map(String::as_str);
+        let settled: HashSet<&str> = good.chain(bad).chain(superseded).chain(meanwhile).collect();
         let left = unsettled.iter().filter(|archive| !settled.contains(archive.key.as_str()));
         let (count, oldest) =
             left.fold((0, now), |(count, oldest), archive| (count + 1, oldest.min(archive.last_modified)));

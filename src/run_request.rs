@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cmslite_core::config::Dataset;
 use cmslite_core::progress::Progress;
-use cmslite_core::queue::Selection;
+use cmslite_core::queue::{Object, Selection};
 
 use crate::cancellation::Cancellation;
 
@@ -15,6 +15,9 @@ pub struct RunRequest {
     pub dataset: Arc<Dataset>,
     /// Which archives of its queue it works on.
     pub selection: Selection,
+    /// The revisions that an event of S3 tells of. If they are settled, the run has nothing to do. None where the
+    /// event does not say enough of each of them, or is none of S3's.
+    pub uploads: Vec<Object>,
     /// The invocation's id, kept in the ledger.
     pub request_id: String,
     /// How many archives it works on at the most.

@@ -3,6 +3,8 @@
 // Conditional copies: markers.
 mod copy;
 
+// Small objects that several functions write, and looks at markers.
+mod conditional;
 // The bytes of one revision.
 mod download;
 // Uploads in parts.
@@ -15,4 +17,5 @@ mod client;
 mod error;
 
 pub use self::client::{S3, client};
+pub use self::conditional::{SmallObject, WriteIf};
 pub use self::multipart::{Upload, UploadedPart};

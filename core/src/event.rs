@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
+
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3Event;
 use percent_encoding::percent_decode_str;
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Deployment, Error};
-use crate::queue::Selection;
+use crate::queue::{Object, Selection};
 use crate::text::printable;
 
 /// What an event asks for.
@@ -31,12 +33,17 @@ pub enum Trigger {
 }
 
 /// An object as an event names it, its key decoded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectRef {
     /// The bucket.
     pub bucket: String,
     /// The key.
     pub key: String,
+    /// The revision that the event tells of; none where it does not say all of it.
+    ///
+    /// Its time is the event's, in whole seconds: "the time when Amazon S3 finished processing the request" (Amazon
+    /// S3 User Guide, "Event message structure"), never before the object's own.
+    pub upload: Option<Object>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +71,8 @@ struct DetailBucket {
 #[derive(Deserialize)]
 struct DetailObject {
     key: String,
+    etag: Option<String>,
+    size: Option<i64>,
 }
 
 impl Trigger {
@@ -133,7 +142,9 @@ fn notification(event: Value) -> Result<Trigger, Error> {
         let (Some(bucket), Some(key)) = (record.s3.bucket.name, record.s3.object.key) else {
             return Err(unknown("a record names no bucket or no key"));
         };
-        created.push(ObjectRef { bucket, key: form_decode(&key)? });
+        let key = form_decode(&key)?;
+        let upload = upload(&key, record.s3.object.e_tag, record.s3.object.size, Some(record.event_time));
+        created.push(ObjectRef { bucket, key, upload });
     }
     Ok(Trigger::Created(created))
 }
@@ -146,11 +157,22 @@ fn bridge(event: Value) -> Result<Trigger, Error> {
             let detail: Detail =
                 serde_json::from_value(event.detail).map_err(|error| unknown(&format!("detail: {error}")))?;
             // EventBridge, unlike a notification, delivers the key as it is.
-            Ok(Trigger::Created(vec![ObjectRef { bucket: detail.bucket.name, key: detail.object.key }]))
+            let DetailObject { key, etag, size } = detail.object;
+            let upload = upload(&key, etag, size, event.time);
+            Ok(Trigger::Created(vec![ObjectRef { bucket: detail.bucket.name, key, upload }]))
         }
         ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Trigger::SweepAll),
         (source, detail_type) => Err(unknown(&format!("it is {detail_type:?} of {source:?}"))),
     }
+}
+
+/// What an event says of a revision, if that is enough to find its marker.
+fn upload(key: &str, etag: Option<String>, size: Option<i64>, time: Option<DateTime<Utc>>) -> Option<Object> {
+    let (etag, size) = (etag.filter(|etag| !etag.is_empty())?, u64::try_from(size?).ok()?);
+    // A time that the event does not give may come as 1970.
+    let seconds = time?.timestamp();
+    let last_modified = DateTime::from_timestamp(seconds, 0).filter(|_| seconds > 0)?;
+    Some(Object { key: key.to_owned(), etag, last_modified, size })
 }
 
 /// A key as S3 writes it into notifications: `+` is a space, the rest percent-encoded UTF-8.
@@ -174,7 +196,9 @@ mod tests {
 
     fn created(keys: &[&str]) -> Trigger {
         Trigger::Created(
-            keys.iter().map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).to_owned() }).collect(),
+            keys.iter()
+                .map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).to_owned(), upload: None })
+                .collect(),
         )
     }
 
@@ -211,8 +235,49 @@ mod tests {
                 Trigger::Dataset { name, selection: Selection::AcceptShrink(key.to_owned()) },
             ),
         ] {
-            assert_eq!(parse(sample).unwrap(), expected, "{sample}");
+            assert_eq!(without_uploads(parse(sample).unwrap()), expected, "{sample}");
         }
+    }
+
+    fn without_uploads(mut trigger: Trigger) -> Trigger {
+        if let Trigger::Created(objects) = &mut trigger {
+            for object in objects {
+                object.upload = None;
+            }
+        }
+        trigger
+    }
+
+    #[test]
+    fn an_event_tells_its_revision_if_it_says_all_of_it() {
+        let upload = |event: &str| {
+            let Trigger::Created(objects) = parse(event).unwrap() else { panic!("{event}") };
+            objects[0].upload.clone()
+        };
+        for event in [
+            include_str!("../../events/s3-object-created.json"),
+            include_str!("../../events/eventbridge-object-created.json"),
+        ] {
+            let expected = Object {
+                key: "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz".to_owned(),
+                etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+                last_modified: "2024-03-01T17:15:42Z".parse().unwrap(),
+                size: 20480,
+            };
+            assert_eq!(upload(event), Some(expected));
+            for (known, other) in [
+                ("\"size\": 20480", "\"x\": 1"),
+                ("\"size\": 20480", "\"size\": -1"),
+                ("\"eTag\"", "\"x\""),
+                ("\"etag\"", "\"x\""),
+            ] {
+                let incomplete = event.replace(known, other);
+                assert_eq!(upload(&incomplete).is_none(), incomplete != event, "{other}");
+            }
+        }
+        let undated =
+            include_str!("../../events/eventbridge-object-created.json").replace("\"time\"", "\"x\"");
+        assert_eq!(upload(&undated), None);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub mod transform;
 pub mod event;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
+// Who works on a dataset's queue, and until when.
+pub mod lease;
 
 // Whether an archive brings too few rows.
 pub mod row_counts;

@@ -46,6 +46,11 @@ pub enum Selection {
 }
 
 impl Selection {
+    /// Whether somebody asks for one archive by hand, whatever is known of it.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Reload(_) | Self::AcceptShrink(_))
+    }
+
     /// Whether a run of this kind is for this archive above all.
     pub fn names(&self, key: &str) -> bool {
         match self {
@@ -150,20 +155,28 @@ impl<'a> Markers<'a> {
     /// upload began, so that a revision may be completed after the marker of the one before it and yet look
     /// older.
     fn of(&self, archive: &Object, key: &str) -> Option<&'a Object> {
-        self.0
-            .get(key)
-            .copied()
-            .filter(|marker| marker.last_modified >= archive.last_modified && marker.size == archive.size)
+        self.0.get(key).copied().filter(|marker| may_settle(marker, archive))
     }
 
     fn settles(&self, archive: &Object, key: &str, revisions: &MarkerRevisions) -> bool {
-        self.of(archive, key).is_some_and(|marker| {
-            // A copy's ETag is its source's only where both were made in one piece and without KMS; else the
-            // marker itself says what it is the copy of, and one that says nothing was made by the script.
-            marker.etag == archive.etag
-                || revisions.get(&marker.key).is_none_or(|revision| revision == archive.revision())
-        })
+        self.of(archive, key)
+            .is_some_and(|marker| settles(marker, revisions.get(&marker.key).map(String::as_str), archive))
     }
+}
+
+/// Whether a marker can be one of this revision, by its time and size.
+fn may_settle(marker: &Object, archive: &Object) -> bool {
+    marker.last_modified >= archive.last_modified && marker.size == archive.size
+}
+
+/// Whether a marker settles this revision; `copied` is the revision that it says it is a copy of.
+///
+/// A copy's `ETag` is its source's only where both were made in one piece and without KMS; else the marker itself
+/// says what it is the copy of, and one that says nothing was made by the script.
+pub fn settles(marker: &Object, copied: Option<&str>, archive: &Object) -> bool {
+    may_settle(marker, archive)
+        && (marker.revision() == archive.revision()
+            || copied.is_none_or(|revision| revision == archive.revision()))
 }
 
 /// The markers whose `ETag`s leave open which revision they settle.
@@ -362,6 +375,25 @@ mod tests {
     fn a_marker_of_another_size_is_of_another_revision() {
         let marker = Object { size: 2, ..good("a", 9) };
         assert_eq!(queue(&planned(false, &[archive("a", 5)], &[marker], &[]), &Selection::WholeQueue), ["a"]);
+    }
+
+    #[test]
+    fn one_marker_settles_as_in_the_listings() {
+        let revision = archive("a", 5);
+        let marker = |etag: &str, seconds, size| Object { etag: etag.to_owned(), size, ..good("a", seconds) };
+        for (found, copied, expected) in [
+            (marker("\"5\"", 5, 1), Some("5"), true),
+            (marker("\"x-2\"", 9, 1), Some("5"), true),
+            // Made by the script.
+            (marker("\"x\"", 9, 1), None, true),
+            (marker("\"x\"", 9, 1), Some("4"), false),
+            (marker("\"5\"", 4, 1), Some("5"), false),
+            (marker("\"5\"", 9, 2), Some("5"), false),
+        ] {
+            assert_eq!(settles(&found, copied, &revision), expected, "{found:?} {copied:?}");
+        }
+        // As events name it.
+        assert!(settles(&marker("\"5\"", 9, 1), None, &Object { etag: "5".to_owned(), ..revision }));
     }
 
     #[test]

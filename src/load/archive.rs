@@ -7,6 +7,8 @@ use cmslite_core::row_counts::JudgedRows;
 use tracing::{info, warn};
 
 use super::consult::{ArchiveLoad, Consulted};
+use super::explain::Explanation;
+use super::lease::Lease;
 use super::timing::Phase;
 use super::{notify, retry, settle};
 use crate::clients::Clients;
@@ -19,6 +21,7 @@ use crate::stage::{StagedTable, stage};
 pub async fn run(
     clients: &Clients,
     request: &RunRequest,
+    lease: &Lease,
     archive: &Object,
     seconds: &mut PhaseSeconds,
 ) -> ArchiveOutcome {
@@ -30,7 +33,7 @@ pub async fn run(
             Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
         }
         Err(Error::BadInput(problems)) => {
-            let settled = settle_bad(clients, request, archive, &problems);
+            let settled = settle_bad(clients, request, lease, archive, &problems);
             Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
         }
         end => end,
@@ -111,6 +114,7 @@ fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String
 async fn settle_bad(
     clients: &Clients,
     request: &RunRequest,
+    lease: &Lease,
     archive: &Object,
     problems: &Problems,
 ) -> Result<(), Error> {
@@ -120,12 +124,20 @@ async fn settle_bad(
     if let Some(why) = problems.incomplete() {
         warn!("bad input: there may be more: {why}");
     }
-    settle::explain(&clients.s3, &request.dataset, archive, problems, &request.request_id).await?;
-    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and
-    // published, once more.
+    let explanation = Explanation { request, archive, problems };
+    let Some(written) = explanation.write_unless_there(&clients.s3, lease.is_certain()).await? else {
+        return settle::bad(&clients.s3, &request.dataset, archive).await;
+    };
+    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and published, once
+    // more.
+    let mut is_told = false;
     if let Some(topic) = &clients.topic {
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);
-        notify::bad_archive(topic, &request.dataset, &bad).await;
+        is_told = notify::bad_archive(topic, &request.dataset, &bad).await;
     }
-    settle::bad(&clients.s3, &request.dataset, archive).await
+    let settled = settle::bad(&clients.s3, &request.dataset, archive).await;
+    if settled.is_err() && is_told {
+        explanation.note_told(&clients.s3, written).await;
+    }
+    settled
 }

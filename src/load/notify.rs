@@ -14,13 +14,18 @@ const SUBJECT_CHARS: usize = 99;
 const BODY_BYTES: usize = 261_000;
 
 /// Publishes that an archive was found bad. A message that cannot be sent is logged: what becomes of the
-/// archive does not depend on who hears of it, and its `error.json` is there in any case.
-pub async fn bad_archive(topic: &Topic, dataset: &Dataset, archive: &BadArchive) {
+/// archive does not depend on who hears of it, and its `error.json` is there in any case. Returns whether it was
+/// sent.
+pub async fn bad_archive(topic: &Topic, dataset: &Dataset, archive: &BadArchive) -> bool {
     let Message { subject, body } = message(dataset, archive);
     match topic.publish(subject, body).await {
-        Ok(()) => info!(topic = topic.arn(), "told of the bad archive"),
+        Ok(()) => {
+            info!(topic = topic.arn(), "told of the bad archive");
+            true
+        }
         Err(error) => {
             warn!(topic = topic.arn(), "cannot tell of the bad archive (BAD_ARCHIVE_TOPIC_ARN): {error}");
+            false
         }
     }
 }

@@ -63,7 +63,7 @@ pub async fn with_retries<T>(
 }
 
 /// A number between 0 and 1: each `RandomState` has keys of its own.
-fn random() -> f64 {
+pub(super) fn random() -> f64 {
     (RandomState::new().build_hasher().finish() >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -1,13 +1,10 @@
 //! Markers: an archive's copy under `good/` or `bad/`, at most one of them.
 
-use chrono::Utc;
 use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
-use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
 use tracing::info;
 
-use crate::report::{ErrorFile, FORMAT_VERSION};
 use crate::s3::S3;
 
 /// Settles an archive as good.
@@ -24,37 +21,6 @@ pub async fn good(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Er
     s3.delete(bucket, &dataset.error_key(&archive.key)).await?;
     s3.copy(bucket, archive, &dataset.good_key(&archive.key)).await?;
     info!("settled as good");
-    Ok(())
-}
-
-/// Says beside an archive's bad marker why it is bad, before the marker is there.
-///
-/// # Errors
-///
-/// S3's.
-pub async fn explain(
-    s3: &S3,
-    dataset: &Dataset,
-    archive: &Object,
-    problems: &Problems,
-    request_id: &str,
-) -> Result<(), Error> {
-    let bucket = &dataset.bucket;
-    let file = ErrorFile {
-        version: FORMAT_VERSION,
-        dataset: &dataset.name,
-        bucket,
-        key: &archive.key,
-        etag: archive.revision(),
-        at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        request_id,
-        problems_found: problems.found(),
-        incomplete: problems.incomplete(),
-        problems: problems.reported(),
-    };
-    let json = serde_json::to_string_pretty(&file).unwrap_or_default();
-    s3.delete(bucket, &dataset.good_key(&archive.key)).await?;
-    s3.put(bucket, &dataset.error_key(&archive.key), json, "application/json").await?;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ struct ReportJson<'a> {
     good: Ends<'a, GoodArchive>,
     bad: Ends<'a, BadArchive>,
     not_processed: Ends<'a, String>,
+    settled_meanwhile: Ends<'a, String>,
     superseded: Ends<'a, String>,
     loaded_tables: Ends<'a, LoadedTable>,
     failed_tables: Ends<'a, String>,
@@ -50,6 +51,7 @@ impl Report {
         let good = Ends::of(&self.good, ends);
         let bad = Ends::of(&self.bad, ends);
         let not_processed = Ends::of(&self.not_processed, ends);
+        let settled_meanwhile = Ends::of(&self.settled_meanwhile, ends);
         let superseded = Ends::of(&self.superseded, ends);
         let loaded_tables = Ends::of(&self.loaded_tables, ends);
         let failed_tables = Ends::of(&self.failed_tables, ends);
@@ -72,6 +74,7 @@ impl Report {
                 ("good", good.omitted),
                 ("bad", bad.omitted),
                 ("not_processed", not_processed.omitted),
+                ("settled_meanwhile", settled_meanwhile.omitted),
                 ("superseded", superseded.omitted),
                 ("loaded_tables", loaded_tables.omitted),
                 ("failed_tables", failed_tables.omitted),
@@ -81,6 +84,7 @@ impl Report {
             good,
             bad,
             not_processed,
+            settled_meanwhile,
             superseded,
             loaded_tables,
             failed_tables,

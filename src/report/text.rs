@@ -33,6 +33,7 @@ impl fmt::Display for Report {
         let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
         list(f, "Bad", &lines)?;
         list(f, "Not processed", &self.not_processed)?;
+        list(f, "Settled by another run", &self.settled_meanwhile)?;
         list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
         let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
         list(f, "Tables loaded", &lines)?;

@@ -29,6 +29,19 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(protection).build())
 }
 
+/// An object by its metadata.
+pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
+    Object {
+        key: key.to_owned(),
+        etag: head.e_tag.unwrap_or_default(),
+        last_modified: head
+            .last_modified
+            .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
+            .unwrap_or_default(),
+        size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+    }
+}
+
 /// S3, seen through one client.
 #[derive(Clone)]
 pub struct S3 {
@@ -123,15 +136,7 @@ impl S3 {
     /// S3's, by who must act.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Object>, Error> {
         let head = self.metadata(bucket, key).await?;
-        Ok(head.map(|head| Object {
-            key: key.to_owned(),
-            etag: head.e_tag.unwrap_or_default(),
-            last_modified: head
-                .last_modified
-                .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
-                .unwrap_or_default(),
-            size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-        }))
+        Ok(head.map(|head| object_of(key, head)))
     }
 
     async fn metadata(&self, bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>, Error> {
@@ -146,7 +151,7 @@ impl S3 {
     /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who
     /// may list certain prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what
     /// begins with its key tells.
-    async fn is_gone(&self, bucket: &str, key: &str) -> bool {
+    pub(super) async fn is_gone(&self, bucket: &str, key: &str) -> bool {
         let listed = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
         listed.is_ok_and(|page| page.contents().iter().all(|object| object.key() != Some(key)))
     }

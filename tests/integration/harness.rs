@@ -236,6 +236,38 @@ impl Harness {
         event
     }
 
+    /// The notification of an object as it is now, with its revision, size and time.
+    pub fn upload_event(&self, key: &str) -> Value {
+        let objects = self.stack.s3.objects(BUCKET);
+        let object = objects.iter().find(|object| object.key == key).expect("it was uploaded");
+        let mut event = Self::event(key);
+        let record = &mut event["Records"][0];
+        record["eventTime"] =
+            json!(object.last_modified.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+        record["s3"]["object"]["eTag"] = json!(object.etag);
+        record["s3"]["object"]["size"] = json!(object.size);
+        event
+    }
+
+    /// Refuses leases, as with the role of an earlier version's template: functions work side by side.
+    pub fn deny_leases(&self) {
+        let refusal = s3::Action::Refuse(403, "AccessDenied".to_owned());
+        self.stack.s3.inject(s3::Fault::on("PutObject", "/lease/", refusal));
+    }
+
+    /// Lets the leases that killed functions left be over, as they are after a while.
+    pub fn expire_leases(&self) {
+        for key in self.keys().into_iter().filter(|key| key.contains("/lease/")) {
+            let mut note: Value =
+                serde_json::from_slice(&self.stack.s3.read(BUCKET, &key).unwrap_or_default())
+                    .unwrap_or_default();
+            if note.is_object() {
+                note["until"] = json!(moment(0));
+                self.stack.s3.put_at(BUCKET, &key, note.to_string().as_bytes(), moment(0)).unwrap();
+            }
+        }
+    }
+
     pub async fn invoke(&self, key: &str) -> Outcome {
         self.lambda.invoke(Self::event(key)).await
     }

@@ -19,6 +19,8 @@ mod events;
 mod load;
 // No revision of an archive is loaded twice, unless somebody asks for it.
 mod once;
+// Several functions at once cost little more than one, and nothing is told twice.
+mod several;
 // Archives are loaded oldest first, and never an older one over newer data.
 mod order;
 // Cells arrive as they were written.

@@ -1,6 +1,7 @@
 //! Messages about bad archives: each is told once, and one that nobody can be told of is bad all the same.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use devstack::lambda::Outcome;
 use devstack::s3::{Action, Fault};
@@ -10,7 +11,7 @@ use crate::harness::moto::{self, Moto};
 use crate::harness::{HANGS_AFTER, Harness, bad_key, sample, sample_with};
 
 /// A topic in moto, with a queue that hears it.
-async fn topic(moto: &Moto) -> String {
+pub async fn topic(moto: &Moto) -> String {
     let topic = moto
         .python("print(json.dumps(boto('sns').create_topic(Name='notices')['TopicArn']))", &[])
         .await
@@ -75,17 +76,24 @@ async fn each_bad_archive_is_told_once_with_its_reasons() {
         "{told:?}"
     );
 
-    // A function that ends before the marker is set has told already, and the next one tells again.
+    // A function that cannot set the marker has told already, and notes it: nobody tells again.
     harness.stack.s3.inject(Fault::on("CopyObject", "", Action::Refuse(503, "SlowDown".to_owned())));
     let unsettled = harness.put("unsettled", b"no archive", 4);
     assert!(
         matches!(harness.invoke(&unsettled).await, Outcome::Failed { .. })
             && harness.is_unsettled("unsettled")
     );
+    assert!(matches!(harness.invoke(&unsettled).await, Outcome::Failed { .. }));
     assert_eq!(moto.heard().await.len(), 1);
     harness.stack.s3.clear_faults();
     Harness::report(harness.invoke(&unsettled).await);
     assert!(harness.is_bad("unsettled"));
+    assert_eq!(moto.heard().await, []);
+
+    // The same bytes uploaded again after their marker are told of again: somebody believes them to be corrected.
+    let later = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
+    harness.stack.s3.put_at(BUCKET, &unsettled, b"no archive", later).unwrap();
+    Harness::report(harness.invoke(&unsettled).await);
     assert_eq!(moto.heard().await.len(), 1);
     for secret in [
         stack::LOADER_PASSWORD,
@@ -94,6 +102,28 @@ async fn each_bad_archive_is_told_once_with_its_reasons() {
     ] {
         assert!(!body.contains(secret));
     }
+}
+
+/// Who explains an archive tells of it. Where that function died in between, the next one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_whose_explainer_died_is_told_of_by_the_next_run() {
+    let moto = moto::start().await;
+    let builder = Harness::builder()
+        .appending()
+        .env("AWS_ENDPOINT_URL_SNS", moto.endpoint())
+        .env("BAD_ARCHIVE_TOPIC_ARN", topic(&moto).await);
+    let harness = Arc::new(builder.start().await);
+    let weak = Arc::downgrade(&harness);
+    let die = move || weak.upgrade().unwrap().lambda.kill_and_wait();
+    harness.stack.s3.inject(Fault::on("PutObject", ".error.json", Action::RunAfter(Arc::new(die))).times(1));
+    let bad = harness.put("bad", b"no archive", 1);
+    assert!(matches!(harness.invoke(&bad).await, Outcome::Failed { .. }) && harness.is_unsettled("bad"));
+    assert_eq!(moto.heard().await, []);
+    harness.expire_leases();
+    Harness::report(harness.invoke(&bad).await);
+    Harness::report(harness.invoke(&bad).await);
+    assert!(harness.is_bad("bad"));
+    assert_eq!(moto.heard().await.len(), 1);
 }
 
 /// A topic that is not there, an SNS that is not there, and one that takes the message and never answers.

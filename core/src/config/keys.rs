@@ -39,6 +39,16 @@ impl Dataset {
         format!("{}/batch/{}", self.destination, self.source_prefix())
     }
 
+    /// The prefix of leases.
+    pub fn lease_prefix(&self) -> String {
+        format!("{}/lease/{}", self.destination, self.source_prefix())
+    }
+
+    /// The lease of the dataset's queue, beside those of the datasets that share its prefix.
+    pub fn lease_key(&self) -> String {
+        format!("{}{}.json", self.lease_prefix(), self.name)
+    }
+
     /// The good marker of an archive.
     pub fn good_key(&self, key: &str) -> String {
         format!("{}/good/{key}", self.destination)

@@ -72,7 +72,7 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
 /// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
 fn feeds(writer: &Dataset, reader: &Dataset) -> bool {
     let read = reader.source_prefix();
-    [writer.good_prefix(), writer.bad_prefix(), writer.batch_prefix()]
+    [writer.good_prefix(), writer.bad_prefix(), writer.batch_prefix(), writer.lease_prefix()]
         .iter()
         .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
 }

@@ -1,0 +1,150 @@
+//! `error.json`: why an archive is bad, written once for each of its revisions. Whoever writes it tells of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use cmslite_core::error::{Error, Retryable};
+use cmslite_core::problem::Problems;
+use cmslite_core::queue::Object;
+use serde::Deserialize;
+use tracing::{debug, info};
+
+use crate::report::{ErrorFile, FORMAT_VERSION};
+use crate::run_request::RunRequest;
+use crate::s3::{S3, SmallObject, WriteIf};
+
+/// For so long whoever explained an archive may still be about to tell of it and to set its marker: more than SNS is
+/// waited for, and than a copy takes.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often an explanation is tried to write that others write or remove at the same time.
+const TRIES: usize = 5;
+
+/// Why an archive is bad.
+pub struct Explanation<'a> {
+    /// The run that found it.
+    pub request: &'a RunRequest,
+    /// The archive.
+    pub archive: &'a Object,
+    /// What is wrong with it.
+    pub problems: &'a Problems,
+}
+
+/// What an `error.json` says of itself.
+#[derive(Debug, Deserialize)]
+struct Found {
+    etag: String,
+    at: DateTime<Utc>,
+    request_id: String,
+    #[serde(default)]
+    told: bool,
+}
+
+impl Found {
+    /// Whether this revision needs no further explanation, at `now`.
+    ///
+    /// `is_alone`: no other run works on the queue, so that whoever explained it has ended before its marker was set,
+    /// and perhaps before it told. A message twice is better than none.
+    fn suffices(&self, revision: &str, me: &str, now: DateTime<Utc>, is_alone: bool) -> bool {
+        let may_be_at_it = !is_alone && self.request_id != me && now < self.at + SETTLES_WITHIN;
+        self.etag == revision && (self.told || may_be_at_it)
+    }
+}
+
+impl Explanation<'_> {
+    /// Writes the explanation before the marker is there, unless another run has explained this revision: the `ETag`
+    /// of what was written.
+    ///
+    /// The explanation of an older revision, or of an earlier upload of the same bytes, is replaced. A run by hand
+    /// explains anew.
+    ///
+    /// # Errors
+    ///
+    /// S3's.
+    pub async fn write_unless_there(&self, s3: &S3, is_alone: bool) -> Result<Option<String>, Error> {
+        let dataset = &self.request.dataset;
+        let (bucket, key) = (&dataset.bucket, dataset.error_key(&self.archive.key));
+        s3.delete(bucket, &dataset.good_key(&self.archive.key)).await?;
+        let mut condition = WriteIf::Absent;
+        for _ in 0..TRIES {
+            if let Some(etag) = s3.put_if(bucket, &key, self.json(false), condition).await? {
+                return Ok(Some(etag));
+            }
+            condition = match s3.read_small(bucket, &key).await? {
+                Some(found) if self.is_explained_by(&found, is_alone) => {
+                    info!("explained by another run already");
+                    return Ok(None);
+                }
+                Some(found) => WriteIf::Matches(found.etag),
+                None => WriteIf::Absent,
+            };
+        }
+        Err(Error::retryable(
+            Retryable::S3Unavailable,
+            format!("others write s3://{bucket}/{key} at the same time"),
+        ))
+    }
+
+    fn is_explained_by(&self, found: &SmallObject, is_alone: bool) -> bool {
+        let RunRequest { selection, request_id, .. } = self.request;
+        !selection.is_by_hand()
+            && found.last_modified >= self.archive.last_modified
+            && serde_json::from_slice::<Found>(&found.bytes)
+                .is_ok_and(|found| found.suffices(self.archive.revision(), request_id, Utc::now(), is_alone))
+    }
+
+    /// Notes that a message was sent of an explanation whose marker could not be set, so that none is sent again by
+    /// the run that sets it. If that cannot be noted, one is.
+    pub async fn note_told(&self, s3: &S3, etag: String) {
+        let dataset = &self.request.dataset;
+        let key = dataset.error_key(&self.archive.key);
+        if let Err(error) = s3.put_if(&dataset.bucket, &key, self.json(true), WriteIf::Matches(etag)).await {
+            debug!("it was not noted that a message was sent: {}", error.chain());
+        }
+    }
+
+    fn json(&self, told: bool) -> String {
+        let file = ErrorFile {
+            version: FORMAT_VERSION,
+            dataset: &self.request.dataset.name,
+            bucket: &self.request.dataset.bucket,
+            key: &self.archive.key,
+            etag: self.archive.revision(),
+            at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            request_id: &self.request.request_id,
+            problems_found: self.problems.found(),
+            incomplete: self.problems.incomplete(),
+            problems: self.problems.reported(),
+            told,
+        };
+        serde_json::to_string_pretty(&file).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_suffices_while_its_writer_may_be_at_it_and_once_it_has_told() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let found = |told| Found { etag: "a".to_owned(), at: at(0), request_id: "other".to_owned(), told };
+        for (told, revision, me, now, is_alone, expected) in [
+            (false, "a", "me", 59, false, true),
+            (false, "a", "me", 60, false, false),
+            (false, "a", "me", 1, true, false),
+            // Lambda's retry of the same invocation.
+            (false, "a", "other", 1, false, false),
+            (false, "b", "me", 1, false, false),
+            (true, "a", "me", 1, true, true),
+            (true, "a", "other", 9999, true, true),
+            (true, "b", "me", 1, true, false),
+        ] {
+            assert_eq!(
+                found(told).suffices(revision, me, at(now), is_alone),
+                expected,
+                "{told} {revision} {me} {now} {is_alone}"
+            );
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Small objects that several functions write: read with their revision, written on a condition.
+
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use cmslite_core::error::{Error, Fault, Retryable};
+use cmslite_core::queue::Object;
+
+use super::client::{S3, SOURCE_ETAG, object_of};
+use super::error::{StatusCode as _, classify};
+
+/// The most bytes of a small object that are read: more than any that the program writes.
+const MAX_BYTES: i64 = 4 * 1024 * 1024;
+
+/// What must hold for an object to be written.
+#[derive(Debug, Clone)]
+pub enum WriteIf {
+    /// There is none (`If-None-Match: *`).
+    Absent,
+    /// It has this `ETag` (`If-Match`).
+    Matches(String),
+}
+
+/// A small object and its revision.
+#[derive(Debug)]
+pub struct SmallObject {
+    /// Its bytes; none of one that is too large to be ours.
+    pub bytes: Bytes,
+    /// Its `ETag`, quotes included.
+    pub etag: String,
+    /// Whole seconds, by S3's clock.
+    pub last_modified: DateTime<Utc>,
+}
+
+/// A marker as a look finds it.
+#[derive(Debug)]
+pub struct Marker {
+    /// The copy.
+    pub object: Object,
+    /// The revision that it says it is a copy of.
+    pub revision: Option<String>,
+}
+
+impl S3 {
+    /// Writes a small JSON object if a condition holds: its `ETag`, or none where the condition did not hold.
+    ///
+    /// That is 412, 404 for `If-Match` on a key that is not there, and 409 where another request for the key came in
+    /// between (Amazon S3 User Guide, "How to prevent object overwrites with conditional writes"). A request whose
+    /// answer was lost and that the SDK sent again does not find its condition either: the object tells whose it is.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn put_if(
+        &self,
+        bucket: &str,
+        key: &str,
+        json: impl Into<Bytes>,
+        condition: WriteIf,
+    ) -> Result<Option<String>, Error> {
+        let (absent, matches) = match condition {
+            WriteIf::Absent => (Some("*".to_owned()), None),
+            WriteIf::Matches(etag) => (None, Some(etag)),
+        };
+        let put = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_type("application/json")
+            .set_if_none_match(absent)
+            .set_if_match(matches)
+            .body(ByteStream::from(json.into()));
+        match put.send().await {
+            Ok(written) => Ok(Some(written.e_tag.unwrap_or_default())),
+            Err(error)
+                if matches!(error.status_code(), Some(404 | 409 | 412))
+                    && error.code() != Some("NoSuchBucket") =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(classify(error, &format!("cannot write s3://{bucket}/{key}"))),
+        }
+    }
+
+    /// Reads a small object with its revision; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn read_small(&self, bucket: &str, key: &str) -> Result<Option<SmallObject>, Error> {
+        let what = || format!("cannot read s3://{bucket}/{key}");
+        let response = match self.client.get_object().bucket(bucket).key(key).send().await {
+            Ok(response) => response,
+            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => {
+                return Ok(None);
+            }
+            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => {
+                return Ok(None);
+            }
+            Err(error) => return Err(classify(error, &what())),
+        };
+        let etag = response.e_tag.clone().unwrap_or_default();
+        let last_modified = response
+            .last_modified
+            .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
+            .unwrap_or_default();
+        if response.content_length.unwrap_or_default() > MAX_BYTES {
+            return Ok(Some(SmallObject { bytes: Bytes::new(), etag, last_modified }));
+        }
+        let body = response.body.collect().await;
+        let bytes = body.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
+        Ok(Some(SmallObject { bytes: bytes.into_bytes(), etag, last_modified }))
+    }
+
+    /// Looks for a marker, with one request.
+    ///
+    /// Whatever S3 refuses counts as not there. It says 403 of what is not there to those who may not list it, and the
+    /// answer to HEAD has no body that would name the reason; whoever sees no marker goes on to a request whose answer
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn look_for_marker(&self, bucket: &str, key: &str) -> Result<Option<Marker>, Error> {
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(mut head) => {
+                let revision = head.metadata.as_mut().and_then(|metadata| metadata.remove(SOURCE_ETAG));
+                Ok(Some(Marker { object: object_of(key, head), revision }))
+            }
+            Err(error) if error.status_code().is_some_and(is_refusal) => Ok(None),
+            Err(error) => Err(classify(error, &format!("cannot read the metadata of s3://{bucket}/{key}"))),
+        }
+    }
+}
+
+/// Whether a status stands for what another try would not change: 408 and 429 ask to be tried again.
+fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 429)
+}
