@@ -9,12 +9,16 @@ pub mod session;
 // What failures mean.
 mod connect_error;
 mod error;
+mod known_errors;
 
 // Every statement that is sent.
 pub mod statement;
 
 // The ledger's columns, and what it decides.
 pub mod ledger;
+
+// What a table must be for a load.
+mod relation;
 
 // Rows of answers, as values.
 mod rows;
@@ -23,6 +27,7 @@ mod rows;
 mod login;
 
 use std::future::poll_fn;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
@@ -39,6 +44,7 @@ use crate::environment::{Login, Tls};
 
 pub use self::error::StatementError;
 pub use self::login::LoginSource;
+pub use self::relation::{Obstacle, RelationKind, obstacles};
 pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows};
 
 /// How long name look-up, connection, TLS and login may take together.
@@ -135,7 +141,7 @@ impl Redshift {
             }
         };
         let connection = tokio::spawn(connection.in_current_span());
-        Ok(Session { client, connection, deadline })
+        Ok(Session { client, connection, deadline, asked_about: Mutex::default() })
     }
 
     /// Where a session would lead, as whom, and how the server proves itself.

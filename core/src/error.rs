@@ -30,6 +30,8 @@ pub enum Retryable {
     Serialization,
     /// `statement_timeout`, or a statement cancelled on request.
     StatementTimeout,
+    /// The cluster reads only, as it does while it is resized.
+    ClusterUnavailable,
     /// COPY loaded another number of rows than were staged.
     CountsDiffer,
     /// The source object is no longer the revision that was listed.
@@ -65,6 +67,8 @@ pub enum Deployment {
     Privilege,
     /// COPY's role or keys were refused, or could not read S3.
     CopyAuthorization,
+    /// The cluster has no disk space left.
+    StorageFull,
     /// The secret with the password cannot be read.
     SecretUnreadable,
     /// The event is none of the accepted forms.
@@ -117,6 +121,7 @@ impl Error {
                 Retryable::ConnectionLost => "Retryable.ConnectionLost",
                 Retryable::Serialization => "Retryable.Serialization",
                 Retryable::StatementTimeout => "Retryable.StatementTimeout",
+                Retryable::ClusterUnavailable => "Retryable.ClusterUnavailable",
                 Retryable::CountsDiffer => "Retryable.CountsDiffer",
                 Retryable::SourceChanged => "Retryable.SourceChanged",
                 Retryable::DeadlineNear => "Retryable.DeadlineNear",
@@ -134,6 +139,7 @@ impl Error {
                 Deployment::SchemaMismatch => "Deployment.SchemaMismatch",
                 Deployment::Privilege => "Deployment.Privilege",
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
+                Deployment::StorageFull => "Deployment.StorageFull",
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
                 // The name that users see stays.

@@ -3,10 +3,15 @@
 use cmslite_core::config::{Dataset, Table};
 
 use super::finding::Finding;
-use crate::redshift::Column;
+use crate::redshift::{Column, Obstacle, RelationKind, obstacles};
 
 /// How a table differs from what the configuration loads into it.
-pub(super) fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec<Finding> {
+pub(super) fn compare(
+    table: &Table,
+    dataset: &Dataset,
+    kind: Option<RelationKind>,
+    found: &[Column],
+) -> Vec<Finding> {
     let subject = format!("table {}", table.name);
     if found.is_empty() {
         return vec![Finding::bad(
@@ -17,24 +22,13 @@ pub(super) fn compare(table: &Table, dataset: &Dataset, found: &[Column]) -> Vec
     }
     let position = |name: &str| found.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let mut findings = Vec::new();
-    let mut filled = Vec::new();
-    for name in table.loaded_columns().filter(|name| position(name).is_none()) {
-        let text = format!("it has no column {name}");
-        findings.push(Finding::bad(
-            &subject,
-            text,
-            "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
-        ));
+    for Obstacle { text, remedy } in obstacles(table, kind, found) {
+        findings.push(Finding::bad(&subject, text, remedy));
     }
-    for column in found.iter().filter(|column| !column.nullable) {
-        let is_loaded = table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
-        if !is_loaded && !column.has_default {
-            let text = format!("its column {} is NOT NULL, has no default, and is not loaded", column.name);
-            findings.push(Finding::bad(&subject, text, "let it take NULL, give it a default, or load it"));
-        } else if is_loaded {
-            filled.push(column.name.as_str());
-        }
-    }
+    let is_loaded =
+        |column: &&Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let filled = found.iter().filter(|column| !column.nullable).filter(is_loaded);
+    let filled: Vec<&str> = filled.map(|column| column.name.as_str()).collect();
     if let (Some(null), false) = (&dataset.null_as, filled.is_empty()) {
         let text = format!(
             "a cell {null:?} makes an archive bad in its columns that are NOT NULL: {}",

@@ -118,6 +118,7 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Retryable::Serialization | Retryable::StatementTimeout | Retryable::DeadlineNear => {
                 "something else works on the tables or the ledger: try again when it has ended"
             }
+            Retryable::ClusterUnavailable => "try again when the cluster's resize has ended",
             Retryable::S3Unavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
@@ -143,6 +144,7 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Deployment::CopyAuthorization => {
                 "attach the role of COPY_IAM_ROLE to the cluster and let it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
             }
+            Deployment::StorageFull => "free disk space on the cluster, or resize it",
             Deployment::SecretUnreadable => {
                 "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID"
             }

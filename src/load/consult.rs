@@ -6,12 +6,12 @@ use cmslite_core::config::TableName;
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::limits::{ColumnLimit, ColumnType, TableLimits};
 use cmslite_core::queue::Object;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::redshift::ledger::{self, LoadDecision};
 use crate::redshift::session::Session;
 use crate::redshift::statement::{LedgerKey, Statement};
-use crate::redshift::{Column, Redshift, StatementError};
+use crate::redshift::{Column, Obstacle, Redshift, StatementError, obstacles};
 use crate::run_request::RunRequest;
 
 /// What is left of the function's time when a statement is stopped: enough to roll back and to report.
@@ -79,8 +79,11 @@ impl ArchiveLoad<'_> {
         check_columns(&dataset.ledger_tables, &ledger::TABLE_ROWS_COLUMNS, &table_rows)?;
         check_columns(&dataset.ledger, &ledger::COLUMNS, &columns.pop().unwrap_or_default())?;
         let decision = self.read_or_create_ledger(session).await?;
-        if matches!(decision, LoadDecision::Load { .. }) && table_rows.is_empty() {
-            self.find_or_create_table_rows(session).await?;
+        if matches!(decision, LoadDecision::Load { .. }) {
+            if table_rows.is_empty() {
+                self.find_or_create_table_rows(session).await?;
+            }
+            self.refuse_unfit_tables(session, &columns).await?;
         }
         // So that a cell that does not fit is told like everything else that is wrong with an archive, all of
         // them at once, and before anything is staged.
@@ -92,6 +95,35 @@ impl ArchiveLoad<'_> {
             limits.set(table, table.loaded_columns().map(|name| limit(&columns, name)).collect());
         }
         Ok(Consulted { decision, limits })
+    }
+
+    /// Refuses tables that no archive can be loaded into, before anything is staged for them. Where their
+    /// columns cannot be read COPY decides.
+    async fn refuse_unfit_tables(&self, session: &Session, columns: &[Vec<Column>]) -> Result<(), Error> {
+        let tables = &self.request.dataset.tables;
+        let names: Vec<&TableName> = tables.iter().map(|table| &table.name).collect();
+        let kinds = match session.table_types(&names).await {
+            Ok(kinds) => kinds,
+            Err(error) => match Error::from(error) {
+                Error::Retryable(fault) if fault.kind != Retryable::Unknown => return Err(fault.into()),
+                error => {
+                    debug!(error = %error.chain(), "what bears the tables' names is not known");
+                    vec![None; names.len()]
+                }
+            },
+        };
+        let mut unfit = Vec::new();
+        for ((table, columns), kind) in tables.iter().zip(columns).zip(kinds) {
+            for Obstacle { text, remedy } in obstacles(table, kind, columns) {
+                unfit.push(format!("table {}: {text}; {remedy}", table.name));
+            }
+        }
+        if unfit.is_empty() {
+            return Ok(());
+        }
+        let message =
+            format!("no archive of {} can be loaded: {}", self.request.dataset.name, unfit.join(". "));
+        Err(Error::deployment(Deployment::SchemaMismatch, message))
     }
 
     async fn read_or_create_ledger(&self, session: &Session) -> Result<LoadDecision, Error> {

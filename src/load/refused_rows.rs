@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::problem::{Problem, Reason};
-use cmslite_core::text::printable;
+use cmslite_core::text::{printable, printable_start};
 use cmslite_core::transform::{CellFinder, CellPlace, NULL_TEXT, StagedCell};
 
 use crate::redshift::session::Session;
@@ -19,6 +19,9 @@ const READ_BACK_BYTES: u64 = 128 * 1024 * 1024;
 
 /// `raw_field_value` is CHAR(1024) (`STL_LOAD_ERRORS`): a value of that length may have been longer.
 const RAW_VALUE_BYTES: usize = 1024;
+
+/// How much of a staged file's name is told: more than a bucket's name (63) and a key (1024) have.
+const FILE_CHARS: usize = 1200;
 
 /// The rows of one table that Redshift refused.
 pub(super) struct Refused<'t> {
@@ -40,12 +43,13 @@ pub(super) async fn told_rows(
     };
     let query = Statement::LoadErrorsOfAnySession { file: &staged.file };
     let message = format!(
-        "{fault}; which rows, {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
+        "{fault}; which rows, {} for {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
         if is_readable {
-            "neither sys_load_error_detail nor stl_load_errors says"
+            "neither sys_load_error_detail nor stl_load_errors says in a row of this session"
         } else {
             "the user may not read in sys_load_error_detail or stl_load_errors"
         },
+        staged.file,
         staged.member
     );
     Err(if is_readable {
@@ -121,7 +125,13 @@ impl<'t> Refused<'t> {
                 message = format!("{message}, the value has {length_bytes} bytes");
             }
         }
-        let reason = Reason::Refused { code: row.code, message: printable(message.as_bytes()) };
+        let mut message = printable(message.as_bytes());
+        if row.line.is_none() {
+            let file = printable_start(self.staged.file.as_bytes(), FILE_CHARS);
+            message =
+                format!("{message}; Redshift tells no line, as where it reads a file in parts, of {file}");
+        }
+        let reason = Reason::Refused { code: row.code, message };
         let mut problem = Problem::member(&self.staged.member, reason);
         problem.line = row.line.and_then(|line| self.staged.lines.source_line(line));
         problem.column = self.column(row).map(|(_, name)| name.to_owned()).or_else(|| row.column.clone());

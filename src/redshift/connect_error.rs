@@ -15,7 +15,10 @@ pub(super) fn classify_connect(error: tokio_postgres::Error, place: &str, user: 
         return match code {
             "28000" | "28P01" => Error::deployment(
                 Deployment::LoginRefused,
-                format!("Redshift at {place} refused the login of user {user}: {message}"),
+                format!(
+                    "Redshift at {place} refused the login of user {user}: {message}; look at user and password, and \
+                     whether the user is locked, as after five refused passwords: a superuser unlocks it by ALTER USER {user} PASSWORD 'md5...'"
+                ),
             ),
             "3D000" => {
                 Error::deployment(Deployment::SchemaMismatch, format!("Redshift at {place}: {message}"))

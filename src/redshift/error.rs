@@ -3,6 +3,7 @@
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use tokio_postgres::error::DbError;
 
+use super::known_errors::{Meaning, known};
 use super::statement::Statement;
 
 /// Why a statement was not carried out.
@@ -31,43 +32,6 @@ pub(super) fn unanswered(statement: &Statement<'_>) -> StatementError {
     StatementError::Other(Error::retryable(Retryable::DeadlineNear, message))
 }
 
-/// What a text means that comes under SQLSTATE XX000, Redshift's class for bad rows, conflicts and missing
-/// tables alike.
-enum Meaning {
-    Rows,
-    Conflict,
-    NoTable,
-    CopyAuthorization,
-    S3Unavailable,
-}
-
-/// Texts of XX000 and what they mean; the first that is contained decides.
-const INTERNAL_ERRORS: &[(&str, Meaning)] = &[
-    // tutorial-loading-run-copy.md
-    ("Check 'stl_load_errors'", Meaning::Rows),
-    // The view that AWS names in its place for serverless (SYS_LOAD_ERROR_DETAIL.md); its wording in an error
-    // is not documented.
-    ("sys_load_error_detail", Meaning::Rows),
-    // c_serial_isolation.md; on the wire the message is "1023" alone (aws-sdk-pandas#665)
-    ("Serializable isolation violation", Meaning::Conflict),
-    // amazon-redshift-jdbc-driver#147
-    ("conflict with concurrent transaction", Meaning::Conflict),
-    // estuary/connectors#918
-    ("Cannot COPY into nonexistent table", Meaning::NoTable),
-    // s3serviceexception-error.md
-    ("AccessDenied", Meaning::CopyAuthorization),
-    ("Access Denied", Meaning::CopyAuthorization),
-    ("InvalidAccessKeyId", Meaning::CopyAuthorization),
-    ("SignatureDoesNotMatch", Meaning::CopyAuthorization),
-    ("ExpiredToken", Meaning::CopyAuthorization),
-    ("InvalidToken", Meaning::CopyAuthorization),
-    ("Status 403", Meaning::CopyAuthorization),
-    ("ot authorized to", Meaning::CopyAuthorization),
-    ("IAM role", Meaning::CopyAuthorization),
-    ("IAM_ROLE", Meaning::CopyAuthorization),
-    ("S3ServiceException", Meaning::S3Unavailable),
-];
-
 pub(super) fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) -> StatementError {
     let Some(refused) = error.as_db_error() else {
         let fault =
@@ -89,35 +53,16 @@ fn full_text(refused: &DbError) -> String {
 
 fn classify_refused(code: &str, text: &str, statement: &Statement<'_>) -> StatementError {
     let message = format!("Redshift refused {}: {text} (SQLSTATE {code})", name(statement));
-    let retryable = |kind| StatementError::Other(Error::retryable(kind, message.clone()));
-    let deployment = |kind| StatementError::Other(Error::deployment(kind, message.clone()));
-    match code {
-        "XX000" => {
-            let conflict = text == "1023" || text.starts_with("1023:");
-            let meaning =
-                INTERNAL_ERRORS.iter().find(|(known, _)| text.contains(known)).map(|(_, meaning)| meaning);
-            match meaning {
-                _ if conflict => retryable(Retryable::Serialization),
-                Some(Meaning::Rows) => StatementError::RowsRefused(Fault::new(Retryable::Unknown, message)),
-                Some(Meaning::Conflict) => retryable(Retryable::Serialization),
-                Some(Meaning::NoTable) => {
-                    StatementError::MissingRelation(Fault::new(Deployment::SchemaMismatch, message))
-                }
-                Some(Meaning::CopyAuthorization) => deployment(Deployment::CopyAuthorization),
-                Some(Meaning::S3Unavailable) => retryable(Retryable::S3Unavailable),
-                None => retryable(Retryable::Unknown),
-            }
+    // Only what is inside an archive makes it bad, so what nobody knows is taken for something that passes.
+    let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Passes(Retryable::Unknown), ""));
+    let message = if remedy.is_empty() { message } else { format!("{message}; {remedy}") };
+    match meaning {
+        Meaning::Rows => StatementError::RowsRefused(Fault::new(Retryable::Unknown, message)),
+        Meaning::NoRelation => {
+            StatementError::MissingRelation(Fault::new(Deployment::SchemaMismatch, message))
         }
-        "40001" | "40P01" => retryable(Retryable::Serialization),
-        "57014" => retryable(Retryable::StatementTimeout),
-        "42P01" => StatementError::MissingRelation(Fault::new(Deployment::SchemaMismatch, message)),
-        "3F000" | "42703" | "42804" | "3D000" => deployment(Deployment::SchemaMismatch),
-        "42501" => deployment(Deployment::Privilege),
-        _ if code.starts_with("28") => deployment(Deployment::LoginRefused),
-        _ if code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03") => {
-            retryable(Retryable::ConnectionLost)
-        }
-        _ => retryable(Retryable::Unknown),
+        Meaning::Passes(kind) => StatementError::Other(Error::retryable(kind, message)),
+        Meaning::Lasts(kind) => StatementError::Other(Error::deployment(kind, message)),
     }
 }
 
@@ -181,6 +126,8 @@ mod tests {
             ("42501", "Deployment.Privilege"),
             ("08006", "Retryable.ConnectionLost"),
             ("57P01", "Retryable.ConnectionLost"),
+            ("53100", "Deployment.StorageFull"),
+            ("42809", "Deployment.SchemaMismatch"),
             ("53200", "Retryable.Unknown"),
         ] {
             assert_eq!(class(code, "x"), expected, "{code}");

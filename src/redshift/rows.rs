@@ -49,7 +49,8 @@ pub struct LedgerRow {
 /// A row that COPY refused, as a load-error table tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusedRow {
-    /// The line in the staged file.
+    /// The line in the staged file; none where Redshift has read it in parts, when it tells -1
+    /// (`r_STL_LOAD_ERRORS.md`).
     pub line: Option<u64>,
     /// The column.
     pub column: Option<String>,
@@ -75,6 +76,14 @@ pub enum RefusedRows {
         /// Whether a load-error table could be read at all.
         is_readable: bool,
     },
+}
+
+/// What bears a table's name, behind the schema and the name.
+pub(super) fn table_type(row: Vec<Option<String>>) -> Option<(String, String, String)> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    let table_type = next()?;
+    Some((next()?, next()?, table_type))
 }
 
 /// A column, behind the schema and the table that it is of.
@@ -117,6 +126,11 @@ pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
         }
     }
     refused
+}
+
+/// The query whose COPY refused a row of a load-error table.
+pub(super) fn query_id(row: &[Option<String>]) -> Option<i64> {
+    row.last()?.as_ref()?.trim().parse().ok()
 }
 
 /// A table's name, and the rows that a load brought to it.

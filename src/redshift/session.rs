@@ -1,5 +1,7 @@
 //! A session: statements one after the other, by the simple query protocol.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cmslite_core::config::{Dataset, TableName};
@@ -11,8 +13,11 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::debug;
 
 use super::error::{StatementError, classify, unanswered};
-use super::rows::{Column, LedgerRow, RefusedRows, Rows, column, ledger_row, refused_rows, table_rows};
-use super::statement::{LoadErrorTable, Statement};
+use super::relation::RelationKind;
+use super::rows::{
+    Column, LedgerRow, RefusedRows, Rows, column, ledger_row, query_id, refused_rows, table_rows, table_type,
+};
+use super::statement::{FILE_NAME_BYTES, LoadErrorTable, Statement};
 
 /// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
 /// stopped the statement by then (`statement_timeout`); only a network that swallows its answer is met here.
@@ -23,6 +28,7 @@ pub struct Session {
     pub(super) client: Client,
     pub(super) connection: JoinHandle<()>,
     pub(super) deadline: Option<Instant>,
+    pub(super) asked_about: Mutex<BTreeSet<i64>>,
 }
 
 impl Session {
@@ -62,6 +68,25 @@ impl Session {
                 *schema == name.schema.to_lowercase() && *table == name.table.to_lowercase()
             };
             found.iter().filter(is_its).map(|(.., column)| column.clone()).collect()
+        };
+        Ok(tables.iter().map(of).collect())
+    }
+
+    /// What bears the name of each of `tables`; none where the user does not see it.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`].
+    pub async fn table_types(
+        &self,
+        tables: &[&TableName],
+    ) -> Result<Vec<Option<RelationKind>>, StatementError> {
+        let rows = self.run(&Statement::TableTypes(tables)).await?;
+        let found: Vec<(String, String, String)> = rows.into_iter().filter_map(table_type).collect();
+        let of = |name: &&TableName| {
+            let (schema, table) = (name.schema.to_lowercase(), name.table.to_lowercase());
+            let own = found.iter().find(|found| found.0 == schema && found.1 == table);
+            own.map(|(.., table_type)| RelationKind::of(table_type))
         };
         Ok(tables.iter().map(of).collect())
     }
@@ -113,22 +138,36 @@ impl Session {
 
     /// The rows that this session's COPYs of a staged file refused, each once and in the file's order.
     ///
+    /// The load-error tables keep a name's first [`FILE_NAME_BYTES`] only. Of a longer one, the rows are those
+    /// of COPYs that were not asked about yet: so ask after each COPY.
+    ///
     /// # Errors
     ///
     /// What passes, such as a lost connection; a table that is not there or may not be read is none.
     pub async fn refused_rows(&self, file: &str) -> Result<RefusedRows, Error> {
         let mut is_readable = false;
+        let is_cut = file.len() > FILE_NAME_BYTES;
+        let passed_over: Vec<i64> =
+            if is_cut { self.asked_about().iter().copied().collect() } else { vec![] };
         for table in [LoadErrorTable::Sys, LoadErrorTable::Stl] {
-            match self.run(&Statement::LoadErrors { table, file }).await {
+            match self.run(&Statement::LoadErrors { table, file, passed_over: &passed_over }).await {
                 Ok(rows) if rows.is_empty() => is_readable = true,
-                Ok(rows) => return Ok(RefusedRows::Rows(refused_rows(rows))),
+                Ok(rows) => {
+                    self.asked_about().extend(rows.iter().filter_map(|row| query_id(row)));
+                    return Ok(RefusedRows::Rows(refused_rows(rows)));
+                }
                 Err(error) => match Error::from(error) {
-                    Error::Retryable(fault) => return Err(fault.into()),
+                    Error::Retryable(fault) if fault.kind != Retryable::Unknown => return Err(fault.into()),
                     error => debug!(error = %error.chain(), "a load-error table cannot be read"),
                 },
             }
         }
         Ok(RefusedRows::Unknown { is_readable })
+    }
+
+    /// The queries whose refused rows are known.
+    fn asked_about(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.asked_about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the connection in good order.

@@ -61,6 +61,8 @@ pub enum Statement<'a> {
     /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
     /// that is not there.
     Columns(&'a [&'a TableName]),
+    /// What bears the names of tables, with the table that each is of (`SVV_TABLES`).
+    TableTypes(&'a [&'a TableName]),
     /// Records an archive's revision as loaded.
     WriteLedger {
         /// The ledger.
@@ -115,6 +117,8 @@ pub enum Statement<'a> {
         table: LoadErrorTable,
         /// The staged file, as `s3://bucket/key`.
         file: &'a str,
+        /// Ids of queries whose rows are not wanted.
+        passed_over: &'a [i64],
     },
     /// The rows refused of a staged file by whatever session: for a person to run.
     LoadErrorsOfAnySession {
@@ -208,6 +212,10 @@ impl Statement<'_> {
                 literal(dataset),
             ),
             Self::Columns(tables) => columns(tables),
+            Self::TableTypes(tables) => format!(
+                "SELECT table_type, LOWER(table_schema), LOWER(table_name) FROM svv_tables WHERE {}",
+                one_of(tables)
+            ),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
                 format!(
                     "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
@@ -237,11 +245,11 @@ impl Statement<'_> {
             Self::Copy(copy) => copy.text(0, secrets),
             Self::CopyNoLoad { copy, max_error } => format!("{} NOLOAD", copy.text(*max_error, secrets)),
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
-            Self::LoadErrors { table, file } => load_errors(*table, file),
+            Self::LoadErrors { table, file, passed_over } => load_errors(*table, file, passed_over),
             Self::LoadErrorsOfAnySession { file } => {
                 format!(
-                    "SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = {} ORDER BY start_time DESC",
-                    literal(file)
+                    "SELECT * FROM sys_load_error_detail WHERE {} ORDER BY start_time DESC",
+                    is_file("file_name", file)
                 )
             }
         }
@@ -254,16 +262,20 @@ impl fmt::Display for Statement<'_> {
     }
 }
 
-fn columns(tables: &[&TableName]) -> String {
+/// The condition of rows that are about one of `tables`.
+fn one_of(tables: &[&TableName]) -> String {
     let wanted = tables.iter().map(|name| {
         let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
         format!("(LOWER(table_schema) = {schema} AND LOWER(table_name) = {table})")
     });
-    let wanted: Vec<String> = wanted.collect();
+    wanted.collect::<Vec<String>>().join(" OR ")
+}
+
+fn columns(tables: &[&TableName]) -> String {
     format!(
         "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, numeric_precision, numeric_scale, LOWER(table_schema), LOWER(table_name) \
          FROM svv_columns WHERE {} ORDER BY ordinal_position",
-        wanted.join(" OR ")
+        one_of(tables)
     )
 }
 
@@ -296,18 +308,49 @@ fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&st
 /// session may have tried a file by COPY and by COPY with NOLOAD.
 const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
 
-fn load_errors(table: LoadErrorTable, file: &str) -> String {
-    let file = literal(file);
-    match table {
-        LoadErrorTable::Sys => format!(
-            "SELECT line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), NULL, error_code, TRIM(error_message) \
-             FROM sys_load_error_detail WHERE session_id = pg_backend_pid() AND TRIM(file_name) = {file} ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
-        ),
-        LoadErrorTable::Stl => format!(
-            "SELECT line_number, TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_field_value), err_code, TRIM(err_reason) \
-             FROM stl_load_errors WHERE session = pg_backend_pid() AND TRIM(filename) = {file} ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
-        ),
+/// The bytes of a file's name that a load-error table keeps (`r_STL_LOAD_ERRORS.md`,
+/// `SYS_LOAD_ERROR_DETAIL.md`: `character(256)`).
+pub const FILE_NAME_BYTES: usize = 256;
+
+/// The condition of rows of a load-error table that are about a staged file, or about one whose name begins
+/// as a longer one does. CHAR is padded with blanks.
+fn is_file(column: &str, file: &str) -> String {
+    if file.len() < FILE_NAME_BYTES {
+        return format!("TRIM({column}) = {}", literal(file));
     }
+    // Redshift may cut within a character, of which nothing is compared.
+    let kept = file[..file.floor_char_boundary(FILE_NAME_BYTES)].trim_end_matches(' ');
+    format!("LEFT({column}, {}) = {}", kept.chars().count(), literal(kept))
+}
+
+fn load_errors(table: LoadErrorTable, file: &str, passed_over: &[i64]) -> String {
+    let (columns, from, name, session, query) = match table {
+        LoadErrorTable::Sys => (
+            "TRIM(column_name), TRIM(column_type), TRIM(column_length), NULL, error_code, TRIM(error_message)",
+            "sys_load_error_detail",
+            "file_name",
+            "session_id",
+            "query_id",
+        ),
+        LoadErrorTable::Stl => (
+            "TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_field_value), err_code, TRIM(err_reason)",
+            "stl_load_errors",
+            "filename",
+            "session",
+            "query",
+        ),
+    };
+    let file = is_file(name, file);
+    let passed_over: Vec<String> = passed_over.iter().map(i64::to_string).collect();
+    let others = if passed_over.is_empty() {
+        String::new()
+    } else {
+        format!(" AND {query} NOT IN ({})", passed_over.join(", "))
+    };
+    format!(
+        "SELECT line_number, {columns}, {query} FROM {from} WHERE {session} = pg_backend_pid() AND {file}{others} \
+         ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
+    )
 }
 
 impl Copy<'_> {
@@ -403,6 +446,19 @@ mod tests {
         let Statement::Copy(copy) = copy(&table, &role) else { panic!() };
         let text = Statement::CopyNoLoad { copy, max_error: 1000 }.to_string();
         assert!(text.ends_with(" MAXERROR 1000 COMPUPDATE OFF REGION AS 'ca-central-1' NOLOAD"), "{text}");
+    }
+
+    /// `file_name` and `filename` are CHAR(256).
+    #[test]
+    fn of_a_long_file_name_its_beginning_is_compared() {
+        let text = |file: &str| {
+            Statement::LoadErrors { table: LoadErrorTable::Sys, file, passed_over: &[7, 8] }.to_string()
+        };
+        assert!(text("s3://b/k").contains("TRIM(file_name) = 's3://b/k' AND query_id NOT IN (7, 8) ORDER"));
+        let long = format!("{}é.csv", "x".repeat(255));
+        assert!(text(&long).contains(&format!("LEFT(file_name, 255) = '{}' AND", "x".repeat(255))));
+        let blank = format!("{}   .csv", "x".repeat(254));
+        assert!(text(&blank).contains(&format!("LEFT(file_name, 254) = '{}' AND", "x".repeat(254))));
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn named(place: &Place) -> String {
                 ("LOCK", "LOCK ledger"),
                 ("SELECT COALESCE(MAX(sequence)", "SELECT ledger"),
                 ("SELECT column_name", "SELECT columns"),
+                ("SELECT table_type", "SELECT table types"),
                 ("SELECT pg_last_copy_count", "SELECT copy count"),
                 ("SELECT line_number", "SELECT load errors"),
                 ("DELETE", "DELETE table"),

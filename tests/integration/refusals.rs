@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use devstack::lambda::Outcome;
 use devstack::redshift::{Action, Fault};
 use devstack::samples::{self, Member};
 use serde_json::{Value, json};
@@ -491,4 +492,87 @@ async fn texts_that_cannot_be_read_back_are_left_out() {
         ]
     );
     assert_eq!(error["incomplete"], Value::Null);
+}
+
+/// A name so long that its staged files are told apart only behind what the load-error tables keep of theirs.
+fn long_name() -> String {
+    "n".repeat(300)
+}
+
+async fn refusals_of_long_names_are_told(sys_tables: bool) {
+    let harness = with_redshift_as_judge(redshift(sys_tables)).await;
+    Harness::report(harness.invoke(&harness.put(&long_name(), &with_refused_rows(), 2)).await);
+    let error = harness.error_json(&long_name());
+    let places: Vec<Value> =
+        told(&error).into_iter().map(|told| json!([told[0], told[1], told[2]])).collect();
+    assert_eq!(
+        places,
+        [
+            json!([GROUPS, 5, "active"]),
+            json!([GROUPS, 8, "id"]),
+            json!([GROUPS, 9, "active"]),
+            json!(["analytics_user_group.csv", 2, "is_group_mgr"]),
+            json!(["analytics_user_status.csv", 3, "status"]),
+        ]
+    );
+    assert_eq!(error["incomplete"], Value::Null);
+}
+
+cases! {
+    /// `file_name` and `filename` have 256 characters; the staged file's name has more.
+    async rows_of_files_with_long_names_are_told: refusals_of_long_names_are_told {
+        by_sys_load_error_detail(true);
+        by_stl_load_errors(false);
+    }
+}
+
+/// An archive with one row that Redshift refuses.
+fn with_a_refused_row() -> Vec<u8> {
+    with_files(&[(GROUPS, "id,name,active,site_key\n1,a,maybe,k\n".to_owned())])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_without_its_line_is_told_with_its_staged_file() {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    harness.stack.redshift.inject(Fault::on("COPY \"", Action::HideLines));
+    Harness::report(harness.invoke(&harness.put("bad", &with_a_refused_row(), 2)).await);
+    let error = harness.error_json("bad");
+    assert_eq!(told(&error), [json!([GROUPS, null, "active", null])]);
+    let reason = error["problems"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("tells no line") && reason.contains("s3://"), "{reason}");
+    assert!(reason.contains("/analytics_group.csv "), "{reason}");
+}
+
+/// One of the tables answers with an error: the other one tells.
+async fn the_other_table_tells(code: &str, message: &str) {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    harness.stack.redshift.inject(Fault::on("sys_load_error_detail WHERE", refusal(code, message)));
+    Harness::report(harness.invoke(&harness.put("bad", &with_a_refused_row(), 2)).await);
+    assert_eq!(told(&harness.error_json("bad")), [json!([GROUPS, 2, "active", "maybe"])]);
+}
+
+cases! {
+    async rows_are_told_by_the_table_that_can_be_read: the_other_table_tells {
+        refused("42501", "permission denied for relation sys_load_error_detail");
+        absent("42P01", "relation \"sys_load_error_detail\" does not exist");
+        in_words_never_seen("XX000", "something never seen");
+    }
+}
+
+/// Nobody knows then whether the input is at fault: nothing is marked, and the error says what was looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_no_table_tells_of_says_what_was_looked_for() {
+    let harness = with_redshift_as_judge(Harness::builder()).await;
+    harness.stack.redshift.inject(Fault::on("COPY \"", Action::HideLoadErrors));
+    let outcome = harness.invoke(&harness.put("bad", &with_a_refused_row(), 2)).await;
+    let Outcome::Failed { error_type, message } = outcome else { panic!("it went well") };
+    assert_eq!(error_type, "Retryable.Unknown");
+    for word in [
+        "neither sys_load_error_detail nor stl_load_errors says in a row of this session for s3://",
+        "analytics_group.csv",
+        "as a superuser, run SELECT * FROM sys_load_error_detail WHERE TRIM(file_name) = 's3://",
+    ] {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+    assert!(harness.is_unsettled("bad"));
 }

@@ -27,5 +27,5 @@ mod deadline;
 /// Why a COPY stops.
 mod error;
 
-pub(super) use self::load::run;
+pub(super) use self::load::{Outcome, run};
 pub(super) use self::statement::parse;

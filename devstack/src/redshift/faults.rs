@@ -48,6 +48,11 @@ pub enum Action {
     RunAfter(Callback),
     /// It is carried out when a gate opens.
     Wait(Gate),
+    /// COPY: its load errors tell line -1, as those of a file that is read in parts may
+    /// (`r_STL_LOAD_ERRORS.md`).
+    HideLines,
+    /// COPY: its load errors are in none of the tables.
+    HideLoadErrors,
     /// COPY: `pg_last_copy_count()` will be so much more than what was loaded.
     Miscount(u64),
 }

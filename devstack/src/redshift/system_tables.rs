@@ -3,6 +3,9 @@
 
 use tokio_postgres::Client;
 
+/// The line of an error whose line is not told: -1 in the tables.
+pub(super) const UNKNOWN_LINE: u64 = u64::MAX;
+
 /// A row or field that COPY could not load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LoadError {
@@ -21,7 +24,9 @@ pub(super) struct LoadError {
 /// What a database needs to pass for one of Redshift's. Columns of the two tables as `r_STL_LOAD_ERRORS` and
 /// `SYS_LOAD_ERROR_DETAIL` list them; each user sees own rows only, a superuser all
 /// (`c_visibility-of-data.md`), and texts are padded. They and the functions are found whatever the search
-/// path is, as system tables are; `sql::translate` calls the functions with what they answer.
+/// path is, as system tables are; `sql::translate` calls the functions with what they answer. An IDENTITY column
+/// has the default `"identity"(...)` (dimitri/pgloader#860), and a table outside of the cluster is one of
+/// PostgreSQL's foreign tables.
 const DATABASE: &str = "
 SET allow_system_table_mods = on;
 CREATE SCHEMA IF NOT EXISTS devstack;
@@ -42,10 +47,14 @@ CREATE OR REPLACE VIEW pg_catalog.sys_load_error_detail AS SELECT
   type::char(10) AS column_type, col_length::char(10) AS column_length, 0 AS position, err_code::integer AS error_code, err_reason::char(512) AS error_message
   FROM devstack.visible_load_errors;
 CREATE OR REPLACE VIEW pg_catalog.svv_columns AS SELECT table_catalog::text, table_schema::text, table_name::text, column_name::text,
-  ordinal_position::integer, column_default::text, is_nullable::text, data_type::text, character_maximum_length::integer,
+  ordinal_position::integer, COALESCE(column_default, CASE WHEN is_identity = 'YES' THEN '\"identity\"(0, 0, ''1,1''::text)' END)::text AS column_default,
+  is_nullable::text, data_type::text, character_maximum_length::integer,
   numeric_precision::integer, numeric_scale::integer
   FROM information_schema.columns;
-GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns TO PUBLIC;
+CREATE OR REPLACE VIEW pg_catalog.svv_tables AS SELECT table_catalog::text, table_schema::text, table_name::text,
+  CASE table_type WHEN 'FOREIGN' THEN 'EXTERNAL TABLE' ELSE table_type::text END AS table_type, NULL::text AS remarks
+  FROM information_schema.tables;
+GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns, pg_catalog.svv_tables TO PUBLIC;
 GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
 CREATE OR REPLACE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
   'SELECT date_trunc(''second'', statement_timestamp() AT TIME ZONE ''UTC'')';

@@ -4,11 +4,12 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::session_state::{Session, SessionEnd};
+use crate::redshift::copy::{self, Outcome};
 use crate::redshift::faults::Action;
 use crate::redshift::sql::{self, StatementKind};
 use crate::redshift::statement_log::LogEntry;
+use crate::redshift::system_tables::{self, UNKNOWN_LINE};
 use crate::redshift::wire::{Frame, Report, take_text};
-use crate::redshift::{copy, system_tables};
 
 /// Messages for the client that wait before they are sent.
 const QUEUE_FRAMES: usize = 256;
@@ -19,6 +20,7 @@ impl Session {
         self.state.queries.fetch_add(1, Ordering::Relaxed);
         let mut cut_after = false;
         let mut run_after = None;
+        let mut change: fn(&mut Outcome) = |_| {};
         let mut miscount = 0;
         match self.state.faults.of(text) {
             None => {}
@@ -36,9 +38,13 @@ impl Session {
             Some(Action::RunAfter(callback)) => run_after = Some(callback),
             Some(Action::Wait(gate)) => gate.pass().await,
             Some(Action::Miscount(more)) => miscount = more,
+            Some(Action::HideLines) => {
+                change = |outcome| outcome.errors.iter_mut().for_each(|error| error.line = UNKNOWN_LINE);
+            }
+            Some(Action::HideLoadErrors) => change = |outcome| outcome.errors.clear(),
         }
         let went_well = match sql::kind(text) {
-            StatementKind::Copy => self.copy(entry, text, miscount).await?,
+            StatementKind::Copy => self.copy(entry, text, miscount, change).await?,
             StatementKind::Truncate => {
                 let went_well = self.pass_on(entry, text).await?;
                 // "TRUNCATE commits the transaction in which it is run" (r_TRUNCATE.md).
@@ -86,7 +92,15 @@ impl Session {
         }
     }
 
-    async fn copy(&mut self, entry: LogEntry, text: &str, miscount: u64) -> Result<bool, SessionEnd> {
+    /// Carries a COPY out. What it comes to is changed by a fault: how many more rows it counts, and its load
+    /// errors.
+    async fn copy(
+        &mut self,
+        entry: LogEntry,
+        text: &str,
+        miscount: u64,
+        change: fn(&mut Outcome),
+    ) -> Result<bool, SessionEnd> {
         let statement = match copy::parse(text) {
             Ok(statement) if self.upstream.status() != b'E' => statement,
             Ok(_) => return self.refuse(entry, Report::error("25P02", "")).await,
@@ -103,7 +117,8 @@ impl Session {
                 )
                 .await;
         };
-        let outcome = copy::run(&statement, &self.state.options, &mut self.upstream).await?;
+        let mut outcome = copy::run(&statement, &self.state.options, &mut self.upstream).await?;
+        change(&mut outcome);
         let query = self.state.queries.load(Ordering::Relaxed);
         if outcome.begun {
             self.values.last_copy_id = query;

@@ -1,0 +1,240 @@
+//! The errors of Redshift that are known: what each means, its source, and what to do about it.
+//!
+//! Pages without an address are of the Amazon Redshift Database Developer Guide, others are public threads on
+//! GitHub.
+
+use cmslite_core::error::{Deployment, Retryable};
+
+/// What an error means, by who must act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// COPY met rows that the table does not take.
+    Rows,
+    /// A relation does not exist.
+    NoRelation,
+    /// It passes.
+    Passes(Retryable),
+    /// It lasts until somebody acts.
+    Lasts(Deployment),
+}
+
+use Meaning::{Lasts, NoRelation, Passes, Rows};
+
+/// What is known of an error: its meaning and, for one that lasts, what to do.
+pub(super) type Known = (Meaning, &'static str);
+
+/// The beginning of an SQLSTATE, a part of the text, what they mean, and what to do. An empty text stands for
+/// any, and one of digits for Redshift's own number, which is then all of the message. Large and small letters
+/// are the same. The first row that fits decides.
+type Row = (&'static str, &'static str, Meaning, &'static str);
+
+const MAKE_TABLE: &str = "make the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or mend \"dbtable\", \"schema\" or \"ledger\" in the configuration";
+const PLAIN_TABLE: &str = "name a plain table in \"dbtable\": a view and an external table take no COPY";
+const ROLE: &str = "attach the role of COPY_IAM_ROLE to the cluster or workgroup, and let Redshift assume it";
+const READ_STAGED: &str = "let the role of COPY (COPY_IAM_ROLE, else the program's own) s3:GetObject below batch/ and s3:ListBucket, and kms:Decrypt where a KMS key of your own encrypts the bucket";
+const KEYS: &str =
+    "give COPY a role by COPY_IAM_ROLE, or the program keys that are valid: the AWS_* variables or its role";
+const REGION: &str = "set AWS_REGION to the region of the bucket, which COPY is told as REGION";
+const DISK: &str = "free disk space on the cluster (VACUUM, or drop what nobody needs) or resize it";
+
+/// XX000 is Redshift's class for bad rows, conflicts and missing tables alike; its text tells them apart.
+const ROWS: &[Row] = &[
+    // tutorial-loading-run-copy.md
+    ("XX000", "Check 'stl_load_errors'", Rows, ""),
+    // "Check 'sys_load_error_detail' system table for details." on serverless (several public threads)
+    ("XX000", "sys_load_error_detail", Rows, ""),
+    // c_serial_isolation.md; on the wire the message is "1023" alone (aws/aws-sdk-pandas#665)
+    ("XX000", "1023", Passes(Retryable::Serialization), ""),
+    ("XX000", "Serializable isolation violation", Passes(Retryable::Serialization), ""),
+    // c_serial_isolation.md: "ERROR:1018 DETAIL: Relation does not exist", a table made or dropped by a
+    // transaction that runs at the same time; a new transaction sees it as it is
+    ("XX000", "1018", Passes(Retryable::Serialization), ""),
+    // aws/amazon-redshift-jdbc-driver#147
+    ("XX000", "conflict with concurrent transaction", Passes(Retryable::Serialization), ""),
+    ("40001", "", Passes(Retryable::Serialization), ""),
+    ("40P01", "", Passes(Retryable::Serialization), ""),
+    // r_statement_timeout.md; also with two l (metabase/metabase#36770)
+    ("57014", "", Passes(Retryable::StatementTimeout), ""),
+    ("XX000", "canceled on user's request", Passes(Retryable::StatementTimeout), ""),
+    ("XX000", "cancelled on user's request", Passes(Retryable::StatementTimeout), ""),
+    // The cluster's workload management ends a query: error 1020, "system requested abort"
+    // (PostHog/posthog#64160)
+    ("XX000", "system requested abort", Passes(Retryable::StatementTimeout), ""),
+    ("XX000", "cancelled by WLM", Passes(Retryable::StatementTimeout), ""),
+    // error 1016 (databricks/spark-redshift#348); 53100 is PostgreSQL's
+    ("XX000", "Disk Full", Lasts(Deployment::StorageFull), DISK),
+    ("53100", "", Lasts(Deployment::StorageFull), DISK),
+    // estuary/connectors#918
+    ("XX000", "Cannot COPY into nonexistent table", NoRelation, MAKE_TABLE),
+    ("42P01", "", NoRelation, MAKE_TABLE),
+    // copy-parameters-authorization.md; 3scale/apisonator#196 has the form of the text
+    ("XX000", "not authorized to", Lasts(Deployment::CopyAuthorization), ROLE),
+    ("XX000", "IAM role", Lasts(Deployment::CopyAuthorization), ROLE),
+    ("XX000", "IAM_ROLE", Lasts(Deployment::CopyAuthorization), ROLE),
+    // The manifest was written a moment ago: whoever does not find it may not read it (PostHog/posthog#61603)
+    (
+        "XX000",
+        "COPY with MANIFEST parameter requires full path",
+        Lasts(Deployment::CopyAuthorization),
+        READ_STAGED,
+    ),
+    ("XX000", "Access Denied", Lasts(Deployment::CopyAuthorization), READ_STAGED),
+    // "the cluster is read-only" while it is resized (Management Guide, managing-cluster-operations); 25006 is
+    // PostgreSQL's
+    ("25006", "", Passes(Retryable::ClusterUnavailable), ""),
+    // PostgreSQL's codes of a server that stops or starts: a cluster that is paused, restarted or maintained
+    // refuses connections
+    ("57P", "", Passes(Retryable::ConnectionLost), ""),
+    ("08", "", Passes(Retryable::ConnectionLost), ""),
+    // apache/airflow#30341
+    (
+        "42601",
+        "NOT NULL column without DEFAULT must be included in column list",
+        Lasts(Deployment::SchemaMismatch),
+        "let the column take NULL, give it a default, or load it by \"columns\" or \"derived\" in the configuration",
+    ),
+    // PostgreSQL's codes: wrong object type, feature not supported
+    ("42809", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
+    ("0A000", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
+    // and schema, column, type, database that are missing or other ones
+    ("3F000", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
+    (
+        "42703",
+        "",
+        Lasts(Deployment::SchemaMismatch),
+        "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
+    ),
+    ("42804", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
+    ("3D000", "", Lasts(Deployment::SchemaMismatch), "set PGDATABASE to the database of the tables"),
+    ("42501", "", Lasts(Deployment::Privilege), "grant the user what ddl/grants.sql grants"),
+    // A user is locked after five refused passwords (Management Guide, behavior-changes)
+    (
+        "28",
+        "",
+        Lasts(Deployment::LoginRefused),
+        "look at user and password; a user that is locked needs ALTER USER ... PASSWORD by a superuser",
+    ),
+];
+
+/// S3's errors as COPY passes them on, by the beginning of their code
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>); `s3serviceexception-error.md` has
+/// the form of the text.
+const S3_ERRORS: &[(&str, Deployment, &str)] = &[
+    ("AccessDenied", Deployment::CopyAuthorization, READ_STAGED),
+    (
+        "KMS.",
+        Deployment::CopyAuthorization,
+        "enable the KMS key that encrypts the bucket, and let the role of COPY kms:Decrypt with it",
+    ),
+    ("InvalidAccessKeyId", Deployment::CopyAuthorization, KEYS),
+    ("SignatureDoesNotMatch", Deployment::CopyAuthorization, KEYS),
+    ("ExpiredToken", Deployment::CopyAuthorization, KEYS),
+    ("InvalidToken", Deployment::CopyAuthorization, KEYS),
+    ("PermanentRedirect", Deployment::Configuration, REGION),
+    ("AuthorizationHeaderMalformed", Deployment::Configuration, REGION),
+    ("NoSuchBucket", Deployment::NoSuchBucket, "mend \"bucket\" in the configuration, or AWS_REGION"),
+];
+
+/// What Redshift means by an error; none if it is not known.
+pub(super) fn known(code: &str, text: &str) -> Option<Known> {
+    if let Some(exception) = S3Exception::find(text) {
+        return Some(exception.meaning());
+    }
+    let lower = text.to_lowercase();
+    let fits = |row: &&Row| code.starts_with(row.0) && says(&lower, row.1);
+    ROWS.iter().find(fits).map(|(_, _, meaning, remedy)| (*meaning, *remedy))
+}
+
+/// Whether a text in small letters has the sign of a row.
+fn says(lower: &str, sign: &str) -> bool {
+    if !sign.is_empty() && sign.bytes().all(|byte| byte.is_ascii_digit()) {
+        return lower.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    }
+    lower.contains(&sign.to_lowercase())
+}
+
+/// An error of S3 in the text of one of Redshift:
+/// `S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid ...`.
+struct S3Exception<'t> {
+    message: &'t str,
+    status: Option<u16>,
+    code: &'t str,
+}
+
+impl<'t> S3Exception<'t> {
+    fn find(text: &'t str) -> Option<Self> {
+        let (_, rest) = text.split_once("S3ServiceException:")?;
+        let (message, status) = rest.split_once(",Status ").unwrap_or((rest, ""));
+        let (status, code) = status.split_once(",Error ").unwrap_or((status, ""));
+        let end = code.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(code.len());
+        Some(Self { message, status: status.trim().parse().ok(), code: &code[..end] })
+    }
+
+    fn meaning(&self) -> Known {
+        let passes = (Passes(Retryable::S3Unavailable), "");
+        if self.status.is_some_and(|status| status >= 500 || status == 429) {
+            return passes;
+        }
+        if let Some((_, kind, remedy)) = S3_ERRORS.iter().find(|(code, ..)| self.code.starts_with(code)) {
+            return (Lasts(*kind), remedy);
+        }
+        if self.message.contains("must be addressed using the specified endpoint") {
+            return (Lasts(Deployment::Configuration), REGION);
+        }
+        match self.status {
+            Some(403) => (Lasts(Deployment::CopyAuthorization), READ_STAGED),
+            _ if self.message.contains("Access Denied") => {
+                (Lasts(Deployment::CopyAuthorization), READ_STAGED)
+            }
+            _ => passes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(code: &str, text: &str) -> Option<Meaning> {
+        known(code, text).map(|(meaning, _)| meaning)
+    }
+
+    #[test]
+    fn s3_is_judged_by_its_code_and_status_and_not_by_what_a_message_quotes() {
+        for (text, expected) in [
+            ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid x", "CopyAuthorization"),
+            ("S3ServiceException:x,Status 400,Error KMS.DisabledException,Rid x", "CopyAuthorization"),
+            ("S3ServiceException:x,Status 503,Error KMS.DisabledException,Rid x", "S3Unavailable"),
+            (
+                "S3ServiceException:AccessDenied at AccessDenied.csv,Status 503,Error SlowDown",
+                "S3Unavailable",
+            ),
+            ("S3ServiceException:IAM role,Status 500,Error InternalError,Rid x", "S3Unavailable"),
+            ("S3ServiceException:x,Status 301,Error PermanentRedirect,Rid x", "Configuration"),
+            ("S3ServiceException:something new,Status 403,Error SomethingNew", "CopyAuthorization"),
+            (
+                "S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey",
+                "S3Unavailable",
+            ),
+            ("S3ServiceException:cut off", "S3Unavailable"),
+        ] {
+            let found = format!("{:?}", meaning("XX000", text));
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_the_whole_message_and_no_part_of_one() {
+        assert_eq!(meaning("XX000", "1018"), Some(Passes(Retryable::Serialization)));
+        assert_eq!(meaning("XX000", "1023: Serializable isolation"), Some(Passes(Retryable::Serialization)));
+        assert_eq!(meaning("XX000", "10230"), None);
+        assert_eq!(meaning("XX000", "query 1018"), None);
+    }
+
+    #[test]
+    fn what_lasts_says_what_to_do() {
+        let lasting = ROWS.iter().filter(|row| matches!(row.2, Lasts(_) | NoRelation));
+        assert!(lasting.into_iter().all(|row| !row.3.is_empty()));
+        assert!(S3_ERRORS.iter().all(|row| !row.2.is_empty()));
+    }
+}

@@ -1,0 +1,75 @@
+//! The tables that a load fills, and what about one of them makes every load fail.
+
+use cmslite_core::config::Table;
+
+use super::rows::Column;
+
+/// What bears a table's name (`SVV_TABLES`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationKind {
+    /// A table of the cluster's own.
+    Table,
+    /// A view of any kind.
+    View,
+    /// A table outside of the cluster (Redshift Spectrum).
+    External,
+}
+
+/// Why no archive can be loaded into a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What is the matter with it.
+    pub text: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl RelationKind {
+    /// A kind by its name: "Possible values include views, external tables, and base tables"
+    /// (`r_SVV_TABLES.md`).
+    pub(super) fn of(table_type: &str) -> Self {
+        let upper = table_type.to_uppercase();
+        if upper.contains("VIEW") {
+            Self::View
+        } else if upper.contains("EXTERNAL") {
+            Self::External
+        } else {
+            Self::Table
+        }
+    }
+}
+
+/// Why no archive can be loaded into a table of these columns. Without columns nothing is known, and there is
+/// no obstacle. Redshift tells names in lower case (Amazon Redshift Database Developer Guide, Names and
+/// identifiers).
+pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) -> Vec<Obstacle> {
+    let stand_in = match kind {
+        Some(RelationKind::View) => Some("a view"),
+        Some(RelationKind::External) => Some("an external table"),
+        Some(RelationKind::Table) | None => None,
+    };
+    if let Some(what) = stand_in {
+        return vec![Obstacle {
+            text: format!("it is {what}, which takes no COPY"),
+            remedy: "name the table itself in \"dbtable\"",
+        }];
+    }
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let is_there = |name: &&str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    let is_loaded =
+        |column: &&Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let absent = table.loaded_columns().filter(|name| !is_there(name)).map(|name| Obstacle {
+        text: format!("it has no column {name}"),
+        remedy: "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
+    });
+    // An IDENTITY column has a default: "identity"(...) (dimitri/pgloader#860).
+    let left_out =
+        columns.iter().filter(|column| !column.nullable && !column.has_default && !is_loaded(column));
+    let left_out = left_out.map(|column| Obstacle {
+        text: format!("its column {} is NOT NULL, has no default, and is not loaded", column.name),
+        remedy: "let it take NULL, give it a default, or load it",
+    });
+    absent.chain(left_out).collect()
+}
