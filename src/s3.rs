@@ -5,6 +5,8 @@ mod copy;
 
 // The bytes of one revision.
 mod download;
+// Whether they are those that S3 holds.
+mod verify;
 // Uploads in parts.
 mod multipart;
 
@@ -16,3 +18,4 @@ mod error;
 
 pub use self::client::{S3, client};
 pub use self::multipart::{Upload, UploadedPart};
+pub use self::verify::Downloaded;

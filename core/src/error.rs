@@ -34,6 +34,8 @@ pub enum Retryable {
     CountsDiffer,
     /// The source object is no longer the revision that was listed.
     SourceChanged,
+    /// What came of an archive is not what S3 holds, or came differently each time.
+    DamagedDownload,
     /// Too little of the function's time is left to begin the next step.
     DeadlineNear,
     /// Somebody asked the program to stop.
@@ -119,6 +121,7 @@ impl Error {
                 Retryable::StatementTimeout => "Retryable.StatementTimeout",
                 Retryable::CountsDiffer => "Retryable.CountsDiffer",
                 Retryable::SourceChanged => "Retryable.SourceChanged",
+                Retryable::DamagedDownload => "Retryable.DamagedDownload",
                 Retryable::DeadlineNear => "Retryable.DeadlineNear",
                 Retryable::Interrupted => "Retryable.Interrupted",
                 Retryable::StoppedAtBadArchive => "Retryable.StoppedAtBadArchive",

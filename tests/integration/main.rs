@@ -34,6 +34,8 @@ mod row_guards;
 mod column_types;
 // Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
 mod faults;
+// A download that is damaged on its way blames nobody.
+mod damage;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
 mod deployment;
 // A function that runs out of time leaves its work for the next one.
