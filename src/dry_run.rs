@@ -12,7 +12,7 @@ use crate::listing;
 use crate::report::{BadArchive, FORMAT_VERSION, Failure};
 use crate::run_request::RunRequest;
 use crate::s3::S3;
-use crate::stage::{NullSink, read_archive};
+use crate::stage::{NullSink, read_proven};
 
 /// What a dry run found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -104,9 +104,9 @@ async fn read(
     if request.accepts_few_rows() {
         limits.accept_few_rows();
     }
-    let read = read_archive(s3, request, archive, limits, NullSink);
+    let read = read_proven(s3, request, archive, &limits, || NullSink);
     match Box::pin(read).await {
-        Ok(members) => {
+        Ok((members, _)) => {
             let rows = |member: &str| {
                 members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows)
             };

@@ -7,6 +7,8 @@ mod copy;
 mod conditional;
 // The bytes of one revision.
 mod download;
+// Whether they are those that S3 holds.
+mod verify;
 // Uploads in parts.
 mod multipart;
 
@@ -19,3 +21,4 @@ mod error;
 pub use self::client::{S3, client};
 pub use self::conditional::{SmallObject, WriteIf};
 pub use self::multipart::{Upload, UploadedPart};
+pub use self::verify::Downloaded;

@@ -36,6 +36,8 @@ pub enum Retryable {
     CountsDiffer,
     /// The source object is no longer the revision that was listed.
     SourceChanged,
+    /// What came of an archive is not what S3 holds, or came differently each time.
+    DamagedDownload,
     /// Too little of the function's time is left to begin the next step.
     DeadlineNear,
     /// Somebody asked the program to stop.
@@ -124,6 +126,7 @@ impl Error {
                 Retryable::ClusterUnavailable => "Retryable.ClusterUnavailable",
                 Retryable::CountsDiffer => "Retryable.CountsDiffer",
                 Retryable::SourceChanged => "Retryable.SourceChanged",
+                Retryable::DamagedDownload => "Retryable.DamagedDownload",
                 Retryable::DeadlineNear => "Retryable.DeadlineNear",
                 Retryable::Interrupted => "Retryable.Interrupted",
                 Retryable::StoppedAtBadArchive => "Retryable.StoppedAtBadArchive",

@@ -66,8 +66,9 @@ pub mod policy;
 /// Errors with codes of S3's.
 mod error;
 
+pub use self::checksums::Algorithm;
 pub use self::credentials::Credentials;
-pub use self::faults::{Action, Fault};
+pub use self::faults::{Action, Bits, Fault};
 pub use self::notifications::{Notification, Target};
 pub use self::object::ObjectSummary;
 pub use self::options::Options;

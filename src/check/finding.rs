@@ -122,6 +122,7 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Retryable::S3Unavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
+            | Retryable::DamagedDownload
             | Retryable::StoppedAtBadArchive
             | Retryable::Interrupted
             | Retryable::Unknown => "try again; if it lasts, the message says where",

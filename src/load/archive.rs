@@ -15,7 +15,7 @@ use crate::clients::Clients;
 use crate::redshift::ledger::LoadDecision;
 use crate::report::{ArchiveEnd, ArchiveOutcome, BadArchive, LoadedTable, PhaseSeconds};
 use crate::run_request::RunRequest;
-use crate::stage::{StagedTable, stage};
+use crate::stage::{StagedTable, confirm, stage};
 
 /// Works on one archive until it is settled, or cannot be.
 pub async fn run(
@@ -56,18 +56,22 @@ async fn load(
     if let Some(end) = nothing_to_load(decision) {
         return Ok(end);
     }
-    let staged = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
+    let (staged, downloaded) = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
     let mut judged = JudgedRows::default();
     let run = retry::with_retries(&request.cancellation, async || {
         load.run(clients, &authorization, &staged, &mut judged).await
     });
-    let decision = Phase::Load.of(seconds, run).await.inspect_err(|error| {
-        if let Error::BadInput(problems) = error {
-            outcome.failed_tables = refused_tables(&staged, problems);
+    let decision = match Phase::Load.of(seconds, run).await {
+        Err(Error::BadInput(problems)) => {
+            let confirm = confirm(&clients.s3, request, archive, &downloaded);
+            Phase::Stage.of(seconds, confirm).await?;
+            outcome.failed_tables = refused_tables(&staged, &problems);
+            return Err(problems.into());
         }
-    })?;
+        decision => decision?,
+    };
     if decision != LoadDecision::Superseded {
         outcome.judged = judged;
     }

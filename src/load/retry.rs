@@ -28,6 +28,7 @@ pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f6
             | Retryable::ClusterUnavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
+            | Retryable::DamagedDownload
             | Retryable::DeadlineNear
             | Retryable::Interrupted
             | Retryable::StoppedAtBadArchive

@@ -1,17 +1,19 @@
-//! The bytes of one revision, resumed where a read breaks.
+//! The bytes of one revision, resumed where a read breaks, and compared with what S3 says of them.
 
 use std::time::Duration;
 
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::queue::Object;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::client::S3;
 use super::error::classify;
+use super::verify::{Downloaded, Mismatch, Verifier};
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 
 /// How long a download may bring nothing before it is begun again from where it stands.
@@ -20,6 +22,10 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How often in a row a download may break without bringing anything.
 const BREAKS_IN_A_ROW: u32 = 5;
 
+/// Asks S3 for the object's checksum. The SDK's own option would also have it compare each answer by itself, which
+/// the verifier does over all of them.
+const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+
 /// How one answer's body ended.
 enum Received {
     All,
@@ -27,23 +33,27 @@ enum Received {
 }
 
 impl S3 {
-    /// Sends the bytes of a revision to `chunks`, resuming where a read breaks. Ends early when nobody
-    /// listens any more.
+    /// Sends the bytes of a revision to `chunks`, resuming where a read breaks, and compares them with what S3
+    /// says of the revision. When nobody listens any more, the rest is read for the comparison alone.
     ///
     /// # Errors
     ///
-    /// [`Retryable::SourceChanged`] when the object is no longer that revision, those of
-    /// [`Cancellation::check`], else S3's own.
+    /// [`Retryable::DamagedDownload`] when other bytes came than S3 holds, [`Retryable::SourceChanged`] when
+    /// the object is no longer that revision or of another size, those of [`Cancellation::check`], else S3's
+    /// own.
     pub async fn download(
         &self,
         bucket: &str,
         object: &Object,
         cancellation: &Cancellation,
         chunks: mpsc::Sender<Bytes>,
-    ) -> Result<(), Error> {
+    ) -> Result<Downloaded, Error> {
         let what = || format!("cannot read s3://{bucket}/{}", object.key);
         let mut offset = 0;
         let mut breaks = 0;
+        let mut verifier = None;
+        let validation = ResponseChecksumValidation::WhenRequired;
+        let unchecked = aws_sdk_s3::Config::builder().response_checksum_validation(validation);
         loop {
             let begun_at = offset;
             let range = (offset > 0).then(|| format!("bytes={offset}-"));
@@ -54,6 +64,11 @@ impl S3 {
                 .key(&object.key)
                 .if_match(&object.etag)
                 .set_range(range)
+                .customize()
+                .config_override(unchecked.clone())
+                .mutate_request(|request| {
+                    request.headers_mut().insert(CHECKSUM_MODE.0, CHECKSUM_MODE.1);
+                })
                 .send()
                 .await;
             let broke: Box<dyn std::error::Error + Send + Sync> =
@@ -63,8 +78,12 @@ impl S3 {
                     }
                     Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
                     Ok(response) => {
-                        match self.receive(response.body, object, &mut offset, cancellation, &chunks).await? {
-                            Received::All => return Ok(()),
+                        // What a range is answered with says nothing of the whole.
+                        let verifier = verifier.get_or_insert_with(|| Verifier::new(&response, object));
+                        let mut progress = Progress { offset: &mut offset, verifier };
+                        let received = progress.receive(response.body, object, cancellation, &chunks);
+                        match received.await? {
+                            Received::All => break,
                             Received::Broken(why) => why,
                         }
                     }
@@ -76,31 +95,57 @@ impl S3 {
             warn!(key = object.key, offset, error = %broke, "download broke, resuming");
             sleep(Duration::from_millis(100) * 2_u32.pow(breaks)).await;
         }
+        let compared = verifier.map_or_else(|| Ok(Downloaded::default()), Verifier::finish);
+        compared.map_err(|Mismatch { algorithm, came, expected }| {
+            let message = format!(
+                "s3://{bucket}/{} was damaged on its way: its {algorithm} is {expected}, and what came has {came}",
+                object.key
+            );
+            Error::retryable(Retryable::DamagedDownload, message)
+        })
     }
+}
 
+/// How far a download has come.
+struct Progress<'d> {
+    offset: &'d mut u64,
+    verifier: &'d mut Verifier,
+}
+
+impl Progress<'_> {
     /// Hands on one answer's body as far as it comes.
     async fn receive(
-        &self,
+        &mut self,
         mut body: ByteStream,
         object: &Object,
-        offset: &mut u64,
         cancellation: &Cancellation,
         chunks: &mpsc::Sender<Bytes>,
     ) -> Result<Received, Error> {
+        let mut is_heard = true;
         loop {
             cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read to its end", object.key))?;
             match timeout(STALLED_AFTER, body.next()).await {
                 Ok(Some(Ok(chunk))) => {
-                    *offset += chunk.len() as u64;
-                    // Nobody listens any more: the reader has seen enough.
-                    if chunks.send(chunk).await.is_err() {
-                        return Ok(Received::All);
+                    *self.offset += chunk.len() as u64;
+                    if *self.offset > object.size {
+                        let message =
+                            format!("{} has more than the {} bytes listed", object.key, object.size);
+                        return Err(Error::retryable(Retryable::SourceChanged, message));
+                    }
+                    self.verifier.update(&chunk);
+                    if is_heard && chunks.send(chunk).await.is_err() {
+                        is_heard = false;
+                        debug!(
+                            offset = *self.offset,
+                            "the reader has seen enough; the rest is only compared"
+                        );
                     }
                 }
-                Ok(None) if *offset == object.size => return Ok(Received::All),
+                // Nothing is left to be asked for, also where the connection broke then.
+                Ok(None | Some(Err(_))) if *self.offset == object.size => return Ok(Received::All),
                 Ok(None) => {
                     return Ok(Received::Broken(
-                        format!("it ended after {offset} of {} bytes", object.size).into(),
+                        format!("it ended after {} of {} bytes", self.offset, object.size).into(),
                     ));
                 }
                 Ok(Some(Err(error))) => return Ok(Received::Broken(error.into())),

@@ -23,7 +23,10 @@ where
     let retryable = |kind| Error::from(Fault::new(kind, message.clone()));
     match error.code() {
         Some("NoSuchBucket" | "InvalidBucketName") => return deployment(Deployment::NoSuchBucket),
-        Some("PreconditionFailed" | "NoSuchKey") => return retryable(Retryable::SourceChanged),
+        // A range behind the object's end: it has another size than was listed.
+        Some("PreconditionFailed" | "NoSuchKey" | "InvalidRange") => {
+            return retryable(Retryable::SourceChanged);
+        }
         // Keys and tokens are refused with 400 as well as 403 (Amazon S3 API Reference, error responses).
         Some(
             "InvalidAccessKeyId"
@@ -34,6 +37,10 @@ where
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException",
         ) => return deployment(Deployment::S3Access),
+        // What was sent came otherwise, or not to its end (Amazon S3 API Reference, error responses).
+        Some("BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" | "RequestTimeout") => {
+            return retryable(Retryable::S3Unavailable);
+        }
         // A completion whose answer was lost and that was asked for again: the next run finds the object or
         // writes it anew.
         Some("NoSuchUpload") => return retryable(Retryable::S3Unavailable),
@@ -41,7 +48,7 @@ where
     }
     match status {
         Some(401 | 403) => return deployment(Deployment::S3Access),
-        Some(404 | 412) => return retryable(Retryable::SourceChanged),
+        Some(404 | 412 | 416) => return retryable(Retryable::SourceChanged),
         Some(408 | 429 | 500..=599) => return retryable(Retryable::S3Unavailable),
         _ => {}
     }

@@ -74,6 +74,7 @@ cases! {
     async s3_throttling_and_errors_pass: passes {
         throttled_listing("ListObjectsV2", 503, "SlowDown");
         throttled_download("GetObject", 503, "SlowDown");
+        throttled_download_by_others("GetObject", 429, "TooManyRequests");
         failing_download("GetObject", 500, "InternalError");
         throttled_upload("PutObject", 503, "SlowDown");
         failing_copy("CopyObject", 500, "InternalError");
@@ -104,6 +105,21 @@ async fn a_download_that_breaks_for_good_marks_nothing() {
     let harness = Harness::start().await;
     harness.stack.s3.inject(s3::Fault::on("GetObject", "client/", s3::Action::CutBodyAfter(0)).times(6));
     fails(&harness, "Retryable.S3Unavailable", &["cannot read"]).await;
+    recovers(&harness).await;
+}
+
+/// A range that S3 cannot serve says that the object has another size than was listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_is_not_there_leaves_the_archive_for_its_new_size() {
+    let harness = Harness::start().await;
+    harness.stack.s3.inject(s3::Fault::on("GetObject", ".tgz", s3::Action::CutBodyAfter(100)).times(1));
+    harness.stack.s3.inject(s3::Fault::on(
+        "GetObject",
+        ".tgz",
+        s3::Action::Refuse(416, "InvalidRange".to_owned()),
+    ));
+    fails(&harness, "Retryable.SourceChanged", &["InvalidRange"]).await;
+    harness.stack.s3.clear_faults();
     recovers(&harness).await;
 }
 

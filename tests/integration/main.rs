@@ -38,6 +38,8 @@ mod column_types;
 mod faults;
 // What Redshift's errors mean, and tables that cannot be loaded.
 mod redshift_errors;
+// A download that is damaged on its way blames nobody.
+mod damage;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
 mod deployment;
 // A function that runs out of time leaves its work for the next one.

@@ -62,6 +62,8 @@ const PROGRAM: &[Room] = &[
     Room { path: "tracing_subscriber", only: &["cli::logging", "lambda::logging", "log_filter"] },
     Room { path: "aws_config", only: &["clients", "s3", "sns", "redshift"] },
     Room { path: "aws_sdk_s3", only: &["s3"] },
+    Room { path: "aws_smithy_checksums", only: &["s3"] },
+    Room { path: "md5", only: &["s3"] },
     Room { path: "aws_sdk_sns", only: &["sns"] },
     Room { path: "aws_sdk_secretsmanager", only: &["redshift::login"] },
     Room { path: "tokio_postgres", only: &["redshift"] },

@@ -10,7 +10,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use super::credentials::Credentials;
 use super::error::error_named;
-use super::exchange::{CutBodyAfter, Exchange};
+use super::exchange::{CutBodyAfter, Exchange, FlipBit};
 use super::faults::Action;
 use super::policy::{self, Permission, Policy};
 use super::request_log::Request;
@@ -105,6 +105,14 @@ impl S3Access for AccessControl {
             }
             Some(Action::CutBodyAfter(bytes)) => {
                 context.extensions_mut().insert(CutBodyAfter(bytes));
+                Ok(())
+            }
+            Some(Action::FlipBit(bit)) => {
+                context.extensions_mut().insert(FlipBit(bit));
+                Ok(())
+            }
+            Some(Action::FlipNextBit(bits)) => {
+                context.extensions_mut().insert(FlipBit(bits()));
                 Ok(())
             }
             Some(Action::CutAfter) => {

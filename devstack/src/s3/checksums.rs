@@ -13,11 +13,16 @@ use super::error::error_named;
 
 /// The algorithms that S3 knows beside MD5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub enum Algorithm {
+    /// CRC-32, as in gzip.
     Crc32,
+    /// CRC-32C.
     Crc32c,
+    /// CRC-64/NVME, the one that S3 computes where the uploader names none.
     Crc64Nvme,
+    /// SHA-1.
     Sha1,
+    /// SHA-256.
     Sha256,
 }
 
@@ -85,6 +90,28 @@ pub(super) struct Checksum {
 }
 
 impl Checksum {
+    /// That of an object uploaded in parts: the checksum of the parts' checksums, and their number (Amazon S3
+    /// User Guide, "Checking object integrity", composite checksums).
+    pub(super) fn composite<'c>(
+        algorithm: Algorithm,
+        parts: impl IntoIterator<Item = &'c Self>,
+    ) -> Option<Self> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut count = 0;
+        for part in parts {
+            hasher.update(&decode(&part.value, algorithm.size_bytes())?);
+            count += 1;
+        }
+        let Self { algorithm, value } = hasher.finish();
+        Some(Self { algorithm, value: format!("{value}-{count}") })
+    }
+
+    /// Base64 has no hyphen.
+    fn kind(&self) -> ChecksumType {
+        let kind = if self.value.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
+        ChecksumType::from_static(kind)
+    }
+
     /// The checksum in the field that an answer has for its algorithm.
     pub(super) fn fields(&self) -> s3s::dto::Checksum {
         let of = |algorithm| (self.algorithm == algorithm).then(|| self.value.clone());
@@ -94,7 +121,7 @@ impl Checksum {
             checksum_crc64nvme: of(Algorithm::Crc64Nvme),
             checksum_sha1: of(Algorithm::Sha1),
             checksum_sha256: of(Algorithm::Sha256),
-            ..s3s::dto::Checksum::default()
+            checksum_type: Some(self.kind()),
         }
     }
 }

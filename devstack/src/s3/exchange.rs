@@ -11,6 +11,21 @@ use crate::fault::Callback;
 #[derive(Clone, Copy)]
 pub(super) struct CutBodyAfter(pub(super) u64);
 
+/// Which bit of a body is flipped, counted round.
+#[derive(Clone, Copy)]
+pub(super) struct FlipBit(pub(super) u64);
+
+impl FlipBit {
+    /// Flips the bit in a part of a body of `size` bytes that begins at `offset`, if it lies there.
+    pub(super) fn apply(self, bytes: &mut [u8], offset: u64, size: u64) {
+        let Some(bit) = self.0.checked_rem(size * 8) else { return };
+        let place = (bit / 8).checked_sub(offset).and_then(|at| usize::try_from(at).ok());
+        if let Some(byte) = place.and_then(|at| bytes.get_mut(at)) {
+            *byte ^= 1 << (bit % 8);
+        }
+    }
+}
+
 /// One request and its answer.
 #[derive(Clone, Default)]
 pub(super) struct Exchange(Arc<Decisions>);

@@ -1,5 +1,6 @@
 //! Faults on demand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Callback, Gate};
@@ -38,6 +39,11 @@ pub enum Action {
     Refuse(u16, String),
     /// GET: the connection breaks after that many bytes of the body.
     CutBodyAfter(u64),
+    /// GET: one bit of the body is flipped on its way, the one of this number, counted round; PUT: one bit of the
+    /// body's first chunk. Headers stay those of what is stored.
+    FlipBit(u64),
+    /// As [`Action::FlipBit`], another bit each time.
+    FlipNextBit(Bits),
     /// It is carried out, and the connection breaks before the answer.
     CutAfter,
     /// It is carried out later.
@@ -51,3 +57,6 @@ pub enum Action {
     /// It is carried out when a gate opens.
     Wait(Gate),
 }
+
+/// The numbers of bits, one after the other.
+pub type Bits = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -26,7 +26,8 @@ pub(super) struct Object {
     pub(super) last_modified: DateTime<Utc>,
     pub(super) content_type: Option<String>,
     pub(super) metadata: HashMap<String, String>,
-    /// Of the whole object; an object uploaded in parts has none here.
+    /// Of the whole object, or composite where it was uploaded in parts under an algorithm; else an object
+    /// uploaded in parts has none here.
     pub(super) checksum: Option<Checksum>,
 }
 
@@ -142,6 +143,25 @@ impl Object {
             Ok(())
         })?;
         Ok(hasher.finish())
+    }
+
+    /// The checksum that S3 keeps of it: composite where it was uploaded in parts.
+    pub(super) fn compute_kept_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
+        if !self.etag.contains('-') {
+            return self.compute_checksum(algorithm);
+        }
+        let mut parts = Vec::new();
+        let mut offset = 0;
+        for piece in &self.pieces {
+            let mut hasher = Hasher::new(algorithm);
+            self.read_chunks(offset..offset + piece.size(), |bytes| {
+                hasher.update(bytes);
+                Ok(())
+            })?;
+            parts.push(hasher.finish());
+            offset += piece.size();
+        }
+        Checksum::composite(algorithm, &parts).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// Hands a range of the object to `each`, chunk by chunk.

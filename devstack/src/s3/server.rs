@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::access::AccessControl;
 use super::backend::Backend;
+use super::checksums::Algorithm;
 use super::connections;
 use super::faults::Fault;
 use super::notifications::Notification;
@@ -108,6 +109,19 @@ impl S3 {
     ) -> io::Result<()> {
         let object = Object::of_parts(self.state.directory.path(), parts, begun)?;
         self.state.buckets().create(bucket).insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// Has S3 keep a checksum of an object that is there: of the whole, or composite where it was uploaded in
+    /// parts.
+    ///
+    /// # Errors
+    ///
+    /// The temporary directory's; not found where there is no such object.
+    pub fn keep_checksum(&self, bucket: &str, key: &str, algorithm: Algorithm) -> io::Result<()> {
+        let mut buckets = self.state.buckets();
+        let object = buckets.create(bucket).get_mut(key).ok_or(io::ErrorKind::NotFound)?;
+        object.checksum = Some(object.compute_kept_checksum(algorithm)?);
         Ok(())
     }
 

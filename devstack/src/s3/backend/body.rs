@@ -13,6 +13,7 @@ use crate::s3::blob::{BlobWriter, Piece};
 use crate::s3::checksums::{Checksum, Verifier};
 use crate::s3::disconnect::Disconnect;
 use crate::s3::error::{error_named, internal};
+use crate::s3::exchange::FlipBit;
 use crate::s3::state::State;
 
 /// Bytes handed out at once.
@@ -24,12 +25,18 @@ pub(super) async fn receive(
     body: Option<StreamingBlob>,
     headers: &HeaderMap,
     trailers: Option<s3s::TrailingHeaders>,
+    mut flip: Option<FlipBit>,
 ) -> S3Result<(Piece, Checksum)> {
     let mut verifier = Verifier::new(headers)?;
     let mut writer = BlobWriter::create(state.directory.path()).map_err(|error| internal(&error))?;
     if let Some(mut body) = body {
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| broken_body(&error.to_string()))?;
+            let mut chunk = chunk.map_err(|error| broken_body(&error.to_string()))?;
+            if let Some(flip) = flip.take_if(|_| !chunk.is_empty()) {
+                let mut damaged = chunk.to_vec();
+                flip.apply(&mut damaged, 0, chunk.len() as u64);
+                chunk = damaged.into();
+            }
             verifier.update(&chunk);
             writer.write(&chunk).map_err(|error| internal(&error))?;
         }
@@ -67,13 +74,15 @@ pub(super) struct Break {
     pub(super) disconnect: Disconnect,
 }
 
-/// A body read in chunks from files; it breaks off where a fault says so.
+/// A body read in chunks from files; it breaks off where a fault says so, or has a bit flipped.
 pub(super) fn send(
     readers: Vec<io::Take<File>>,
     cut: Option<Break>,
+    flip: Option<FlipBit>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-    let state = (readers.into_iter(), None::<io::Take<File>>, cut);
-    futures_util::stream::unfold(state, |(mut rest, mut current, mut cut)| async move {
+    let size: u64 = readers.iter().map(io::Take::limit).sum();
+    let state = (readers.into_iter(), None::<io::Take<File>>, cut, 0);
+    futures_util::stream::unfold(state, move |(mut rest, mut current, mut cut, offset)| async move {
         loop {
             let mut reader = current.take().or_else(|| rest.next())?;
             let left = cut.as_ref().map(|cut| cut.after_bytes);
@@ -89,12 +98,16 @@ pub(super) fn send(
                 Ok(0) => {}
                 Ok(count) => {
                     buffer.truncate(count);
+                    if let Some(flip) = flip {
+                        flip.apply(&mut buffer, offset, size);
+                    }
                     if let Some(cut) = &mut cut {
                         cut.after_bytes -= count as u64;
                     }
-                    return Some((Ok(Bytes::from(buffer)), (rest, Some(reader), cut)));
+                    let state = (rest, Some(reader), cut, offset + count as u64);
+                    return Some((Ok(Bytes::from(buffer)), state));
                 }
-                Err(error) => return Some((Err(error), (Vec::new().into_iter(), None, None))),
+                Err(error) => return Some((Err(error), (Vec::new().into_iter(), None, None, offset))),
             }
         }
     })

@@ -16,9 +16,10 @@ use super::body;
 use super::copy_source;
 use crate::s3::blob::Piece;
 use crate::s3::buckets::{Buckets, Part, Upload};
-use crate::s3::checksums::Algorithm;
+use crate::s3::checksums::{Algorithm, Checksum};
 use crate::s3::conditions::Conditions;
 use crate::s3::error::no_bucket;
+use crate::s3::exchange::FlipBit;
 use crate::s3::listing::encode_url;
 use crate::s3::object::{Object, etag_of_parts, timestamp};
 use crate::s3::state::State;
@@ -88,11 +89,12 @@ pub(super) async fn upload_part(
     state: &State,
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
+    let flip = request.extensions.get::<FlipBit>().copied();
     let input = request.input;
     check_number(input.part_number)?;
     let algorithm = upload(&mut state.buckets(), &input.upload_id, &input.bucket, &input.key)?.algorithm;
     let (piece, checksum) =
-        body::receive(state, input.body, &request.headers, request.trailing_headers).await?;
+        body::receive(state, input.body, &request.headers, request.trailing_headers, flip).await?;
     let etag = piece.etag();
     if algorithm.is_some_and(|algorithm| algorithm != checksum.algorithm) {
         return Err(s3_error!(
@@ -214,6 +216,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
         ));
     }
     let mut pieces: Vec<Piece> = Vec::new();
+    let mut checksums = Vec::new();
     for (n, named) in parts.iter().enumerate() {
         let number = named.part_number.unwrap_or_default();
         let part = upload.parts.get(&number).filter(|part| is_that(part, named)).ok_or_else(|| {
@@ -238,11 +241,13 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
             ));
         }
         pieces.push(part.piece.clone());
+        checksums.push(&part.checksum);
     }
     let etag = etag_of_parts(&pieces);
     let mut object = Object::new(pieces, etag, upload.begun);
     object.content_type.clone_from(&upload.content_type);
     object.metadata.clone_from(&upload.metadata);
+    object.checksum = upload.algorithm.and_then(|algorithm| Checksum::composite(algorithm, checksums));
     Ok(object)
 }
 

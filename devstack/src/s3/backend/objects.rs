@@ -16,7 +16,7 @@ use crate::s3::checksums::Checksum;
 use crate::s3::conditions::{Conditions, check_write};
 use crate::s3::disconnect::Disconnect;
 use crate::s3::error::{internal, no_bucket};
-use crate::s3::exchange::CutBodyAfter;
+use crate::s3::exchange::{CutBodyAfter, FlipBit};
 use crate::s3::object::{Object, timestamp};
 use crate::s3::state::State;
 
@@ -49,6 +49,7 @@ pub(super) fn head(state: &State, input: HeadObjectInput) -> S3Result<S3Response
         checksum_crc64nvme: checksum.checksum_crc64nvme,
         checksum_sha1: checksum.checksum_sha1,
         checksum_sha256: checksum.checksum_sha256,
+        checksum_type: checksum.checksum_type,
         ..HeadObjectOutput::default()
     }))
 }
@@ -61,6 +62,7 @@ pub(super) fn get(
         after_bytes: cut.0,
         disconnect: request.extensions.get::<Disconnect>().cloned().unwrap_or_default(),
     });
+    let flip = request.extensions.get::<FlipBit>().copied();
     let input = request.input;
     let object = state.object(&input.bucket, &input.key)?;
     let conditions = Conditions {
@@ -79,7 +81,7 @@ pub(super) fn get(
         object.checksum.as_ref().filter(|_| range.is_none() && wants_checksum(input.checksum_mode.as_ref()));
     let checksum = known.map(Checksum::fields).unwrap_or_default();
     Ok(S3Response::new(GetObjectOutput {
-        body: Some(StreamingBlob::wrap(body::send(readers, cut))),
+        body: Some(StreamingBlob::wrap(body::send(readers, cut, flip))),
         content_length: i64::try_from(served.end - served.start).ok(),
         content_range: range.map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1)),
         content_type: object.content_type.or_else(|| Some(UNKNOWN_CONTENT.to_owned())),
@@ -92,6 +94,7 @@ pub(super) fn get(
         checksum_crc64nvme: checksum.checksum_crc64nvme,
         checksum_sha1: checksum.checksum_sha1,
         checksum_sha256: checksum.checksum_sha256,
+        checksum_type: checksum.checksum_type,
         ..GetObjectOutput::default()
     }))
 }
@@ -100,9 +103,10 @@ pub(super) async fn put(
     state: &State,
     request: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
+    let flip = request.extensions.get::<FlipBit>().copied();
     let input = request.input;
     let (piece, checksum) =
-        body::receive(state, input.body, &request.headers, request.trailing_headers).await?;
+        body::receive(state, input.body, &request.headers, request.trailing_headers, flip).await?;
     let etag = piece.etag();
     let fields = checksum.fields();
     let mut object = Object::new(vec![piece], etag.clone(), state.now());

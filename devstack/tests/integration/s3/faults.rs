@@ -8,7 +8,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use chrono::Utc;
-use devstack::s3::{Action, Fault, Gate};
+use devstack::s3::{Action, Algorithm, Fault, Gate};
 
 use crate::case;
 
@@ -169,4 +169,30 @@ async fn a_connection_breaks_in_place_of_a_request_or_after_it() {
     }
     assert_eq!(count.load(Ordering::Relaxed), 2);
     assert_eq!(s3.objects(BUCKET).iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["then"]);
+}
+
+/// What the SDK compares by itself: one answer to a read of the whole, with a checksum of the whole.
+#[tokio::test]
+async fn a_flipped_bit_contradicts_the_checksum_and_changes_nothing_that_is_stored() {
+    let (s3, client) = start().await;
+    put(&client, "k", b"bytes").await;
+    s3.inject(Fault::on("GetObject", "k", Action::FlipBit(5 * 8 + 1)).times(3));
+    let read = || client.get_object().bucket(BUCKET).key("k");
+    let mismatch = read().send().await.unwrap().body.collect().await.unwrap_err();
+    assert!(format!("{mismatch:?}").contains("ChecksumMismatch"), "{mismatch:?}");
+    let range = read().range("bytes=0-").send().await.unwrap().body.collect().await.unwrap();
+    assert_eq!(range.to_vec(), b"`ytes");
+    s3.put_multipart_at(BUCKET, "k", &[b"by", b"tes"], Utc::now()).unwrap();
+    s3.keep_checksum(BUCKET, "k", Algorithm::Crc32).unwrap();
+    assert_eq!(read().send().await.unwrap().body.collect().await.unwrap().to_vec(), b"`ytes");
+    assert_eq!(get(&client, "k").await, b"bytes");
+}
+
+#[tokio::test]
+async fn a_bit_flipped_on_its_way_to_s3_is_refused() {
+    let (s3, client) = start().await;
+    s3.inject(Fault::on("PutObject", "k", Action::FlipBit(3)).times(1));
+    let sent = client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"bytes")).send();
+    assert_eq!(refusal(sent.await), refused(400, "BadDigest"));
+    assert_eq!(s3.objects(BUCKET), []);
 }

@@ -1,0 +1,298 @@
+//! Whether the bytes of a download are those that S3 holds: a checksum over the whole stream, also where it was
+//! resumed, compared with what S3 says of the object.
+//!
+//! The SDK compares by itself only what one answer holds, and no composite checksum
+//! (`aws-sdk-s3`, `http_response_checksum.rs`).
+
+use std::fmt::Write as _;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::types::ServerSideEncryption;
+use aws_smithy_checksums::ChecksumAlgorithm;
+use aws_smithy_checksums::http::HttpChecksum;
+use cmslite_core::queue::Object;
+use md5::{Digest as _, Md5};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Sizes of parts, in MiB, that uploaders use where nobody names one: the AWS command line and boto3 8, the SDK
+/// for Java 5 or 8, rclone 5, others 10, 16 and more.
+const USUAL_PARTS_MIB: [u64; 8] = [8, 5, 16, 10, 15, 32, 64, 100];
+
+/// A download that came to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Downloaded {
+    /// A checksum of all bytes that came. Two downloads of one revision that have the same one brought the same
+    /// bytes.
+    pub fingerprint: String,
+    /// What of S3's was compared with it and is the same; none where there was nothing to compare, or only an
+    /// `ETag` or a checksum of parts that may be of another kind than it seems.
+    pub verified_by: Option<&'static str>,
+}
+
+/// The bytes that came are not those that S3 holds.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    pub(super) algorithm: &'static str,
+    pub(super) came: String,
+    pub(super) expected: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Algorithm {
+    Md5,
+    Checksum(ChecksumAlgorithm),
+}
+
+enum Hasher {
+    Md5(Md5),
+    Checksum(Box<dyn HttpChecksum>),
+}
+
+/// Computes what S3 says of an object, chunk by chunk.
+pub(super) struct Verifier {
+    algorithm: Algorithm,
+    expected: Option<String>,
+    hasher: Hasher,
+    parts: Option<Parts>,
+}
+
+/// The parts of a composite checksum or `ETag`, of a size that is guessed.
+struct Parts {
+    part_bytes: u64,
+    /// What the current one still lacks.
+    left: u64,
+    count: u64,
+    hashes: Vec<u8>,
+    /// Whether the size is no guess.
+    is_certain: bool,
+}
+
+impl Verifier {
+    /// For what the answer to a GET of the whole object says.
+    pub(super) fn new(answer: &GetObjectOutput, object: &Object) -> Self {
+        let checksums = [
+            (ChecksumAlgorithm::Crc64Nvme, answer.checksum_crc64_nvme()),
+            (ChecksumAlgorithm::Crc32c, answer.checksum_crc32_c()),
+            (ChecksumAlgorithm::Crc32, answer.checksum_crc32()),
+            (ChecksumAlgorithm::Sha1, answer.checksum_sha1()),
+            (ChecksumAlgorithm::Sha256, answer.checksum_sha256()),
+        ];
+        for (algorithm, value) in checksums {
+            if let Some(value) = value {
+                return Self::of(Algorithm::Checksum(algorithm), value, object.size);
+            }
+        }
+        // "Objects encrypted by SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data"
+        // (Amazon S3 API Reference, Object).
+        let is_encrypted = answer.sse_customer_algorithm().is_some()
+            || matches!(
+                answer.server_side_encryption(),
+                Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
+            );
+        match object.revision() {
+            etag if !is_encrypted && is_md5(etag) => Self::of(Algorithm::Md5, etag, object.size),
+            _ => Self::of_nothing(),
+        }
+    }
+
+    /// For a value that ends with the number of parts where it is composite.
+    fn of(algorithm: Algorithm, value: &str, size: u64) -> Self {
+        let parts = match value.rsplit_once('-') {
+            None => None,
+            Some((_, count)) => {
+                match count.parse().ok().and_then(|count| Some((count, part_bytes(size, count)?))) {
+                    None => return Self::of_nothing(),
+                    Some((count, part_bytes)) => Some(Parts::new(part_bytes, count == 1)),
+                }
+            }
+        };
+        Self { algorithm, expected: Some(value.to_owned()), hasher: algorithm.hasher(), parts }
+    }
+
+    fn of_nothing() -> Self {
+        let algorithm = Algorithm::Checksum(ChecksumAlgorithm::Crc64Nvme);
+        Self { algorithm, expected: None, hasher: algorithm.hasher(), parts: None }
+    }
+
+    /// Takes what came next.
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+        while let Some(parts) = &mut self.parts {
+            let now = usize::try_from(parts.left).unwrap_or(usize::MAX).min(bytes.len());
+            let (of_part, rest) = bytes.split_at(now);
+            self.hasher.update(of_part);
+            parts.left -= now as u64;
+            if parts.left > 0 {
+                return;
+            }
+            let whole = std::mem::replace(&mut self.hasher, self.algorithm.hasher());
+            parts.push(&whole.finish());
+            if rest.is_empty() {
+                return;
+            }
+            bytes = rest;
+        }
+        self.hasher.update(bytes);
+    }
+
+    /// Compares, when everything has come.
+    ///
+    /// An `ETag` that differs from the MD5 proves nothing: S3 promises an MD5 only for some objects, and other
+    /// stores do not promise it at all. Nor does a checksum of parts whose size was guessed.
+    pub(super) fn finish(self) -> Result<Downloaded, Mismatch> {
+        let name = self.algorithm.name();
+        let is_certain =
+            self.algorithm != Algorithm::Md5 && self.parts.as_ref().is_none_or(|parts| parts.is_certain);
+        let came = match self.parts {
+            None => self.hasher.finish_text(),
+            Some(mut parts) => {
+                if parts.left < parts.part_bytes || parts.count == 0 {
+                    parts.push(&self.hasher.finish());
+                }
+                let mut whole = self.algorithm.hasher();
+                whole.update(&parts.hashes);
+                format!("{}-{}", whole.finish_text(), parts.count)
+            }
+        };
+        match self.expected {
+            Some(expected) if expected == came => {
+                Ok(Downloaded { fingerprint: came, verified_by: Some(name) })
+            }
+            Some(expected) if is_certain => Err(Mismatch { algorithm: name, came, expected }),
+            _ => Ok(Downloaded { fingerprint: came, verified_by: None }),
+        }
+    }
+}
+
+impl Parts {
+    fn new(part_bytes: u64, is_certain: bool) -> Self {
+        Self { part_bytes, left: part_bytes, count: 0, hashes: Vec::new(), is_certain }
+    }
+
+    fn push(&mut self, hash: &[u8]) {
+        self.hashes.extend_from_slice(hash);
+        self.count += 1;
+        self.left = self.part_bytes;
+    }
+}
+
+impl Algorithm {
+    fn hasher(self) -> Hasher {
+        match self {
+            Self::Md5 => Hasher::Md5(Md5::new()),
+            Self::Checksum(algorithm) => Hasher::Checksum(algorithm.into_impl()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Checksum(ChecksumAlgorithm::Crc64Nvme) => "crc64nvme",
+            Self::Checksum(ChecksumAlgorithm::Crc32c) => "crc32c",
+            Self::Checksum(ChecksumAlgorithm::Sha1) => "sha1",
+            Self::Checksum(ChecksumAlgorithm::Sha256) => "sha256",
+            Self::Checksum(_) => "crc32",
+        }
+    }
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(md5) => md5.update(bytes),
+            Self::Checksum(checksum) => checksum.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Md5(md5) => md5.finalize().to_vec(),
+            Self::Checksum(checksum) => checksum.finalize().to_vec(),
+        }
+    }
+
+    /// As S3 writes it: MD5 in hexadecimal digits, all others in base64.
+    fn finish_text(self) -> String {
+        match self {
+            Self::Md5(md5) => md5.finalize().iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
+            Self::Checksum(checksum) => {
+                String::from_utf8_lossy(checksum.header_value().as_bytes()).into_owned()
+            }
+        }
+    }
+}
+
+/// Whether an `ETag` has the form of an MD5, or of the MD5 of parts' MD5s with their number.
+fn is_md5(etag: &str) -> bool {
+    let (digest, count) = etag.split_once('-').unwrap_or((etag, "1"));
+    digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && count.parse::<u64>().is_ok()
+}
+
+/// The size of all parts but the last, as far as the size of the object and their number tell.
+fn part_bytes(size: u64, count: u64) -> Option<u64> {
+    if count <= 1 {
+        return (count == 1).then_some(size.max(1));
+    }
+    let smallest = size.div_ceil(count).div_ceil(MIB);
+    let mut likely = USUAL_PARTS_MIB.into_iter().chain([smallest]).map(|mib| mib * MIB);
+    likely.find(|bytes| *bytes > 0 && size.div_ceil(*bytes) == count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(algorithm: Algorithm, expected: &str, bytes: &[u8]) -> Result<Downloaded, Mismatch> {
+        let mut verifier = Verifier::of(algorithm, expected, bytes.len() as u64);
+        for chunk in bytes.chunks(1_000_003) {
+            verifier.update(chunk);
+        }
+        verifier.finish()
+    }
+
+    /// CRC's check values, and the others' digests of "123456789" by Python's hashlib.
+    #[test]
+    fn checksums_are_those_of_their_definitions() {
+        use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+        for (algorithm, value) in [
+            (Algorithm::Checksum(Crc32), "y/Q5Jg=="),
+            (Algorithm::Checksum(Crc32c), "4waSgw=="),
+            (Algorithm::Checksum(Crc64Nvme), "rosUhgp5mIg="),
+            (Algorithm::Checksum(Sha1), "98O8HYCOBHMq32eZZczDTKeuNEE="),
+            (Algorithm::Checksum(Sha256), "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
+            (Algorithm::Md5, "25f9e794323b453885f5181f1b624d0b"),
+        ] {
+            let downloaded = finished(algorithm, value, b"123456789").unwrap();
+            assert_eq!(downloaded.verified_by, Some(algorithm.name()));
+            assert_eq!(downloaded.fingerprint, value);
+        }
+    }
+
+    #[test]
+    fn the_size_of_parts_is_found_where_it_is_a_usual_one_or_the_only_one() {
+        assert_eq!(part_bytes(0, 1), Some(1));
+        assert_eq!(part_bytes(7, 1), Some(7));
+        assert_eq!(part_bytes(20 * MIB, 3), Some(8 * MIB));
+        assert_eq!(part_bytes(11 * MIB, 3), Some(5 * MIB));
+        assert_eq!(part_bytes(40 * MIB, 2), Some(32 * MIB));
+        assert_eq!(part_bytes(13 * MIB, 2), Some(8 * MIB));
+        assert_eq!(part_bytes(44 * MIB, 2), Some(32 * MIB));
+        assert_eq!(part_bytes(1000 * MIB, 3), Some(334 * MIB));
+        assert_eq!(part_bytes(10, 3), None);
+        assert_eq!(part_bytes(10, 0), None);
+    }
+
+    #[test]
+    fn a_digest_of_parts_of_another_size_is_nothing_to_compare_and_a_checksum_of_one_part_is() {
+        let bytes = vec![7; 20 * MIB as usize];
+        let three = format!("{}-3", "0".repeat(32));
+        assert_eq!(finished(Algorithm::Md5, &three, &bytes).unwrap().verified_by, None);
+        let crc32 = Algorithm::Checksum(ChecksumAlgorithm::Crc32);
+        assert_eq!(finished(crc32, "AAAAAA==-3", &bytes).unwrap().verified_by, None);
+        assert!(finished(crc32, "AAAAAA==-1", &bytes).is_err());
+        assert!(finished(crc32, "AAAAAA==", &bytes).is_err());
+    }
+}
