@@ -35,6 +35,7 @@ impl Session {
             }
             Some(Action::RunAfter(callback)) => run_after = Some(callback),
             Some(Action::Wait(gate)) => gate.pass().await,
+            Some(Action::Silence) => return self.stay_silent().await,
             Some(Action::Miscount(more)) => miscount = more,
         }
         let went_well = match sql::kind(text) {
