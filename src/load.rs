@@ -63,7 +63,8 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
 async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> Result<(), Error> {
     let RunRequest { dataset, selection, .. } = request;
     let read = listing::read(&clients.s3, dataset, selection);
-    let (listings, revisions) = Phase::Queue.of(&mut report.seconds, read).await?;
+    let read = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read));
+    let (listings, revisions) = read.await?;
     let plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
     report.objects_found = plan.archives.len();

@@ -14,5 +14,8 @@ mod client;
 // What failures mean.
 mod error;
 
-pub use self::client::{S3, client};
+// How long requests may take.
+mod limits;
+
+pub use self::client::S3;
 pub use self::multipart::{Upload, UploadedPart};

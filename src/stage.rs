@@ -29,6 +29,7 @@ use tracing::{Instrument as _, info};
 use self::upload::Uploader;
 use crate::run_request::RunRequest;
 use crate::s3::S3;
+use crate::task::Task;
 
 pub use self::manifest::{Manifest, StagedKeys};
 pub use self::sink::{AsyncSink, NullSink};
@@ -71,7 +72,7 @@ pub async fn stage<'r>(
 ) -> Result<Vec<StagedTable<'r>>, Error> {
     let dataset = &request.dataset;
     let bucket = &dataset.bucket;
-    let sink = Uploader::new(s3.clone(), dataset, archive);
+    let (sink, _uploading) = Uploader::new(s3.clone(), dataset, archive);
     let members = read_archive(s3, request, archive, limits, sink).await?;
     let mut staged = Vec::new();
     for table in &dataset.tables {
@@ -117,7 +118,7 @@ pub async fn read_archive<S: AsyncSink>(
         let (s3, bucket, archive, cancellation) =
             (s3.clone(), dataset.bucket.clone(), archive.clone(), cancellation.clone());
         let download = async move { s3.download(&bucket, &archive, &cancellation, sender).await };
-        tokio::spawn(download.in_current_span())
+        Task::spawn(download.in_current_span())
     };
     let unpacking = {
         let (dataset, progress) = (Arc::clone(dataset), progress.clone());

@@ -12,10 +12,9 @@ use tracing::warn;
 
 use super::client::S3;
 use super::error::classify;
+use super::limits::told;
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
-
-/// How long a download may bring nothing before it is begun again from where it stands.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
+use crate::time_limits::STALLED_AFTER;
 
 /// How often in a row a download may break without bringing anything.
 const BREAKS_IN_A_ROW: u32 = 5;
@@ -63,7 +62,10 @@ impl S3 {
                     }
                     Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
                     Ok(response) => {
-                        match self.receive(response.body, object, &mut offset, cancellation, &chunks).await? {
+                        match self
+                            .receive(response.body, bucket, object, &mut offset, cancellation, &chunks)
+                            .await?
+                        {
                             Received::All => return Ok(()),
                             Received::Broken(why) => why,
                         }
@@ -82,6 +84,7 @@ impl S3 {
     async fn receive(
         &self,
         mut body: ByteStream,
+        bucket: &str,
         object: &Object,
         offset: &mut u64,
         cancellation: &Cancellation,
@@ -89,7 +92,8 @@ impl S3 {
     ) -> Result<Received, Error> {
         loop {
             cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read to its end", object.key))?;
-            match timeout(STALLED_AFTER, body.next()).await {
+            let what = told("the next bytes", Some(bucket), Some(&object.key));
+            match self.waits.during(what, timeout(STALLED_AFTER, body.next())).await {
                 Ok(Some(Ok(chunk))) => {
                     *offset += chunk.len() as u64;
                     // Nobody listens any more: the reader has seen enough.
