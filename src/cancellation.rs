@@ -1,38 +1,78 @@
 //! When a run has to stop: because its time is nearly up, or because somebody asks it to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use cmslite_core::error::{Error, Retryable};
+
+use crate::waits::Waits;
 
 /// What is left of the time when no archive is begun any more, none is read on, and nothing is tried again:
 /// it would not be loaded.
 pub const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
 
+/// What is left of the time when whatever still waits is dropped: enough for the report and the metrics to be
+/// written, with a small function's share of a processor (128 MB have a fourteenth) and a busy one's log. It is
+/// less than what `statement_timeout` leaves, so that Redshift's own answer comes first.
+pub const REPORT_RESERVE: Duration = Duration::from_secs(3);
+
+/// How long a run that is asked to stop may go on with what it has begun, so that an answer that is under way
+/// is not lost. Whoever presses Ctrl-C has the prompt again within two seconds.
+const STOP_WITHIN: Duration = Duration::from_millis(1_500);
+
 /// Until when a run may go on. Clones are one: what is cancelled for one is cancelled for all.
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation {
     deadline: Option<Instant>,
-    is_requested: Arc<AtomicBool>,
+    statement_timeout: Option<Duration>,
+    is_requested: Arc<watch::Sender<bool>>,
+    waits: Waits,
 }
 
 impl Cancellation {
     /// A run whose time is up at `deadline`, if it is limited.
     pub fn at(deadline: Option<Instant>) -> Self {
-        Self { deadline, is_requested: Arc::default() }
+        Self { deadline, ..Self::default() }
     }
 
-    /// Asks the run to stop before its next step.
+    /// The same, with `waits` asked what was waited for when it ends early.
+    #[must_use]
+    pub fn telling(mut self, waits: &Waits) -> Self {
+        self.waits = waits.clone();
+        self
+    }
+
+    /// The same, with a limit for each statement to Redshift.
+    #[must_use]
+    pub fn with_statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    /// The same for a part of the run that must end within `limit`.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let until = Instant::now() + limit;
+        let deadline = self.deadline.map_or(until, |deadline| deadline.min(until));
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// Asks the run to stop before its next step, and to give up what it waits for.
     pub fn request(&self) {
-        self.is_requested.store(true, Ordering::Relaxed);
+        self.is_requested.send_replace(true);
     }
 
     /// When the time is up.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// How long one statement to Redshift may take.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        self.statement_timeout
     }
 
     /// What is left of the time.
@@ -47,7 +87,7 @@ impl Cancellation {
     ///
     /// [`Retryable::Interrupted`] and [`Retryable::DeadlineNear`].
     pub fn check(&self, reserve: Duration, step: impl FnOnce() -> String) -> Result<(), Error> {
-        if self.is_requested.load(Ordering::Relaxed) {
+        if *self.is_requested.borrow() {
             return Err(Error::retryable(
                 Retryable::Interrupted,
                 format!("asked to stop before the end of its work: {}", step()),
@@ -56,10 +96,52 @@ impl Cancellation {
         if self.time_left().is_some_and(|left| left <= reserve) {
             return Err(Error::retryable(
                 Retryable::DeadlineNear,
-                format!("too little of the function's time is left: {}", step()),
+                format!("too little of the time is left: {}", step()),
             ));
         }
         Ok(())
+    }
+
+    /// Does `work`, but drops it, whatever it waits for, when [`REPORT_RESERVE`] is left of the time, or soon
+    /// after it was asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; [`Retryable::DeadlineNear`] and [`Retryable::Interrupted`], which say what was waited
+    /// for, and since when.
+    pub async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            error = self.ended() => Err(error),
+        }
+    }
+
+    /// Comes when the run has to end, while what it waits for is still there to be named.
+    async fn ended(&self) -> Error {
+        let time_is_up = async {
+            match self.deadline {
+                Some(at) => sleep_until(at.checked_sub(REPORT_RESERVE).unwrap_or(at)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            // The sender is this run's own: it is there for as long as it is waited for.
+            let _ = self.is_requested.subscribe().wait_for(|is_requested| *is_requested).await;
+            sleep(STOP_WITHIN).await;
+        };
+        tokio::select! {
+            () = time_is_up => self.waiting(Retryable::DeadlineNear, "the time is nearly up"),
+            () = stopped => self.waiting(Retryable::Interrupted, "asked to stop before the end of its work"),
+        }
+    }
+
+    fn waiting(&self, kind: Retryable, why: &str) -> Error {
+        let message = match self.waits.oldest() {
+            Some(wait) => format!("{why}, while {wait}"),
+            None => why.to_owned(),
+        };
+        Error::retryable(kind, message)
     }
 }
 
@@ -81,5 +163,44 @@ mod tests {
         );
         unlimited.clone().request();
         assert_eq!(check(&unlimited), Err("Retryable.Interrupted"));
+    }
+
+    /// Work that never ends, and what became of it.
+    async fn waiting(cancellation: &Cancellation, waits: &Waits) -> (String, Duration) {
+        let begun = Instant::now();
+        let silent = async {
+            waits.during("COPY cmslite.t".to_owned(), std::future::pending::<()>()).await;
+            Ok(())
+        };
+        let error = cancellation.bounded(silent).await.unwrap_err();
+        assert!(error.to_string().contains("while waiting for COPY cmslite.t since "), "{error}");
+        assert!(waits.oldest().is_none(), "it was not dropped");
+        (error.error_type().to_owned(), begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn whatever_waits_is_dropped_before_the_time_is_up() {
+        let waits = Waits::default();
+        let deadline = Instant::now() + REPORT_RESERVE + Duration::from_millis(50);
+        let cancellation = Cancellation::at(Some(deadline)).telling(&waits);
+        let (kind, after) = waiting(&cancellation, &waits).await;
+        assert_eq!(kind, "Retryable.DeadlineNear");
+        assert!(after >= Duration::from_millis(50) && Instant::now() < deadline, "{after:?}");
+    }
+
+    #[tokio::test]
+    async fn whatever_waits_is_dropped_soon_after_a_request_to_stop() {
+        let waits = Waits::default();
+        let cancellation = Cancellation::default().telling(&waits);
+        cancellation.clone().request();
+        let (kind, after) = waiting(&cancellation, &waits).await;
+        assert_eq!(kind, "Retryable.Interrupted");
+        assert!(after >= STOP_WITHIN && after < Duration::from_secs(20), "{after:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_done_at_once_is_done_though_the_time_is_up() {
+        let over = Cancellation::at(Some(Instant::now()));
+        assert_eq!(over.bounded(async { Ok(7) }).await.unwrap(), 7);
     }
 }

@@ -15,17 +15,21 @@ mod columns;
 mod finding;
 
 use cmslite_core::config::Dataset;
+use cmslite_core::error::Error;
 
 use self::database::check_redshift;
+use self::finding::remedy;
 use self::storage::check_s3;
+use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::report::FORMAT_VERSION;
 
 pub use self::finding::{Check, Finding, Outcome};
 
 /// Tries everything that a load of `dataset` needs. Leaves nothing behind but the small files that it writes
-/// below `batch/`, which the bucket's lifecycle rule removes with the rest.
-pub async fn check(clients: &Clients, dataset: &Dataset) -> Check {
+/// below `batch/`, which the bucket's lifecycle rule removes with the rest. What was found until the time was up is
+/// told then, and what was waited for.
+pub async fn check(clients: &Clients, dataset: &Dataset, cancellation: &Cancellation) -> Check {
     let mut findings = vec![Finding::good(
         "configuration",
         format!(
@@ -37,7 +41,13 @@ pub async fn check(clients: &Clients, dataset: &Dataset) -> Check {
             dataset.doc.as_str()
         ),
     )];
-    let staged = check_s3(clients, dataset, &mut findings).await;
-    check_redshift(clients, dataset, staged, &mut findings).await;
+    let work = async {
+        let staged = check_s3(clients, dataset, &mut findings).await;
+        check_redshift(clients, dataset, staged, cancellation, &mut findings).await;
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = cancellation.bounded(work).await {
+        findings.push(Finding::bad("check", error.chain(), remedy(&error)));
+    }
     Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), findings }
 }

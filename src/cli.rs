@@ -10,6 +10,10 @@ mod logging;
 // Ctrl-C and SIGTERM.
 mod signals;
 
+// Durations such as `90s`.
+mod duration;
+// What is waited for, told once a minute.
+mod awaited;
 // Exit statuses.
 mod exit;
 // How far a run has come, for a person.
@@ -26,13 +30,16 @@ use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::progress::Progress;
 use serde::Serialize;
+use tokio::time::Instant;
 use tracing::error;
 
-use self::args::{Arguments, Command, Load};
+use self::args::{Arguments, Command, Limits, Load};
+use crate::cancellation::Cancellation;
 use crate::clients::{self, Clients};
 use crate::environment::Environment;
 use crate::load::Run;
 use crate::run_request::RunRequest;
+use crate::waits::Waits;
 use crate::{check, config_files, dry_run, load, status};
 
 /// Does what the command line says.
@@ -41,11 +48,16 @@ pub async fn main() -> ExitCode {
     if !matches!(command, Command::Validate(_)) {
         logging::init();
     }
+    let waits = Waits::default();
     let status = match command {
-        Command::Load(load) if load.dry_run => run_dry(&load).await,
-        Command::Load(load) => run_load(&load).await,
-        Command::Check { config, json } => run_check(&config, json).await,
-        Command::Status { config, all, json } => run_status(&config, all, json).await,
+        Command::Load(load) if load.dry_run => awaited::told(&waits, run_dry(&load, &waits)).await,
+        Command::Load(load) => awaited::told(&waits, run_load(&load, &waits)).await,
+        Command::Check { config, json, limits } => {
+            awaited::told(&waits, run_check(&config, json, &limits, &waits)).await
+        }
+        Command::Status { config, all, json, limits } => {
+            awaited::told(&waits, run_status(&config, all, json, &limits, &waits)).await
+        }
         Command::Validate(arguments) => Ok(validate::run(&arguments).await),
         Command::Completions { shell } => {
             args::print_completions(shell);
@@ -56,10 +68,9 @@ pub async fn main() -> ExitCode {
 }
 
 /// Works through the queue of a dataset and prints the report.
-async fn run_load(load: &Load) -> Result<u8, Error> {
-    let dataset = dataset(&load.config)?;
-    let clients = connect().await?;
-    let request = request(load, dataset);
+async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
+    let request = request(load, waits)?;
+    let clients = connect(waits, &request.cancellation).await?;
     let Run { report, failure } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     print!("{report}");
@@ -70,10 +81,9 @@ async fn run_load(load: &Load) -> Result<u8, Error> {
 }
 
 /// Reads the queue of a dataset, and prints what a load would find.
-async fn run_dry(load: &Load) -> Result<u8, Error> {
-    let dataset = dataset(&load.config)?;
-    let s3 = clients::s3_only().await?;
-    let request = request(load, dataset);
+async fn run_dry(load: &Load, waits: &Waits) -> Result<u8, Error> {
+    let request = request(load, waits)?;
+    let s3 = request.cancellation.bounded(clients::s3_only(waits)).await?;
     let (dry_run, failure) = progress_bar::during(&request.progress, dry_run::run(&s3, &request)).await;
     print!("{dry_run}");
     match failure {
@@ -83,20 +93,40 @@ async fn run_dry(load: &Load) -> Result<u8, Error> {
     }
 }
 
-async fn run_check(config: &Path, json: bool) -> Result<u8, Error> {
+async fn run_check(config: &Path, json: bool, limits: &Limits, waits: &Waits) -> Result<u8, Error> {
     let dataset = dataset(config)?;
-    let check = check::check(&connect().await?, &dataset).await;
+    let cancellation = cancellation(limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let check = check::check(&clients, &dataset, &cancellation).await;
     Ok(show(&check, json, check.has_failed()))
 }
 
-async fn run_status(config: &Path, all: bool, json: bool) -> Result<u8, Error> {
+async fn run_status(
+    config: &Path,
+    all: bool,
+    json: bool,
+    limits: &Limits,
+    waits: &Waits,
+) -> Result<u8, Error> {
     let dataset = dataset(config)?;
-    let status = status::status(&connect().await?, &dataset, all).await?;
+    let cancellation = cancellation(limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let status = status::status(&clients, &dataset, all, &cancellation).await?;
     Ok(show(&status, json, status.ledger_unreadable.is_some()))
 }
 
-async fn connect() -> Result<Clients, Error> {
-    Clients::new(&Environment::from_process()?).await
+async fn connect(waits: &Waits, cancellation: &Cancellation) -> Result<Clients, Error> {
+    cancellation.bounded(Clients::new(&Environment::from_process()?, waits)).await
+}
+
+/// The limits of a run by hand, which a signal cancels.
+fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
+    // A time past the clock's end is no limit.
+    let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let cancellation =
+        Cancellation::at(deadline).with_statement_timeout(limits.statement_timeout).telling(waits);
+    signals::cancel(&cancellation, exit::FAILED);
+    cancellation
 }
 
 /// The dataset of a configuration file.
@@ -106,17 +136,18 @@ fn dataset(config: &Path) -> Result<Dataset, Error> {
 }
 
 /// A request by hand, which a signal cancels.
-fn request(load: &Load, dataset: Dataset) -> RunRequest {
+fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
+    let dataset = dataset(&load.config)?;
     let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ");
-    RunRequest {
+    Ok(RunRequest {
         dataset: Arc::new(dataset),
         selection: load.selection(),
         uploads: Vec::new(),
         request_id: format!("command-{now}-{}", std::process::id()),
         limit: load.limit,
-        cancellation: signals::cancelled_by_signals(exit::FAILED),
+        cancellation: cancellation(&load.limits, waits),
         progress: Progress::default(),
-    }
+    })
 }
 
 fn show<T: Serialize + Display>(shown: &T, json: bool, has_failed: bool) -> u8 {

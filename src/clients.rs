@@ -3,13 +3,16 @@
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use cmslite_core::error::{Deployment, Error, Fault};
+use tokio::time::timeout;
 
 use crate::environment::{CopyAccess, Environment};
 use crate::redshift::statement::Authorization;
 use crate::redshift::{LoginSource, Redshift};
-use crate::s3::{S3, client};
+use crate::s3::S3;
 use crate::secret::Secret;
 use crate::sns::Topic;
+use crate::time_limits::CREDENTIALS;
+use crate::waits::Waits;
 
 /// The connections to the outside.
 pub struct Clients {
@@ -23,24 +26,26 @@ pub struct Clients {
     pub topic: Option<Topic>,
     copy: CopyAccess,
     credentials: Option<SharedCredentialsProvider>,
+    waits: Waits,
 }
 
 impl Clients {
     /// Prepares the connections that the environment describes; connects to nothing but Secrets Manager,
-    /// where it keeps the password.
+    /// where it keeps the password. What is waited for is entered into `waits`.
     ///
     /// # Errors
     ///
     /// Deployment faults of the environment and of the secret.
-    pub async fn new(environment: &Environment) -> Result<Self, Error> {
-        let (aws, region) = aws().await?;
+    pub async fn new(environment: &Environment, waits: &Waits) -> Result<Self, Error> {
+        let (aws, region) = aws(waits).await?;
         Ok(Self {
-            s3: S3::new(client(&aws)),
-            redshift: Redshift::new(LoginSource::new(&aws, environment)).await?,
+            s3: S3::of(&aws, waits),
+            redshift: Redshift::new(LoginSource::new(&aws, environment, waits), waits).await?,
             region,
-            topic: environment.bad_archive_topic.as_deref().map(|arn| Topic::new(&aws, arn)),
+            topic: environment.bad_archive_topic.as_deref().map(|arn| Topic::new(&aws, arn, waits)),
             copy: environment.copy.clone(),
             credentials: aws.credentials_provider(),
+            waits: waits.clone(),
         })
     }
 
@@ -61,8 +66,10 @@ impl Clients {
                     )
                 };
                 let provider = self.credentials.as_ref().ok_or_else(missing)?;
-                let keys =
-                    provider.provide_credentials().await.map_err(|error| missing().caused_by(error))?;
+                let asked = timeout(CREDENTIALS, provider.provide_credentials());
+                let asked = self.waits.during("AWS credentials for COPY".to_owned(), asked).await;
+                let keys = asked.map_err(|error| missing().caused_by(error))?;
+                let keys = keys.map_err(|error| missing().caused_by(error))?;
                 Ok(Authorization::Keys {
                     access_key_id: Secret::new(keys.access_key_id()),
                     secret_access_key: Secret::new(keys.secret_access_key()),
@@ -78,13 +85,14 @@ impl Clients {
 /// # Errors
 ///
 /// [`Deployment::Configuration`] without a region.
-pub async fn s3_only() -> Result<S3, Error> {
-    Ok(S3::new(client(&aws().await?.0)))
+pub async fn s3_only(waits: &Waits) -> Result<S3, Error> {
+    Ok(S3::of(&aws(waits).await?.0, waits))
 }
 
 /// What the `AWS_*` variables and files say, and the region among it.
-async fn aws() -> Result<(SdkConfig, String), Error> {
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+async fn aws(waits: &Waits) -> Result<(SdkConfig, String), Error> {
+    let load = aws_config::load_defaults(BehaviorVersion::latest());
+    let aws = waits.during("the AWS configuration".to_owned(), load).await;
     let region = aws.region().map(ToString::to_string);
     let region = region.ok_or_else(|| {
         Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's")

@@ -75,7 +75,8 @@ pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
 
 async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(), Error> {
     let RunRequest { dataset, selection, limit, .. } = request;
-    let (listings, revisions) = listing::read(s3, dataset, selection).await?;
+    let cancellation = &request.cancellation;
+    let (listings, revisions) = cancellation.bounded(listing::read(s3, dataset, selection)).await?;
     let plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
     dry_run.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
@@ -85,7 +86,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
     let beyond = queue.split_off(limit.unwrap_or(usize::MAX).min(queue.len()));
     dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
     for archive in queue {
-        match read(s3, request, &archive).await? {
+        match cancellation.bounded(read(s3, request, &archive)).await? {
             Ok(good) => dry_run.good.push(good),
             Err(problems) => {
                 dry_run.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems));
@@ -104,7 +105,7 @@ async fn read(
     if request.accepts_few_rows() {
         limits.accept_few_rows();
     }
-    let read = read_proven(s3, request, archive, &limits, || NullSink);
+    let read = read_proven(s3, request, archive, &limits, || (NullSink, ()));
     match Box::pin(read).await {
         Ok((members, _)) => {
             let rows = |member: &str| {

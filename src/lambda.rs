@@ -16,13 +16,14 @@ use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
 use cmslite_core::config::{Dataset, PassedOver};
-use cmslite_core::error::{Deployment, Error};
+use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::event::{ObjectRef, Trigger};
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::{Object, Selection};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error, info, info_span};
 
 use self::answer::{Answer, diagnostic};
@@ -32,6 +33,8 @@ use crate::clients::Clients;
 use crate::environment::Environment;
 use crate::report::Report;
 use crate::run_request::RunRequest;
+use crate::time_limits::SET_UP;
+use crate::waits::Waits;
 use crate::{config_files, load};
 
 /// The function, ready for events.
@@ -42,24 +45,41 @@ struct Handler {
 
 /// Serves events until the runtime ends the process.
 ///
-/// A function that could not be set up is served too: it answers every event with the reason, so that the
-/// reason stands where people look for it.
+/// A function that could not be set up is served too: each event tries it again, and is answered with the
+/// reason, so that the reason stands where people look for it.
 pub async fn main() -> ExitCode {
     logging::init();
     let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
-    match serve(Handler::new().await, &config_files::names(directory.as_deref())).await {
+    let setup = Setup::default();
+    let set_up = timeout(SET_UP, setup.handler()).await.unwrap_or_else(|_| {
+        let waited = setup.waits.oldest().map_or_else(String::new, |wait| format!(", while {wait}"));
+        Err(Error::retryable(Retryable::Unknown, format!("it took too long to set the function up{waited}")))
+    });
+    if let Err(error) = set_up {
+        error!(error_type = error.error_type(), "cannot start: {}", error.chain());
+    }
+    match serve(&setup, &config_files::names(directory.as_deref())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// The handler, as soon as it could be made.
+#[derive(Default)]
+struct Setup {
+    handler: OnceCell<Handler>,
+    waits: Waits,
+}
+
+impl Setup {
+    async fn handler(&self) -> Result<&Handler, Error> {
+        self.handler.get_or_try_init(|| Handler::new(&self.waits)).await
+    }
+}
+
 /// Serves events with a handler, or answers each of them with why there is none, and counts that for every
 /// one of `datasets`.
-async fn serve(handler: Result<Handler, Error>, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
-    if let Err(error) = &handler {
-        error!(error_type = error.error_type(), "cannot start: {}", error.chain());
-    }
-    let handler = &handler;
+async fn serve(setup: &Setup, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
         let span = info_span!("invocation", request_id = context.request_id);
@@ -69,11 +89,12 @@ async fn serve(handler: Result<Handler, Error>, datasets: &[String]) -> Result<(
             request_id: context.request_id,
         };
         let answered = async {
-            let answer = match handler {
-                Ok(handler) => handler.handle(payload, &invocation).await,
+            let cancellation = Cancellation::at(invocation.deadline).telling(&setup.waits);
+            let answer = match cancellation.bounded(setup.handler()).await {
+                Ok(handler) => handler.handle(payload, &invocation, &cancellation).await,
                 Err(error) => {
-                    invocation.failed_before_any(datasets.iter().map(String::as_str), error);
-                    Err(diagnostic(error))
+                    invocation.failed_before_any(datasets.iter().map(String::as_str), &error);
+                    Err(diagnostic(&error))
                 }
             };
             if let Err(diagnostic) = &answer {
@@ -142,16 +163,20 @@ impl<'a> Asked<'a> {
 }
 
 impl Handler {
-    async fn new() -> Result<Self, Error> {
+    async fn new(waits: &Waits) -> Result<Self, Error> {
         let environment = Environment::from_process()?;
         let datasets = config_files::load_all(environment.config_dir.as_deref())
             .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
-        let clients = Clients::new(&environment).await?;
+        let clients = Clients::new(&environment, waits).await?;
         Ok(Self { clients, datasets: datasets.into_iter().map(Arc::new).collect() })
     }
 
-    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Answer, Diagnostic> {
-        let cancellation = Cancellation::at(invocation.deadline);
+    async fn handle(
+        &self,
+        payload: Value,
+        invocation: &Invocation,
+        cancellation: &Cancellation,
+    ) -> Result<Answer, Diagnostic> {
         let (asked, ignored) =
             Trigger::parse(payload).and_then(|trigger| self.route(trigger)).map_err(|error| {
                 let datasets = self.datasets.iter().map(|dataset| dataset.name.as_str());

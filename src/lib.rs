@@ -62,6 +62,12 @@ pub mod environment;
 pub mod run_request;
 // Deadline and cancellation of a run.
 pub mod cancellation;
+// What a run waits for at this moment.
+pub mod waits;
+// How long a request to AWS may take.
+pub mod time_limits;
+// Tasks that end with whoever waits for them.
+mod task;
 // Which events are logged.
 pub mod log_filter;
 // Secrets: a type that cannot be printed.

@@ -70,7 +70,7 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
 
 /// Works when it is this run's turn.
 async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> Result<(), Error> {
-    let turn = wait_for_turn(&clients.s3, request);
+    let turn = request.cancellation.bounded(wait_for_turn(&clients.s3, request));
     match Phase::Queue.of(&mut report.seconds, turn).await? {
         Turn::Ours(lease) => {
             let worked = work_on_queue(clients, request, &lease, report).await;
@@ -93,7 +93,8 @@ async fn work_on_queue(
 ) -> Result<(), Error> {
     let RunRequest { dataset, selection, .. } = request;
     let read = listing::read(&clients.s3, dataset, selection);
-    let (listings, revisions) = Phase::Queue.of(&mut report.seconds, read).await?;
+    let read = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read));
+    let (listings, revisions) = read.await?;
     let plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
     report.objects_found = plan.archives.len();
@@ -141,6 +142,7 @@ async fn work_through(
         // Of the first one the listings have just told.
         if !std::mem::take(&mut is_first) {
             let look = settled::is_settled(&clients.s3, dataset, &archive).instrument(span.clone());
+            let look = request.cancellation.bounded(look);
             match Phase::Queue.of(&mut report.seconds, look).await {
                 Ok(false) => {}
                 Ok(true) => {

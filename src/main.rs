@@ -1,11 +1,17 @@
 //! Picks the entry point: a Lambda function where Lambda's runtime is, a command elsewhere.
 
 use std::env;
+use std::io;
 use std::process::ExitCode;
 
 use cmslite_user_data_to_redshift::{cli, lambda};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() { lambda::main().await } else { cli::main().await }
+fn main() -> io::Result<ExitCode> {
+    let runtime = Runtime::new()?;
+    let is_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
+    let status = runtime.block_on(async { if is_lambda { lambda::main().await } else { cli::main().await } });
+    // A thread that looks a name up, or reads a pipe, may do so for long after it was given up.
+    runtime.shutdown_background();
+    Ok(status)
 }

@@ -27,20 +27,22 @@ mod rows;
 mod login;
 
 use std::future::poll_fn;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
 use tokio::sync::RwLock;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Config, config::SslMode};
 use tracing::{Instrument as _, debug, info};
 
 use self::connect_error::classify_connect;
 use self::session::{ANSWER_RESERVE, Session};
+use crate::cancellation::Cancellation;
 use crate::environment::{Login, Tls};
+use crate::task::Task;
+use crate::waits::Waits;
 
 pub use self::error::StatementError;
 pub use self::login::LoginSource;
@@ -62,17 +64,18 @@ pub struct Redshift {
     place: String,
     user: String,
     tls_mode: Tls,
+    waits: Waits,
 }
 
 impl Redshift {
     /// Reads the login and prepares connections; connects to nothing but Secrets Manager, where it keeps the
-    /// password.
+    /// password. What is waited for is entered into `waits`.
     ///
     /// # Errors
     ///
     /// Those of [`LoginSource::read`]; [`Deployment::Configuration`] when the root certificates cannot be
     /// read.
-    pub async fn new(source: LoginSource) -> Result<Self, Error> {
+    pub async fn new(source: LoginSource, waits: &Waits) -> Result<Self, Error> {
         let login = source.read().await?;
         Ok(Self {
             login: source,
@@ -81,19 +84,20 @@ impl Redshift {
             place: format!("{}:{}/{}", login.host, login.port, login.database),
             user: login.user,
             tls_mode: login.tls,
+            waits: waits.clone(),
         })
     }
 
-    /// Opens a session, for a function whose time is up at `deadline`. A refused login that may have changed
+    /// Opens a session for a run with the limits of `cancellation`. A refused login that may have changed
     /// is asked for again, once: a password is rotated while a function lives.
     ///
     /// # Errors
     ///
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that
     /// is not trusted or a missing database; else [`Retryable::ConnectionLost`].
-    pub async fn connect(&self, deadline: Option<Instant>) -> Result<Session, Error> {
+    pub async fn connect(&self, cancellation: &Cancellation) -> Result<Session, Error> {
         let known = self.config.read().await.clone();
-        let refused = match self.connect_as(&known, deadline).await {
+        let refused = match self.connect_as(&known, cancellation).await {
             Err(Error::Deployment(fault))
                 if fault.kind == Deployment::LoginRefused && self.login.can_change() =>
             {
@@ -106,17 +110,17 @@ impl Redshift {
             return Err(refused.into());
         }
         info!("the login was refused, and has changed meanwhile");
-        let session = self.connect_as(&renewed, deadline).await?;
+        let session = self.connect_as(&renewed, cancellation).await?;
         *self.config.write().await = renewed;
         Ok(session)
     }
 
-    async fn connect_as(&self, config: &Config, deadline: Option<Instant>) -> Result<Session, Error> {
-        let left = deadline.map(|deadline| {
-            deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_RESERVE)
-        });
+    async fn connect_as(&self, config: &Config, cancellation: &Cancellation) -> Result<Session, Error> {
+        let left = cancellation.time_left().map(|left| left.saturating_sub(ANSWER_RESERVE));
         let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
-        let Ok(connected) = timeout(within, config.connect(self.tls.clone())).await else {
+        let connecting = timeout(within, config.connect(self.tls.clone()));
+        let waited = format!("Redshift: a connection to {}", self.place);
+        let Ok(connected) = self.waits.during(waited, connecting).await else {
             let message = format!(
                 "cannot connect to Redshift at {}: no answer within {} seconds",
                 self.place,
@@ -140,8 +144,8 @@ impl Redshift {
                 }
             }
         };
-        let connection = tokio::spawn(connection.in_current_span());
-        Ok(Session { client, connection, deadline, asked_about: Mutex::default() })
+        let connection = Task::spawn(connection.in_current_span());
+        Ok(Session::new(client, connection, cancellation, &self.waits))
     }
 
     /// Where a session would lead, as whom, and how the server proves itself.

@@ -18,7 +18,10 @@ mod client;
 // What failures mean.
 mod error;
 
-pub use self::client::{S3, client};
+// How long requests may take.
+mod limits;
+
+pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};
 pub use self::multipart::{Upload, UploadedPart};
 pub use self::verify::Downloaded;

@@ -17,9 +17,11 @@ use cmslite_core::error::Error;
 use cmslite_core::queue::{ArchiveState, Selection, plan};
 
 use self::assemble::assemble;
+use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
 use crate::redshift::StatementError;
+use crate::redshift::statement::Statement;
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 
@@ -29,11 +31,25 @@ pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedO
 ///
 /// # Errors
 ///
-/// S3's, by who must act.
-pub async fn status(clients: &Clients, dataset: &Dataset, all: bool) -> Result<Status, Error> {
+/// S3's, by who must act; those of [`Cancellation::bounded`].
+pub async fn status(
+    clients: &Clients,
+    dataset: &Dataset,
+    all: bool,
+    cancellation: &Cancellation,
+) -> Result<Status, Error> {
+    cancellation.bounded(read(clients, dataset, all, cancellation)).await
+}
+
+async fn read(
+    clients: &Clients,
+    dataset: &Dataset,
+    all: bool,
+    cancellation: &Cancellation,
+) -> Result<Status, Error> {
     let selection = Selection::WholeQueue;
     let (read, ledger) =
-        tokio::join!(listing::read(&clients.s3, dataset, &selection), ledger(clients, dataset));
+        tokio::join!(listing::read(&clients.s3, dataset, &selection), ledger(clients, dataset, cancellation));
     let (listings, revisions) = read?;
     let plan = plan(dataset, &listings, &revisions);
     let mut errors = BTreeMap::new();
@@ -45,9 +61,12 @@ pub async fn status(clients: &Clients, dataset: &Dataset, all: bool) -> Result<S
     Ok(assemble(dataset, &listings, &plan, ledger, &errors, all))
 }
 
-async fn ledger(clients: &Clients, dataset: &Dataset) -> Ledger {
+async fn ledger(clients: &Clients, dataset: &Dataset, cancellation: &Cancellation) -> Ledger {
     let rows = async {
-        let session = clients.redshift.connect(None).await.map_err(StatementError::Other)?;
+        let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
+        if let Some(limit) = cancellation.statement_timeout() {
+            session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
+        }
         let rows = session.loads(&dataset.ledger, &dataset.name, &dataset.bucket).await;
         session.close().await;
         rows

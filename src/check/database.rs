@@ -6,11 +6,11 @@ use chrono::Utc;
 use cmslite_core::config::{Dataset, Table, TableName};
 use cmslite_core::error::Error;
 use cmslite_core::row_counts::RowsByTable;
-use tokio::time::Instant;
 
 use super::columns::compare;
 use super::finding::{Finding, remedy};
 use super::storage::{NAME, staged_keys};
+use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::redshift::session::Session;
 use crate::redshift::statement::{Authorization, Copy, LedgerKey, LoadErrorTable, Statement};
@@ -23,9 +23,11 @@ pub(super) async fn check_redshift(
     clients: &Clients,
     dataset: &Dataset,
     staged: bool,
+    cancellation: &Cancellation,
     findings: &mut Vec<Finding>,
 ) {
-    let session = match clients.redshift.connect(Some(Instant::now() + WITHIN)).await {
+    let within = cancellation.within(WITHIN);
+    let session = match clients.redshift.connect(&within).await {
         Ok(session) => session,
         Err(error) => {
             findings.push(Finding::bad("Redshift: login", error.chain(), remedy(&error)));
@@ -33,7 +35,8 @@ pub(super) async fn check_redshift(
         }
     };
     findings.push(Finding::good("Redshift: login", clients.redshift.describe()));
-    if let Err(error) = session.run(&Statement::StatementTimeout(WITHIN.as_millis())).await {
+    let each = within.time_left().into_iter().chain(within.statement_timeout()).min().unwrap_or(WITHIN);
+    if let Err(error) = session.run(&Statement::StatementTimeout(each.as_millis().max(1))).await {
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }

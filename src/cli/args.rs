@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cmslite_core::queue::Selection;
+
+use super::duration;
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
 ///
@@ -54,8 +57,10 @@ Examples:
   load CONFIG --accept-shrink client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz
           that archive although it has fewer rows than the configuration allows
 
-Ctrl-C stops before the next step and leaves nothing half done; a second one
-ends at once. A log is kept in logs/cmslite_user_data_to_redshift.log.
+Ctrl-C stops before the next step, or within two seconds where S3 or Redshift
+keeps it waiting, and leaves nothing half done; a second one ends at once. What
+is waited for is told once a minute.
+A time is a number and s, m or h. A log is kept in logs/cmslite_user_data_to_redshift.log.
 ";
 
 const VALIDATE_EXAMPLES: &str = "\
@@ -86,6 +91,8 @@ pub enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// Read archives on this machine as a load reads them, before they are uploaded. Needs no AWS and no
     /// Redshift.
@@ -103,6 +110,8 @@ pub enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// Print a script that completes this command in a shell:
     /// `source <(cmslite-user-data-to-redshift completions bash)`.
@@ -135,6 +144,20 @@ pub struct Load {
     /// nothing. Needs no access to Redshift.
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// How long a command may take.
+#[derive(Debug, clap::Args)]
+pub struct Limits {
+    /// End after this time at the latest, such as `90s`, `15m` or `2h`, and say what was waited for. A load
+    /// begins no archive in its last 15 seconds. [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+    /// Give a statement up that Redshift works on for longer.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
+    pub statement_timeout: Duration,
 }
 
 /// What is validated.

@@ -6,21 +6,19 @@ use tracing::warn;
 
 use crate::cancellation::Cancellation;
 
-/// Stops before the next step at the first Ctrl-C or SIGTERM, and ends at once at the second, as an impatient
-/// person means it.
-pub(super) fn cancelled_by_signals(status: u8) -> Cancellation {
-    let cancellation = Cancellation::default();
+/// Stops before the next step at the first Ctrl-C or SIGTERM, or gives up what still waits soon after it, and
+/// ends at once at the second, as an impatient person means it.
+pub(super) fn cancel(cancellation: &Cancellation, status: u8) {
     let requested = cancellation.clone();
     tokio::spawn(async move {
         if interrupted().await.is_ok() {
             requested.request();
-            warn!("stopping before the next step; once more ends at once");
+            warn!("stopping before the next step, or in two seconds; once more ends at once");
         }
         if interrupted().await.is_ok() {
             std::process::exit(status.into());
         }
     });
-    cancellation
 }
 
 async fn interrupted() -> std::io::Result<()> {

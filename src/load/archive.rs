@@ -27,17 +27,21 @@ pub async fn run(
 ) -> ArchiveOutcome {
     info!(etag = archive.etag, size = archive.size, "archive begun");
     let mut outcome = ArchiveOutcome::new(ArchiveEnd::Good);
-    let end = match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
-        Ok(ArchiveEnd::Good) => {
-            let settled = settle::good(&clients.s3, &request.dataset, archive);
-            Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
+    // What is known by then of what was loaded stays, whatever is dropped.
+    let work = async {
+        match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
+            Ok(ArchiveEnd::Good) => {
+                let settled = settle::good(&clients.s3, &request.dataset, archive);
+                Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
+            }
+            Err(Error::BadInput(problems)) => {
+                let settled = settle_bad(clients, request, lease, archive, &problems);
+                Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
+            }
+            end => end,
         }
-        Err(Error::BadInput(problems)) => {
-            let settled = settle_bad(clients, request, lease, archive, &problems);
-            Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
-        }
-        end => end,
     };
+    let end = request.cancellation.bounded(work).await;
     outcome.end = end.unwrap_or_else(ArchiveEnd::Unsettled);
     outcome
 }

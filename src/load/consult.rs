@@ -50,7 +50,7 @@ impl ArchiveLoad<'_> {
     ///
     /// Redshift's, by who must act.
     pub async fn consult(&self, redshift: &Redshift) -> Result<Consulted, Error> {
-        let session = redshift.connect(self.request.cancellation.deadline()).await?;
+        let session = redshift.connect(&self.request.cancellation).await?;
         let consulted = self.consult_in(&session).await;
         session.close().await;
         consulted
@@ -184,7 +184,7 @@ impl ArchiveLoad<'_> {
     }
 
     /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for
-    /// a function that is dead.
+    /// a function that is dead, and to the limit of a statement.
     pub(super) async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
         self.leave(session, RESERVE, || format!("nothing of {} was loaded", self.archive.key)).await
     }
@@ -198,9 +198,12 @@ impl ArchiveLoad<'_> {
         step: impl FnOnce() -> String,
     ) -> Result<(), Error> {
         self.request.cancellation.check(reserve, step)?;
-        let Some(left) = self.request.cancellation.time_left() else { return Ok(()) };
-        let left = left.saturating_sub(reserve);
-        session.run(&Statement::StatementTimeout(left.as_millis().max(1))).await?;
+        let cancellation = &self.request.cancellation;
+        let left = cancellation.time_left().map(|left| left.saturating_sub(reserve));
+        let Some(limit) = left.into_iter().chain(cancellation.statement_timeout()).min() else {
+            return Ok(());
+        };
+        session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use cmslite_core::lease::{LEASE, LeaseNote, RENEWED_AFTER};
 use cmslite_core::text::printable;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::{retry, settled};
@@ -24,6 +24,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait between looks: so long a queue lies idle at the most after a run has ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long giving a lease back may take; whoever waits has to wait for its end else.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same at the end of a run's time, and after a request to stop, of which the command's two seconds are left.
+const GIVEN_BACK_AT_LAST_WITHIN: Duration = Duration::from_millis(400);
 
 /// Whose turn it is.
 pub enum Turn {
@@ -217,9 +223,13 @@ impl Lease {
         if !is_certain {
             return;
         }
-        let Place { s3, bucket, key, .. } = &held.place;
-        if let Err(error) = s3.delete(bucket, key).await {
-            debug!("the lease on the queue was not given back: {}", error.chain());
+        let Place { s3, bucket, key, cancellation, .. } = &held.place;
+        let has_time = cancellation.check(ARCHIVE_RESERVE, String::new).is_ok();
+        let limit = if has_time { GIVEN_BACK_WITHIN } else { GIVEN_BACK_AT_LAST_WITHIN };
+        match timeout(limit, s3.delete(bucket, key)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!("the lease on the queue was not given back: {}", error.chain()),
+            Err(_) => debug!("the lease on the queue was not given back within {limit:?}"),
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Does `work`, and adds the time that it takes to `seconds`.
+    /// Does `work`, and adds the time that it takes to `seconds`, also where it is dropped before its end.
     pub async fn of<T>(self, seconds: &mut PhaseSeconds, work: impl Future<Output = T>) -> T {
         let (phase, spent) = match self {
             Self::Queue => ("queue", &mut seconds.queue),
@@ -27,9 +27,19 @@ impl Phase {
             Self::Load => ("load", &mut seconds.load),
             Self::Settle => ("settle", &mut seconds.settle),
         };
-        let begun = Instant::now();
-        let done = work.instrument(info_span!("phase", phase)).await;
-        PhaseSeconds::add(spent, begun.elapsed());
-        done
+        let _spending = Spending { spent, begun: Instant::now() };
+        work.instrument(info_span!("phase", phase)).await
+    }
+}
+
+/// Time that is being spent.
+struct Spending<'s> {
+    spent: &'s mut f64,
+    begun: Instant,
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        PhaseSeconds::add(self.spent, self.begun.elapsed());
     }
 }

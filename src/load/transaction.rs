@@ -32,7 +32,7 @@ impl ArchiveLoad<'_> {
         tables: &[StagedTable<'_>],
         judged: &mut JudgedRows,
     ) -> Result<LoadDecision, Error> {
-        let session = clients.redshift.connect(self.request.cancellation.deadline()).await?;
+        let session = clients.redshift.connect(&self.request.cancellation).await?;
         let result = self.transaction(&session, authorization, &clients.region, tables, judged).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.

@@ -1,5 +1,7 @@
 //! What Redshift's refusals of statements mean, by who must act.
 
+use std::time::Duration;
+
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use tokio_postgres::error::DbError;
 
@@ -27,9 +29,34 @@ impl From<StatementError> for Error {
     }
 }
 
-pub(super) fn unanswered(statement: &Statement<'_>) -> StatementError {
-    let message = format!("Redshift did not answer {} before the function's time was up", name(statement));
-    StatementError::Other(Error::retryable(Retryable::DeadlineNear, message))
+/// Why an answer is waited for no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The run's time is up.
+    TimeIsUp,
+    /// The statement's own limit, at which Redshift should have stopped it, is over.
+    After(Duration),
+}
+
+pub(super) fn unanswered(statement: &Statement<'_>, limit: Limit) -> StatementError {
+    let name = name(statement);
+    let (kind, message) = match limit {
+        Limit::TimeIsUp => {
+            (Retryable::DeadlineNear, format!("Redshift did not answer {name} before the time was up"))
+        }
+        Limit::After(limit) => (
+            Retryable::StatementTimeout,
+            format!("Redshift did not answer {name}, nor stop it after {} seconds", limit.as_secs()),
+        ),
+    };
+    StatementError::Other(Error::retryable(kind, message))
+}
+
+/// A statement that is not sent, since an earlier one was not answered.
+pub(super) fn gone(statement: &Statement<'_>) -> StatementError {
+    let message =
+        format!("{} was not sent: Redshift has not answered the statement before it", name(statement));
+    StatementError::Other(Error::retryable(Retryable::ConnectionLost, message))
 }
 
 pub(super) fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) -> StatementError {
@@ -66,8 +93,8 @@ fn classify_refused(code: &str, text: &str, statement: &Statement<'_>) -> Statem
     }
 }
 
-/// A statement's beginning, enough to know it by.
-fn name(statement: &Statement<'_>) -> String {
+/// A statement's beginning, enough to know it by, without secrets.
+pub(super) fn name(statement: &Statement<'_>) -> String {
     let text = statement.to_string();
     let cut = text.find(" (").or_else(|| text.char_indices().nth(60).map(|(at, _)| at)).unwrap_or(text.len());
     text[..cut].to_owned()

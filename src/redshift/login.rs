@@ -2,11 +2,15 @@
 //! program runs.
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
 use cmslite_core::error::{Deployment, Error, Fault};
 
 use crate::environment::{Environment, Login};
 use crate::secret::Secret;
+use crate::time_limits::{CONNECT, SECRET, SECRET_ATTEMPT};
+use crate::waits::Waits;
 
 /// Where the login comes from.
 pub struct LoginSource {
@@ -18,13 +22,23 @@ pub struct LoginSource {
 struct StoredSecret {
     client: Client,
     id: String,
+    waits: Waits,
 }
 
 impl LoginSource {
-    /// The login of `environment`, completed by the secret that it names, if it names one.
-    pub fn new(config: &SdkConfig, environment: &Environment) -> Self {
-        let secret = environment.password_secret_id.as_ref();
-        let secret = secret.map(|id| StoredSecret { client: Client::new(config), id: id.clone() });
+    /// The login of `environment`, completed by the secret that it names, if it names one. What is waited
+    /// for is entered into `waits`.
+    pub fn new(config: &SdkConfig, environment: &Environment, waits: &Waits) -> Self {
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(SECRET_ATTEMPT)
+            .operation_timeout(SECRET)
+            .build();
+        let secret = environment.password_secret_id.as_ref().map(|id| StoredSecret {
+            client: Client::from_conf(Builder::from(config).timeout_config(limits).build()),
+            id: id.clone(),
+            waits: waits.clone(),
+        });
         Self { environment: environment.clone(), secret }
     }
 
@@ -52,7 +66,9 @@ impl StoredSecret {
         let unreadable = |why: &str| {
             Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"))
         };
-        let answer = self.client.get_secret_value().secret_id(id).send().await.map_err(|error| {
+        let asked = self.client.get_secret_value().secret_id(id).send();
+        let asked = self.waits.during(format!("Secrets Manager: GetSecretValue of {id}"), asked).await;
+        let answer = asked.map_err(|error| {
             let error = error.into_service_error();
             unreadable("cannot be read").caused_by(error)
         })?;

@@ -1,37 +1,67 @@
 //! A session: statements one after the other, by the simple query protocol.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cmslite_core::config::{Dataset, TableName};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::row_counts::RowsByTable;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::debug;
 
-use super::error::{StatementError, classify, unanswered};
+use super::error::{Limit, StatementError, classify, gone, name, unanswered};
 use super::relation::RelationKind;
 use super::rows::{
     Column, LedgerRow, RefusedRows, Rows, column, ledger_row, query_id, refused_rows, table_rows, table_type,
 };
 use super::statement::{FILE_NAME_BYTES, LoadErrorTable, Statement};
+use crate::cancellation::Cancellation;
+use crate::task::Task;
+use crate::waits::Waits;
 
 /// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
 /// stopped the statement by then (`statement_timeout`); only a network that swallows its answer is met here.
 pub(super) const ANSWER_RESERVE: Duration = Duration::from_secs(2);
 
-/// A session. Dropping it closes the connection, and Redshift rolls an open transaction back.
+/// How much longer than Redshift, which stops a statement at its limit, the program waits for it to say so.
+const ANSWER_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the closing of a connection may take: a server that does not hang up must not hold the run.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A session. Dropping it breaks the connection, and Redshift rolls an open transaction back.
 pub struct Session {
-    pub(super) client: Client,
-    pub(super) connection: JoinHandle<()>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) asked_about: Mutex<BTreeSet<i64>>,
+    client: Client,
+    connection: Task<()>,
+    deadline: Option<Instant>,
+    statement_timeout: Option<Duration>,
+    waits: Waits,
+    /// A statement was not answered: nothing more will be.
+    is_silent: AtomicBool,
+    asked_about: Mutex<BTreeSet<i64>>,
 }
 
 impl Session {
+    pub(super) fn new(
+        client: Client,
+        connection: Task<()>,
+        cancellation: &Cancellation,
+        waits: &Waits,
+    ) -> Self {
+        Self {
+            client,
+            connection,
+            deadline: cancellation.deadline(),
+            statement_timeout: cancellation.statement_timeout(),
+            waits: waits.clone(),
+            is_silent: AtomicBool::new(false),
+            asked_about: Mutex::default(),
+        }
+    }
+
     /// Sends a statement and waits for its answer.
     ///
     /// # Errors
@@ -39,11 +69,18 @@ impl Session {
     /// [`StatementError`].
     pub async fn run(&self, statement: &Statement<'_>) -> Result<Rows, StatementError> {
         debug!(%statement, "to Redshift");
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Err(gone(statement));
+        }
         let text = statement.wire_text();
         let answer = self.client.simple_query(text.expose());
-        let answer = match self.deadline.and_then(|deadline| deadline.checked_sub(ANSWER_RESERVE)) {
+        let answer = self.waits.during(format!("Redshift: {}", name(statement)), answer);
+        let answer = match self.limit() {
             None => answer.await,
-            Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| unanswered(statement))?,
+            Some((at, limit)) => timeout_at(at, answer).await.map_err(|_| {
+                self.is_silent.store(true, Ordering::Relaxed);
+                unanswered(statement, limit)
+            })?,
         };
         let answer = answer.map_err(|error| classify(error, statement))?;
         let rows = answer.iter().filter_map(|message| match message {
@@ -53,6 +90,16 @@ impl Session {
             _ => None,
         });
         Ok(rows.collect())
+    }
+
+    /// Until when an answer is waited for, and why no longer.
+    fn limit(&self) -> Option<(Instant, Limit)> {
+        let time =
+            self.deadline.and_then(|at| at.checked_sub(ANSWER_RESERVE)).map(|at| (at, Limit::TimeIsUp));
+        let statement = self
+            .statement_timeout
+            .and_then(|limit| Some((Instant::now().checked_add(limit + ANSWER_GRACE)?, Limit::After(limit))));
+        [time, statement].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The columns of each of `tables`, in their order; none of a table that the user does not see.
@@ -174,7 +221,6 @@ impl Session {
     pub async fn close(self) {
         let Self { client, connection, .. } = self;
         drop(client);
-        // A server that does not hang up must not hold the function.
-        let _ = timeout(Duration::from_secs(2), connection).await;
+        let _ = timeout(CLOSE_WITHIN, connection).await;
     }
 }

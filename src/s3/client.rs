@@ -11,8 +11,12 @@ use bytes::Bytes;
 use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use cmslite_core::queue::Object;
+use tokio::time::timeout;
 
 use super::error::{StatusCode as _, classify};
+use super::limits::{self, Entered, told};
+use crate::time_limits::STALLED_AFTER;
+use crate::waits::Waits;
 
 /// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -20,13 +24,17 @@ const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// The metadata of a copy that names the revision it is a copy of.
 pub(super) const SOURCE_ETAG: &str = "source-etag";
 
-/// A client for S3.
+/// A client for S3, whose requests have limits and are entered into `waits`.
 ///
 /// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
 /// and a read that really stalls is noticed, and resumed, by [`S3::download`].
-pub fn client(config: &aws_config::SdkConfig) -> Client {
+fn client(config: &aws_config::SdkConfig, waits: &Waits) -> Client {
     let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
-    Client::from_conf(aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(protection).build())
+    let config = aws_sdk_s3::config::Builder::from(config)
+        .stalled_stream_protection(protection)
+        .timeout_config(limits::small())
+        .interceptor(Entered(waits.clone()));
+    Client::from_conf(config.build())
 }
 
 /// An object by its metadata.
@@ -47,12 +55,19 @@ pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
 pub struct S3 {
     pub(super) client: Client,
     pub(super) copy_limit_bytes: u64,
+    pub(super) waits: Waits,
 }
 
 impl S3 {
     /// S3 through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, copy_limit_bytes: COPY_LIMIT_BYTES }
+        Self { client, copy_limit_bytes: COPY_LIMIT_BYTES, waits: Waits::default() }
+    }
+
+    /// S3 with the credentials, the region and the endpoint of `config`, and with limits for each request.
+    /// What is waited for is entered into `waits`.
+    pub fn of(config: &aws_config::SdkConfig, waits: &Waits) -> Self {
+        Self { waits: waits.clone(), ..Self::new(client(config, waits)) }
     }
 
     /// The same client, with multipart copies from another size on.
@@ -106,14 +121,17 @@ impl S3 {
         bytes: impl Into<Bytes>,
         content_type: &str,
     ) -> Result<(), Error> {
-        let body = ByteStream::from(bytes.into());
+        let bytes = bytes.into();
+        let limits = limits::upload(bytes.len());
         let put = self
             .client
             .put_object()
             .bucket(bucket)
             .key(key)
             .content_type(content_type)
-            .body(body)
+            .body(ByteStream::from(bytes))
+            .customize()
+            .config_override(limits)
             .send()
             .await;
         put.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{key}")))
@@ -185,7 +203,9 @@ impl S3 {
             }
             Err(error) => return Err(classify(error, &what())),
         };
-        let body = response.body.collect().await;
+        let waited = told("the bytes", Some(bucket), Some(key));
+        let body = timeout(STALLED_AFTER, self.waits.during(waited, response.body.collect())).await;
+        let body = body.map_err(|_| silent(&what()))?;
         body.map(|body| Some(body.into_bytes()))
             .map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
     }
@@ -207,7 +227,10 @@ impl S3 {
         let range = format!("bytes=0-{}", limit_bytes.saturating_sub(1));
         let response = self.client.get_object().bucket(bucket).key(key).range(range).send().await;
         let mut body = response.map_err(|error| classify(error, &what()))?.body;
-        while let Some(chunk) = body.next().await {
+        loop {
+            let waited = told("the next bytes", Some(bucket), Some(key));
+            let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
+            let Some(chunk) = next.map_err(|_| silent(&what()))? else { break };
             let chunk =
                 chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
             if take(&chunk).is_break() {
@@ -229,4 +252,10 @@ impl S3 {
             None => Some(String::new()),
         })
     }
+}
+
+/// An answer whose body does not come.
+fn silent(what: &str) -> Error {
+    let message = format!("{what}: nothing came for {} seconds", STALLED_AFTER.as_secs());
+    Error::retryable(Retryable::S3Unavailable, message)
 }

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
+use super::limits;
 use super::multipart::UploadedPart;
 
 /// The size of a part of a multipart copy.
@@ -41,7 +42,7 @@ impl S3 {
                 .metadata_directive(MetadataDirective::Replace)
                 .metadata(SOURCE_ETAG, object.revision())
                 .content_type(ARCHIVE_TYPE);
-            return match copy.send().await {
+            return match copy.customize().config_override(limits::copy(object.size)).send().await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
             };
@@ -63,6 +64,8 @@ impl S3 {
                 .copy_source(&source)
                 .copy_source_if_match(&object.etag)
                 .copy_source_range(format!("bytes={from}-{}", end - 1))
+                .customize()
+                .config_override(limits::copy(end - from))
                 .send()
                 .await;
             match part {

@@ -13,11 +13,11 @@ use tracing::{debug, warn};
 
 use super::client::S3;
 use super::error::classify;
+use super::limits::told;
 use super::verify::{Downloaded, Mismatch, Verifier};
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
-
-/// How long a download may bring nothing before it is begun again from where it stands.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
+use crate::time_limits::STALLED_AFTER;
+use crate::waits::Waits;
 
 /// How often in a row a download may break without bringing anything.
 const BREAKS_IN_A_ROW: u32 = 5;
@@ -80,8 +80,8 @@ impl S3 {
                     Ok(response) => {
                         // What a range is answered with says nothing of the whole.
                         let verifier = verifier.get_or_insert_with(|| Verifier::new(&response, object));
-                        let mut progress = Progress { offset: &mut offset, verifier };
-                        let received = progress.receive(response.body, object, cancellation, &chunks);
+                        let mut progress = Progress { waits: &self.waits, offset: &mut offset, verifier };
+                        let received = progress.receive(response.body, bucket, object, cancellation, &chunks);
                         match received.await? {
                             Received::All => break,
                             Received::Broken(why) => why,
@@ -108,6 +108,7 @@ impl S3 {
 
 /// How far a download has come.
 struct Progress<'d> {
+    waits: &'d Waits,
     offset: &'d mut u64,
     verifier: &'d mut Verifier,
 }
@@ -117,6 +118,7 @@ impl Progress<'_> {
     async fn receive(
         &mut self,
         mut body: ByteStream,
+        bucket: &str,
         object: &Object,
         cancellation: &Cancellation,
         chunks: &mpsc::Sender<Bytes>,
@@ -124,7 +126,8 @@ impl Progress<'_> {
         let mut is_heard = true;
         loop {
             cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read to its end", object.key))?;
-            match timeout(STALLED_AFTER, body.next()).await {
+            let what = told("the next bytes", Some(bucket), Some(&object.key));
+            match self.waits.during(what, timeout(STALLED_AFTER, body.next())).await {
                 Ok(Some(Ok(chunk))) => {
                     *self.offset += chunk.len() as u64;
                     if *self.offset > object.size {

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
+use super::limits;
 
 /// A part that S3 has.
 pub struct UploadedPart(CompletedPart);
@@ -71,6 +72,7 @@ impl S3 {
         bytes: Bytes,
     ) -> Result<UploadedPart, Error> {
         let Upload { id, bucket, key } = upload;
+        let limits = limits::upload(bytes.len());
         let part = self
             .client
             .upload_part()
@@ -79,7 +81,8 @@ impl S3 {
             .upload_id(id)
             .part_number(number)
             .body(ByteStream::from(bytes));
-        let sent = part.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
+        let part = part.checksum_algorithm(ChecksumAlgorithm::Crc32);
+        let sent = part.customize().config_override(limits).send().await;
         let part = sent.map_err(|error| {
             classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}"))
         })?;
@@ -103,6 +106,8 @@ impl S3 {
             .key(key)
             .upload_id(id)
             .multipart_upload(parts)
+            .customize()
+            .config_override(limits::complete())
             .send()
             .await;
         match completed {

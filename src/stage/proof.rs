@@ -24,25 +24,27 @@ const READS: u32 = 5;
 /// overloaded.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// Reads a revision of an archive as [`read_archive`] does, each time into a new sink, until it is good, or
+/// Reads a revision of an archive as [`read_archive`] does, each time into a new sink, which may write for as long
+/// as what comes with it is there, until it is good, or
 /// certainly bad: what came was compared with S3's checksum, or the same bytes came twice.
 ///
 /// # Errors
 ///
 /// [`Error::BadInput`] with everything that is wrong with the archive; [`Retryable::DamagedDownload`] when it
 /// came damaged each time; those of [`read_archive`].
-pub async fn read_proven<S: AsyncSink>(
+pub async fn read_proven<S: AsyncSink, G>(
     s3: &S3,
     request: &RunRequest,
     archive: &Object,
     limits: &TableLimits,
-    mut sink: impl FnMut() -> S,
+    mut sink: impl FnMut() -> (S, G),
 ) -> Result<(Vec<StagedMember>, Downloaded), Error> {
     let mut fingerprints = Vec::new();
     let mut reads = 0;
     loop {
         reads += 1;
-        let damaged = match read_archive(s3, request, archive, limits.clone(), sink()).await {
+        let (sink, _writing) = sink();
+        let damaged = match read_archive(s3, request, archive, limits.clone(), sink).await {
             Ok(Reading { read: Ok(members), downloaded }) => return Ok((members, downloaded)),
             Ok(Reading { read: Err(problems), downloaded }) => {
                 if downloaded.verified_by.is_some() || fingerprints.contains(&downloaded.fingerprint) {

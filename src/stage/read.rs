@@ -11,12 +11,12 @@ use cmslite_core::problem::Problems;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::sink::AsyncSink;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
+use crate::task::Task;
 
 /// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what
 /// has come. The socket's own buffer bridges more.
@@ -46,14 +46,11 @@ pub async fn read_archive<S: AsyncSink>(
     let RunRequest { dataset, cancellation, progress, .. } = request;
     progress.begin(&archive.key, archive.size);
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
-    let mut download = {
+    let download = {
         let (s3, bucket, archive, cancellation) =
             (s3.clone(), dataset.bucket.clone(), archive.clone(), cancellation.clone());
         let download = async move { s3.download(&bucket, &archive, &cancellation, sender).await };
-        // A set aborts what it holds when it is dropped: nothing is read for nobody.
-        let mut task = JoinSet::new();
-        task.spawn(download.in_current_span());
-        task
+        Task::spawn(download.in_current_span())
     };
     let unpacking = {
         let (dataset, progress) = (Arc::clone(dataset), progress.clone());
@@ -77,8 +74,8 @@ pub async fn read_archive<S: AsyncSink>(
         Err(ReadError::Failed(error)) => {
             progress.end();
             // Nothing is said of the archive, so that the rest of it does not matter.
-            if let Some(downloaded) = download.try_join_next() {
-                downloaded.map_err(|error| abnormal(&error))??;
+            if download.is_finished() {
+                download.await.map_err(|error| abnormal(&error))??;
             }
             sink.finish().await?;
             return Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged")
@@ -86,13 +83,10 @@ pub async fn read_archive<S: AsyncSink>(
                 .into());
         }
     };
-    let (written, downloaded) = tokio::join!(sink.finish(), download.join_next());
+    let (written, downloaded) = tokio::join!(sink.finish(), download);
     progress.end();
     // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
-    let downloaded = match downloaded {
-        Some(downloaded) => downloaded.map_err(|error| abnormal(&error))??,
-        None => return Err(abnormal(&"nothing was downloaded")),
-    };
+    let downloaded = downloaded.map_err(|error| abnormal(&error))??;
     if read.is_ok() {
         written?;
     }

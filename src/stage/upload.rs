@@ -10,7 +10,7 @@ use cmslite_core::config::{Dataset, Table};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::queue::Object;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument as _;
 
@@ -36,6 +36,13 @@ pub struct Uploader {
     runtime: Handle,
     pool: BufferPool,
     uploads: Vec<JoinHandle<Result<(), Error>>>,
+    is_wanted: watch::Receiver<()>,
+}
+
+/// Uploads go on for as long as this is there. The writer blocks a thread, where nothing can be dropped: it ends
+/// when its uploads do.
+pub struct Uploading {
+    _until_dropped: watch::Sender<()>,
 }
 
 /// A staged file being written. It becomes an object only when it is completed.
@@ -54,16 +61,20 @@ enum Segment {
 }
 
 impl Uploader {
-    /// Writes the staged files of `archive`. Must be called within a tokio runtime.
-    pub fn new(s3: S3, dataset: &Arc<Dataset>, archive: &Object) -> Self {
-        Self {
+    /// Writes the staged files of `archive` while [`Uploading`] is there. Must be called within a tokio
+    /// runtime.
+    pub fn new(s3: S3, dataset: &Arc<Dataset>, archive: &Object) -> (Self, Uploading) {
+        let (until_dropped, is_wanted) = watch::channel(());
+        let uploader = Self {
             s3,
             dataset: Arc::clone(dataset),
             archive: archive.clone(),
             runtime: Handle::current(),
             pool: BufferPool::new(PARTS_IN_MEMORY),
             uploads: Vec::new(),
-        }
+            is_wanted,
+        };
+        (uploader, Uploading { _until_dropped: until_dropped })
     }
 }
 
@@ -73,7 +84,15 @@ impl Sink for Uploader {
     fn create(&mut self, table: &Table, size_bytes: u64) -> StagedWriter {
         let key = StagedKeys::new(&self.dataset, &self.archive.key, &self.archive.etag, table).file;
         let (sender, receiver) = mpsc::channel(1);
-        let upload = run(self.s3.clone(), self.dataset.bucket.clone(), key, receiver);
+        let upload = run(self.s3.clone(), self.dataset.bucket.clone(), key.clone(), receiver);
+        let mut is_wanted = self.is_wanted.clone();
+        let upload = async move {
+            tokio::select! {
+                done = upload => done,
+                // It never changes: this is the sender's end.
+                _ = is_wanted.changed() => Err(given_up(&key)),
+            }
+        };
         self.uploads.push(self.runtime.spawn(upload.in_current_span()));
         StagedWriter {
             runtime: self.runtime.clone(),

@@ -4,17 +4,27 @@ use std::time::Duration;
 
 use crate::fault::{self, Callback, Gate};
 
-/// A fault that some of the next statements meet: those that contain a text, in capitals or not.
+/// A fault that some of the next statements, or of the next connections, meet.
 pub type Fault = fault::Fault<Pattern, Action>;
 
-/// Which statements fit: a part of their text, in lower case.
+/// What fits.
 #[derive(Clone)]
-pub struct Pattern(String);
+pub enum Pattern {
+    /// Statements that contain a text, which is in lower case.
+    Statement(String),
+    /// Connections, before their first byte is read.
+    Connection,
+}
 
 impl Fault {
-    /// Every statement that contains a text.
+    /// Every statement that contains a text, in capitals or not.
     pub fn on(statement_contains: &str, action: Action) -> Self {
-        Self::new(Pattern(statement_contains.to_ascii_lowercase()), action)
+        Self::new(Pattern::Statement(statement_contains.to_ascii_lowercase()), action)
+    }
+
+    /// Every connection: it is accepted, and stays silent until a gate opens, or for good.
+    pub fn on_connection(gate: Option<Gate>) -> Self {
+        Self::new(Pattern::Connection, gate.map_or(Action::Silence, Action::Wait))
     }
 }
 
@@ -25,7 +35,12 @@ impl Faults {
     /// What happens to a statement.
     pub(super) fn of(&self, sql: &str) -> Option<Action> {
         let sql = sql.to_ascii_lowercase();
-        self.take(|pattern| sql.contains(&pattern.0))
+        self.take(|pattern| matches!(pattern, Pattern::Statement(text) if sql.contains(text)))
+    }
+
+    /// What happens to a connection.
+    pub(super) fn of_connection(&self) -> Option<Action> {
+        self.take(|pattern| matches!(pattern, Pattern::Connection))
     }
 }
 
@@ -53,6 +68,8 @@ pub enum Action {
     HideLines,
     /// COPY: its load errors are in none of the tables.
     HideLoadErrors,
+    /// It is taken, and nothing more is heard of it; the connection stays.
+    Silence,
     /// COPY: `pg_last_copy_count()` will be so much more than what was loaded.
     Miscount(u64),
 }

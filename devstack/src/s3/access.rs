@@ -10,7 +10,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use super::credentials::Credentials;
 use super::error::error_named;
-use super::exchange::{CutBodyAfter, Exchange, FlipBit};
+use super::exchange::{EndBody, Exchange, FlipBit};
 use super::faults::Action;
 use super::policy::{self, Permission, Policy};
 use super::request_log::Request;
@@ -104,7 +104,7 @@ impl S3Access for AccessControl {
                 Err(error_named(&code, status, "a fault on demand"))
             }
             Some(Action::CutBodyAfter(bytes)) => {
-                context.extensions_mut().insert(CutBodyAfter(bytes));
+                context.extensions_mut().insert(EndBody { after_bytes: bytes, is_silent: false });
                 Ok(())
             }
             Some(Action::FlipBit(bit)) => {
@@ -115,6 +115,11 @@ impl S3Access for AccessControl {
                 context.extensions_mut().insert(FlipBit(bits()));
                 Ok(())
             }
+            Some(Action::SilenceAfter(bytes)) => {
+                context.extensions_mut().insert(EndBody { after_bytes: bytes, is_silent: true });
+                Ok(())
+            }
+            Some(Action::Silence) => std::future::pending().await,
             Some(Action::CutAfter) => {
                 exchange.withhold_answer();
                 Ok(())

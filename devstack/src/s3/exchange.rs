@@ -7,9 +7,14 @@ use std::sync::{Arc, OnceLock};
 use super::request_log::LoggedRequest;
 use crate::fault::Callback;
 
-/// After how many bytes the body of the answer to a GET breaks off.
+/// Where the body of the answer to a GET ends before its end.
 #[derive(Clone, Copy)]
-pub(super) struct CutBodyAfter(pub(super) u64);
+pub(super) struct EndBody {
+    /// After so many bytes.
+    pub(super) after_bytes: u64,
+    /// Nothing more comes; else the connection breaks.
+    pub(super) is_silent: bool,
+}
 
 /// Which bit of a body is flipped, counted round.
 #[derive(Clone, Copy)]

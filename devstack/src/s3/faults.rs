@@ -56,6 +56,10 @@ pub enum Action {
     RunAfter(Callback),
     /// It is carried out when a gate opens.
     Wait(Gate),
+    /// It is taken, and nothing more is heard of it; the connection stays.
+    Silence,
+    /// GET: headers and that many bytes of the body come, and then nothing; the connection stays.
+    SilenceAfter(u64),
 }
 
 /// The numbers of bits, one after the other.

@@ -161,6 +161,7 @@ impl Session {
                 self.cut_when_ready = true;
             }
             Some(Action::Wait(gate)) => gate.pass().await,
+            Some(Action::Silence) => return self.stay_silent().await,
         }
         self.pending.push_back(Pending::Execute(entry));
         self.pass_message(&frame).await

@@ -9,6 +9,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::net::TcpStream;
 
 use super::session_state::{Pending, Session, SessionEnd};
+use crate::redshift::faults::Action;
 use crate::redshift::login::{self, Login};
 use crate::redshift::sql::SessionValues;
 use crate::redshift::state::State;
@@ -16,7 +17,13 @@ use crate::redshift::upstream::Upstream;
 use crate::redshift::wire::{Frame, Report, put_text, take_text};
 
 /// Serves one connection.
-pub(crate) async fn serve(stream: TcpStream, state: Arc<State>) -> io::Result<()> {
+pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Result<()> {
+    match state.faults.of_connection() {
+        None => {}
+        Some(Action::Wait(gate)) => gate.pass().await,
+        // No other is made for connections.
+        Some(_) => return tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop),
+    }
     let Some(Login { mut client, user, database, settings }) = login::accept(stream, &state).await? else {
         return Ok(());
     };

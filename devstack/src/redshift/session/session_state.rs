@@ -83,6 +83,12 @@ impl Session {
         SessionEnd::Cut
     }
 
+    /// Answers nothing until the client hangs up, which ends the session and its transaction.
+    pub(super) async fn stay_silent<T>(&mut self) -> Result<T, SessionEnd> {
+        while self.client.next().await?.is_some() {}
+        Err(SessionEnd::Cut)
+    }
+
     pub(super) fn log(&self, text: &str, extended: bool) -> LogEntry {
         self.state.log.add(Statement {
             session: self.number,

@@ -37,6 +37,7 @@ impl Session {
             }
             Some(Action::RunAfter(callback)) => run_after = Some(callback),
             Some(Action::Wait(gate)) => gate.pass().await,
+            Some(Action::Silence) => return self.stay_silent().await,
             Some(Action::Miscount(more)) => miscount = more,
             Some(Action::HideLines) => {
                 change = |outcome| outcome.errors.iter_mut().for_each(|error| error.line = UNKNOWN_LINE);

@@ -71,7 +71,8 @@ fn broken_body(error: &str) -> S3Error {
 /// Where an answer's body breaks off.
 pub(super) struct Break {
     pub(super) after_bytes: u64,
-    pub(super) disconnect: Disconnect,
+    /// What breaks then; without it nothing more comes.
+    pub(super) disconnect: Option<Disconnect>,
 }
 
 /// A body read in chunks from files; it breaks off where a fault says so, or has a bit flipped.
@@ -87,7 +88,9 @@ pub(super) fn send(
             let mut reader = current.take().or_else(|| rest.next())?;
             let left = cut.as_ref().map(|cut| cut.after_bytes);
             if let Some(Break { after_bytes: 0, disconnect }) = &cut {
-                disconnect.when_flushed();
+                if let Some(disconnect) = disconnect {
+                    disconnect.when_flushed();
+                }
                 // The connection ends instead of this body.
                 std::future::pending::<()>().await;
             }

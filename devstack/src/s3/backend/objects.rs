@@ -16,7 +16,7 @@ use crate::s3::checksums::Checksum;
 use crate::s3::conditions::{Conditions, check_write};
 use crate::s3::disconnect::Disconnect;
 use crate::s3::error::{internal, no_bucket};
-use crate::s3::exchange::{CutBodyAfter, FlipBit};
+use crate::s3::exchange::{EndBody, FlipBit};
 use crate::s3::object::{Object, timestamp};
 use crate::s3::state::State;
 
@@ -58,9 +58,9 @@ pub(super) fn get(
     state: &State,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    let cut = request.extensions.get::<CutBodyAfter>().map(|cut| Break {
-        after_bytes: cut.0,
-        disconnect: request.extensions.get::<Disconnect>().cloned().unwrap_or_default(),
+    let cut = request.extensions.get::<EndBody>().map(|end| Break {
+        after_bytes: end.after_bytes,
+        disconnect: request.extensions.get::<Disconnect>().filter(|_| !end.is_silent).cloned(),
     });
     let flip = request.extensions.get::<FlipBit>().copied();
     let input = request.input;

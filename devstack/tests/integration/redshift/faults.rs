@@ -78,3 +78,25 @@ async fn a_statement_waits_or_lets_something_else_happen_first() {
     waiting.await.unwrap();
     assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
 }
+
+#[tokio::test]
+async fn a_statement_or_a_connection_is_never_answered() {
+    let (stack, session) = with_table().await;
+    let wait = Duration::from_millis(300);
+    stack.redshift.inject(Fault::on("INSERT", Action::Silence).times(1));
+    let other = stack.session().await;
+    assert!(tokio::time::timeout(wait, other.run("INSERT INTO t VALUES (1)")).await.is_err());
+    stack.redshift.inject(Fault::on_connection(None).times(1));
+    assert!(tokio::time::timeout(wait, stack.session()).await.is_err());
+
+    let gate = Gate::new();
+    stack.redshift.inject(Fault::on_connection(Some(gate.clone())).times(1));
+    let mut connecting = std::pin::pin!(stack.session());
+    tokio::select! {
+        _ = &mut connecting => panic!("it did not wait"),
+        () = gate.reached() => {}
+    }
+    gate.open();
+    connecting.await.run("INSERT INTO t VALUES (2)").await;
+    assert_eq!(session.rows("SELECT id FROM t").await, ["2"]);
+}

@@ -196,3 +196,23 @@ async fn a_bit_flipped_on_its_way_to_s3_is_refused() {
     assert_eq!(refusal(sent.await), refused(400, "BadDigest"));
     assert_eq!(s3.objects(BUCKET), []);
 }
+
+#[tokio::test]
+async fn an_answer_or_the_rest_of_a_body_never_comes() {
+    let (s3, client) = start().await;
+    put(&client, "k", &vec![1; 1_000_000]).await;
+    s3.inject(Fault::on("HeadObject", "", Action::Silence).times(1));
+    s3.inject(Fault::on("GetObject", "", Action::SilenceAfter(300_000)).times(1));
+    let wait = Duration::from_millis(300);
+    let head = client.head_object().bucket(BUCKET).key("k").send();
+    assert!(tokio::time::timeout(wait, head).await.is_err());
+    assert_eq!(s3.requests().last().unwrap().status, None);
+    let mut body = client.get_object().bucket(BUCKET).key("k").send().await.unwrap().body;
+    let mut read = 0;
+    while let Ok(chunk) = tokio::time::timeout(wait, body.next()).await {
+        read += chunk.unwrap().unwrap().len();
+    }
+    // What has come was sent; how much of it has come is the machine's.
+    assert!(read <= 300_000, "{read}");
+    assert_eq!(get(&client, "k").await.len(), 1_000_000);
+}

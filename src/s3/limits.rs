@@ -1,0 +1,125 @@
+//! How long requests may take, and what they are called while they are waited for.
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_s3::config::{Builder, ConfigBag, Intercept};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::operation::abort_multipart_upload::AbortMultipartUploadInput;
+use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadInput;
+use aws_sdk_s3::operation::copy_object::CopyObjectInput;
+use aws_sdk_s3::operation::create_multipart_upload::CreateMultipartUploadInput;
+use aws_sdk_s3::operation::delete_object::DeleteObjectInput;
+use aws_sdk_s3::operation::get_object::GetObjectInput;
+use aws_sdk_s3::operation::head_object::HeadObjectInput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Input;
+use aws_sdk_s3::operation::put_object::PutObjectInput;
+use aws_sdk_s3::operation::upload_part::UploadPartInput;
+use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyInput;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use cmslite_core::text::printable;
+
+use crate::time_limits::{
+    ATTEMPTS, COMPLETE_ATTEMPT, CONNECT, COPY_BYTES_PER_SECOND, S3_ATTEMPT, UPLOAD_BYTES_PER_SECOND,
+    attempt_for,
+};
+use crate::waits::{Waiting, Waits};
+
+/// The limits of a request that moves little: all but uploads, copies, and the making of an object of parts.
+///
+/// An attempt of a download ends when its headers are there: what reads the body is up to who does
+/// (`aws-smithy-runtime`, `orchestrator`: a streaming body is not read in `try_attempt`).
+pub(super) fn small() -> TimeoutConfig {
+    limits(S3_ATTEMPT)
+}
+
+/// What overrides the client's limits for an upload of so many bytes.
+pub(super) fn upload(bytes: usize) -> Builder {
+    overriding(attempt_for(bytes as u64, UPLOAD_BYTES_PER_SECOND))
+}
+
+/// What overrides the client's limits for a copy of so many bytes within S3.
+pub(super) fn copy(bytes: u64) -> Builder {
+    overriding(attempt_for(bytes, COPY_BYTES_PER_SECOND))
+}
+
+/// What overrides the client's limits for making an object of its parts.
+pub(super) fn complete() -> Builder {
+    overriding(COMPLETE_ATTEMPT)
+}
+
+fn overriding(attempt: Duration) -> Builder {
+    Builder::new().timeout_config(limits(attempt))
+}
+
+fn limits(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt.saturating_mul(ATTEMPTS))
+        .build()
+}
+
+/// Enters each request of a client into what is waited for, from its beginning to its end, its retries
+/// included.
+#[derive(Debug)]
+pub(super) struct Entered(pub(super) Waits);
+
+/// A request's entry. It ends with the request's configuration, however the request ends.
+#[derive(Debug)]
+struct Entry {
+    _waiting: Waiting,
+}
+
+impl Storable for Entry {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for Entered {
+    fn name(&self) -> &'static str {
+        "Entered"
+    }
+
+    fn read_before_execution(
+        &self,
+        context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let entry = Entry { _waiting: self.0.enter(named(context)) };
+        config.interceptor_state().store_put(entry);
+        Ok(())
+    }
+}
+
+/// `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is whatever its writer likes.
+fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
+    let input = context.input();
+    macro_rules! operation {
+        ($($name:literal $input:ident $key:ident;)+) => {
+            $(if let Some(input) = input.downcast_ref::<$input>() {
+                return told($name, input.bucket(), input.$key());
+            })+
+        };
+    }
+    operation! {
+        "ListObjectsV2" ListObjectsV2Input prefix;
+        "HeadObject" HeadObjectInput key;
+        "GetObject" GetObjectInput key;
+        "PutObject" PutObjectInput key;
+        "DeleteObject" DeleteObjectInput key;
+        "CopyObject" CopyObjectInput key;
+        "CreateMultipartUpload" CreateMultipartUploadInput key;
+        "UploadPart" UploadPartInput key;
+        "UploadPartCopy" UploadPartCopyInput key;
+        "CompleteMultipartUpload" CompleteMultipartUploadInput key;
+        "AbortMultipartUpload" AbortMultipartUploadInput key;
+    }
+    "S3".to_owned()
+}
+
+/// A request's name.
+pub(super) fn told(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
+    let (bucket, key) = (bucket.unwrap_or_default(), key.unwrap_or_default());
+    format!("S3: {operation} of s3://{bucket}/{}", printable(key.as_bytes()))
+}
