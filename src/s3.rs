@@ -15,6 +15,8 @@ mod client;
 
 // What failures mean.
 mod error;
+// S3's codes, each with its remedy.
+mod known_errors;
 
 pub use self::client::{S3, client};
 pub use self::multipart::{Upload, UploadedPart};

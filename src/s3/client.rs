@@ -12,7 +12,7 @@ use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use cmslite_core::queue::Object;
 
-use super::error::{StatusCode as _, classify};
+use super::error::{Answer as _, classify};
 
 /// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
