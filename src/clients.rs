@@ -93,9 +93,33 @@ pub async fn s3_only(waits: &Waits) -> Result<S3, Error> {
 async fn aws(waits: &Waits) -> Result<(SdkConfig, String), Error> {
     let load = aws_config::load_defaults(BehaviorVersion::latest());
     let aws = waits.during("the AWS configuration".to_owned(), load).await;
+    if let Some(profile) = missing_profile().await
+        && !has_credentials(&aws).await
+    {
+        let message = format!(
+            "AWS_PROFILE names {profile}, which is in neither ~/.aws/config nor ~/.aws/credentials, and there are no other credentials"
+        );
+        return Err(Error::deployment(Deployment::Configuration, message));
+    }
     let region = aws.region().map(ToString::to_string);
     let region = region.ok_or_else(|| {
         Error::deployment(Deployment::Configuration, "no AWS region: set AWS_REGION to the bucket's")
     })?;
     Ok((aws, region))
+}
+
+/// The profile that is asked for, where it is not there. The SDK goes on without it, and at last says only that
+/// there are no credentials.
+async fn missing_profile() -> Option<String> {
+    let (files, environment, profile_files) = Default::default();
+    let profiles = aws_config::profile::load(&files, &environment, &profile_files, None).await.ok()?;
+    let name = profiles.selected_profile();
+    (name != "default" && profiles.get_profile(name).is_none()).then(|| name.to_owned())
+}
+
+async fn has_credentials(aws: &SdkConfig) -> bool {
+    match aws.credentials_provider() {
+        None => false,
+        Some(provider) => provider.provide_credentials().await.is_ok(),
+    }
 }

@@ -185,6 +185,13 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Whether it lasts until somebody who operates acts.
+    pub fn lasts(&self) -> bool {
+        self.error_type.starts_with("Deployment.")
+    }
+}
+
 /// Time spent by phase, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct PhaseSeconds {

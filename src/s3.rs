@@ -17,6 +17,8 @@ mod client;
 
 // What failures mean.
 mod error;
+// S3's codes, each with its remedy.
+mod known_errors;
 
 // How long requests may take.
 mod limits;

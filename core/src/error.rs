@@ -55,8 +55,10 @@ pub enum Deployment {
     Configuration,
     /// S3 refused access, or the credentials are missing, unknown or expired.
     S3Access,
-    /// The bucket does not exist.
+    /// The bucket does not exist, or is in another region.
     NoSuchBucket,
+    /// S3 does not give an object out as it is stored: its storage class, or the key that it is encrypted with.
+    ObjectUnreadable,
     /// Redshift refused user or password.
     LoginRefused,
     /// Redshift asked for an authentication that this program cannot answer.
@@ -136,6 +138,7 @@ impl Error {
                 Deployment::Configuration => "Deployment.Configuration",
                 Deployment::S3Access => "Deployment.S3Access",
                 Deployment::NoSuchBucket => "Deployment.NoSuchBucket",
+                Deployment::ObjectUnreadable => "Deployment.ObjectUnreadable",
                 Deployment::LoginRefused => "Deployment.LoginRefused",
                 Deployment::AuthenticationUnsupported => "Deployment.AuthenticationUnsupported",
                 Deployment::TlsNotTrusted => "Deployment.TlsNotTrusted",

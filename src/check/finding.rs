@@ -133,6 +133,9 @@ pub(super) fn remedy(error: &Error) -> &'static str {
                  s3:DeleteObject on markers, as template.yaml does; or look at the AWS_* variables"
             }
             Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
+            Deployment::ObjectUnreadable => {
+                "upload the archive so that the program's role can read it: no archive storage class, and encrypted by SSE-S3 or a KMS key that it may use"
+            }
             Deployment::LoginRefused => {
                 "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
             }

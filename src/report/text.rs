@@ -8,7 +8,15 @@ use super::{AcceptedShrink, BadArchive, GoodOutcome, LoadedTable, PhaseSeconds, 
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Report: {} (s3://{})", self.dataset, self.bucket)?;
+        write!(f, "Report: {} (s3://{})", self.dataset, self.bucket)?;
+        match (&self.failure, self.not_processed.split_first()) {
+            // What waits behind an archive waits until somebody acts: nobody should have to look for that.
+            (Some(failure), Some((first, behind))) if failure.lasts() => {
+                let (error_type, behind) = (failure.error_type, behind.len());
+                writeln!(f, ", STOPPED at {first} by {error_type}; archives behind it: {behind}")?;
+            }
+            _ => writeln!(f)?,
+        }
         writeln!(f, "  Objects found:      {}", self.objects_found)?;
         writeln!(f, "  Objects processed:  {}", self.objects_processed())?;
         writeln!(f, "  Objects failed:     {}", self.objects_failed())?;

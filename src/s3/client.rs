@@ -13,7 +13,7 @@ use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use cmslite_core::queue::Object;
 use tokio::time::timeout;
 
-use super::error::{StatusCode as _, classify};
+use super::error::{Answer as _, classify};
 use super::limits::{self, Entered, told};
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;

@@ -8,7 +8,7 @@ use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::queue::Object;
 
 use super::client::{S3, SOURCE_ETAG, object_of};
-use super::error::{StatusCode as _, classify};
+use super::error::{Answer as _, classify};
 
 /// The most bytes of a small object that are read: more than any that the program writes.
 const MAX_BYTES: i64 = 4 * 1024 * 1024;

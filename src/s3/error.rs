@@ -5,57 +5,45 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
+use super::known_errors::{Class, class};
+
+/// What the SDK says before it sends anything (`aws-sdk-s3`, the rules of its endpoints).
+const FIPS_ELSEWHERE: &str = "A custom endpoint cannot be combined with FIPS";
+
 /// What a failure of S3 means for whom.
 pub(super) fn classify<E, R>(error: SdkError<E, R>, what: &str) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
-    SdkError<E, R>: aws_sdk_s3::operation::RequestId + StatusCode,
+    SdkError<E, R>: aws_sdk_s3::operation::RequestId + Answer,
 {
     let request_id = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
-    let message = match (error.code(), error.message()) {
+    let mut message = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{what}: {code}: {message}{request_id}"),
         (Some(code), None) => format!("{what}: {code}{request_id}"),
         _ => format!("{what}{request_id}"),
     };
-    let status = error.status_code();
-    let deployment = |kind| Error::from(Fault::new(kind, message.clone()));
-    let retryable = |kind| Error::from(Fault::new(kind, message.clone()));
-    match error.code() {
-        Some("NoSuchBucket" | "InvalidBucketName") => return deployment(Deployment::NoSuchBucket),
-        // A range behind the object's end: it has another size than was listed.
-        Some("PreconditionFailed" | "NoSuchKey" | "InvalidRange") => {
-            return retryable(Retryable::SourceChanged);
+    let known = class(error.code(), error.message().unwrap_or_default(), error.status_code());
+    if let Some((class, remedy)) = known {
+        if !remedy.is_empty() {
+            message = format!("{message}; {remedy}");
+            if let (Class::Lasts(Deployment::NoSuchBucket), Some(region)) = (class, error.bucket_region()) {
+                message = format!("{message}, {region}");
+            }
         }
-        // Keys and tokens are refused with 400 as well as 403 (Amazon S3 API Reference, error responses).
-        Some(
-            "InvalidAccessKeyId"
-            | "InvalidToken"
-            | "ExpiredToken"
-            | "SignatureDoesNotMatch"
-            | "PermanentRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException",
-        ) => return deployment(Deployment::S3Access),
-        // What was sent came otherwise, or not to its end (Amazon S3 API Reference, error responses).
-        Some("BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" | "RequestTimeout") => {
-            return retryable(Retryable::S3Unavailable);
-        }
-        // A completion whose answer was lost and that was asked for again: the next run finds the object or
-        // writes it anew.
-        Some("NoSuchUpload") => return retryable(Retryable::S3Unavailable),
-        _ => {}
+        return match class {
+            Class::Passes(kind) => Error::retryable(kind, message),
+            Class::Lasts(kind) => Error::deployment(kind, message),
+        };
     }
-    match status {
-        Some(401 | 403) => return deployment(Deployment::S3Access),
-        Some(404 | 412 | 416) => return retryable(Retryable::SourceChanged),
-        Some(408 | 429 | 500..=599) => return retryable(Retryable::S3Unavailable),
-        _ => {}
-    }
-    if names_credentials(&error) {
+    if is_caused_by(&error, <dyn std::error::Error>::is::<CredentialsError>) {
         return Fault::new(Deployment::S3Access, format!("{what}: no usable AWS credentials"))
             .caused_by(error)
             .into();
+    }
+    if is_caused_by(&error, |cause| cause.to_string().contains(FIPS_ELSEWHERE)) {
+        let remedy = "unset AWS_USE_FIPS_ENDPOINT, or AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_S3";
+        return Fault::new(Deployment::Configuration, format!("{what}: {remedy}")).caused_by(error).into();
     }
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
@@ -65,24 +53,28 @@ where
     }
 }
 
-fn names_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+fn is_caused_by(
+    error: &(dyn std::error::Error + 'static),
+    is_it: impl Fn(&(dyn std::error::Error + 'static)) -> bool,
+) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(is_it)
 }
 
-/// The HTTP status that an error was answered with, if it was answered.
-pub(super) trait StatusCode {
+/// What an error was answered with, if it was answered.
+pub(super) trait Answer {
+    /// The HTTP status.
     fn status_code(&self) -> Option<u16>;
+
+    /// The region that the bucket is in, where S3 names it.
+    fn bucket_region(&self) -> Option<&str>;
 }
 
-impl<E> StatusCode for SdkError<E, aws_sdk_s3::config::http::HttpResponse> {
+impl<E> Answer for SdkError<E, aws_sdk_s3::config::http::HttpResponse> {
     fn status_code(&self) -> Option<u16> {
         self.raw_response().map(|response| response.status().as_u16())
+    }
+
+    fn bucket_region(&self) -> Option<&str> {
+        self.raw_response()?.headers().get("x-amz-bucket-region")
     }
 }

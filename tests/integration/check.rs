@@ -1,5 +1,6 @@
 //! `check` finds what a load lacks, or names it with what to do about it; and loads nothing.
 
+use devstack::s3;
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
@@ -219,9 +220,34 @@ async fn right_is_found(operation: &str, subject: &str) {
 cases! {
     async every_right_in_s3_that_lacks_is_found_and_named: right_is_found {
         list("ListObjectsV2", "S3: list");
-        read("HeadObject", "S3: read");
+        read("GetObject", "S3: read");
         write("PutObject", "S3: write");
         copy("CopyObject", "S3: copy and delete");
         delete("DeleteObject", "S3: copy and delete");
     }
+}
+
+/// The SDK says of it only that there are no credentials.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_is_not_there_is_named() {
+    let harness = Harness::builder()
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "")
+        .env("AWS_SESSION_TOKEN", "")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_PROFILE", "mistyped")
+        .start()
+        .await;
+    let (code, told) = check(&harness).await;
+    assert!(code != Some(0) && told.contains("AWS_PROFILE names mistyped"), "{code:?} {told}");
+}
+
+/// What HEAD does not tell: S3 does not give the archive out.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_s3_does_not_give_out_is_found_and_named() {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(3, 5), 1);
+    let refused = s3::Action::Refuse(403, "InvalidObjectState".to_owned());
+    harness.stack.s3.inject(s3::Fault::on("GetObject", ".tgz", refused));
+    finds(&harness, "S3: read", &["InvalidObjectState", "restore-object"]).await;
 }

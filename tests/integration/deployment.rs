@@ -3,11 +3,11 @@
 
 use devstack::lambda::{Lambda, Options, Outcome};
 use devstack::redshift::{self, Auth, Tls};
-use devstack::s3::Credentials;
+use devstack::s3::{self, Credentials};
 use devstack::stack::{BUCKET, function_keys};
 
 use crate::faults::{fails, recovers};
-use crate::harness::{Harness, HarnessBuilder, PROGRAM, SHIPPED, cases, sample};
+use crate::harness::{Harness, HarnessBuilder, PROGRAM, SHIPPED, cases, key, sample};
 
 /// A function on such a stack fails.
 async fn is_for_the_operator(builder: HarnessBuilder, error_type: &str, words: &[&str]) {
@@ -156,6 +156,53 @@ cases! {
         no_writing(Harness::builder().denying("PutObject"), "Deployment.S3Access", &["AccessDenied"]);
         no_session_token(with_token(None), "Deployment.S3Access", &["InvalidToken"]);
         another_session_token(with_token(Some("another")), "Deployment.S3Access", &["InvalidToken"]);
+    }
+}
+
+/// What S3 says of an archive, and what only somebody who operates can mend: it is asked once, said with its remedy, and
+/// also in the report's first line what waits behind it.
+async fn is_asked_once(status: u16, code: &str, error_type: &str, remedy: &str) {
+    let harness = Harness::builder().appending().start().await;
+    harness.stack.s3.inject(s3::Fault::on("GetObject", ".tgz", s3::Action::Refuse(status, code.to_owned())));
+    fails(&harness, error_type, &[code, remedy]).await;
+    let asked = |operation: &str| {
+        harness.stack.s3.requests().iter().filter(|request| request.operation == operation).count()
+    };
+    assert_eq!(asked("GetObject"), 1);
+    harness.put("b", &sample(4, 5), 2);
+    let (output, _) = harness.command(&["load", harness.config_file().to_str().unwrap()]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let first = told.lines().find(|line| line.contains("Report: ")).unwrap_or_default();
+    assert!(
+        first.contains(&format!("STOPPED at {} by {error_type}; archives behind it: 1", key("a"))),
+        "{told}"
+    );
+    harness.stack.s3.clear_faults();
+    recovers(&harness).await;
+}
+
+cases! {
+    async what_lasts_in_s3_is_for_the_operator_and_not_tried_again: is_asked_once {
+        an_archive_storage_class(403, "InvalidObjectState", "Deployment.ObjectUnreadable", "restore-object");
+        a_disabled_kms_key(400, "KMS.DisabledException", "Deployment.ObjectUnreadable", "KMS key");
+        a_kms_key_to_be_deleted(400, "KMS.KMSInvalidStateException", "Deployment.ObjectUnreadable", "KMS key");
+        an_absent_kms_key(400, "KMS.NotFoundException", "Deployment.ObjectUnreadable", "KMS key");
+        a_refused_kms_key(400, "KMS.AccessDeniedException", "Deployment.ObjectUnreadable", "kms:Decrypt");
+        a_key_of_the_uploaders(400, "InvalidRequest", "Deployment.ObjectUnreadable", "SSE-C");
+        an_expired_session(400, "ExpiredToken", "Deployment.S3Access", "sign in again");
+        no_right_or_a_requester_who_pays(403, "AccessDenied", "Deployment.S3Access", "requester pays");
+        a_wrong_clock(403, "RequestTimeTooSkewed", "Deployment.S3Access", "clock");
+        another_region(301, "PermanentRedirect", "Deployment.NoSuchBucket", "eu-west-1");
+    }
+}
+
+cases! {
+    async what_cannot_be_asked_at_all_is_for_the_operator: is_for_the_operator {
+        fips_at_an_endpoint_of_ones_own(
+            Harness::builder().env("AWS_USE_FIPS_ENDPOINT", "true"),
+            "Deployment.Configuration",
+            &["AWS_USE_FIPS_ENDPOINT"],
+        );
     }
 }
 

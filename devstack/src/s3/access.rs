@@ -101,7 +101,7 @@ impl S3Access for AccessControl {
             Some(Action::Refuse(status, code)) => {
                 let status =
                     http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-                Err(error_named(&code, status, "a fault on demand"))
+                Err(refusal(&code, status))
             }
             Some(Action::CutBodyAfter(bytes)) => {
                 context.extensions_mut().insert(EndBody { after_bytes: bytes, is_silent: false });
@@ -153,6 +153,24 @@ impl S3Access for AccessControl {
         }
         passed
     }
+}
+
+/// A refusal on demand, with what of S3's own words or headers somebody may look at.
+fn refusal(code: &str, status: http::StatusCode) -> S3Error {
+    let message = match code {
+        // As S3 words it for an object under a key of the customer's (velero-io/velero#8025).
+        "InvalidRequest" => {
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
+        }
+        _ => "a fault on demand",
+    };
+    let mut error = error_named(code, status, message);
+    if code == "PermanentRedirect" {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-amz-bucket-region", http::HeaderValue::from_static("eu-west-1"));
+        error.set_headers(headers);
+    }
+    error
 }
 
 fn unknown_key() -> S3Error {

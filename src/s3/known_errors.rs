@@ -1,0 +1,103 @@
+//! What S3's codes mean: one row for each, with who must act and the remedy.
+
+use cmslite_core::error::{Deployment, Retryable};
+
+/// Who must act upon a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It passes.
+    Passes(Retryable),
+    /// It lasts until somebody does what the remedy says.
+    Lasts(Deployment),
+}
+
+/// One row: a code, or what it begins with where it ends with `*`; a text that the message must hold; what it means;
+/// the remedy where the kind does not say it.
+struct Row(&'static str, &'static str, Class, &'static str);
+
+const REDIRECTED: &str = "the bucket is in another region: set AWS_REGION to that";
+const NEW_KEYS: &str = "sign in again, or look at the AWS_* variables and the profile";
+const KMS: &str = "look at the KMS key of the object: it must be there and enabled, and its policy and the program's role must allow \
+                   kms:Decrypt and kms:GenerateDataKey";
+
+/// The codes and statuses are those of the Amazon S3 API Reference, "Error responses", "List of error codes", where
+/// no other source is named.
+const ROWS: &[Row] = &[
+    Row("NoSuchBucket", "", Class::Lasts(Deployment::NoSuchBucket), ""),
+    Row("InvalidBucketName", "", Class::Lasts(Deployment::NoSuchBucket), ""),
+    Row("PermanentRedirect", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
+    Row("AuthorizationHeaderMalformed", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
+    Row("IllegalLocationConstraintException", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
+    // A range behind the object's end: it has another size than was listed.
+    Row("PreconditionFailed", "", Class::Passes(Retryable::SourceChanged), ""),
+    Row("NoSuchKey", "", Class::Passes(Retryable::SourceChanged), ""),
+    Row("InvalidRange", "", Class::Passes(Retryable::SourceChanged), ""),
+    // "The operation is not valid for the current state of the object", 403; also `GetObject`, "Errors": in Glacier
+    // Flexible Retrieval, Deep Archive or an archive tier of Intelligent-Tiering.
+    Row(
+        "InvalidObjectState",
+        "",
+        Class::Lasts(Deployment::ObjectUnreadable),
+        "the object is in an archive storage class: bring it back with `aws s3api restore-object`, and keep lifecycle rules off the archives",
+    ),
+    // Named after the exceptions of the AWS KMS API Reference, `Decrypt` and `GenerateDataKey`, with status 400
+    // (localstack/localstack#8422, rustfs/rustfs#7423).
+    Row("KMS.*", "", Class::Lasts(Deployment::ObjectUnreadable), KMS),
+    // A key that may not be used is `AccessDenied` of S3, in newer messages with the action.
+    Row("AccessDenied", "kms:", Class::Lasts(Deployment::ObjectUnreadable), KMS),
+    // An object under a key that the customer keeps, 400 (Amazon S3 User Guide, "Using server-side encryption with
+    // customer-provided keys": each request must carry the key).
+    Row(
+        "InvalidRequest",
+        "Server Side Encryption",
+        Class::Lasts(Deployment::ObjectUnreadable),
+        "the object is encrypted with a key of the uploader's own (SSE-C), which this program has not: upload it under SSE-S3 or SSE-KMS",
+    ),
+    // Keys and tokens are refused with 400 as well as 403.
+    Row("ExpiredToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("InvalidToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("TokenRefreshRequired", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("InvalidAccessKeyId", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("SignatureDoesNotMatch", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("RequestTimeTooSkewed", "", Class::Lasts(Deployment::S3Access), "set this machine's clock"),
+    // Also what a bucket says whose requester pays (Amazon S3 User Guide, "Using Requester Pays buckets"), and what
+    // an object says whose KMS key may not be used, without a word of it (boto/boto3#2952).
+    Row(
+        "AccessDenied",
+        "",
+        Class::Lasts(Deployment::S3Access),
+        "look at the role's policy and the bucket's, at kms:Decrypt where the object is encrypted with a KMS key, and whether the requester pays for this \
+         bucket, which this program does not offer",
+    ),
+    // What was sent came otherwise, or not to its end.
+    Row("BadDigest", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("XAmzContentSHA256Mismatch", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("IncompleteBody", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("RequestTimeout", "", Class::Passes(Retryable::S3Unavailable), ""),
+    // Throttling; S3 sends 503, others 429 or 400.
+    Row("SlowDown", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    // A completion whose answer was lost and that was asked for again: the next run finds the object or writes it
+    // anew.
+    Row("NoSuchUpload", "", Class::Passes(Retryable::S3Unavailable), ""),
+];
+
+/// What a code and its message mean, and the remedy; else what the status alone says.
+pub(super) fn class(code: Option<&str>, message: &str, status: Option<u16>) -> Option<(Class, &'static str)> {
+    let is_named = |name: &str, code: &str| match name.strip_suffix('*') {
+        Some(beginning) => code.starts_with(beginning),
+        None => name == code,
+    };
+    let row = code.and_then(|code| ROWS.iter().find(|row| is_named(row.0, code) && message.contains(row.1)));
+    if let Some(Row(_, _, class, remedy)) = row {
+        return Some((*class, *remedy));
+    }
+    Some(match status? {
+        // A HEAD is answered without a code.
+        301 => (Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
+        401 | 403 => (Class::Lasts(Deployment::S3Access), ""),
+        404 | 412 | 416 => (Class::Passes(Retryable::SourceChanged), ""),
+        408 | 429 | 500..=599 => (Class::Passes(Retryable::S3Unavailable), ""),
+        _ => return None,
+    })
+}
