@@ -14,9 +14,14 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// milliseconds" (Amazon S3 User Guide, performance guidelines): a hundred times that.
 pub const S3_ATTEMPT: Duration = Duration::from_secs(20);
 
-/// How many attempts' time a whole operation gets. The SDK makes three attempts; the rest is for its waits
-/// between them, which are below a second at the first retry and below 20 seconds ever.
-pub const ATTEMPTS: u32 = 4;
+/// How often S3 is asked when it throttles or fails: the waits between, which double up to 20 seconds with full
+/// jitter, are a minute together. Then the run fails, and Lambda tries again a minute later. `AWS_MAX_ATTEMPTS` other
+/// than the SDK's own 3 counts instead.
+pub const S3_ATTEMPTS: u32 = 10;
+
+/// How many attempts' time a whole operation gets: what is silent is asked so often, and what throttles has time
+/// for its waits.
+pub const ATTEMPTS: u32 = 6;
 
 /// What an upload may take on top of [`S3_ATTEMPT`], by its size: 256 KiB a second, a three-hundredth of
 /// what Lambda's network carries.

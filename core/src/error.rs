@@ -24,6 +24,8 @@ pub enum Error {
 pub enum Retryable {
     /// S3 throttled, answered 5xx, or could not be reached.
     S3Unavailable,
+    /// Secrets Manager throttled, answered 5xx, or did not answer.
+    SecretUnavailable,
     /// The connection to Redshift was refused or lost.
     ConnectionLost,
     /// Redshift's `1023`, or a conflict with a concurrent transaction.
@@ -122,6 +124,7 @@ impl Error {
             Self::BadInput(_) => "BadInput",
             Self::Retryable(fault) => match fault.kind {
                 Retryable::S3Unavailable => "Retryable.S3Unavailable",
+                Retryable::SecretUnavailable => "Retryable.SecretUnavailable",
                 Retryable::ConnectionLost => "Retryable.ConnectionLost",
                 Retryable::Serialization => "Retryable.Serialization",
                 Retryable::StatementTimeout => "Retryable.StatementTimeout",

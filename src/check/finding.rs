@@ -119,6 +119,9 @@ pub(super) fn remedy(error: &Error) -> &'static str {
                 "something else works on the tables or the ledger: try again when it has ended"
             }
             Retryable::ClusterUnavailable => "try again when the cluster's resize has ended",
+            Retryable::SecretUnavailable => {
+                "try again; a function in a subnet needs a way to Secrets Manager: an endpoint or a NAT gateway"
+            }
             Retryable::S3Unavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged

@@ -24,7 +24,8 @@ pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f6
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
             Retryable::Serialization | Retryable::ConnectionLost | Retryable::S3Unavailable => true,
-            Retryable::StatementTimeout
+            Retryable::SecretUnavailable
+            | Retryable::StatementTimeout
             | Retryable::ClusterUnavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged

@@ -5,7 +5,9 @@ use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
-use cmslite_core::error::{Deployment, Error, Fault};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
 use crate::environment::{Environment, Login};
 use crate::secret::Secret;
@@ -51,7 +53,7 @@ impl LoginSource {
     ///
     /// # Errors
     ///
-    /// [`Deployment::SecretUnreadable`], and those of [`Environment::login`].
+    /// [`Deployment::SecretUnreadable`], [`Retryable::SecretUnavailable`], and those of [`Environment::login`].
     pub async fn read(&self) -> Result<Login, Error> {
         match &self.secret {
             None => self.environment.login(None),
@@ -69,10 +71,29 @@ impl StoredSecret {
         let asked = self.client.get_secret_value().secret_id(id).send();
         let asked = self.waits.during(format!("Secrets Manager: GetSecretValue of {id}"), asked).await;
         let answer = asked.map_err(|error| {
-            let error = error.into_service_error();
-            unreadable("cannot be read").caused_by(error)
+            if passes(&error) {
+                let message = format!("Secrets Manager did not give the secret {id} (PGPASS_SECRET_ID)");
+                return Error::from(Fault::new(Retryable::SecretUnavailable, message).caused_by(error));
+            }
+            unreadable("cannot be read").caused_by(error.into_service_error()).into()
         })?;
         let secret: Option<Secret> = answer.secret_string.map(Secret::from);
         secret.ok_or_else(|| unreadable("is binary; store it as text").into())
+    }
+}
+
+/// Whether Secrets Manager may answer otherwise later: it was not reached or did not answer, throttled, or failed
+/// itself ("`ThrottlingException`", 400, and "`InternalServiceError`", 500: AWS Secrets Manager API Reference, common
+/// errors and `GetSecretValue`).
+fn passes(error: &SdkError<GetSecretValueError>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(refused) => {
+            let status = refused.raw().status();
+            status.is_server_error()
+                || status.as_u16() == 429
+                || refused.err().code() == Some("ThrottlingException")
+        }
+        _ => false,
     }
 }

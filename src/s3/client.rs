@@ -33,6 +33,7 @@ fn client(config: &aws_config::SdkConfig, waits: &Waits) -> Client {
     let config = aws_sdk_s3::config::Builder::from(config)
         .stalled_stream_protection(protection)
         .timeout_config(limits::small())
+        .retry_config(limits::retries(config.retry_config()))
         .interceptor(Entered(waits.clone()));
     Client::from_conf(config.build())
 }

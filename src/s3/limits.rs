@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept};
@@ -21,8 +22,8 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use cmslite_core::text::printable;
 
 use crate::time_limits::{
-    ATTEMPTS, COMPLETE_ATTEMPT, CONNECT, COPY_BYTES_PER_SECOND, S3_ATTEMPT, UPLOAD_BYTES_PER_SECOND,
-    attempt_for,
+    ATTEMPTS, COMPLETE_ATTEMPT, CONNECT, COPY_BYTES_PER_SECOND, S3_ATTEMPT, S3_ATTEMPTS,
+    UPLOAD_BYTES_PER_SECOND, attempt_for,
 };
 use crate::waits::{Waiting, Waits};
 
@@ -47,6 +48,16 @@ pub(super) fn copy(bytes: u64) -> Builder {
 /// What overrides the client's limits for making an object of its parts.
 pub(super) fn complete() -> Builder {
     overriding(COMPLETE_ATTEMPT)
+}
+
+/// How often a request is tried. What the user says counts; what the SDK says by itself is too little for a bucket
+/// that throttles a new prefix for a while.
+pub(super) fn retries(known: Option<&RetryConfig>) -> RetryConfig {
+    let sdk = RetryConfig::standard();
+    match known {
+        Some(known) if known.max_attempts() != sdk.max_attempts() => known.clone(),
+        _ => sdk.with_max_attempts(S3_ATTEMPTS),
+    }
 }
 
 fn overriding(attempt: Duration) -> Builder {

@@ -3,7 +3,7 @@
 //! The steps are not listed by hand: a run without trouble is watched, and each request that it sent to S3
 //! and each statement that it sent to Redshift is a step. What a function leaves behind can differ between
 //! two of its steps only by what a step did, so its death before and after each of them is its death
-//! anywhere. The same table stands in `docs/guarantees.md`.
+//! anywhere. The same table stands in `docs/explanation/guarantees.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use devstack::{redshift, s3};
 
 use crate::harness::{Harness, Row, cases, key, members, moment, sample, sample_with};
 
-const GUARANTEES: &str = include_str!("../../docs/guarantees.md");
+const GUARANTEES: &str = include_str!("../../docs/explanation/guarantees.md");
 
 /// A step, told apart from others of its name by how many of them came before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +226,7 @@ async fn survives(scenario: Scenario, end: End) {
         println!("  {what}");
         assert!(
             documented.contains(&step.name),
-            "docs/guarantees.md does not tell of the step {:?}",
+            "docs/explanation/guarantees.md does not tell of the step {:?}",
             step.name
         );
         prepared().await;
@@ -263,7 +263,7 @@ fn documented() -> BTreeSet<String> {
         .filter_map(|row| row.split(" | ").next())
         .flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned))
         .collect();
-    assert!(names.len() > 10, "the table of docs/guarantees.md is not found");
+    assert!(names.len() > 10, "the table of docs/explanation/guarantees.md is not found");
     names.into_iter().filter(|name| !name.is_empty()).collect()
 }
 

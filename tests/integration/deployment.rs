@@ -196,6 +196,24 @@ cases! {
     }
 }
 
+/// Everything but the explanation of a bad archive may be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_lacks_on_one_prefix_is_for_the_operator() {
+    let harness = Harness::start().await;
+    let refused = s3::Action::Refuse(403, "AccessDenied".to_owned());
+    harness.stack.s3.inject(s3::Fault::on("PutObject", "processed/bad/", refused));
+    let bad = harness.put("a", b"no archive", 1);
+    let Outcome::Failed { error_type, message } = harness.invoke(&bad).await else {
+        panic!("it was written")
+    };
+    assert_eq!(error_type, "Deployment.S3Access");
+    assert!(message.contains("processed/bad/") && message.contains("role's policy"), "{message}");
+    assert!(harness.is_unsettled("a"));
+    harness.stack.s3.clear_faults();
+    Harness::report(harness.invoke(&bad).await);
+    assert!(harness.is_bad("a"));
+}
+
 cases! {
     async what_cannot_be_asked_at_all_is_for_the_operator: is_for_the_operator {
         fips_at_an_endpoint_of_ones_own(

@@ -81,6 +81,18 @@ cases! {
     }
 }
 
+/// Each request, as often as the SDK alone would give up: with its own number of attempts, which counts as none said.
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_that_throttles_for_a_while_is_waited_for() {
+    let harness = Harness::builder().env("AWS_MAX_ATTEMPTS", "3").start().await;
+    for operation in ["ListObjectsV2", "PutObject", "CopyObject"] {
+        let refused = s3::Action::Refuse(503, "SlowDown".to_owned());
+        harness.stack.s3.inject(s3::Fault::on(operation, "", refused).times(4));
+    }
+    harness.put("a", &sample(3, 50), 1);
+    recovers(&harness).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_breaks_is_resumed_where_it_stands() {
     let harness = Harness::start().await;

@@ -197,6 +197,8 @@ impl HarnessBuilder {
             Some(keys) => stack.environment(keys),
             None => stack.function_environment(),
         };
+        // Faults that are to be met to the end are not waited for a minute each.
+        environment.push(("AWS_MAX_ATTEMPTS".to_owned(), "4".to_owned()));
         environment.push(("CONFIG_DIR".to_owned(), config_dir.path().display().to_string()));
         for (name, value) in self.environment {
             environment.retain(|(known, _)| known != name);

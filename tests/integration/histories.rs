@@ -118,8 +118,9 @@ fn call() -> impl Strategy<Value = Call> {
 
 const OPERATIONS: [&str; 6] =
     ["ListObjectsV2", "GetObject", "PutObject", "DeleteObject", "CopyObject", "HeadObject"];
-const STATEMENTS: [&str; 9] = [
+const STATEMENTS: [&str; 10] = [
     "svv_columns",
+    "svv_tables",
     "CREATE TABLE",
     "BEGIN",
     "LOCK",

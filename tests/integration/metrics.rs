@@ -514,8 +514,10 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
         assert!(runbook.contains(&format!("`{alarm_name}`")), "{alarm_name}");
     }
     assert_eq!(told, headings);
-    let rows: BTreeMap<String, String> = runbook
+    let (_, section) = runbook.split_once("\n## Metrics\n").unwrap();
+    let rows: BTreeMap<String, String> = section
         .lines()
+        .take_while(|line| !line.starts_with("## "))
         .filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             (cells.len() == 5 && cells[1].starts_with('`'))

@@ -46,7 +46,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     let Outcome::Ok(answer) = harness.invoke(&checksum).await else { panic!() };
     assert_eq!(
         answer,
-        json!({"version": 1, "reports": [], "ignored": [format!("s3://{BUCKET}/{checksum}")]})
+        json!({"version": 1, "reports": [], "ignored": [format!("s3://{BUCKET}/{checksum}")], "omitted": {}})
     );
     assert_eq!(harness.keys(), before);
     let log = harness.log().await;

@@ -128,4 +128,13 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     let Outcome::Failed { error_type, message } = unknown.sweep().await else { panic!("it started") };
     assert_eq!(error_type, "Deployment.SecretUnreadable");
     assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
+
+    // Nobody listens there.
+    let unreachable = Harness::builder()
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
+        .env("PGPASS_SECRET_ID", "cmslite/redshift")
+        .start()
+        .await;
+    let Outcome::Failed { error_type, message } = unreachable.sweep().await else { panic!("it started") };
+    assert_eq!(error_type, "Retryable.SecretUnavailable", "{message}");
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use devstack::lambda::{self, Outcome};
+use devstack::redshift;
 use devstack::s3::{Action, Fault, Gate};
 use devstack::stack::{BUCKET, function_keys};
 use serde_json::{Value, json};
@@ -195,15 +196,6 @@ async fn an_upload_of_the_same_bytes_after_the_marker_is_no_late_event() {
     assert_eq!(harness.rows("user_status").await.len(), 5);
 }
 
-/// A function that holds the lease while it downloads, until the gate opens.
-async fn holder(harness: &Harness, archive: &str) -> Gate {
-    let gate = Gate::new();
-    harness.stack.s3.inject(Fault::on("GetObject", archive, Action::Wait(gate.clone())).times(1));
-    harness.lambda.invoke_asynchronously(harness.upload_event(archive));
-    tokio::time::timeout(HANGS_AFTER, gate.reached()).await.expect("nothing is downloaded");
-    gate
-}
-
 fn asked(harness: &Harness, operation: &str, place: &str) -> usize {
     let requests = harness.stack.s3.requests();
     let fits = requests.iter().filter(|request| {
@@ -217,7 +209,12 @@ fn asked(harness: &Harness, operation: &str, place: &str) -> usize {
 async fn who_waits_for_a_long_load_waits_until_its_end() {
     let harness = Harness::builder().appending().concurrency(2).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
-    let gate = holder(&harness, &a).await;
+    // A load of that length waits for Redshift: of S3 no answer is waited for so long.
+    let gate = Gate::new();
+    let copy = redshift::Fault::on("COPY", redshift::Action::Wait(gate.clone())).times(1);
+    harness.stack.redshift.inject(copy);
+    harness.lambda.invoke_asynchronously(harness.upload_event(&a));
+    tokio::time::timeout(HANGS_AFTER, gate.reached()).await.expect("nothing is loaded");
     let (begun, taken) = (std::time::Instant::now(), asked(&harness, "PutObject", "/lease/"));
     let waiting = harness.lambda.invoke(harness.upload_event(&a));
     let opened = async {

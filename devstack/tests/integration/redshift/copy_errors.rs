@@ -174,3 +174,32 @@ async fn last_copy_functions() {
     session.run(&copy("t", "two", "")).await;
     assert_eq!(session.one("SELECT pg_last_copy_count()").await, "5");
 }
+
+/// Faults: `-1` stands for a line that is not known (`r_STL_LOAD_ERRORS.md`), and a name has 256 characters.
+#[tokio::test]
+async fn load_errors_can_lack_their_line_or_be_missing() {
+    let (stack, session) = with_table().await;
+    let long = format!("{}.csv", "n".repeat(300));
+    stack.put(&long, "x,a,\n");
+    stack.redshift.inject(Fault::on("COPY", Action::HideLoadErrors).times(1));
+    stack.redshift.inject(Fault::on("COPY", Action::HideLines).times(1));
+    assert_eq!(session.refused(&copy("t", &long, "CSV")).await, failed());
+    assert_eq!(session.one("SELECT count(*) FROM stl_load_errors").await, "0");
+    assert_eq!(session.refused(&copy("t", &long, "CSV")).await, failed());
+    let told = "SELECT line_number, length(filename) FROM stl_load_errors";
+    assert_eq!(session.rows(told).await, ["-1|256"]);
+}
+
+/// `r_SVV_TABLES.md`: base tables, views and external tables. An IDENTITY column has a default in
+/// `SVV_COLUMNS` (dimitri/pgloader#860).
+#[tokio::test]
+async fn kinds_of_tables_and_identity_columns_are_seen() {
+    let (_stack, session) = with_table().await;
+    session.run("CREATE VIEW v AS SELECT id FROM t").await;
+    session.run("CREATE TABLE numbered (n BIGINT IDENTITY(1,1), a INT)").await;
+    let kinds = "SELECT table_name, table_type FROM svv_tables WHERE table_name IN ('t', 'v') ORDER BY 1";
+    assert_eq!(session.rows(kinds).await, ["t|BASE TABLE", "v|VIEW"]);
+    let defaults = "SELECT column_name, LEFT(column_default, 10) FROM svv_columns WHERE table_name = 'numbered' ORDER BY 1 DESC";
+    let found = session.rows(defaults).await;
+    assert!(found[0].starts_with("n|\"identity\""), "{found:?}");
+}
