@@ -24,14 +24,14 @@ const READS: u32 = 5;
 /// overloaded.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// Reads a revision of an archive as [`read_archive`] does, each time into a new sink, which may write for as long
+/// Streams a revision of an archive through unpacking and transforming, each time into a new sink, which may write for as long
 /// as what comes with it is there, until it is good, or
 /// certainly bad: what came was compared with S3's checksum, or the same bytes came twice.
 ///
 /// # Errors
 ///
 /// [`Error::BadInput`] with everything that is wrong with the archive; [`Retryable::DamagedDownload`] when it
-/// came damaged each time; those of [`read_archive`].
+/// came damaged each time; else S3's or the sink's.
 pub async fn read_proven<S: AsyncSink, G>(
     s3: &S3,
     request: &RunRequest,
