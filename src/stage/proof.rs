@@ -24,9 +24,9 @@ const READS: u32 = 5;
 /// overloaded.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// Streams a revision of an archive through unpacking and transforming, each time into a new sink, which may write for as long
-/// as what comes with it is there, until it is good, or
-/// certainly bad: what came was compared with S3's checksum, or the same bytes came twice.
+/// Streams a revision of an archive through unpacking and transforming until it is good, or certainly bad: what
+/// came was compared with S3's checksum, or the same bytes came twice. `sink` makes a new sink for each reading;
+/// what it gives beside the sink is kept until that reading has ended.
 ///
 /// # Errors
 ///
