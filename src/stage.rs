@@ -17,6 +17,9 @@ mod buffer_pool;
 // What COPY reads.
 mod manifest;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
 use cmslite_core::config::Table;
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::limits::TableLimits;
@@ -67,7 +70,11 @@ pub async fn stage<'r>(
 ) -> Result<(Vec<StagedTable<'r>>, Downloaded), Error> {
     let dataset = &request.dataset;
     let bucket = &dataset.bucket;
-    let sink = || Uploader::new(s3.clone(), dataset, archive);
+    let mut reading = String::new();
+    let sink = || {
+        reading = reading_id();
+        Uploader::new(s3.clone(), dataset, archive, &reading)
+    };
     let (members, downloaded) = read_proven(s3, request, archive, &limits, sink).await?;
     let mut staged = Vec::new();
     for table in &dataset.tables {
@@ -75,7 +82,8 @@ pub async fn stage<'r>(
             let message = format!("no staged file was made of {}", table.member);
             return Err(Error::retryable(Retryable::Unknown, message));
         };
-        let StagedKeys { file, manifest } = StagedKeys::new(dataset, &archive.key, &archive.etag, table);
+        let StagedKeys { file, manifest } =
+            StagedKeys::new(dataset, &archive.key, &archive.etag, &reading, table);
         s3.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
         staged.push(StagedTable {
             table,
@@ -90,4 +98,10 @@ pub async fn stage<'r>(
     }
     info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
     Ok((staged, downloaded))
+}
+
+/// An id for one reading of an archive. Files are written before it is known whether the download brought what S3
+/// holds, and another run may be loading from the files of its own reading.
+fn reading_id() -> String {
+    format!("{:08x}", RandomState::new().build_hasher().finish() as u32)
 }

@@ -68,7 +68,7 @@ fn listing_text(plan: &Plan) -> String {
 
 /// The keys of one table's staged file and manifest.
 pub(super) fn staged_keys(dataset: &Dataset, table: &Table) -> StagedKeys {
-    StagedKeys::new(dataset, &format!("{}{NAME}", dataset.source_prefix()), "00000000", table)
+    StagedKeys::new(dataset, &format!("{}{NAME}", dataset.source_prefix()), "00000000", "check", table)
 }
 
 /// A staged file without rows, and its manifest, for each table.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use cmslite_core::error::Error;
+use cmslite_core::error::{Error, Retryable};
 use cmslite_core::lease::{LEASE, LeaseNote, RENEWED_AFTER};
 use cmslite_core::text::printable;
 use tokio::sync::watch;
@@ -73,7 +73,7 @@ enum Attempt {
 ///
 /// # Errors
 ///
-/// S3's; [`cmslite_core::error::Retryable::DeadlineNear`] and `Interrupted` while it waits.
+/// S3's; [`Retryable::DeadlineNear`] and `Interrupted` while it waits.
 pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error> {
     let dataset = &request.dataset;
     let place = Place {
@@ -96,6 +96,11 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
             Ok(Attempt::Changed) => "another run".to_owned(),
             // A role of an earlier version's template. If nothing is allowed, the listings say so.
             Err(Error::Deployment(fault)) => {
+                warn!("working without a lease on the queue: {}", fault.message);
+                return Ok(Turn::Ours(Lease(None)));
+            }
+            // A store that knows no such conditions.
+            Err(Error::Retryable(fault)) if fault.kind == Retryable::Unknown => {
                 warn!("working without a lease on the queue: {}", fault.message);
                 return Ok(Turn::Ours(Lease(None)));
             }

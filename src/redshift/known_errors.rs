@@ -116,6 +116,11 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// What passes at KMS: it is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`
+/// and "Common errors").
+const KMS_PASSES: [&str; 4] =
+    ["KMS.Throttling", "KMS.DependencyTimeout", "KMS.KeyUnavailable", "KMS.KMSInternal"];
+
 /// S3's errors as COPY passes them on, by the beginning of their code
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>); `s3serviceexception-error.md` has
 /// the form of the text.
@@ -175,6 +180,9 @@ impl<'t> S3Exception<'t> {
         if self.status.is_some_and(|status| status >= 500 || status == 429) {
             return passes;
         }
+        if KMS_PASSES.iter().any(|code| self.code.starts_with(code)) {
+            return passes;
+        }
         if let Some((_, kind, remedy)) = S3_ERRORS.iter().find(|(code, ..)| self.code.starts_with(code)) {
             return (Lasts(*kind), remedy);
         }
@@ -205,6 +213,7 @@ mod tests {
             ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid x", "CopyAuthorization"),
             ("S3ServiceException:x,Status 400,Error KMS.DisabledException,Rid x", "CopyAuthorization"),
             ("S3ServiceException:x,Status 503,Error KMS.DisabledException,Rid x", "S3Unavailable"),
+            ("S3ServiceException:x,Status 400,Error KMS.ThrottlingException,Rid x", "S3Unavailable"),
             (
                 "S3ServiceException:AccessDenied at AccessDenied.csv,Status 503,Error SlowDown",
                 "S3Unavailable",

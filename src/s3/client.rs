@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{AggregatedBytes, ByteStream};
 use bytes::Bytes;
 use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
@@ -204,11 +204,17 @@ impl S3 {
             }
             Err(error) => return Err(classify(error, &what())),
         };
+        self.whole_body(bucket, key, response.body).await.map(Some)
+    }
+
+    /// The body of an answer, which may be silent for [`STALLED_AFTER`] at the most.
+    pub(super) async fn whole_body(&self, bucket: &str, key: &str, body: ByteStream) -> Result<Bytes, Error> {
+        let what = format!("cannot read s3://{bucket}/{key}");
         let waited = told("the bytes", Some(bucket), Some(key));
-        let body = timeout(STALLED_AFTER, self.waits.during(waited, response.body.collect())).await;
-        let body = body.map_err(|_| silent(&what()))?;
-        body.map(|body| Some(body.into_bytes()))
-            .map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
+        let body = timeout(STALLED_AFTER, self.waits.during(waited, body.collect())).await;
+        let body = body.map_err(|_| silent(&what))?;
+        body.map(AggregatedBytes::into_bytes)
+            .map_err(|error| Fault::new(Retryable::S3Unavailable, what).caused_by(error).into())
     }
 
     /// Hands the beginning of an object, `limit_bytes` at the most, to `take`, as it comes and until that

@@ -4,7 +4,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use cmslite_core::error::{Error, Fault, Retryable};
+use cmslite_core::error::Error;
 use cmslite_core::queue::Object;
 
 use super::client::{S3, SOURCE_ETAG, object_of};
@@ -109,9 +109,8 @@ impl S3 {
         if response.content_length.unwrap_or_default() > MAX_BYTES {
             return Ok(Some(SmallObject { bytes: Bytes::new(), etag, last_modified }));
         }
-        let body = response.body.collect().await;
-        let bytes = body.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
-        Ok(Some(SmallObject { bytes: bytes.into_bytes(), etag, last_modified }))
+        let bytes = self.whole_body(bucket, key, response.body).await?;
+        Ok(Some(SmallObject { bytes, etag, last_modified }))
     }
 
     /// Looks for a marker, with one request.

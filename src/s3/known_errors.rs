@@ -40,6 +40,12 @@ const ROWS: &[Row] = &[
         Class::Lasts(Deployment::ObjectUnreadable),
         "the object is in an archive storage class: bring it back with `aws s3api restore-object`, and keep lifecycle rules off the archives",
     ),
+    // A busy KMS, and one that fails itself or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
+    // `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common errors").
+    Row("KMS.Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("KMS.DependencyTimeout*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("KMS.KeyUnavailable*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("KMS.KMSInternal*", "", Class::Passes(Retryable::S3Unavailable), ""),
     // Named after the exceptions of the AWS KMS API Reference, `Decrypt` and `GenerateDataKey`, with status 400
     // (localstack/localstack#8422, rustfs/rustfs#7423).
     Row("KMS.*", "", Class::Lasts(Deployment::ObjectUnreadable), KMS),
@@ -59,6 +65,13 @@ const ROWS: &[Row] = &[
     Row("TokenRefreshRequired", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("InvalidAccessKeyId", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("SignatureDoesNotMatch", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    // Of other stores: "A header that you provided implies functionality that is not implemented", 501.
+    Row(
+        "NotImplemented",
+        "",
+        Class::Lasts(Deployment::S3Access),
+        "this S3 does not offer what the program asks of it",
+    ),
     Row("RequestTimeTooSkewed", "", Class::Lasts(Deployment::S3Access), "set this machine's clock"),
     // Also what a bucket says whose requester pays (Amazon S3 User Guide, "Using Requester Pays buckets"), and what
     // an object says whose KMS key may not be used, without a word of it (boto/boto3#2952).

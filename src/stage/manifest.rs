@@ -13,9 +13,9 @@ pub struct StagedKeys {
 }
 
 impl StagedKeys {
-    /// The keys for one table of an archive's revision.
-    pub fn new(dataset: &Dataset, key: &str, etag: &str, table: &Table) -> Self {
-        let stem = dataset.staged_stem(key, etag, &table.member);
+    /// The keys for one table of an archive's revision, as one reading writes them.
+    pub fn new(dataset: &Dataset, key: &str, etag: &str, reading: &str, table: &Table) -> Self {
+        let stem = dataset.staged_stem(key, etag, reading, &table.member);
         Self { file: format!("{stem}.csv"), manifest: format!("{stem}.manifest") }
     }
 }

@@ -33,6 +33,7 @@ pub struct Uploader {
     s3: S3,
     dataset: Arc<Dataset>,
     archive: Object,
+    reading: String,
     runtime: Handle,
     pool: BufferPool,
     uploads: Vec<JoinHandle<Result<(), Error>>>,
@@ -61,14 +62,15 @@ enum Segment {
 }
 
 impl Uploader {
-    /// Writes the staged files of `archive` while [`Uploading`] is there. Must be called within a tokio
+    /// Writes the staged files of a reading of `archive` while [`Uploading`] is there. Must be called within a tokio
     /// runtime.
-    pub fn new(s3: S3, dataset: &Arc<Dataset>, archive: &Object) -> (Self, Uploading) {
+    pub fn new(s3: S3, dataset: &Arc<Dataset>, archive: &Object, reading: &str) -> (Self, Uploading) {
         let (until_dropped, is_wanted) = watch::channel(());
         let uploader = Self {
             s3,
             dataset: Arc::clone(dataset),
             archive: archive.clone(),
+            reading: reading.to_owned(),
             runtime: Handle::current(),
             pool: BufferPool::new(PARTS_IN_MEMORY),
             uploads: Vec::new(),
@@ -82,7 +84,8 @@ impl Sink for Uploader {
     type File = StagedWriter;
 
     fn create(&mut self, table: &Table, size_bytes: u64) -> StagedWriter {
-        let key = StagedKeys::new(&self.dataset, &self.archive.key, &self.archive.etag, table).file;
+        let key =
+            StagedKeys::new(&self.dataset, &self.archive.key, &self.archive.etag, &self.reading, table).file;
         let (sender, receiver) = mpsc::channel(1);
         let upload = run(self.s3.clone(), self.dataset.bucket.clone(), key.clone(), receiver);
         let mut is_wanted = self.is_wanted.clone();

@@ -191,6 +191,7 @@ cases! {
         a_key_of_the_uploaders(400, "InvalidRequest", "Deployment.ObjectUnreadable", "SSE-C");
         an_expired_session(400, "ExpiredToken", "Deployment.S3Access", "sign in again");
         no_right_or_a_requester_who_pays(403, "AccessDenied", "Deployment.S3Access", "requester pays");
+        what_is_not_offered(501, "NotImplemented", "Deployment.S3Access", "does not offer");
         a_wrong_clock(403, "RequestTimeTooSkewed", "Deployment.S3Access", "clock");
         another_region(301, "PermanentRedirect", "Deployment.NoSuchBucket", "eu-west-1");
     }

@@ -54,7 +54,7 @@ async fn the_report_names_what_was_left_out_of_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn staged_files_and_manifests_lie_under_the_revision() {
+async fn staged_files_and_manifests_lie_under_the_revision_and_apart_for_each_reading() {
     let harness = Harness::start().await;
     let key = harness.put("a", &sample(1, 1), 1);
     Harness::report(harness.invoke(&key).await);
@@ -65,11 +65,15 @@ async fn staged_files_and_manifests_lie_under_the_revision() {
         harness.keys().into_iter().filter(|key| key.starts_with("processed/batch/")).collect();
     let stem = format!("processed/batch/client/cmslite_gdx/cms-analytics-csv_a/{etag}");
     assert_eq!(batch.len(), 8);
-    assert!(
-        batch.contains(&format!("{stem}/analytics_group.csv"))
-            && batch.contains(&format!("{stem}/analytics_group.manifest")),
-        "{batch:?}"
-    );
+    let (reading, _) = batch[0].strip_prefix(&format!("{stem}-")).unwrap().split_once('/').unwrap();
+    for name in ["analytics_group.csv", "analytics_group.manifest"] {
+        assert!(batch.contains(&format!("{stem}-{reading}/{name}")), "{batch:?}");
+    }
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--again", &key]).await;
+    assert!(output.status.success(), "{output:?}");
+    let again = harness.keys().into_iter().filter(|key| key.starts_with(&format!("{stem}-"))).count();
+    assert_eq!(again, 16);
     let copied = harness.stack.s3.read(BUCKET, &good_key("a")).unwrap();
     assert_eq!(copied, harness.stack.s3.read(BUCKET, &key).unwrap());
 }

@@ -325,3 +325,34 @@ async fn what_is_settled_since_the_listings_is_not_read() {
     assert_eq!((&report["objects_good"], &report["queue_length"]), (&json!(2), &json!(0)));
     assert_eq!(harness.ledger().await, [a, key("c")]);
 }
+
+/// A store that knows no conditional writes, in either of the ways in which stores say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_leases_is_loaded_from_without_them() {
+    for (status, code) in [(501, "NotImplemented"), (400, "UnsupportedHeader")] {
+        let harness = Harness::start().await;
+        harness.stack.s3.inject(Fault::on("PutObject", "/lease/", Action::Refuse(status, code.to_owned())));
+        Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+        assert!(harness.is_good("a"), "{code}");
+        assert!(harness.log().await.contains("working without a lease on the queue"), "{code}");
+    }
+}
+
+/// Of a lease that another holds, the headers come and the rest never does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_never_comes_to_its_end_is_named() {
+    let harness = Harness::builder().timeout(Duration::from_secs(20)).start().await;
+    let lease = format!("processed/lease/client/cmslite_gdx/{}.json", "cmslite_user_group_metadata");
+    let note = json!({"holder": "another", "until": "2999-01-01T00:00:00Z"}).to_string();
+    harness.stack.s3.put_at(BUCKET, &lease, note.as_bytes(), chrono::Utc::now()).unwrap();
+    harness.stack.s3.inject(Fault::on("GetObject", "/lease/", Action::SilenceAfter(1)));
+    let Outcome::Failed { error_type, message } = harness.invoke(&harness.put("a", &sample(1, 5), 1)).await
+    else {
+        panic!("it was loaded")
+    };
+    assert_eq!(error_type, "Retryable.DeadlineNear", "{message}");
+    assert!(
+        message.contains("while waiting for S3: the bytes of s3://") && message.contains("/lease/"),
+        "{message}"
+    );
+}

@@ -65,10 +65,10 @@ impl Dataset {
     }
 
     /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest`
-    /// follows.
-    pub fn staged_stem(&self, key: &str, etag: &str, member: &str) -> String {
+    /// follows. `reading` is the id of one reading of the archive, so that no two write to the same key.
+    pub fn staged_stem(&self, key: &str, etag: &str, reading: &str, member: &str) -> String {
         let revision: String = etag.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         let name = key.strip_suffix(".tgz").unwrap_or(key);
-        format!("{}/batch/{name}/{revision}/{member}", self.destination)
+        format!("{}/batch/{name}/{revision}-{reading}/{member}", self.destination)
     }
 }

@@ -181,12 +181,12 @@ fn a_table_may_carry_its_schema() {
 }
 
 #[test]
-fn two_revisions_of_a_name_are_staged_apart() {
+fn two_readings_and_two_revisions_of_a_name_are_staged_apart() {
     let dataset = parse("a.json", SHIPPED).unwrap();
     let key = "client/cmslite_gdx/N.tgz";
     assert_eq!(
-        dataset.staged_stem(key, "\"0123456789abcdef-3\"", "m"),
-        "processed/batch/client/cmslite_gdx/N/01234567/m"
+        dataset.staged_stem(key, "\"0123456789abcdef-3\"", "1a2b", "m"),
+        "processed/batch/client/cmslite_gdx/N/01234567-1a2b/m"
     );
     assert_eq!(dataset.good_key(key), "processed/good/client/cmslite_gdx/N.tgz");
     assert_eq!(dataset.error_key(key), "processed/bad/client/cmslite_gdx/N.tgz.error.json");
