@@ -119,7 +119,13 @@ fn steps(harness: &Harness) -> Vec<Step> {
 /// A place without what differs from run to run: enough of a statement to know it by.
 fn general(place: Place) -> Place {
     match place {
-        Place::S3(operation, key) => Place::S3(operation, key),
+        // A staged file lies below an id of its reading.
+        Place::S3(operation, key) => match key.rsplit_once('/') {
+            Some((directory, name)) if directory.contains("/batch/") => {
+                Place::S3(operation, format!("/{name}"))
+            }
+            _ => Place::S3(operation, key),
+        },
         Place::Redshift(sql) => {
             let end = sql.find(['(', '\'']).filter(|_| sql.starts_with("COPY") || sql.starts_with("INSERT"));
             let end = end
