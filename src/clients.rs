@@ -2,13 +2,13 @@
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use cmslite_core::error::{Deployment, Error, Fault};
+use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use tokio::time::timeout;
 
 use crate::environment::{CopyAccess, Environment};
 use crate::redshift::statement::Authorization;
 use crate::redshift::{LoginSource, Redshift};
-use crate::s3::S3;
+use crate::s3::{S3, is_unanswered};
 use crate::secret::Secret;
 use crate::sns::Topic;
 use crate::time_limits::CREDENTIALS;
@@ -53,7 +53,8 @@ impl Clients {
     ///
     /// # Errors
     ///
-    /// [`Deployment::CopyAuthorization`] when there are no credentials to give to it.
+    /// [`Deployment::CopyAuthorization`] when there are no credentials to give to it;
+    /// [`Retryable::CredentialsUnavailable`].
     pub async fn copy_authorization(&self) -> Result<Authorization, Error> {
         match &self.copy {
             CopyAccess::DefaultRole => Ok(Authorization::DefaultRole),
@@ -68,8 +69,18 @@ impl Clients {
                 let provider = self.credentials.as_ref().ok_or_else(missing)?;
                 let asked = timeout(CREDENTIALS, provider.provide_credentials());
                 let asked = self.waits.during("AWS credentials for COPY".to_owned(), asked).await;
-                let keys = asked.map_err(|error| missing().caused_by(error))?;
-                let keys = keys.map_err(|error| missing().caused_by(error))?;
+                let late = || {
+                    let message = "the AWS credentials for COPY could not be asked for";
+                    Fault::new(Retryable::CredentialsUnavailable, message)
+                };
+                let keys = asked.map_err(|error| late().caused_by(error))?;
+                let keys = keys.map_err(|error| {
+                    if is_unanswered(&error) {
+                        Error::from(late().caused_by(error))
+                    } else {
+                        missing().caused_by(error).into()
+                    }
+                })?;
                 Ok(Authorization::Keys {
                     access_key_id: Secret::new(keys.access_key_id()),
                     secret_access_key: Secret::new(keys.secret_access_key()),

@@ -25,5 +25,6 @@ mod limits;
 
 pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};
+pub use self::error::is_unanswered;
 pub use self::multipart::{Upload, UploadedPart};
 pub use self::verify::Downloaded;

@@ -1,6 +1,9 @@
 //! SNS: one message to one topic.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Builder;
@@ -8,6 +11,9 @@ use cmslite_core::error::chain;
 
 use crate::time_limits::{CONNECT, MESSAGE};
 use crate::waits::Waits;
+
+/// The longest wait before another attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A topic.
 pub struct Topic {
@@ -20,11 +26,11 @@ impl Topic {
     /// The topic with this ARN. What is waited for is entered into `waits`.
     pub fn new(config: &SdkConfig, arn: &str, waits: &Waits) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(MESSAGE).build();
-        Self {
-            client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()),
-            arn: arn.to_owned(),
-            waits: waits.clone(),
-        }
+        // The waits between these attempts leave room within the limit, so that an error says what
+        // SNS answered, and not only that time was up.
+        let retries = RetryConfig::standard().with_max_backoff(LONGEST_WAIT);
+        let config = Builder::from(config).timeout_config(timeouts).retry_config(retries);
+        Self { client: Client::from_conf(config.build()), arn: arn.to_owned(), waits: waits.clone() }
     }
 
     /// Its ARN.

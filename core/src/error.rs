@@ -26,6 +26,8 @@ pub enum Retryable {
     S3Unavailable,
     /// Secrets Manager throttled, answered 5xx, or did not answer.
     SecretUnavailable,
+    /// Whoever gives AWS credentials did not answer.
+    CredentialsUnavailable,
     /// The connection to Redshift was refused or lost.
     ConnectionLost,
     /// Redshift's `1023`, or a conflict with a concurrent transaction.
@@ -125,6 +127,7 @@ impl Error {
             Self::Retryable(fault) => match fault.kind {
                 Retryable::S3Unavailable => "Retryable.S3Unavailable",
                 Retryable::SecretUnavailable => "Retryable.SecretUnavailable",
+                Retryable::CredentialsUnavailable => "Retryable.CredentialsUnavailable",
                 Retryable::ConnectionLost => "Retryable.ConnectionLost",
                 Retryable::Serialization => "Retryable.Serialization",
                 Retryable::StatementTimeout => "Retryable.StatementTimeout",

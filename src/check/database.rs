@@ -53,6 +53,10 @@ pub(super) async fn check_redshift(
     let (table_rows, ledger) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
     // Who cannot read these has the columns compared, and COPY tried below.
     let kinds = session.table_types(&names).await.unwrap_or_else(|_| vec![None; names.len()]);
+    if let Err(error) = session.reveal_defaults(&dataset.tables, &mut columns).await {
+        let error = Error::from(error);
+        findings.push(Finding::bad("Redshift: defaults of columns", error.chain(), remedy(&error)));
+    }
     findings.push(check_ledger(&session, dataset, &ledger, &table_rows).await);
     let authorization = clients.copy_authorization().await;
     for ((table, columns), kind) in dataset.tables.iter().zip(columns).zip(kinds) {

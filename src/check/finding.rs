@@ -123,6 +123,7 @@ pub(super) fn remedy(error: &Error) -> &'static str {
                 "try again; a function in a subnet needs a way to Secrets Manager: an endpoint or a NAT gateway"
             }
             Retryable::S3Unavailable
+            | Retryable::CredentialsUnavailable
             | Retryable::CountsDiffer
             | Retryable::SourceChanged
             | Retryable::DamagedDownload

@@ -83,6 +83,7 @@ impl ArchiveLoad<'_> {
             if table_rows.is_empty() {
                 self.find_or_create_table_rows(session).await?;
             }
+            session.reveal_defaults(&dataset.tables, &mut columns).await?;
             self.refuse_unfit_tables(session, &columns).await?;
         }
         // So that a cell that does not fit is told like everything else that is wrong with an archive, all of

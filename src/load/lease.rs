@@ -25,6 +25,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait between looks: so long a queue lies idle at the most after a run has ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long another run is waited for at the most, if that is less than half of the time that is left. By then it
+/// has more to do than an event should wait for, such as a backlog that is loaded by hand.
+const WAIT_AT_MOST: Duration = Duration::from_secs(5 * 60);
+
 /// How long giving a lease back may take; whoever waits has to wait for its end else.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
@@ -69,7 +73,8 @@ enum Attempt {
     Changed,
 }
 
-/// Waits until no other run works on the dataset's queue, or until what the event tells of is settled.
+/// Waits until no other run works on the dataset's queue, or until what the event tells of is settled. Who has waited
+/// for [`WAIT_AT_MOST`] works without a lease.
 ///
 /// # Errors
 ///
@@ -85,6 +90,9 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
     };
     let mut watched = Watched::default();
     let mut wait = FIRST_WAIT;
+    let since = Instant::now();
+    let left = request.cancellation.time_left();
+    let at_most = left.map_or(WAIT_AT_MOST, |left| WAIT_AT_MOST.min(left / 2));
     loop {
         if settled::is_event_settled(s3, request).await? {
             return Ok(Turn::Settled);
@@ -109,10 +117,18 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
         request
             .cancellation
             .check(ARCHIVE_RESERVE, || format!("{holder} works on the queue, and nothing was begun"))?;
+        let waited = since.elapsed();
+        if waited >= at_most {
+            warn!(
+                "working without a lease on the queue: {holder} has worked on it for {} seconds",
+                waited.as_secs()
+            );
+            return Ok(Turn::Ours(Lease(None)));
+        }
         if wait == FIRST_WAIT {
             info!("waiting: {holder} works on the queue");
         }
-        sleep(wait.mul_f64(0.5 + 0.5 * retry::random())).await;
+        sleep(wait.mul_f64(0.5 + 0.5 * retry::random()).min(at_most.saturating_sub(waited))).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }

@@ -58,18 +58,21 @@ pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) 
         return Vec::new();
     }
     let is_there = |name: &&str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
-    let is_loaded =
-        |column: &&Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
     let absent = table.loaded_columns().filter(|name| !is_there(name)).map(|name| Obstacle {
         text: format!("it has no column {name}"),
         remedy: "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
     });
-    // An IDENTITY column has a default: "identity"(...) (dimitri/pgloader#860).
-    let left_out =
-        columns.iter().filter(|column| !column.nullable && !column.has_default && !is_loaded(column));
-    let left_out = left_out.map(|column| Obstacle {
+    let left_out = left_out(table, columns).map(|column| Obstacle {
         text: format!("its column {} is NOT NULL, has no default, and is not loaded", column.name),
         remedy: "let it take NULL, give it a default, or load it",
     });
     absent.chain(left_out).collect()
+}
+
+/// The columns that a load leaves out though they take no NULL and have no default that is known of. An IDENTITY
+/// column has one: `"identity"(...)` (dimitri/pgloader#860).
+pub(super) fn left_out<'a>(table: &'a Table, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
+    let is_loaded =
+        |column: &Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));
+    columns.iter().filter(move |column| !column.nullable && !column.has_default && !is_loaded(column))
 }

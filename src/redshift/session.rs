@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cmslite_core::config::{Dataset, TableName};
+use cmslite_core::config::{Dataset, Table, TableName};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::row_counts::RowsByTable;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -13,7 +13,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::debug;
 
 use super::error::{Limit, StatementError, classify, gone, name, unanswered};
-use super::relation::RelationKind;
+use super::relation::{RelationKind, left_out};
 use super::rows::{
     Column, LedgerRow, RefusedRows, Rows, column, ledger_row, query_id, refused_rows, table_rows, table_type,
 };
@@ -117,6 +117,56 @@ impl Session {
             found.iter().filter(is_its).map(|(.., column)| column.clone()).collect()
         };
         Ok(tables.iter().map(of).collect())
+    }
+
+    /// Asks for the defaults of columns where it matters whether they have one. `SVV_COLUMNS` need not tell them to a
+    /// user who does not own the table: in PostgreSQL 8.0, from which Redshift comes, `information_schema.columns`
+    /// does not. Where they cannot be read a column is taken to have one, and COPY decides.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`], but for a refusal.
+    pub async fn reveal_defaults(
+        &self,
+        tables: &[Table],
+        columns: &mut [Vec<Column>],
+    ) -> Result<(), StatementError> {
+        let lacking: Vec<&TableName> = tables
+            .iter()
+            .zip(columns.iter())
+            .filter(|(table, columns)| left_out(table, columns).next().is_some())
+            .map(|(table, _)| &table.name)
+            .collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let rows = match self.run(&Statement::Defaults(&lacking)).await {
+            Ok(rows) => Some(rows),
+            Err(StatementError::Other(Error::Retryable(fault))) if fault.kind != Retryable::Unknown => {
+                return Err(StatementError::Other(fault.into()));
+            }
+            Err(error) => {
+                debug!(error = %Error::from(error).chain(), "which columns have a default is not known");
+                None
+            }
+        };
+        for (table, columns) in tables.iter().zip(columns) {
+            let (schema, name) = (table.name.schema.to_lowercase(), table.name.table.to_lowercase());
+            let is_told = |column: &Column, rows: &Rows| {
+                rows.iter().any(|row| match row.as_slice() {
+                    [Some(its_schema), Some(its_table), Some(its_name)] => {
+                        *its_schema == schema
+                            && *its_table == name
+                            && its_name.eq_ignore_ascii_case(&column.name)
+                    }
+                    _ => false,
+                })
+            };
+            for column in columns {
+                column.has_default |= rows.as_ref().is_none_or(|rows| is_told(column, rows));
+            }
+        }
+        Ok(())
     }
 
     /// What bears the name of each of `tables`; none where the user does not see it.

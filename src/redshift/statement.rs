@@ -61,6 +61,8 @@ pub enum Statement<'a> {
     /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
     /// that is not there.
     Columns(&'a [&'a TableName]),
+    /// The columns of tables that have a default, with the table that each is of.
+    Defaults(&'a [&'a TableName]),
     /// What bears the names of tables, with the table that each is of (`SVV_TABLES`).
     TableTypes(&'a [&'a TableName]),
     /// Records an archive's revision as loaded.
@@ -212,9 +214,10 @@ impl Statement<'_> {
                 literal(dataset),
             ),
             Self::Columns(tables) => columns(tables),
+            Self::Defaults(tables) => defaults(tables),
             Self::TableTypes(tables) => format!(
                 "SELECT table_type, LOWER(table_schema), LOWER(table_name) FROM svv_tables WHERE {}",
-                one_of(tables)
+                one_of(tables, "table_schema", "table_name")
             ),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
                 format!(
@@ -262,11 +265,11 @@ impl fmt::Display for Statement<'_> {
     }
 }
 
-/// The condition of rows that are about one of `tables`.
-fn one_of(tables: &[&TableName]) -> String {
+/// The condition of rows that are about one of `tables`, by the columns that name its schema and itself.
+fn one_of(tables: &[&TableName], in_schema: &str, named: &str) -> String {
     let wanted = tables.iter().map(|name| {
         let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
-        format!("(LOWER(table_schema) = {schema} AND LOWER(table_name) = {table})")
+        format!("(LOWER({in_schema}) = {schema} AND LOWER({named}) = {table})")
     });
     wanted.collect::<Vec<String>>().join(" OR ")
 }
@@ -275,7 +278,17 @@ fn columns(tables: &[&TableName]) -> String {
     format!(
         "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, numeric_precision, numeric_scale, LOWER(table_schema), LOWER(table_name) \
          FROM svv_columns WHERE {} ORDER BY ordinal_position",
-        one_of(tables)
+        one_of(tables, "table_schema", "table_name")
+    )
+}
+
+/// Read as awslabs' `v_generate_tbl_ddl.sql` reads them.
+fn defaults(tables: &[&TableName]) -> String {
+    format!(
+        "SELECT LOWER(n.nspname), LOWER(c.relname), a.attname FROM pg_attribute a \
+         JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE {}",
+        one_of(tables, "n.nspname", "c.relname")
     )
 }
 

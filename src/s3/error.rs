@@ -1,7 +1,7 @@
 //! What S3's failures mean, by who must act.
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
@@ -36,12 +36,20 @@ where
             Class::Lasts(kind) => Error::deployment(kind, message),
         };
     }
-    if is_caused_by(&error, <dyn std::error::Error>::is::<CredentialsError>) {
-        return Fault::new(Deployment::S3Access, format!("{what}: no usable AWS credentials"))
-            .caused_by(error)
-            .into();
+    let credentials = causes(&error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+    match credentials.map(is_unanswered) {
+        Some(true) => {
+            let message = format!("{what}: AWS credentials could not be asked for");
+            return Fault::new(Retryable::CredentialsUnavailable, message).caused_by(error).into();
+        }
+        Some(false) => {
+            return Fault::new(Deployment::S3Access, format!("{what}: no usable AWS credentials"))
+                .caused_by(error)
+                .into();
+        }
+        None => {}
     }
-    if is_caused_by(&error, |cause| cause.to_string().contains(FIPS_ELSEWHERE)) {
+    if causes(&error).any(|cause| cause.to_string().contains(FIPS_ELSEWHERE)) {
         let remedy = "unset AWS_USE_FIPS_ENDPOINT, or AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_S3";
         return Fault::new(Deployment::Configuration, format!("{what}: {remedy}")).caused_by(error).into();
     }
@@ -53,11 +61,17 @@ where
     }
 }
 
-fn is_caused_by(
-    error: &(dyn std::error::Error + 'static),
-    is_it: impl Fn(&(dyn std::error::Error + 'static)) -> bool,
-) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(is_it)
+/// Whether whoever gives credentials did not answer, rather than refused them or had none.
+pub fn is_unanswered(error: &CredentialsError) -> bool {
+    matches!(error, CredentialsError::ProviderTimedOut(_))
+        || causes(error).any(<dyn std::error::Error>::is::<ConnectorError>)
+}
+
+/// An error and what is beneath it.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 /// What an error was answered with, if it was answered.

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::types::ServerSideEncryption;
+use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
 use aws_smithy_checksums::ChecksumAlgorithm;
 use aws_smithy_checksums::http::HttpChecksum;
 use cmslite_core::queue::Object;
@@ -80,6 +80,10 @@ impl Verifier {
         ];
         for (algorithm, value) in checksums {
             if let Some(value) = value {
+                // A checksum of checksums that does not say of how many parts.
+                if answer.checksum_type() == Some(&ChecksumType::Composite) && !value.contains('-') {
+                    return Self::of_nothing();
+                }
                 return Self::of(Algorithm::Checksum(algorithm), value, object.size);
             }
         }
@@ -294,5 +298,21 @@ mod tests {
         assert_eq!(finished(crc32, "AAAAAA==-3", &bytes).unwrap().verified_by, None);
         assert!(finished(crc32, "AAAAAA==-1", &bytes).is_err());
         assert!(finished(crc32, "AAAAAA==", &bytes).is_err());
+    }
+
+    #[test]
+    fn a_composite_checksum_that_does_not_say_of_how_many_parts_is_nothing_to_compare() {
+        let object = Object {
+            key: "a".to_owned(),
+            etag: "\"0-2\"".to_owned(),
+            size: 1,
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+        };
+        for (kind, is_compared) in [(ChecksumType::Composite, false), (ChecksumType::FullObject, true)] {
+            let answer = GetObjectOutput::builder().checksum_crc32("AAAAAA==").checksum_type(kind).build();
+            let mut verifier = Verifier::new(&answer, &object);
+            verifier.update(b"x");
+            assert_eq!(verifier.finish().is_err(), is_compared);
+        }
     }
 }

@@ -242,6 +242,26 @@ async fn a_profile_that_is_not_there_is_named() {
     assert!(code != Some(0) && told.contains("AWS_PROFILE names mistyped"), "{code:?} {told}");
 }
 
+/// Who gives credentials is out of reach, which passes; having none lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_could_not_be_asked_for_are_not_taken_for_absent_ones() {
+    let without_keys = || {
+        Harness::builder()
+            .env("AWS_ACCESS_KEY_ID", "")
+            .env("AWS_SECRET_ACCESS_KEY", "")
+            .env("AWS_SESSION_TOKEN", "")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_MAX_ATTEMPTS", "2")
+    };
+    let nobody = "http://127.0.0.1:1/credentials";
+    let unanswered = without_keys().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody).start().await;
+    let (code, told) = check(&unanswered).await;
+    assert!(code == Some(3) && told.contains("AWS credentials could not be asked for"), "{code:?} {told}");
+    let absent = without_keys().start().await;
+    let (code, told) = check(&absent).await;
+    assert!(code == Some(3) && told.contains("no usable AWS credentials"), "{code:?} {told}");
+}
+
 /// What HEAD does not tell: S3 does not give the archive out.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_s3_does_not_give_out_is_found_and_named() {

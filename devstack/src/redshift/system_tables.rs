@@ -47,10 +47,11 @@ CREATE OR REPLACE VIEW pg_catalog.sys_load_error_detail AS SELECT
   type::char(10) AS column_type, col_length::char(10) AS column_length, 0 AS position, err_code::integer AS error_code, err_reason::char(512) AS error_message
   FROM devstack.visible_load_errors;
 CREATE OR REPLACE VIEW pg_catalog.svv_columns AS SELECT table_catalog::text, table_schema::text, table_name::text, column_name::text,
-  ordinal_position::integer, COALESCE(column_default, CASE WHEN is_identity = 'YES' THEN '\"identity\"(0, 0, ''1,1''::text)' END)::text AS column_default,
+  ordinal_position::integer, COALESCE(CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN column_default END, CASE WHEN is_identity = 'YES' THEN '\"identity\"(0, 0, ''1,1''::text)' END)::text AS column_default,
   is_nullable::text, data_type::text, character_maximum_length::integer,
   numeric_precision::integer, numeric_scale::integer
-  FROM information_schema.columns;
+  FROM information_schema.columns
+  JOIN pg_namespace n ON n.nspname = table_schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = table_name;
 CREATE OR REPLACE VIEW pg_catalog.svv_tables AS SELECT table_catalog::text, table_schema::text, table_name::text,
   CASE table_type WHEN 'FOREIGN' THEN 'EXTERNAL TABLE' ELSE table_type::text END AS table_type, NULL::text AS remarks
   FROM information_schema.tables;
