@@ -1,4 +1,4 @@
--- What the loader's user needs. Its password must be stored as an MD5 digest:
+-- What the loader's user needs. Its password may be stored as an MD5 or a SHA-256 digest:
 --   CREATE USER cmslite_loader PASSWORD 'md5...';
 -- CREATE on the schema is needed once, for the ledger and the table of rows beside it, if you do not make them yourself
 -- (ddl/ledger.sql); then the user needs these instead, and the right to LOCK the ledger:

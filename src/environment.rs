@@ -1,11 +1,18 @@
 //! The environment, read once at start into types.
 
+// The forms of a secret.
+mod stored_secret;
+
+// Addresses of clusters.
+mod endpoint;
+
+use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
+use self::endpoint::Endpoint;
+use self::stored_secret::StoredSecret;
 use crate::secret::Secret;
-use cmslite_core::error::{Deployment, Error, Fault};
+use cmslite_core::error::{Deployment, Error};
 
 /// Redshift's port when none is given.
 const DEFAULT_PORT: u16 = 5439;
@@ -44,14 +51,48 @@ pub struct Login {
     pub port: u16,
     /// The database.
     pub database: String,
-    /// The user. Its password must be stored as an MD5 digest.
+    /// The user.
     pub user: String,
     /// The password.
     pub password: Secret,
+    /// Where the password comes from.
+    pub password_origin: PasswordOrigin,
     /// How the server must prove itself.
     pub tls: Tls,
     /// Certificates to trust instead of the system's, a PEM file.
     pub root_certificates: Option<PathBuf>,
+}
+
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordOrigin {
+    /// A variable, by name.
+    Variable(&'static str),
+    /// A secret of Secrets Manager.
+    Secret {
+        /// Its name or ARN.
+        id: String,
+        /// Its version, if Secrets Manager says it.
+        version: Option<String>,
+    },
+}
+
+impl fmt::Display for PasswordOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::Secret { id, version: None } => write!(f, "the secret {id}"),
+            Self::Secret { id, version: Some(version) } => write!(f, "the secret {id}, version {version}"),
+        }
+    }
+}
+
+/// A secret as Secrets Manager gave it.
+pub struct FetchedSecret {
+    /// Its text.
+    pub text: Secret,
+    /// Which it is.
+    pub origin: PasswordOrigin,
 }
 
 /// How the server must prove itself.
@@ -71,7 +112,7 @@ struct PartialLogin {
     port: Option<u16>,
     database: Option<String>,
     user: Option<String>,
-    password: Option<Secret>,
+    password: Option<(Secret, PasswordOrigin)>,
     tls: Tls,
     root_certificates: Option<PathBuf>,
 }
@@ -96,14 +137,39 @@ impl Environment {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
         let port = var("PGPORT").and_then(|port| {
-            if let Ok(port) = port.parse() {
+            if let Ok(port) = port.trim().parse() {
                 Some(port)
             } else {
                 mistakes.push(format!("PGPORT: {port:?} is no port"));
                 None
             }
         });
-        let host = var("PGHOST");
+        let database = var("PGDATABASE");
+        let endpoint = var("PGHOST").map(|text| {
+            Endpoint::parse(&text).unwrap_or_else(|why| {
+                mistakes.push(format!("PGHOST {why}"));
+                Endpoint::default()
+            })
+        });
+        let (host, port, database) = match endpoint {
+            None => (None, port, database),
+            Some(endpoint) => {
+                if let (Some(port), Some(other)) = (port, endpoint.port)
+                    && port != other
+                {
+                    mistakes
+                        .push(format!("PGHOST says port {other}, and PGPORT {port}: leave one of them out"));
+                }
+                if let (Some(database), Some(other)) = (&database, &endpoint.database)
+                    && database != other
+                {
+                    mistakes.push(format!(
+                        "PGHOST says database {other}, and PGDATABASE {database}: leave one of them out"
+                    ));
+                }
+                (Some(endpoint.host), port.or(endpoint.port), database.or(endpoint.database))
+            }
+        };
         let tls = match var("PGSSLMODE").as_deref() {
             None | Some("verify-full") => Tls::VerifyFull,
             Some("verify-ca") => Tls::VerifyCa,
@@ -137,15 +203,17 @@ impl Environment {
         let login = PartialLogin {
             host,
             port,
-            database: var("PGDATABASE"),
+            database,
             user: var("PGUSER").or_else(|| var("pguser")),
-            password: var("pgpass").or_else(|| var("PGPASSWORD")).map(Secret::new),
+            password: ["pgpass", "PGPASSWORD"].into_iter().find_map(|name| {
+                var(name).map(|password| (Secret::new(password), PasswordOrigin::Variable(name)))
+            }),
             tls,
             root_certificates: var("PGSSLROOTCERT").filter(|path| path != "system").map(PathBuf::from),
         };
         let password_secret_id = var("PGPASS_SECRET_ID");
         if password_secret_id.is_none() {
-            mistakes.extend(login.missing());
+            mistakes.extend(login.missing(None));
         }
         if mistakes.is_empty() {
             Ok(Self {
@@ -160,23 +228,81 @@ impl Environment {
         }
     }
 
-    /// The login, completed by the text of the secret that [`Environment::password_secret_id`] names.
+    /// The login, completed by the secret that [`Environment::password_secret_id`] names.
     ///
     /// # Errors
     ///
     /// [`Deployment::Configuration`] names what neither the environment nor the secret says;
-    /// [`Deployment::SecretUnreadable`] when the secret is JSON without a password.
-    pub fn login(&self, secret: Option<&Secret>) -> Result<Login, Error> {
-        let stored = secret.map(StoredSecret::parse).transpose()?;
-        let login = self.login.completed_by(stored);
-        let missing = login.missing();
-        match login {
-            PartialLogin {
+    /// [`Deployment::SecretUnreadable`] names the fields of the secret that are missing or of another type.
+    pub fn login(&self, secret: Option<&FetchedSecret>) -> Result<Login, Error> {
+        let Some(secret) = secret else { return self.login.finished(None) };
+        let unreadable = |why: String| {
+            let message = format!("{} (PGPASS_SECRET_ID) {why}", secret.origin);
+            Error::deployment(Deployment::SecretUnreadable, message)
+        };
+        let stored = StoredSecret::parse(&secret.text).map_err(unreadable)?;
+        let login = self.login.completed_by(&stored, &secret.origin);
+        if stored.password.is_none() {
+            let fields = login.missing_fields();
+            return Err(unreadable(format!("lacks {}", fields.join(", "))));
+        }
+        login.finished(Some(&stored))
+    }
+}
+
+impl PartialLogin {
+    /// The variables that are missing, and the fields of a secret that would do instead.
+    fn missing(&self, secret: Option<&StoredSecret>) -> Vec<String> {
+        let in_json = |field: &str| match secret {
+            Some(stored) if stored.is_json => format!(", and the secret has no {field:?}"),
+            _ => String::new(),
+        };
+        let cluster = secret.and_then(|stored| stored.cluster.as_ref());
+        let of_cluster = cluster.map(|name| format!("; write the endpoint of {name}")).unwrap_or_default();
+        [
+            (self.host.is_none(), "PGHOST", in_json("host") + &of_cluster),
+            (self.database.is_none(), "PGDATABASE", in_json("dbname")),
+            (self.user.is_none(), "PGUSER", in_json("username")),
+            (self.password.is_none(), "pgpass (or PGPASSWORD, or PGPASS_SECRET_ID)", String::new()),
+        ]
+        .into_iter()
+        .filter(|(missing, ..)| *missing)
+        .map(|(_, name, more)| format!("{name} is not set{more}"))
+        .collect()
+    }
+
+    /// The fields that a secret of Redshift's form would have to have.
+    fn missing_fields(&self) -> Vec<&'static str> {
+        let fields = [
+            (true, "\"password\""),
+            (self.user.is_none(), "\"username\""),
+            (self.host.is_none(), "\"host\""),
+            (self.database.is_none(), "\"dbname\""),
+        ];
+        fields.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect()
+    }
+
+    /// The environment wins over the secret, but for the password and the user that it belongs to.
+    fn completed_by(&self, stored: &StoredSecret, origin: &PasswordOrigin) -> Self {
+        Self {
+            host: self.host.clone().or(stored.host.clone()),
+            port: self.port.or(stored.port),
+            database: self.database.clone().or(stored.database.clone()),
+            user: stored.username.clone().or(self.user.clone()),
+            password: stored.password.clone().map(|password| (password, origin.clone())),
+            tls: self.tls,
+            root_certificates: self.root_certificates.clone(),
+        }
+    }
+
+    fn finished(&self, secret: Option<&StoredSecret>) -> Result<Login, Error> {
+        match self.clone() {
+            Self {
                 host: Some(host),
                 port,
                 database: Some(database),
                 user: Some(user),
-                password: Some(password),
+                password: Some((password, password_origin)),
                 tls,
                 root_certificates,
             } => Ok(Login {
@@ -185,72 +311,14 @@ impl Environment {
                 database,
                 user,
                 password,
+                password_origin,
                 tls,
                 root_certificates,
             }),
-            _ => Err(Error::deployment(
+            incomplete => Err(Error::deployment(
                 Deployment::Configuration,
-                format!("environment: {}", missing.join("; ")),
+                format!("environment: {}", incomplete.missing(secret).join("; ")),
             )),
-        }
-    }
-}
-
-impl PartialLogin {
-    fn missing(&self) -> Vec<String> {
-        [
-            (self.host.is_none(), "PGHOST"),
-            (self.database.is_none(), "PGDATABASE"),
-            (self.user.is_none(), "PGUSER"),
-            (self.password.is_none(), "pgpass (or PGPASSWORD, or PGPASS_SECRET_ID)"),
-        ]
-        .into_iter()
-        .filter(|(missing, _)| *missing)
-        .map(|(_, name)| format!("{name} is not set"))
-        .collect()
-    }
-
-    /// The environment wins over the secret, the password aside.
-    fn completed_by(&self, stored: Option<StoredSecret>) -> Self {
-        let stored = stored.unwrap_or_default();
-        Self {
-            host: self.host.clone().or(stored.host),
-            port: self.port.or(stored.port),
-            database: self.database.clone().or(stored.database),
-            user: self.user.clone().or(stored.username),
-            password: stored.password.map(Secret::new).or_else(|| self.password.clone()),
-            tls: self.tls,
-            root_certificates: self.root_certificates.clone(),
-        }
-    }
-}
-
-/// Secrets Manager's JSON form of a Redshift secret; a secret that is no JSON object is the password itself.
-#[derive(Default, Deserialize)]
-struct StoredSecret {
-    username: Option<String>,
-    password: Option<String>,
-    host: Option<String>,
-    port: Option<u16>,
-    #[serde(alias = "dbName", alias = "dbname")]
-    database: Option<String>,
-}
-
-impl StoredSecret {
-    fn parse(secret: &Secret) -> Result<Self, Error> {
-        let text = secret.expose();
-        if !text.trim_start().starts_with('{') {
-            return Ok(Self { password: Some(text.to_owned()), ..Self::default() });
-        }
-        // serde's message could quote the secret, so it is not passed on.
-        match serde_json::from_str::<Self>(text) {
-            Ok(stored) if stored.password.is_some() => Ok(stored),
-            Ok(_) => Err(Fault::new(Deployment::SecretUnreadable, "the secret PGPASS_SECRET_ID names has no key \"password\"").into()),
-            Err(_) => Err(Fault::new(
-                Deployment::SecretUnreadable,
-                "the secret PGPASS_SECRET_ID names is neither plain text nor Redshift's JSON form {\"username\", \"password\", ...}",
-            )
-            .into()),
         }
     }
 }
@@ -319,26 +387,108 @@ mod tests {
         );
     }
 
+    /// The login that a secret completes, or what is said of it.
+    fn completed(variables: &[(&str, &str)], secret: &str) -> Result<Login, String> {
+        let origin = PasswordOrigin::Secret { id: "s".to_owned(), version: Some("7".to_owned()) };
+        let secret = FetchedSecret { text: Secret::new(secret), origin };
+        let environment = read(variables).unwrap_or_else(|error| panic!("{error}"));
+        environment.login(Some(&secret)).map_err(|error| error.chain())
+    }
+
+    const BY_SECRET: [(&str, &str); 4] =
+        [("PGHOST", "h"), ("PGDATABASE", "d"), ("PGUSER", "u"), ("PGPASS_SECRET_ID", "s")];
+
     #[test]
-    fn a_secret_is_plain_text_or_redshifts_json() {
-        let environment =
-            read(&[("PGDATABASE", "d"), ("PGPASS_SECRET_ID", "s")]).unwrap_or_else(|error| panic!("{error}"));
-        let json = Secret::new(
-            r#"{"username":"u","password":"p","engine":"redshift","host":"h","port":5440,"dbname":"other"}"#,
-        );
-        let login = environment.login(Some(&json)).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((login.port, login.database.as_str(), login.password.expose()), (5440, "d", "p"));
-        let plain = environment
-            .login(Some(&Secret::new("hush")))
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
-        assert!(plain.contains("PGHOST is not set") && !plain.contains("hush"), "{plain}");
-        let broken = environment
-            .login(Some(&Secret::new("{\"password\": hush")))
-            .err()
-            .map(|error| error.chain())
-            .unwrap_or_default();
-        assert!(broken.contains("neither plain text nor") && !broken.contains("hush"), "{broken}");
+    fn a_plain_secret_loses_one_line_end() {
+        for (secret, password) in
+            [("p", "p"), ("p\n", "p"), ("p\r\n", "p"), ("p\n\n", "p\n"), (" p ", " p "), ("p\r", "p\r")]
+        {
+            let login = completed(&BY_SECRET, secret).unwrap_or_else(|error| panic!("{error}"));
+            assert!(login.password.expose() == password && login.user == "u", "{secret:?}");
+            assert_eq!(login.password_origin.to_string(), "the secret s, version 7");
+        }
+        assert!(completed(&BY_SECRET, "\n").is_err_and(|error| error.contains("is empty")));
+    }
+
+    #[test]
+    fn redshifts_json_completes_the_login_and_its_user_goes_with_its_password() {
+        let only = [("PGPASS_SECRET_ID", "s")];
+        for (secret, expected) in [
+            (
+                r#"{"username":"v","password":"p","engine":"redshift","host":"i","port":5440,"dbname":"e"}"#,
+                ("v", "i", 5440, "e"),
+            ),
+            (
+                r#"{"username":"v","password":"p","host":"i.","port":"5440","database":"e"}"#,
+                ("v", "i", 5440, "e"),
+            ),
+            (
+                r#" {"username":"v","password":"p","host":"i:5440/e","dbClusterIdentifier":"c"}"#,
+                ("v", "i", 5440, "e"),
+            ),
+        ] {
+            let login = completed(&only, secret).unwrap_or_else(|error| panic!("{secret}: {error}"));
+            let found = (login.user.as_str(), login.host.as_str(), login.port, login.database.as_str());
+            assert_eq!(found, expected, "{secret}");
+            let both = completed(&BY_SECRET, secret).unwrap_or_else(|error| panic!("{secret}: {error}"));
+            assert_eq!(
+                (both.user.as_str(), both.host.as_str(), both.database.as_str()),
+                ("v", "h", "d"),
+                "{secret}"
+            );
+        }
+        let login = completed(&BY_SECRET, r#"{"password":"p"}"#).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(login.user, "u");
+    }
+
+    #[test]
+    fn a_secret_that_is_wrong_is_told_by_its_fields_and_never_by_its_values() {
+        let only = [("PGPASS_SECRET_ID", "s")];
+        for (secret, word) in [
+            ("{\"password\": hush", "neither plain text nor"),
+            (
+                "{}",
+                "the secret s, version 7 (PGPASS_SECRET_ID) lacks \"password\", \"username\", \"host\", \"dbname\"",
+            ),
+            (r#"{"username":"hush","pass":"hush"}"#, "lacks \"password\", \"host\", \"dbname\""),
+            (r#"{"username":"hush","password":["hush"]}"#, "\"password\" is no text"),
+            (
+                r#"{"username":{"hush":1},"password":"hush","port":"hush"}"#,
+                "\"username\" is no text, \"port\" is no port",
+            ),
+            (r#"{"password":"hush","host":"hush@h"}"#, "\"host\" is no host name"),
+            (
+                r#"{"password":"hush","username":"v"}"#,
+                "PGHOST is not set, and the secret has no \"host\"; PGDATABASE is not set",
+            ),
+            (
+                r#"{"password":"hush","username":"v","dbClusterIdentifier":"c","dbname":"d"}"#,
+                "write the endpoint of c",
+            ),
+            ("hush", "PGHOST is not set; PGDATABASE"),
+        ] {
+            let told = completed(&only, secret).err().unwrap_or_else(|| panic!("{secret}: taken"));
+            assert!(told.contains(word) && !told.contains("hush"), "{secret}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_taken_as_it_is_pasted() {
+        let pasted =
+            [("PGHOST", " jdbc:redshift://h.example:5440/dev "), ("PGUSER", "u"), ("PGPASSWORD", "p")];
+        let login = read(&pasted).and_then(|read| read.login(None)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((login.host.as_str(), login.port, login.database.as_str()), ("h.example", 5440, "dev"));
+        assert_eq!(login.password_origin.to_string(), "the variable PGPASSWORD");
+        for (variable, word) in [
+            (("PGPORT", "5439"), "PGHOST says port 5440, and PGPORT 5439"),
+            (("PGDATABASE", "d"), "PGHOST says database dev, and PGDATABASE d"),
+            (("PGSSLMODE", "disable"), "loopback"),
+        ] {
+            let variables: Vec<_> = pasted.into_iter().chain([variable]).collect();
+            assert!(message(&variables).contains(word), "{}", message(&variables));
+        }
+        let refused = message(&with(&[("PGHOST", "postgres://u:hush@h/d")]));
+        assert!(refused.contains("PGHOST holds a user") && !refused.contains("hush"), "{refused}");
+        assert!(!refused.contains("not set"), "{refused}");
     }
 }

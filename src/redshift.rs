@@ -26,21 +26,26 @@ mod rows;
 // Where the login comes from.
 mod login;
 
+// Redshift's own login, within TLS.
+mod login_stream;
+
 use std::future::poll_fn;
 use std::time::Duration;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
-use native_tls::{Certificate, TlsConnector};
+use native_tls::{Certificate, Protocol, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use tokio::sync::RwLock;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Config, config::SslMode};
 use tracing::{Instrument as _, debug, info};
 
 use self::connect_error::classify_connect;
+use self::login_stream::LoginTls;
 use self::session::{ANSWER_RESERVE, Session};
 use crate::cancellation::Cancellation;
 use crate::environment::{Login, Tls};
+use crate::secret::Secret;
 use crate::task::Task;
 use crate::waits::Waits;
 
@@ -58,13 +63,32 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration:
 
 /// A cluster, ready to be connected to.
 pub struct Redshift {
-    login: LoginSource,
-    config: RwLock<Config>,
+    source: LoginSource,
+    /// Held while a session is opened, so that what one refusal teaches is known to the next.
+    known: Mutex<Known>,
     tls: MakeTlsConnector,
-    place: String,
-    user: String,
-    tls_mode: Tls,
     waits: Waits,
+}
+
+/// The login as it was read last, and what Redshift refused.
+struct Known {
+    login: Login,
+    /// Users and passwords: none is sent again, since five refusals in a row lock the user (Management Guide, behavior
+    /// changes).
+    refused: Vec<(String, Secret)>,
+    /// What was said of the last of them.
+    refusal: String,
+}
+
+impl Known {
+    fn was_refused(&self, login: &Login) -> bool {
+        self.refused.iter().any(|(user, password)| *user == login.user && *password == login.password)
+    }
+
+    fn refuse(&mut self, refusal: String) {
+        self.refused.push((self.login.user.clone(), self.login.password.clone()));
+        self.refusal = refusal;
+    }
 }
 
 impl Redshift {
@@ -78,58 +102,73 @@ impl Redshift {
     pub async fn new(source: LoginSource, waits: &Waits) -> Result<Self, Error> {
         let login = source.read().await?;
         Ok(Self {
-            login: source,
-            config: RwLock::new(config(&login)),
+            source,
             tls: MakeTlsConnector::new(tls_connector(&login)?),
-            place: format!("{}:{}/{}", login.host, login.port, login.database),
-            user: login.user,
-            tls_mode: login.tls,
+            known: Mutex::new(Known { login, refused: Vec::new(), refusal: String::new() }),
             waits: waits.clone(),
         })
     }
 
-    /// Opens a session for a run with the limits of `cancellation`. A refused login that may have changed
-    /// is asked for again, once: a password is rotated while a function lives.
+    /// Opens a session for a run with the limits of `cancellation`. A password that was refused is not sent again
+    /// as long as the process lives. If a secret holds it, the secret is read again, and what has changed is tried
+    /// once: a password is rotated while a function lives.
     ///
     /// # Errors
     ///
     /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that
-    /// is not trusted or a missing database; else [`Retryable::ConnectionLost`].
+    /// is not trusted, a server without TLS or a missing database; else [`Retryable::ConnectionLost`]; those of
+    /// [`LoginSource::read`] when it is read again.
     pub async fn connect(&self, cancellation: &Cancellation) -> Result<Session, Error> {
-        let known = self.config.read().await.clone();
-        let refused = match self.connect_as(&known, cancellation).await {
-            Err(Error::Deployment(fault))
-                if fault.kind == Deployment::LoginRefused && self.login.can_change() =>
-            {
-                fault
+        let mut known = self.known.lock().await;
+        if !known.was_refused(&known.login) {
+            match self.connect_as(&known.login, cancellation).await {
+                Err(Error::Deployment(fault)) if fault.kind == Deployment::LoginRefused => {
+                    known.refuse(fault.message);
+                }
+                connected => return connected,
             }
-            connected => return connected,
-        };
-        let renewed = config(&self.login.read().await?);
-        if renewed.get_password() == known.get_password() {
-            return Err(refused.into());
+            if !self.source.can_change() {
+                return Err(Error::deployment(Deployment::LoginRefused, known.refusal.clone()));
+            }
         }
-        info!("the login was refused, and has changed meanwhile");
-        let session = self.connect_as(&renewed, cancellation).await?;
-        *self.config.write().await = renewed;
-        Ok(session)
+        if self.source.can_change() {
+            let read = self.source.read().await?;
+            if !known.was_refused(&read) {
+                info!("the login was refused, and has changed meanwhile");
+                known.login = read;
+                let connected = self.connect_as(&known.login, cancellation).await;
+                if let Err(Error::Deployment(fault)) = &connected
+                    && fault.kind == Deployment::LoginRefused
+                {
+                    known.refuse(fault.message.clone());
+                }
+                return connected;
+            }
+        }
+        let message = format!(
+            "{}; this process does not send the same password again: where Redshift was changed and not the password, start a new one",
+            known.refusal
+        );
+        Err(Error::deployment(Deployment::LoginRefused, message))
     }
 
-    async fn connect_as(&self, config: &Config, cancellation: &Cancellation) -> Result<Session, Error> {
+    async fn connect_as(&self, login: &Login, cancellation: &Cancellation) -> Result<Session, Error> {
+        let place = place(login);
         let left = cancellation.time_left().map(|left| left.saturating_sub(ANSWER_RESERVE));
         let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
-        let connecting = timeout(within, config.connect(self.tls.clone()));
-        let waited = format!("Redshift: a connection to {}", self.place);
+        let tls = LoginTls::new(self.tls.clone(), login.password.clone());
+        let config = config(login);
+        let connecting = timeout(within, config.connect(tls));
+        let waited = format!("Redshift: a connection to {place}");
         let Ok(connected) = self.waits.during(waited, connecting).await else {
             let message = format!(
-                "cannot connect to Redshift at {}: no answer within {} seconds",
-                self.place,
+                "cannot connect to Redshift at {place}: no answer within {} seconds",
                 within.as_secs()
             );
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
-        let (client, mut connection) =
-            connected.map_err(|error| classify_connect(error, &self.place, &self.user, self.tls_mode))?;
+        let (client, mut connection) = connected
+            .map_err(|error| classify_connect(error, &place, &login.user, &login.password_origin))?;
         let connection = async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
@@ -149,15 +188,21 @@ impl Redshift {
     }
 
     /// Where a session would lead, as whom, and how the server proves itself.
-    pub fn describe(&self) -> String {
-        let proof = match self.tls_mode {
+    pub async fn describe(&self) -> String {
+        let login = &self.known.lock().await.login;
+        let proof = match login.tls {
             Tls::VerifyFull => "TLS, certificate and host name verified",
             Tls::VerifyCa => "TLS, certificate verified",
             Tls::Disable => "without TLS",
         };
-        format!("{} as {}, {proof}", self.place, self.user)
+        format!("{} as {}, {proof}", place(login), login.user)
     }
 }
+
+fn place(login: &Login) -> String {
+    format!("{}:{}/{}", login.host, login.port, login.database)
+}
+
 fn config(login: &Login) -> Config {
     let mut config = Config::new();
     config
@@ -177,6 +222,8 @@ fn config(login: &Login) -> Config {
 
 fn tls_connector(login: &Login) -> Result<TlsConnector, Error> {
     let mut tls = TlsConnector::builder();
+    // Redshift takes nothing older (Management Guide, behavior changes).
+    tls.min_protocol_version(Some(Protocol::Tlsv12));
     if login.tls == Tls::VerifyCa {
         tls.danger_accept_invalid_hostnames(true);
     }

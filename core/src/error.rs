@@ -67,8 +67,10 @@ pub enum Deployment {
     LoginRefused,
     /// Redshift asked for an authentication that this program cannot answer.
     AuthenticationUnsupported,
-    /// The server's certificate is not trusted, names another host, or the server offers no TLS.
+    /// The server's certificate is not trusted, has expired, or names another host.
     TlsNotTrusted,
+    /// The server offers no TLS, or none that this program speaks: a protocol before TLS 1.2, no cipher in common.
+    TlsUnsupported,
     /// A database, schema, table or column is missing or has another shape.
     SchemaMismatch,
     /// The Redshift user lacks a privilege.
@@ -148,6 +150,7 @@ impl Error {
                 Deployment::LoginRefused => "Deployment.LoginRefused",
                 Deployment::AuthenticationUnsupported => "Deployment.AuthenticationUnsupported",
                 Deployment::TlsNotTrusted => "Deployment.TlsNotTrusted",
+                Deployment::TlsUnsupported => "Deployment.TlsUnsupported",
                 Deployment::SchemaMismatch => "Deployment.SchemaMismatch",
                 Deployment::Privilege => "Deployment.Privilege",
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",

@@ -67,8 +67,11 @@ mod error;
 mod faults;
 
 pub use self::error::Error;
-pub use self::faults::{Action, Fault};
-pub use self::options::{Auth, Isolation, Options, Role, Tls};
+pub use self::faults::{
+    ALERT_HANDSHAKE_FAILURE, ALERT_INTERNAL_ERROR, ALERT_PROTOCOL_VERSION, Action, CLOSES, Fault,
+    HELLO_OF_TLS_1_1,
+};
+pub use self::options::{Auth, Certificate, Isolation, Options, Role, Tls};
 pub use self::server::Redshift;
 pub use self::sql::postgresql_ddl;
 pub use self::statement_log::Statement;

@@ -34,7 +34,7 @@ pub(super) async fn check_redshift(
             return;
         }
     };
-    findings.push(Finding::good("Redshift: login", clients.redshift.describe()));
+    findings.push(Finding::good("Redshift: login", clients.redshift.describe().await));
     let each = within.time_left().into_iter().chain(within.statement_timeout()).min().unwrap_or(WITHIN);
     if let Err(error) = session.run(&Statement::StatementTimeout(each.as_millis().max(1))).await {
         let error = Error::from(error);

@@ -143,10 +143,13 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Deployment::LoginRefused => {
                 "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
             }
-            Deployment::AuthenticationUnsupported => "store the user's password as an MD5 digest",
+            Deployment::AuthenticationUnsupported => {
+                "let the user log in by a password; with PGSSLMODE=disable, store it as an MD5 digest"
+            }
             Deployment::TlsNotTrusted => {
                 "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts"
             }
+            Deployment::TlsUnsupported => "let the server, or what stands before it, speak TLS 1.2 or newer",
             Deployment::SchemaMismatch => "make the table as ddl/ does, or mend the configuration",
             Deployment::Privilege => "grant the user what ddl/grants.sql grants",
             Deployment::CopyAuthorization => {

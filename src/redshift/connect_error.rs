@@ -1,14 +1,19 @@
 //! What a failure to connect or to log in means, by who must act.
 
 use std::error::Error as StdError;
-use std::io;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 
-use crate::environment::Tls;
+use super::login_stream::UNKNOWN_DIGEST;
+use crate::environment::PasswordOrigin;
 
 /// What a failure to open a session means. `place` is where it was to lead, as `host:port/database`.
-pub(super) fn classify_connect(error: tokio_postgres::Error, place: &str, user: &str, tls: Tls) -> Error {
+pub(super) fn classify_connect(
+    error: tokio_postgres::Error,
+    place: &str,
+    user: &str,
+    origin: &PasswordOrigin,
+) -> Error {
     if let Some(refused) = error.as_db_error() {
         let code = refused.code().code();
         let message = refused.message();
@@ -16,8 +21,9 @@ pub(super) fn classify_connect(error: tokio_postgres::Error, place: &str, user: 
             "28000" | "28P01" => Error::deployment(
                 Deployment::LoginRefused,
                 format!(
-                    "Redshift at {place} refused the login of user {user}: {message}; look at user and password, and \
-                     whether the user is locked, as after five refused passwords: a superuser unlocks it by ALTER USER {user} PASSWORD 'md5...'"
+                    "Redshift at {place} refused the login of user {user} with the password of {origin}: {message}; look at user and \
+                     password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser unlocks it \
+                     by ALTER USER {user} LOGIN PASSWORD '...'"
                 ),
             ),
             "3D000" => {
@@ -31,15 +37,15 @@ pub(super) fn classify_connect(error: tokio_postgres::Error, place: &str, user: 
         };
     }
     let story = chain(&error);
-    // The driver knows no other name for it than its text.
+    // Within TLS tag 13 does not reach the driver, which knows no other name for it than its text.
     if story.contains("unknown authentication tag `13`") {
         let message = format!(
-            "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program cannot answer; store an MD5 password for \
-             the user: ALTER USER {user} PASSWORD 'md5...' (or a plain one while password_encryption is md5)"
+            "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program answers within TLS only: leave PGSSLMODE=disable out"
         );
         return Error::deployment(Deployment::AuthenticationUnsupported, message);
     }
-    if story.contains("unknown authentication tag") || story.contains("unsupported authentication") {
+    let unknown = ["unknown authentication tag", "unsupported authentication", UNKNOWN_DIGEST];
+    if unknown.iter().any(|text| story.contains(text)) {
         return Fault::new(
             Deployment::AuthenticationUnsupported,
             format!("Redshift at {place} asks for an authentication that this program cannot answer"),
@@ -51,29 +57,55 @@ pub(super) fn classify_connect(error: tokio_postgres::Error, place: &str, user: 
         let message = format!(
             "Redshift at {place} offers no TLS; PGSSLMODE=disable is possible towards a loopback host only"
         );
-        return Error::deployment(Deployment::TlsNotTrusted, message);
+        return Error::deployment(Deployment::TlsUnsupported, message);
     }
-    if tls != Tls::Disable && is_tls_refusal(&error) {
-        let message = format!(
-            "the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name that it is made out for"
-        );
-        return Fault::new(Deployment::TlsNotTrusted, message).caused_by(error).into();
+    match tls_refusal(&error, &story) {
+        Some(TlsRefusal::Certificate) => {
+            let message = format!(
+                "the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name that it is made out for"
+            );
+            return Fault::new(Deployment::TlsNotTrusted, message).caused_by(error).into();
+        }
+        Some(TlsRefusal::Protocol) => {
+            let message = format!(
+                "Redshift at {place} speaks no TLS that this program accepts: that is TLS 1.2 and newer; look at what stands between, a proxy or a load balancer"
+            );
+            return Fault::new(Deployment::TlsUnsupported, message).caused_by(error).into();
+        }
+        None => {}
     }
     Fault::new(Retryable::ConnectionLost, format!("cannot connect to Redshift at {place}"))
         .caused_by(error)
         .into()
 }
 
-/// Whether TLS failed for what the server is, rather than for the network beneath.
-fn is_tls_refusal(error: &(dyn StdError + 'static)) -> bool {
-    let mut tls = false;
+/// What TLS failed at, where it is not the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TlsRefusal {
+    /// The server's certificate.
+    Certificate,
+    /// The version of the protocol, or the cipher.
+    Protocol,
+}
+
+/// What OpenSSL says (`crypto/err/openssl.txt`, `ssl/ssl_err.c` of OpenSSL 3). An alert is the server's: RFC 8446,
+/// section 6.2, has `protocol_version`, and `handshake_failure` and `insufficient_security` where no parameters are
+/// acceptable to both. All else, an end of the stream above all, is the network's.
+const TLS_REFUSALS: [(&str, TlsRefusal); 7] = [
+    ("certificate verify failed", TlsRefusal::Certificate),
+    ("unsupported protocol", TlsRefusal::Protocol),
+    ("alert protocol version", TlsRefusal::Protocol),
+    ("no protocols available", TlsRefusal::Protocol),
+    ("alert handshake failure", TlsRefusal::Protocol),
+    ("alert insufficient security", TlsRefusal::Protocol),
+    ("no ciphers available", TlsRefusal::Protocol),
+];
+
+fn tls_refusal(error: &(dyn StdError + 'static), story: &str) -> Option<TlsRefusal> {
     let mut next = Some(error);
-    while let Some(error) = next {
-        tls |= error.is::<native_tls::Error>();
-        if error.is::<io::Error>() {
-            return false;
-        }
+    while let Some(error) = next.filter(|error| !error.is::<native_tls::Error>()) {
         next = error.source();
     }
-    tls
+    next?;
+    TLS_REFUSALS.iter().find(|(text, _)| story.contains(text)).map(|(_, refusal)| *refusal)
 }

@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
-use crate::environment::{Environment, Login};
+use crate::environment::{Environment, FetchedSecret, Login, PasswordOrigin};
 use crate::secret::Secret;
 use crate::time_limits::{CONNECT, SECRET, SECRET_ATTEMPT};
 use crate::waits::Waits;
@@ -63,7 +63,7 @@ impl LoginSource {
 }
 
 impl StoredSecret {
-    async fn read(&self) -> Result<Secret, Error> {
+    async fn read(&self) -> Result<FetchedSecret, Error> {
         let id = &self.id;
         let unreadable = |why: &str| {
             Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"))
@@ -77,8 +77,10 @@ impl StoredSecret {
             }
             unreadable("cannot be read").caused_by(error.into_service_error()).into()
         })?;
-        let secret: Option<Secret> = answer.secret_string.map(Secret::from);
-        secret.ok_or_else(|| unreadable("is binary; store it as text").into())
+        let origin = PasswordOrigin::Secret { id: id.clone(), version: answer.version_id };
+        let text = answer.secret_string.map(Secret::from);
+        let text = text.ok_or_else(|| unreadable("is binary; store it as text"))?;
+        Ok(FetchedSecret { text, origin })
     }
 }
 

@@ -10,19 +10,19 @@ use crate::faults::{fails, recovers};
 use crate::harness::{Harness, HarnessBuilder, PROGRAM, SHIPPED, cases, key, sample};
 
 /// A function on such a stack fails.
-async fn is_for_the_operator(builder: HarnessBuilder, error_type: &str, words: &[&str]) {
+pub async fn is_for_the_operator(builder: HarnessBuilder, error_type: &str, words: &[&str]) {
     fails(&builder.start().await, error_type, words).await;
 }
 
 /// A function on such a stack loads.
-async fn is_answered(builder: HarnessBuilder) {
+pub async fn is_answered(builder: HarnessBuilder) {
     let harness = builder.start().await;
     harness.put("a", &sample(3, 50), 1);
     recovers(&harness).await;
 }
 
 /// A stand-in that has a way of its own to log in.
-fn with_login(auth: Auth) -> HarnessBuilder {
+pub fn with_login(auth: Auth) -> HarnessBuilder {
     Harness::builder().redshift(move |options| options.auth = auth)
 }
 
@@ -35,10 +35,10 @@ cases! {
     async a_login_that_is_refused_is_for_the_operator: is_for_the_operator {
         wrong_password(Harness::builder().env("pgpass", "wrong"), "Deployment.LoginRefused", &["cmslite_loader"]);
         no_such_database(Harness::builder().env("PGDATABASE", "absent"), "Deployment.SchemaMismatch", &["absent"]);
-        sha256_password(
-            with_login(Auth::Sha256Digest),
+        sha256_password_without_tls(
+            with_login(Auth::Sha256Digest).env("PGSSLMODE", "disable"),
             "Deployment.AuthenticationUnsupported",
-            &["MD5 password", "tag 13"],
+            &["within TLS only", "tag 13"],
         );
     }
 }
@@ -53,7 +53,7 @@ cases! {
         another_name(with_another_name(), "Deployment.TlsNotTrusted", &["ostname"]);
         no_tls(
             Harness::builder().redshift(|options| options.tls = Tls::Disabled),
-            "Deployment.TlsNotTrusted",
+            "Deployment.TlsUnsupported",
             &["offers no TLS"],
         );
     }
@@ -61,7 +61,6 @@ cases! {
 
 cases! {
     async what_is_configured_so_is_answered: is_answered {
-        a_login_in_clear_inside_tls(with_login(Auth::Cleartext));
         another_name_where_only_the_issuer_counts(with_another_name().env("PGSSLMODE", "verify-ca"));
     }
 }

@@ -42,6 +42,8 @@ mod redshift_errors;
 mod damage;
 // Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
 mod deployment;
+// Logins as Redshift has them, and TLS that says what it is.
+mod logins;
 // A function that runs out of time leaves its work for the next one.
 mod deadline;
 // Nothing hangs: whatever is silent is given up before the time is up, and named.

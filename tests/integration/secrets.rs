@@ -95,7 +95,7 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
         .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint)
         .env("PGPASS_SECRET_ID", "cmslite/redshift")
         .env("pgpass", "")
-        .env("PGUSER", "")
+        .env("PGUSER", "somebody_else")
         .start()
         .await;
     Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
@@ -106,6 +106,14 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
         panic!("the old password is taken")
     };
     assert_eq!(error_type, "Deployment.LoginRefused", "{message}");
+    assert!(message.contains("with the password of the secret cmslite/redshift, version "), "{message}");
+    // The secret is read again, is still the refused one, and is not sent again.
+    let Outcome::Failed { message, .. } = harness.invoke(&b).await else {
+        panic!("the old password is taken")
+    };
+    assert!(message.contains("does not send the same password again"), "{message}");
+    let refused = || harness.stack.redshift.logins().iter().filter(|(_, accepted)| !accepted).count();
+    assert_eq!(refused(), 1);
     secrets
         .put_secret_value()
         .secret_id("cmslite/redshift")
@@ -115,6 +123,7 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
         .unwrap();
     Harness::report(harness.invoke(&b).await);
     Harness::report(harness.invoke(&harness.put("c", &sample(3, 5), 3)).await);
+    assert_eq!(refused(), 1);
     assert_eq!(harness.rows("user_group").await.len(), 15);
     let starts = harness.log().await.matches("the login was refused, and has changed meanwhile").count();
     assert_eq!(starts, 1);

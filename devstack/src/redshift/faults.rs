@@ -14,6 +14,8 @@ pub enum Pattern {
     Statement(String),
     /// Connections, before their first byte is read.
     Connection,
+    /// Connections that ask for TLS, after its first message.
+    Handshake,
 }
 
 impl Fault {
@@ -22,11 +24,31 @@ impl Fault {
         Self::new(Pattern::Statement(statement_contains.to_ascii_lowercase()), action)
     }
 
+    /// Every connection that asks for TLS: it is told `bytes` instead of the server's part of the handshake, and
+    /// closed.
+    pub fn on_handshake(bytes: &'static [u8]) -> Self {
+        Self::new(Pattern::Handshake, Action::Say(bytes))
+    }
+
     /// Every connection: it is accepted, and stays silent until a gate opens, or for good.
     pub fn on_connection(gate: Option<Gate>) -> Self {
         Self::new(Pattern::Connection, gate.map_or(Action::Silence, Action::Wait))
     }
 }
+
+/// What a server says in place of its part of TLS's handshake, and then closes.
+pub const CLOSES: &[u8] = &[];
+/// An alert, `protocol_version`: what a server says that has only older versions (RFC 8446, 6.2).
+pub const ALERT_PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+/// An alert, `handshake_failure`: what a server says that has no cipher in common.
+pub const ALERT_HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
+/// An alert, `internal_error`.
+pub const ALERT_INTERNAL_ERROR: &[u8] = &[0x15, 3, 3, 0, 2, 2, 80];
+/// A ServerHello of TLS 1.1 (RFC 4346, 7.4.1.3), with no session, as one says it who knows no newer one.
+pub const HELLO_OF_TLS_1_1: &[u8] = &[
+    0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+    20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0, 0, 0x2f, 0,
+];
 
 /// The stand-in's faults.
 pub(super) type Faults = fault::Faults<Pattern, Action>;
@@ -38,6 +60,14 @@ impl Faults {
         self.take(|pattern| matches!(pattern, Pattern::Statement(text) if sql.contains(text)))
     }
 
+    /// What is said in place of the server's part of a handshake.
+    pub(super) fn of_handshake(&self) -> Option<&'static [u8]> {
+        match self.take(|pattern| matches!(pattern, Pattern::Handshake))? {
+            Action::Say(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// What happens to a connection.
     pub(super) fn of_connection(&self) -> Option<Action> {
         self.take(|pattern| matches!(pattern, Pattern::Connection))
@@ -47,6 +77,8 @@ impl Faults {
 /// What happens to a statement.
 #[derive(Clone)]
 pub enum Action {
+    /// Handshakes: these bytes are sent, and the connection ends.
+    Say(&'static [u8]),
     /// The connection breaks before it is carried out.
     CutBefore,
     /// It is carried out, and the connection breaks before the answer.

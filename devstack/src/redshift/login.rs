@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use md5::{Digest as _, Md5};
-use tokio::io::AsyncWriteExt as _;
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::options::{Auth, Tls};
@@ -23,9 +24,10 @@ const SETTINGS: [&str; 6] =
     ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
 
 /// What may be sent besides and has no effect here.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 9] = [
     "client_encoding",
     "client_protocol_version",
+    "driver_discovery_version",
     "driver_version",
     "enable_result_cache_for_session",
     "os_version",
@@ -53,6 +55,14 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
             SSL if state.options.tls != Tls::Disabled && !secured => {
                 client.put_raw(b"S");
                 client.flush().await?;
+                if let Some(bytes) = state.faults.of_handshake() {
+                    let mut stream = client.into_stream();
+                    // The client's hello, which is sent at once and whole.
+                    let _ = stream.read(&mut [0; 4096]).await?;
+                    stream.write_all(bytes).await?;
+                    stream.shutdown().await?;
+                    return Ok(None);
+                }
                 let tls = state.acceptor.accept(client.into_stream()).await.map_err(io::Error::other)?;
                 client = Framed::new(Box::new(tls));
                 secured = true;
@@ -82,7 +92,9 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
     }
     let user = settings.get("user").cloned().unwrap_or_default();
     let database = settings.get("database").cloned().unwrap_or_else(|| user.clone());
-    if !authenticate(&mut client, &user, state).await? {
+    let accepted = authenticate(&mut client, &user, state).await?;
+    state.record_login(&user, accepted);
+    if !accepted {
         let report = Report::fatal("28P01", format!("password authentication failed for user \"{user}\""));
         client.send(&report.frame()).await?;
         return Ok(None);
@@ -171,6 +183,7 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
 async fn authenticate(client: &mut Framed, user: &str, state: &State) -> io::Result<bool> {
     let password = state.password(user);
     let salt = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos()).to_be_bytes();
+    let nonce = Md5::digest(salt);
     let mut request = BytesMut::new();
     match state.options.auth {
         Auth::Cleartext => request.put_u32(3),
@@ -180,23 +193,41 @@ async fn authenticate(client: &mut Framed, user: &str, state: &State) -> io::Res
         }
         Auth::Sha256Digest => {
             request.put_u32(13);
-            request.put_slice(&salt);
+            request.put_u32(0);
+            put_counted(&mut request, &salt);
+            put_counted(&mut request, &nonce);
         }
     }
     client.send(&Frame::new(b'R', request)).await?;
-    let Some(Frame { tag: b'p', mut body }) = client.next().await? else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    let tag = if state.options.auth == Auth::Sha256Digest { b'd' } else { b'p' };
+    let mut body = match client.next().await? {
+        Some(frame) if frame.tag == tag => frame.body,
+        _ => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    let given = take_text(&mut body);
     let Some(password) = password else { return Ok(false) };
     Ok(match state.options.auth {
-        Auth::Cleartext => given == password,
+        Auth::Cleartext => take_text(&mut body) == password,
         Auth::Md5 => {
             let inner = hex::encode(Md5::digest(format!("{password}{user}")));
             let outer = hex::encode(Md5::digest([inner.as_bytes(), &salt].concat()));
-            given == format!("md5{outer}")
+            take_text(&mut body) == format!("md5{outer}")
         }
-        // Nobody who is tested here can answer it.
-        Auth::Sha256Digest => false,
+        // `core.py` and `extensible_digest.py` of AWS's Python driver.
+        Auth::Sha256Digest => {
+            let (digest, client_nonce) = (take_counted(&mut body), take_counted(&mut body));
+            let stored = Sha256::digest([password.as_bytes(), &salt].concat());
+            digest[..] == Sha256::digest([&stored[..], &nonce, &client_nonce].concat())[..]
+        }
     })
+}
+
+fn put_counted(body: &mut BytesMut, bytes: &[u8]) {
+    body.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    body.put_slice(bytes);
+}
+
+/// Bytes behind their length; none where they are not as long.
+fn take_counted(body: &mut Bytes) -> Bytes {
+    let length = body.try_get_u32().ok().and_then(|length| usize::try_from(length).ok());
+    length.filter(|length| *length <= body.len()).map_or_else(Bytes::new, |length| body.split_to(length))
 }

@@ -9,7 +9,7 @@ pub enum Auth {
     Md5,
     /// In clear (tag 3).
     Cleartext,
-    /// Redshift's own SHA-256 digest (tag 13), which no PostgreSQL driver answers.
+    /// Redshift's own SHA-256 digest (tag 13), which PostgreSQL's drivers do not answer.
     Sha256Digest,
 }
 
@@ -22,6 +22,17 @@ pub enum Tls {
     Required,
     /// To nobody.
     Disabled,
+}
+
+/// What the server shows of itself in TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// One of its authority.
+    Issued,
+    /// One of its authority, of which the time is over.
+    Expired,
+    /// One that nobody has signed but itself.
+    SelfSigned,
 }
 
 /// Which conflicts there are (`c_serial_isolation.md`).
@@ -59,6 +70,8 @@ pub struct Options {
     pub auth: Auth,
     /// Whether TLS is spoken.
     pub tls: Tls,
+    /// What the server shows of itself in TLS.
+    pub certificate: Certificate,
     /// The host names that the certificate is made out for.
     pub host_names: Vec<String>,
     /// The roles that COPY may take.
@@ -86,6 +99,7 @@ impl Options {
             users: vec![("postgres".to_owned(), superuser_password.to_owned())],
             auth: Auth::Md5,
             tls: Tls::Optional,
+            certificate: Certificate::Issued,
             host_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             roles: Vec::new(),
             default_role: false,

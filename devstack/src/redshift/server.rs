@@ -30,7 +30,7 @@ impl Redshift {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let port = listener.local_addr()?.port();
-        let tls::Identity { ca_pem, acceptor } = tls::identity(&options.host_names)?;
+        let tls::Identity { ca_pem, acceptor } = tls::identity(&options.host_names, options.certificate)?;
         let state = Arc::new(State::new(options, acceptor));
         let superuser = state.superuser("postgres").await?;
         for (user, _) in state.options.users.iter().filter(|(user, _)| user != "postgres") {
@@ -61,6 +61,11 @@ impl Redshift {
     /// Gives a user another password, as ALTER USER would.
     pub fn set_password(&self, user: &str, password: &str) {
         self.state.set_password(user, password);
+    }
+
+    /// Every login so far for which a password came: the user, and whether it was accepted.
+    pub fn logins(&self) -> Vec<(String, bool)> {
+        self.state.logins()
     }
 
     /// Every statement so far, in the order in which they came.

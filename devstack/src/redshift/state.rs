@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) sessions: AtomicU64,
     pub(super) queries: AtomicI64,
     prepared: tokio::sync::Mutex<HashSet<String>>,
+    /// Users whose password came, and whether it was the right one.
+    logins: Mutex<Vec<(String, bool)>>,
     /// Passwords by user.
     passwords: Mutex<HashMap<String, String>>,
 }
@@ -29,6 +31,7 @@ impl State {
     pub(super) fn new(options: Options, acceptor: TlsAcceptor) -> Self {
         Self {
             passwords: Mutex::new(options.users.iter().cloned().collect()),
+            logins: Mutex::default(),
             options,
             acceptor,
             log: StatementLog::default(),
@@ -46,6 +49,14 @@ impl State {
     pub(super) fn set_password(&self, user: &str, password: &str) {
         let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
         passwords.insert(user.to_owned(), password.to_owned());
+    }
+
+    pub(super) fn record_login(&self, user: &str, accepted: bool) {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner).push((user.to_owned(), accepted));
+    }
+
+    pub(super) fn logins(&self) -> Vec<(String, bool)> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn postgres_socket(&self) -> PathBuf {

@@ -92,7 +92,7 @@ mod redshift {
     /// COPY: transactions, protocols and limits.
     mod copy_transactions;
 
-    /// Clients that people use: `psql` and psycopg, both with `verify-full`.
+    /// Clients that people use: `psql`, psycopg and AWS's own driver, all with `verify-full`.
     mod clients;
 
     /// A table to COPY into, and what a COPY of one text comes to.

@@ -1,11 +1,12 @@
-//! Clients that people use talk to the stand-in: `psql`, and psycopg, both with `verify-full`.
+//! Clients that people use talk to the stand-in: `psql`, psycopg, and AWS's own Python driver, all with `verify-full`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use devstack::python;
+use devstack::redshift::Auth;
 
-use super::support::{BUCKET, KEYS, Stack, postgres, stack};
+use super::support::{BUCKET, KEYS, Stack, postgres, stack, stack_with};
 
 /// `psql` of the cluster's own PostgreSQL, else PATH's.
 async fn psql() -> PathBuf {
@@ -144,4 +145,48 @@ async fn psycopg_selects_copies_and_sees_errors() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+const AWS_DRIVER: &str = r#"
+import os
+import redshift_connector
+
+def connect(user, password):
+    return redshift_connector.connect(
+        host="127.0.0.1", port=int(os.environ["PGPORT"]), database=os.environ["PGDATABASE"],
+        user=user, password=password, ssl=True, sslmode="verify-full")
+
+with connect("loader", "load") as connection:
+    cursor = connection.cursor()
+    cursor.execute("SELECT current_user")
+    assert [list(row) for row in cursor.fetchall()] == [["loader"]]
+for user, password in ("loader", "wrong"), ("loader", ""), ("loader", "look"), ("nobody", "load"), ("nobody", ""):
+    try:
+        connect(user, password)
+    except Exception as error:
+        assert "28P01" in str(error), repr(error)
+    else:
+        raise AssertionError(f"{user} is let in")
+print("done")
+"#;
+
+/// The driver of Redshift's own maker answers each way to log in (`core.py`: tags 3, 5 and 13), of which the stand-in
+/// knows only what is written of them: the two agree on which passwords are right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redshifts_own_driver_logs_in_by_every_way() {
+    let install = || python::venv("redshift-connector-2.2.0", &["redshift_connector==2.2.0"]);
+    let bin = tokio::task::spawn_blocking(install).await.unwrap().unwrap();
+    for auth in [Auth::Cleartext, Auth::Md5, Auth::Sha256Digest] {
+        let stack = stack_with(|options| options.auth = auth).await;
+        let certificates = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(certificates.path(), stack.redshift.ca_pem()).unwrap();
+        let mut command = Command::new(bin.join("python"));
+        // Where OpenSSL is told that the system's certificates are.
+        command.args(["-c", AWS_DRIVER]).env("SSL_CERT_FILE", certificates.path());
+        let output = run(&stack, command).await;
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n", "{auth:?}: {told}");
+        let accepted: Vec<bool> = stack.redshift.logins().iter().map(|(_, accepted)| *accepted).collect();
+        assert_eq!(accepted, [true, false, false, false, false, false], "{auth:?}");
+    }
 }
