@@ -71,6 +71,8 @@ mod logs;
 mod metrics;
 // Messages about bad archives.
 mod notices;
+// No text of a cell is shown where the configuration withholds it.
+mod quoting;
 // No password, key or token is shown; a rotated password is read again.
 mod secrets;
 

@@ -8,7 +8,7 @@ use super::header::Header;
 use crate::config::{Dataset, Derived, Table};
 use crate::csv::{BYTE_ORDER_MARK, Flaw, Record, push_quoted};
 use crate::limits::{ColumnLimit, ColumnType};
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, Quote, Reason};
 use crate::strptime::DateFormat;
 
 /// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by
@@ -178,9 +178,10 @@ impl<'a> Row<'a> {
         match output.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
             Some(format) if !text.is_empty() => {
-                format
-                    .rewrite(text, out)
-                    .map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
+                format.rewrite(text, out).map_err(|detail| Reason::BadDate {
+                    format: format.as_str().to_owned(),
+                    detail: Quote::new(detail, format.departure(text)),
+                })?;
             }
             _ => push_quoted(text, out),
         }
