@@ -30,11 +30,17 @@ pub struct Problem {
     pub column: Option<String>,
     /// What is wrong with it.
     pub reason: Reason,
+    quoted: Box<Quoted>,
+}
+
+/// What a problem quotes, and what is told in its place. Boxed, since results hand problems on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Quoted {
     path: Option<String>,
     text: Option<Quote>,
     text_bytes: Option<u64>,
     at_byte: Option<u64>,
-    excerpt: Option<Box<Excerpt>>,
+    excerpt: Option<Excerpt>,
     quoting: Quoting,
 }
 
@@ -46,12 +52,14 @@ impl Problem {
             line: None,
             column: None,
             reason,
-            path: None,
-            text: None,
-            text_bytes: None,
-            at_byte: None,
-            excerpt: None,
-            quoting: Quoting::Withheld,
+            quoted: Box::new(Quoted {
+                path: None,
+                text: None,
+                text_bytes: None,
+                at_byte: None,
+                excerpt: None,
+                quoting: Quoting::Withheld,
+            }),
         }
     }
 
@@ -83,53 +91,53 @@ impl Problem {
     /// The same problem with the path of its member, which is no cell.
     #[must_use]
     pub fn with_path(mut self, path: &[u8]) -> Self {
-        self.path = Some(printable(path));
+        self.quoted.path = Some(printable(path));
         self
     }
 
     /// The same problem with the beginning of the text that offends.
     #[must_use]
     pub fn with_beginning(mut self, text: &[u8]) -> Self {
-        self.text = Some(Quote::new(printable(text), ""));
+        self.quoted.text = Some(Quote::new(printable(text), ""));
         self
     }
 
     /// The same problem with the length of the text that offends.
     #[must_use]
     pub fn of_bytes(mut self, bytes: usize) -> Self {
-        self.text_bytes = u64::try_from(bytes).ok();
+        self.quoted.text_bytes = u64::try_from(bytes).ok();
         self
     }
 
     /// The same problem with the record that it is in, and where in its bytes it is.
     #[must_use]
     pub fn in_record(mut self, record: &[u8], place: Range<usize>) -> Self {
-        self.at_byte = u64::try_from(place.start).ok().map(|start| start + 1);
-        self.excerpt = Some(Box::new(Excerpt::of(record, place)));
+        self.quoted.at_byte = u64::try_from(place.start).ok().map(|start| start + 1);
+        self.quoted.excerpt = Some(Excerpt::of(record, place));
         self
     }
 
     /// The same problem at a byte of its record, counted from 0.
     #[must_use]
     pub fn at_byte(mut self, byte: usize) -> Self {
-        self.at_byte = u64::try_from(byte).ok().map(|byte| byte + 1);
+        self.quoted.at_byte = u64::try_from(byte).ok().map(|byte| byte + 1);
         self
     }
 
     /// The offending text, cut and made printable, if it may be shown.
     pub fn text(&self) -> Option<&str> {
-        self.path.as_deref().or_else(|| self.text.as_ref()?.shown())
+        self.quoted.path.as_deref().or_else(|| self.quoted.text.as_ref()?.shown())
     }
 
     /// The record around the place, if it may be shown, for a person who looks at it at once; `error.json` and the
     /// report have the text alone.
     pub fn excerpt(&self) -> Option<&Excerpt> {
-        self.excerpt.as_deref().filter(|_| self.quoting == Quoting::Shown)
+        self.quoted.excerpt.as_ref().filter(|_| self.quoted.quoting == Quoting::Shown)
     }
 
     fn decide(&mut self, quoting: Quoting) {
-        self.quoting = quoting;
-        for quote in self.text.iter_mut().chain(self.reason.quote_mut()) {
+        self.quoted.quoting = quoting;
+        for quote in self.quoted.text.iter_mut().chain(self.reason.quote_mut()) {
             quote.decide(quoting);
         }
     }
@@ -172,8 +180,8 @@ pub struct ReportedProblem {
 
 impl From<&Problem> for ReportedProblem {
     fn from(problem: &Problem) -> Self {
-        let Problem { member, line, column, reason, path: _, text, text_bytes, at_byte, excerpt: _, quoting } =
-            problem;
+        let Problem { member, line, column, reason, quoted } = problem;
+        let Quoted { path: _, text, text_bytes, at_byte, excerpt: _, quoting } = &**quoted;
         let is_withheld = text.is_some() && *quoting == Quoting::Withheld;
         Self {
             member: member.clone(),

@@ -16,20 +16,29 @@ pub enum Quoting {
 /// shown by mistake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Quote {
+    // Boxed, since results hand problems on.
+    texts: Box<Texts>,
+    quoting: Quoting,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Texts {
     text: String,
     instead: String,
-    quoting: Quoting,
 }
 
 impl Quote {
     /// A text that quotes cells, and what is said `instead` of it.
     pub fn new(text: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self { text: text.into(), instead: instead.into(), quoting: Quoting::Withheld }
+        Self {
+            texts: Box::new(Texts { text: text.into(), instead: instead.into() }),
+            quoting: Quoting::Withheld,
+        }
     }
 
     /// The text, if it may be shown.
     pub fn shown(&self) -> Option<&str> {
-        (self.quoting == Quoting::Shown).then_some(self.text.as_str())
+        (self.quoting == Quoting::Shown).then_some(self.texts.text.as_str())
     }
 
     pub(super) fn decide(&mut self, quoting: Quoting) {
@@ -39,14 +48,14 @@ impl Quote {
 
 impl fmt::Display for Quote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown().unwrap_or(&self.instead))
+        f.write_str(self.shown().unwrap_or(&self.texts.instead))
     }
 }
 
 /// As it may be shown.
 impl fmt::Debug for Quote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.shown().unwrap_or(&self.instead), f)
+        fmt::Debug::fmt(self.shown().unwrap_or(&self.texts.instead), f)
     }
 }
 

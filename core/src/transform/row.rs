@@ -138,7 +138,7 @@ impl<'a> Row<'a> {
                 out.push(b',');
             }
             self.write_cell(output, cell.text, out)
-                .map_err(|reason| self.refused(reason, record, output, at))?;
+                .map_err(|reason| Box::new(self.refused(reason, record, output, at)))?;
             (from, to) = (cell.written.1, cell.written.1);
         }
         out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
@@ -146,7 +146,7 @@ impl<'a> Row<'a> {
             out.push(b',');
             let text = derive(derived, record.text(derived.from));
             self.write_cell(output, text, out)
-                .map_err(|reason| self.refused(reason, record, output, derived.from))?;
+                .map_err(|reason| Box::new(self.refused(reason, record, output, derived.from)))?;
         }
         Ok(())
     }
@@ -158,14 +158,12 @@ impl<'a> Row<'a> {
         record: &Record<'_>,
         output: &OutputColumn<'_>,
         from: usize,
-    ) -> Box<Problem> {
-        Box::new(
-            Problem::member(self.member, reason)
-                .at_line(record.line)
-                .in_column(output.name)
-                .with_text(record.text(from))
-                .in_record(record.raw(), place(record, from)),
-        )
+    ) -> Problem {
+        Problem::member(self.member, reason)
+            .at_line(record.line)
+            .in_column(output.name)
+            .with_text(record.text(from))
+            .in_record(record.raw(), place(record, from))
     }
 
     /// Whether a text may be more than a text, as far as its first byte tells.
