@@ -62,7 +62,7 @@ async fn outputs(
         let log = directory.path().join("logs/cmslite_user_data_to_redshift.log");
         told.push_str(&fs::read_to_string(log).unwrap_or_default());
     }
-    for object in harness.keys().iter().filter(|key| key.ends_with(".json")) {
+    for object in harness.keys().iter().filter(|key| key.contains(".json")) {
         told.push_str(&String::from_utf8(harness.stack.s3.read(BUCKET, object).unwrap()).unwrap());
     }
     for (subject, body) in moto.heard().await {
