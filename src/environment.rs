@@ -28,6 +28,8 @@ pub struct Environment {
     pub password_secret_id: Option<String>,
     /// The ARN of the SNS topic to which bad archives are told, if there is one.
     pub bad_archive_topic: Option<String>,
+    /// The account that the bucket must belong to, if one is given: 12 digits.
+    pub bucket_owner: Option<String>,
     login: PartialLogin,
 }
 
@@ -200,6 +202,10 @@ impl Environment {
         {
             mistakes.push(format!("BAD_ARCHIVE_TOPIC_ARN: {topic:?} is not the ARN of an SNS topic"));
         }
+        let bucket_owner = bucket_owner(&var).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            None
+        });
         let login = PartialLogin {
             host,
             port,
@@ -221,6 +227,7 @@ impl Environment {
                 copy,
                 password_secret_id,
                 bad_archive_topic,
+                bucket_owner,
                 login,
             })
         } else {
@@ -321,6 +328,24 @@ impl PartialLogin {
             )),
         }
     }
+}
+
+/// The account that the bucket must belong to, for what needs nothing else of the environment.
+///
+/// # Errors
+///
+/// [`Deployment::Configuration`] where it is no account.
+pub fn bucket_owner_from_process() -> Result<Option<String>, Error> {
+    bucket_owner(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .map_err(|mistake| Error::deployment(Deployment::Configuration, format!("environment: {mistake}")))
+}
+
+fn bucket_owner(var: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+    let Some(account) = var("S3_BUCKET_OWNER") else { return Ok(None) };
+    if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Some(account));
+    }
+    Err(format!("S3_BUCKET_OWNER: {account:?} is no AWS account, which has 12 digits"))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
-use cmslite_core::problem::{Problem, Problems, ReportedProblem};
+use cmslite_core::problem::{Problem, Problems, Quoting, ReportedProblem};
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
@@ -252,6 +252,17 @@ pub struct ReportedErrorFile {
     pub incomplete: Option<String>,
     /// The first of them.
     pub problems: Vec<ReportedProblem>,
+}
+
+impl ReportedErrorFile {
+    /// It without what quotes cells, where they may not be quoted.
+    #[must_use]
+    pub fn as_may_be_shown(mut self, quoting: Quoting) -> Self {
+        if quoting == Quoting::Withheld {
+            self.problems = self.problems.into_iter().map(ReportedProblem::withheld).collect();
+        }
+        self
+    }
 }
 
 impl ArchiveOutcome {

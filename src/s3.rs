@@ -22,6 +22,8 @@ mod known_errors;
 
 // How long requests may take.
 mod limits;
+// Whose bucket it must be.
+mod owner;
 
 pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};

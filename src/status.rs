@@ -22,6 +22,7 @@ use crate::clients::Clients;
 use crate::listing;
 use crate::redshift::StatementError;
 use crate::redshift::statement::Statement;
+use crate::report::ReportedErrorFile;
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
 
@@ -55,7 +56,9 @@ async fn read(
     let mut errors = BTreeMap::new();
     for archive in plan.in_state(ArchiveState::Bad) {
         let file = clients.s3.read(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
-        let file = file.and_then(|file| serde_json::from_slice(&file).ok());
+        let file = file.and_then(|file| serde_json::from_slice::<ReportedErrorFile>(&file).ok());
+        // It may have been written when cells could be quoted.
+        let file = file.map(|file| file.as_may_be_shown(dataset.quoting));
         errors.extend(file.map(|file| (archive.key.clone(), file)));
     }
     Ok(assemble(dataset, &listings, &plan, ledger, &errors, all))

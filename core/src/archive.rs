@@ -83,10 +83,18 @@ pub fn read<S: Sink>(
     sink: &mut S,
     progress: &Progress,
 ) -> Result<Vec<StagedMember>, ReadError> {
-    let contents = inflate(reader).map_err(|problem| ReadError::Bad(problem.into()))?;
-    thread::scope(|scope| {
-        let contents = ReadAhead::start(scope, contents).map_err(ReadError::Failed)?;
-        read_contents(contents, dataset, limits, sink, progress)
+    let read = inflate(reader).map_err(|problem| ReadError::Bad(problem.into())).and_then(|contents| {
+        thread::scope(|scope| {
+            let contents = ReadAhead::start(scope, contents).map_err(ReadError::Failed)?;
+            read_contents(contents, dataset, limits, sink, progress)
+        })
+    });
+    read.map_err(|error| match error {
+        ReadError::Bad(mut problems) => {
+            problems.decide(dataset.quoting);
+            ReadError::Bad(problems)
+        }
+        failed @ ReadError::Failed(_) => failed,
     })
 }
 

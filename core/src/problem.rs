@@ -3,6 +3,8 @@
 mod excerpt;
 mod reason;
 
+mod quote;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::printable;
 
 pub use excerpt::Excerpt;
+pub use quote::{Quote, Quoting};
 pub use reason::Reason;
 
 /// How many problems of one archive are reported in full; more are only counted.
@@ -25,19 +28,39 @@ pub struct Problem {
     pub line: Option<u64>,
     /// The column's name in the configuration.
     pub column: Option<String>,
-    /// The offending text, cut and made printable.
-    pub text: Option<String>,
     /// What is wrong with it.
     pub reason: Reason,
-    /// The record around the place, for a person who looks at it at once; `error.json` and the report have
-    /// the text alone.
-    pub excerpt: Option<Box<Excerpt>>,
+    quoted: Box<Quoted>,
+}
+
+/// What a problem quotes, and what is told in its place. Boxed, since results hand problems on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Quoted {
+    path: Option<String>,
+    text: Option<Quote>,
+    text_bytes: Option<u64>,
+    at_byte: Option<u64>,
+    excerpt: Option<Excerpt>,
+    quoting: Quoting,
 }
 
 impl Problem {
     /// A problem of the archive as a whole.
     pub fn archive(reason: Reason) -> Self {
-        Self { member: None, line: None, column: None, text: None, reason, excerpt: None }
+        Self {
+            member: None,
+            line: None,
+            column: None,
+            reason,
+            quoted: Box::new(Quoted {
+                path: None,
+                text: None,
+                text_bytes: None,
+                at_byte: None,
+                excerpt: None,
+                quoting: Quoting::Withheld,
+            }),
+        }
     }
 
     /// A problem of a member as a whole.
@@ -59,18 +82,64 @@ impl Problem {
         self
     }
 
-    /// The same problem with the text that offends, cut and made printable.
+    /// The same problem with the text that offends, all of it; what is shown is cut and made printable.
     #[must_use]
-    pub fn with_text(mut self, text: &[u8]) -> Self {
-        self.text = Some(printable(text));
+    pub fn with_text(self, text: &[u8]) -> Self {
+        self.with_beginning(text).of_bytes(text.len())
+    }
+
+    /// The same problem with the path of its member, which is no cell.
+    #[must_use]
+    pub fn with_path(mut self, path: &[u8]) -> Self {
+        self.quoted.path = Some(printable(path));
+        self
+    }
+
+    /// The same problem with the beginning of the text that offends.
+    #[must_use]
+    pub fn with_beginning(mut self, text: &[u8]) -> Self {
+        self.quoted.text = Some(Quote::new(printable(text), ""));
+        self
+    }
+
+    /// The same problem with the length of the text that offends.
+    #[must_use]
+    pub fn of_bytes(mut self, bytes: usize) -> Self {
+        self.quoted.text_bytes = u64::try_from(bytes).ok();
         self
     }
 
     /// The same problem with the record that it is in, and where in its bytes it is.
     #[must_use]
     pub fn in_record(mut self, record: &[u8], place: Range<usize>) -> Self {
-        self.excerpt = Some(Box::new(Excerpt::of(record, place)));
+        self.quoted.at_byte = u64::try_from(place.start).ok().map(|start| start + 1);
+        self.quoted.excerpt = Some(Excerpt::of(record, place));
         self
+    }
+
+    /// The same problem at a byte of its record, counted from 0.
+    #[must_use]
+    pub fn at_byte(mut self, byte: usize) -> Self {
+        self.quoted.at_byte = u64::try_from(byte).ok().map(|byte| byte + 1);
+        self
+    }
+
+    /// The offending text, cut and made printable, if it may be shown.
+    pub fn text(&self) -> Option<&str> {
+        self.quoted.path.as_deref().or_else(|| self.quoted.text.as_ref()?.shown())
+    }
+
+    /// The record around the place, if it may be shown, for a person who looks at it at once; `error.json` and the
+    /// report have the text alone.
+    pub fn excerpt(&self) -> Option<&Excerpt> {
+        self.quoted.excerpt.as_ref().filter(|_| self.quoted.quoting == Quoting::Shown)
+    }
+
+    fn decide(&mut self, quoting: Quoting) {
+        self.quoted.quoting = quoting;
+        for quote in self.quoted.text.iter_mut().chain(self.reason.quote_mut()) {
+            quote.decide(quoting);
+        }
     }
 }
 
@@ -97,6 +166,12 @@ pub struct ReportedProblem {
     pub column: Option<String>,
     /// The offending text.
     pub text: Option<String>,
+    /// Where the text is withheld: how many bytes it has, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_bytes: Option<u64>,
+    /// Where the text is withheld: the byte of its record at which what is wrong begins, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_byte: Option<u64>,
     /// The reason's stable name.
     pub code: String,
     /// The reason.
@@ -105,21 +180,41 @@ pub struct ReportedProblem {
 
 impl From<&Problem> for ReportedProblem {
     fn from(problem: &Problem) -> Self {
-        let Problem { member, line, column, text, reason, excerpt: _ } = problem;
+        let Problem { member, line, column, reason, quoted } = problem;
+        let Quoted { path: _, text, text_bytes, at_byte, excerpt: _, quoting } = &**quoted;
+        let is_withheld = text.is_some() && *quoting == Quoting::Withheld;
         Self {
             member: member.clone(),
             line: *line,
             column: column.clone(),
-            text: text.clone(),
+            text: problem.text().map(str::to_owned),
+            text_bytes: text_bytes.filter(|_| is_withheld),
+            at_byte: at_byte.filter(|_| is_withheld),
             code: reason.code().to_owned(),
             reason: reason.to_string(),
         }
     }
 }
 
+impl ReportedProblem {
+    /// It without its text, and without a reason that quotes one.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        if self.text.take().is_none() {
+            return self;
+        }
+        match self.code.as_str() {
+            "bad_date" => "not a date of the configured form".clone_into(&mut self.reason),
+            "refused_by_redshift" => "Redshift refused the row".clone_into(&mut self.reason),
+            _ => {}
+        }
+        self
+    }
+}
+
 impl fmt::Display for ReportedProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { member, line, column, text, reason, .. } = self;
+        let Self { member, line, column, text, text_bytes, at_byte, code: _, reason } = self;
         f.write_str(member.as_deref().unwrap_or("archive"))?;
         if let Some(line) = line {
             write!(f, ", line {line}")?;
@@ -128,6 +223,12 @@ impl fmt::Display for ReportedProblem {
             write!(f, ", column {column}")?;
         }
         write!(f, ": {reason}")?;
+        match (text_bytes, at_byte) {
+            (None, None) => {}
+            (Some(bytes), None) => write!(f, " ({bytes} bytes)")?,
+            (None, Some(at)) => write!(f, " (byte {at} of its record)")?,
+            (Some(bytes), Some(at)) => write!(f, " ({bytes} bytes, byte {at} of its record)")?,
+        }
         match text {
             // The text is printable already: escaped once more it would not be what the file holds.
             Some(text) => write!(f, ": \"{text}\""),
@@ -150,6 +251,13 @@ impl Problems {
         self.found += 1;
         if self.reported.len() < REPORTED_PROBLEMS {
             self.reported.push(problem);
+        }
+    }
+
+    /// Shows the texts of cells in them, or withholds them. Until then they are withheld.
+    pub fn decide(&mut self, quoting: Quoting) {
+        for problem in &mut self.reported {
+            problem.decide(quoting);
         }
     }
 

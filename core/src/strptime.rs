@@ -31,7 +31,7 @@ mod number;
 
 use regex::{Captures, Regex};
 
-use self::departure::departure;
+use self::departure::{departure, departure_place};
 use self::element::{Element, elements, lenient_pattern, strict_pattern};
 use self::fields::Fields;
 use self::moment::Moment;
@@ -113,6 +113,19 @@ impl DateFormat {
         let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
         self.parse(text)?.write(out);
         Ok(())
+    }
+
+    /// Why a text that [`rewrite`](Self::rewrite) refuses is no date of this form, in words that have nothing of it
+    /// but the place.
+    pub fn departure(&self, text: &[u8]) -> String {
+        let Ok(text) = std::str::from_utf8(text) else { return "it is not UTF-8".to_owned() };
+        let is_read = self.strict.captures(text).is_some_and(|found| is_whole(&found, text))
+            || self.read_leniently(text).is_some();
+        if is_read {
+            "there is no such date or time".to_owned()
+        } else {
+            departure_place(&self.elements, text)
+        }
     }
 
     fn parse(&self, text: &str) -> Result<Moment, String> {
@@ -198,6 +211,23 @@ mod tests {
             ("2024-02-29 00:00:00.1", "2024-02-29 00:00:00.100000"),
         ] {
             assert_eq!(read(format, text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_departure_tells_the_place_and_nothing_of_the_text() {
+        for (text, expected) in [
+            ("2024-13-01", "at character 7 `-` was expected"),
+            ("2023-02-30", "there is no such date or time"),
+            ("Qx", "at character 1 a year (4 digits) was expected"),
+            ("2024-03-01Qx", "at character 11 its end was expected"),
+            ("2024-03", "it ends after character 7 where `-` was expected"),
+            ("", "it is empty where a year (4 digits) was expected"),
+        ] {
+            let format = DateFormat::compile("%Y-%m-%d").unwrap();
+            assert!(format.rewrite(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+            let told = format.departure(text.as_bytes());
+            assert!(told.contains(expected) && !told.contains("Qx"), "{text}: {told}");
         }
     }
 

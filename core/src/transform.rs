@@ -16,7 +16,7 @@ use crate::config::{Dataset, Table};
 use crate::csv::{BYTE_ORDER_MARK, RecordError, RecordReader, RowWriter};
 use crate::file_type;
 use crate::limits::ColumnLimit;
-use crate::problem::{Problem, Problems, Reason};
+use crate::problem::{Problem, Problems, Quoting, Reason};
 use crate::progress::Progress;
 
 pub use self::cell_finder::{CellFinder, CellPlace, StagedCell};
@@ -97,8 +97,12 @@ impl Transform<'_> {
         };
         let mut suspect = header.suspect(table, dataset.null_as.as_deref().map(str::as_bytes));
         let row = Row::new(member, table, dataset, limits, &header);
-        let mut transformed =
-            Transformed { dropped_columns: header.dropped(table), ..Transformed::default() };
+        let mut dropped_columns = header.dropped(table);
+        if dataset.quoting == Quoting::Withheld {
+            // Data may stand where names should.
+            dropped_columns.names.clear();
+        }
+        let mut transformed = Transformed { dropped_columns, ..Transformed::default() };
         let (mut refused, mut dropped) = (0, 0);
         let before_rows = problems.found();
         while advance(&mut records, member, problems)? {
@@ -107,7 +111,8 @@ impl Transform<'_> {
                 && suspect.is_like(&record)
             {
                 let reason = Reason::NoHeader { like_row: Some(record.line) };
-                let problem = Problem::member(member, reason).at_line(header.line).with_text(&header.raw);
+                let problem =
+                    Problem::member(member, reason).at_line(header.line).with_beginning(&header.raw);
                 problems.push(problem.in_record(&header.raw, 0..header.raw.len()));
                 break;
             }
@@ -157,7 +162,7 @@ impl Transform<'_> {
         let begin = records.peek(file_type::HEAD_BYTES).map_err(TransformError::Read)?;
         if let Some(kind) = file_type::detect_other_than_table(begin) {
             let problem = Problem::member(member, Reason::NotText { found: kind.name });
-            problems.push(if kind.is_text { problem.with_text(begin) } else { problem });
+            problems.push(if kind.is_text { problem.with_beginning(begin) } else { problem });
             return Ok(None);
         }
         if file_type::is_utf16(begin) {
@@ -230,7 +235,7 @@ fn unreadable(error: RecordError, member: &str, problems: &mut Problems) -> Resu
             (line, text, Reason::RecordTooLong { limit_bytes: RECORD_LIMIT_BYTES })
         }
     };
-    problems.push(Problem::member(member, reason).at_line(line).with_text(&text));
+    problems.push(Problem::member(member, reason).at_line(line).with_beginning(&text));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use cmslite_core::config::{Dataset, Table, TableName};
 use cmslite_core::error::Error;
+use cmslite_core::problem::Quoting;
 use cmslite_core::row_counts::RowsByTable;
 
 use super::columns::compare;
@@ -177,6 +178,8 @@ async fn try_load(
             manifest: &manifest,
             authorization,
             region: Some(clients.region.as_str()),
+            // No archive is read.
+            quoting: Quoting::Shown,
         };
         Statement::CopyNoLoad { copy, max_error: 0 }
     });

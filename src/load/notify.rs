@@ -90,7 +90,7 @@ fn subject(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cmslite_core::problem::{Problem, Problems, Reason};
+    use cmslite_core::problem::{Problem, Problems, Quote, Reason};
 
     use super::*;
 
@@ -145,8 +145,12 @@ mod tests {
 
     #[test]
     fn a_body_is_cut_to_what_a_message_holds() {
-        let refused =
-            |_| Problem::member("a.csv", Reason::Refused { code: None, message: "é\r\n".repeat(30_000) });
+        let refused = |_| {
+            Problem::member(
+                "a.csv",
+                Reason::Refused { code: None, message: Quote::new("", "é\r\n".repeat(30_000)) },
+            )
+        };
         let body = message(&dataset(), &archive("a.tgz", (0..20).map(refused).collect())).body;
         assert!(
             body.len() <= 262_144

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cmslite_core::error::{Error, Retryable};
-use cmslite_core::problem::{Problems, REPORTED_PROBLEMS};
+use cmslite_core::problem::{Problems, Quoting, REPORTED_PROBLEMS};
 use cmslite_core::text::printable;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
@@ -79,6 +79,7 @@ impl ArchiveLoad<'_> {
                 problems.push(problem);
             }
         }
+        problems.decide(self.request.dataset.quoting);
         problems.into()
     }
 
@@ -93,7 +94,7 @@ impl ArchiveLoad<'_> {
         let step =
             || format!("Redshift was not asked what it refuses of {}", printable(staged.member.as_bytes()));
         self.leave(session, ARCHIVE_RESERVE, step).await?;
-        let copy = copy_of(staged, authorization, region);
+        let copy = copy_of(staged, authorization, region, self.request.dataset.quoting);
         let refused = match session.run(&Statement::CopyNoLoad { copy, max_error: MAX_ERROR }).await {
             Ok(_) => None,
             Err(StatementError::RowsRefused(fault)) => Some(fault),
@@ -119,6 +120,7 @@ pub(super) fn copy_of<'c>(
     staged: &'c StagedTable<'c>,
     authorization: &'c Authorization,
     region: &'c str,
+    quoting: Quoting,
 ) -> Copy<'c> {
     Copy {
         table: &staged.table.name,
@@ -126,6 +128,7 @@ pub(super) fn copy_of<'c>(
         manifest: &staged.manifest,
         authorization,
         region: Some(region),
+        quoting,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::problem::{Problem, Reason};
+use cmslite_core::problem::{Problem, Quote, Reason};
 use cmslite_core::text::{printable, printable_start};
 use cmslite_core::transform::{CellFinder, CellPlace, NULL_TEXT, StagedCell};
 
@@ -117,21 +117,28 @@ impl<'t> Refused<'t> {
         let length_bytes =
             cell.map(|cell| cell.length_bytes).or(told.filter(|value| !is_cut(value)).map(String::len));
 
-        let mut message = row.message.clone();
-        if let Some(kind) = &row.column_type {
-            let length = row.column_length.as_ref().map(|length| format!("({length})")).unwrap_or_default();
-            message = format!("{message}; the column is {kind}{length}");
-            if let (true, Some(length_bytes)) = (message.contains("length"), length_bytes) {
-                message = format!("{message}, the value has {length_bytes} bytes");
+        let message = |told: &str| {
+            let mut message = told.to_owned();
+            if let Some(kind) = &row.column_type {
+                let length =
+                    row.column_length.as_ref().map(|length| format!("({length})")).unwrap_or_default();
+                message = format!("{message}; the column is {kind}{length}");
+                if let (true, Some(length_bytes)) = (message.contains("length"), length_bytes) {
+                    message = format!("{message}, the value has {length_bytes} bytes");
+                }
             }
-        }
-        let mut message = printable(message.as_bytes());
-        if row.line.is_none() {
-            let file = printable_start(self.staged.file.as_bytes(), FILE_CHARS);
-            message =
-                format!("{message}; Redshift tells no line, as where it reads a file in parts, of {file}");
-        }
-        let reason = Reason::Refused { code: row.code, message };
+            let mut message = printable(message.as_bytes());
+            if row.line.is_none() {
+                let file = printable_start(self.staged.file.as_bytes(), FILE_CHARS);
+                message = format!(
+                    "{message}; Redshift tells no line, as where it reads a file in parts, of {file}"
+                );
+            }
+            message
+        };
+        // Redshift's own words may have the value in them, such as "Invalid digit, Value 'x', Pos 0".
+        let quote = Quote::new(message(&row.message), message(meaning(row.code)));
+        let reason = Reason::Refused { code: row.code, message: quote };
         let mut problem = Problem::member(&self.staged.member, reason);
         problem.line = row.line.and_then(|line| self.staged.lines.source_line(line));
         problem.column = self.column(row).map(|(_, name)| name.to_owned()).or_else(|| row.column.clone());
@@ -140,7 +147,10 @@ impl<'t> Refused<'t> {
                 Some(null_as) => problem.with_text(null_as.as_bytes()),
                 None => problem,
             },
-            Some(text) => problem.with_text(text),
+            Some(text) => match length_bytes {
+                Some(length_bytes) => problem.with_beginning(text).of_bytes(length_bytes),
+                None => problem.with_beginning(text),
+            },
             None => problem,
         }
     }
@@ -155,6 +165,30 @@ impl<'t> Refused<'t> {
     fn column(&self, row: &RefusedRow) -> Option<(usize, &str)> {
         let told = row.column.as_deref()?;
         self.staged.table.loaded_columns().enumerate().find(|(_, name)| name.eq_ignore_ascii_case(told))
+    }
+}
+
+/// What a code of COPY's means, in words that quote nothing (`r_Load_Error_Reference.md`).
+fn meaning(code: Option<i64>) -> &'static str {
+    match code {
+        Some(1201 | 1214) => "a delimiter is missing",
+        Some(1202) => "too many columns",
+        Some(1203) => "too few columns",
+        Some(1204) => "the value is out of range, or its length exceeds the column's",
+        Some(1205) => "not a date",
+        Some(1206) => "not a timestamp",
+        Some(1207) => "not a number of digits",
+        Some(1208) => "not a number of type FLOAT",
+        Some(1209) => "not a number of type DECIMAL",
+        Some(1210) => "not a boolean",
+        Some(1211) => "the line has no data",
+        Some(1213) => "a column that is NOT NULL got nothing",
+        Some(1216) => "the line is invalid",
+        Some(1218) => "a NUL byte",
+        Some(1220) => "characters that are invalid or not supported",
+        Some(1221) => "the file is not UTF-8",
+        Some(1222) => "the number is out of range",
+        Some(_) | None => "its words may quote the row and are left out",
     }
 }
 

@@ -76,7 +76,8 @@ impl ArchiveLoad<'_> {
             if dataset.truncate {
                 session.run(&Statement::DeleteAll(table)).await?;
             }
-            match session.run(&Statement::Copy(copy_of(staged, authorization, region))).await {
+            match session.run(&Statement::Copy(copy_of(staged, authorization, region, dataset.quoting))).await
+            {
                 Ok(_) => {}
                 Err(StatementError::RowsRefused(fault)) => {
                     return Err(Failure::Rows(tables.get(at..).unwrap_or_default(), fault.into()));

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+use cmslite_core::problem::Quoting;
 use tokio_postgres::error::DbError;
 
-use super::known_errors::{Meaning, known};
+use super::known_errors::{Meaning, S3Exception, known};
 use super::statement::Statement;
 
 /// Why a statement was not carried out.
@@ -65,7 +66,13 @@ pub(super) fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) 
             Fault::new(Retryable::ConnectionLost, "the connection to Redshift was lost").caused_by(error);
         return StatementError::Other(fault.into());
     };
-    classify_refused(refused.code().code(), &full_text(refused), statement)
+    let code = refused.code().code();
+    let text = full_text(refused);
+    let told = match statement.quoting() {
+        Quoting::Shown => &text,
+        Quoting::Withheld => without_cells(code, refused.message(), &text),
+    };
+    classify_refused(code, &text, told, statement)
 }
 
 /// Everything that Redshift says of an error, which may be in the detail only.
@@ -78,8 +85,19 @@ fn full_text(refused: &DbError) -> String {
     }
 }
 
-fn classify_refused(code: &str, text: &str, statement: &Statement<'_>) -> StatementError {
-    let message = format!("Redshift refused {}: {text} (SQLSTATE {code})", name(statement));
+/// What of an error may be told where cells may not: the texts that are known are about tables, rights and S3, in the
+/// message or, as those of S3, in the detail. Any other may quote what COPY has read.
+fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
+    match (known(code, message), S3Exception::find(text)) {
+        (_, Some(_)) => text,
+        (Some(_), None) => message,
+        (None, None) => "its words may quote a row and are left out (\"quote_cells\")",
+    }
+}
+
+/// `told` is what of `text` may be told.
+fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_>) -> StatementError {
+    let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
     // Only what is inside an archive makes it bad, so what nobody knows is taken for something that passes.
     let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Passes(Retryable::Unknown), ""));
     let message = if remedy.is_empty() { message } else { format!("{message}; {remedy}") };
@@ -108,7 +126,7 @@ mod tests {
 
     fn class(code: &str, text: &str) -> String {
         let table = TableName { schema: "s".to_owned(), table: "t".to_owned() };
-        match classify_refused(code, text, &Statement::DeleteAll(&table)) {
+        match classify_refused(code, text, text, &Statement::DeleteAll(&table)) {
             StatementError::RowsRefused(_) => "rows".to_owned(),
             StatementError::MissingRelation(_) => "no relation".to_owned(),
             StatementError::Other(error) => error.error_type().to_owned(),

@@ -160,14 +160,14 @@ fn says(lower: &str, sign: &str) -> bool {
 
 /// An error of S3 in the text of one of Redshift:
 /// `S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid ...`.
-struct S3Exception<'t> {
+pub(super) struct S3Exception<'t> {
     message: &'t str,
     status: Option<u16>,
     code: &'t str,
 }
 
 impl<'t> S3Exception<'t> {
-    fn find(text: &'t str) -> Option<Self> {
+    pub(super) fn find(text: &'t str) -> Option<Self> {
         let (_, rest) = text.split_once("S3ServiceException:")?;
         let (message, status) = rest.split_once(",Status ").unwrap_or((rest, ""));
         let (status, code) = status.split_once(",Error ").unwrap_or((status, ""));

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
-use cmslite_core::problem::REPORTED_PROBLEMS;
+use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
 
@@ -155,6 +155,8 @@ pub struct Copy<'a> {
     pub authorization: &'a Authorization,
     /// The bucket's region, if known.
     pub region: Option<&'a str>,
+    /// Whether what Redshift says against it may be told where it may quote a cell.
+    pub quoting: Quoting,
 }
 
 /// How Redshift is allowed to read the staged files (`copy-parameters-authorization.md`).
@@ -184,6 +186,14 @@ pub enum LoadErrorTable {
 }
 
 impl Statement<'_> {
+    /// Whether what Redshift says against it may be told where it may quote a cell: only COPY reads cells.
+    pub(super) fn quoting(&self) -> Quoting {
+        match self {
+            Self::Copy(copy) | Self::CopyNoLoad { copy, .. } => copy.quoting,
+            _ => Quoting::Shown,
+        }
+    }
+
     /// The text to send. Secret, since COPY may carry keys.
     pub fn wire_text(&self) -> Secret {
         Secret::new(self.text(true))
@@ -440,6 +450,7 @@ mod tests {
             manifest: "s3://b/o'k\\.manifest",
             authorization,
             region: Some("ca-central-1"),
+            quoting: Quoting::Shown,
         })
     }
 

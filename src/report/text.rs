@@ -88,7 +88,10 @@ impl LoadedTable {
         let dropped = (*count > 0).then(|| {
             let more = count - names.len();
             let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{count} columns not loaded: {}{and_more}", names.join(", "))
+            match names.as_slice() {
+                [] => format!("{count} columns not loaded"),
+                names => format!("{count} columns not loaded: {}{and_more}", names.join(", ")),
+            }
         });
         let empty =
             (self.empty_rows > 0).then(|| format!("{} rows of empty cells left out", self.empty_rows));

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::error::{Answer as _, classify};
 use super::limits::{self, Entered, told};
+use super::owner::OwnedBy;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
 
@@ -28,13 +29,17 @@ pub(super) const SOURCE_ETAG: &str = "source-etag";
 ///
 /// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
 /// and a read that really stalls is noticed, and resumed, by [`S3::download`].
-fn client(config: &aws_config::SdkConfig, waits: &Waits) -> Client {
+fn client(config: &aws_config::SdkConfig, bucket_owner: Option<&str>, waits: &Waits) -> Client {
     let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
     let config = aws_sdk_s3::config::Builder::from(config)
         .stalled_stream_protection(protection)
         .timeout_config(limits::small())
         .retry_config(limits::retries(config.retry_config()))
         .interceptor(Entered(waits.clone()));
+    let config = match bucket_owner {
+        Some(account) => config.interceptor(OwnedBy(account.to_owned())),
+        None => config,
+    };
     Client::from_conf(config.build())
 }
 
@@ -66,9 +71,9 @@ impl S3 {
     }
 
     /// S3 with the credentials, the region and the endpoint of `config`, and with limits for each request.
-    /// What is waited for is entered into `waits`.
-    pub fn of(config: &aws_config::SdkConfig, waits: &Waits) -> Self {
-        Self { waits: waits.clone(), ..Self::new(client(config, waits)) }
+    /// Buckets must belong to the account `bucket_owner`, if one is given. What is waited for is entered into `waits`.
+    pub fn of(config: &aws_config::SdkConfig, bucket_owner: Option<&str>, waits: &Waits) -> Self {
+        Self { waits: waits.clone(), ..Self::new(client(config, bucket_owner, waits)) }
     }
 
     /// The same client, with multipart copies from another size on.

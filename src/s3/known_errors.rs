@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
         "",
         Class::Lasts(Deployment::S3Access),
         "look at the role's policy and the bucket's, at kms:Decrypt where the object is encrypted with a KMS key, and whether the requester pays for this \
-         bucket, which this program does not offer",
+         bucket, which this program does not offer; where S3_BUCKET_OWNER is set, the bucket must belong to that account",
     ),
     // What was sent came otherwise, or not to its end.
     Row("BadDigest", "", Class::Passes(Retryable::S3Unavailable), ""),

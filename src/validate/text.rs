@@ -35,8 +35,8 @@ fn write_problem(f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
     let reported = ReportedProblem { text: None, ..ReportedProblem::from(problem) };
     writeln!(f, "      {reported}")?;
     // Where no text is to be shown, neither is what is around it.
-    let Some(text) = &problem.text else { return Ok(()) };
-    let Some(Excerpt { before, at, after }) = problem.excerpt.as_deref() else {
+    let Some(text) = problem.text() else { return Ok(()) };
+    let Some(Excerpt { before, at, after }) = problem.excerpt() else {
         writeln!(f, "          {text}")?;
         return match problem.reason {
             // Its text begins with the quote.

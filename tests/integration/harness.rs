@@ -30,6 +30,11 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
 /// The shipped configuration, which replaces what the tables hold.
 pub const SHIPPED: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
 
+/// A configuration whose texts of cells are shown: what most tests look at is the place and the text.
+pub fn quoting(config: &str) -> String {
+    config.replace("\"quote_cells\": false", "\"quote_cells\": true")
+}
+
 /// After so long something hangs. Nothing is measured by it, so it may be far more than anything takes on a
 /// busy machine.
 pub const HANGS_AFTER: Duration = Duration::from_secs(300);
@@ -117,9 +122,16 @@ pub struct HarnessBuilder {
     environment: Vec<(&'static str, String)>,
     concurrency: Option<usize>,
     timeout: Option<Duration>,
+    withholds_cells: bool,
 }
 
 impl HarnessBuilder {
+    /// Texts of cells are withheld, as the shipped configuration has it.
+    pub fn withholding_cells(mut self) -> Self {
+        self.withholds_cells = true;
+        self
+    }
+
     /// The configuration, instead of the shipped one.
     pub fn config(mut self, config: impl Into<String>) -> Self {
         self.config = Some(config.into());
@@ -188,11 +200,9 @@ impl HarnessBuilder {
         let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let stack = Stack::start_on(postgres, &database, self.stack).await.unwrap();
         let config_dir = temporary();
-        std::fs::write(
-            config_dir.path().join("cmslite_user_group_metadata.json"),
-            self.config.as_deref().unwrap_or(SHIPPED),
-        )
-        .unwrap();
+        let config = self.config.as_deref().unwrap_or(SHIPPED);
+        let config = if self.withholds_cells { config.to_owned() } else { quoting(config) };
+        std::fs::write(config_dir.path().join("cmslite_user_group_metadata.json"), config).unwrap();
         let mut environment = match &self.keys {
             Some(keys) => stack.environment(keys),
             None => stack.function_environment(),

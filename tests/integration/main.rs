@@ -73,6 +73,10 @@ mod logs;
 mod metrics;
 // Messages about bad archives.
 mod notices;
+// Every request to S3 names the account that the bucket must belong to.
+mod bucket_owner;
+// No text of a cell is shown where the configuration withholds it.
+mod quoting;
 // No password, key or token is shown; a rotated password is read again.
 mod secrets;
 

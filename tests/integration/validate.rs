@@ -10,7 +10,7 @@ use devstack::samples::{self, Member};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Harness, PROGRAM, SHIPPED, cases, long_sample, members, sample, sample_with, temporary,
+    Harness, PROGRAM, SHIPPED, cases, long_sample, members, quoting, sample, sample_with, temporary,
 };
 
 /// The configuration is called as the dataset is.
@@ -23,7 +23,7 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn with(archives: &[(&str, Vec<u8>)]) -> Self {
         let place = Self(temporary());
-        place.write(CONFIG, SHIPPED.as_bytes());
+        place.write(CONFIG, quoting(SHIPPED).as_bytes());
         for (name, archive) in archives {
             place.write(name, archive);
         }

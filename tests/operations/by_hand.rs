@@ -1,5 +1,7 @@
 //! Permissions, replay and backfill.
 
+use std::path::{Path, PathBuf};
+
 use devstack::stack::{LOADER, LOADER_PASSWORD};
 
 use super::reader::{Ran, Reader};
@@ -103,4 +105,37 @@ async fn many_archives_are_loaded_a_few_at_a_time() {
     reader.run(section.take("load")).await;
     assert_eq!(reader.harness.ledger().await, keys);
     assert_eq!(reader.harness.rows("user_group").await.len(), 18);
+}
+
+/// The files of a directory that people read, and of those below it.
+fn documents(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            documents(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md" || extension == "sql") {
+            found.push(path);
+        }
+    }
+}
+
+/// `ps` shows command lines, and a shell expands what stands in double quotes.
+#[test]
+fn no_document_has_a_password_on_a_command_line_or_in_double_quotes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "template.yaml"].iter().map(|name| root.join(name)).collect();
+    documents(&root.join("docs"), &mut found);
+    documents(&root.join("ddl"), &mut found);
+    let double = regex::Regex::new(r#"(?i)(PASSWORD|pgpass)="|export \\?\w+="|--password"#).unwrap();
+    let mut secrets = 0;
+    for path in found {
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let after: Vec<&str> = line.split("--secret-string ").skip(1).collect();
+            secrets += after.len();
+            assert!(after.iter().all(|value| value.starts_with("file://")), "{}: {line}", path.display());
+            assert!(!double.is_match(line), "{}: {line}", path.display());
+        }
+    }
+    assert!(secrets >= 2);
 }

@@ -78,7 +78,7 @@ impl<'d> Members<'d> {
         }
         let problem = |reason| {
             let problem = Problem::member(name, reason);
-            if parts(path).nth(1).is_some() { problem.with_text(path) } else { problem }
+            if parts(path).nth(1).is_some() { problem.with_path(path) } else { problem }
         };
         let Some(table) = self.dataset.table_of(name.split('.').next().unwrap_or_default()) else {
             let expected = self.dataset.tables.iter().map(|table| table.member.clone()).collect();

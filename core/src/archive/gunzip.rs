@@ -37,7 +37,7 @@ fn no_gzip(head: &[u8]) -> Problem {
     }
     let kind = file_type::detect(head);
     let problem = Problem::archive(Reason::NotGzip { found: kind.map(|kind| kind.name) });
-    if kind.is_some_and(|kind| kind.is_text) { problem.with_text(head) } else { problem }
+    if kind.is_some_and(|kind| kind.is_text) { problem.with_beginning(head) } else { problem }
 }
 
 /// What the gzip members of the input hold, up to its end. Zeros behind the last are padding, as `gzip` takes

@@ -184,7 +184,7 @@ fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Proble
             let is_gzip = head.starts_with(file_type::GZIP);
             let found = if is_gzip { "another gzip file" } else { kind.name };
             let problem = Problem::archive(Reason::NotTar { found });
-            if kind.is_text { problem.with_text(&head) } else { problem }
+            if kind.is_text { problem.with_beginning(&head) } else { problem }
         }
         _ => Problem::archive(reason),
     }

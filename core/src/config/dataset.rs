@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
+use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
 /// One configuration file: where archives come from and which tables they fill.
@@ -40,6 +41,8 @@ pub struct Dataset {
     /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
     /// bring fewer, 0 to 100; none where any number is loaded.
     pub max_shrink_percent: Option<u8>,
+    /// Whether what is told of an archive may quote its cells.
+    pub quoting: Quoting,
     /// The tables in the fixed order in which every load touches them: by name.
     pub tables: Vec<Table>,
 }

@@ -10,6 +10,7 @@ use super::checker::{Checker, Object};
 use super::dataset::{Column, Dataset, Derived, Table, TableName, fold};
 use super::json;
 use super::mistake::{Mistake, Mistakes};
+use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
 /// Parses files given as name and text, and checks them against each other.
@@ -97,7 +98,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
 /// again. An archive that is really larger has to say so in its dataset's configuration.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-const DATASET_KEYS: [&str; 13] = [
+const DATASET_KEYS: [&str; 14] = [
     "bucket",
     "source",
     "destination",
@@ -111,6 +112,7 @@ const DATASET_KEYS: [&str; 13] = [
     "ledger",
     "max_unpacked_bytes",
     "max_shrink_percent",
+    "quote_cells",
 ];
 const FILE_KEYS: [&str; 7] =
     ["dbtable", "column_count", "columns", "dateformat", "derived", "header", "min_rows"];
@@ -147,6 +149,7 @@ impl Checker<'_> {
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
         let max_unpacked_bytes = self.max_unpacked_bytes(object);
         let max_shrink_percent = self.max_shrink_percent(object, truncate);
+        let quoting = self.quoting(object);
         let ledger_name = if object.contains_key("ledger") {
             self.text(object, "ledger", "")?
         } else {
@@ -173,6 +176,7 @@ impl Checker<'_> {
             ledger: ledger?,
             max_unpacked_bytes: max_unpacked_bytes?,
             max_shrink_percent,
+            quoting,
             tables: tables?,
         };
         if feeds(&dataset, &dataset) {
@@ -403,6 +407,17 @@ impl Checker<'_> {
             );
         }
         limit
+    }
+
+    fn quoting(&mut self, object: &Object) -> Quoting {
+        match object.get("quote_cells").map(Value::as_bool) {
+            None | Some(Some(true)) => Quoting::Shown,
+            Some(Some(false)) => Quoting::Withheld,
+            Some(None) => {
+                self.report("quote_cells", "expected true or false");
+                Quoting::Withheld
+            }
+        }
     }
 
     fn prefix(&mut self, object: &Object, key: &str) -> Option<String> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::quote::Quote;
+
 /// What is wrong, with what is needed to say how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -151,7 +153,7 @@ pub enum Reason {
         /// The configured format.
         format: String,
         /// What exactly does not match.
-        detail: String,
+        detail: Quote,
     },
     /// A NUL byte, which Redshift cannot hold.
     NulByte,
@@ -216,11 +218,19 @@ pub enum Reason {
         /// Redshift's error code, when it gave one.
         code: Option<i64>,
         /// What Redshift said.
-        message: String,
+        message: Quote,
     },
 }
 
 impl Reason {
+    /// The part of it that quotes cells.
+    pub(super) fn quote_mut(&mut self) -> Option<&mut Quote> {
+        match self {
+            Self::BadDate { detail: quote, .. } | Self::Refused { message: quote, .. } => Some(quote),
+            _ => None,
+        }
+    }
+
     /// A stable name for programs, one for all that is mended in the same way; the text is for people.
     pub fn code(&self) -> &'static str {
         match self {

@@ -16,13 +16,20 @@ const LOOKED_AT_CHARS: usize = 1000;
 /// Why `text` is no date of the format with these elements: the first place at which no reading of it goes on,
 /// with what stands there and what was expected. Places are counted in characters, from 1.
 pub(super) fn departure(elements: &[Element], text: &str) -> String {
-    let mut reason = Search::run(elements, text).reason();
+    Search::run(elements, text).reason() + hint(text)
+}
+
+/// As [`departure`], without what stands there.
+pub(super) fn departure_place(elements: &[Element], text: &str) -> String {
+    Search::run(elements, text).place() + hint(text)
+}
+
+fn hint(text: &str) -> &'static str {
     if means_null(text) {
-        reason.push_str(
-            "; if it means NULL, leave the cell empty, or name this text as \"null_as\" in the configuration",
-        );
+        "; if it means NULL, leave the cell empty, or name this text as \"null_as\" in the configuration"
+    } else {
+        ""
     }
-    reason
 }
 
 /// Whether a text is what programs write for a date that is not there.
@@ -245,6 +252,24 @@ impl<'a> Search<'a> {
                 at + 1 + rest.iter().take_while(|c| is_blank(**c)).count()
             );
         }
+        let is_name = matches!(self.elements.get(element), Some(Element::Directive('a' | 'A' | 'b' | 'B')));
+        let letters = rest.iter().take_while(|c| is_name && c.is_alphabetic()).count();
+        format!("{} where {} was expected", self.found(rest, at, letters.max(1)), self.all_expected())
+    }
+
+    fn place(&self) -> String {
+        let Some(Step { at, .. }) = self.stuck.first() else { return "it does not match".to_owned() };
+        match self.text.len() {
+            0 => format!("it is empty where {} was expected", self.all_expected()),
+            end if *at >= end && !self.is_cut => {
+                format!("it ends after character {at} where {} was expected", self.all_expected())
+            }
+            _ => format!("at character {} {} was expected", at + 1, self.all_expected()),
+        }
+    }
+
+    /// What was expected, by each reading that comes furthest.
+    fn all_expected(&self) -> String {
         let mut expected: Vec<String> = Vec::new();
         for step in &self.stuck {
             let text = self.expected(step.element);
@@ -252,9 +277,7 @@ impl<'a> Search<'a> {
                 expected.push(text);
             }
         }
-        let is_name = matches!(self.elements.get(element), Some(Element::Directive('a' | 'A' | 'b' | 'B')));
-        let letters = rest.iter().take_while(|c| is_name && c.is_alphabetic()).count();
-        format!("{} where {} was expected", self.found(rest, at, letters.max(1)), expected.join(" or "))
+        expected.join(" or ")
     }
 
     fn wrong_number(&self, number: &Number, at: usize, digits: usize) -> String {

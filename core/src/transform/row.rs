@@ -8,7 +8,7 @@ use super::header::Header;
 use crate::config::{Dataset, Derived, Table};
 use crate::csv::{BYTE_ORDER_MARK, Flaw, Record, push_quoted};
 use crate::limits::{ColumnLimit, ColumnType};
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, Quote, Reason};
 use crate::strptime::DateFormat;
 
 /// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by
@@ -138,7 +138,7 @@ impl<'a> Row<'a> {
                 out.push(b',');
             }
             self.write_cell(output, cell.text, out)
-                .map_err(|reason| self.refused(reason, record, output, at))?;
+                .map_err(|reason| Box::new(self.refused(reason, record, output, at)))?;
             (from, to) = (cell.written.1, cell.written.1);
         }
         out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
@@ -146,7 +146,7 @@ impl<'a> Row<'a> {
             out.push(b',');
             let text = derive(derived, record.text(derived.from));
             self.write_cell(output, text, out)
-                .map_err(|reason| self.refused(reason, record, output, derived.from))?;
+                .map_err(|reason| Box::new(self.refused(reason, record, output, derived.from)))?;
         }
         Ok(())
     }
@@ -158,14 +158,12 @@ impl<'a> Row<'a> {
         record: &Record<'_>,
         output: &OutputColumn<'_>,
         from: usize,
-    ) -> Box<Problem> {
-        Box::new(
-            Problem::member(self.member, reason)
-                .at_line(record.line)
-                .in_column(output.name)
-                .with_text(record.text(from))
-                .in_record(record.raw(), place(record, from)),
-        )
+    ) -> Problem {
+        Problem::member(self.member, reason)
+            .at_line(record.line)
+            .in_column(output.name)
+            .with_text(record.text(from))
+            .in_record(record.raw(), place(record, from))
     }
 
     /// Whether a text may be more than a text, as far as its first byte tells.
@@ -178,9 +176,10 @@ impl<'a> Row<'a> {
         match output.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),
             Some(format) if !text.is_empty() => {
-                format
-                    .rewrite(text, out)
-                    .map_err(|detail| Reason::BadDate { format: format.as_str().to_owned(), detail })?;
+                format.rewrite(text, out).map_err(|detail| Reason::BadDate {
+                    format: format.as_str().to_owned(),
+                    detail: Quote::new(detail, format.departure(text)),
+                })?;
             }
             _ => push_quoted(text, out),
         }

@@ -2,11 +2,9 @@ use super::*;
 use proptest::prelude::*;
 
 fn dataset(change: impl Fn(String) -> String) -> Dataset {
-    crate::config::parse(
-        "d.json",
-        &change(include_str!("../../../config.d/cmslite_user_group_metadata.json").to_owned()),
-    )
-    .unwrap()
+    let shipped = include_str!("../../../config.d/cmslite_user_group_metadata.json");
+    let quoting = shipped.replace("\"quote_cells\": false", "\"quote_cells\": true");
+    crate::config::parse("d.json", &change(quoting)).unwrap()
 }
 
 fn run(member: &str, input: &[u8], dataset: &Dataset) -> (String, Transformed, Problems) {
@@ -16,6 +14,7 @@ fn run(member: &str, input: &[u8], dataset: &Dataset) -> (String, Transformed, P
     let progress = Progress::default();
     let transform = Transform { member: "m.csv", table, dataset, limits: &[], progress: &progress };
     let transformed = transform.run(input, &mut out, &mut problems).unwrap();
+    problems.decide(Quoting::Shown);
     (String::from_utf8(out).unwrap(), transformed, problems)
 }
 

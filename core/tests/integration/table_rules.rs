@@ -271,7 +271,7 @@ fn the_place_that_is_at_fault_is_pointed_at() {
         let (_, problems, _) =
             transform(&dataset(',', ""), format!("id,name,active,day\n{row}\n").as_bytes());
         let problem = problems.reported().first().unwrap();
-        let excerpt = problem.excerpt.as_ref().unwrap();
+        let excerpt = problem.excerpt().unwrap();
         assert_eq!((excerpt.at.as_str(), problem.column.as_deref()), (at, column), "{row:?}: {problem}");
     }
 }

@@ -12,7 +12,7 @@ use super::credentials::Credentials;
 use super::error::error_named;
 use super::exchange::{EndBody, Exchange, FlipBit};
 use super::faults::Action;
-use super::policy::{self, Permission, Policy};
+use super::policy::{self, ACCOUNT, Permission, Policy};
 use super::request_log::Request;
 use super::state::State;
 
@@ -65,12 +65,19 @@ impl S3Access for AccessControl {
             query,
             context.headers(),
         );
+        let header =
+            |name| context.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let expected_owners =
+            [header("x-amz-expected-bucket-owner"), header("x-amz-source-expected-bucket-owner")];
+        let [expected_bucket_owner, expected_source_bucket_owner] = expected_owners.clone();
         let logged = self.0.requests.add(Request {
             operation: operation.clone(),
             bucket,
             key: key.clone(),
             access_key_id: signer.clone(),
             required_permissions: required.clone(),
+            expected_bucket_owner,
+            expected_source_bucket_owner,
             at: Instant::now(),
             status: None,
         });
@@ -89,6 +96,7 @@ impl S3Access for AccessControl {
             }
             _ => return Err(s3_error!(InvalidToken, "{WRONG_TOKEN}")),
         }
+        check_owners(expected_owners.iter().flatten())?;
         let is_allowed = known
             .policy
             .as_ref()
@@ -171,6 +179,24 @@ fn refusal(code: &str, status: http::StatusCode) -> S3Error {
         error.set_headers(headers);
     }
     error
+}
+
+/// A bucket must belong to the accounts that a request names (Amazon S3 User Guide, "Verifying bucket ownership with
+/// bucket owner condition").
+fn check_owners<'a>(accounts: impl Iterator<Item = &'a String>) -> S3Result<()> {
+    for account in accounts {
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(error_named(
+                "InvalidBucketOwnerAWSAccountID",
+                http::StatusCode::BAD_REQUEST,
+                "The value of the expected bucket owner parameter must be an AWS Account ID",
+            ));
+        }
+        if account != ACCOUNT {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+    }
+    Ok(())
 }
 
 fn unknown_key() -> S3Error {

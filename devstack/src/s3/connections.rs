@@ -62,6 +62,8 @@ async fn answer(
             key: None,
             access_key_id: signer,
             required_permissions: Vec::new(),
+            expected_bucket_owner: None,
+            expected_source_bucket_owner: None,
             at: Instant::now(),
             status: None,
         })

@@ -67,7 +67,7 @@ pub struct Condition {
 }
 
 /// The account that every bucket here belongs to; moto's own.
-const ACCOUNT: &str = "123456789012";
+pub const ACCOUNT: &str = "123456789012";
 
 impl OneOrMany {
     /// The texts.

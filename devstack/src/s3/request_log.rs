@@ -19,6 +19,10 @@ pub struct Request {
     pub access_key_id: Option<String>,
     /// What its signer must be allowed to do.
     pub required_permissions: Vec<Permission>,
+    /// The account that the bucket must belong to, where the request says so.
+    pub expected_bucket_owner: Option<String>,
+    /// The same for the bucket that it copies from.
+    pub expected_source_bucket_owner: Option<String>,
     /// When it came.
     pub at: Instant,
     /// The answer's HTTP status; none while it is carried out, and where no answer was let through.
