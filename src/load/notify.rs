@@ -60,7 +60,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
     }
     lines.extend(incomplete.as_ref().map(|why| format!("There may be more: {why}")));
     // Nor may a message hold what is no XML (Amazon SNS FAQs).
-    let mut body: String = lines.iter().map(|line| format!("{}\n", one_line(line))).collect();
+    let mut body: String = lines.iter().map(|line| one_line(line).into_owned() + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));
         body.push_str("\n... cut here; the rest stands under Reasons.\n");
