@@ -29,6 +29,7 @@ use clap::Parser as _;
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::progress::Progress;
+use cmslite_core::text::visible_json;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::error;
@@ -167,9 +168,24 @@ fn show<T: Serialize + Display>(shown: &T, json: bool, has_failed: bool) -> u8 {
 /// Writes as it goes: there may be a hundred thousand archives in it.
 fn write_json(shown: &impl Serialize) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(&mut out, shown)?;
+    serde_json::to_writer_pretty(VisibleJson(&mut out), shown)?;
     writeln!(out)?;
     out.flush()
+}
+
+/// Writes JSON on, in characters that can be seen. What it is handed at a time is whole text, as `serde_json` does.
+struct VisibleJson<W>(W);
+
+impl<W: io::Write> io::Write for VisibleJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_all(visible_json(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Says why the command cannot go on, and with which status it ends.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cmslite_core::error::{Deployment, Error};
+use cmslite_core::key::Key;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::{ArchiveState, Object, plan};
@@ -28,9 +29,9 @@ pub struct DryRun {
     /// Those that would be found bad, and why.
     pub bad: Vec<BadArchive>,
     /// The archives of the queue that were beyond the limit.
-    pub not_read: Vec<String>,
+    pub not_read: Vec<Key>,
     /// The archives that are older than the newest and never loaded.
-    pub superseded: Vec<String>,
+    pub superseded: Vec<Key>,
     /// Why the dry run ended early, if it did.
     pub failure: Option<Failure>,
 }
@@ -39,7 +40,7 @@ pub struct DryRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedArchive {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// Rows by table.

@@ -18,6 +18,7 @@ use chrono::Utc;
 use cmslite_core::config::{Dataset, PassedOver};
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::event::{ObjectRef, Trigger};
+use cmslite_core::key::Key;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::{Object, Selection};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -135,10 +136,29 @@ impl Invocation {
 }
 
 /// An object that asks for nothing.
-struct Ignored {
-    object: String,
-    /// What it is, where a dataset passes it over; else it belongs to none.
-    why: Option<PassedOver>,
+struct Ignored<'a> {
+    object: ObjectRef,
+    /// What it is, and the dataset that passes it over; else it belongs to none.
+    passed_over: Option<(&'a Arc<Dataset>, PassedOver)>,
+}
+
+impl Ignored<'_> {
+    /// What is said of it by a dataset whose archive it may have been meant to be.
+    fn report(&self, request_id: &str) -> Option<Report> {
+        let (dataset, why) = self.passed_over.filter(|(_, why)| why.is_unusable_key())?;
+        let mut report = Report {
+            dataset: dataset.name.clone(),
+            bucket: dataset.bucket.clone(),
+            request_id: request_id.to_owned(),
+            ..Report::default()
+        };
+        report.record_unusable_keys(&[(self.object.key.clone(), why)]);
+        Some(report)
+    }
+
+    fn name(&self) -> Key {
+        format!("s3://{}/{}", self.object.bucket, self.object.key.as_str()).into()
+    }
 }
 
 /// What one event asks of one dataset.
@@ -183,15 +203,19 @@ impl Handler {
                 invocation.failed_before_any(datasets, &error);
                 diagnostic(&error)
             })?;
-        for Ignored { object, why } in &ignored {
-            let why = why.map_or_else(
+        let mut answer = Answer::default();
+        for object in &ignored {
+            let why = object.passed_over.map_or_else(
                 || "it belongs to no dataset".to_owned(),
-                |why| format!("it is {why}, which is no archive"),
+                |(_, why)| format!("it is {why}, which is no archive"),
             );
-            info!(object, "ignored: {why}");
+            info!(object = %object.name(), "ignored: {why}");
+            answer.ignored.push(object.name());
+            if let Some(report) = object.report(&invocation.request_id) {
+                invocation.emit_metrics(&report, None);
+                answer.reports.push(report);
+            }
         }
-        let ignored = ignored.into_iter().map(|ignored| ignored.object).collect();
-        let mut answer = Answer { reports: Vec::new(), ignored };
         let mut failure = None;
         for Asked { dataset, selection, uploads } in asked {
             let request = RunRequest {
@@ -216,7 +240,7 @@ impl Handler {
     }
 
     /// What a trigger asks of which datasets, and the objects that ask for nothing.
-    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<Ignored>), Error> {
+    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<Ignored<'_>>), Error> {
         match trigger {
             Trigger::Test => Ok((Vec::new(), Vec::new())),
             Trigger::SweepAll => {
@@ -239,7 +263,7 @@ impl Handler {
     }
 
     /// Objects by the datasets that they are archives of; the rest is ignored.
-    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<Ignored>) {
+    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<Ignored<'_>>) {
         let mut created: BTreeMap<usize, Vec<ObjectRef>> = BTreeMap::new();
         let mut ignored = Vec::new();
         for object in objects {
@@ -251,8 +275,9 @@ impl Handler {
                 known = true;
             }
             if !known {
-                let why = of_bucket().find_map(|(_, dataset)| dataset.passed_over(&object.key));
-                ignored.push(Ignored { object: format!("s3://{}/{}", object.bucket, object.key), why });
+                let passed_over = of_bucket()
+                    .find_map(|(_, dataset)| dataset.passed_over(&object.key).map(|why| (dataset, why)));
+                ignored.push(Ignored { object, passed_over });
             }
         }
         let asked = created

@@ -7,7 +7,6 @@ use tracing::{debug, info};
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::queue::{Listings, MarkerRevisions, Plan, Selection, ambiguous_markers};
-use cmslite_core::text::printable;
 
 use crate::s3::S3;
 
@@ -74,7 +73,7 @@ pub fn log_passed_over(plan: &Plan) {
         .passed_over
         .iter()
         .skip(count.saturating_sub(NAMED_PASSED_OVER))
-        .map(|(key, why)| format!("{} ({why})", printable(key.as_bytes())))
+        .map(|(key, why)| format!("{key} ({why})"))
         .collect();
     let others = count - named.len();
     let others = if others == 0 { String::new() } else { format!(", and {others} before them") };

@@ -97,6 +97,7 @@ async fn work_on_queue(
     let (listings, revisions) = read.await?;
     let plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
+    report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
@@ -132,7 +133,7 @@ async fn work_through(
     while left > 0
         && let Some(archive) = queue.next()
     {
-        let span = info_span!("archive", archive = archive.key);
+        let span = info_span!("archive", archive = archive.key.as_str());
         let begin = request.cancellation.check(ARCHIVE_RESERVE, || format!("{} was not begun", archive.key));
         if let Err(error) = begin {
             report.not_processed.push(archive.key);
@@ -146,7 +147,7 @@ async fn work_through(
             match Phase::Queue.of(&mut report.seconds, look).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    info!(archive = archive.key, "settled meanwhile by another run");
+                    info!(archive = archive.key.as_str(), "settled meanwhile by another run");
                     report.settled_meanwhile.push(archive.key);
                     continue;
                 }

@@ -11,12 +11,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use cmslite_core::config::PassedOver;
 use cmslite_core::error::Error;
-use cmslite_core::problem::{Problem, Problems, Quoting, ReportedProblem};
+use cmslite_core::key::Key;
+use cmslite_core::problem::{Problem, Problems};
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
 
@@ -41,16 +43,18 @@ pub struct Report {
     /// The archives that ended as bad, and why.
     pub bad: Vec<BadArchive>,
     /// The archives that were worked on and left unsettled.
-    pub unsettled: Vec<String>,
+    pub unsettled: Vec<Key>,
     /// The archives that were worked on and found older than what the tables hold.
-    pub found_superseded: Vec<String>,
+    pub found_superseded: Vec<Key>,
     /// The archives of the queue that were not reached or left unsettled.
-    pub not_processed: Vec<String>,
+    pub not_processed: Vec<Key>,
     /// The archives that were settled already when the run came to them: another had done it since they were listed,
     /// or before their event came.
-    pub settled_meanwhile: Vec<String>,
+    pub settled_meanwhile: Vec<Key>,
     /// The archives that are older than the newest and never loaded.
-    pub superseded: Vec<String>,
+    pub superseded: Vec<Key>,
+    /// The objects that are no archives for their keys alone: somebody must rename them.
+    pub unusable_keys: Vec<PassedOverObject>,
     /// The tables loaded.
     pub loaded_tables: Vec<LoadedTable>,
     /// The tables that Redshift refused a row for, or that would have shrunk.
@@ -101,7 +105,7 @@ pub enum ArchiveEnd {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GoodArchive {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// Whether this run loaded it, or an earlier one had.
@@ -124,7 +128,7 @@ pub enum GoodOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BadArchive {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// How many problems were found.
@@ -135,13 +139,22 @@ pub struct BadArchive {
     pub problems: Vec<Problem>,
 }
 
+/// An object that `doc` matches and that is no archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedOverObject {
+    /// Its key.
+    pub key: Key,
+    /// What it is.
+    pub why: PassedOver,
+}
+
 /// A table that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoadedTable {
     /// The table.
     pub table: String,
     /// The archive.
-    pub key: String,
+    pub key: Key,
     /// Rows loaded.
     pub rows: u64,
     /// Rows of the member left out since all of their cells are empty.
@@ -156,7 +169,7 @@ pub struct TableEmptied {
     /// The table.
     pub table: String,
     /// The archive.
-    pub key: String,
+    pub key: Key,
     /// Rows that the load before brought.
     pub rows_before: u64,
 }
@@ -167,7 +180,7 @@ pub struct AcceptedShrink {
     /// The table.
     pub table: String,
     /// The archive.
-    pub key: String,
+    pub key: Key,
     /// The code of the problem that it would have been.
     pub code: &'static str,
     /// Rows loaded.
@@ -240,31 +253,6 @@ pub struct ErrorFile<'a> {
     pub told: bool,
 }
 
-/// An `error.json` as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedErrorFile {
-    /// When the archive was found bad.
-    pub at: String,
-    /// How many problems were found.
-    pub problems_found: u64,
-    /// Why there may be more than were found; none in those of older versions.
-    #[serde(default)]
-    pub incomplete: Option<String>,
-    /// The first of them.
-    pub problems: Vec<ReportedProblem>,
-}
-
-impl ReportedErrorFile {
-    /// It without what quotes cells, where they may not be quoted.
-    #[must_use]
-    pub fn as_may_be_shown(mut self, quoting: Quoting) -> Self {
-        if quoting == Quoting::Withheld {
-            self.problems = self.problems.into_iter().map(ReportedProblem::withheld).collect();
-        }
-        self
-    }
-}
-
 impl ArchiveOutcome {
     /// An archive that ended so; nothing else is known of it.
     pub fn new(end: ArchiveEnd) -> Self {
@@ -310,6 +298,13 @@ impl Report {
         }
     }
 
+    /// Says which objects a plan passes over that somebody must rename.
+    pub fn record_unusable_keys(&mut self, passed_over: &[(Key, PassedOver)]) {
+        let unusable = passed_over.iter().filter(|(_, why)| why.is_unusable_key());
+        self.unusable_keys =
+            unusable.map(|(key, why)| PassedOverObject { key: key.clone(), why: *why }).collect();
+    }
+
     /// Archives worked on in this run.
     pub fn objects_processed(&self) -> usize {
         self.good.len() + self.found_superseded.len() + self.objects_failed()
@@ -329,8 +324,8 @@ impl Report {
     pub fn record_remaining(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
-        let superseded = self.superseded.iter().map(String::as_str);
-        let meanwhile = self.settled_meanwhile.iter().map(String::as_str);
+        let superseded = self.superseded.iter().map(Key::as_str);
+        let meanwhile = self.settled_meanwhile.iter().map(Key::as_str);
         let settled: HashSet<&str> = good.chain(bad).chain(superseded).chain(meanwhile).collect();
         let left = unsettled.iter().filter(|archive| !settled.contains(archive.key.as_str()));
         let (count, oldest) =
@@ -354,7 +349,7 @@ impl BadArchive {
     /// An archive and what is wrong with it.
     pub fn new(key: &str, etag: &str, problems: &Problems) -> Self {
         Self {
-            key: key.to_owned(),
+            key: key.into(),
             etag: etag.to_owned(),
             problems_found: problems.found(),
             incomplete: problems.incomplete().map(str::to_owned),
@@ -373,7 +368,7 @@ mod tests {
     fn what_is_left_is_what_was_unsettled_and_is_neither_good_nor_bad_nor_superseded() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let object = |key: &str, seconds| Object {
-            key: key.to_owned(),
+            key: key.into(),
             etag: String::new(),
             last_modified: at(seconds),
             size: 1,
@@ -381,16 +376,12 @@ mod tests {
         let unsettled =
             [object("good", 1), object("bad", 2), object("superseded", 3), object("d", 40), object("e", 50)];
         let bad = BadArchive::new("bad", "", &Problems::default());
-        let good = GoodArchive {
-            key: "good".to_owned(),
-            etag: String::new(),
-            outcome: GoodOutcome::Loaded,
-            rows: 1,
-        };
+        let good =
+            GoodArchive { key: "good".into(), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
         let mut report = Report {
             good: vec![good],
             bad: vec![bad],
-            superseded: vec!["superseded".to_owned()],
+            superseded: vec!["superseded".into()],
             ..Report::default()
         };
         let left = |report: &Report| (report.queue_length, report.oldest_unsettled_age_seconds);
@@ -407,7 +398,7 @@ mod tests {
     #[test]
     fn what_is_counted_is_what_the_lists_hold() {
         let archive = |key: &str| Object {
-            key: key.to_owned(),
+            key: key.into(),
             etag: String::new(),
             last_modified: DateTime::default(),
             size: 10,
@@ -415,7 +406,7 @@ mod tests {
         let tables = |key: &str| {
             Some(vec![LoadedTable {
                 table: "s.t".to_owned(),
-                key: key.to_owned(),
+                key: key.into(),
                 rows: 3,
                 empty_rows: 0,
                 dropped_columns: DroppedColumns::default(),

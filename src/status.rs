@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
+use cmslite_core::problem::ReportedErrorFile;
 use cmslite_core::queue::{ArchiveState, Selection, plan};
 
 use self::assemble::assemble;
@@ -22,9 +23,8 @@ use crate::clients::Clients;
 use crate::listing;
 use crate::redshift::StatementError;
 use crate::redshift::statement::Statement;
-use crate::report::ReportedErrorFile;
 
-pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
+pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
 
 /// Asks S3 and Redshift where `dataset` stands; `all` is whether everything is
 /// shown, and not only both ends of long lists. A ledger that
@@ -55,8 +55,8 @@ async fn read(
     let plan = plan(dataset, &listings, &revisions);
     let mut errors = BTreeMap::new();
     for archive in plan.in_state(ArchiveState::Bad) {
-        let file = clients.s3.read(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
-        let file = file.and_then(|file| serde_json::from_slice::<ReportedErrorFile>(&file).ok());
+        let file = clients.s3.read_small(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
+        let file = file.and_then(|file| ReportedErrorFile::parse(&file.bytes));
         // It may have been written when cells could be quoted.
         let file = file.map(|file| file.as_may_be_shown(dataset.quoting));
         errors.extend(file.map(|file| (archive.key.clone(), file)));

@@ -123,7 +123,7 @@ fn date(bencher: Bencher, format: &str) {
 fn queue(bencher: Bencher, settled: usize) {
     let dataset = dataset();
     let object = |prefix: &str, n: usize| Object {
-        key: format!("{prefix}client/cmslite_gdx/cms-analytics-csv_{n:09}.tgz"),
+        key: format!("{prefix}client/cmslite_gdx/cms-analytics-csv_{n:09}.tgz").into(),
         etag: format!("\"{n:032x}\""),
         last_modified: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(n as i64),
         size: 1000,

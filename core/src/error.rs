@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::problem::Problems;
+use crate::text::one_line;
 
 /// A failure, by who must act upon it.
 #[derive(Debug)]
@@ -98,9 +99,9 @@ pub struct Fault<K> {
 }
 
 impl<K> Fault<K> {
-    /// A fault without a deeper cause.
+    /// A fault without a deeper cause. What its message quotes of others is shown as [`one_line`] shows it.
     pub fn new(kind: K, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: one_line(&message.into()).into_owned(), source: None }
     }
 
     /// The same fault with the error that caused it.
@@ -169,13 +170,14 @@ impl Error {
     }
 }
 
-/// An error and its causes, joined by `: `, each said once.
+/// An error and its causes, joined by `: `, each said once, on one line.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = one_line(&error.to_string()).into_owned();
     let mut next = error.source();
     while let Some(cause) = next {
         let part = cause.to_string();
-        if !part.is_empty() && !text.contains(&part) {
+        let part = one_line(&part);
+        if !part.is_empty() && !text.contains(&*part) {
             text.push_str(": ");
             text.push_str(&part);
         }
@@ -234,5 +236,12 @@ mod tests {
             Error::from(Fault::new(Retryable::ConnectionLost, "cannot reach Redshift").caused_by(inner));
         assert_eq!(error.chain(), "cannot reach Redshift: connection reset");
         assert_eq!(error.error_type(), "Retryable.ConnectionLost");
+    }
+
+    #[test]
+    fn an_error_is_said_on_one_line_whatever_it_quotes() {
+        let inner = std::io::Error::other("reset\nERROR:forged");
+        let error = Fault::new(Retryable::ConnectionLost, "cannot read \u{202e}\r").caused_by(inner);
+        assert_eq!(Error::from(error).chain(), "cannot read \\u{202e}\\r: reset\\nERROR:forged");
     }
 }

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3Event;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Deployment, Error};
+use crate::key::Key;
 use crate::queue::{Object, Selection};
 use crate::text::printable;
 
@@ -38,7 +38,7 @@ pub struct ObjectRef {
     /// The bucket.
     pub bucket: String,
     /// The key.
-    pub key: String,
+    pub key: Key,
     /// The revision that the event tells of; none where it does not say all of it.
     ///
     /// Its time is the event's, in whole seconds: "the time when Amazon S3 finished processing the request" (Amazon
@@ -50,7 +50,7 @@ pub struct ObjectRef {
 #[serde(deny_unknown_fields)]
 struct ByHand {
     dataset: String,
-    key: Option<String>,
+    key: Option<Key>,
     #[serde(default)]
     again: bool,
     #[serde(default)]
@@ -70,7 +70,7 @@ struct DetailBucket {
 
 #[derive(Deserialize)]
 struct DetailObject {
-    key: String,
+    key: Key,
     etag: Option<String>,
     size: Option<i64>,
 }
@@ -142,7 +142,7 @@ fn notification(event: Value) -> Result<Trigger, Error> {
         let (Some(bucket), Some(key)) = (record.s3.bucket.name, record.s3.object.key) else {
             return Err(unknown("a record names no bucket or no key"));
         };
-        let key = form_decode(&key)?;
+        let key = Key::decoded(&key);
         let upload = upload(&key, record.s3.object.e_tag, record.s3.object.size, Some(record.event_time));
         created.push(ObjectRef { bucket, key, upload });
     }
@@ -167,21 +167,12 @@ fn bridge(event: Value) -> Result<Trigger, Error> {
 }
 
 /// What an event says of a revision, if that is enough to find its marker.
-fn upload(key: &str, etag: Option<String>, size: Option<i64>, time: Option<DateTime<Utc>>) -> Option<Object> {
+fn upload(key: &Key, etag: Option<String>, size: Option<i64>, time: Option<DateTime<Utc>>) -> Option<Object> {
     let (etag, size) = (etag.filter(|etag| !etag.is_empty())?, u64::try_from(size?).ok()?);
     // A time that the event does not give may come as 1970.
     let seconds = time?.timestamp();
     let last_modified = DateTime::from_timestamp(seconds, 0).filter(|_| seconds > 0)?;
-    Some(Object { key: key.to_owned(), etag, last_modified, size })
-}
-
-/// A key as S3 writes it into notifications: `+` is a space, the rest percent-encoded UTF-8.
-fn form_decode(key: &str) -> Result<String, Error> {
-    let spaced = key.replace('+', " ");
-    percent_decode_str(&spaced)
-        .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| unknown(&format!("the key {key:?} is not UTF-8")))
+    Some(Object { key: key.clone(), etag, last_modified, size })
 }
 
 #[cfg(test)]
@@ -197,7 +188,7 @@ mod tests {
     fn created(keys: &[&str]) -> Trigger {
         Trigger::Created(
             keys.iter()
-                .map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).to_owned(), upload: None })
+                .map(|key| ObjectRef { bucket: BUCKET.to_owned(), key: (*key).into(), upload: None })
                 .collect(),
         )
     }
@@ -223,16 +214,16 @@ mod tests {
                 include_str!("../../events/by-hand-key.json"),
                 Trigger::Dataset {
                     name: name.clone(),
-                    selection: Selection::UpTo(HashSet::from([key.to_owned()])),
+                    selection: Selection::UpTo(HashSet::from([key.into()])),
                 },
             ),
             (
                 include_str!("../../events/by-hand-again.json"),
-                Trigger::Dataset { name: name.clone(), selection: Selection::Reload(key.to_owned()) },
+                Trigger::Dataset { name: name.clone(), selection: Selection::Reload(key.into()) },
             ),
             (
                 include_str!("../../events/by-hand-accept-shrink.json"),
-                Trigger::Dataset { name, selection: Selection::AcceptShrink(key.to_owned()) },
+                Trigger::Dataset { name, selection: Selection::AcceptShrink(key.into()) },
             ),
         ] {
             assert_eq!(without_uploads(parse(sample).unwrap()), expected, "{sample}");
@@ -259,7 +250,7 @@ mod tests {
             include_str!("../../events/eventbridge-object-created.json"),
         ] {
             let expected = Object {
-                key: "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz".to_owned(),
+                key: "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz".into(),
                 etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
                 last_modified: "2024-03-01T17:15:42Z".parse().unwrap(),
                 size: 20480,
@@ -304,5 +295,13 @@ mod tests {
             assert_eq!(error.error_type(), "Deployment.UnknownEvent");
             assert!(!error.to_string().contains(char::is_control), "{error}");
         }
+    }
+    /// It is passed over by its name: an event that is refused would come again, and end in the dead-letter queue.
+    #[test]
+    fn an_event_whose_key_is_no_text_is_understood() {
+        let event =
+            include_str!("../../events/s3-object-created.json").replace("cms-analytics", "a%FF%ED%A0%80");
+        let Trigger::Created(objects) = parse(&event).unwrap() else { panic!("{event}") };
+        assert!(objects[0].key.starts_with("client/cmslite_gdx/a\u{fffd}"), "{:?}", objects[0].key);
     }
 }

@@ -59,5 +59,7 @@ pub mod csv;
 mod file_type;
 // Progress within the current archive.
 pub mod progress;
+// Keys of objects, made safe to show.
+pub mod key;
 // Untrusted text, made safe to show.
 pub mod text;

@@ -1,5 +1,6 @@
 //! What is wrong with an archive, reported so that its uploader can correct it.
 
+mod error_file;
 mod excerpt;
 mod reason;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::printable;
 
+pub use error_file::{MOST_READ_BACK_BYTES, ReportedErrorFile};
 pub use excerpt::Excerpt;
 pub use quote::{Quote, Quoting};
 pub use reason::Reason;

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::key::Key;
+
 /// How far the archive that is being read has come. Clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counters>);
@@ -18,7 +20,7 @@ struct Counters {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// Bytes of it that were read.
@@ -32,7 +34,7 @@ impl Progress {
     pub fn begin(&self, key: &str, size_bytes: u64) {
         self.0.bytes.store(0, Ordering::Relaxed);
         self.0.rows.store(0, Ordering::Relaxed);
-        self.set(Some(Reading { key: key.to_owned(), size_bytes, read_bytes: 0, rows: 0 }));
+        self.set(Some(Reading { key: key.into(), size_bytes, read_bytes: 0, rows: 0 }));
     }
 
     /// It has ended, well or not.
@@ -79,7 +81,7 @@ mod tests {
             progress.rows(1000);
             assert_eq!(
                 progress.reading(),
-                Some(Reading { key: "a".to_owned(), size_bytes: 10, read_bytes: 4, rows: 1000 })
+                Some(Reading { key: "a".into(), size_bytes: 10, read_bytes: 4, rows: 1000 })
             );
         }
         progress.end();

@@ -6,12 +6,13 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use crate::config::{Dataset, PassedOver};
+use crate::key::Key;
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// The key.
-    pub key: String,
+    pub key: Key,
     /// The `ETag` as S3 gives it, quotes included.
     pub etag: String,
     /// Whole seconds; for a multipart upload the time at which it began.
@@ -38,11 +39,11 @@ pub enum Selection {
     /// All of it.
     WholeQueue,
     /// Everything up to and including the last of these keys.
-    UpTo(HashSet<String>),
+    UpTo(HashSet<Key>),
     /// This archive alone, even if it is loaded already.
-    Reload(String),
+    Reload(Key),
     /// This archive alone, unless it is loaded already, and however few rows it has.
-    AcceptShrink(String),
+    AcceptShrink(Key),
 }
 
 impl Selection {
@@ -56,7 +57,7 @@ impl Selection {
         match self {
             Self::WholeQueue => false,
             Self::UpTo(keys) => keys.contains(key),
-            Self::Reload(alone) | Self::AcceptShrink(alone) => alone == key,
+            Self::Reload(alone) | Self::AcceptShrink(alone) => *alone == *key,
         }
     }
 }
@@ -99,15 +100,15 @@ pub struct Listings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AmbiguousMarker {
     /// The archive's key.
-    pub archive: String,
+    pub archive: Key,
     /// When the archive was modified.
     pub last_modified: DateTime<Utc>,
     /// The marker's key.
-    pub marker: String,
+    pub marker: Key,
 }
 
 /// Which revision a marker is the copy of, by the marker's key: what it says of itself, where it was asked.
-pub type MarkerRevisions = HashMap<String, String>;
+pub type MarkerRevisions = HashMap<Key, String>;
 
 /// What a dataset's listings say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +116,7 @@ pub struct Plan {
     /// Every archive found, oldest first.
     pub archives: Vec<Archive>,
     /// The keys of objects that `doc` matches and that are no archives, and why, in the listing's order.
-    pub passed_over: Vec<(String, PassedOver)>,
+    pub passed_over: Vec<(Key, PassedOver)>,
     /// Whether only the newest may be loaded.
     pub truncate: bool,
 }
@@ -125,20 +126,20 @@ pub struct Plan {
 pub enum ReloadRefused {
     /// It is not there.
     #[error("there is no archive {0} in the dataset")]
-    NoSuchArchive(String),
+    NoSuchArchive(Key),
     /// It is no archive, by its name.
     #[error(
         "{0} is no archive but {1}, by its name: such objects are passed over; name the archive beside it, or rename it"
     )]
-    PassedOver(String, PassedOver),
+    PassedOver(Key, PassedOver),
     /// Archives before it would be loaded after it.
     #[error("{0} waits before it in the queue: load the queue first")]
-    OthersWait(String),
+    OthersWait(Key),
     /// Older data would replace newer.
     #[error(
         "{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again"
     )]
-    NotNewest(String),
+    NotNewest(Key),
 }
 
 /// The markers of a prefix by key.
@@ -270,9 +271,9 @@ impl Plan {
     }
 
     fn no_such_archive(&self, key: &str) -> ReloadRefused {
-        match self.passed_over.iter().find(|(passed_over, _)| passed_over == key) {
+        match self.passed_over.iter().find(|(passed_over, _)| **passed_over == *key) {
             Some((key, why)) => ReloadRefused::PassedOver(key.clone(), *why),
-            None => ReloadRefused::NoSuchArchive(key.to_owned()),
+            None => ReloadRefused::NoSuchArchive(key.into()),
         }
     }
 
@@ -280,7 +281,7 @@ impl Plan {
         let at = self
             .archives
             .iter()
-            .position(|archive| archive.object.key == key)
+            .position(|archive| *archive.object.key == *key)
             .ok_or_else(|| self.no_such_archive(key))?;
         if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last))
         {
@@ -305,7 +306,7 @@ mod tests {
 
     fn object(key: &str, seconds: i64) -> Object {
         Object {
-            key: key.to_owned(),
+            key: key.into(),
             etag: format!("\"{seconds}\""),
             last_modified: DateTime::from_timestamp(seconds, 0).unwrap(),
             size: 1,

@@ -1,5 +1,11 @@
 //! Text by strangers, made safe to show.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// How many characters of a text are shown.
 const SHOWN_CHARS: usize = 120;
 
@@ -65,12 +71,51 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
+/// `text` on one line: characters that cannot be seen as escapes, nothing cut. What is escaped already stays.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_seen) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(pieces(text.as_bytes()).collect())
+}
+
+/// JSON as a terminal, a log or a mail may have it: characters that cannot be seen as `\u` escapes of JSON, so that
+/// whoever parses it gets the same values. Line ends between its tokens stay.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    let is_kept = |c: char| is_seen(c) || matches!(c, '\n' | '\r' | '\t');
+    if json.chars().all(is_kept) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_kept(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing into memory does not fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(text)
+}
+
 /// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a
 /// name, does not.
-fn is_seen(c: char) -> bool {
-    let invisible = matches!(c, '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180b}'..='\u{180e}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    c == ' ' || !(c.is_control() || c.is_whitespace() || invisible)
+///
+/// Not seen are, of Unicode's general categories, all of `C` (control characters, format characters such as those
+/// that turn the direction of writing, private use, unassigned) and of `Z` (spaces and line ends) but the space; what
+/// is to be ignored where it cannot be displayed (`Default_Ignorable_Code_Point`: tags, variation selectors,
+/// fillers); the empty Braille pattern; and U+FFFC and U+FFFD, which stand for something else.
+pub fn is_seen(c: char) -> bool {
+    // \p{C} and \p{Z} are known to `regex`, so that there always is one.
+    static UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\x{2800}\x{FFFC}\x{FFFD}]").ok()
+    });
+    if c.is_ascii() {
+        return c == ' ' || c.is_ascii_graphic();
+    }
+    UNSEEN.as_ref().is_some_and(|unseen| !unseen.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 #[cfg(test)]
@@ -109,5 +154,64 @@ mod tests {
             "a b\\u{a0}c\\u{200b}d\\u{202e}\\u{feff}"
         );
         assert_eq!(printable("e\u{301} 李 \"\\".as_bytes()), "e\u{301} 李 \"\\");
+    }
+
+    #[test]
+    fn every_kind_of_character_that_cannot_be_seen_is_escaped() {
+        for c in [
+            '\u{0}',
+            '\u{7f}',
+            '\u{80}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{a0}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{600}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{2000}',
+            '\u{200d}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{2066}',
+            '\u{2800}',
+            '\u{3000}',
+            '\u{3164}',
+            '\u{e000}',
+            '\u{fdd0}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{fffb}',
+            '\u{fffc}',
+            '\u{fffd}',
+            '\u{fffe}',
+            '\u{13430}',
+            '\u{1d173}',
+            '\u{e0000}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+            '\u{f0000}',
+            '\u{10ffff}',
+        ] {
+            assert!(!is_seen(c), "{:x}", u32::from(c));
+            assert_eq!(printable(c.to_string().as_bytes()), c.escape_default().to_string());
+        }
+        for c in [' ', '~', '\\', 'é', '\u{301}', '李', 'ש', '😀', '·', '€'] {
+            assert!(is_seen(c), "{c}");
+        }
+    }
+
+    #[test]
+    fn json_is_made_visible_and_says_the_same() {
+        let said = serde_json::json!({"a\u{202e}": ["\u{7f}\u{1}\n\u{e0041}\u{2028}é\\\""]});
+        let pretty = serde_json::to_string_pretty(&said).unwrap();
+        let visible = visible_json(&pretty);
+        assert!(visible.chars().all(|c| c == '\n' || is_seen(c)), "{visible}");
+        assert!(visible.contains("a\\u202e") && visible.contains("\\udb40\\udc41"), "{visible}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&visible).unwrap(), said);
     }
 }

@@ -180,9 +180,9 @@ impl Load {
     /// Which archives of the queue are worked on.
     pub fn selection(&self) -> Selection {
         match self {
-            Self { again: Some(key), .. } => Selection::Reload(key.clone()),
-            Self { accept_shrink: Some(key), .. } => Selection::AcceptShrink(key.clone()),
-            Self { until: Some(key), .. } => Selection::UpTo(HashSet::from([key.clone()])),
+            Self { again: Some(key), .. } => Selection::Reload(key.as_str().into()),
+            Self { accept_shrink: Some(key), .. } => Selection::AcceptShrink(key.as_str().into()),
+            Self { until: Some(key), .. } => Selection::UpTo(HashSet::from([key.as_str().into()])),
             _ => Selection::WholeQueue,
         }
     }

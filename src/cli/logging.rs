@@ -1,13 +1,14 @@
 //! Where the command's events go: info on stdout, debug in a file.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Mutex;
 
 use chrono::Local;
+use cmslite_core::text::one_line;
 use tracing::{Event, Level, Subscriber, warn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -37,7 +38,7 @@ pub fn init() {
     };
     let stdout = layer::layer()
         .event_format(Line)
-        .with_ansi(io::stdout().is_terminal())
+        .with_ansi(false)
         .with_writer(|| LogWriter)
         .with_filter(own_events(Level::INFO));
     let file = file.map(|file| {
@@ -75,7 +76,7 @@ fn rotate(path: &Path) -> io::Result<()> {
     fs::rename(path, numbered(1))
 }
 
-/// `LEVEL:target:YYYY-MM-DD HH:MM:SS,mmm:message`, as the script wrote it.
+/// `LEVEL:target:YYYY-MM-DD HH:MM:SS,mmm:message`, as the script wrote it. An event is one line, whatever it quotes.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -97,15 +98,17 @@ where
             metadata.target(),
             Local::now().format("%Y-%m-%d %H:%M:%S,%3f")
         )?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        // Without ANSI's sequences, which could not be told from those that keys and errors hold.
+        let mut said = String::new();
+        context.field_format().format_fields(Writer::new(&mut said), event)?;
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                 && !fields.is_empty()
             {
-                write!(writer, " {fields}")?;
+                write!(said, " {fields}")?;
             }
         }
-        writeln!(writer)
+        writeln!(writer, "{}", one_line(&said))
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use cmslite_core::key::Key;
 use cmslite_core::progress::{Progress, Reading};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval, interval_at};
@@ -36,7 +37,7 @@ async fn draw(progress: &Progress) -> Infallible {
         "{wide_msg}\n[{bar:40}] {bytes} of {total_bytes}, {prefix} rows, {binary_bytes_per_sec}, {eta} left",
     );
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
-    let mut shown: Option<(String, ProgressBar)> = None;
+    let mut shown: Option<(Key, ProgressBar)> = None;
     let mut ticks = interval(REDRAWN_EVERY);
     loop {
         ticks.tick().await;
@@ -48,8 +49,9 @@ async fn draw(progress: &Progress) -> Infallible {
         }
         if let Some(Reading { key, size_bytes, read_bytes, rows }) = reading {
             let (_, bar) = shown.get_or_insert_with(|| {
-                let bar = BARS
-                    .add(ProgressBar::new(size_bytes).with_style(style.clone()).with_message(key.clone()));
+                let bar = BARS.add(
+                    ProgressBar::new(size_bytes).with_style(style.clone()).with_message(key.to_string()),
+                );
                 (key, bar)
             });
             bar.set_prefix(rows.to_string());
@@ -67,7 +69,7 @@ async fn write_lines(progress: &Progress) -> Infallible {
         if let Some(Reading { key, size_bytes, read_bytes, rows }) = &reading {
             let since = before.filter(|before| before.key == *key).map_or(0, |before| before.read_bytes);
             let bytes_per_second = (read_bytes - since.min(*read_bytes)) / LINE_EVERY.as_secs();
-            info!(key, size_bytes, read_bytes, rows, bytes_per_second, "reading");
+            info!(%key, size_bytes, read_bytes, rows, bytes_per_second, "reading");
         }
         before = reading;
     }

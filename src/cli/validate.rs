@@ -9,7 +9,7 @@ use cmslite_core::config::Dataset;
 use cmslite_core::ddl;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::progress::Progress;
-use cmslite_core::text::printable;
+use cmslite_core::text::{printable, visible_json};
 
 use super::args::Validate;
 use super::exit;
@@ -93,7 +93,8 @@ impl Results {
             return Ok(());
         }
         let text = if self.json {
-            format!("{}\n", serde_json::to_string(validation).map_err(io::Error::other)?)
+            let json = serde_json::to_string(validation).map_err(io::Error::other)?;
+            format!("{}\n", visible_json(&json))
         } else {
             validation.to_string()
         };

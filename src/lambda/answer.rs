@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use cmslite_core::error::Error;
-use cmslite_core::text::start_of;
+use cmslite_core::key::Key;
+use cmslite_core::text::{start_of, visible_json};
 use lambda_runtime::Diagnostic;
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::report::{Detail, Ends, FORMAT_VERSION, Report, omitted};
 
@@ -19,14 +22,14 @@ pub(super) struct Answer {
     /// One report for each dataset that was worked on.
     pub(super) reports: Vec<Report>,
     /// Objects that belong to no dataset, or lie beside its archives and are none.
-    pub(super) ignored: Vec<String>,
+    pub(super) ignored: Vec<Key>,
 }
 
 #[derive(Serialize)]
 struct AnswerJson<'a, R> {
     version: u32,
     reports: Vec<R>,
-    ignored: Ends<'a, String>,
+    ignored: Ends<'a, Key>,
     omitted: BTreeMap<&'static str, usize>,
 }
 
@@ -44,8 +47,10 @@ impl Answer {
 
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = |detail| serde_json::to_string(&self.json(detail)).unwrap_or_default();
-        self.json(Detail::that_fits(text)).serialize(serializer)
+        let text = |detail| {
+            visible_json(&serde_json::to_string(&self.json(detail)).unwrap_or_default()).into_owned()
+        };
+        RawValue::from_string(text(Detail::that_fits(text))).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -66,7 +71,7 @@ mod tests {
 
     #[test]
     fn an_answer_fits_however_many_objects_it_is_about() {
-        let names = || (0..20_000).map(|n| format!("{n}{}", "n".repeat(1_000))).collect::<Vec<_>>();
+        let names = || (0..20_000).map(|n| format!("{n}{}", "n".repeat(1_000)).into()).collect::<Vec<Key>>();
         let report = || Report { superseded: names(), not_processed: names(), ..Report::default() };
         for datasets in [0, 1, 12] {
             let answer =

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use chrono::{SecondsFormat, Utc};
-use cmslite_core::text::start_of;
+use cmslite_core::text::{start_of, visible_json};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -71,9 +71,9 @@ impl Fields {
 const TEXT_BYTES: [usize; 4] = [64_000, 16_000, 4_000, 400];
 
 impl Fields {
-    /// The event as a line, its texts cut if it would be longer than [`MOST_BYTES`].
+    /// The event as a line of characters that can be seen, its texts cut if it would be longer than [`MOST_BYTES`].
     fn that_fits(&self) -> String {
-        let mut line = self.to_string();
+        let mut line = visible_json(&self.to_string()).into_owned();
         for most_bytes in TEXT_BYTES {
             if line.len() < MOST_BYTES {
                 break;
@@ -82,7 +82,8 @@ impl Fields {
                 Value::String(text) => Value::String(start_of(text, most_bytes)),
                 other => other.clone(),
             };
-            line = Self(self.0.iter().map(|(name, value)| (name.clone(), cut(value))).collect()).to_string();
+            let cut = Self(self.0.iter().map(|(name, value)| (name.clone(), cut(value))).collect());
+            line = visible_json(&cut.to_string()).into_owned();
         }
         line
     }

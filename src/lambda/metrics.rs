@@ -81,6 +81,7 @@ impl InvocationMetrics {
             ("ArchivesBad", unit::COUNT, json!(report.bad.len())),
             ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len())),
             ("ArchivesNotProcessed", unit::COUNT, json!(report.not_processed.len())),
+            ("UnusableKeys", unit::COUNT, json!(report.unusable_keys.len())),
             ("RowsLoaded", unit::COUNT, json!(report.rows())),
             ("EmptiedTables", unit::COUNT, json!(report.emptied_tables.len())),
             ("BytesLoaded", unit::BYTES, json!(report.bytes)),

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
+use cmslite_core::text::visible_json;
 use serde::Deserialize;
 use tracing::{debug, info};
 
@@ -117,7 +118,7 @@ impl Explanation<'_> {
             problems: self.problems.reported(),
             told,
         };
-        serde_json::to_string_pretty(&file).unwrap_or_default()
+        visible_json(&serde_json::to_string_pretty(&file).unwrap_or_default()).into_owned()
     }
 }
 

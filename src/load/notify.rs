@@ -1,6 +1,8 @@
 //! Who uploads is told of a bad archive, through an SNS topic.
 
 use cmslite_core::config::Dataset;
+use cmslite_core::key::Key;
+use cmslite_core::text::one_line;
 use tracing::{info, warn};
 
 use crate::report::BadArchive;
@@ -45,7 +47,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
         String::new(),
         format!("Dataset: {}", dataset.name),
         format!("Archive: s3://{bucket}/{key} (ETag {etag})"),
-        format!("Reasons: s3://{bucket}/{}", dataset.error_key(key)),
+        format!("Reasons: s3://{bucket}/{}", Key::from(dataset.error_key(key))),
         String::new(),
         "What to do: correct the archive and upload it again under the same name; it is then loaded by itself.".to_owned(),
         String::new(),
@@ -57,22 +59,13 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
         lines.push(format!("and {unreported} more"));
     }
     lines.extend(incomplete.as_ref().map(|why| format!("There may be more: {why}")));
-    let mut body: String = lines.iter().map(|line| printable(line) + "\n").collect();
+    // Nor may a message hold what is no XML (Amazon SNS FAQs).
+    let mut body: String = lines.iter().map(|line| one_line(line).into_owned() + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));
         body.push_str("\n... cut here; the rest stands under Reasons.\n");
     }
     Message { subject: subject(&format!("Bad archive in {}: {name}", dataset.name)), body }
-}
-
-/// A line without what SNS refuses in a message (Amazon SNS FAQs: the characters of XML) and without line
-/// ends.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|letter| {
-            if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { letter }
-        })
-        .collect()
 }
 
 /// ASCII without control characters, cut at its end.

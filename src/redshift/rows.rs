@@ -1,6 +1,7 @@
 //! The rows of Redshift's answers, as values.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use cmslite_core::key::Key;
 use serde::Serialize;
 
 /// The rows of an answer, as text.
@@ -35,7 +36,7 @@ impl Column {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerRow {
     /// The archive.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// Rows loaded into all tables.
@@ -109,7 +110,7 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
     Some(LedgerRow {
-        key: next()?,
+        key: next()?.into(),
         etag: next()?,
         rows: next()?.parse().ok()?,
         loaded_at: NaiveDateTime::parse_from_str(&next()?, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc(),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cmslite_core::text::start_of;
+use cmslite_core::key::Key;
+use cmslite_core::text::{start_of, visible_json};
 use serde::Serialize;
 
 use super::detail::{Detail, Ends, omitted};
 use super::{
-    AcceptedShrink, BadArchive, FORMAT_VERSION, Failure, GoodArchive, LoadedTable, PhaseSeconds, Report,
-    TableEmptied,
+    AcceptedShrink, BadArchive, FORMAT_VERSION, Failure, GoodArchive, LoadedTable, PassedOverObject,
+    PhaseSeconds, Report, TableEmptied,
 };
 
 /// The lists, cut, and beside them their counts, which are not.
@@ -25,12 +26,14 @@ struct ReportJson<'a> {
     objects_bad: usize,
     objects_superseded: usize,
     objects_not_processed: usize,
+    objects_unusable_keys: usize,
     tables_loaded: usize,
     good: Ends<'a, GoodArchive>,
     bad: Ends<'a, BadArchive>,
-    not_processed: Ends<'a, String>,
-    settled_meanwhile: Ends<'a, String>,
-    superseded: Ends<'a, String>,
+    not_processed: Ends<'a, Key>,
+    settled_meanwhile: Ends<'a, Key>,
+    superseded: Ends<'a, Key>,
+    unusable_keys: Ends<'a, PassedOverObject>,
     loaded_tables: Ends<'a, LoadedTable>,
     failed_tables: Ends<'a, String>,
     emptied_tables: Ends<'a, TableEmptied>,
@@ -53,6 +56,7 @@ impl Report {
         let not_processed = Ends::of(&self.not_processed, ends);
         let settled_meanwhile = Ends::of(&self.settled_meanwhile, ends);
         let superseded = Ends::of(&self.superseded, ends);
+        let unusable_keys = Ends::of(&self.unusable_keys, ends);
         let loaded_tables = Ends::of(&self.loaded_tables, ends);
         let failed_tables = Ends::of(&self.failed_tables, ends);
         let emptied_tables = Ends::of(&self.emptied_tables, ends);
@@ -69,6 +73,7 @@ impl Report {
             objects_bad: self.bad.len(),
             objects_superseded: self.superseded.len(),
             objects_not_processed: self.not_processed.len(),
+            objects_unusable_keys: self.unusable_keys.len(),
             tables_loaded: self.loaded_tables.len(),
             omitted: omitted([
                 ("good", good.omitted),
@@ -76,6 +81,7 @@ impl Report {
                 ("not_processed", not_processed.omitted),
                 ("settled_meanwhile", settled_meanwhile.omitted),
                 ("superseded", superseded.omitted),
+                ("unusable_keys", unusable_keys.omitted),
                 ("loaded_tables", loaded_tables.omitted),
                 ("failed_tables", failed_tables.omitted),
                 ("emptied_tables", emptied_tables.omitted),
@@ -86,6 +92,7 @@ impl Report {
             not_processed,
             settled_meanwhile,
             superseded,
+            unusable_keys,
             loaded_tables,
             failed_tables,
             emptied_tables,
@@ -104,7 +111,9 @@ impl Report {
 
     /// The JSON form for a log event, in which it stands as text: quotes and backslashes are escaped once more.
     pub fn to_log_text(&self) -> String {
-        let text = |detail| serde_json::to_string(&self.json(detail)).unwrap_or_default();
+        let text = |detail| {
+            visible_json(&serde_json::to_string(&self.json(detail)).unwrap_or_default()).into_owned()
+        };
         let escaped = |detail| serde_json::to_string(&text(detail)).unwrap_or_default();
         text(Detail::that_fits(escaped))
     }
@@ -125,18 +134,22 @@ mod tests {
     }
 
     fn report(archives: usize) -> Report {
-        let good =
-            |n| GoodArchive { key: name(n), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
+        let good = |n| GoodArchive {
+            key: name(n).into(),
+            etag: String::new(),
+            outcome: GoodOutcome::Loaded,
+            rows: 1,
+        };
         let table = |n| LoadedTable {
             table: "s.t".to_owned(),
-            key: name(n),
+            key: name(n).into(),
             rows: 1,
             empty_rows: 0,
             dropped_columns: DroppedColumns { count: 20, names: (0..20).map(name).collect() },
         };
         Report {
-            superseded: (0..20_000).map(name).collect(),
-            not_processed: (0..20_000).map(name).collect(),
+            superseded: (0..20_000).map(|n| name(n).into()).collect(),
+            not_processed: (0..20_000).map(|n| name(n).into()).collect(),
             good: (0..archives).map(good).collect(),
             bad: (0..archives).map(|n| BadArchive::new(&name(n), "", &Problems::default())).collect(),
             loaded_tables: (0..archives * 4).map(table).collect(),
@@ -161,7 +174,7 @@ mod tests {
     #[test]
     fn a_report_of_usual_size_is_said_in_full() {
         let report = Report {
-            superseded: (0..40).map(|n| format!("client/archive_{n}.tgz")).collect(),
+            superseded: (0..40).map(|n| format!("client/archive_{n}.tgz").into()).collect(),
             ..Report::default()
         };
         let full = serde_json::to_string(&report.json(Detail::FULL)).unwrap();

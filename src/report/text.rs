@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use cmslite_core::transform::DroppedColumns;
 
-use super::{AcceptedShrink, BadArchive, GoodOutcome, LoadedTable, PhaseSeconds, Report};
+use super::{AcceptedShrink, BadArchive, GoodOutcome, LoadedTable, PassedOverObject, PhaseSeconds, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +43,7 @@ impl fmt::Display for Report {
         list(f, "Not processed", &self.not_processed)?;
         list(f, "Settled by another run", &self.settled_meanwhile)?;
         list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
+        list(f, "WARNING: no archives for their keys: rename them", &self.unusable_keys)?;
         let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
         list(f, "Tables loaded", &lines)?;
         list(f, "Tables failed", &self.failed_tables)?;
@@ -65,6 +66,12 @@ impl fmt::Display for Report {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for PassedOverObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.key, self.why)
     }
 }
 
@@ -102,7 +109,7 @@ impl LoadedTable {
 impl BadArchive {
     /// Its key and its problems, a line each.
     pub fn text(&self) -> String {
-        let mut text = self.key.clone();
+        let mut text = self.key.to_string();
         for problem in &self.problems {
             let _ = write!(text, "\n      {problem}");
         }
@@ -117,7 +124,7 @@ impl BadArchive {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[impl fmt::Display]) -> fmt::Result {
     if !lines.is_empty() {
         writeln!(f, "  {title}:")?;
         for line in lines {

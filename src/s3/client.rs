@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
-use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::{AggregatedBytes, ByteStream};
-use bytes::Bytes;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::EncodingType;
+use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+use cmslite_core::key::Key;
 use cmslite_core::queue::Object;
 use tokio::time::timeout;
 
@@ -46,7 +47,7 @@ fn client(config: &aws_config::SdkConfig, bucket_owner: Option<&str>, waits: &Wa
 /// An object by its metadata.
 pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
     Object {
-        key: key.to_owned(),
+        key: key.into(),
         etag: head.e_tag.unwrap_or_default(),
         last_modified: head
             .last_modified
@@ -54,6 +55,11 @@ pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
             .unwrap_or_default(),
         size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
     }
+}
+
+/// A key as a listing gives it.
+fn listed_key(key: String, is_encoded: bool) -> Key {
+    if is_encoded { Key::decoded(&key) } else { Key::from(key) }
 }
 
 /// S3, seen through one client.
@@ -90,10 +96,15 @@ impl S3 {
     /// S3's, by who must act.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Object>, Error> {
         let mut objects = Vec::new();
-        let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        // Raw keys may hold characters that are no XML, and then the whole page could not be read.
+        let list =
+            self.client.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
+        let mut pages = list.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page =
                 page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
+            // A store that knows no encoding does not say that it did it.
+            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             for object in page.contents.unwrap_or_default() {
                 let (Some(key), Some(etag), Some(modified)) =
                     (object.key, object.e_tag, object.last_modified)
@@ -104,7 +115,7 @@ impl S3 {
                     ));
                 };
                 objects.push(Object {
-                    key,
+                    key: listed_key(key, is_encoded),
                     etag,
                     last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos())
                         .unwrap_or_default(),
@@ -176,8 +187,12 @@ impl S3 {
     /// may list certain prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what
     /// begins with its key tells.
     pub(super) async fn is_gone(&self, bucket: &str, key: &str) -> bool {
-        let listed = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
-        listed.is_ok_and(|page| page.contents().iter().all(|object| object.key() != Some(key)))
+        let list = self.client.list_objects_v2().bucket(bucket).prefix(key).encoding_type(EncodingType::Url);
+        list.max_keys(1).send().await.is_ok_and(|page| {
+            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let mut keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+            keys.all(|listed| listed_key(listed, is_encoded) != key)
+        })
     }
 
     /// An error of reading an object, [`Retryable::SourceChanged`] where it is not there.
@@ -192,34 +207,28 @@ impl S3 {
         }
     }
 
-    /// Reads a small object whole; none where there is none.
-    ///
-    /// # Errors
-    ///
-    /// S3's, by who must act.
-    pub async fn read(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Error> {
+    /// The body of an answer, which may be silent for [`STALLED_AFTER`] at the most; none where it is longer than
+    /// `most_bytes`, of which no more is read.
+    pub(super) async fn body_within(
+        &self,
+        bucket: &str,
+        key: &str,
+        mut body: ByteStream,
+        most_bytes: usize,
+    ) -> Result<Option<Bytes>, Error> {
         let what = || format!("cannot read s3://{bucket}/{key}");
-        let response = match self.client.get_object().bucket(bucket).key(key).send().await {
-            Ok(response) => response,
-            Err(error) if error.status_code() == Some(404) && error.code() == Some("NoSuchKey") => {
+        let mut whole = BytesMut::new();
+        loop {
+            let waited = told("the bytes", Some(bucket), Some(key));
+            let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
+            let Some(chunk) = next.map_err(|_| silent(&what()))? else { return Ok(Some(whole.freeze())) };
+            let chunk =
+                chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
+            if whole.len() + chunk.len() > most_bytes {
                 return Ok(None);
             }
-            Err(error) if error.status_code() == Some(403) && self.is_gone(bucket, key).await => {
-                return Ok(None);
-            }
-            Err(error) => return Err(classify(error, &what())),
-        };
-        self.whole_body(bucket, key, response.body).await.map(Some)
-    }
-
-    /// The body of an answer, which may be silent for [`STALLED_AFTER`] at the most.
-    pub(super) async fn whole_body(&self, bucket: &str, key: &str, body: ByteStream) -> Result<Bytes, Error> {
-        let what = format!("cannot read s3://{bucket}/{key}");
-        let waited = told("the bytes", Some(bucket), Some(key));
-        let body = timeout(STALLED_AFTER, self.waits.during(waited, body.collect())).await;
-        let body = body.map_err(|_| silent(&what))?;
-        body.map(AggregatedBytes::into_bytes)
-            .map_err(|error| Fault::new(Retryable::S3Unavailable, what).caused_by(error).into())
+            whole.extend_from_slice(&chunk);
+        }
     }
 
     /// Hands the beginning of an object, `limit_bytes` at the most, to `take`, as it comes and until that

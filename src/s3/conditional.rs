@@ -5,13 +5,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
+use cmslite_core::problem::MOST_READ_BACK_BYTES;
 use cmslite_core::queue::Object;
 
 use super::client::{S3, SOURCE_ETAG, object_of};
 use super::error::{Answer as _, classify};
-
-/// The most bytes of a small object that are read: more than any that the program writes.
-const MAX_BYTES: i64 = 4 * 1024 * 1024;
 
 /// What must hold for an object to be written.
 #[derive(Debug, Clone)]
@@ -84,7 +82,7 @@ impl S3 {
         }
     }
 
-    /// Reads a small object with its revision; none where there is none.
+    /// Reads a small object with its revision, 1 MiB of it at the most; none where there is none.
     ///
     /// # Errors
     ///
@@ -106,10 +104,8 @@ impl S3 {
             .last_modified
             .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
             .unwrap_or_default();
-        if response.content_length.unwrap_or_default() > MAX_BYTES {
-            return Ok(Some(SmallObject { bytes: Bytes::new(), etag, last_modified }));
-        }
-        let bytes = self.whole_body(bucket, key, response.body).await?;
+        let body = self.body_within(bucket, key, response.body, MOST_READ_BACK_BYTES).await?;
+        let bytes = body.unwrap_or_default();
         Ok(Some(SmallObject { bytes, etag, last_modified }))
     }
 

@@ -61,7 +61,7 @@ impl S3 {
                 .client
                 .get_object()
                 .bucket(bucket)
-                .key(&object.key)
+                .key(object.key.as_str())
                 .if_match(&object.etag)
                 .set_range(range)
                 .customize()
@@ -92,7 +92,7 @@ impl S3 {
             if breaks > BREAKS_IN_A_ROW {
                 return Err(Fault::new(Retryable::S3Unavailable, what()).caused_by(broke).into());
             }
-            warn!(key = object.key, offset, error = %broke, "download broke, resuming");
+            warn!(key = %object.key, offset, error = %broke, "download broke, resuming");
             sleep(Duration::from_millis(100) * 2_u32.pow(breaks)).await;
         }
         let compared = verifier.map_or_else(|| Ok(Downloaded::default()), Verifier::finish);

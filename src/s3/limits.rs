@@ -19,7 +19,7 @@ use aws_sdk_s3::operation::put_object::PutObjectInput;
 use aws_sdk_s3::operation::upload_part::UploadPartInput;
 use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyInput;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use cmslite_core::text::printable;
+use cmslite_core::key::Key;
 
 use crate::time_limits::{
     ATTEMPTS, COMPLETE_ATTEMPT, CONNECT, COPY_BYTES_PER_SECOND, S3_ATTEMPT, S3_ATTEMPTS,
@@ -132,5 +132,5 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
 /// A request's name.
 pub(super) fn told(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
     let (bucket, key) = (bucket.unwrap_or_default(), key.unwrap_or_default());
-    format!("S3: {operation} of s3://{bucket}/{}", printable(key.as_bytes()))
+    format!("S3: {operation} of s3://{bucket}/{}", Key::from(key))
 }

@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_composite_checksum_that_does_not_say_of_how_many_parts_is_nothing_to_compare() {
         let object = Object {
-            key: "a".to_owned(),
+            key: "a".into(),
             etag: "\"0-2\"".to_owned(),
             size: 1,
             last_modified: chrono::DateTime::UNIX_EPOCH,

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use cmslite_core::config::Dataset;
+use cmslite_core::key::Key;
+use cmslite_core::problem::ReportedErrorFile;
 use cmslite_core::queue::{Archive, ArchiveState, Listings, Object, Plan};
 
-use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, PassedOverObject, Status, Waiting};
+use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
 use crate::redshift::LedgerRow;
-use crate::report::ReportedErrorFile;
+use crate::report::PassedOverObject;
 
 /// A revision, as ledger and listings both name it.
 type Revision<'a> = (&'a str, &'a str);
@@ -24,7 +26,7 @@ pub(super) fn assemble(
     listings: &Listings,
     plan: &Plan,
     ledger: Ledger,
-    errors: &BTreeMap<String, ReportedErrorFile>,
+    errors: &BTreeMap<Key, ReportedErrorFile>,
     all: bool,
 ) -> Status {
     let waiting = |state| {
@@ -83,7 +85,7 @@ pub(super) fn assemble(
 }
 
 fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {
-    Disagreement { key: key.to_owned(), kind }
+    Disagreement { key: key.into(), kind }
 }
 
 /// What the markers contradict among themselves.

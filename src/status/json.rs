@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::state::{Bad, Disagreement, Good, PassedOverObject, Status, Waiting};
+use super::state::{Bad, Disagreement, Good, Status, Waiting};
 use crate::redshift::LedgerRow;
-use crate::report::{Ends, FORMAT_VERSION, omitted};
+use crate::report::{Ends, FORMAT_VERSION, PassedOverObject, omitted};
 
 /// Elements of a list that are shown at each of its ends, unless all are wanted.
 const ENDS: usize = 20;

@@ -1,11 +1,12 @@
 //! What a status says, as values.
 
 use chrono::{DateTime, Utc};
-use cmslite_core::config::PassedOver;
+use cmslite_core::key::Key;
+use cmslite_core::problem::ReportedErrorFile;
 use serde::Serialize;
 
 use crate::redshift::LedgerRow;
-use crate::report::ReportedErrorFile;
+use crate::report::PassedOverObject;
 
 /// What the ledger was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// When it was uploaded.
@@ -64,7 +65,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bad {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// Its `error.json`, where there is one and it was asked for.
@@ -75,27 +76,18 @@ pub struct Bad {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Good {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Its revision.
     pub etag: String,
     /// Its last load, where the ledger knows one.
     pub load: Option<LedgerRow>,
 }
 
-/// An object that lies beside archives and is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PassedOverObject {
-    /// Its key.
-    pub key: String,
-    /// What it is.
-    pub why: PassedOver,
-}
-
 /// Markers and ledger, or markers among themselves, say different things of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disagreement {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// What disagrees.
     pub kind: DisagreementKind,
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use cmslite_core::text::printable;
+use cmslite_core::text::one_line;
 
-use super::state::{Bad, DisagreementKind, Good, PassedOverObject, Status, Waiting};
+use super::state::{Bad, DisagreementKind, Good, Status, Waiting};
 
 /// Good archives, and objects passed over, that the text shows unless all are wanted: the last of them.
 const SHOWN: usize = 10;
@@ -68,12 +68,7 @@ impl fmt::Display for Status {
         section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
         section(f, "Bad", self.bad.iter().map(Bad::text))?;
         self.last_of(f, "Good", &self.good, Good::text)?;
-        self.last_of(
-            f,
-            "Passed over, no archives by their names",
-            &self.passed_over,
-            PassedOverObject::text,
-        )?;
+        self.last_of(f, "Passed over, no archives by their names", &self.passed_over, ToString::to_string)?;
         section(
             f,
             "Disagreements",
@@ -116,7 +111,7 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = 
 
 impl Bad {
     fn text(&self) -> String {
-        let Some(error) = &self.error else { return self.key.clone() };
+        let Some(error) = &self.error else { return self.key.to_string() };
         let mut lines = vec![format!("{} (settled {})", self.key, error.at)];
         lines.extend(error.problems.iter().map(ToString::to_string));
         let unreported = error.problems_found.saturating_sub(error.problems.len() as u64);
@@ -128,12 +123,6 @@ impl Bad {
     }
 }
 
-impl PassedOverObject {
-    fn text(&self) -> String {
-        format!("{} ({})", printable(self.key.as_bytes()), self.why)
-    }
-}
-
 impl Good {
     fn text(&self) -> String {
         match &self.load {
@@ -142,7 +131,7 @@ impl Good {
                 self.key,
                 load.rows,
                 seconds(load.loaded_at),
-                load.request_id
+                one_line(&load.request_id)
             ),
             None => format!("{} (not in the ledger)", self.key),
         }

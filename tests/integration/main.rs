@@ -25,6 +25,8 @@ mod several;
 mod order;
 // Cells arrive as they were written.
 mod text;
+// Keys are text by strangers.
+mod keys;
 
 // What goes wrong.
 

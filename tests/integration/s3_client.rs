@@ -55,8 +55,13 @@ async fn a_listing_of_many_pages_is_complete_and_in_order() {
         s3.put_at("bucket", &format!("p/{n:02} ü"), b"x", chrono::Utc::now()).unwrap();
     }
     s3.put_at("bucket", "q", b"x", chrono::Utc::now()).unwrap();
-    let keys: Vec<String> =
-        client.list("bucket", "p/").await.unwrap().into_iter().map(|object| object.key).collect();
+    let keys: Vec<String> = client
+        .list("bucket", "p/")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|object| object.key.as_str().to_owned())
+        .collect();
     assert_eq!(keys, (0..50).map(|n| format!("p/{n:02} ü")).collect::<Vec<_>>());
     assert_eq!(s3.requests().len(), 8);
 }

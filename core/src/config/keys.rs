@@ -2,6 +2,10 @@
 
 use super::dataset::Dataset;
 use super::passed_over::PassedOver;
+use crate::key::{Key, MOST_KEY_BYTES};
+
+/// The most bytes that follow a staged file's stem: `.manifest`, or a piece's number and `.csv.zst`.
+const STAGED_ENDING_BYTES: usize = 24;
 
 impl Dataset {
     /// The prefix under which archives are looked for.
@@ -11,12 +15,29 @@ impl Dataset {
 
     /// Whether an object of the bucket is an archive of this dataset.
     pub fn matches(&self, key: &str) -> bool {
-        self.is_meant(key) && PassedOver::of(key).is_none()
+        self.is_meant(key) && self.unusable(key).is_none() && PassedOver::of(key).is_none()
     }
 
     /// Why an object that `doc` matches is no archive of this dataset, if it is none.
     pub fn passed_over(&self, key: &str) -> Option<PassedOver> {
-        PassedOver::of(key).filter(|_| self.is_meant(key))
+        // Of those only that has to be mended.
+        PassedOver::of(key).or_else(|| self.unusable(key)).filter(|_| self.is_meant(key))
+    }
+
+    /// Why no archive can have this key, whatever lies there.
+    fn unusable(&self, key: &str) -> Option<PassedOver> {
+        if Key::unfit_character(key).is_some() {
+            Some(PassedOver::UnfitCharacter)
+        } else if self.error_key_bytes(key) > MOST_KEY_BYTES {
+            Some(PassedOver::KeyTooLong)
+        } else {
+            None
+        }
+    }
+
+    /// The length of the longest key beside an archive's staged files: its explanation's.
+    fn error_key_bytes(&self, key: &str) -> usize {
+        self.destination.len() + "/bad/".len() + key.len() + ".error.json".len()
     }
 
     /// Whether prefix and `doc` match. A key that ends in `/` is a folder of a console, not an archive.
@@ -66,9 +87,32 @@ impl Dataset {
 
     /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest`
     /// follows. `reading` is the id of one reading of the archive, so that no two write to the same key.
+    ///
+    /// It leaves room for the ending whatever the archive's key: a hash stands for a name that would be too long.
     pub fn staged_stem(&self, key: &str, etag: &str, reading: &str, member: &str) -> String {
         let revision: String = etag.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let below = format!("{revision}-{reading}/{member}");
         let name = key.strip_suffix(".tgz").unwrap_or(key);
-        format!("{}/batch/{name}/{revision}-{reading}/{member}", self.destination)
+        let stem = format!("{}/batch/{name}/{below}", self.destination);
+        if stem.len() + STAGED_ENDING_BYTES <= MOST_KEY_BYTES {
+            return stem;
+        }
+        format!("{}{:032x}/{below}", self.batch_prefix(), fnv(key))
     }
+
+    /// How many bytes the longest key has that a dataset writes whatever its archives are called.
+    pub(super) fn fixed_key_bytes(&self) -> usize {
+        let member = self.tables.iter().map(|table| table.member.len()).max().unwrap_or_default();
+        // A hash, and 8 letters each of revision and reading.
+        let staged =
+            self.batch_prefix().len() + 32 + "/12345678-12345678/".len() + member + STAGED_ENDING_BYTES;
+        staged.max(self.lease_key().len())
+    }
+}
+
+/// The FNV-1a hash of a key (draft-eastlake-fnv). It need not resist anybody: what tells readings apart is their ids.
+fn fnv(key: &str) -> u128 {
+    key.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    })
 }

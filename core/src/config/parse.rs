@@ -10,6 +10,7 @@ use super::checker::{Checker, Object};
 use super::dataset::{Column, Dataset, Derived, Table, TableName, fold};
 use super::json;
 use super::mistake::{Mistake, Mistakes};
+use crate::key::MOST_KEY_BYTES;
 use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
@@ -184,6 +185,14 @@ impl Checker<'_> {
                 "a loop: what is written below {:?} would be read again below {:?}; choose another destination",
                 dataset.destination,
                 dataset.source_prefix()
+            );
+            self.report("destination", reason);
+        }
+        let key_bytes = dataset.fixed_key_bytes();
+        if key_bytes > MOST_KEY_BYTES {
+            let reason = format!(
+                "too long: with source, directory and the names of members, keys of staged files would have {key_bytes} \
+                 bytes, and S3 takes {MOST_KEY_BYTES}"
             );
             self.report("destination", reason);
         }

@@ -20,6 +20,17 @@ pub enum PassedOver {
     ErrorFile,
     /// What an operating system or a tool leaves in directories.
     SystemFile,
+    /// Its marker or its `error.json` would have a key longer than S3 takes.
+    KeyTooLong,
+    /// Its key has a character that XML, in which S3 answers, or a database cannot hold, or is no UTF-8.
+    UnfitCharacter,
+}
+
+impl PassedOver {
+    /// Whether it may well be an archive, which is not loaded for its key alone: somebody must rename it.
+    pub fn is_unusable_key(self) -> bool {
+        matches!(self, Self::KeyTooLong | Self::UnfitCharacter)
+    }
 }
 
 impl fmt::Display for PassedOver {
@@ -31,6 +42,10 @@ impl fmt::Display for PassedOver {
             Self::BackupCopy => "an editor's backup copy",
             Self::ErrorFile => "an error.json",
             Self::SystemFile => "a system's own file",
+            Self::KeyTooLong => "an object whose key is too long for S3 to hold its markers",
+            Self::UnfitCharacter => {
+                "an object whose key has a character that XML or a database cannot hold, or is no UTF-8"
+            }
         })
     }
 }

@@ -191,3 +191,71 @@ fn two_readings_and_two_revisions_of_a_name_are_staged_apart() {
     assert_eq!(dataset.good_key(key), "processed/good/client/cmslite_gdx/N.tgz");
     assert_eq!(dataset.error_key(key), "processed/bad/client/cmslite_gdx/N.tgz.error.json");
 }
+
+#[test]
+fn every_key_that_is_derived_fits_or_the_archive_is_none() {
+    let dataset = parse("a.json", SHIPPED).unwrap();
+    let member =
+        dataset.tables.iter().map(|table| table.member.as_str()).max_by_key(|member| member.len()).unwrap();
+    let prefix = format!("{}cms-analytics-csv", dataset.source_prefix());
+    let mut lasts = 0;
+    for length in 900..=1024 {
+        let key = format!(
+            "{prefix}{}.tgz",
+            "é".repeat(600).as_str().get(..(length - prefix.len() - 4) / 2 * 2).unwrap()
+        );
+        if !dataset.matches(&key) {
+            assert_eq!(dataset.passed_over(&key), Some(PassedOver::KeyTooLong), "{length}");
+            continue;
+        }
+        lasts = key.len();
+        let staged = dataset.staged_stem(&key, "\"0123456789abcdef\"", "1a2b3c4d", member);
+        let staged = format!("{staged}.{}.csv.zst", u32::MAX);
+        for derived in [dataset.good_key(&key), dataset.bad_key(&key), dataset.error_key(&key), staged] {
+            assert!(derived.len() <= 1024, "{length}: {derived}");
+        }
+    }
+    assert!((995..1000).contains(&lasts), "{lasts}");
+    // The ending of a sidecar says more than its length.
+    assert_eq!(dataset.passed_over(&format!("{prefix}{}.md5", "x".repeat(970))), Some(PassedOver::Checksum));
+}
+
+#[test]
+fn a_hash_stands_for_a_name_that_is_too_long_to_be_staged() {
+    let dataset = parse("a.json", SHIPPED).unwrap();
+    let stem = |name: &str, reading: &str| {
+        dataset.staged_stem(&format!("client/cmslite_gdx/{name}"), "\"01234567\"", reading, "m")
+    };
+    let long = "x".repeat(980);
+    let hashed = stem(&format!("{long}.tgz"), "1a2b");
+    assert!(hashed.starts_with("processed/batch/client/cmslite_gdx/"), "{hashed}");
+    assert!(hashed.ends_with("/01234567-1a2b/m") && hashed.len() < 100, "{hashed}");
+    assert_ne!(hashed, stem(&long, "1a2b"));
+    assert_ne!(hashed, stem(&format!("{long}.tgz"), "1a2c"));
+    // `N` and `N.tgz` with the same bytes are told apart by their readings.
+    assert_ne!(stem("N", "1a2b"), stem("N.tgz", "1a2c"));
+}
+
+#[test]
+fn keys_that_no_database_or_xml_holds_are_no_archives_s() {
+    let dataset = parse("a.json", SHIPPED).unwrap();
+    for (unfit, why) in [
+        ("\0", Some(PassedOver::UnfitCharacter)),
+        ("\u{fffe}", Some(PassedOver::UnfitCharacter)),
+        ("\u{fffd}", Some(PassedOver::UnfitCharacter)),
+        ("\r", None),
+        ("\u{202e}", None),
+    ] {
+        let key = format!("client/cmslite_gdx/cms-analytics-csv{unfit}.tgz");
+        assert_eq!((dataset.passed_over(&key), dataset.matches(&key)), (why, why.is_none()), "{key:?}");
+        assert_eq!(dataset.passed_over(&format!("elsewhere/{unfit}")), None);
+    }
+}
+
+#[test]
+fn a_destination_that_leaves_no_room_for_staged_files_is_refused() {
+    let refused =
+        |length| parse("a.json", &SHIPPED.replace("\"processed\"", &format!("\"{}\"", "p".repeat(length))));
+    assert!(refused(800).is_ok());
+    assert!(refused(960).unwrap_err().to_string().contains("destination: too long"));
+}

@@ -8,9 +8,9 @@ use super::buckets::Objects;
 const KEY_IN_URL: percent_encoding::AsciiSet =
     percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// A key as a listing with `encoding-type=url` gives it.
+/// A key as a listing with `encoding-type=url` gives it: a space is `+` (boto/boto#2654, boto/botocore#264).
 pub(super) fn encode_url(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, &KEY_IN_URL).to_string()
+    percent_encoding::utf8_percent_encode(text, &KEY_IN_URL).to_string().replace("%20", "+")
 }
 
 /// A continuation token: opaque to clients, the last name on the page to us.

@@ -65,8 +65,9 @@ async fn keys_of_any_kind_are_listed_in_binary_order_and_read_back() {
             client.list_objects_v2().bucket(BUCKET).set_encoding_type(encoding.clone()).send().await.unwrap();
         let listed: Vec<String> =
             listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect();
-        let decode =
-            |key: &String| percent_encoding::percent_decode_str(key).decode_utf8().unwrap().into_owned();
+        let decode = |key: &String| {
+            percent_encoding::percent_decode_str(&key.replace('+', " ")).decode_utf8().unwrap().into_owned()
+        };
         let listed = if encoding.is_some() { listed.iter().map(decode).collect() } else { listed };
         assert_eq!(listed, sorted);
     }
