@@ -1,6 +1,7 @@
 //! What is wrong with an archive, reported so that its uploader can correct it.
 
 mod excerpt;
+mod message;
 mod reason;
 
 use std::fmt;

@@ -44,6 +44,8 @@ mod damage;
 mod deployment;
 // A function that runs out of time leaves its work for the next one.
 mod deadline;
+// No object blocks the queue: what takes too long, or is too large, is bad in the end.
+mod blocked;
 // Nothing hangs: whatever is silent is given up before the time is up, and named.
 mod hangs;
 // The function's end before and after each of its steps.

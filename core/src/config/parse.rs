@@ -35,14 +35,11 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
     }
     for (n, (file, dataset)) in datasets.iter().enumerate() {
         for (other_file, other) in datasets.iter().skip(n + 1) {
-            if dataset.bucket == other.bucket
-                && dataset.source_prefix() == other.source_prefix()
-                && dataset.doc.as_str() == other.doc.as_str()
-            {
+            if let Some(key) = dataset.common_key(other) {
                 mistakes.push(Mistake {
                     file: other_file.clone(),
                     key: "doc".to_owned(),
-                    reason: format!("reads the same archives as {file}"),
+                    reason: format!("reads the same archives as {file}, such as {key:?}"),
                 });
             }
             for (writer, (reader_file, reader)) in [(dataset, (other_file, other)), (other, (file, dataset))]
@@ -63,10 +60,19 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
         }
     }
     if mistakes.is_empty() {
-        Ok(datasets.into_iter().map(|(_, dataset)| dataset).collect())
+        Ok(introduce(datasets.into_iter().map(|(_, dataset)| dataset).collect()))
     } else {
         Err(Mistakes(mistakes))
     }
+}
+
+/// Makes datasets known to each other.
+fn introduce(datasets: Vec<Dataset>) -> Vec<Dataset> {
+    let mut met = datasets.clone();
+    for dataset in &mut met {
+        datasets.iter().for_each(|other| dataset.meet(other));
+    }
+    met
 }
 
 /// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
@@ -91,13 +97,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-/// What an archive may unpack to where the configuration does not say: 64 GiB.
-///
-/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and
-/// again. An archive that is really larger has to say so in its dataset's configuration.
-pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
-
-const DATASET_KEYS: [&str; 13] = [
+const DATASET_KEYS: [&str; 16] = [
     "bucket",
     "source",
     "destination",
@@ -110,6 +110,9 @@ const DATASET_KEYS: [&str; 13] = [
     "null_as",
     "ledger",
     "max_unpacked_bytes",
+    "max_packed_bytes",
+    "max_unpacked_ratio",
+    "max_pax_bytes",
     "max_shrink_percent",
 ];
 const FILE_KEYS: [&str; 7] =
@@ -145,7 +148,7 @@ impl Checker<'_> {
         });
         let delimiter = self.delimiter(object);
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
-        let max_unpacked_bytes = self.max_unpacked_bytes(object);
+        let size_limits = self.size_limits(object);
         let max_shrink_percent = self.max_shrink_percent(object, truncate);
         let ledger_name = if object.contains_key("ledger") {
             self.text(object, "ledger", "")?
@@ -171,8 +174,9 @@ impl Checker<'_> {
             null_as,
             ledger_tables: ledger.as_ref()?.beside("_tables"),
             ledger: ledger?,
-            max_unpacked_bytes: max_unpacked_bytes?,
+            size_limits: size_limits?,
             max_shrink_percent,
+            rivals: Vec::new(),
             tables: tables?,
         };
         if feeds(&dataset, &dataset) {
@@ -391,18 +395,6 @@ impl Checker<'_> {
                 None
             }
         }
-    }
-
-    fn max_unpacked_bytes(&mut self, object: &Object) -> Option<u64> {
-        let Some(value) = object.get("max_unpacked_bytes") else { return Some(DEFAULT_MAX_UNPACKED_BYTES) };
-        let limit = value.as_u64().filter(|limit| *limit > 0);
-        if limit.is_none() {
-            self.report(
-                "max_unpacked_bytes",
-                "expected a whole number of bytes above 0, such as 10000000000",
-            );
-        }
-        limit
     }
 
     fn prefix(&mut self, object: &Object, key: &str) -> Option<String> {
