@@ -27,6 +27,7 @@ const STOP_WITHIN: Duration = Duration::from_millis(1_500);
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation {
     deadline: Option<Instant>,
+    begun: Option<Instant>,
     statement_timeout: Option<Duration>,
     is_requested: Arc<watch::Sender<bool>>,
     waits: Waits,
@@ -35,7 +36,7 @@ pub struct Cancellation {
 impl Cancellation {
     /// A run whose time is up at `deadline`, if it is limited.
     pub fn at(deadline: Option<Instant>) -> Self {
-        Self { deadline, ..Self::default() }
+        Self { deadline, begun: Some(Instant::now()), ..Self::default() }
     }
 
     /// The same, with `waits` asked what was waited for when it ends early.
@@ -80,6 +81,20 @@ impl Cancellation {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// What a run has for reading archives, from its beginning; none where its time is not limited.
+    pub fn usable(&self) -> Option<Duration> {
+        let whole = self.deadline?.saturating_duration_since(self.begun?);
+        Some(whole.saturating_sub(ARCHIVE_RESERVE))
+    }
+
+    /// Comes when no more than `reserve` is left of the time.
+    pub async fn near(&self, reserve: Duration) {
+        match self.deadline {
+            Some(at) => sleep_until(at.checked_sub(reserve).unwrap_or(at)).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether the next step may begin, which `step` names: it is not asked to stop, and more than `reserve`
     /// is left.
     ///
@@ -119,12 +134,7 @@ impl Cancellation {
 
     /// Comes when the run has to end, while what it waits for is still there to be named.
     async fn ended(&self) -> Error {
-        let time_is_up = async {
-            match self.deadline {
-                Some(at) => sleep_until(at.checked_sub(REPORT_RESERVE).unwrap_or(at)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let time_is_up = self.near(REPORT_RESERVE);
         let stopped = async {
             // The sender is this run's own: it is there for as long as it is waited for.
             let _ = self.is_requested.subscribe().wait_for(|is_requested| *is_requested).await;

@@ -149,6 +149,7 @@ fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
         limit: load.limit,
         cancellation: cancellation(&load.limits, waits),
         progress: Progress::default(),
+        given_up: Arc::default(),
     })
 }
 

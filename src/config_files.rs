@@ -51,7 +51,18 @@ pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
             reason: format!("cannot be read: {error}"),
         }])
     })?;
-    parse(&file, &text)
+    let mut dataset = parse(&file, &text)?;
+    // What stands beside it is another run's business, unless it wants the same keys. A mistake in it is too.
+    let beside = path.parent().filter(|_| path.is_file()).map(|directory| match directory {
+        empty if empty.as_os_str().is_empty() => read_directory(Path::new(".")),
+        directory => read_directory(directory),
+    });
+    for (name, text) in beside.into_iter().flatten().flatten() {
+        if let Ok(other) = parse(&name, &text) {
+            dataset.meet(&other);
+        }
+    }
+    Ok(dataset)
 }
 
 fn read_directory(directory: &Path) -> Result<BTreeMap<String, String>, Mistake> {

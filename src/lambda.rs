@@ -226,6 +226,7 @@ impl Handler {
                 limit: None,
                 cancellation: cancellation.clone(),
                 progress: Progress::default(),
+                given_up: Arc::default(),
             };
             let run = load::run(&self.clients, &request).await;
             info!(dataset = run.report.dataset, report = run.report.to_log_text(), "report");

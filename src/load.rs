@@ -19,6 +19,9 @@ mod lease;
 // Whether somebody has settled an archive meanwhile.
 mod settled;
 
+// Whether an archive takes longer than a function has.
+mod overdue;
+
 // Markers.
 mod settle;
 // `error.json`, and who writes it.
@@ -31,8 +34,10 @@ mod retry;
 mod timing;
 
 use chrono::Utc;
+use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::queue::{ArchiveState, Object, plan};
+use cmslite_core::queue::{Archive, ArchiveState, Object, Plan, plan};
+use cmslite_core::text::printable;
 use tracing::{Instrument as _, info, info_span};
 
 use self::lease::{Lease, Turn, wait_for_turn};
@@ -101,6 +106,16 @@ async fn work_on_queue(
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
+    if let Some((key, rival)) = shared_key(dataset, &plan) {
+        report.record_remaining(&unsettled, Utc::now());
+        let message = format!(
+            "{} is an archive of two datasets, {} and {rival}, and would be loaded by one of them alone; have \"doc\" of only one match \
+             it: until then neither loads anything",
+            printable(key.as_bytes()),
+            dataset.name
+        );
+        return Err(Error::deployment(Deployment::Configuration, message));
+    }
     let worked = match plan.queue(selection) {
         Ok(queue) => {
             info!(
@@ -176,6 +191,16 @@ async fn work_through(
     }
     report.not_processed.extend(queue.map(|archive| archive.key));
     worked
+}
+
+/// The first unsettled archive that another dataset wants too, and that one's name.
+fn shared_key<'p>(dataset: &'p Dataset, plan: &'p Plan) -> Option<(&'p str, &'p str)> {
+    let is_unsettled =
+        |archive: &&Archive| matches!(archive.state, ArchiveState::Queued | ArchiveState::Superseded);
+    plan.archives
+        .iter()
+        .filter(is_unsettled)
+        .find_map(|archive| Some((archive.object.key.as_str(), dataset.rival_of(&archive.object.key)?)))
 }
 
 fn stopped_at(bad: &Object, next: &Object) -> Error {

@@ -1,8 +1,9 @@
 //! What a run is asked for, and how long it may go on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cmslite_core::config::Dataset;
+use cmslite_core::overdue::Effort;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::{Object, Selection};
 
@@ -26,6 +27,8 @@ pub struct RunRequest {
     pub cancellation: Cancellation,
     /// Where it shows how far it has come.
     pub progress: Progress,
+    /// The reading that was given up since the time was nearly up, if one was.
+    pub given_up: Arc<Mutex<Option<Effort>>>,
 }
 
 impl RunRequest {

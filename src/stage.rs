@@ -73,7 +73,7 @@ pub async fn stage<'r>(
     let mut reading = String::new();
     let sink = || {
         reading = reading_id();
-        Uploader::new(s3.clone(), dataset, archive, &reading)
+        Uploader::new(s3.clone(), request, archive, &reading)
     };
     let (members, downloaded) = read_proven(s3, request, archive, &limits, sink).await?;
     let mut staged = Vec::new();

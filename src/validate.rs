@@ -101,7 +101,10 @@ pub fn validate(
     }
     let fault = Mutex::new(None);
     let reader = FaultKeepingReader { reader, fault: &fault, progress };
-    let read = archive::read(reader, dataset, limits, &mut NullSink, progress);
+    let read = match size_bytes.and_then(|size_bytes| archive::too_large(dataset, size_bytes)) {
+        Some(problems) => Err(ReadError::Bad(problems)),
+        None => archive::read(reader, dataset, limits, &mut NullSink, progress),
+    };
     progress.end();
     // A fault of the system reaches the parsers as a short or broken archive: it is looked at first.
     if let Some(error) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -10,6 +10,8 @@ mod gunzip;
 mod io_reason;
 mod read_ahead;
 
+mod ratio;
+
 mod guard;
 
 mod pax;
@@ -21,6 +23,7 @@ use std::thread;
 
 use self::counting::{CountingReader, finish};
 use self::gunzip::inflate;
+use self::ratio::{Packed, RatioReader};
 use self::read_ahead::ReadAhead;
 use self::tar::{MemberError, UnpackError, unpack};
 use crate::config::{Dataset, Table};
@@ -71,6 +74,13 @@ pub enum ReadError {
     Failed(io::Error),
 }
 
+/// What is wrong with an archive of so many bytes, before any of them is read.
+pub fn too_large(dataset: &Dataset, size_bytes: u64) -> Option<Problems> {
+    let limit_bytes = dataset.size_limits.packed_bytes;
+    let reason = Reason::PackedTooLarge { limit_bytes, found_bytes: size_bytes };
+    (size_bytes > limit_bytes).then(|| Problem::archive(reason).into())
+}
+
 /// Reads an archive from `reader` to its end, and writes a staged file of each member that fills a table.
 ///
 /// # Errors
@@ -83,10 +93,13 @@ pub fn read<S: Sink>(
     sink: &mut S,
     progress: &Progress,
 ) -> Result<Vec<StagedMember>, ReadError> {
-    let read = inflate(reader).map_err(|problem| ReadError::Bad(problem.into())).and_then(|contents| {
+    let packed = Packed::default();
+    let contents = inflate(packed.counting(reader)).map_err(|problem| ReadError::Bad(problem.into()));
+    let read = contents.and_then(|contents| {
+        let contents = RatioReader::new(contents, packed, dataset.size_limits.unpacked_ratio);
         thread::scope(|scope| {
             let contents = ReadAhead::start(scope, contents).map_err(ReadError::Failed)?;
-            read_contents(contents, dataset, limits, sink, progress)
+            read_contents(progress.counting(contents), dataset, limits, sink, progress)
         })
     });
     read.map_err(|error| match error {
@@ -120,6 +133,7 @@ fn read_contents<S: Sink>(
             return Ok(());
         }
         finish(&mut body, member.size_bytes).map_err(MemberError::Unreadable)?;
+        progress.member();
         let expected = limits.min_rows(table);
         if let Some(found) = transformed.rows_found.filter(|found| *found < expected) {
             problems.push(Problem::member(member.name, Reason::TooFewRows { expected, found }));

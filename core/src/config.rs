@@ -6,19 +6,23 @@
 mod parse;
 
 mod row_guards;
+mod size_limits;
 
 mod checker;
 mod json;
+mod rivals;
+
 mod keys;
 
 mod dataset;
 mod mistake;
 mod passed_over;
 
-pub use dataset::{Column, Dataset, Derived, Table, TableName};
+pub use dataset::{Column, Dataset, Derived, Rival, SizeLimits, Table, TableName};
 pub use mistake::{Mistake, Mistakes};
-pub use parse::{DEFAULT_MAX_UNPACKED_BYTES, parse, parse_all};
+pub use parse::{parse, parse_all};
 pub use passed_over::PassedOver;
+pub use size_limits::DEFAULT_MAX_UNPACKED_BYTES;
 
 #[cfg(test)]
 mod tests;

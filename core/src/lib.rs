@@ -32,6 +32,8 @@ pub mod transform;
 
 // From a Lambda event to what it asks for.
 pub mod event;
+// Which archives take too long.
+pub mod overdue;
 // From the listings of S3 to the archives to load, in their order.
 pub mod queue;
 // Who works on a dataset's queue, and until when.

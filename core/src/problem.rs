@@ -2,6 +2,7 @@
 
 mod error_file;
 mod excerpt;
+mod message;
 mod reason;
 
 mod quote;

@@ -8,6 +8,10 @@ use chrono::{DateTime, Utc};
 use crate::config::{Dataset, PassedOver};
 use crate::key::Key;
 
+/// The largest object that one request copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`). The bad marker of
+/// a larger archive is an object without a body, whose metadata says what it stands for.
+pub const LARGEST_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
@@ -167,7 +171,8 @@ impl<'a> Markers<'a> {
 
 /// Whether a marker can be one of this revision, by its time and size.
 fn may_settle(marker: &Object, archive: &Object) -> bool {
-    marker.last_modified >= archive.last_modified && marker.size == archive.size
+    let is_note = marker.size == 0 && archive.size > LARGEST_COPY_BYTES;
+    marker.last_modified >= archive.last_modified && (marker.size == archive.size || is_note)
 }
 
 /// Whether a marker settles this revision; `copied` is the revision that it says it is a copy of.

@@ -60,7 +60,7 @@ pub fn check_archive(archive: impl Read + Send) {
     let mut sink = Memory::default();
     let read = read(archive, &dataset, &TableLimits::default(), &mut sink, &Progress::default());
     assert!(
-        sink.declared_bytes <= dataset.max_unpacked_bytes * 2,
+        sink.declared_bytes <= dataset.size_limits.unpacked_bytes * 2,
         "{} bytes of members were handed out",
         sink.declared_bytes
     );

@@ -7,6 +7,7 @@ use cmslite_core::error::{Error, Retryable};
 use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
 
 use super::finding::{Finding, remedy};
+use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
 use crate::stage::{Manifest, StagedKeys};
@@ -26,6 +27,13 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
         Ok((listings, revisions)) => plan(dataset, &listings, &revisions),
     };
     findings.push(Finding::good("S3: list", listing_text(&archives)));
+    let shared = archives.archives.iter().find_map(|archive| {
+        dataset.rival_of(&archive.object.key).map(|rival| (archive.object.key.as_str(), rival))
+    });
+    if let Some((key, rival)) = shared {
+        let text = format!("{key} is an archive of {rival} too");
+        findings.push(Finding::bad("datasets", text, "have \"doc\" of only one dataset match it"));
+    }
     match archives.archives.last() {
         None => findings.push(Finding::note("S3: read", "there is no archive yet to be read", "upload one")),
         Some(newest) => {
@@ -93,7 +101,7 @@ async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Erro
         .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
     for prefix in [dataset.good_prefix(), dataset.bad_prefix()] {
         let copy = format!("{prefix}{NAME}");
-        s3.copy(bucket, &file, &copy).await?;
+        s3.copy(bucket, &file, &copy, &Cancellation::default()).await?;
         s3.delete(bucket, &copy).await?;
     }
     Ok(())

@@ -4,13 +4,14 @@ use cmslite_core::error::Error;
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::JudgedRows;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::consult::{ArchiveLoad, Consulted};
 use super::explain::Explanation;
 use super::lease::Lease;
 use super::timing::Phase;
-use super::{notify, retry, settle};
+use super::{notify, overdue, retry, settle};
 use crate::clients::Clients;
 use crate::redshift::ledger::LoadDecision;
 use crate::report::{ArchiveEnd, ArchiveOutcome, BadArchive, LoadedTable, PhaseSeconds};
@@ -26,12 +27,17 @@ pub async fn run(
     seconds: &mut PhaseSeconds,
 ) -> ArchiveOutcome {
     info!(etag = archive.etag, size = archive.size, "archive begun");
+    let begun = Instant::now();
     let mut outcome = ArchiveOutcome::new(ArchiveEnd::Good);
     // What is known by then of what was loaded stays, whatever is dropped.
     let work = async {
-        match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
+        let loaded = match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
+            Err(error) => Err(overdue::judge(&clients.s3, request, archive, error).await),
+            end => end,
+        };
+        let end = match loaded {
             Ok(ArchiveEnd::Good) => {
-                let settled = settle::good(&clients.s3, &request.dataset, archive);
+                let settled = settle::good(&clients.s3, request, archive);
                 Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
             }
             Err(Error::BadInput(problems)) => {
@@ -39,7 +45,11 @@ pub async fn run(
                 Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
             }
             end => end,
+        };
+        if end.is_ok() {
+            overdue::forget(&clients.s3, request, archive, begun.elapsed()).await;
         }
+        end
     };
     let end = request.cancellation.bounded(work).await;
     outcome.end = end.unwrap_or_else(ArchiveEnd::Unsettled);
@@ -134,7 +144,7 @@ async fn settle_bad(
     }
     let explanation = Explanation { request, archive, problems };
     let Some(written) = explanation.write_unless_there(&clients.s3, lease.is_certain()).await? else {
-        return settle::bad(&clients.s3, &request.dataset, archive).await;
+        return settle::bad(&clients.s3, request, archive).await;
     };
     // Before the marker: an invocation that ends in between leaves an archive that is found bad, and published, once
     // more.
@@ -143,7 +153,7 @@ async fn settle_bad(
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);
         is_told = notify::bad_archive(topic, &request.dataset, &bad).await;
     }
-    let settled = settle::bad(&clients.s3, &request.dataset, archive).await;
+    let settled = settle::bad(&clients.s3, request, archive).await;
     if settled.is_err() && is_told {
         explanation.note_told(&clients.s3, written).await;
     }

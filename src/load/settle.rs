@@ -1,10 +1,10 @@
 //! Markers: an archive's copy under `good/` or `bad/`, at most one of them.
 
-use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
 use cmslite_core::queue::Object;
 use tracing::info;
 
+use crate::run_request::RunRequest;
 use crate::s3::S3;
 
 /// Settles an archive as good.
@@ -15,11 +15,11 @@ use crate::s3::S3;
 /// # Errors
 ///
 /// S3's; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this revision.
-pub async fn good(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
-    let bucket = &dataset.bucket;
+pub async fn good(s3: &S3, request: &RunRequest, archive: &Object) -> Result<(), Error> {
+    let (dataset, bucket) = (&request.dataset, &request.dataset.bucket);
     s3.delete(bucket, &dataset.bad_key(&archive.key)).await?;
     s3.delete(bucket, &dataset.error_key(&archive.key)).await?;
-    s3.copy(bucket, archive, &dataset.good_key(&archive.key)).await?;
+    s3.copy(bucket, archive, &dataset.good_key(&archive.key), &request.cancellation).await?;
     info!("settled as good");
     Ok(())
 }
@@ -29,8 +29,10 @@ pub async fn good(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Er
 /// # Errors
 ///
 /// As [`good`].
-pub async fn bad(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<(), Error> {
-    s3.copy(&dataset.bucket, archive, &dataset.bad_key(&archive.key)).await?;
+pub async fn bad(s3: &S3, request: &RunRequest, archive: &Object) -> Result<(), Error> {
+    let dataset = &request.dataset;
+    let marker = dataset.bad_key(&archive.key);
+    s3.copy_or_note(&dataset.bucket, archive, &marker, &request.cancellation).await?;
     info!("settled as bad");
     Ok(())
 }

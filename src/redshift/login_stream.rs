@@ -260,7 +260,7 @@ mod tests {
         let (mut hearing, mut saying) = tokio::io::split(server);
         let mut stream = LoginStream::new(client, Secret::new("secret"));
         let said = said.to_vec();
-        let served = tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
             let mut heard = Vec::new();
             let say = async {
                 saying.write_all(&said).await.unwrap();
@@ -272,7 +272,7 @@ mod tests {
         let mut read = Vec::new();
         let outcome = stream.read_to_end(&mut read).await.map(|_| read);
         drop(stream);
-        (outcome, served.await.unwrap())
+        (outcome, listening.await.unwrap())
     }
 
     #[tokio::test]

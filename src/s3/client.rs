@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use cmslite_core::key::Key;
-use cmslite_core::queue::Object;
+use cmslite_core::queue::{LARGEST_COPY_BYTES, Object};
 use tokio::time::timeout;
 
 use super::error::{Answer as _, classify};
@@ -19,9 +19,6 @@ use super::limits::{self, Entered, told};
 use super::owner::OwnedBy;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
-
-/// The largest object that one `CopyObject` copies: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
-const COPY_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The metadata of a copy that names the revision it is a copy of.
 pub(super) const SOURCE_ETAG: &str = "source-etag";
@@ -73,7 +70,7 @@ pub struct S3 {
 impl S3 {
     /// S3 through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, copy_limit_bytes: COPY_LIMIT_BYTES, waits: Waits::default() }
+        Self { client, copy_limit_bytes: LARGEST_COPY_BYTES, waits: Waits::default() }
     }
 
     /// S3 with the credentials, the region and the endpoint of `config`, and with limits for each request.
@@ -174,7 +171,7 @@ impl S3 {
         Ok(head.map(|head| object_of(key, head)))
     }
 
-    async fn metadata(&self, bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>, Error> {
+    pub(super) async fn metadata(&self, bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>, Error> {
         match self.client.head_object().bucket(bucket).key(key).send().await {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.status_code() == Some(404) => Ok(None),

@@ -1,17 +1,41 @@
 //! Copies within a bucket, conditional on the revision: markers.
 
+use std::ops::Range;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::MetadataDirective;
-use cmslite_core::error::Error;
+use cmslite_core::error::{Error, Retryable};
 use cmslite_core::queue::Object;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
 use super::limits;
-use super::multipart::UploadedPart;
+use super::multipart::{Upload, UploadedPart};
+use crate::cancellation::Cancellation;
 
 /// The size of a part of a multipart copy.
 const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Parts that are copied side by side.
+const PARTS_AT_ONCE: usize = 4;
+
+/// What is left of the time when a copy in parts is given up: enough to say so to S3, and for the report.
+const COPY_RESERVE: Duration = Duration::from_secs(6);
+
+/// The metadata of a note that name the object it stands for, percent-encoded, and its version.
+const SOURCE_KEY: &str = "source-key";
+const SOURCE_VERSION: &str = "source-version-id";
+
+/// The longest key, percent-encoded, that a note names.
+const MAX_NOTED_KEY_BYTES: usize = 1024;
+
+/// The type of a note, which has no bytes.
+const NOTE_TYPE: &str = "application/octet-stream";
 
 /// The type that markers are stored with.
 const ARCHIVE_TYPE: &str = "application/gzip";
@@ -20,13 +44,20 @@ const ARCHIVE_TYPE: &str = "application/gzip";
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3 {
-    /// Copies a revision within its bucket, and names the revision in the copy's metadata.
+    /// Copies a revision within its bucket, and names the revision in the copy's metadata. What one request cannot copy
+    /// is copied in parts, while there is time; what was begun and cannot be ended is given up.
     ///
     /// # Errors
     ///
-    /// [`cmslite_core::error::Retryable::SourceChanged`] when the source is no longer that revision, else
-    /// S3's own.
-    pub async fn copy(&self, bucket: &str, object: &Object, to: &str) -> Result<(), Error> {
+    /// [`Retryable::SourceChanged`] when the source is no longer that revision, those of [`Cancellation::check`],
+    /// else S3's own.
+    pub async fn copy(
+        &self,
+        bucket: &str,
+        object: &Object,
+        to: &str,
+        cancellation: &Cancellation,
+    ) -> Result<(), Error> {
         let source =
             format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));
         let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
@@ -47,43 +78,160 @@ impl S3 {
                 Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
             };
         }
+        self.copy_in_parts(bucket, object, to, source, cancellation).await
+    }
+
+    /// Notes a revision under `to` in an object without a body: which key, version and `ETag` it stands for. A revision
+    /// too large for one request is not copied only to say that it is bad.
+    ///
+    /// # Errors
+    ///
+    /// As [`S3::copy`].
+    pub async fn copy_or_note(
+        &self,
+        bucket: &str,
+        object: &Object,
+        to: &str,
+        cancellation: &Cancellation,
+    ) -> Result<(), Error> {
+        if object.size <= self.copy_limit_bytes {
+            return self.copy(bucket, object, to, cancellation).await;
+        }
+        let head = self.metadata(bucket, &object.key).await?;
+        let Some(head) = head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())) else {
+            let message = format!("s3://{bucket}/{} is no longer the revision that was read", object.key);
+            return Err(Error::retryable(Retryable::SourceChanged, message));
+        };
+        let mut note = self.client.put_object().bucket(bucket).key(to).content_type(NOTE_TYPE);
+        note = note.metadata(SOURCE_ETAG, object.revision());
+        // Metadata is ASCII, and 2 KB at the most (Amazon S3 User Guide, "Working with object metadata"). The marker's
+        // own key tells the rest.
+        let key = utf8_percent_encode(&object.key, &PATH).to_string();
+        if key.len() <= MAX_NOTED_KEY_BYTES {
+            note = note.metadata(SOURCE_KEY, key);
+        }
+        if let Some(version) = head.version_id {
+            note = note.metadata(SOURCE_VERSION, version);
+        }
+        let noted = note.body(ByteStream::from_static(b"")).send().await;
+        noted.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{to}")))
+    }
+
+    async fn copy_in_parts(
+        &self,
+        bucket: &str,
+        object: &Object,
+        to: &str,
+        source: String,
+        cancellation: &Cancellation,
+    ) -> Result<(), Error> {
         let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, Some(object.revision())).await?;
-        let mut parts = Vec::new();
-        let part_bytes = COPY_PART_BYTES.min(self.copy_limit_bytes.max(5 * 1024 * 1024));
-        let mut from = 0;
-        while from < object.size {
-            let end = (from + part_bytes).min(object.size);
-            let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX);
-            let part = self
-                .client
-                .upload_part_copy()
-                .bucket(bucket)
-                .key(to)
-                .upload_id(&upload.id)
-                .part_number(number)
-                .copy_source(&source)
-                .copy_source_if_match(&object.etag)
-                .copy_source_range(format!("bytes={from}-{}", end - 1))
-                .customize()
-                .config_override(limits::copy(end - from))
-                .send()
-                .await;
-            match part {
-                Ok(part) => {
-                    let (etag, crc32) = part
-                        .copy_part_result
-                        .map(|result| (result.e_tag, result.checksum_crc32))
-                        .unwrap_or_default();
-                    parts.push(UploadedPart::new(number, etag, crc32));
-                }
-                Err(error) => {
-                    let error = self.unless_gone(bucket, &object.key, classify(error, &what())).await;
-                    self.abort_upload(&upload).await;
-                    return Err(error);
+        let unfinished = Unfinished { s3: self.clone(), upload: Some(upload.clone()) };
+        let parts = CopyOfParts { s3: self, upload: &upload, object, source };
+        let copied = tokio::select! {
+            biased;
+            copied = parts.run(cancellation) => copied,
+            () = cancellation.near(COPY_RESERVE) => Err(Error::retryable(
+                Retryable::DeadlineNear,
+                format!("too little of the time is left: {} was not copied to its end", object.key),
+            )),
+        };
+        let done = match copied {
+            Ok(parts) => self.complete_upload(&upload, parts).await,
+            Err(error) => {
+                let error = self.unless_gone(bucket, &object.key, error).await;
+                self.abort_upload(&upload).await;
+                Err(error)
+            }
+        };
+        unfinished.is_over();
+        done
+    }
+}
+
+/// A copy in parts that is under way.
+struct CopyOfParts<'a> {
+    s3: &'a S3,
+    upload: &'a Upload,
+    object: &'a Object,
+    source: String,
+}
+
+impl CopyOfParts<'_> {
+    /// Copies all parts, some side by side, as long as there is time to begin another.
+    async fn run(&self, cancellation: &Cancellation) -> Result<Vec<UploadedPart>, Error> {
+        let part_bytes = COPY_PART_BYTES.min(self.s3.copy_limit_bytes.max(5 * 1024 * 1024));
+        let (mut from, mut number) = (0, 0);
+        let (mut copying, mut parts) = (JoinSet::new(), Vec::new());
+        loop {
+            while from < self.object.size && copying.len() < PARTS_AT_ONCE {
+                let what = || format!("{} was not copied to its end", self.object.key);
+                cancellation.check(COPY_RESERVE, what)?;
+                let end = (from + part_bytes).min(self.object.size);
+                number += 1;
+                copying.spawn(self.part(number, from..end).in_current_span());
+                from = end;
+            }
+            match copying.join_next().await {
+                None => return Ok(parts),
+                Some(Ok(part)) => parts.push(part?),
+                Some(Err(error)) => {
+                    let message = format!("a copy ended abnormally: {error}");
+                    return Err(Error::retryable(Retryable::Unknown, message));
                 }
             }
-            from = end;
         }
-        self.complete_upload(&upload, parts).await
+    }
+
+    fn part(
+        &self,
+        number: i32,
+        bytes: Range<u64>,
+    ) -> impl Future<Output = Result<UploadedPart, Error>> + Send + 'static {
+        let (s3, upload, object) = (self.s3.clone(), self.upload.clone(), self.object.clone());
+        let source = self.source.clone();
+        async move {
+            let copied = s3
+                .client
+                .upload_part_copy()
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .part_number(number)
+                .copy_source(source)
+                .copy_source_if_match(&object.etag)
+                .copy_source_range(format!("bytes={}-{}", bytes.start, bytes.end - 1))
+                .customize()
+                .config_override(limits::copy(bytes.end - bytes.start))
+                .send()
+                .await;
+            let what = || format!("cannot copy s3://{}/{} to {}", upload.bucket, object.key, upload.key);
+            let result = copied.map_err(|error| classify(error, &what()))?.copy_part_result;
+            let (etag, crc32) =
+                result.map(|result| (result.e_tag, result.checksum_crc32)).unwrap_or_default();
+            Ok(UploadedPart::new(number, etag, crc32))
+        }
+    }
+}
+
+/// An upload that is given up when this is dropped before it is over. Nobody waits for that; what it leaves, the
+/// bucket's lifecycle rule removes.
+struct Unfinished {
+    s3: S3,
+    upload: Option<Upload>,
+}
+
+impl Unfinished {
+    fn is_over(mut self) {
+        self.upload = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let (Some(upload), Ok(runtime)) = (self.upload.take(), Handle::try_current()) {
+            let s3 = self.s3.clone();
+            runtime.spawn(async move { s3.abort_upload(&upload).await });
+        }
     }
 }

@@ -22,10 +22,11 @@ impl UploadedPart {
 }
 
 /// A multipart upload that is under way.
+#[derive(Clone)]
 pub struct Upload {
     pub(super) id: String,
-    bucket: String,
-    key: String,
+    pub(super) bucket: String,
+    pub(super) key: String,
 }
 
 impl S3 {

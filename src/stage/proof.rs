@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cmslite_core::archive::StagedMember;
+use cmslite_core::archive::{self, StagedMember};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::limits::TableLimits;
 use cmslite_core::queue::Object;
@@ -39,6 +39,9 @@ pub async fn read_proven<S: AsyncSink, G>(
     limits: &TableLimits,
     mut sink: impl FnMut() -> (S, G),
 ) -> Result<(Vec<StagedMember>, Downloaded), Error> {
+    if let Some(problems) = archive::too_large(&request.dataset, archive.size) {
+        return Err(problems.into());
+    }
     let mut fingerprints = Vec::new();
     let mut reads = 0;
     loop {

@@ -1,19 +1,22 @@
 //! One reading of an archive: download, unpacking, transforming and writing side by side, in bounded memory.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use cmslite_core::archive::{self, ReadError, StagedMember};
 use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::limits::TableLimits;
+use cmslite_core::overdue::{Effort, STALL};
 use cmslite_core::problem::Problems;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::sink::AsyncSink;
+use crate::cancellation::ARCHIVE_RESERVE;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 use crate::task::Task;
@@ -45,6 +48,7 @@ pub async fn read_archive<S: AsyncSink>(
 ) -> Result<Reading, Error> {
     let RunRequest { dataset, cancellation, progress, .. } = request;
     progress.begin(&archive.key, archive.size);
+    let begun = Instant::now();
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
         let (s3, bucket, archive, cancellation) =
@@ -52,7 +56,7 @@ pub async fn read_archive<S: AsyncSink>(
         let download = async move { s3.download(&bucket, &archive, &cancellation, sender).await };
         Task::spawn(download.in_current_span())
     };
-    let unpacking = {
+    let mut unpacking = {
         let (dataset, progress) = (Arc::clone(dataset), progress.clone());
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
@@ -67,9 +71,39 @@ pub async fn read_archive<S: AsyncSink>(
     let abnormal = |error: &dyn std::fmt::Display| {
         Error::retryable(Retryable::Unknown, format!("a stage ended abnormally: {error}"))
     };
-    let (sink, read) = unpacking.await.map_err(|error| abnormal(&error))?;
+    // The thread cannot be dropped: it ends at its next read.
+    let _until_dropped = StopsWhenDropped(progress);
+    let unpacked = tokio::select! {
+        unpacked = &mut unpacking => unpacked,
+        () = cancellation.near(ARCHIVE_RESERVE) => {
+            progress.stop();
+            unpacking.await
+        }
+    };
+    let given_up = |error: Error| {
+        if let Error::Retryable(fault) = &error
+            && fault.kind == Retryable::DeadlineNear
+        {
+            let ((extent, waited), took) = (progress.extent(), begun.elapsed());
+            let usable = cancellation.usable().unwrap_or_default();
+            let effort = Effort { usable, took, waited: waited.total, stalled: waited.stalled, extent };
+            *request.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(effort);
+        }
+        error
+    };
+    let (sink, read) = unpacked.map_err(|error| abnormal(&error))?;
     let read = match read {
         Ok(members) => Ok(members),
+        Err(ReadError::Bad(_)) if progress.has_stopped() => {
+            progress.end();
+            let what = || format!("{} was not read to its end", archive.key);
+            let ended = cancellation.check(ARCHIVE_RESERVE, what);
+            let error = ended.err().unwrap_or_else(|| Error::retryable(Retryable::Unknown, what()));
+            let error = given_up(error);
+            // What was written so far is taken back; why that fails, if it does, says nothing.
+            let _ = sink.finish().await;
+            return Err(error);
+        }
         Err(ReadError::Bad(problems)) => Err(problems),
         Err(ReadError::Failed(error)) => {
             progress.end();
@@ -86,11 +120,20 @@ pub async fn read_archive<S: AsyncSink>(
     let (written, downloaded) = tokio::join!(sink.finish(), download);
     progress.end();
     // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
-    let downloaded = downloaded.map_err(|error| abnormal(&error))??;
+    let downloaded = downloaded.map_err(|error| abnormal(&error))?.map_err(given_up)?;
     if read.is_ok() {
         written?;
     }
     Ok(Reading { read, downloaded })
+}
+
+/// Has a reading stop when nobody waits for it any more.
+struct StopsWhenDropped<'p>(&'p Progress);
+
+impl Drop for StopsWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// A download as a blocking reader.
@@ -103,7 +146,10 @@ struct Chunks {
 impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            match self.receiver.blocking_recv() {
+            let begun = Instant::now();
+            let received = self.receiver.blocking_recv();
+            self.progress.waited(begun.elapsed(), STALL);
+            match received {
                 Some(chunk) => self.current = chunk,
                 None => return Ok(0),
             }

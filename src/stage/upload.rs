@@ -8,15 +8,19 @@ use bytes::Bytes;
 use cmslite_core::archive::{Sink, StagedMember};
 use cmslite_core::config::{Dataset, Table};
 use cmslite_core::error::{Error, Retryable};
+use cmslite_core::overdue::STALL;
+use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::buffer_pool::{Buffer, BufferPool};
 use super::manifest::StagedKeys;
 use super::sink::{AsyncSink, log_transformed};
+use crate::run_request::RunRequest;
 use crate::s3::{S3, Upload, UploadedPart};
 
 /// The size of a part, the least that S3 takes (Amazon S3 User Guide, multipart upload limits).
@@ -34,6 +38,7 @@ pub struct Uploader {
     dataset: Arc<Dataset>,
     archive: Object,
     reading: String,
+    progress: Progress,
     runtime: Handle,
     pool: BufferPool,
     uploads: Vec<JoinHandle<Result<(), Error>>>,
@@ -48,6 +53,7 @@ pub struct Uploading {
 
 /// A staged file being written. It becomes an object only when it is completed.
 pub struct StagedWriter {
+    progress: Progress,
     runtime: Handle,
     pool: BufferPool,
     part_bytes: usize,
@@ -64,13 +70,14 @@ enum Segment {
 impl Uploader {
     /// Writes the staged files of a reading of `archive` while [`Uploading`] is there. Must be called within a tokio
     /// runtime.
-    pub fn new(s3: S3, dataset: &Arc<Dataset>, archive: &Object, reading: &str) -> (Self, Uploading) {
+    pub fn new(s3: S3, request: &RunRequest, archive: &Object, reading: &str) -> (Self, Uploading) {
         let (until_dropped, is_wanted) = watch::channel(());
         let uploader = Self {
             s3,
-            dataset: Arc::clone(dataset),
+            dataset: Arc::clone(&request.dataset),
             archive: archive.clone(),
             reading: reading.to_owned(),
+            progress: request.progress.clone(),
             runtime: Handle::current(),
             pool: BufferPool::new(PARTS_IN_MEMORY),
             uploads: Vec::new(),
@@ -98,6 +105,7 @@ impl Sink for Uploader {
         };
         self.uploads.push(self.runtime.spawn(upload.in_current_span()));
         StagedWriter {
+            progress: self.progress.clone(),
             runtime: self.runtime.clone(),
             pool: self.pool.clone(),
             part_bytes: part_bytes(size_bytes),
@@ -142,7 +150,10 @@ impl StagedWriter {
     }
 
     fn send(&self, segment: Segment) -> io::Result<()> {
-        self.upload.blocking_send(segment).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let begun = Instant::now();
+        let sent = self.upload.blocking_send(segment);
+        self.progress.waited(begun.elapsed(), STALL);
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -151,7 +162,12 @@ impl Write for StagedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let part = match &mut self.part {
             Some(part) => part,
-            none => none.insert(self.runtime.block_on(self.pool.buffer(self.part_bytes))?),
+            none => {
+                let begun = Instant::now();
+                let part = self.runtime.block_on(self.pool.buffer(self.part_bytes));
+                self.progress.waited(begun.elapsed(), STALL);
+                none.insert(part?)
+            }
         };
         let (count, is_full) = part.extend(bytes);
         self.written_bytes += count as u64;

@@ -47,6 +47,9 @@ pub(super) fn assemble(
     let loads: HashMap<Revision<'_>, &LedgerRow> =
         known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
     let mut disagreements = marker_disagreements(dataset, listings, plan);
+    let shared = plan.archives.iter().filter(|archive| dataset.rival_of(&archive.object.key).is_some());
+    disagreements
+        .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
     if ledger_unreadable.is_none() {
         disagreements.extend(ledger_disagreements(dataset, listings, plan, known, &loads));
     }

@@ -110,4 +110,6 @@ pub enum DisagreementKind {
     ReasonWithoutMarker,
     /// The newest good archive, while the tables hold another.
     TablesHoldAnother,
+    /// An archive of another dataset too: neither loads it.
+    TwoDatasets,
 }

@@ -22,6 +22,7 @@ impl fmt::Display for DisagreementKind {
             Self::TwoMarkers => "is marked good and bad: delete the marker that is wrong",
             Self::BadWithoutReason => "is marked bad without an error.json: it was marked by something else; `load --again` finds the reason",
             Self::ReasonWithoutMarker => "has an error.json, but is not marked bad: a run ended in between, and the next settles it",
+            Self::TwoDatasets => "is an archive of another dataset too: have \"doc\" of only one match it",
             Self::TablesHoldAnother => "is the newest good archive, but by the ledger the tables hold another; `load --again` loads it",
         })
     }

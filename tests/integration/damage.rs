@@ -220,6 +220,7 @@ async fn staged(s3: &S3, client: &Client, dataset: &Arc<Dataset>, archive: &Obje
         limit: None,
         cancellation: Cancellation::default(),
         progress: Progress::default(),
+        given_up: Arc::default(),
     };
     match stage(client, &request, archive, TableLimits::default()).await {
         Ok((tables, _)) => {

@@ -48,6 +48,8 @@ mod deployment;
 mod logins;
 // A function that runs out of time leaves its work for the next one.
 mod deadline;
+// No object blocks the queue: what takes too long, or is too large, is bad in the end.
+mod blocked;
 // Nothing hangs: whatever is silent is given up before the time is up, and named.
 mod hangs;
 // The function's end before and after each of its steps.

@@ -3,8 +3,12 @@
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::queue::Object;
+use cmslite_user_data_to_redshift::cancellation::Cancellation;
 use cmslite_user_data_to_redshift::s3;
-use devstack::s3::{Options, S3};
+use devstack::s3::{Action, Fault, Gate, Options, S3};
+use devstack::wait::eventually;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const MIB: usize = 1024 * 1024;
 
@@ -37,15 +41,57 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let bytes: Vec<u8> = (0..12 * MIB).map(|n| (n % 251) as u8).collect();
     s3.put_at("bucket", "a b+ü.tgz", &bytes, chrono::Utc::now()).unwrap();
     let object = client.list("bucket", "").await.unwrap().remove(0);
-    client.copy("bucket", &object, "to/a b+ü.tgz").await.unwrap();
+    client.copy("bucket", &object, "to/a b+ü.tgz", &Cancellation::default()).await.unwrap();
     assert!(s3.read("bucket", "to/a b+ü.tgz").unwrap() == bytes);
     let copied = s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count();
     assert_eq!(copied, 3);
 
     let changed = Object { etag: "\"00000000000000000000000000000000\"".to_owned(), ..object };
-    let error = client.copy("bucket", &changed, "to/other").await.unwrap_err();
+    let error = client.copy("bucket", &changed, "to/other", &Cancellation::default()).await.unwrap_err();
     assert!(matches!(&error, Error::Retryable(fault) if fault.kind == Retryable::SourceChanged), "{error}");
     assert_eq!((s3.read("bucket", "to/other"), s3.unfinished_uploads()), (None, 0));
+}
+
+/// Asked to stop, or out of time: nothing is left that is paid for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_parts_that_cannot_end_is_given_up() {
+    let (s3, client) = s3().await;
+    let client = client.with_copy_limit(5 * MIB as u64);
+    s3.put_at("bucket", "a", &vec![7; 42 * MIB], chrono::Utc::now()).unwrap();
+    let object = client.list("bucket", "").await.unwrap().remove(0);
+    let gate = Gate::new();
+    s3.inject(Fault::on("UploadPartCopy", "to", Action::Wait(gate.clone())));
+    let soon = Cancellation::at(Some(Instant::now() + Duration::from_secs(9)));
+    let error = client.copy("bucket", &object, "to/a", &soon).await.unwrap_err();
+    assert_eq!(error.error_type(), "Retryable.DeadlineNear", "{error}");
+    assert_eq!((s3.read("bucket", "to/a"), s3.unfinished_uploads()), (None, 0));
+
+    let copied = {
+        let (client, object) = (client.clone(), object.clone());
+        tokio::spawn(async move { client.copy("bucket", &object, "to/b", &Cancellation::default()).await })
+    };
+    gate.reached().await;
+    let began = || s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count() >= 8;
+    eventually(Duration::from_secs(60), began).await.unwrap();
+    copied.abort();
+    eventually(Duration::from_secs(60), || s3.unfinished_uploads() == 0).await.unwrap();
+}
+
+/// What is too large for one request is not copied only to say that it is bad.
+#[tokio::test]
+async fn a_note_stands_for_a_large_object() {
+    let (s3, client) = s3().await;
+    let client = client.with_copy_limit(5);
+    s3.put_at("bucket", "a b+ü.tgz", b"0123456789", chrono::Utc::now()).unwrap();
+    let object = client.list("bucket", "").await.unwrap().remove(0);
+    client.copy_or_note("bucket", &object, "to/a", &Cancellation::default()).await.unwrap();
+    assert_eq!(s3.read("bucket", "to/a").unwrap(), b"");
+    let metadata = s3.metadata("bucket", "to/a").unwrap();
+    assert_eq!(metadata["source-key"], "a%20b%2B%C3%BC.tgz");
+    assert_eq!(metadata["source-etag"], object.revision());
+    let changed = Object { etag: "\"0\"".to_owned(), ..object };
+    let error = client.copy_or_note("bucket", &changed, "to/b", &Cancellation::default()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Retryable.SourceChanged", "{error}");
 }
 
 #[tokio::test]

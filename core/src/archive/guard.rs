@@ -12,6 +12,7 @@ use tar::{EntryType, Header};
 
 use super::guard_error::{ENTRY_HEADERS_LIMIT_BYTES, GuardError};
 use super::pax::essential_records;
+use crate::config::SizeLimits;
 use crate::file_type::HEAD_BYTES;
 
 /// Entries and their padding come in blocks of this size.
@@ -19,7 +20,9 @@ const BLOCK_BYTES: u64 = 512;
 
 /// What was seen, and what may come.
 pub struct Guard {
-    limit_bytes: u64,
+    limits: SizeLimits,
+    /// Bytes of pax headers.
+    pax_bytes: Cell<u64>,
     /// Bytes that were unpacked.
     unpacked: Cell<u64>,
     /// Bytes that the tar reader has got of them.
@@ -34,10 +37,11 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Lets at most `limit_bytes` pass.
-    pub fn new(limit_bytes: u64) -> Rc<Self> {
+    /// Lets at most so much pass.
+    pub fn new(limits: &SizeLimits) -> Rc<Self> {
         Rc::new(Self {
-            limit_bytes,
+            limits: *limits,
+            pax_bytes: Cell::new(0),
             unpacked: Cell::new(0),
             position: Cell::new(0),
             next_header: Cell::new(None),
@@ -85,10 +89,21 @@ impl Guard {
             self.head.borrow_mut().extend(bytes.iter().take(missing));
         }
         self.unpacked.set(self.unpacked.get().saturating_add(bytes.len() as u64));
-        if self.unpacked.get() > self.limit_bytes {
-            return Err(GuardError::TooLarge(self.limit_bytes));
+        if self.unpacked.get() > self.limits.unpacked_bytes {
+            return Err(GuardError::TooLarge(self.limits.unpacked_bytes));
         }
         Ok(())
+    }
+
+    /// Looks at the size of a pax header, before it is read.
+    fn expect_pax(&self, size: u64) -> Result<(), GuardError> {
+        let (found_bytes, limit_bytes) = (self.pax_bytes.get().saturating_add(size), self.limits.pax_bytes);
+        self.pax_bytes.set(found_bytes);
+        if found_bytes > limit_bytes {
+            Err(GuardError::PaxTooLarge { limit_bytes, found_bytes })
+        } else {
+            Ok(())
+        }
     }
 
     /// Looks at what goes on to the tar reader.
@@ -176,6 +191,7 @@ impl<R: Read> GuardedReader<R> {
             guard.next_header.set(end.checked_next_multiple_of(BLOCK_BYTES));
             return Ok(block);
         }
+        guard.expect_pax(size)?;
         let padding = size.next_multiple_of(BLOCK_BYTES) - size;
         let records = essential_records(&mut self.input, size)?;
         let Some(records) = records else {

@@ -14,6 +14,24 @@ pub enum GuardError {
     /// More was unpacked than may be.
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),
+    /// More was unpacked than may be, from so little.
+    #[error("{packed_bytes} bytes unpack to {unpacked_bytes}, more than {limit} times as many")]
+    RatioTooHigh {
+        /// The limit.
+        limit: u64,
+        /// Bytes that were read.
+        packed_bytes: u64,
+        /// Bytes that were unpacked.
+        unpacked_bytes: u64,
+    },
+    /// Pax headers take more than they may.
+    #[error("pax headers take {found_bytes} bytes, more than {limit_bytes}")]
+    PaxTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+        /// What they take.
+        found_bytes: u64,
+    },
     /// What stands in front of a file takes more than it may.
     #[error(
         "name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes, without extended ones, which `tar --no-xattrs` leaves out"

@@ -13,6 +13,12 @@ pub(super) fn reason(error: &io::Error) -> Reason {
     match GuardError::of(error) {
         Some(GuardError::DataBehindGzip) => return Reason::DataAfterEnd,
         Some(GuardError::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
+        Some(GuardError::RatioTooHigh { limit, packed_bytes, unpacked_bytes }) => {
+            return Reason::RatioTooHigh { limit, packed_bytes, unpacked_bytes };
+        }
+        Some(GuardError::PaxTooLarge { limit_bytes, found_bytes }) => {
+            return Reason::PaxTooLarge { limit_bytes, found_bytes };
+        }
         Some(GuardError::EntryHeadersTooLong | GuardError::PaxUnreadable) => {
             return Reason::CorruptTar { detail };
         }

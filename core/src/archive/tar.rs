@@ -65,7 +65,7 @@ pub fn unpack<R: Read, E>(
     problems: &mut Problems,
     mut handle: impl FnMut(Member<'_>, &mut Problems) -> Result<(), MemberError<E>>,
 ) -> Result<(), UnpackError<E>> {
-    let guard = Guard::new(dataset.max_unpacked_bytes);
+    let guard = Guard::new(&dataset.size_limits);
     let mut archive = Archive::new(GuardedReader::new(contents, &guard));
 
     let mut members = Members::new(dataset);
@@ -103,8 +103,8 @@ pub fn unpack<R: Read, E>(
             EntryKind::Refused(problem) => problems.push(problem),
             EntryKind::Fills(table) => {
                 let size_bytes = entry.size();
-                if size_bytes > dataset.max_unpacked_bytes {
-                    return Err(in_member(&GuardError::TooLarge(dataset.max_unpacked_bytes).into()));
+                if size_bytes > dataset.size_limits.unpacked_bytes {
+                    return Err(in_member(&GuardError::TooLarge(dataset.size_limits.unpacked_bytes).into()));
                 }
                 filled_bytes = Some(size_bytes);
                 match handle(Member { name: &name, size_bytes, table, body: &mut entry }, problems) {

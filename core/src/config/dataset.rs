@@ -36,15 +36,41 @@ pub struct Dataset {
     pub ledger: TableName,
     /// The table beside the ledger with the rows that each load brought to each table: `<ledger>_tables`.
     pub ledger_tables: TableName,
-    /// The most bytes that an archive may unpack to, tar headers and padding included.
-    pub max_unpacked_bytes: u64,
+    /// How large an archive may be.
+    pub size_limits: SizeLimits,
     /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
     /// bring fewer, 0 to 100; none where any number is loaded.
     pub max_shrink_percent: Option<u8>,
     /// Whether what is told of an archive may quote its cells.
     pub quoting: Quoting,
+    /// The other datasets that may want keys of this one, as far as they are known.
+    pub rivals: Vec<Rival>,
     /// The tables in the fixed order in which every load touches them: by name.
     pub tables: Vec<Table>,
+}
+
+/// How large an archive may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimits {
+    /// The most bytes that it may have.
+    pub packed_bytes: u64,
+    /// The most bytes that it may unpack to, tar headers and padding included.
+    pub unpacked_bytes: u64,
+    /// How many times as many bytes it may unpack to, once those are some hundred megabytes.
+    pub unpacked_ratio: u64,
+    /// The most bytes that its pax headers may have, all of them together.
+    pub pax_bytes: u64,
+}
+
+/// Another dataset, whose archives lie where a dataset's lie, or around or below them.
+#[derive(Debug, Clone)]
+pub struct Rival {
+    /// Its name.
+    pub name: String,
+    /// The prefix under which its archives are looked for.
+    pub source_prefix: String,
+    /// Its pattern.
+    pub doc: Regex,
 }
 
 /// A table and the member that fills it.

@@ -70,6 +70,16 @@ impl Dataset {
         format!("{}{}.json", self.lease_prefix(), self.name)
     }
 
+    /// How often an archive was not read within a function's time. The path is short, whatever the key: two keys that
+    /// share it lose each other's count.
+    pub fn tries_key(&self, key: &str) -> String {
+        // FNV-1a, which stays the same from build to build.
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{}tries/{hash:016x}.json", self.lease_prefix())
+    }
+
     /// The good marker of an archive.
     pub fn good_key(&self, key: &str) -> String {
         format!("{}/good/{key}", self.destination)

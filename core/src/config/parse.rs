@@ -37,14 +37,11 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
     }
     for (n, (file, dataset)) in datasets.iter().enumerate() {
         for (other_file, other) in datasets.iter().skip(n + 1) {
-            if dataset.bucket == other.bucket
-                && dataset.source_prefix() == other.source_prefix()
-                && dataset.doc.as_str() == other.doc.as_str()
-            {
+            if let Some(key) = dataset.common_key(other) {
                 mistakes.push(Mistake {
                     file: other_file.clone(),
                     key: "doc".to_owned(),
-                    reason: format!("reads the same archives as {file}"),
+                    reason: format!("reads the same archives as {file}, such as {key:?}"),
                 });
             }
             for (writer, (reader_file, reader)) in [(dataset, (other_file, other)), (other, (file, dataset))]
@@ -65,10 +62,21 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
         }
     }
     if mistakes.is_empty() {
-        Ok(datasets.into_iter().map(|(_, dataset)| dataset).collect())
+        Ok(introduced(&datasets.into_iter().map(|(_, dataset)| dataset).collect::<Vec<Dataset>>()))
     } else {
         Err(Mistakes(mistakes))
     }
+}
+
+/// The datasets, each of which knows the others.
+fn introduced(datasets: &[Dataset]) -> Vec<Dataset> {
+    let mut met = datasets.to_vec();
+    for dataset in &mut met {
+        for other in datasets {
+            dataset.meet(other);
+        }
+    }
+    met
 }
 
 /// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
@@ -93,13 +101,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-/// What an archive may unpack to where the configuration does not say: 64 GiB.
-///
-/// It is there so that a bomb ends as bad input, and not as a function that runs out of its time again and
-/// again. An archive that is really larger has to say so in its dataset's configuration.
-pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
-
-const DATASET_KEYS: [&str; 14] = [
+const DATASET_KEYS: [&str; 17] = [
     "bucket",
     "source",
     "destination",
@@ -112,6 +114,9 @@ const DATASET_KEYS: [&str; 14] = [
     "null_as",
     "ledger",
     "max_unpacked_bytes",
+    "max_packed_bytes",
+    "max_unpacked_ratio",
+    "max_pax_bytes",
     "max_shrink_percent",
     "quote_cells",
 ];
@@ -148,7 +153,7 @@ impl Checker<'_> {
         });
         let delimiter = self.delimiter(object);
         let null_as = object.contains_key("null_as").then(|| self.text(object, "null_as", "")).flatten();
-        let max_unpacked_bytes = self.max_unpacked_bytes(object);
+        let size_limits = self.size_limits(object);
         let max_shrink_percent = self.max_shrink_percent(object, truncate);
         let quoting = self.quoting(object);
         let ledger_name = if object.contains_key("ledger") {
@@ -175,9 +180,10 @@ impl Checker<'_> {
             null_as,
             ledger_tables: ledger.as_ref()?.beside("_tables"),
             ledger: ledger?,
-            max_unpacked_bytes: max_unpacked_bytes?,
+            size_limits: size_limits?,
             max_shrink_percent,
             quoting,
+            rivals: Vec::new(),
             tables: tables?,
         };
         if feeds(&dataset, &dataset) {
@@ -404,18 +410,6 @@ impl Checker<'_> {
                 None
             }
         }
-    }
-
-    fn max_unpacked_bytes(&mut self, object: &Object) -> Option<u64> {
-        let Some(value) = object.get("max_unpacked_bytes") else { return Some(DEFAULT_MAX_UNPACKED_BYTES) };
-        let limit = value.as_u64().filter(|limit| *limit > 0);
-        if limit.is_none() {
-            self.report(
-                "max_unpacked_bytes",
-                "expected a whole number of bytes above 0, such as 10000000000",
-            );
-        }
-        limit
     }
 
     fn quoting(&mut self, object: &Object) -> Quoting {

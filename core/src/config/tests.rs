@@ -99,8 +99,8 @@ fn every_mistake_is_named_by_key_and_reason() {
 #[test]
 fn what_an_archive_may_unpack_to_is_a_number_of_bytes() {
     let limited = |value: &str| SHIPPED.replacen('{', &format!("{{\"max_unpacked_bytes\": {value},"), 1);
-    assert_eq!(parse("a.json", SHIPPED).unwrap().max_unpacked_bytes, 68_719_476_736);
-    assert_eq!(parse("a.json", &limited("1000000")).unwrap().max_unpacked_bytes, 1_000_000);
+    assert_eq!(parse("a.json", SHIPPED).unwrap().size_limits.unpacked_bytes, 68_719_476_736);
+    assert_eq!(parse("a.json", &limited("1000000")).unwrap().size_limits.unpacked_bytes, 1_000_000);
     for wrong in ["0", "-1", "1.5", "\"64 GiB\"", "null"] {
         let found = parse("a.json", &limited(wrong)).unwrap_err().to_string();
         assert_eq!(

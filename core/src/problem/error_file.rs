@@ -51,7 +51,8 @@ impl ReportedErrorFile {
 
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let problems = self.problems.iter_mut().flat_map(|problem| {
-            let ReportedProblem { member, line: _, column, text, text_bytes: _, at_byte: _, code, reason } = problem;
+            let ReportedProblem { member, line: _, column, text, text_bytes: _, at_byte: _, code, reason } =
+                problem;
             [member.as_mut(), column.as_mut(), text.as_mut(), Some(code), Some(reason)].into_iter().flatten()
         });
         [Some(&mut self.at), self.incomplete.as_mut()].into_iter().flatten().chain(problems)

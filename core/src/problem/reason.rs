@@ -1,6 +1,4 @@
-//! The reasons for which an archive is bad: their stable codes, and their texts with the remedy.
-
-use std::fmt;
+//! The reasons for which an archive is bad, and their stable codes.
 
 use super::quote::Quote;
 
@@ -25,6 +23,44 @@ pub enum Reason {
     TooLarge {
         /// The limit, in bytes.
         limit_bytes: u64,
+    },
+    /// The archive itself is larger than the configuration allows.
+    PackedTooLarge {
+        /// The limit, in bytes.
+        limit_bytes: u64,
+        /// The archive's size, in bytes.
+        found_bytes: u64,
+    },
+    /// What is unpacked is larger, against what it was unpacked from, than the configuration allows.
+    RatioTooHigh {
+        /// The limit: bytes for a byte.
+        limit: u64,
+        /// Bytes that were read when it was passed.
+        packed_bytes: u64,
+        /// Bytes that were unpacked from them.
+        unpacked_bytes: u64,
+    },
+    /// Names and attributes in pax headers take more than the configuration allows, all of them together.
+    PaxTooLarge {
+        /// The limit, in bytes.
+        limit_bytes: u64,
+        /// What the headers take up to the one that passed it, in bytes.
+        found_bytes: u64,
+    },
+    /// A function could not read the archive to its end within its time, however often it tried.
+    TookTooLong {
+        /// Whole seconds that each try took.
+        seconds: Vec<u64>,
+        /// The archive's size, in bytes.
+        size_bytes: u64,
+        /// Bytes that the try read that came furthest.
+        read_bytes: u64,
+        /// Bytes that it unpacked.
+        unpacked_bytes: u64,
+        /// Files that it read to their ends.
+        members: u64,
+        /// Rows that it found.
+        rows: u64,
     },
     /// The gzip stream is damaged, or fails its checksum.
     CorruptGzip {
@@ -238,7 +274,10 @@ impl Reason {
             Self::CorruptGzip { .. } | Self::NotGzip { .. } => "corrupt_gzip",
             Self::Truncated { .. } | Self::EmptyArchive => "truncated",
             Self::CorruptTar { .. } | Self::NotTar { .. } => "corrupt_tar",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::PackedTooLarge { .. } => "too_large",
+            Self::RatioTooHigh { .. } => "ratio_too_high",
+            Self::PaxTooLarge { .. } => "pax_too_large",
+            Self::TookTooLong { .. } => "took_too_long",
             Self::DataAfterEnd => "data_after_end",
             Self::UnknownMember { .. } => "unknown_member",
             Self::MissingMember => "missing_member",
@@ -275,159 +314,6 @@ impl Reason {
             Self::BadNumber { .. } => "bad_number",
             Self::OutOfRange { .. } => "number_out_of_range",
             Self::Refused { .. } => "refused_by_redshift",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyMember => f.write_str("the file is empty: it has no header and no rows; a file without rows needs at least its header line"),
-            Self::EmptyArchive => f.write_str("the archive is empty, it has no bytes; the upload or the export failed: upload it again"),
-            Self::NotGzip { found } => {
-                f.write_str("the archive is not a sound gzip file: ")?;
-                match found {
-                    Some(found) => write!(f, "it is {found}")?,
-                    None => f.write_str("it does not begin as one")?,
-                }
-                f.write_str("; upload a tar that is compressed with gzip, as `tar -czf` makes it")
-            }
-            Self::NotTar { found } => write!(f, "inside the gzip is no tar but {found}; put the files into a tar, as `tar -czf` does"),
-            Self::TooLarge { limit_bytes } => write!(
-                f,
-                "the archive unpacks to more than {limit_bytes} bytes, the most that this dataset takes; find out why it is so large, or raise \
-                 \"max_unpacked_bytes\" in the configuration"
-            ),
-            Self::CorruptGzip { detail } => write!(f, "the archive is not a sound gzip file ({detail}); make it again and upload it again"),
-            Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
-            Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
-            Self::DataAfterEnd => {
-                f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it")
-            }
-            Self::UnknownMember { expected } => {
-                let expected = expected.join(", ");
-                write!(f, "the configuration names no such file: leave it out, or rename it; it names {expected} (a name counts up to its first dot)")
-            }
-            Self::MissingMember => f.write_str("the file is missing from the archive; add it, with its header line even if it has no rows"),
-            Self::DuplicateMember { first } => {
-                write!(f, "the archive has {first} for the same table (a name counts up to its first dot); leave one of them out")
-            }
-            Self::NotARegularFile { kind } => {
-                write!(f, "this entry is {kind}, not a file; put the file itself into the archive (`tar` follows links with `-h --hard-dereference`)")
-            }
-            Self::SparseMember => f.write_str(
-                "the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)",
-            ),
-            Self::LongerThanDeclared { declared_bytes } => write!(
-                f,
-                "the archive holds more of this file than the {declared_bytes} bytes that its header declares, and the rest would be lost; \
-                 make the archive again with `tar -czf`"
-            ),
-            Self::ShortHeader { expected, found, delimiter } => write!(
-                f,
-                "the header has {found} of {expected} columns when split at {delimiter:?}; export all configured columns, in their order"
-            ),
-            Self::WrongDelimiter { delimiter, found, other, other_found } => write!(
-                f,
-                "this header splits into {other_found} with {other:?} and into {found} with {delimiter:?}: export with {delimiter:?}, or set \
-                 \"delim\" in the configuration"
-            ),
-            Self::OtherSeparator { delimiter, found } => write!(
-                f,
-                "this line says that cells are separated by {found:?}, and the configuration that they are by {delimiter:?}: export with \
-                 {delimiter:?}, or set \"delim\" in the configuration"
-            ),
-            Self::ColumnsReordered { column, expected, found } => write!(
-                f,
-                "the header has {column:?} as column {found}, and the configuration as column {expected}; export the columns in the configured \
-                 order, or change \"columns\" in the configuration"
-            ),
-            Self::NoHeader { like_row: None } => f.write_str(
-                "the first line has a date in a date column, so it is a row and not a header; export the file with a header line",
-            ),
-            Self::NoHeader { like_row: Some(line) } => write!(
-                f,
-                "the first line is of the same kind as line {line}, cell by cell, and has none of the configured names, so it is a row and not a \
-                 header; export the file with a header line"
-            ),
-            Self::HeaderDiffers { expected } => {
-                let expected = expected.join(", ");
-                write!(f, "the names in the header must be exactly those of the configuration (\"header\": \"exact\"): {expected}")
-            }
-            Self::HeaderAgain => f.write_str(
-                "the header stands here once more, as in files that were put one behind the other; leave it out, and look for rows that are there twice",
-            ),
-            Self::TooFewColumns { expected, found } => write!(
-                f,
-                "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
-            ),
-            Self::TooFewRows { expected, found } => write!(
-                f,
-                "the file has {found} rows, and the configuration expects {expected} or more (\"min_rows\"); export it again, or, \
-                 if there are really so few, load it with `load CONFIG --accept-shrink KEY`"
-            ),
-            Self::Shrunk { before, expected, found, max_shrink_percent } => write!(
-                f,
-                "the file has {found} rows, the load before brought {before} to its table, and the configuration allows {max_shrink_percent} % fewer \
-                 (\"max_shrink_percent\"), which is {expected} or more; export it again, or, if there are really so few, load it with \
-                 `load CONFIG --accept-shrink KEY`"
-            ),
-            Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
-            Self::TooManyColumns { expected, found } => write!(
-                f,
-                "the row has {found} cells and its header names {expected}; look for a delimiter in a cell that is not quoted, or a line end that is missing"
-            ),
-            Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
-            Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
-            Self::NotText { found } => {
-                write!(f, "the file is no delimited text but {found}; export the table as a text file, and look at what the exporter received")
-            }
-            Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
-            Self::LoneReturn => f.write_str(
-                "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end",
-            ),
-            Self::ByteOrderMark => f.write_str(
-                "a byte order mark stands here, which belongs at the start of a file only, as in files that were put one behind the other; remove it, \
-                 and the header behind it",
-            ),
-            Self::BlankBeforeQuote => f.write_str(
-                "blanks stand between a delimiter and a quote, so that the quotes would be text; export without blanks around quoted cells",
-            ),
-            Self::BackslashEscape => f.write_str(
-                "a quote inside a quoted cell is written as a backslash and a quote; write it as two quotes, and backslashes as they are",
-            ),
-            Self::UnclosedQuote { limit_bytes: None } => {
-                f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it")
-            }
-            Self::UnclosedQuote { limit_bytes: Some(limit_bytes) } => write!(
-                f,
-                "a quoted cell begins here and is not closed within {limit_bytes} bytes, the most that Redshift loads as one row; close it, \
-                 double the quotes inside it, or shorten it"
-            ),
-            Self::TextAfterQuote => f.write_str("text follows a closing quote; a quote inside a quoted cell must be doubled"),
-            Self::RecordTooLong { limit_bytes } => {
-                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row; shorten it")
-            }
-            Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
-            Self::TextTooLong { column_bytes, found_bytes } => {
-                write!(f, "the text has {found_bytes} bytes in UTF-8, and its column holds {column_bytes}; shorten it, or have the column made longer")
-            }
-            Self::NullNotAllowed => f.write_str(
-                "the cell means NULL (\"null_as\" in the configuration), which its column does not take; fill it, or have the column made to take NULL",
-            ),
-            Self::EmptyNotAllowed => f.write_str(
-                "the cell is empty, which is NULL in a column that is not text, and this one takes none; fill it, or have the column made to take NULL",
-            ),
-            Self::BadBoolean => f.write_str("not a boolean; write true, t, yes, y or 1, or false, f, no, n or 0"),
-            Self::BadNumber { column_type } => {
-                write!(f, "not a number, but its column is {column_type}; write digits, with a point if there is a fraction, and nothing else")
-            }
-            Self::OutOfRange { column_type, range } => write!(
-                f,
-                "the number is beyond what its column holds, {column_type} ({range}); correct it, or have the column made of a larger type"
-            ),
-            Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
-            Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),
         }
     }
 }

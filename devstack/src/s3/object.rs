@@ -22,6 +22,8 @@ pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
 #[derive(Clone)]
 pub(super) struct Object {
     pieces: Vec<Piece>,
+    /// What it is said to have, whatever it has.
+    pub(super) claimed_bytes: Option<u64>,
     pub(super) etag: String,
     pub(super) last_modified: DateTime<Utc>,
     pub(super) content_type: Option<String>,
@@ -48,6 +50,7 @@ impl Object {
     pub(super) fn new(pieces: Vec<Piece>, etag: String, last_modified: DateTime<Utc>) -> Self {
         Self {
             pieces,
+            claimed_bytes: None,
             etag,
             last_modified: last_modified.trunc_subsecs(0),
             content_type: None,
@@ -76,7 +79,7 @@ impl Object {
     }
 
     pub(super) fn size(&self) -> u64 {
-        self.pieces.iter().map(Piece::size).sum()
+        self.claimed_bytes.unwrap_or_else(|| self.pieces.iter().map(Piece::size).sum())
     }
 
     pub(super) fn summary(&self, key: &str) -> ObjectSummary {

@@ -1,0 +1,134 @@
+//! Datasets that want the same keys: an archive of two datasets would be loaded by one, and settled for both.
+
+use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::dataset::{Dataset, Rival};
+
+impl Dataset {
+    /// The other dataset that wants this key too, if there is one.
+    pub fn rival_of(&self, key: &str) -> Option<&str> {
+        let wants = |rival: &&Rival| key.starts_with(&rival.source_prefix) && rival.doc.is_match(key);
+        self.matches(key).then(|| self.rivals.iter().find(wants))?.map(|rival| rival.name.as_str())
+    }
+
+    /// Makes `other` known to this dataset, if keys of both may lie in the same place.
+    pub fn meet(&mut self, other: &Self) {
+        let (mine, theirs) = (self.source_prefix(), other.source_prefix());
+        if self.bucket == other.bucket
+            && self.name != other.name
+            && (mine.starts_with(&theirs) || theirs.starts_with(&mine))
+        {
+            self.rivals.push(Rival {
+                name: other.name.clone(),
+                source_prefix: theirs,
+                doc: other.doc.clone(),
+            });
+        }
+    }
+
+    /// A key that two datasets want, if one is found. That none is found proves nothing.
+    pub(super) fn common_key(&self, other: &Self) -> Option<String> {
+        if self.bucket != other.bucket {
+            return None;
+        }
+        let (mine, theirs) = (self.source_prefix(), other.source_prefix());
+        let prefix = if mine.starts_with(&theirs) { mine } else { theirs };
+        let (ours, others) = (examples(&self.doc), examples(&other.doc));
+        let both = ours.iter().flat_map(|one| {
+            others
+                .iter()
+                .flat_map(move |two| [one.clone(), two.clone(), format!("{one}{two}"), format!("{two}{one}")])
+        });
+        both.flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}{name}.tgz"), name])
+            .find(|key| self.matches(key) && other.matches(key))
+    }
+}
+
+/// Some texts that a pattern matches, if it is of the usual kind.
+fn examples(pattern: &Regex) -> Vec<String> {
+    let Ok(hir) = regex_syntax::parse(pattern.as_str()) else { return Vec::new() };
+    let mut examples: Vec<String> =
+        (0..4).flat_map(|choice| [0, 1].map(|least| example(&hir, choice, least))).collect();
+    examples.sort();
+    examples.dedup();
+    examples
+}
+
+/// A text that a pattern matches: of alternatives number `choice`, and what may be repeated at least `least` times.
+fn example(hir: &Hir, choice: usize, least: u32) -> String {
+    let part = |part: &Hir| example(part, choice, least);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => String::new(),
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
+        HirKind::Class(class) => character(class, choice).into_iter().collect(),
+        // A pattern may ask for a thousand of something; no key has more.
+        HirKind::Repetition(repetition) => {
+            part(&repetition.sub).repeat(repetition.min.max(least).min(1024) as usize)
+        }
+        HirKind::Capture(capture) => part(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(part).collect(),
+        HirKind::Alternation(parts) => parts.iter().cycle().nth(choice).map(part).unwrap_or_default(),
+    }
+}
+
+/// A character of a class, number `choice` of usual ones and of its first.
+fn character(class: &Class, choice: usize) -> Option<char> {
+    let Class::Unicode(class) = class else { return None };
+    let has = |wanted: &char| class.iter().any(|range| (range.start()..=range.end()).contains(wanted));
+    let usual = ['a', '0', 'A', '_', '-', '.'].into_iter().filter(has);
+    let first = class.iter().flat_map(|range| range.start()..=range.end()).take(4);
+    let characters: Vec<char> = usual.chain(first).collect();
+    characters.iter().cycle().nth(choice).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_all;
+    use std::collections::BTreeMap;
+
+    const SHIPPED: &str = include_str!("../../../config.d/cmslite_user_group_metadata.json");
+
+    /// What parsing two datasets with these patterns says, and who else wants a key by the first.
+    fn with(docs: [&str; 2], directories: [&str; 2], key: &str) -> Result<Option<String>, String> {
+        let config = |n: usize| {
+            SHIPPED
+                .replace("cms-analytics-csv.*", &docs[n].replace('\\', "\\\\"))
+                .replace("\"cmslite_gdx\"", &format!("\"{}\"", directories[n]))
+        };
+        let files = BTreeMap::from([("a.json".to_owned(), config(0)), ("b.json".to_owned(), config(1))]);
+        let datasets = parse_all(&files).map_err(|mistakes| mistakes.to_string())?;
+        Ok(datasets[0].rival_of(key).map(str::to_owned))
+    }
+
+    #[test]
+    fn patterns_that_overlap_are_found_at_start() {
+        for docs in [
+            ["x.*", "x.*"],
+            ["cms.*", "cms-2024.*"],
+            ["a.*", r".*b\.tgz"],
+            [r"(x|y)_\d{8}\.tgz", r"y_[0-9]+\.tgz"],
+            ["export.*", ".*"],
+        ] {
+            let found = with(docs, ["d", "d"], "").unwrap_err();
+            assert!(found.contains("b.json: doc: ") && found.contains("a.json"), "{docs:?}: {found}");
+        }
+        let nested = with(["x.*", "x.*"], ["d", "d/e"], "").unwrap_err();
+        assert!(nested.contains("client/d/e/x"), "{nested}");
+    }
+
+    #[test]
+    fn what_does_not_show_at_start_shows_by_the_first_key() {
+        let docs = [r"/[a-z]*z7", r"/\w*zz\d"];
+        for (key, rival) in [("client/d/abzz7", Some("b")), ("client/d/abz7", None), ("client/e/abzz7", None)]
+        {
+            assert_eq!(with(docs, ["d", "d"], key), Ok(rival.map(str::to_owned)), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_places_and_other_names_are_nobody_s_business() {
+        assert_eq!(with(["x.*", "x.*"], ["d", "e"], "client/d/x"), Ok(None));
+        assert_eq!(with([r"x_\d+\.tgz", r"y_\d+\.tgz"], ["d", "d"], "client/d/x_1.tgz"), Ok(None));
+    }
+}

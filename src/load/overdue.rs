@@ -1,0 +1,77 @@
+//! An archive that no function gets through in its time: after some tries it is bad, so that what is behind it loads.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use chrono::Utc;
+use cmslite_core::error::{Error, Retryable};
+use cmslite_core::overdue::{TRIES, TriesNote};
+use cmslite_core::problem::{Problem, Problems};
+use cmslite_core::queue::Object;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::run_request::RunRequest;
+use crate::s3::{S3, WriteIf};
+
+/// How long counting may take: what is left of the time is for settling the archive and for the report.
+const COUNTED_WITHIN: Duration = Duration::from_secs(4);
+
+/// Whoever settles an archive sooner than this has no tries of it to forget: each that counts takes half of a function's
+/// time. If there are some all the same, they expire.
+const MAY_HAVE_TRIES_AFTER: Duration = Duration::from_secs(10);
+
+/// What an archive that could not be loaded is: as it was, or bad since this was the last of its tries.
+pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error) -> Error {
+    let effort = request.given_up.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let is_near = matches!(&error, Error::Retryable(fault) if fault.kind == Retryable::DeadlineNear);
+    let Some(effort) = effort.filter(|_| is_near && !request.selection.is_by_hand()) else { return error };
+    if !effort.counts() {
+        info!(
+            seconds = effort.took.as_secs(),
+            waited_seconds = effort.waited.as_secs(),
+            "the archive is not to blame that the time is up: this try does not count"
+        );
+        return error;
+    }
+    let counted = timeout(COUNTED_WITHIN, async {
+        let (bucket, key) = (&request.dataset.bucket, request.dataset.tries_key(&archive.key));
+        let (mut note, condition) = match s3.read_small(bucket, &key).await? {
+            Some(found) => (TriesNote::parse(&found.bytes, archive), WriteIf::Matches(found.etag)),
+            None => (TriesNote::new(archive), WriteIf::Absent),
+        };
+        note.count(Utc::now(), &effort);
+        let reason = note.reason(archive);
+        if reason.is_none() {
+            let json = serde_json::to_string(&note).unwrap_or_default();
+            if s3.put_if(bucket, &key, json, condition).await?.is_none() {
+                debug!("another run counted at the same time");
+            }
+        }
+        warn!(tries = note.tries(), of = TRIES, "the archive takes longer than a function has");
+        Ok::<_, Error>(reason)
+    });
+    match counted.await {
+        Ok(Ok(Some(reason))) => Problems::from(Problem::archive(reason)).into(),
+        Ok(Ok(None)) => error,
+        Ok(Err(fault)) => {
+            warn!("this try was not counted: {}", fault.chain());
+            error
+        }
+        Err(_) => {
+            warn!("this try was not counted: S3 did not answer");
+            error
+        }
+    }
+}
+
+/// Forgets the tries of an archive that is settled, after so long a time.
+pub async fn forget(s3: &S3, request: &RunRequest, archive: &Object, took: Duration) {
+    if took < MAY_HAVE_TRIES_AFTER && !request.selection.is_by_hand() {
+        return;
+    }
+    let key = request.dataset.tries_key(&archive.key);
+    if let Err(error) = s3.delete(&request.dataset.bucket, &key).await {
+        debug!("the tries of the archive were not forgotten: {}", error.chain());
+    }
+}
