@@ -6,6 +6,9 @@
 // Statements one after the other.
 pub mod session;
 
+// Which address of a host is tried.
+mod addresses;
+
 // What failures mean.
 mod connect_error;
 mod error;
@@ -30,6 +33,7 @@ mod login;
 mod login_stream;
 
 use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
@@ -40,6 +44,7 @@ use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Config, config::SslMode};
 use tracing::{Instrument as _, debug, info};
 
+use self::addresses::CONNECT_WITHIN;
 use self::connect_error::classify_connect;
 use self::login_stream::LoginTls;
 use self::session::{ANSWER_RESERVE, Session};
@@ -53,9 +58,6 @@ pub use self::error::StatementError;
 pub use self::login::LoginSource;
 pub use self::relation::{Obstacle, RelationKind, obstacles};
 pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows};
-
-/// How long name look-up, connection, TLS and login may take together.
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
 /// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end
 /// it: an answer to COPY may take longer than a firewall remembers a connection that says nothing.
@@ -158,7 +160,10 @@ impl Redshift {
         let within = left.map_or(CONNECT_WITHIN, |left| left.min(CONNECT_WITHIN));
         let tls = LoginTls::new(self.tls.clone(), login.password.clone());
         let config = config(login);
-        let connecting = timeout(within, config.connect(tls));
+        let connecting = timeout(within, async {
+            let addresses = addresses::look_up(&login.host, login.port).await?;
+            io::Result::Ok(addresses::connect(&config, &addresses, &tls).await)
+        });
         let waited = format!("Redshift: a connection to {place}");
         let Ok(connected) = self.waits.during(waited, connecting).await else {
             let message = format!(
@@ -167,6 +172,11 @@ impl Redshift {
             );
             return Err(Error::retryable(Retryable::ConnectionLost, message));
         };
+        let unreachable = || {
+            let message = format!("cannot connect to Redshift at {place}");
+            Fault::new(Retryable::ConnectionLost, message)
+        };
+        let connected = connected.map_err(|error| unreachable().caused_by(error))?.ok_or_else(unreachable)?;
         let (client, mut connection) = connected
             .map_err(|error| classify_connect(error, &place, &login.user, &login.password_origin))?;
         let connection = async move {

@@ -44,6 +44,7 @@ Environment:
   PGPASS_SECRET_ID               instead of the password: its secret's name or ARN
   PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to trust
   COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
+  S3_BUCKET_OWNER                the account that the bucket must belong to
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
   CONFIG_DIR                     in Lambda: instead of the bundled configuration
 ";

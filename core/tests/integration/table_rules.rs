@@ -36,6 +36,7 @@ fn transform(dataset: &Dataset, text: &[u8]) -> (Transformed, Problems, String) 
     let progress = Progress::default();
     let transform = Transform { member: "groups.csv", table, dataset, limits: &[], progress: &progress };
     let transformed = transform.run(text, &mut out, &mut problems).unwrap();
+    problems.decide(dataset.quoting);
     (transformed, problems, String::from_utf8(out).unwrap())
 }
 
