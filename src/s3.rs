@@ -5,6 +5,9 @@ mod copy;
 
 // Small objects that several functions write, and looks at markers.
 mod conditional;
+// What an archive is encrypted with, and its tags.
+mod attributes;
+
 // The bytes of one revision.
 mod download;
 // Whether they are those that S3 holds.
@@ -25,6 +28,7 @@ mod limits;
 // Whose bucket it must be.
 mod owner;
 
+pub use self::attributes::Attributes;
 pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};
 pub use self::error::is_unanswered;

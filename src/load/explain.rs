@@ -8,11 +8,11 @@ use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
 use cmslite_core::text::visible_json;
 use serde::Deserialize;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::report::{ErrorFile, FORMAT_VERSION};
 use crate::run_request::RunRequest;
-use crate::s3::{S3, SmallObject, WriteIf};
+use crate::s3::{Attributes, S3, SmallObject, WriteIf};
 
 /// For so long whoever explained an archive may still be about to tell of it and to set its marker: more than SNS is
 /// waited for, and than a copy takes.
@@ -66,10 +66,19 @@ impl Explanation<'_> {
         let dataset = &self.request.dataset;
         let (bucket, key) = (&dataset.bucket, dataset.error_key(&self.archive.key));
         s3.delete(bucket, &dataset.good_key(&self.archive.key)).await?;
+        let mut attributes = s3.attributes(bucket, self.archive).await;
         let mut condition = WriteIf::Absent;
         for _ in 0..TRIES {
-            if let Some(etag) = s3.put_if(bucket, &key, self.json(false), condition).await? {
-                return Ok(Some(etag));
+            match s3.put_as_if(bucket, &key, self.json(false), condition.clone(), &attributes).await {
+                Ok(Some(etag)) => return Ok(Some(etag)),
+                Ok(None) => {}
+                // Without a right to the key or to tags the explanation is still there, as the bucket keeps all else.
+                Err(Error::Deployment(fault)) if !attributes.are_none() => {
+                    warn!("error.json is kept without the archive's encryption and tags: {}", fault.message);
+                    attributes = Attributes::default();
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             condition = match s3.read_small(bucket, &key).await? {
                 Some(found) if self.is_explained_by(&found, is_alone) => {
@@ -99,7 +108,9 @@ impl Explanation<'_> {
     pub async fn note_told(&self, s3: &S3, etag: String) {
         let dataset = &self.request.dataset;
         let key = dataset.error_key(&self.archive.key);
-        if let Err(error) = s3.put_if(&dataset.bucket, &key, self.json(true), WriteIf::Matches(etag)).await {
+        let attributes = s3.attributes(&dataset.bucket, self.archive).await;
+        let (json, condition) = (self.json(true), WriteIf::Matches(etag));
+        if let Err(error) = s3.put_as_if(&dataset.bucket, &key, json, condition, &attributes).await {
             debug!("it was not noted that a message was sent: {}", error.chain());
         }
     }

@@ -8,6 +8,7 @@ use cmslite_core::error::Error;
 use cmslite_core::problem::MOST_READ_BACK_BYTES;
 use cmslite_core::queue::Object;
 
+use super::attributes::Attributes;
 use super::client::{S3, SOURCE_ETAG, object_of};
 use super::error::{Answer as _, classify};
 
@@ -57,6 +58,23 @@ impl S3 {
         json: impl Into<Bytes>,
         condition: WriteIf,
     ) -> Result<Option<String>, Error> {
+        self.put_as_if(bucket, key, json, condition, &Attributes::default()).await
+    }
+
+    /// [`S3::put_if`] with the encryption and the tags of another object.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn put_as_if(
+        &self,
+        bucket: &str,
+        key: &str,
+        json: impl Into<Bytes>,
+        condition: WriteIf,
+        attributes: &Attributes,
+    ) -> Result<Option<String>, Error> {
+        let (kind, kms_key) = attributes.encryption.clone().unzip();
         let (absent, matches) = match condition {
             WriteIf::Absent => (Some("*".to_owned()), None),
             WriteIf::Matches(etag) => (None, Some(etag)),
@@ -69,6 +87,9 @@ impl S3 {
             .content_type("application/json")
             .set_if_none_match(absent)
             .set_if_match(matches)
+            .set_server_side_encryption(kind)
+            .set_ssekms_key_id(kms_key.flatten())
+            .set_tagging(attributes.tags.clone())
             .body(ByteStream::from(json.into()));
         match put.send().await {
             Ok(written) => Ok(Some(written.e_tag.unwrap_or_default())),

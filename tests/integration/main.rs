@@ -15,6 +15,7 @@ mod harness;
 
 // Which events are served, from an upload's notification to a sweep by hand.
 mod events;
+mod explanations;
 // What one load does: its staged files, its one transaction, its report.
 mod load;
 // No revision of an archive is loaded twice, unless somebody asks for it.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use md5::{Digest as _, Md5};
-use s3s::dto::Timestamp;
+use s3s::dto::{ServerSideEncryption, Timestamp};
 
 use super::blob::{BlobWriter, Piece};
 use super::checksums::{Algorithm, Checksum, Hasher};
@@ -28,9 +28,22 @@ pub(super) struct Object {
     pub(super) last_modified: DateTime<Utc>,
     pub(super) content_type: Option<String>,
     pub(super) metadata: HashMap<String, String>,
+    /// Key and value.
+    pub(super) tags: Vec<(String, String)>,
+    /// The kind of encryption, where one was named, and the KMS key.
+    pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
     /// Of the whole object, or composite where it was uploaded in parts under an algorithm; else an object
     /// uploaded in parts has none here.
     pub(super) checksum: Option<Checksum>,
+}
+
+/// How an object is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Key and value of each tag.
+    pub tags: Vec<(String, String)>,
+    /// The KMS key that its writer named.
+    pub kms_key: Option<String>,
 }
 
 /// An object as a listing shows it.
@@ -55,6 +68,8 @@ impl Object {
             last_modified: last_modified.trunc_subsecs(0),
             content_type: None,
             metadata: HashMap::new(),
+            tags: Vec::new(),
+            encryption: (None, None),
             checksum: None,
         }
     }

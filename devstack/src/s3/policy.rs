@@ -154,6 +154,10 @@ pub(super) fn required_permissions(
             vec![Permission::to_list(bucket, prefix)]
         }
         "GetObject" | "HeadObject" => vec![Permission::on("s3:GetObject", &object)],
+        "GetObjectTagging" => vec![Permission::on("s3:GetObjectTagging", &object)],
+        "PutObject" if headers.contains_key("x-amz-tagging") => {
+            vec![Permission::on("s3:PutObject", &object), Permission::on("s3:PutObjectTagging", &object)]
+        }
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
             vec![Permission::on("s3:PutObject", &object)]
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use s3s::dto::ServerSideEncryption;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use super::checksums::Algorithm;
 use super::connections;
 use super::faults::Fault;
 use super::notifications::Notification;
-use super::object::{Object, ObjectSummary};
+use super::object::{Kept, Object, ObjectSummary};
 use super::options::Options;
 use super::request_log::Request;
 use super::state::State;
@@ -110,6 +111,29 @@ impl S3 {
         let object = Object::of_parts(self.state.directory.path(), parts, begun)?;
         self.state.buckets().create(bucket).insert(key.to_owned(), object);
         Ok(())
+    }
+
+    /// Gives an object that is there tags, and a KMS key that it is said to be encrypted with.
+    ///
+    /// # Errors
+    ///
+    /// Not found.
+    pub fn keep_with(&self, bucket: &str, key: &str, tags: &[(&str, &str)], kms_key: &str) -> io::Result<()> {
+        let mut buckets = self.state.buckets();
+        let object = buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key));
+        let object = object.ok_or(io::ErrorKind::NotFound)?;
+        object.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        object.encryption = (
+            Some(ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS)),
+            Some(kms_key.to_owned()),
+        );
+        Ok(())
+    }
+
+    /// The tags of an object, and the KMS key that it was written with; none where there is no such object.
+    pub fn kept_with(&self, bucket: &str, key: &str) -> Option<Kept> {
+        let object = self.state.object(bucket, key).ok()?;
+        Some(Kept { tags: object.tags, kms_key: object.encryption.1 })
     }
 
     /// Has S3 keep a checksum of an object that is there: of the whole, or composite where it was uploaded in

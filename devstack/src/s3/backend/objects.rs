@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use s3s::dto::{
     ChecksumMode, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput,
     DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, GetObjectInput,
-    GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective, PutObjectInput, PutObjectOutput,
-    StreamingBlob,
+    GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput,
+    MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob, Tag, TaggingDirective,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -43,6 +44,8 @@ pub(super) fn head(state: &State, input: HeadObjectInput) -> S3Result<S3Response
         e_tag: Some(ETag::Strong(object.etag.clone())),
         last_modified: Some(timestamp(object.last_modified)),
         metadata: Some(object.metadata),
+        server_side_encryption: object.encryption.0,
+        ssekms_key_id: object.encryption.1,
         accept_ranges: Some("bytes".to_owned()),
         checksum_crc32: checksum.checksum_crc32,
         checksum_crc32c: checksum.checksum_crc32c,
@@ -88,6 +91,8 @@ pub(super) fn get(
         e_tag: Some(ETag::Strong(object.etag)),
         last_modified: Some(timestamp(object.last_modified)),
         metadata: Some(object.metadata),
+        server_side_encryption: object.encryption.0,
+        ssekms_key_id: object.encryption.1,
         accept_ranges: Some("bytes".to_owned()),
         checksum_crc32: checksum.checksum_crc32,
         checksum_crc32c: checksum.checksum_crc32c,
@@ -112,6 +117,8 @@ pub(super) async fn put(
     let mut object = Object::new(vec![piece], etag.clone(), state.now());
     object.content_type = input.content_type;
     object.metadata = input.metadata.unwrap_or_default();
+    object.tags = input.tagging.as_deref().map(tags_of).unwrap_or_default();
+    object.encryption = (input.server_side_encryption, input.ssekms_key_id);
     object.checksum = Some(checksum);
     let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
     state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Put", conditions)?;
@@ -154,12 +161,22 @@ pub(super) async fn copy(
         (source.content_type.clone(), source.metadata.clone())
     };
     let checksum = source.checksum.clone();
+    // "By default, the tags of the source are copied" unless they are replaced (`TaggingDirective`).
+    let is_tagged =
+        input.tagging_directive.as_ref().map(TaggingDirective::as_str) == Some(TaggingDirective::REPLACE);
+    let tags = if is_tagged {
+        input.tagging.as_deref().map(tags_of).unwrap_or_default()
+    } else {
+        source.tags.clone()
+    };
     let size = source.size();
     let piece = copy_source::copy(state, source, 0..size).await?;
     let etag = piece.etag();
     let mut object = Object::new(vec![piece], etag.clone(), state.now());
     object.content_type = content_type;
     object.metadata = metadata;
+    object.tags = tags;
+    object.encryption = (input.server_side_encryption, input.ssekms_key_id);
     object.checksum = checksum;
     let last_modified = timestamp(object.last_modified);
     state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Copy", (None, None))?;
@@ -205,6 +222,24 @@ pub(super) fn delete_all(
     }
     let deleted = (!delete.quiet.unwrap_or_default()).then_some(deleted);
     Ok(S3Response::new(DeleteObjectsOutput { deleted, ..DeleteObjectsOutput::default() }))
+}
+
+pub(super) fn tagging(
+    state: &State,
+    input: &GetObjectTaggingInput,
+) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    let object = state.object(&input.bucket, &input.key)?;
+    let tags = object.tags.into_iter();
+    let tag_set = tags.map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
+    Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
+}
+
+/// Tags as a header has them: URL query parameters.
+fn tags_of(query: &str) -> Vec<(String, String)> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(key, value)| (decoded(key), decoded(value))).collect()
 }
 
 fn wants_checksum(mode: Option<&ChecksumMode>) -> bool {
