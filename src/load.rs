@@ -195,11 +195,11 @@ async fn work_through(
 
 /// The first unsettled archive that another dataset wants too, and that one's name.
 fn shared_key<'p>(dataset: &'p Dataset, plan: &'p Plan) -> Option<(&'p str, &'p str)> {
-    let is_unsettled =
-        |archive: &&Archive| matches!(archive.state, ArchiveState::Queued | ArchiveState::Superseded);
+    // A superseded one is loaded by nobody.
+    let is_queued = |archive: &&Archive| archive.state == ArchiveState::Queued;
     plan.archives
         .iter()
-        .filter(is_unsettled)
+        .filter(is_queued)
         .find_map(|archive| Some((archive.object.key.as_str(), dataset.rival_of(&archive.object.key)?)))
 }
 

@@ -203,11 +203,10 @@ impl ReportedProblem {
     /// It without its text, and without a reason that quotes one.
     #[must_use]
     pub fn withheld(mut self) -> Self {
-        if self.text.take().is_none() {
-            return self;
-        }
+        let had_text = self.text.take().is_some();
         match self.code.as_str() {
-            "bad_date" => "not a date of the configured form".clone_into(&mut self.reason),
+            "bad_date" if had_text => "not a date of the configured form".clone_into(&mut self.reason),
+            // It may quote a value of which no text is known.
             "refused_by_redshift" => "Redshift refused the row".clone_into(&mut self.reason),
             _ => {}
         }

@@ -69,8 +69,12 @@ impl Progress {
         self.0.members.store(0, Ordering::Relaxed);
         self.0.is_to_stop.store(false, Ordering::Relaxed);
         self.0.has_stopped.store(false, Ordering::Relaxed);
-        *self.0.waited.lock().unwrap_or_else(PoisonError::into_inner) = Waited::default();
         self.set(Some(Reading { key: key.into(), size_bytes, read_bytes: 0, rows: 0 }));
+    }
+
+    /// What was waited for so far belongs to another archive.
+    pub fn forget_waits(&self) {
+        *self.0.waited.lock().unwrap_or_else(PoisonError::into_inner) = Waited::default();
     }
 
     /// It has ended, well or not.

@@ -1,9 +1,9 @@
 //! Where the command's events go: info on stdout, debug in a file.
 
 use std::fmt::{self, Write as _};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -64,7 +64,10 @@ fn open(path: &Path) -> io::Result<File> {
     if is_large {
         rotate(path)?;
     }
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    // One that an earlier version made is open to all.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Renames `NAME` to `NAME.1`, that to `NAME.2` and so on; the last one is replaced.
@@ -73,6 +76,7 @@ fn rotate(path: &Path) -> io::Result<()> {
     for number in (1..ROTATED_FILES).rev().filter(|number| numbered(*number).exists()) {
         fs::rename(numbered(number), numbered(number + 1))?;
     }
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
     fs::rename(path, numbered(1))
 }
 
@@ -114,9 +118,21 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+
+    #[test]
+    fn a_log_of_an_earlier_version_becomes_its_owners() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for (bytes, now) in [(1, path.clone()), (ROTATED_BYTES, path.with_added_extension("1"))] {
+            fs::write(&path, "").unwrap();
+            OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+            open(&path).unwrap();
+            assert_eq!((mode(&path), mode(&now)), (0o600, 0o600), "{bytes}");
+        }
+    }
 
     #[test]
     fn the_log_is_its_owners_and_is_rotated_by_size() {

@@ -29,8 +29,10 @@ impl Endpoint {
         if rest.contains('@') {
             return Err("holds a user: write the host only, and the login as PGUSER and pgpass".to_owned());
         }
-        if rest.contains(['?', ';', '&']) {
-            return Err("holds settings of a driver: leave out everything from ? or ; on".to_owned());
+        if rest.contains(['?', ';', '&', '=']) {
+            return Err(
+                "holds settings of a driver: write host, host:port or host:port/database only".to_owned()
+            );
         }
         if rest.contains("://") {
             return Err(
@@ -52,9 +54,10 @@ impl Endpoint {
         let host = host.trim().strip_suffix('.').unwrap_or(host.trim());
         let address = host.parse::<std::net::IpAddr>().is_ok();
         if !address && !is_name(host) {
-            return Err(format!(
-                "{host:?} is no host name: write the cluster's endpoint, without blanks and commas"
-            ));
+            return Err("is no host name: write the cluster's endpoint, without blanks and commas".to_owned());
+        }
+        if database.is_some_and(|name| name.contains(char::is_whitespace)) {
+            return Err("has a blank in the database's name: write that as PGDATABASE".to_owned());
         }
         Ok(Self { host: host.to_owned(), port, database: database.map(str::to_owned) })
     }
@@ -70,9 +73,12 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), String> {
         None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
     let Some(port) = port else { return Ok((host, None)) };
+    if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err("has more than one colon: write host or host:port".to_owned());
+    }
     match port.trim().parse() {
         Ok(port) if port > 0 => Ok((host, Some(port))),
-        _ => Err(format!("has no port behind its colon: {port:?}; write host or host:port")),
+        _ => Err("has no port behind its colon: write host or host:port".to_owned()),
     }
 }
 
@@ -122,6 +128,11 @@ mod tests {
             ("a..b", "no host name"),
             ("hôte", "no host name"),
             ("/var/run/postgresql", "is a path"),
+            ("host=h user=u password=hush", "settings of a driver"),
+            ("h user u password hush", "no host name"),
+            ("h:5439:dev:u:hush", "more than one colon"),
+            ("h:5439/dev password hush", "a blank in the database"),
+            ("h:hush", "no port"),
             ("h:", "no port"),
             ("h:0", "no port"),
             ("h:65536", "no port"),

@@ -35,7 +35,7 @@ pub async fn run(
             Err(error) => Err(overdue::judge(&clients.s3, request, archive, error).await),
             end => end,
         };
-        let end = match loaded {
+        match loaded {
             Ok(ArchiveEnd::Good) => {
                 let settled = settle::good(&clients.s3, request, archive);
                 Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
@@ -45,13 +45,12 @@ pub async fn run(
                 Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
             }
             end => end,
-        };
-        if end.is_ok() {
-            overdue::forget(&clients.s3, request, archive, begun.elapsed()).await;
         }
-        end
     };
     let end = request.cancellation.bounded(work).await;
+    if end.is_ok() {
+        overdue::forget(&clients.s3, request, archive, begun.elapsed()).await;
+    }
     outcome.end = end.unwrap_or_else(ArchiveEnd::Unsettled);
     outcome
 }
@@ -70,6 +69,8 @@ async fn load(
     if let Some(end) = nothing_to_load(decision) {
         return Ok(end);
     }
+    let tried = overdue::refuse_tried(&clients.s3, request, archive);
+    Phase::Queue.of(seconds, tried).await?;
     let (staged, downloaded) = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.

@@ -1,7 +1,5 @@
 //! `error.json`: why an archive is bad, written once for each of its revisions. Whoever writes it tells of it.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::problem::Problems;
@@ -16,7 +14,7 @@ use crate::s3::{Attributes, S3, SmallObject, WriteIf};
 
 /// For so long whoever explained an archive may still be about to tell of it and to set its marker: more than SNS is
 /// waited for, and than a copy takes.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+const SETTLES_WITHIN_SECONDS: i64 = 60;
 
 /// How often an explanation is tried to write that others write or remove at the same time.
 const TRIES: usize = 5;
@@ -47,7 +45,9 @@ impl Found {
     /// `is_alone`: no other run works on the queue, so that whoever explained it has ended before its marker was set,
     /// and perhaps before it told. A message twice is better than none.
     fn suffices(&self, revision: &str, me: &str, now: DateTime<Utc>, is_alone: bool) -> bool {
-        let may_be_at_it = !is_alone && self.request_id != me && now < self.at + SETTLES_WITHIN;
+        // Whoever wrote it may have named any time: nothing is added to that.
+        let age_seconds = now.signed_duration_since(self.at).num_seconds();
+        let may_be_at_it = !is_alone && self.request_id != me && age_seconds < SETTLES_WITHIN_SECONDS;
         self.etag == revision && (self.told || may_be_at_it)
     }
 }
@@ -157,6 +157,10 @@ mod tests {
                 expected,
                 "{told} {revision} {me} {now} {is_alone}"
             );
+        }
+        for at in [DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC] {
+            let found = Found { etag: "b".to_owned(), at, request_id: "other".to_owned(), told: false };
+            assert!(!found.suffices("a", "me", Utc::now(), false));
         }
     }
 }

@@ -21,6 +21,12 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(4);
 /// time. If there are some all the same, they expire.
 const MAY_HAVE_TRIES_AFTER: Duration = Duration::from_secs(10);
 
+/// What is smaller is copied to its marker in less than the time that is left after its reading was given up.
+const SETTLED_SLOWLY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long forgetting may take.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// What an archive that could not be loaded is: as it was, or bad since this was the last of its tries.
 pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error) -> Error {
     let effort = request.given_up.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -41,15 +47,13 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
             None => (TriesNote::new(archive), WriteIf::Absent),
         };
         note.count(Utc::now(), &effort);
-        let reason = note.reason(archive);
-        if reason.is_none() {
-            let json = serde_json::to_string(&note).unwrap_or_default();
-            if s3.put_if(bucket, &key, json, condition).await?.is_none() {
-                debug!("another run counted at the same time");
-            }
+        // The last one too: what is left of the time may not suffice for settling it.
+        let json = serde_json::to_string(&note).unwrap_or_default();
+        if s3.put_if(bucket, &key, json, condition).await?.is_none() {
+            debug!("another run counted at the same time");
         }
         warn!(tries = note.tries(), of = TRIES, "the archive takes longer than a function has");
-        Ok::<_, Error>(reason)
+        Ok::<_, Error>(note.reason(archive))
     });
     match counted.await {
         Ok(Ok(Some(reason))) => Problems::from(Problem::archive(reason)).into(),
@@ -65,13 +69,42 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
     }
 }
 
-/// Forgets the tries of an archive that is settled, after so long a time.
+/// Refuses an archive that has had its tries and could not be settled in what was left of the last one's time, which
+/// happens to large ones only.
+///
+/// # Errors
+///
+/// [`Error::BadInput`].
+pub async fn refuse_tried(s3: &S3, request: &RunRequest, archive: &Object) -> Result<(), Error> {
+    if archive.size < SETTLED_SLOWLY_BYTES
+        || request.selection.is_by_hand()
+        || request.cancellation.time_left().is_none()
+    {
+        return Ok(());
+    }
+    let found = s3.read_small(&request.dataset.bucket, &request.dataset.tries_key(&archive.key)).await;
+    match found {
+        Ok(Some(found)) => match TriesNote::parse(&found.bytes, archive).reason(archive) {
+            Some(reason) => Err(Problems::from(Problem::archive(reason)).into()),
+            None => Ok(()),
+        },
+        Ok(None) => Ok(()),
+        Err(error) => {
+            debug!("whether the archive was tried before is not known: {}", error.chain());
+            Ok(())
+        }
+    }
+}
+
+/// Forgets the tries of an archive that is settled, after so long a time. If that fails they expire.
 pub async fn forget(s3: &S3, request: &RunRequest, archive: &Object, took: Duration) {
-    if took < MAY_HAVE_TRIES_AFTER && !request.selection.is_by_hand() {
+    if took < MAY_HAVE_TRIES_AFTER && archive.size < SETTLED_SLOWLY_BYTES && !request.selection.is_by_hand() {
         return;
     }
     let key = request.dataset.tries_key(&archive.key);
-    if let Err(error) = s3.delete(&request.dataset.bucket, &key).await {
-        debug!("the tries of the archive were not forgotten: {}", error.chain());
+    match timeout(FORGOTTEN_WITHIN, s3.delete(&request.dataset.bucket, &key)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("the tries of the archive were not forgotten: {}", error.chain()),
+        Err(_) => debug!("the tries of the archive were not forgotten: S3 did not answer"),
     }
 }

@@ -17,8 +17,11 @@ pub(super) fn classify_connect(
     if let Some(refused) = error.as_db_error() {
         let code = refused.code().code();
         let message = refused.message();
+        // Which SQLSTATE Redshift gives a refused password is not documented; PostgreSQL says 28P01 with these words.
+        let is_refused =
+            matches!(code, "28000" | "28P01") || message.contains("password authentication failed");
         return match code {
-            "28000" | "28P01" => Error::deployment(
+            _ if is_refused => Error::deployment(
                 Deployment::LoginRefused,
                 format!(
                     "Redshift at {place} refused the login of user {user} with the password of {origin}: {message}; look at user and \

@@ -8,10 +8,10 @@ use cmslite_core::error::{Error, Retryable};
 use cmslite_core::limits::TableLimits;
 use cmslite_core::queue::Object;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::read::{Reading, read_archive};
+use super::read::{Reading, given_up, read_archive};
 use super::sink::AsyncSink;
 use crate::cancellation::ARCHIVE_RESERVE;
 use crate::run_request::RunRequest;
@@ -44,10 +44,13 @@ pub async fn read_proven<S: AsyncSink, G>(
     }
     let mut fingerprints = Vec::new();
     let mut reads = 0;
+    // An archive that is bad is read twice where S3 keeps nothing to compare: both readings are its time.
+    let begun = Instant::now();
+    request.progress.forget_waits();
     loop {
         reads += 1;
         let (sink, _writing) = sink();
-        let damaged = match read_archive(s3, request, archive, limits.clone(), sink).await {
+        let damaged = match read_archive(s3, request, archive, limits.clone(), sink, begun).await {
             Ok(Reading { read: Ok(members), downloaded }) => return Ok((members, downloaded)),
             Ok(Reading { read: Err(problems), downloaded }) => {
                 if downloaded.verified_by.is_some() || fingerprints.contains(&downloaded.fingerprint) {
@@ -73,7 +76,9 @@ pub async fn read_proven<S: AsyncSink, G>(
             warn!(error_type = damaged.error_type(), "{damaged}; reading it again");
         }
         sleep(FIRST_WAIT * 2_u32.pow(reads - 1)).await;
-        request.cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read again", archive.key))?;
+        let has_time =
+            request.cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read again", archive.key));
+        has_time.map_err(|error| given_up(request, begun, error))?;
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Reading {
 }
 
 /// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request
-/// lets it go on.
+/// lets it go on. `begun` is when it was read first.
 ///
 /// # Errors
 ///
@@ -45,10 +45,10 @@ pub async fn read_archive<S: AsyncSink>(
     archive: &Object,
     limits: TableLimits,
     sink: S,
+    begun: Instant,
 ) -> Result<Reading, Error> {
     let RunRequest { dataset, cancellation, progress, .. } = request;
     progress.begin(&archive.key, archive.size);
-    let begun = Instant::now();
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let download = {
         let (s3, bucket, archive, cancellation) =
@@ -80,17 +80,7 @@ pub async fn read_archive<S: AsyncSink>(
             unpacking.await
         }
     };
-    let given_up = |error: Error| {
-        if let Error::Retryable(fault) = &error
-            && fault.kind == Retryable::DeadlineNear
-        {
-            let ((extent, waited), took) = (progress.extent(), begun.elapsed());
-            let usable = cancellation.usable().unwrap_or_default();
-            let effort = Effort { usable, took, waited: waited.total, stalled: waited.stalled, extent };
-            *request.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(effort);
-        }
-        error
-    };
+    let given_up = |error: Error| given_up(request, begun, error);
     let (sink, read) = unpacked.map_err(|error| abnormal(&error))?;
     let read = match read {
         Ok(members) => Ok(members),
@@ -125,6 +115,19 @@ pub async fn read_archive<S: AsyncSink>(
         written?;
     }
     Ok(Reading { read, downloaded })
+}
+
+/// An error of reading an archive that was read first at `begun`; where the time is up, how far it came is noted.
+pub fn given_up(request: &RunRequest, begun: Instant, error: Error) -> Error {
+    if let Error::Retryable(fault) = &error
+        && fault.kind == Retryable::DeadlineNear
+    {
+        let ((extent, waited), took) = (request.progress.extent(), begun.elapsed());
+        let usable = request.cancellation.usable().unwrap_or_default();
+        let effort = Effort { usable, took, waited: waited.total, stalled: waited.stalled, extent };
+        *request.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(effort);
+    }
+    error
 }
 
 /// Has a reading stop when nobody waits for it any more.

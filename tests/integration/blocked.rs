@@ -4,14 +4,15 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use cmslite_core::config::parse;
 use devstack::lambda::Outcome;
-use devstack::s3::{Action, Fault};
+use devstack::s3::{Action, Fault, Request};
 use devstack::stack::BUCKET;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::harness::{Harness, appending, bad_key, key, sample};
+use crate::harness::{Harness, appending, bad_key, cases, key, sample};
 
 /// What is left of the time when nothing is read on any more: as the program has it.
 const RESERVE: Duration = Duration::from_secs(15);
@@ -78,6 +79,37 @@ async fn an_archive_that_no_function_gets_through_is_bad_after_three_tries() {
     assert!(!has_counted(&harness), "{:?}", harness.keys());
     let report = Harness::report(harness.sweep().await);
     assert_eq!(report["good"][0]["key"], key("b"), "{report}");
+}
+
+/// One that is too large to be settled in what is left of its last try's time is settled by the next run, unread.
+async fn is_found(of_this_upload: bool, tries: usize, code: &str) {
+    let harness = Harness::builder().appending().start().await;
+    let a = harness.put("a", &vec![0; 64 * 1024 * 1024], 1);
+    let objects = harness.stack.s3.objects(BUCKET);
+    let uploaded = objects.iter().find(|object| object.key == a).unwrap();
+    let one = json!({
+        "at": "2026-01-01T00:00:00Z", "seconds": 885,
+        "extent": {"read_bytes": 9, "unpacked_bytes": 99, "members": 1, "rows": 7}
+    });
+    let etag = if of_this_upload { uploaded.etag.as_str() } else { "another" };
+    let note =
+        json!({"key": a, "etag": etag, "last_modified": uploaded.last_modified, "tries": vec![one; tries]});
+    let place = parse("cmslite_user_group_metadata.json", &appending()).unwrap().tries_key(&a);
+    harness.stack.s3.put_at(BUCKET, &place, note.to_string().as_bytes(), chrono::Utc::now()).unwrap();
+    Harness::report(harness.invoke(&a).await);
+    assert_eq!(harness.error_json("a")["problems"][0]["code"], code);
+    assert!(harness.is_bad("a") && !has_counted(&harness));
+    let requests = harness.stack.s3.requests();
+    let is_read = |request: &Request| request.operation == "GetObject" && request.key.as_ref() == Some(&a);
+    assert_eq!(requests.iter().any(is_read), code != "took_too_long");
+}
+
+cases! {
+    async a_large_archive_that_has_had_its_tries_is_settled_before_it_is_read: is_found {
+        all_of_them(true, 3, "took_too_long");
+        too_few(true, 2, "corrupt_gzip");
+        of_another_upload(false, 3, "corrupt_gzip");
+    }
 }
 
 /// Whoever waits for S3 says nothing of the archive.
