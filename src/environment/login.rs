@@ -1,0 +1,181 @@
+//! The login to Redshift: what variables say of it, completed by a secret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use cmslite_core::error::{Deployment, Error};
+
+use super::stored_secret::StoredSecret;
+use crate::secret::Secret;
+
+/// Redshift's port when none is given.
+const DEFAULT_PORT: u16 = 5439;
+
+/// Where and as whom to log in to Redshift.
+#[derive(Clone)]
+pub struct Login {
+    /// The host, as the certificate names it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// Where the password comes from.
+    pub password_origin: PasswordOrigin,
+    /// How the server must prove itself.
+    pub tls: Tls,
+    /// Certificates to trust instead of the system's, a PEM file.
+    pub root_certificates: Option<PathBuf>,
+}
+
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordOrigin {
+    /// A variable, by name.
+    Variable(&'static str),
+    /// A secret of Secrets Manager.
+    Secret {
+        /// Its name or ARN.
+        id: String,
+        /// Its version, if Secrets Manager says it.
+        version: Option<String>,
+    },
+}
+
+impl fmt::Display for PasswordOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::Secret { id, version: None } => write!(f, "the secret {id}"),
+            Self::Secret { id, version: Some(version) } => write!(f, "the secret {id}, version {version}"),
+        }
+    }
+}
+
+/// A secret as Secrets Manager gave it.
+pub struct FetchedSecret {
+    /// Its text.
+    pub text: Secret,
+    /// Which it is.
+    pub origin: PasswordOrigin,
+}
+
+/// How the server must prove itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// By a trusted certificate for the host's name.
+    VerifyFull,
+    /// By a trusted certificate, whatever name it bears: for a DNS alias.
+    VerifyCa,
+    /// Not at all, and unencrypted: towards this machine only.
+    Disable,
+}
+
+/// A login as far as variables say it.
+#[derive(Clone)]
+pub(super) struct PartialLogin {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) database: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<(Secret, PasswordOrigin)>,
+    pub(super) tls: Tls,
+    pub(super) root_certificates: Option<PathBuf>,
+}
+
+impl PartialLogin {
+    /// The login, completed by a secret.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Environment::login`](super::Environment::login).
+    pub(super) fn with(&self, secret: Option<&FetchedSecret>) -> Result<Login, Error> {
+        let Some(secret) = secret else { return self.finished(None) };
+        let unreadable = |why: String| {
+            let message = format!("{} (PGPASS_SECRET_ID) {why}", secret.origin);
+            Error::deployment(Deployment::SecretUnreadable, message)
+        };
+        let stored = StoredSecret::parse(&secret.text).map_err(unreadable)?;
+        let login = self.completed_by(&stored, &secret.origin);
+        if stored.password.is_none() {
+            let fields = login.missing_fields();
+            return Err(unreadable(format!("lacks {}", fields.join(", "))));
+        }
+        login.finished(Some(&stored))
+    }
+
+    /// The variables that are missing, and the fields of a secret that would do instead.
+    pub(super) fn missing(&self, secret: Option<&StoredSecret>) -> Vec<String> {
+        let in_json = |field: &str| match secret {
+            Some(stored) if stored.is_json => format!(", and the secret has no {field:?}"),
+            _ => String::new(),
+        };
+        let cluster = secret.and_then(|stored| stored.cluster.as_ref());
+        let of_cluster = cluster.map(|name| format!("; write the endpoint of {name}")).unwrap_or_default();
+        [
+            (self.host.is_none(), "PGHOST", in_json("host") + &of_cluster),
+            (self.database.is_none(), "PGDATABASE", in_json("dbname")),
+            (self.user.is_none(), "PGUSER", in_json("username")),
+            (self.password.is_none(), "pgpass (or PGPASSWORD, or PGPASS_SECRET_ID)", String::new()),
+        ]
+        .into_iter()
+        .filter(|(missing, ..)| *missing)
+        .map(|(_, name, more)| format!("{name} is not set{more}"))
+        .collect()
+    }
+
+    /// The fields that a secret of Redshift's form would have to have.
+    fn missing_fields(&self) -> Vec<&'static str> {
+        let fields = [
+            (true, "\"password\""),
+            (self.user.is_none(), "\"username\""),
+            (self.host.is_none(), "\"host\""),
+            (self.database.is_none(), "\"dbname\""),
+        ];
+        fields.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect()
+    }
+
+    /// The environment wins over the secret, but for the password and the user that it belongs to.
+    fn completed_by(&self, stored: &StoredSecret, origin: &PasswordOrigin) -> Self {
+        Self {
+            host: self.host.clone().or(stored.host.clone()),
+            port: self.port.or(stored.port),
+            database: self.database.clone().or(stored.database.clone()),
+            user: stored.username.clone().or(self.user.clone()),
+            password: stored.password.clone().map(|password| (password, origin.clone())),
+            tls: self.tls,
+            root_certificates: self.root_certificates.clone(),
+        }
+    }
+
+    fn finished(&self, secret: Option<&StoredSecret>) -> Result<Login, Error> {
+        match self.clone() {
+            Self {
+                host: Some(host),
+                port,
+                database: Some(database),
+                user: Some(user),
+                password: Some((password, password_origin)),
+                tls,
+                root_certificates,
+            } => Ok(Login {
+                host,
+                port: port.unwrap_or(DEFAULT_PORT),
+                database,
+                user,
+                password,
+                password_origin,
+                tls,
+                root_certificates,
+            }),
+            incomplete => Err(Error::deployment(
+                Deployment::Configuration,
+                format!("environment: {}", incomplete.missing(secret).join("; ")),
+            )),
+        }
+    }
+}
