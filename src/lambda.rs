@@ -146,12 +146,7 @@ impl Ignored<'_> {
     /// What is said of it by a dataset whose archive it may have been meant to be.
     fn report(&self, request_id: &str) -> Option<Report> {
         let (dataset, why) = self.passed_over.filter(|(_, why)| why.is_unusable_key())?;
-        let mut report = Report {
-            dataset: dataset.name.clone(),
-            bucket: dataset.bucket.clone(),
-            request_id: request_id.to_owned(),
-            ..Report::default()
-        };
+        let mut report = Report::of(dataset, request_id);
         report.record_unusable_keys(&[(self.object.key.clone(), why)]);
         Some(report)
     }

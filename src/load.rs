@@ -34,10 +34,8 @@ mod retry;
 mod timing;
 
 use chrono::Utc;
-use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::queue::{Archive, ArchiveState, Object, Plan, plan};
-use cmslite_core::text::printable;
+use cmslite_core::queue::{ArchiveState, Object, plan};
 use tracing::{Instrument as _, info, info_span};
 
 use self::lease::{Lease, Turn, wait_for_turn};
@@ -61,12 +59,7 @@ pub struct Run {
 pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     let dataset = &request.dataset;
     let span = info_span!("run", request_id = request.request_id, dataset = dataset.name);
-    let mut report = Report {
-        dataset: dataset.name.clone(),
-        bucket: dataset.bucket.clone(),
-        request_id: request.request_id.clone(),
-        ..Report::default()
-    };
+    let mut report = Report::of(dataset, &request.request_id);
     // Boxed: the steps below nest deeper than the compiler cares to lay out in one piece.
     let failure = Box::pin(work(clients, request, &mut report)).instrument(span).await.err();
     report.failure = failure.as_ref().map(Into::into);
@@ -106,12 +99,13 @@ async fn work_on_queue(
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
-    if let Some((key, rival)) = shared_key(dataset, &plan) {
+    // A superseded one is loaded by nobody.
+    let shared = unsettled.iter().find_map(|archive| Some((&archive.key, dataset.rival_of(&archive.key)?)));
+    if let Some((key, rival)) = shared {
         report.record_remaining(&unsettled, Utc::now());
         let message = format!(
-            "{} is an archive of two datasets, {} and {rival}, and would be loaded by one of them alone; have \"doc\" of only one match \
+            "{key} is an archive of two datasets, {} and {rival}, and would be loaded by one of them alone; have \"doc\" of only one match \
              it: until then neither loads anything",
-            printable(key.as_bytes()),
             dataset.name
         );
         return Err(Error::deployment(Deployment::Configuration, message));
@@ -191,16 +185,6 @@ async fn work_through(
     }
     report.not_processed.extend(queue.map(|archive| archive.key));
     worked
-}
-
-/// The first unsettled archive that another dataset wants too, and that one's name.
-fn shared_key<'p>(dataset: &'p Dataset, plan: &'p Plan) -> Option<(&'p str, &'p str)> {
-    // A superseded one is loaded by nobody.
-    let is_queued = |archive: &&Archive| archive.state == ArchiveState::Queued;
-    plan.archives
-        .iter()
-        .filter(is_queued)
-        .find_map(|archive| Some((archive.object.key.as_str(), dataset.rival_of(&archive.object.key)?)))
 }
 
 fn stopped_at(bad: &Object, next: &Object) -> Error {

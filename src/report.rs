@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use cmslite_core::config::PassedOver;
+use cmslite_core::config::{Dataset, PassedOver};
 use cmslite_core::error::Error;
 use cmslite_core::key::Key;
 use cmslite_core::problem::{Problem, Problems};
@@ -261,6 +261,16 @@ impl ArchiveOutcome {
 }
 
 impl Report {
+    /// Of a run in which nothing was done yet.
+    pub fn of(dataset: &Dataset, request_id: &str) -> Self {
+        Self {
+            dataset: dataset.name.clone(),
+            bucket: dataset.bucket.clone(),
+            request_id: request_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Records what became of an archive.
     pub fn record(&mut self, archive: &Object, outcome: &ArchiveOutcome) {
         let key = archive.key.clone();

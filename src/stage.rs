@@ -16,6 +16,8 @@ mod sink;
 mod buffer_pool;
 // What COPY reads.
 mod manifest;
+// Waits that are counted.
+mod waiting;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -29,6 +29,12 @@ pub struct Explanation<'a> {
     pub problems: &'a Problems,
 }
 
+/// An explanation as it was written.
+pub struct Written {
+    etag: String,
+    attributes: Attributes,
+}
+
 /// What an `error.json` says of itself.
 #[derive(Debug, Deserialize)]
 struct Found {
@@ -53,8 +59,7 @@ impl Found {
 }
 
 impl Explanation<'_> {
-    /// Writes the explanation before the marker is there, unless another run has explained this revision: the `ETag`
-    /// of what was written.
+    /// Writes the explanation before the marker is there, unless another run has explained this revision.
     ///
     /// The explanation of an older revision, or of an earlier upload of the same bytes, is replaced. A run by hand
     /// explains anew.
@@ -62,7 +67,7 @@ impl Explanation<'_> {
     /// # Errors
     ///
     /// S3's.
-    pub async fn write_unless_there(&self, s3: &S3, is_alone: bool) -> Result<Option<String>, Error> {
+    pub async fn write_unless_there(&self, s3: &S3, is_alone: bool) -> Result<Option<Written>, Error> {
         let dataset = &self.request.dataset;
         let (bucket, key) = (&dataset.bucket, dataset.error_key(&self.archive.key));
         s3.delete(bucket, &dataset.good_key(&self.archive.key)).await?;
@@ -70,7 +75,7 @@ impl Explanation<'_> {
         let mut condition = WriteIf::Absent;
         for _ in 0..TRIES {
             match s3.put_as_if(bucket, &key, self.json(false), condition.clone(), &attributes).await {
-                Ok(Some(etag)) => return Ok(Some(etag)),
+                Ok(Some(etag)) => return Ok(Some(Written { etag, attributes })),
                 Ok(None) => {}
                 // Without a right to the key or to tags the explanation is still there, as the bucket keeps all else.
                 Err(Error::Deployment(fault)) if !attributes.are_none() => {
@@ -105,10 +110,10 @@ impl Explanation<'_> {
 
     /// Notes that a message was sent of an explanation whose marker could not be set, so that none is sent again by
     /// the run that sets it. If that cannot be noted, one is.
-    pub async fn note_told(&self, s3: &S3, etag: String) {
+    pub async fn note_told(&self, s3: &S3, written: Written) {
         let dataset = &self.request.dataset;
         let key = dataset.error_key(&self.archive.key);
-        let attributes = s3.attributes(&dataset.bucket, self.archive).await;
+        let Written { etag, attributes } = written;
         let (json, condition) = (self.json(true), WriteIf::Matches(etag));
         if let Err(error) = s3.put_as_if(&dataset.bucket, &key, json, condition, &attributes).await {
             debug!("it was not noted that a message was sent: {}", error.chain());

@@ -111,10 +111,11 @@ impl Session {
         let rows = self.run(&Statement::Columns(tables)).await?;
         let found: Vec<(String, String, Column)> = rows.into_iter().filter_map(column).collect();
         let of = |name: &&TableName| {
-            let is_its = |(schema, table, _): &&(String, String, Column)| {
-                *schema == name.schema.to_lowercase() && *table == name.table.to_lowercase()
-            };
-            found.iter().filter(is_its).map(|(.., column)| column.clone()).collect()
+            found
+                .iter()
+                .filter(|(schema, table, _)| is_named(name, schema, table))
+                .map(|(.., column)| column.clone())
+                .collect()
         };
         Ok(tables.iter().map(of).collect())
     }
@@ -150,20 +151,19 @@ impl Session {
                 None
             }
         };
-        for (table, columns) in tables.iter().zip(columns) {
-            let (schema, name) = (table.name.schema.to_lowercase(), table.name.table.to_lowercase());
-            let is_told = |column: &Column, rows: &Rows| {
+        let has_default = |table: &TableName, column: &str| {
+            rows.as_ref().is_none_or(|rows| {
                 rows.iter().any(|row| match row.as_slice() {
-                    [Some(its_schema), Some(its_table), Some(its_name)] => {
-                        *its_schema == schema
-                            && *its_table == name
-                            && its_name.eq_ignore_ascii_case(&column.name)
+                    [Some(schema), Some(name), Some(its)] => {
+                        is_named(table, schema, name) && its.eq_ignore_ascii_case(column)
                     }
                     _ => false,
                 })
-            };
+            })
+        };
+        for (table, columns) in tables.iter().zip(columns) {
             for column in columns {
-                column.has_default |= rows.as_ref().is_none_or(|rows| is_told(column, rows));
+                column.has_default |= has_default(&table.name, &column.name);
             }
         }
         Ok(())
@@ -181,8 +181,7 @@ impl Session {
         let rows = self.run(&Statement::TableTypes(tables)).await?;
         let found: Vec<(String, String, String)> = rows.into_iter().filter_map(table_type).collect();
         let of = |name: &&TableName| {
-            let (schema, table) = (name.schema.to_lowercase(), name.table.to_lowercase());
-            let own = found.iter().find(|found| found.0 == schema && found.1 == table);
+            let own = found.iter().find(|(schema, table, _)| is_named(name, schema, table));
             own.map(|(.., table_type)| RelationKind::of(table_type))
         };
         Ok(tables.iter().map(of).collect())
@@ -273,4 +272,9 @@ impl Session {
         drop(client);
         let _ = timeout(CLOSE_WITHIN, connection).await;
     }
+}
+
+/// Whether a row is about this table: Redshift tells names in lower case.
+fn is_named(table: &TableName, schema: &str, name: &str) -> bool {
+    table.schema.to_lowercase() == schema && table.table.to_lowercase() == name
 }

@@ -213,19 +213,29 @@ impl S3 {
         mut body: ByteStream,
         most_bytes: usize,
     ) -> Result<Option<Bytes>, Error> {
-        let what = || format!("cannot read s3://{bucket}/{key}");
         let mut whole = BytesMut::new();
-        loop {
-            let waited = told("the bytes", Some(bucket), Some(key));
-            let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
-            let Some(chunk) = next.map_err(|_| silent(&what()))? else { return Ok(Some(whole.freeze())) };
-            let chunk =
-                chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
+        while let Some(chunk) = self.next_chunk(bucket, key, &mut body, "the bytes").await? {
             if whole.len() + chunk.len() > most_bytes {
                 return Ok(None);
             }
             whole.extend_from_slice(&chunk);
         }
+        Ok(Some(whole.freeze()))
+    }
+
+    /// The next chunk of a body, which is waited for under the name `waited`; none at its end.
+    async fn next_chunk(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: &mut ByteStream,
+        waited: &str,
+    ) -> Result<Option<Bytes>, Error> {
+        let what = || format!("cannot read s3://{bucket}/{key}");
+        let waited = told(waited, Some(bucket), Some(key));
+        let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
+        let chunk = next.map_err(|_| silent(&what()))?.transpose();
+        chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
     }
 
     /// Hands the beginning of an object, `limit_bytes` at the most, to `take`, as it comes and until that
@@ -245,12 +255,7 @@ impl S3 {
         let range = format!("bytes=0-{}", limit_bytes.saturating_sub(1));
         let response = self.client.get_object().bucket(bucket).key(key).range(range).send().await;
         let mut body = response.map_err(|error| classify(error, &what()))?.body;
-        loop {
-            let waited = told("the next bytes", Some(bucket), Some(key));
-            let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
-            let Some(chunk) = next.map_err(|_| silent(&what()))? else { break };
-            let chunk =
-                chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error))?;
+        while let Some(chunk) = self.next_chunk(bucket, key, &mut body, "the next bytes").await? {
             if take(&chunk).is_break() {
                 break;
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cmslite_core::archive::{self, ReadError, StagedMember};
 use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::limits::TableLimits;
-use cmslite_core::overdue::{Effort, STALL};
+use cmslite_core::overdue::Effort;
 use cmslite_core::problem::Problems;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::sink::AsyncSink;
+use super::waiting::waiting;
 use crate::cancellation::ARCHIVE_RESERVE;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
@@ -149,10 +150,7 @@ struct Chunks {
 impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let begun = Instant::now();
-            let received = self.receiver.blocking_recv();
-            self.progress.waited(begun.elapsed(), STALL);
-            match received {
+            match waiting(&self.progress, || self.receiver.blocking_recv()) {
                 Some(chunk) => self.current = chunk,
                 None => return Ok(0),
             }

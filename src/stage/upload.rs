@@ -8,18 +8,17 @@ use bytes::Bytes;
 use cmslite_core::archive::{Sink, StagedMember};
 use cmslite_core::config::{Dataset, Table};
 use cmslite_core::error::{Error, Retryable};
-use cmslite_core::overdue::STALL;
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::buffer_pool::{Buffer, BufferPool};
 use super::manifest::StagedKeys;
 use super::sink::{AsyncSink, log_transformed};
+use super::waiting::waiting;
 use crate::run_request::RunRequest;
 use crate::s3::{S3, Upload, UploadedPart};
 
@@ -150,9 +149,7 @@ impl StagedWriter {
     }
 
     fn send(&self, segment: Segment) -> io::Result<()> {
-        let begun = Instant::now();
-        let sent = self.upload.blocking_send(segment);
-        self.progress.waited(begun.elapsed(), STALL);
+        let sent = waiting(&self.progress, || self.upload.blocking_send(segment));
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
@@ -163,9 +160,8 @@ impl Write for StagedWriter {
         let part = match &mut self.part {
             Some(part) => part,
             none => {
-                let begun = Instant::now();
-                let part = self.runtime.block_on(self.pool.buffer(self.part_bytes));
-                self.progress.waited(begun.elapsed(), STALL);
+                let part =
+                    waiting(&self.progress, || self.runtime.block_on(self.pool.buffer(self.part_bytes)));
                 none.insert(part?)
             }
         };

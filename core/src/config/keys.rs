@@ -73,11 +73,7 @@ impl Dataset {
     /// How often an archive was not read within a function's time. The path is short, whatever the key: two keys that
     /// share it lose each other's count.
     pub fn tries_key(&self, key: &str) -> String {
-        // FNV-1a, which stays the same from build to build.
-        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{}tries/{hash:016x}.json", self.lease_prefix())
+        format!("{}tries/{:032x}.json", self.lease_prefix(), fnv(key))
     }
 
     /// The good marker of an archive.
@@ -120,7 +116,8 @@ impl Dataset {
     }
 }
 
-/// The FNV-1a hash of a key (draft-eastlake-fnv). It need not resist anybody: what tells readings apart is their ids.
+/// The FNV-1a hash of a key (draft-eastlake-fnv), the same from build to build. It need not resist anybody: readings are
+/// told apart by their ids, and tries name their upload.
 fn fnv(key: &str) -> u128 {
     key.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)

@@ -1,0 +1,13 @@
+//! What a reading spends waiting for others, counted where it waits.
+
+use cmslite_core::overdue::STALL;
+use cmslite_core::progress::Progress;
+use tokio::time::Instant;
+
+/// What `wait` comes to. It may block: the threads that unpack and transform wait here for S3.
+pub fn waiting<T>(progress: &Progress, wait: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let outcome = wait();
+    progress.waited(begun.elapsed(), STALL);
+    outcome
+}
