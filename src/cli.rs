@@ -25,6 +25,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono::Utc;
 use clap::Parser as _;
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error};
@@ -39,6 +40,7 @@ use crate::cancellation::Cancellation;
 use crate::clients::{self, Clients};
 use crate::environment::Environment;
 use crate::load::Run;
+use crate::metrics::{self, RunMetrics};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
 use crate::{check, config_files, dry_run, environment, load, status};
@@ -72,9 +74,14 @@ pub async fn main() -> ExitCode {
 async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
     let request = request(load, waits)?;
     let clients = connect(waits, &request.cancellation).await?;
+    let begun = Instant::now();
     let Run { report, failure } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     print!("{report}");
+    if load.metrics {
+        let metrics = RunMetrics::since(begun, request.cancellation.deadline());
+        metrics::emit(io::stderr().lock(), &metrics.to_emf_line(&report, failure.as_ref(), Utc::now()));
+    }
     if !report.bad.is_empty() {
         return Ok(exit::BAD_ARCHIVE);
     }
@@ -140,13 +147,14 @@ fn dataset(config: &Path) -> Result<Dataset, Error> {
 /// A request by hand, which a signal cancels.
 fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
     let dataset = dataset(&load.config)?;
-    let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ");
+    let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     Ok(RunRequest {
         dataset: Arc::new(dataset),
         selection: load.selection(),
         uploads: Vec::new(),
         request_id: format!("command-{now}-{}", std::process::id()),
         limit: load.limit,
+        left_to_task_above: None,
         cancellation: cancellation(&load.limits, waits),
         progress: Progress::default(),
         given_up: Arc::default(),

@@ -29,6 +29,8 @@ pub struct Environment {
     pub password_secret_id: Option<String>,
     /// The ARN of the SNS topic to which bad archives are told, if there is one.
     pub bad_archive_topic: Option<String>,
+    /// As [`RunRequest`](crate::run_request::RunRequest) has it: the function's, not the command's.
+    pub left_to_task_above: Option<u64>,
     /// The account that the bucket must belong to, if one is given: 12 digits.
     pub bucket_owner: Option<String>,
     login: PartialLogin,
@@ -132,6 +134,13 @@ impl Environment {
             mistakes.push(mistake);
             None
         });
+        let left_to_task_above = var("LEAVE_TO_TASK_BYTES").and_then(|bytes| {
+            bytes
+                .trim()
+                .parse()
+                .map_err(|_| mistakes.push(format!("LEAVE_TO_TASK_BYTES: {bytes:?} is no number of bytes")))
+                .ok()
+        });
         let login = PartialLogin {
             host,
             port,
@@ -153,6 +162,7 @@ impl Environment {
                 copy,
                 password_secret_id,
                 bad_archive_topic,
+                left_to_task_above,
                 bucket_owner,
                 login,
             })
@@ -252,6 +262,14 @@ mod tests {
         assert!(
             message(&with(&[("BAD_ARCHIVE_TOPIC_ARN", "topic")])).contains("is not the ARN of an SNS topic")
         );
+    }
+
+    #[test]
+    fn what_is_left_to_the_task_is_a_number_of_bytes() {
+        let of = |bytes| read(&with(&[("LEAVE_TO_TASK_BYTES", bytes)])).map(|read| read.left_to_task_above);
+        assert_eq!(of("2147483648").ok(), Some(Some(2_147_483_648)));
+        assert_eq!(of("").ok(), Some(None));
+        assert!(message(&with(&[("LEAVE_TO_TASK_BYTES", "2 GiB")])).contains("is no number of bytes"));
     }
 
     /// The login that a secret completes, or what is said of it.

@@ -2,13 +2,12 @@
 
 // Where the log goes.
 mod logging;
-// What CloudWatch counts.
-mod metrics;
 // Reports as Lambda hands them on.
 mod answer;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,10 +27,10 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error, info, info_span};
 
 use self::answer::{Answer, diagnostic};
-use self::metrics::InvocationMetrics;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::environment::Environment;
+use crate::metrics::{self, RunMetrics};
 use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::time_limits::SET_UP;
@@ -42,6 +41,8 @@ use crate::{config_files, load};
 struct Handler {
     clients: Clients,
     datasets: Vec<Arc<Dataset>>,
+    /// As [`RunRequest`] has it.
+    left_to_task_above: Option<u64>,
 }
 
 /// Serves events until the runtime ends the process.
@@ -118,8 +119,8 @@ struct Invocation {
 impl Invocation {
     /// Writes the metrics of a run.
     fn emit_metrics(&self, report: &Report, failure: Option<&Error>) {
-        let metrics = InvocationMetrics::since(self.begun, self.deadline);
-        metrics::emit(&metrics.to_emf_line(report, failure, Utc::now()));
+        let metrics = RunMetrics::since(self.begun, self.deadline);
+        metrics::emit(io::stdout().lock(), &metrics.to_emf_line(report, failure, Utc::now()));
     }
 
     /// An invocation that failed before any dataset was worked on has failed for all of them.
@@ -183,7 +184,11 @@ impl Handler {
         let datasets = config_files::load_all(environment.config_dir.as_deref())
             .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
         let clients = Clients::new(&environment, waits).await?;
-        Ok(Self { clients, datasets: datasets.into_iter().map(Arc::new).collect() })
+        Ok(Self {
+            clients,
+            datasets: datasets.into_iter().map(Arc::new).collect(),
+            left_to_task_above: environment.left_to_task_above,
+        })
     }
 
     async fn handle(
@@ -219,6 +224,7 @@ impl Handler {
                 uploads,
                 request_id: invocation.request_id.clone(),
                 limit: None,
+                left_to_task_above: self.left_to_task_above,
                 cancellation: cancellation.clone(),
                 progress: Progress::default(),
                 given_up: Arc::default(),

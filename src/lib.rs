@@ -36,6 +36,8 @@ pub mod load;
 // Shared by jobs.
 // The connections to the outside.
 pub mod clients;
+// What CloudWatch counts.
+pub mod metrics;
 // What a run did, as JSON and as text.
 pub mod report;
 

@@ -167,6 +167,16 @@ async fn work_through(
                 }
             }
         }
+        if request.left_to_task_above.is_some_and(|most| archive.size > most) {
+            info!(
+                archive = archive.key.as_str(),
+                bytes = archive.size,
+                "left to the container task, with what waits behind it"
+            );
+            report.left_to_task = Some(archive.key.clone());
+            report.not_processed.push(archive.key);
+            break;
+        }
         left -= 1;
         let run = archive::run(clients, request, lease, &archive, &mut report.seconds);
         let outcome = run.instrument(span).await;

@@ -48,6 +48,8 @@ pub struct Report {
     pub found_superseded: Vec<Key>,
     /// The archives of the queue that were not reached or left unsettled.
     pub not_processed: Vec<Key>,
+    /// The archive that is too large for this run's time: it, and what waits behind it, is left to the container task.
+    pub left_to_task: Option<Key>,
     /// The archives that were settled already when the run came to them: another had done it since they were listed,
     /// or before their event came.
     pub settled_meanwhile: Vec<Key>,

@@ -23,6 +23,9 @@ pub struct RunRequest {
     pub request_id: String,
     /// How many archives it works on at the most.
     pub limit: Option<usize>,
+    /// The most bytes of an archive that it loads. A larger one is left to the container task, which has no limit of
+    /// time, and so is what waits behind it. None where there is no such task, and in the task itself.
+    pub left_to_task_above: Option<u64>,
     /// Until when it may go on.
     pub cancellation: Cancellation,
     /// Where it shows how far it has come.

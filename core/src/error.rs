@@ -88,6 +88,37 @@ pub enum Deployment {
     ReloadRefused,
 }
 
+/// Where somebody who operates must act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// The login to Redshift, its secret, and the connection's TLS.
+    Login,
+    /// Redshift's tables, rights and space.
+    Tables,
+    /// S3, for the function or for COPY.
+    Storage,
+    /// The configuration, the environment, or an event.
+    Configuration,
+}
+
+impl Deployment {
+    /// Where it must be mended.
+    pub fn area(self) -> Area {
+        match self {
+            Self::LoginRefused
+            | Self::AuthenticationUnsupported
+            | Self::TlsNotTrusted
+            | Self::TlsUnsupported
+            | Self::SecretUnreadable => Area::Login,
+            Self::SchemaMismatch | Self::Privilege | Self::StorageFull => Area::Tables,
+            Self::S3Access | Self::NoSuchBucket | Self::ObjectUnreadable | Self::CopyAuthorization => {
+                Area::Storage
+            }
+            Self::Configuration | Self::UnknownEvent | Self::ReloadRefused => Area::Configuration,
+        }
+    }
+}
+
 /// What happened, where, and the cause beneath.
 #[derive(Debug)]
 pub struct Fault<K> {

@@ -145,6 +145,10 @@ pub struct Load {
     /// nothing. Needs no access to Redshift.
     #[arg(long)]
     pub dry_run: bool,
+    /// Write what the function counts for CloudWatch to standard error, as a line of the embedded metric format: for a
+    /// container task whose log goes to CloudWatch Logs.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub metrics: bool,
     #[command(flatten)]
     pub limits: Limits,
 }

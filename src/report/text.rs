@@ -41,6 +41,7 @@ impl fmt::Display for Report {
         let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
         list(f, "Bad", &lines)?;
         list(f, "Not processed", &self.not_processed)?;
+        list(f, "Left to the container task, with what waits behind it", self.left_to_task.as_slice())?;
         list(f, "Settled by another run", &self.settled_meanwhile)?;
         list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
         list(f, "WARNING: no archives for their keys: rename them", &self.unusable_keys)?;

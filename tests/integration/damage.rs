@@ -213,6 +213,7 @@ async fn s3() -> (S3, Client) {
 /// What an archive comes to: the bytes of its staged files, or what is wrong with it.
 async fn staged(s3: &S3, client: &Client, dataset: &Arc<Dataset>, archive: &Object) -> Staged {
     let request = RunRequest {
+        left_to_task_above: None,
         dataset: Arc::clone(dataset),
         selection: Selection::WholeQueue,
         uploads: Vec::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use devstack::lambda::Outcome;
 use devstack::s3;
+use devstack::stack::function_keys;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, moment, moto, sample, sample_with};
@@ -18,6 +19,9 @@ const GROUPS: &str = "analytics_group.csv";
 const GROUPS_HEADER: &str = "id,name,active,site_key\n";
 
 const NAMESPACE: &str = "CmsLiteUserData";
+
+/// Where a failure for who operates must be mended.
+const AREAS: [&str; 4] = ["LoginFailures", "TableFailures", "StorageFailures", "ConfigurationFailures"];
 
 /// Amazon CloudWatch API Reference, MetricDatum.
 const UNITS: &str = "Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes Gigabytes Terabytes Bits Kilobits Megabits Gigabits Terabits \
@@ -148,6 +152,8 @@ fn agrees(line: &Line, report: &Value) {
     assert_eq!(line.error_type.as_deref(), failure);
     let is = |class: &str| f64::from(u8::from(failure.is_some_and(|failure| failure.starts_with(class))));
     line.is(&[("DeploymentFailures", is("Deployment.")), ("RetryableFailures", is("Retryable."))]);
+    let areas = AREAS.iter().filter(|area| line.metrics.contains_key(**area)).count();
+    assert_eq!(areas, usize::from(is("Deployment.") > 0.0), "{line:?}");
     let used = line.value("DurationPercent");
     assert!(used > 0.0 && used < 100.0, "{used} percent");
     let memory = line.value("MemoryPeak");
@@ -226,6 +232,7 @@ async fn appending() -> Vec<Line> {
         ("QueueLength", 1.0),
         ("RetryableFailures", 0.0),
         ("DeploymentFailures", 1.0),
+        ("TableFailures", 1.0),
     ]);
     harness.admin("GRANT INSERT ON cmslite.user_group TO cmslite_loader").await;
 
@@ -291,9 +298,28 @@ async fn failing_before_any() -> Vec<Line> {
     for harness in [unready, misconfigured, harness] {
         let lines = lines(&harness.log().await);
         let [line] = lines.as_slice() else { panic!("{lines:?}") };
-        line.is(&[("DeploymentFailures", 1.0), ("RetryableFailures", 0.0), ("ArchivesLoaded", 0.0)]);
+        line.is(&[("DeploymentFailures", 1.0), ("ConfigurationFailures", 1.0)]);
+        line.is(&[("RetryableFailures", 0.0), ("ArchivesLoaded", 0.0)]);
         assert!(!line.metrics.contains_key("QueueLength"));
         assert_eq!(line.request_id, harness.lambda.history()[0].request_id);
+        seen.extend(lines);
+    }
+    seen
+}
+
+/// A failure for who operates is counted where it must be mended.
+async fn failing_by_area() -> Vec<Line> {
+    let refused = |keys: s3::Credentials| s3::Credentials { secret_access_key: "other".to_owned(), ..keys };
+    let mut seen = Vec::new();
+    for (builder, area) in [
+        (Harness::builder().env("pgpass", "wrong"), "LoginFailures"),
+        (Harness::builder().keys(refused(function_keys())), "StorageFailures"),
+    ] {
+        let harness = builder.start().await;
+        let error_type = failed(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+        assert!(error_type.starts_with("Deployment."), "{error_type}");
+        let (lines, last) = checked(&harness).await;
+        last.is(&[("DeploymentFailures", 1.0), (area, 1.0)]);
         seen.extend(lines);
     }
     seen
@@ -309,8 +335,9 @@ async fn out_of_time() -> Vec<Line> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_looks_at() {
-    let (one, two, three, four) = tokio::join!(appending(), replacing(), failing_before_any(), out_of_time());
-    let seen = [one, two, three, four].concat();
+    let (one, two, three, four, five) =
+        tokio::join!(appending(), replacing(), failing_before_any(), failing_by_area(), out_of_time());
+    let seen = [one, two, three, four, five].concat();
 
     let emitted: BTreeMap<String, String> = seen
         .iter()

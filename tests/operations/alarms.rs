@@ -1,6 +1,8 @@
 //! What the runbook says of each alarm.
 
 use devstack::lambda::Outcome;
+use devstack::s3::{Action, Fault};
+use devstack::stack::{LOADER, LOADER_PASSWORD};
 use serde_json::json;
 
 use super::reader::{Ran, Reader};
@@ -46,34 +48,61 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     assert!(reader.harness.is_good(name) && !reader.harness.is_bad(name));
 }
 
+/// The archive is not loaded, why stands in the log, and `check` finds it.
+async fn is_found(reader: &mut Reader, name: &str, mut section: Section, error_type: &str, obstacle: &str) {
+    let archive = reader.harness.put(name, &sample(1, 5), if name == "a" { 10 } else { 20 });
+    let Outcome::Failed { error_type: failed, .. } = reader.harness.invoke(&archive).await else {
+        panic!("it was loaded")
+    };
+    assert_eq!(failed, error_type);
+    reader.log_arrives().await;
+    let log = reader.run(section.take("logs 1")).await;
+    assert!(log.contains(error_type), "{error_type}: {log}");
+    let Ran { status, output } = reader.try_to(section.take("check"), "").await;
+    assert!(status == 3 && output.contains(obstacle) && output.contains(" obstacle"), "{output}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     let mut reader = Reader::start(SHIPPED).await;
-    reader.harness.admin(REVOKE).await;
-    let archive = reader.harness.put("a", &sample(1, 5), 10);
-    let Outcome::Failed { error_type, .. } = reader.harness.invoke(&archive).await else {
-        panic!("it was loaded")
+    let event = json!({"what": "is this"});
+    let Outcome::Failed { error_type, .. } = reader.harness.lambda.invoke(event).await else {
+        panic!("it was understood")
     };
     reader.log_arrives().await;
-
-    let mut section = Section::of("Alarm: deployment failures");
+    let mut section = Section::of("Alarm: configuration failures");
     let log = reader.run(section.take("logs 1")).await;
-    assert!(
-        error_type.starts_with("Deployment.") && log.contains(&error_type) && log.contains("user_group"),
-        "{error_type}: {log}"
-    );
-    let Ran { status, output } = reader.try_to(section.take("check"), "").await;
-    assert!(status == 3 && output.contains("BAD") && output.contains("1 obstacle"), "{output}");
+    assert!(log.contains(&error_type), "{error_type}: {log}");
+    // The event was at fault, the configuration is not.
+    let told = reader.run(section.take("check")).await;
+    assert!(told.contains("ok    configuration"), "{told}");
+
+    let refused = Action::Refuse(403, "AccessDenied".to_owned());
+    reader.harness.stack.s3.inject(Fault::on("GetObject", "client/", refused));
+    let section = Section::of("Alarm: storage failures");
+    is_found(&mut reader, "a", section, "Deployment.S3Access", "BAD   ").await;
+    reader.harness.stack.s3.clear_faults();
+
+    reader.harness.admin(REVOKE).await;
+    let section = Section::of("Alarm: table failures");
+    let error_type = "Deployment.Privilege";
+    is_found(&mut reader, "a", section, error_type, "BAD   table cmslite.user_group").await;
 
     let mut section = Section::of("Alarm: oldest unsettled");
     let status = reader.run(section.take("status")).await;
-    assert!(status.contains("Queue 1") && status.contains(&archive), "{status}");
-    assert!(reader.run(section.take("logs 3")).await.contains(&error_type));
+    assert!(status.contains("Queue 1") && status.contains(&key("a")), "{status}");
+    assert!(reader.run(section.take("logs 3")).await.contains(error_type));
 
     let mut section = Section::of("Alarm: near timeout");
     reader.harness.admin(GRANT).await;
     reader.run(section.take("load")).await;
     assert!(reader.harness.is_good("a"));
+
+    // At last, since the function never sends a refused password again.
+    reader.harness.stack.redshift.set_password(LOADER, "another");
+    let section = Section::of("Alarm: login failures");
+    is_found(&mut reader, "b", section, "Deployment.LoginRefused", "BAD   Redshift: login").await;
+    reader.harness.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,3 +8,4 @@ mod moving_over;
 mod permissions;
 mod reader;
 mod runbook;
+mod task;

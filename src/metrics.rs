@@ -1,14 +1,14 @@
 //! What CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
-//! from the function's output (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
+//! from the function's output, and from a container task's (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
 //!
 //! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid
 //! for and to be alarmed on. What tells one invocation from another is a plain member of the line, for
 //! CloudWatch Logs Insights.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use chrono::{DateTime, Utc};
-use cmslite_core::error::Error;
+use cmslite_core::error::{Area, Error};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -29,18 +29,18 @@ mod unit {
     pub(super) const PERCENT: &str = "Percent";
 }
 
-/// What an invocation has used up to the moment at which its metrics are taken.
+/// What a run has used up to the moment at which its metrics are taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct InvocationMetrics {
-    /// Percent of the invocation's time limit; none where there is no limit.
+pub struct RunMetrics {
+    /// Percent of its time limit; none where there is no limit.
     pub duration_percent: Option<f64>,
     /// The most memory that the process ever had, in megabytes of 2^20 bytes, as Lambda's limit is given;
     /// none where the system does not tell.
     pub memory_peak_megabytes: Option<f64>,
 }
 
-impl InvocationMetrics {
-    /// What an invocation that began at `begun` has used by now.
+impl RunMetrics {
+    /// What a run that began at `begun` has used by now.
     pub fn since(begun: Instant, deadline: Option<Instant>) -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self {
@@ -100,7 +100,22 @@ impl InvocationMetrics {
             ),
             ("RetryableFailures", unit::COUNT, json!(u8::from(matches!(failure, Some(Error::Retryable(_)))))),
         ]
+        .into_iter()
+        .chain(failed_area(failure).map(|name| (name, unit::COUNT, json!(1))))
+        .collect()
     }
+}
+
+/// The metric of what has to be mended, so that an alarm can name it. There is none where nothing failed: a metric
+/// costs for the hours in which it is written.
+fn failed_area(failure: Option<&Error>) -> Option<&'static str> {
+    let Some(Error::Deployment(fault)) = failure else { return None };
+    Some(match fault.kind.area() {
+        Area::Login => "LoginFailures",
+        Area::Tables => "TableFailures",
+        Area::Storage => "StorageFailures",
+        Area::Configuration => "ConfigurationFailures",
+    })
 }
 
 /// How much of the time from `begun` to `deadline` is over, in percent. Of no time at all everything is.
@@ -133,9 +148,9 @@ fn dimension_value(dataset: &str) -> String {
 
 /// Writes a line where CloudWatch Logs finds it: alone and whole, past the log, whose lines have other
 /// members around them.
-pub fn emit(line: &str) {
+pub fn emit(mut output: impl io::Write, line: &str) {
     // Metrics that cannot be written are no reason to fail.
-    let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+    let _ = output.write_all(format!("{line}\n").as_bytes());
 }
 
 #[cfg(test)]
@@ -146,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(report: &Report, failure: Option<&Error>, metrics: InvocationMetrics) -> Value {
+    fn parsed(report: &Report, failure: Option<&Error>, metrics: RunMetrics) -> Value {
         let line =
             metrics.to_emf_line(report, failure, DateTime::from_timestamp_millis(1_700_000_000_123).unwrap());
         assert!(!line.contains('\n'));
@@ -160,14 +175,12 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_left_out() {
-        let line = parsed(&Report::default(), None, InvocationMetrics::default());
+        let line = parsed(&Report::default(), None, RunMetrics::default());
         for name in ["QueueLength", "OldestUnsettledAge", "DurationPercent", "MemoryPeak"] {
             assert!(!names(&line).contains(&name) && line.get(name).is_none(), "{name}");
         }
-        let nothing = InvocationMetrics {
-            duration_percent: Some(f64::NAN),
-            memory_peak_megabytes: Some(f64::INFINITY),
-        };
+        let nothing =
+            RunMetrics { duration_percent: Some(f64::NAN), memory_peak_megabytes: Some(f64::INFINITY) };
         let line = parsed(&Report { queue_length: Some(0), ..Report::default() }, None, nothing);
         assert!(
             names(&line).contains(&"QueueLength")
@@ -179,7 +192,7 @@ mod tests {
     #[test]
     fn a_failure_is_counted_for_who_must_act() {
         let of = |error: Error| {
-            let line = parsed(&Report::default(), Some(&error), InvocationMetrics::default());
+            let line = parsed(&Report::default(), Some(&error), RunMetrics::default());
             (
                 line["DeploymentFailures"].clone(),
                 line["RetryableFailures"].clone(),
@@ -201,7 +214,7 @@ mod tests {
         let line = parsed(
             &Report { dataset: "données 1".to_owned(), ..Report::default() },
             None,
-            InvocationMetrics::default(),
+            RunMetrics::default(),
         );
         assert_eq!(
             (line["Dataset"].as_str(), line["_aws"]["Timestamp"].as_i64()),
