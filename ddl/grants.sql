@@ -1,8 +1,16 @@
--- What the loader's user needs. Its password may be stored as an MD5 or a SHA-256 digest:
---   CREATE USER cmslite_loader PASSWORD 'md5...';
--- CREATE on the schema is needed once, for the ledger and the table of rows beside it, if you do not make them yourself
--- (ddl/ledger.sql); then the user needs these instead, and the right to LOCK the ledger:
---   GRANT SELECT, INSERT ON cmslite.load_ledger, cmslite.load_ledger_tables TO cmslite_loader;
+-- The loader's user and what it needs, a line each: `check` goes through the same lines. Run it as an administrator, after
+-- ddl/tables.sql. The user logs in by IAM, or with a password, which is best given as a digest (docs/operations.md):
+--   ALTER USER cmslite_loader PASSWORD 'md5...';
 
+CREATE USER cmslite_loader PASSWORD DISABLE;
+
+-- CREATE is needed once, for the ledger and the tables beside it. Where you make them yourself, with ddl/ledger.sql, leave it out:
+--   GRANT USAGE ON SCHEMA cmslite TO cmslite_loader;
+--   GRANT SELECT, INSERT ON cmslite.load_ledger TO cmslite_loader;
+--   GRANT SELECT, INSERT ON cmslite.load_ledger_tables TO cmslite_loader;
 GRANT USAGE, CREATE ON SCHEMA cmslite TO cmslite_loader;
-GRANT SELECT, INSERT, DELETE ON cmslite.user_group, cmslite.cms_group, cmslite.user_activity, cmslite.user_status TO cmslite_loader;
+
+GRANT INSERT, DELETE ON cmslite.cms_group TO cmslite_loader;
+GRANT INSERT, DELETE ON cmslite.user_activity TO cmslite_loader;
+GRANT INSERT, DELETE ON cmslite.user_group TO cmslite_loader;
+GRANT INSERT, DELETE ON cmslite.user_status TO cmslite_loader;

@@ -10,6 +10,8 @@ mod database;
 mod storage;
 // How a table differs from the configuration.
 mod columns;
+// Which rights the user lacks.
+mod grants;
 
 // What is found, and what to do about it.
 mod finding;

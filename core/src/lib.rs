@@ -39,6 +39,8 @@ pub mod queue;
 // Who works on a dataset's queue, and until when.
 pub mod lease;
 
+// Which rights a load needs in Redshift.
+pub mod grants;
 // Whether an archive brings too few rows.
 pub mod row_counts;
 // From CREATE TABLE statements to what the tables' columns take.

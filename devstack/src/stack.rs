@@ -149,7 +149,10 @@ impl Stack {
         // no driver answers.
         let admin = stack.admin().await?;
         for ddl in [include_str!("../../ddl/tables.sql"), include_str!("../../ddl/grants.sql")] {
-            let plain = redshift::postgresql_ddl(ddl).map_err(io::Error::other)?;
+            // The user is there already, with its password.
+            let plain =
+                redshift::postgresql_ddl(&ddl.replace("CREATE USER cmslite_loader PASSWORD DISABLE;", ""))
+                    .map_err(io::Error::other)?;
             admin.batch_execute(&plain).await?;
         }
         Ok(stack)

@@ -5,11 +5,13 @@ use std::time::Duration;
 use chrono::Utc;
 use cmslite_core::config::{Dataset, Table, TableName};
 use cmslite_core::error::Error;
+use cmslite_core::grants::needed;
 use cmslite_core::problem::Quoting;
 use cmslite_core::row_counts::RowsByTable;
 
 use super::columns::compare;
 use super::finding::{Finding, remedy};
+use super::grants::check_grants;
 use super::storage::{NAME, staged_keys};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
@@ -58,17 +60,34 @@ pub(super) async fn check_redshift(
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: defaults of columns", error.chain(), remedy(&error)));
     }
-    findings.push(check_ledger(&session, dataset, &ledger, &table_rows).await);
+    let mut absent = Vec::new();
+    if ledger.is_empty() {
+        absent.push(&dataset.ledger);
+    }
+    if table_rows.is_empty() {
+        absent.push(&dataset.ledger_tables);
+    }
+    let rights = check_grants(&session, &needed(dataset, &absent)).await;
+    findings.extend(rights.findings);
+    if rights.lacking.iter().all(|name| ![&dataset.ledger, &dataset.ledger_tables].contains(name)) {
+        findings.push(check_ledger(&session, dataset, &ledger, &table_rows).await);
+    }
     let authorization = clients.copy_authorization().await;
     for ((table, columns), kind) in dataset.tables.iter().zip(columns).zip(kinds) {
         let subject = format!("table {}", table.name);
+        let lacks = rights.lacking.contains(&&table.name);
         match &unseen {
+            // Who has no right to it does not see it.
+            None if lacks && columns.is_empty() => {}
             None => findings.extend(compare(table, dataset, kind, &columns)),
             Some(why) => findings.push(Finding::note(
                 &subject,
                 why,
                 "let the user read svv_columns to have the columns compared",
             )),
+        }
+        if lacks {
+            continue;
         }
         let tried = match &authorization {
             Ok(authorization) => try_load(&session, clients, dataset, table, authorization, staged).await,

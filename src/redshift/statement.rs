@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
+use cmslite_core::grants::{Grant, GrantedOn};
 use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
@@ -65,6 +66,8 @@ pub enum Statement<'a> {
     Defaults(&'a [&'a TableName]),
     /// What bears the names of tables, with the table that each is of (`SVV_TABLES`).
     TableTypes(&'a [&'a TableName]),
+    /// The session's user, and whether it has each of these rights (`r_HAS_TABLE_PRIVILEGE.md`), in one row.
+    Privileges(&'a Grant<'a>),
     /// Records an archive's revision as loaded.
     WriteLedger {
         /// The ledger.
@@ -229,6 +232,7 @@ impl Statement<'_> {
                 "SELECT table_type, LOWER(table_schema), LOWER(table_name) FROM svv_tables WHERE {}",
                 one_of(tables, "table_schema", "table_name")
             ),
+            Self::Privileges(grant) => privileges(grant),
             Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
                 format!(
                     "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
@@ -273,6 +277,15 @@ impl fmt::Display for Statement<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(false))
     }
+}
+
+fn privileges(grant: &Grant<'_>) -> String {
+    let (function, on) = match grant.on {
+        GrantedOn::Schema(schema) => ("has_schema_privilege", literal(schema)),
+        GrantedOn::Table(name) => ("has_table_privilege", literal(&table(name))),
+    };
+    let each = grant.privileges.iter().map(|name| format!(", {function}({on}, '{name}')"));
+    format!("SELECT current_user{}", each.collect::<String>())
 }
 
 /// The condition of rows that are about one of `tables`, by the columns that name its schema and itself.

@@ -44,6 +44,9 @@ async fn is_well(builder: HarnessBuilder) {
         "ok    S3: copy and delete: below processed/good/client/cmslite_gdx/ and processed/bad/client/cmslite_gdx/",
         "as cmslite_loader, TLS, certificate and host name verified",
         "ok    ledger cmslite.load_ledger: can be locked, read and written",
+        "ok    GRANT USAGE ON SCHEMA cmslite: granted",
+        "ON cmslite.user_status: granted",
+        "ok    GRANT SELECT, INSERT ON cmslite.load_ledger: granted",
         "ok    table cmslite.user_status: ",
         "ok    load errors: sys_load_error_detail can be read",
         "An archive can be loaded. Nothing was.",
@@ -97,6 +100,22 @@ async fn a_ledger_without_its_table_of_rows_is_told_of_and_no_obstacle_where_it_
     .await;
 }
 
+/// What `check` has said is missing is granted, statement by statement, as an administrator would.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statements_that_it_prints_are_enough() {
+    let harness = Harness::start().await;
+    harness.admin("REVOKE ALL ON ALL TABLES IN SCHEMA cmslite FROM cmslite_loader; REVOKE ALL ON SCHEMA cmslite FROM cmslite_loader").await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(3), "{told}");
+    let printed = told.lines().filter_map(|line| line.trim().strip_prefix("-> as an administrator: "));
+    let printed: Vec<&str> = printed.collect();
+    assert_eq!(printed.len(), 5, "{told}");
+    harness.admin(&printed.join(" ")).await;
+    let (code, told) = check(&harness).await;
+    assert_eq!(code, Some(0), "{told}");
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+}
+
 /// After a change of the database by the superuser.
 async fn is_found_in_redshift(change: &str, subject: &str, words: &[&str]) {
     let harness = Harness::start().await;
@@ -118,23 +137,28 @@ cases! {
         );
         no_delete(
             "REVOKE DELETE ON cmslite.cms_group FROM cmslite_loader",
-            "table cmslite.cms_group",
-            &["permission denied", "ddl/grants.sql"],
+            "GRANT INSERT, DELETE ON cmslite.cms_group",
+            &["cmslite_loader lacks DELETE", "GRANT DELETE ON cmslite.cms_group TO cmslite_loader;"],
         );
         no_insert(
             "REVOKE INSERT ON cmslite.cms_group FROM cmslite_loader",
-            "table cmslite.cms_group",
-            &["permission denied", "ddl/grants.sql"],
+            "GRANT INSERT, DELETE ON cmslite.cms_group",
+            &["cmslite_loader lacks INSERT", "GRANT INSERT ON cmslite.cms_group TO cmslite_loader;"],
         );
         one_column_too_many(
             "ALTER TABLE cmslite.cms_group ADD COLUMN extra int NOT NULL",
             "table cmslite.cms_group",
             &["extra is NOT NULL", "a default"],
         );
+        no_usage(
+            "REVOKE USAGE ON SCHEMA cmslite FROM cmslite_loader",
+            "GRANT USAGE, CREATE ON SCHEMA cmslite",
+            &["cmslite_loader lacks USAGE", "GRANT USAGE ON SCHEMA cmslite TO cmslite_loader;"],
+        );
         no_create(
             "REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader",
-            "ledger cmslite.load_ledger",
-            &["permission denied", "ddl/grants.sql"],
+            "GRANT USAGE, CREATE ON SCHEMA cmslite",
+            &["cmslite_loader lacks CREATE", "GRANT CREATE ON SCHEMA cmslite TO cmslite_loader;"],
         );
         no_table_of_rows_of_ours(
             "CREATE TABLE cmslite.load_ledger_tables (dataset varchar(255)); GRANT ALL ON cmslite.load_ledger_tables TO cmslite_loader",

@@ -1,0 +1,119 @@
+//! Which rights a load needs in Redshift: the lines of `ddl/grants.sql`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::config::{Dataset, TableName};
+
+/// Rights on one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant<'a> {
+    /// The rights, as GRANT has them.
+    pub privileges: Vec<&'static str>,
+    /// On what.
+    pub on: GrantedOn<'a>,
+}
+
+/// What a right is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantedOn<'a> {
+    /// A schema.
+    Schema(&'a str),
+    /// A table.
+    Table(&'a TableName),
+}
+
+/// The rights that loads of a dataset need. `absent` are those of the ledger's tables that the first load has to make.
+///
+/// COPY needs INSERT (`r_COPY.md`), DELETE that of its name (`r_DELETE.md`): the loader reads no row of the tables that it
+/// fills.
+pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>> {
+    let ledgers = [&dataset.ledger, &dataset.ledger_tables];
+    let all = dataset.tables.iter().map(|table| &table.name).chain(ledgers);
+    let schemas: BTreeSet<&str> = all.map(|name| name.schema.as_str()).collect();
+    let schemas = schemas.into_iter().map(|schema| {
+        let makes = absent.iter().any(|name| name.schema == schema);
+        Grant {
+            privileges: if makes { vec!["USAGE", "CREATE"] } else { vec!["USAGE"] },
+            on: GrantedOn::Schema(schema),
+        }
+    });
+    let tables = dataset.tables.iter().map(|table| Grant {
+        privileges: if dataset.truncate { vec!["INSERT", "DELETE"] } else { vec!["INSERT"] },
+        on: GrantedOn::Table(&table.name),
+    });
+    let ledgers = ledgers
+        .into_iter()
+        .filter(|name| !absent.contains(name))
+        .map(|name| Grant { privileges: vec!["SELECT", "INSERT"], on: GrantedOn::Table(name) });
+    schemas.chain(tables).chain(ledgers).collect()
+}
+
+impl Grant<'_> {
+    /// The statement that grants these rights to a user.
+    pub fn to(&self, user: &str) -> String {
+        format!("{self} TO {};", identifier(user))
+    }
+}
+
+/// The statement without its end: to whom.
+impl fmt::Display for Grant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GRANT {} ON ", self.privileges.join(", "))?;
+        match self.on {
+            GrantedOn::Schema(schema) => write!(f, "SCHEMA {}", identifier(schema)),
+            GrantedOn::Table(TableName { schema, table }) => {
+                write!(f, "{}.{}", identifier(schema), identifier(table))
+            }
+        }
+    }
+}
+
+/// A name as a statement has it: quoted where it must be.
+fn identifier(name: &str) -> String {
+    let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit());
+    if is_plain && !name.is_empty() { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const SHIPPED: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
+
+    fn statements(config: &str, is_new: bool) -> Vec<String> {
+        let dataset = config::parse("d.json", config).unwrap();
+        let absent = if is_new { vec![&dataset.ledger, &dataset.ledger_tables] } else { Vec::new() };
+        needed(&dataset, &absent).iter().map(|grant| grant.to("cmslite_loader")).collect()
+    }
+
+    /// What is granted by hand is what the program asks for: with a ledger that it makes, and with one that is there.
+    #[test]
+    fn the_script_is_what_is_needed() {
+        let script = include_str!("../../ddl/grants.sql");
+        let granted: Vec<&str> = script.lines().filter(|line| line.starts_with("GRANT")).collect();
+        assert_eq!(granted, statements(SHIPPED, true));
+        let instead: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("--   ")).collect();
+        let instead: Vec<&str> = instead.into_iter().filter(|line| line.starts_with("GRANT")).collect();
+        let of_a_ledger = statements(SHIPPED, false);
+        let of_a_ledger: Vec<&String> =
+            of_a_ledger.iter().filter(|statement| !granted.contains(&statement.as_str())).collect();
+        assert_eq!(instead, of_a_ledger);
+    }
+
+    #[test]
+    fn what_appends_deletes_nothing_and_other_schemas_are_used_too() {
+        let config = SHIPPED.replace("true", "false").replace("\"cms_group\"", "\"Other.cms-group\"");
+        let statements = statements(&config, true);
+        assert!(statements.contains(&"GRANT USAGE ON SCHEMA other TO cmslite_loader;".to_owned()));
+        assert!(statements.contains(&"GRANT INSERT ON other.\"cms-group\" TO cmslite_loader;".to_owned()));
+    }
+
+    #[test]
+    fn a_user_of_iam_is_quoted() {
+        let grant = Grant { privileges: vec!["USAGE"], on: GrantedOn::Schema("s") };
+        assert_eq!(grant.to("IAMR:loader"), "GRANT USAGE ON SCHEMA s TO \"IAMR:loader\";");
+    }
+}
