@@ -6,6 +6,7 @@ mod by_hand;
 mod deploying;
 mod moving_over;
 mod permissions;
+mod questions;
 mod reader;
 mod runbook;
 mod task;

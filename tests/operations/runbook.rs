@@ -59,6 +59,20 @@ fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
     sections
 }
 
+/// The lines of a page's blocks in one language, in their order: each is a command or a statement.
+pub fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    let mut is_wanted = None;
+    for line in text.lines() {
+        if let Some(begin) = line.trim_start().strip_prefix("```") {
+            is_wanted = if is_wanted.is_none() { Some(begin == language) } else { None };
+        } else if is_wanted == Some(true) {
+            lines.push(line.trim());
+        }
+    }
+    lines
+}
+
 /// A section that is new in the runbook needs a test that follows it.
 #[test]
 fn every_section_with_commands_is_followed() {
