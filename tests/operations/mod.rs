@@ -6,5 +6,6 @@ mod by_hand;
 mod deploying;
 mod moving_over;
 mod permissions;
+mod queued;
 mod reader;
 mod runbook;
