@@ -23,7 +23,6 @@ as_json = lambda document: ast.literal_eval(document) if isinstance(document, st
 policies = [boto('iam').get_role_policy(RoleName=role, PolicyName=name)['PolicyDocument'] for name in boto('iam').list_role_policies(RoleName=role)['PolicyNames']]
 print(json.dumps({
     'queue': attributes(queue),
-    'policy': json.loads(attributes(queue)['Policy']),
     'dead': attributes(dead)['QueueArn'],
     'mappings': [{name: value for name, value in mapping.items() if name not in ('LastModified',)} for mapping in boto('lambda').list_event_source_mappings(FunctionName=function)['EventSourceMappings']],
     'function': boto('lambda').get_function(FunctionName=function)['Configuration']['Timeout'],
@@ -70,17 +69,22 @@ async fn an_upload_reaches_the_function_through_the_templates_queue() {
     );
     assert_eq!(queue["SqsManagedSseEnabled"].as_str().unwrap().to_lowercase(), "true");
 
-    let statements = found["policy"]["Statement"].as_array().unwrap();
+    let statements = deployed["queue_policies"]["UploadEventsPolicy"].as_array().unwrap();
     let [allowed] =
         statements.iter().filter(|statement| statement["Effect"] == "Allow").collect::<Vec<_>>()[..]
     else {
         panic!("{statements:?}")
     };
     assert_eq!(allowed["Principal"], json!({"Service": "s3.amazonaws.com"}));
-    assert_eq!((&allowed["Action"], &allowed["Resource"]), (&json!("sqs:SendMessage"), &json!(arn)));
+    assert_eq!(
+        (&allowed["Action"], &allowed["Resource"]),
+        (&json!("sqs:SendMessage"), &json!({"Fn::GetAtt": ["UploadEvents", "Arn"]}))
+    );
+    let account =
+        json!({"Fn::If": ["UsesOtherAccountsBucket", {"Ref": "BucketAccountId"}, {"Ref": "AWS::AccountId"}]});
     let conditions = json!({
-        "ArnEquals": {"aws:SourceArn": format!("arn:aws:s3:::{BUCKET}")},
-        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnEquals": {"aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::${BucketName}"}},
+        "StringEquals": {"aws:SourceAccount": account},
     });
     assert_eq!(allowed["Condition"], conditions);
 
