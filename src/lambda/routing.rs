@@ -262,3 +262,140 @@ impl RunAsked<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cmslite_core::error::Retryable;
+    use cmslite_core::event::DatasetAsked;
+
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
+
+    fn datasets() -> Vec<Arc<Dataset>> {
+        let other = SHIPPED.replace("cmslite_gdx", "other").replace("cms-analytics-csv", "export");
+        let dataset = |name: &str, text: &str| Arc::new(cmslite_core::config::parse(name, text).unwrap());
+        vec![dataset("one.json", SHIPPED), dataset("two.json", &other)]
+    }
+
+    fn key(dataset: usize, name: &str) -> Key {
+        let beginning = ["client/cmslite_gdx/cms-analytics-csv", "client/other/export"][dataset];
+        format!("{beginning}_{name}.tgz").into()
+    }
+
+    /// An event about objects, all of whose revision is known where `etag` is.
+    fn created(datasets: &[Arc<Dataset>], keys: &[Key], etag: Option<&str>) -> event::Asked {
+        let objects = keys.iter().map(|key| ObjectRef {
+            bucket: datasets[0].bucket.clone(),
+            key: key.clone(),
+            decoded: None,
+            upload: etag.map(|etag| Object {
+                key: key.clone(),
+                etag: etag.to_owned(),
+                last_modified: chrono::DateTime::UNIX_EPOCH,
+                size: 1,
+            }),
+        });
+        event::Asked { objects: objects.collect(), ..event::Asked::default() }
+    }
+
+    fn by_name(name: &str, selection: Selection) -> event::Asked {
+        let by_name = vec![DatasetAsked { name: name.to_owned(), selection }];
+        event::Asked { by_name, ..event::Asked::default() }
+    }
+
+    /// The runs, each with what it came to: it went well, or it failed and left these.
+    fn ran<'a>(routing: &Routing<'a>, left: &[Option<&[Key]>]) -> Vec<(RunAsked<'a>, Run)> {
+        let runs = routing.runs();
+        assert_eq!(runs.len(), left.len());
+        let outcome = |left: Option<&[Key]>| {
+            let failure = left.map(|_| Error::retryable(Retryable::S3Unavailable, "x"));
+            let report = Report {
+                not_processed: left.unwrap_or_default().to_vec(),
+                failure: failure.as_ref().map(Into::into),
+                ..Report::default()
+            };
+            Run { report, failure }
+        };
+        runs.into_iter().zip(left.iter().copied().map(outcome)).collect()
+    }
+
+    #[test]
+    fn each_event_fails_by_what_was_left_of_its_own() {
+        let datasets = datasets();
+        let mut routing = Routing::new(&datasets);
+        let (a, b, other) = (key(0, "a"), key(0, "b"), key(1, "a"));
+        for event in [
+            created(&datasets, std::slice::from_ref(&a), Some("1")),
+            created(&datasets, &[a.clone(), b.clone()], Some("1")),
+            created(&datasets, std::slice::from_ref(&other), Some("1")),
+            created(&datasets, &[b.clone(), other.clone()], Some("1")),
+            created(&datasets, &["client/elsewhere".into()], Some("1")),
+            by_name("one", Selection::Reload(a.clone())),
+            by_name("one", Selection::Reload(a.clone())),
+            by_name("three", Selection::WholeQueue),
+        ] {
+            routing.add(Ok(event));
+        }
+        assert_eq!(routing.refusals().map(|(n, _)| n).collect::<Vec<_>>(), [7]);
+        assert_eq!(routing.ignored().len(), 1);
+        let failed = |left: &[Option<&[Key]>]| -> Vec<usize> {
+            let runs = ran(&routing, left);
+            (0..8).filter(|n| routing.has_failed(*n, &runs)).collect()
+        };
+        let selections: Vec<Selection> = routing.runs().into_iter().map(|run| run.selection).collect();
+        assert_eq!(
+            selections,
+            [
+                Selection::UpTo(HashSet::from([a.clone(), b.clone()])),
+                Selection::UpTo(HashSet::from([other.clone()])),
+                Selection::Reload(a.clone()),
+            ]
+        );
+        assert_eq!(failed(&[None, None, None]), [7]);
+        assert_eq!(failed(&[Some(&[b]), None, None]), [1, 3, 7]);
+        assert_eq!(failed(&[Some(&[]), None, None]), [0, 1, 3, 7]);
+        assert_eq!(failed(&[None, Some(&[other]), None]), [2, 3, 7]);
+        assert_eq!(failed(&[None, None, Some(&[a])]), [5, 6, 7]);
+    }
+
+    #[test]
+    fn a_sweep_takes_in_whatever_is_asked_of_the_same_queue() {
+        let datasets = datasets();
+        let mut routing = Routing::new(&datasets);
+        routing.add(Ok(created(&datasets, &[key(0, "a")], Some("1"))));
+        routing.add(Ok(event::Asked { sweep: true, ..event::Asked::default() }));
+        let runs = ran(&routing, &[Some(&[key(0, "b")]), None]);
+        assert!(runs.iter().all(|(run, _)| run.selection == Selection::WholeQueue && run.uploads.is_empty()));
+        assert_eq!([0, 1].map(|n| routing.has_failed(n, &runs)), [false, true]);
+    }
+
+    #[test]
+    fn revisions_are_looked_for_once_each_if_all_are_known_and_few() {
+        let datasets = datasets();
+        let uploads = |events: &[(&str, Option<&str>)]| {
+            let mut routing = Routing::new(&datasets);
+            for (name, etag) in events {
+                routing.add(Ok(created(&datasets, &[key(0, name)], *etag)));
+            }
+            routing.runs().remove(0).uploads.len()
+        };
+        assert_eq!(uploads(&[("a", Some("1")), ("a", Some("1")), ("b", Some("1")), ("a", Some("2"))]), 3);
+        assert_eq!(uploads(&[("a", Some("1")), ("b", None)]), 0);
+        let names: Vec<String> = (0..=MOST_UPLOADS).map(|n| n.to_string()).collect();
+        let events: Vec<(&str, Option<&str>)> = names.iter().map(|name| (name.as_str(), Some("1"))).collect();
+        assert_eq!((uploads(&events[1..]), uploads(&events)), (MOST_UPLOADS, 0));
+    }
+
+    #[test]
+    fn a_key_that_may_be_two_is_asked_for_of_whichever_dataset_it_is_an_archive_of() {
+        let datasets = datasets();
+        let mut routing = Routing::new(&datasets);
+        let mut asked = created(&datasets, &["client/cmslite%5Fgdx/cms-analytics-csv+1.tgz".into()], None);
+        let decoded: Key = "client/cmslite_gdx/cms-analytics-csv 1.tgz".into();
+        asked.objects[0].decoded = Some(decoded.clone());
+        routing.add(Ok(asked));
+        assert_eq!(routing.runs().remove(0).selection, Selection::UpTo(HashSet::from([decoded])));
+        assert!(routing.ignored().is_empty());
+    }
+}
