@@ -1,9 +1,11 @@
 //! Events that come through SQS: each message is done or comes again by itself, and what is loaded is loaded once, in
 //! order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use devstack::lambda::{Outcome, Queue, QueueOptions, eventually};
+use devstack::lambda::{Invocation, Outcome, Queue, QueueOptions, eventually};
+use devstack::redshift;
 use devstack::s3::{self, Notification, Target};
 use devstack::samples;
 use devstack::stack::BUCKET;
@@ -149,10 +151,58 @@ async fn a_bad_archive_and_messages_that_nobody_understands_hold_up_no_queue() {
     assert!(harness.is_bad("bad"));
 }
 
+/// A function that dies before a marker, S3 that throttles for longer than is tried, a connection that breaks at COMMIT:
+/// messages that come again, to another function too, load nothing twice and nothing out of its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_ends_as_it_must_whatever_fails_meanwhile() {
+    let harness = Arc::new(Harness::builder().appending().concurrency(2).start().await);
+    let weak = Arc::downgrade(&harness);
+    let kill = move || {
+        let harness = weak.upgrade().unwrap();
+        harness.lambda.kill_and_wait();
+        harness.expire_leases();
+    };
+    let killed = s3::Action::RunInstead(Arc::new(kill));
+    harness.stack.s3.inject(s3::Fault::on("CopyObject", "processed/good/", killed).times(1));
+    let throttled = s3::Action::Refuse(503, "SlowDown".to_owned());
+    harness.stack.s3.inject(s3::Fault::on("GetObject", "client/", throttled).times(6));
+    harness.stack.redshift.inject(redshift::Fault::on("COMMIT", redshift::Action::CutAfter).times(1));
+    let names = ["a", "bad 1", "b", "c", "bad 2", "bad 3", "d"];
+    // Nothing here is to be given up.
+    let options =
+        QueueOptions { batch_size: 3, concurrency: 2, max_receive_count: 1_000, ..QueueOptions::default() };
+    let queue = Queue::new(options);
+    let mut events = Vec::new();
+    for (n, name) in (0_u64..).zip(names) {
+        let archive = if name.starts_with("bad") { b"no archive".to_vec() } else { sample(n, 5) };
+        events.push(harness.upload_event(&harness.put(name, &archive, n as i64)));
+    }
+    // 5 and 7 have no common divisor: all of them, in another order.
+    for n in 0..names.len() {
+        let event = &events[n * 5 % names.len()];
+        queue.send(event.to_string());
+        queue.send(by_sns(event));
+    }
+    let _mapping = harness.lambda.map(&queue);
+    eventually(HANGS_AFTER, || queue.is_empty()).await.unwrap();
+    assert_eq!(queue.dead_letters(), Vec::<String>::new());
+    assert_eq!(harness.ledger().await, ["a", "b", "c", "d"].map(key));
+    assert_eq!(harness.rows("user_status").await.len(), 20);
+    for name in names {
+        assert_eq!(
+            (harness.is_good(name), harness.is_bad(name)),
+            (!name.starts_with("bad"), name.starts_with("bad")),
+            "{name}"
+        );
+    }
+    let died = |ended: &Invocation| matches!(&ended.outcome, Outcome::Failed { error_type, .. } if error_type == "Runtime.ExitError");
+    assert!(harness.lambda.history().iter().any(died), "no function was killed at its work");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_time_does_not_suffice_for_comes_again() {
     // In the last fifteen seconds no archive is begun.
-    let harness = Harness::builder().appending().timeout(Duration::from_secs(12)).start().await;
+    let harness = Harness::builder().appending().timeout(Duration::from_secs(14)).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
     let bodies = [harness.upload_event(&a).to_string(), TEST.to_owned()];
     assert_eq!(failed(harness.lambda.invoke(batch("uploads", &bodies)).await), ["m0"]);
