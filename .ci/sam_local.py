@@ -95,7 +95,10 @@ def main():
                     answer = json.load(response)
                 if "errorType" in answer:
                     sys.exit(f"{event.name}: {answer}\n{pathlib.Path('rie.log').read_text()}")
-                good += sum(report["objects_good"] for report in answer["reports"])
+                if answer.get("batchItemFailures"):
+                    sys.exit(f"{event.name}: a message was not done: {answer}\n{pathlib.Path('rie.log').read_text()}")
+                # To a batch of SQS nothing else is said.
+                good += sum(report["objects_good"] for report in answer.get("reports", []))
             # By hand it is loaded once more, and where only few rows were to be accepted it is found loaded.
             if good != 3:
                 sys.exit(f"the sample was to be loaded, loaded once more, and found loaded; it ended as good {good} times")

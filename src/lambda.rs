@@ -4,8 +4,9 @@
 mod logging;
 // Reports as Lambda hands them on.
 mod answer;
+// What events ask of which datasets.
+mod routing;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::io;
 use std::path::PathBuf;
@@ -14,22 +15,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
-use cmslite_core::config::{Dataset, PassedOver};
+use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::event::{ObjectRef, Trigger};
-use cmslite_core::key::Key;
+use cmslite_core::event::{Asked, Event, Message, coming_again};
 use cmslite_core::progress::Progress;
-use cmslite_core::queue::{Object, Selection};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error, info, info_span};
 
-use self::answer::{Answer, diagnostic};
+use self::answer::{Answer, Done, diagnostic};
+use self::routing::{Routing, RunAsked};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::environment::Environment;
+use crate::load::Run;
 use crate::metrics::{self, RunMetrics};
 use crate::report::Report;
 use crate::run_request::RunRequest;
@@ -136,48 +137,6 @@ impl Invocation {
     }
 }
 
-/// An object that asks for nothing.
-struct Ignored<'a> {
-    object: ObjectRef,
-    /// What it is, and the dataset that passes it over; else it belongs to none.
-    passed_over: Option<(&'a Arc<Dataset>, PassedOver)>,
-}
-
-impl Ignored<'_> {
-    /// What is said of it by a dataset whose archive it may have been meant to be.
-    fn report(&self, request_id: &str) -> Option<Report> {
-        let (dataset, why) = self.passed_over.filter(|(_, why)| why.is_unusable_key())?;
-        let mut report = Report::of(dataset, request_id);
-        report.record_unusable_keys(&[(self.object.key.clone(), why)]);
-        Some(report)
-    }
-
-    fn name(&self) -> Key {
-        format!("s3://{}/{}", self.object.bucket, self.object.key.as_str()).into()
-    }
-}
-
-/// What one event asks of one dataset.
-struct Asked<'a> {
-    dataset: &'a Arc<Dataset>,
-    selection: Selection,
-    /// As [`RunRequest`] has them.
-    uploads: Vec<Object>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(dataset: &'a Arc<Dataset>, selection: Selection) -> Self {
-        Self { dataset, selection, uploads: Vec::new() }
-    }
-
-    /// Everything up to and including these objects.
-    fn up_to(dataset: &'a Arc<Dataset>, objects: Vec<ObjectRef>) -> Self {
-        let uploads: Option<Vec<Object>> = objects.iter().map(|object| object.upload.clone()).collect();
-        let keys = objects.into_iter().map(|object| object.key).collect();
-        Self { dataset, selection: Selection::UpTo(keys), uploads: uploads.unwrap_or_default() }
-    }
-}
-
 impl Handler {
     async fn new(waits: &Waits) -> Result<Self, Error> {
         let environment = Environment::from_process()?;
@@ -197,31 +156,104 @@ impl Handler {
         invocation: &Invocation,
         cancellation: &Cancellation,
     ) -> Result<Answer, Diagnostic> {
-        let (asked, ignored) =
-            Trigger::parse(payload).and_then(|trigger| self.route(trigger)).map_err(|error| {
-                let datasets = self.datasets.iter().map(|dataset| dataset.name.as_str());
-                invocation.failed_before_any(datasets, &error);
-                diagnostic(&error)
-            })?;
-        let mut answer = Answer::default();
-        for object in &ignored {
-            let why = object.passed_over.map_or_else(
-                || "it belongs to no dataset".to_owned(),
-                |(_, why)| format!("it is {why}, which is no archive"),
-            );
-            info!(object = %object.name(), "ignored: {why}");
-            answer.ignored.push(object.name());
-            if let Some(report) = object.report(&invocation.request_id) {
+        match Event::parse(&payload) {
+            Ok(Event::Batch(messages)) => self.handle_batch(messages, invocation, cancellation).await,
+            Ok(Event::Whole(asked)) => self.handle_whole(Ok(asked), invocation, cancellation).await,
+            Err(error) => self.handle_whole(Err(error), invocation, cancellation).await,
+        }
+    }
+
+    /// An event that fails if anything that it asks for does.
+    async fn handle_whole(
+        &self,
+        asked: Result<Asked, Error>,
+        invocation: &Invocation,
+        cancellation: &Cancellation,
+    ) -> Result<Answer, Diagnostic> {
+        let mut routing = Routing::new(&self.datasets);
+        routing.add(asked);
+        if let Some((_, error)) = routing.refusals().next() {
+            self.count_refusal(invocation, error);
+            return Err(diagnostic(error));
+        }
+        let Worked { mut done, runs } = self.work(&routing, invocation, cancellation).await;
+        let mut failure = None;
+        for (_, run) in runs {
+            done.reports.push(run.report);
+            failure = failure.or(run.failure);
+        }
+        failure.map_or(Ok(Answer::Done(done)), |error| Err(diagnostic(&error)))
+    }
+
+    /// A batch of SQS: whatever can be done is done, once for all messages, and those come again of which something
+    /// was left undone. The reports are in the log, since nobody reads what Lambda is answered for SQS.
+    async fn handle_batch(
+        &self,
+        messages: Vec<Message>,
+        invocation: &Invocation,
+        cancellation: &Cancellation,
+    ) -> Result<Answer, Diagnostic> {
+        let mut routing = Routing::new(&self.datasets);
+        let mut labels = Vec::with_capacity(messages.len());
+        for Message { id, fifo_group, asked } in messages {
+            routing.add(asked);
+            labels.push((id, fifo_group));
+        }
+        for (n, error) in routing.refusals() {
+            let message_id = labels.get(n).and_then(|(id, _)| id.as_deref());
+            error!(message_id, error_type = error.error_type(), "{}", error.chain());
+        }
+        // Counted once, as an event that is not understood is.
+        if let Some((_, error)) = routing.refusals().next() {
+            self.count_refusal(invocation, error);
+        }
+        let Worked { runs, .. } = self.work(&routing, invocation, cancellation).await;
+        let failures = runs.iter().filter_map(|(_, run)| run.failure.as_ref());
+        for error in failures.clone() {
+            error!(error_type = error.error_type(), "{}", error.chain());
+        }
+        let groups = labels.iter().map(|(_, group)| group.as_deref());
+        let again = coming_again(groups, |n| routing.has_failed(n, &runs));
+        let again = labels.iter().zip(again).filter(|(_, is_again)| *is_again);
+        let named: Option<Vec<String>> = again.map(|((id, _), _)| id.clone()).collect();
+        match (named, routing.refusals().map(|(_, error)| error).chain(failures).next()) {
+            (Some(again), _) => {
+                info!(messages = labels.len(), again = again.len(), "batch done");
+                Ok(Answer::again(again))
+            }
+            // A message that has no name cannot come again by itself.
+            (None, Some(error)) => Err(diagnostic(error)),
+            (None, None) => Ok(Answer::again(Vec::new())),
+        }
+    }
+
+    /// An event that is not understood has failed for all datasets: which of them it meant, nobody knows.
+    fn count_refusal(&self, invocation: &Invocation, error: &Error) {
+        invocation.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), error);
+    }
+
+    /// Does what is asked, one run after the other.
+    async fn work<'a>(
+        &self,
+        routing: &Routing<'a>,
+        invocation: &Invocation,
+        cancellation: &Cancellation,
+    ) -> Worked<'a> {
+        let mut done = Done::default();
+        for ignored in routing.ignored() {
+            info!(object = %ignored.name(), "ignored: {}", ignored.why());
+            done.ignored.push(ignored.name());
+            if let Some(report) = ignored.report(&invocation.request_id) {
                 invocation.emit_metrics(&report, None);
-                answer.reports.push(report);
+                done.reports.push(report);
             }
         }
-        let mut failure = None;
-        for Asked { dataset, selection, uploads } in asked {
+        let mut runs = Vec::new();
+        for asked in routing.runs() {
             let request = RunRequest {
-                dataset: Arc::clone(dataset),
-                selection,
-                uploads,
+                dataset: Arc::clone(asked.dataset),
+                selection: asked.selection.clone(),
+                uploads: asked.uploads.clone(),
                 request_id: invocation.request_id.clone(),
                 limit: None,
                 left_to_task_above: self.left_to_task_above,
@@ -232,61 +264,17 @@ impl Handler {
             let run = load::run(&self.clients, &request).await;
             info!(dataset = run.report.dataset, report = run.report.to_log_text(), "report");
             invocation.emit_metrics(&run.report, run.failure.as_ref());
-            answer.reports.push(run.report);
-            failure = failure.or(run.failure);
+            runs.push((asked, run));
         }
-        match failure {
-            None => Ok(answer),
-            Some(error) => Err(diagnostic(&error)),
-        }
+        Worked { done, runs }
     }
+}
 
-    /// What a trigger asks of which datasets, and the objects that ask for nothing.
-    fn route(&self, trigger: Trigger) -> Result<(Vec<Asked<'_>>, Vec<Ignored<'_>>), Error> {
-        match trigger {
-            Trigger::Test => Ok((Vec::new(), Vec::new())),
-            Trigger::SweepAll => {
-                let all = self.datasets.iter().map(|dataset| Asked::of(dataset, Selection::WholeQueue));
-                Ok((all.collect(), Vec::new()))
-            }
-            Trigger::Dataset { name, selection } => {
-                let dataset = self.datasets.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
-                    let known: Vec<&str> =
-                        self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-                    Error::deployment(
-                        Deployment::UnknownEvent,
-                        format!("no dataset {name:?}; there are {}", known.join(", ")),
-                    )
-                })?;
-                Ok((vec![Asked::of(dataset, selection)], Vec::new()))
-            }
-            Trigger::Created(objects) => Ok(self.route_objects(objects)),
-        }
-    }
-
-    /// Objects by the datasets that they are archives of; the rest is ignored.
-    fn route_objects(&self, objects: Vec<ObjectRef>) -> (Vec<Asked<'_>>, Vec<Ignored<'_>>) {
-        let mut created: BTreeMap<usize, Vec<ObjectRef>> = BTreeMap::new();
-        let mut ignored = Vec::new();
-        for object in objects {
-            let mut known = false;
-            let of_bucket =
-                || self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.bucket == object.bucket);
-            for (n, _) in of_bucket().filter(|(_, dataset)| dataset.matches(&object.key)) {
-                created.entry(n).or_default().push(object.clone());
-                known = true;
-            }
-            if !known {
-                let passed_over = of_bucket()
-                    .find_map(|(_, dataset)| dataset.passed_over(&object.key).map(|why| (dataset, why)));
-                ignored.push(Ignored { object, passed_over });
-            }
-        }
-        let asked = created
-            .into_iter()
-            .filter_map(|(n, objects)| self.datasets.get(n).map(|dataset| Asked::up_to(dataset, objects)));
-        (asked.collect(), ignored)
-    }
+/// What was done of what was asked.
+struct Worked<'a> {
+    /// What is said of it but for the runs.
+    done: Done,
+    runs: Vec<(RunAsked<'a>, Run)>,
 }
 
 /// The deadline on this process's clock. One that is long past is none: `cargo lambda watch` sends one in

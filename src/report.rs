@@ -317,6 +317,12 @@ impl Report {
             unusable.map(|(key, why)| PassedOverObject { key: key.clone(), why: *why }).collect();
     }
 
+    /// Whether the run has left something undone that was asked of it about this key. A run that failed without
+    /// having begun has left everything.
+    pub fn has_left(&self, key: &Key) -> bool {
+        self.failure.is_some() && (self.not_processed.is_empty() || self.not_processed.contains(key))
+    }
+
     /// Archives worked on in this run.
     pub fn objects_processed(&self) -> usize {
         self.good.len() + self.found_superseded.len() + self.objects_failed()
@@ -405,6 +411,19 @@ mod tests {
         // S3's clock may be ahead of the function's.
         report.record_remaining(&unsettled, at(30));
         assert_eq!(left(&report), (Some(2), Some(0)));
+    }
+
+    #[test]
+    fn a_run_that_failed_has_left_what_it_did_not_reach_or_everything() {
+        let failure = Some(Failure::from(&Error::retryable(Retryable::S3Unavailable, "x")));
+        let left = |failure: &Option<Failure>, not_processed: &[&str]| {
+            let not_processed = not_processed.iter().map(|key| Key::from(*key)).collect();
+            let report = Report { failure: failure.clone(), not_processed, ..Report::default() };
+            ["a", "b"].map(|key| report.has_left(&key.into()))
+        };
+        assert_eq!(left(&None, &["b"]), [false, false]);
+        assert_eq!(left(&failure, &["b"]), [false, true]);
+        assert_eq!(left(&failure, &[]), [true, true]);
     }
 
     #[test]

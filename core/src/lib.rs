@@ -4,8 +4,8 @@
 //! server. The data goes one way:
 //!
 //! ```text
-//! event: S3 notification, EventBridge, schedule, or by hand
-//!   -> queue: which archives are candidates, in which order (from listings of S3; no SQS is meant)
+//! event: S3 notification, EventBridge, schedule, or by hand, each directly or through SNS and SQS
+//!   -> queue: which archives are candidates, in which order (from listings of S3; no queue of SQS is meant)
 //!   -> archive: gzip -> tar -> one member after the other
 //!   -> transform: header, rows, cells -> the staged file, which COPY reads
 //!

@@ -25,7 +25,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
-    match payload["do"].as_str() {
+    // The first message of a batch says what to do with all of it.
+    let told = payload.pointer("/Records/0/body").unwrap_or(&payload["do"]);
+    match told.as_str() {
         Some("fail") => {
             return Err(Diagnostic {
                 error_type: "Echo.Failed".to_owned(),
@@ -51,6 +53,10 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
             println!("and after it");
             eprintln!("and on stderr");
         }
+        Some(told) if told.starts_with("answer {") => {
+            return Ok(serde_json::from_str(told.trim_start_matches("answer ")).unwrap_or_default());
+        }
+        Some(told) if told.starts_with("fail messages") => return Ok(failing_messages(&payload)),
         Some("answer much") => return Ok(Value::String("x".repeat(7 * 1024 * 1024))),
         _ => {}
     }
@@ -62,6 +68,16 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
         "environment": env::vars().collect::<std::collections::BTreeMap<_, _>>(),
         "pid": std::process::id(),
     }))
+}
+
+/// The answer to a batch of SQS: a message fails until its receive count is the number that its body ends with.
+fn failing_messages(batch: &Value) -> Value {
+    let number = |value: &Value| value.as_str().and_then(|text| text.rsplit(' ').next()?.parse::<u32>().ok());
+    let records = batch["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let failed = records
+        .iter()
+        .filter(|record| number(&record["attributes"]["ApproximateReceiveCount"]) < number(&record["body"]));
+    json!({"batchItemFailures": failed.map(|record| json!({"itemIdentifier": record["messageId"]})).collect::<Vec<_>>()})
 }
 
 /// What a runtime does that fails before it asks for work (the crate does so only under `SnapStart`).

@@ -14,6 +14,9 @@ mod invoke_api;
 /// What both need of HTTP.
 mod http;
 
+/// A queue of SQS whose messages are handed to the function.
+mod sqs;
+
 /// The invocations that wait, run and have ended.
 mod queue;
 
@@ -37,6 +40,7 @@ use tokio::time::timeout;
 pub use self::invocation::{Invocation, Outcome};
 pub use self::options::Options;
 use self::queue::Shared;
+pub use self::sqs::{Mapping, Queue, QueueOptions};
 pub use crate::wait::eventually;
 
 /// What never takes so long: whoever waits for it would wait for ever.
@@ -90,6 +94,11 @@ impl Lambda {
     /// Invokes the function as S3 does: it is tried again where it fails. Returns the request id.
     pub fn invoke_asynchronously(&self, payload: Value) -> String {
         self.shared.submit(payload, None)
+    }
+
+    /// Hands the messages of a queue to the function, for as long as the mapping lives.
+    pub fn map(&self, queue: &Queue) -> Mapping {
+        Mapping::start(queue, &self.shared)
     }
 
     /// Every try that has ended, in order.

@@ -1,17 +1,45 @@
-//! Any JSON as an event: understood, or refused with the accepted forms.
+//! Any JSON as an event: understood, or refused with the accepted forms; as the body of a message of SQS it asks for
+//! the same.
 #![no_main]
 
-use cmslite_core::event::Trigger;
+use cmslite_core::error::Error;
+use cmslite_core::event::{Asked, Event};
 use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(event) = serde_json::from_slice(data) else { return };
-    match Trigger::parse(event) {
-        Ok(Trigger::Created(objects)) => assert!(objects.iter().all(|object| !object.bucket.contains('\0'))),
-        Ok(_) => {}
+    let Ok(event) = serde_json::from_slice::<Value>(data) else { return };
+    match Event::parse(&event) {
+        Ok(Event::Whole(asked)) => {
+            assert!(asked.objects.iter().all(|object| object.decoded.as_ref() != Some(&object.key)));
+            match as_message(&event) {
+                Ok(wrapped) => assert_eq!(wrapped, asked),
+                Err(error) => assert!(error.to_string().contains("wrapped more than"), "{error}"),
+            }
+        }
+        Ok(Event::Batch(messages)) => {
+            assert!(messages.iter().all(|message| message.id.as_deref() != Some("")));
+            for error in messages.iter().filter_map(|message| message.asked.as_ref().err()) {
+                is_plain(error, data);
+            }
+        }
         Err(error) => {
-            assert_eq!(error.error_type(), "Deployment.UnknownEvent");
-            assert!(error.to_string().len() < data.len() * 4 + 1000);
+            is_plain(&error, data);
+            assert!(as_message(&event).is_err());
         }
     }
 });
+
+/// What the event asks for as the only message of a batch.
+fn as_message(event: &Value) -> Result<Asked, Error> {
+    let batch = json!({"Records": [{"messageId": "m", "body": event.to_string()}]});
+    match Event::parse(&batch) {
+        Ok(Event::Batch(mut messages)) => messages.remove(0).asked,
+        other => panic!("no batch: {other:?}"),
+    }
+}
+
+fn is_plain(error: &Error, data: &[u8]) {
+    assert_eq!(error.error_type(), "Deployment.UnknownEvent");
+    assert!(error.to_string().len() < data.len() * 4 + 1000 && !error.to_string().contains(char::is_control));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lambda_events::sqs::SqsBatchResponse;
 use cmslite_core::error::Error;
 use cmslite_core::key::Key;
 use cmslite_core::text::{start_of, visible_json};
@@ -15,28 +16,48 @@ use crate::report::{Detail, Ends, FORMAT_VERSION, Report, omitted};
 /// The most bytes of a failure's message. Escaped, none is six times as long.
 const MESSAGE_BYTES: usize = 16_000;
 
-/// What an invocation answers. As JSON, its lists are cut so that it is below
+/// What an invocation answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    /// To whoever invoked it, or wherever Lambda keeps it.
+    Done(Done),
+    /// To Lambda itself, for SQS: the messages that come again. All others of the batch are deleted.
+    Batch(SqsBatchResponse),
+}
+
+impl Answer {
+    /// These messages come again.
+    pub(super) fn again(message_ids: Vec<String>) -> Self {
+        let mut response = SqsBatchResponse::default();
+        response.set_failures(message_ids);
+        Self::Batch(response)
+    }
+}
+
+/// What was done. As JSON, its lists are cut so that it is below
 /// [`MOST_BYTES`](crate::report::MOST_BYTES); their lengths stand beside them.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct Done {
     /// One report for each dataset that was worked on.
     pub(super) reports: Vec<Report>,
-    /// Objects that belong to no dataset, or lie beside its archives and are none.
+    /// Objects that belong to no dataset, or lie beside its archives and are none, or that an event tells of which asks
+    /// for nothing.
     pub(super) ignored: Vec<Key>,
 }
 
 #[derive(Serialize)]
-struct AnswerJson<'a, R> {
+struct DoneJson<'a, R> {
     version: u32,
     reports: Vec<R>,
     ignored: Ends<'a, Key>,
     omitted: BTreeMap<&'static str, usize>,
 }
 
-impl Answer {
+impl Done {
     fn json(&self, detail: Detail) -> impl Serialize {
         let ignored = Ends::of(&self.ignored, detail.ends);
-        AnswerJson {
+        DoneJson {
             version: FORMAT_VERSION,
             reports: self.reports.iter().map(|report| report.json(detail)).collect(),
             omitted: omitted([("ignored", ignored.omitted)]),
@@ -45,7 +66,7 @@ impl Answer {
     }
 }
 
-impl Serialize for Answer {
+impl Serialize for Done {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = |detail| {
             visible_json(&serde_json::to_string(&self.json(detail)).unwrap_or_default()).into_owned()
@@ -70,12 +91,24 @@ mod tests {
     use crate::report::MOST_BYTES;
 
     #[test]
+    fn an_answer_to_a_batch_names_what_comes_again() {
+        let text = |ids: &[&str]| {
+            serde_json::to_string(&Answer::again(ids.iter().map(|id| (*id).to_owned()).collect())).unwrap()
+        };
+        assert_eq!(text(&[]), r#"{"batchItemFailures":[]}"#);
+        assert_eq!(
+            text(&["a", "b"]),
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b"}]}"#
+        );
+    }
+
+    #[test]
     fn an_answer_fits_however_many_objects_it_is_about() {
         let names = || (0..20_000).map(|n| format!("{n}{}", "n".repeat(1_000)).into()).collect::<Vec<Key>>();
         let report = || Report { superseded: names(), not_processed: names(), ..Report::default() };
         for datasets in [0, 1, 12] {
             let answer =
-                Answer { reports: std::iter::repeat_with(report).take(datasets).collect(), ignored: names() };
+                Done { reports: std::iter::repeat_with(report).take(datasets).collect(), ignored: names() };
             let text = serde_json::to_string(&answer).unwrap();
             assert!(text.len() < MOST_BYTES, "{datasets}: {}", text.len());
             let json: Value = serde_json::from_str(&text).unwrap();

@@ -15,7 +15,9 @@ mod harness;
 
 // Which events are served, from an upload's notification to a sweep by hand.
 mod events;
+// Events that come through SQS: each message is done or comes again by itself.
 mod explanations;
+mod sqs;
 // What one load does: its staged files, its one transaction, its report.
 mod load;
 // No revision of an archive is loaded twice, unless somebody asks for it.

@@ -56,6 +56,7 @@ const CORE_WITHOUT: &[&str] = &["tokio", "tokio-*", "aws-sdk-*", "aws-config", "
 
 const PROGRAM: &[Room] = &[
     Room { path: "lambda_runtime", only: &["lambda"] },
+    Room { path: "aws_lambda_events", only: &["lambda"] },
     Room { path: "clap", only: &["cli"] },
     Room { path: "clap_complete", only: &["cli"] },
     Room { path: "indicatif", only: &["cli"] },

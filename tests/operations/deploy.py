@@ -42,6 +42,9 @@ print(json.dumps({
     "outputs": {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
     "made": {resource["LogicalResourceId"]: resource.get("PhysicalResourceId") for resource in made},
     "left_out": sorted(left_out),
+    # moto's CloudFormation makes no policies of queues.
+    "queue_policies": {name: body["Properties"]["PolicyDocument"]["Statement"]
+                       for name, body in translated["Resources"].items() if body["Type"] == "AWS::SQS::QueuePolicy"},
     "alarms": [body["Properties"]["AlarmName"]["Fn::Sub"].replace("${AWS::StackName}", STACK)
                for body in left_out.values() if body["Type"] == "AWS::CloudWatch::Alarm"],
 }))

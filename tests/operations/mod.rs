@@ -7,6 +7,7 @@ mod deploying;
 mod moving_over;
 mod permissions;
 mod questions;
+mod queued;
 mod reader;
 mod runbook;
 mod task;

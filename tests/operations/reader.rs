@@ -162,11 +162,19 @@ print('null')";
 
 /// Makes the template's stack.
 pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
-    deploy_with(moto, port, database, secret, &[]).await
+    let deployed = deploy_with(moto, port, database, secret, &[]).await;
+    assert!(deployed["made"]["UploadRule"].is_string(), "{deployed}");
+    deployed
 }
 
-/// Makes the template's stack with further parameters, each as `NAME=VALUE`.
-pub async fn deploy_with(moto: &Moto, port: u16, database: &str, secret: &str, further: &[&str]) -> Value {
+/// Makes the template's stack with other parameters, as NAME=VALUE.
+pub async fn deploy_with(
+    moto: &Moto,
+    port: u16,
+    database: &str,
+    secret: &str,
+    other_parameters: &[&str],
+) -> Value {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let parameters = [
         "RedshiftHost=localhost".to_owned(),
@@ -178,10 +186,10 @@ pub async fn deploy_with(moto: &Moto, port: u16, database: &str, secret: &str, f
     ];
     let arguments: Vec<&str> = std::iter::once(template)
         .chain(parameters.iter().map(String::as_str))
-        .chain(further.iter().copied())
+        .chain(other_parameters.iter().copied())
         .collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
-    for name in ["Loader", "LoaderRole", "SweepRule", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
+    for name in ["Loader", "LoaderRole", "SweepRule", "LogGroup", "FailedEvents", "Notices"] {
         assert!(deployed["made"][name].is_string(), "{name}: {deployed}");
     }
     moto.hear(deployed["outputs"]["NoticesTopic"].as_str().unwrap()).await;

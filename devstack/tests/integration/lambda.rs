@@ -17,7 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// Nothing here takes so long, on a slow machine either: a test that waits for it would wait for ever.
-const HANGS_AFTER: Duration = Duration::from_secs(300);
+pub const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// `examples/echo_function.rs`, built with the features that a build of the whole workspace has.
 static FUNCTION: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -35,7 +35,7 @@ static FUNCTION: LazyLock<PathBuf> = LazyLock::new(|| {
     PathBuf::from(executable["executable"].as_str().unwrap())
 });
 
-fn options() -> Options {
+pub fn options() -> Options {
     let mut options =
         Options::new(FUNCTION.as_path(), vec![("GIVEN".to_owned(), "to the function".to_owned())]);
     options.retry_after = vec![Duration::from_millis(100), Duration::from_millis(200)];
@@ -48,7 +48,7 @@ fn with_init(what: &str) -> Options {
     options
 }
 
-async fn start(options: Options) -> Lambda {
+pub async fn start(options: Options) -> Lambda {
     Lambda::start(options).await.unwrap()
 }
 

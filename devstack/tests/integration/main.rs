@@ -14,6 +14,9 @@ mod guard;
 /// The local Lambda as its function, its callers and whoever kills it see it.
 mod lambda;
 
+// A queue of SQS before a function.
+mod sqs;
+
 /// A private PostgreSQL: it starts, it answers, and it leaves nothing behind.
 mod postgres;
 
