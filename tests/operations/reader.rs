@@ -160,9 +160,8 @@ print('null')";
     }
 }
 
-/// Makes the template's stack.
+/// Makes the template's stack, which logs in by a secret.
 pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let parameters = [
         "RedshiftHost=localhost".to_owned(),
         format!("RedshiftPort={port}"),
@@ -171,6 +170,12 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
         format!("PasswordSecretArn={secret}"),
         "AlarmEmail=team@example.org".to_owned(),
     ];
+    deploy_with(moto, &parameters).await
+}
+
+/// Makes the template's stack with these parameters.
+pub async fn deploy_with(moto: &Moto, parameters: &[String]) -> Value {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let arguments: Vec<&str> =
         std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
