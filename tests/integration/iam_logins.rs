@@ -48,15 +48,14 @@ impl Kind {
     }
 }
 
+/// The user that stands for the role is in the database; nobody sends its own password.
+fn with_the_role(options: &mut Options) {
+    options.users.push((format!("IAMR:{ROLE}"), "none-that-anybody-sends".to_owned()));
+}
+
 /// A function without a password.
 pub fn by_iam(kind: Kind, place: Place, api: &RedshiftApi) -> HarnessBuilder {
-    let builder = Harness::builder()
-        .appending()
-        .redshift(|options: &mut Options| {
-            // The user that stands for the role is in the database, and has no password of its own.
-            options.users.push((format!("IAMR:{ROLE}"), "none-that-anybody-sends".to_owned()));
-        })
-        .env("pgpass", "");
+    let builder = Harness::builder().appending().redshift(with_the_role).env("pgpass", "");
     let builder = match kind {
         ClusterAsUser => builder.env("REDSHIFT_CLUSTER", CLUSTER),
         ClusterAsRole => builder.env("REDSHIFT_CLUSTER", CLUSTER).env("PGUSER", ""),
@@ -429,4 +428,49 @@ print(json.dumps([given['DbUser'], given['DbPassword']]))";
     let log = harness.log().await;
     assert!(!log.contains(password) && !log.contains(LOADER_PASSWORD));
     assert!(harness.is_good("a"), "{}", key("a"));
+}
+
+/// The stand-in of the API, read by boto3, which has AWS's own description of requests and answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_reads_what_the_stand_in_says() {
+    let (moto, api) = (moto::start().await, RedshiftApi::start().await.unwrap());
+    let harness = start(Harness::builder().redshift(with_the_role), &api).await;
+    let code = "
+import datetime
+from botocore.exceptions import ClientError
+endpoint, cluster, workgroup, database, user = sys.argv[1:]
+client = lambda name: boto3.client(name, region_name='ca-central-1', endpoint_url=endpoint, aws_access_key_id='id', aws_secret_access_key='key')
+redshift, serverless = client('redshift'), client('redshift-serverless')
+def refused(call):
+    try:
+        call()
+    except ClientError as error:
+        return [error.response['Error']['Code'], error.response['ResponseMetadata']['HTTPStatusCode']]
+def login(answer, user, password, expiration):
+    left = answer[expiration] - datetime.datetime.now(datetime.timezone.utc)
+    return [answer[user], answer[password] != '', 800 < left.total_seconds() <= 900]
+query, json_form = ('DbUser', 'DbPassword', 'Expiration'), ('dbUser', 'dbPassword', 'expiration')
+print(json.dumps([
+    login(redshift.get_cluster_credentials(ClusterIdentifier=cluster, DbName=database, DbUser=user), *query),
+    login(redshift.get_cluster_credentials(ClusterIdentifier=cluster, DbName=database, DbUser=user, AutoCreate=True), *query),
+    login(redshift.get_cluster_credentials_with_iam(ClusterIdentifier=cluster, DbName=database), *query),
+    login(serverless.get_credentials(workgroupName=workgroup, dbName=database), *json_form),
+    redshift.describe_clusters(ClusterIdentifier=cluster)['Clusters'][0]['Endpoint'],
+    serverless.get_workgroup(workgroupName=workgroup)['workgroup']['endpoint'],
+    refused(lambda: redshift.describe_clusters(ClusterIdentifier='absent')),
+    refused(lambda: serverless.get_workgroup(workgroupName='absent')),
+]))";
+    let arguments = [&api.endpoint(), CLUSTER, WORKGROUP, harness.stack.database.as_str(), LOADER];
+    let port = harness.stack.redshift.port();
+    let expected = json!([
+        [format!("IAM:{LOADER}"), true, true],
+        [format!("IAMA:{LOADER}"), true, true],
+        [format!("IAMR:{ROLE}"), true, true],
+        [format!("IAMR:{ROLE}"), true, true],
+        {"Address": "localhost", "Port": port},
+        {"address": "localhost", "port": port},
+        ["ClusterNotFound", 404],
+        ["ResourceNotFoundException", 404],
+    ]);
+    assert_eq!(moto.python(code, &arguments).await, expected);
 }

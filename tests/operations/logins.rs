@@ -152,7 +152,8 @@ print(json.dumps([told(parameters) for parameters in json.loads(sys.argv[2])]))"
     let workgroup = ("RedshiftWorkgroup", WORKGROUP);
     let id = ("RedshiftWorkgroupId", WORKGROUP_ID);
     let no_user = ("RedshiftUser", "");
-    let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+    type Case<'c> = (&'c [(&'c str, &'c str)], Option<&'c str>);
+    let cases: &[Case<'_>] = &[
         (&[secret, host], None),
         (&[cluster], None),
         (&[cluster, host], None),

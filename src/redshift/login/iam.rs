@@ -8,6 +8,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
 use chrono::{DateTime, Utc};
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+use tracing::debug;
 
 use super::answer::passes;
 use crate::environment::{IamLogin, TemporaryLogin, Warehouse};
@@ -73,13 +74,10 @@ impl LoginByIam {
         };
         // What does not say when it ends is taken to end at once, and asked for again.
         let until = given.until.and_then(|until| DateTime::from_timestamp(until.secs(), 0));
-        Ok(TemporaryLogin {
-            user,
-            password: Secret::new(password),
-            warehouse: self.login.warehouse.clone(),
-            until: until.unwrap_or_else(Utc::now),
-            endpoint,
-        })
+        let until = until.unwrap_or_else(Utc::now);
+        debug!(user, %until, "{} gave a login to {}", self.call(), self.login.warehouse);
+        let (password, warehouse) = (Secret::new(password), self.login.warehouse.clone());
+        Ok(TemporaryLogin { user, password, warehouse, until, endpoint })
     }
 
     /// The call that gives a login out.
