@@ -125,9 +125,40 @@ async fn a_login_by_a_secret_has_no_right_to_redshifts_api() {
     assert_eq!(statement.resource.texts(), [secret]);
 }
 
+/// Parameters, and what is said of them.
+type Case = (&'static [(&'static str, &'static str)], Option<&'static str>);
+
 /// What CloudFormation says of parameters before it makes anything (CloudFormation User Guide, "Rules").
 #[tokio::test(flavor = "multi_thread")]
 async fn one_login_is_asked_for_and_only_one() {
+    const SECRET: (&str, &str) = ("PasswordSecretArn", "arn");
+    const HOST: (&str, &str) = ("RedshiftHost", "h");
+    const CLUSTER: (&str, &str) = ("RedshiftCluster", "analytics");
+    const WORKGROUP: (&str, &str) = ("RedshiftWorkgroup", "analytics-wg");
+    const ID: (&str, &str) = ("RedshiftWorkgroupId", WORKGROUP_ID);
+    const NO_USER: (&str, &str) = ("RedshiftUser", "");
+    let cases: &[Case] = &[
+        (&[SECRET, HOST], None),
+        (&[CLUSTER], None),
+        (&[CLUSTER, HOST], None),
+        (&[CLUSTER, NO_USER], None),
+        (&[WORKGROUP, ID], None),
+        (&[], Some("One of PasswordSecretArn")),
+        (&[HOST], Some("One of PasswordSecretArn")),
+        (&[SECRET, HOST, CLUSTER], Some("One of PasswordSecretArn")),
+        (&[SECRET, HOST, WORKGROUP, ID], Some("One of PasswordSecretArn")),
+        (&[CLUSTER, WORKGROUP, ID], Some("One of PasswordSecretArn")),
+        (&[SECRET, HOST, CLUSTER, WORKGROUP, ID], Some("One of PasswordSecretArn")),
+        (&[SECRET], Some("RedshiftHost is needed")),
+        (&[SECRET, HOST, NO_USER], Some("RedshiftUser is needed")),
+        (&[WORKGROUP], Some("RedshiftWorkgroupId is needed")),
+    ];
+    let given: Vec<Value> = cases
+        .iter()
+        .map(|(parameters, _)| {
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+        })
+        .collect();
     let judge = "
 from samtranslator.yaml_helper import yaml_parse
 template = yaml_parse(open(sys.argv[1], encoding='utf-8').read())
@@ -146,35 +177,6 @@ def told(parameters):
     return [assertion['AssertDescription'] for rule in template['Rules'].values() if value(rule.get('RuleCondition', True), given)
             for assertion in rule['Assertions'] if not value(assertion['Assert'], given)]
 print(json.dumps([told(parameters) for parameters in json.loads(sys.argv[2])]))";
-    let secret = ("PasswordSecretArn", "arn");
-    let host = ("RedshiftHost", "h");
-    let cluster = ("RedshiftCluster", CLUSTER);
-    let workgroup = ("RedshiftWorkgroup", WORKGROUP);
-    let id = ("RedshiftWorkgroupId", WORKGROUP_ID);
-    let no_user = ("RedshiftUser", "");
-    type Case<'c> = (&'c [(&'c str, &'c str)], Option<&'c str>);
-    let cases: &[Case<'_>] = &[
-        (&[secret, host], None),
-        (&[cluster], None),
-        (&[cluster, host], None),
-        (&[cluster, no_user], None),
-        (&[workgroup, id], None),
-        (&[], Some("One of PasswordSecretArn")),
-        (&[host], Some("One of PasswordSecretArn")),
-        (&[secret, host, cluster], Some("One of PasswordSecretArn")),
-        (&[secret, host, workgroup, id], Some("One of PasswordSecretArn")),
-        (&[cluster, workgroup, id], Some("One of PasswordSecretArn")),
-        (&[secret, host, cluster, workgroup, id], Some("One of PasswordSecretArn")),
-        (&[secret], Some("RedshiftHost is needed")),
-        (&[secret, host, no_user], Some("RedshiftUser is needed")),
-        (&[workgroup], Some("RedshiftWorkgroupId is needed")),
-    ];
-    let given: Vec<Value> = cases
-        .iter()
-        .map(|(parameters, _)| {
-            parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
-        })
-        .collect();
     let moto = moto::start().await;
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let told = moto.python(judge, &[template, &json!(given).to_string()]).await;
