@@ -6,16 +6,21 @@ mod login;
 // The forms of a secret.
 mod stored_secret;
 
+// The login by IAM.
+mod iam;
+
 // Addresses of clusters.
 mod endpoint;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::endpoint::Endpoint;
+use self::iam::IamVariables;
 use self::login::PartialLogin;
 use crate::secret::Secret;
 use cmslite_core::error::{Deployment, Error};
 
+pub use self::iam::{IamLogin, TemporaryLogin, Warehouse};
 pub use self::login::{FetchedSecret, Login, PasswordOrigin, Tls};
 
 /// Everything that the program takes from its environment, `AWS_*` aside.
@@ -27,6 +32,8 @@ pub struct Environment {
     pub copy: CopyAccess,
     /// The secret that completes the login, if there is one.
     pub password_secret_id: Option<String>,
+    /// The login by IAM, if it is one.
+    pub iam_login: Option<IamLogin>,
     /// The ARN of the SNS topic to which bad archives are told, if there is one.
     pub bad_archive_topic: Option<String>,
     /// As [`RunRequest`](crate::run_request::RunRequest) has it: the function's, not the command's.
@@ -153,14 +160,35 @@ impl Environment {
             root_certificates: var("PGSSLROOTCERT").filter(|path| path != "system").map(PathBuf::from),
         };
         let password_secret_id = var("PGPASS_SECRET_ID");
-        if password_secret_id.is_none() {
-            mistakes.extend(login.missing(None));
-        }
+        let by_iam = IamVariables {
+            cluster: var("REDSHIFT_CLUSTER"),
+            workgroup: var("REDSHIFT_WORKGROUP"),
+            user: login.user.as_deref(),
+            database: login.database.as_deref(),
+            is_located: login.host.is_some(),
+            passwords: ["pgpass", "PGPASSWORD", "PGPASS_SECRET_ID"]
+                .into_iter()
+                .filter(|name| var(name).is_some())
+                .collect(),
+        };
+        let iam_login = match by_iam.read() {
+            Ok(iam_login) => {
+                if password_secret_id.is_none() && iam_login.is_none() {
+                    mistakes.extend(login.missing(None));
+                }
+                iam_login
+            }
+            Err(contradictions) => {
+                mistakes.extend(contradictions);
+                None
+            }
+        };
         if mistakes.is_empty() {
             Ok(Self {
                 config_dir: var("CONFIG_DIR").map(PathBuf::from),
                 copy,
                 password_secret_id,
+                iam_login,
                 bad_archive_topic,
                 left_to_task_above,
                 bucket_owner,
@@ -179,6 +207,20 @@ impl Environment {
     /// [`Deployment::SecretUnreadable`] names the fields of the secret that are missing or of another type.
     pub fn login(&self, secret: Option<&FetchedSecret>) -> Result<Login, Error> {
         self.login.with(secret)
+    }
+
+    /// The login that Redshift's API gave for [`Environment::iam_login`].
+    ///
+    /// # Errors
+    ///
+    /// [`Deployment::Configuration`] names what neither the environment nor the API says.
+    pub fn login_by_iam(&self, given: TemporaryLogin) -> Result<Login, Error> {
+        self.login.by_iam(given)
+    }
+
+    /// How the server must prove itself, and the certificates to trust instead of the system's.
+    pub fn trust(&self) -> (Tls, Option<&Path>) {
+        (self.login.tls, self.login.root_certificates.as_deref())
     }
 }
 
@@ -375,5 +417,66 @@ mod tests {
         let refused = message(&with(&[("PGHOST", "postgres://u:hush@h/d")]));
         assert!(refused.contains("PGHOST holds a user") && !refused.contains("hush"), "{refused}");
         assert!(!refused.contains("not set"), "{refused}");
+    }
+
+    #[test]
+    fn a_login_by_iam_needs_no_password_and_stands_beside_none() {
+        let cluster = [("REDSHIFT_CLUSTER", "analytics"), ("PGDATABASE", "d")];
+        let read_by_iam = |variables: &[(&str, &str)]| {
+            read(variables).unwrap_or_else(|error| panic!("{error}")).iam_login.unwrap()
+        };
+        let login = read_by_iam(&[&cluster[..], &[("PGUSER", "u")]].concat());
+        let user = Some("u".to_owned());
+        let warehouse = Warehouse::Cluster { id: "analytics".to_owned(), user };
+        assert_eq!(login, IamLogin { warehouse, database: "d".to_owned(), is_located: false });
+        let workgroup = [("REDSHIFT_WORKGROUP", "w-1"), ("PGHOST", "h/d")];
+        let warehouse = Warehouse::Workgroup { name: "w-1".to_owned() };
+        assert_eq!(
+            read_by_iam(&workgroup),
+            IamLogin { warehouse, database: "d".to_owned(), is_located: true }
+        );
+
+        for (extra, told) in [
+            (("REDSHIFT_WORKGROUP", "w"), "are both set: keep the one that has the database"),
+            (("pgpass", "hush"), "which has no password, and pgpass is set too: remove one of them"),
+            (("PGPASSWORD", "hush"), "and PGPASSWORD is set too"),
+            (("PGPASS_SECRET_ID", "hush"), "and PGPASS_SECRET_ID is set too"),
+            (("REDSHIFT_CLUSTER", "c.abc.ca-central-1.redshift.amazonaws.com"), "is no cluster identifier"),
+            (("PGUSER", "IAM:u"), "without IAM:"),
+            (("PGDATABASE", ""), "PGDATABASE is not set"),
+        ] {
+            let variables: Vec<_> = [extra].into_iter().chain(cluster).collect();
+            let message = message(&variables);
+            assert!(message.contains(told) && !message.contains("hush"), "{extra:?}: {message}");
+            assert!(!message.contains("PGHOST is not set"), "{message}");
+        }
+        for (extra, told) in
+            [(("PGUSER", "u"), "remove PGUSER"), (("REDSHIFT_WORKGROUP", "a.b"), "is no workgroup's name")]
+        {
+            let variables: Vec<_> = [extra].into_iter().chain(workgroup).collect();
+            assert!(message(&variables).contains(told), "{}", message(&variables));
+        }
+    }
+
+    #[test]
+    fn a_login_by_iam_ends() {
+        let now = chrono::Utc::now();
+        let variables = [("REDSHIFT_CLUSTER", "c"), ("PGDATABASE", "d"), ("PGPORT", "5440")];
+        let environment = read(&variables).unwrap_or_else(|error| panic!("{error}"));
+        let warehouse = environment.iam_login.clone().unwrap().warehouse;
+        let login = environment
+            .login_by_iam(TemporaryLogin {
+                user: "IAMR:r".to_owned(),
+                password: Secret::new("p"),
+                warehouse,
+                until: now,
+                endpoint: Some(("h".to_owned(), 5439)),
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((login.host.as_str(), login.port, login.user.as_str()), ("h", 5440, "IAMR:r"));
+        let margin = chrono::TimeDelta::seconds(60);
+        for (before, ends) in [(0, true), (59, true), (61, false)] {
+            assert_eq!(login.ends_within(margin, now - chrono::TimeDelta::seconds(before)), ends, "{before}");
+        }
     }
 }

@@ -34,8 +34,10 @@ mod login_stream;
 
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 use native_tls::{Certificate, Protocol, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
@@ -63,6 +65,10 @@ pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows};
 /// it: an answer to COPY may take longer than a firewall remembers a connection that says nothing.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
+/// How long before its end a password that IAM gave is replaced by a new one: longer than a login may take
+/// ([`CONNECT_WITHIN`]), and enough for clocks that differ.
+const RENEW_BEFORE: TimeDelta = TimeDelta::seconds(60);
+
 /// A cluster, ready to be connected to.
 pub struct Redshift {
     source: LoginSource,
@@ -74,7 +80,8 @@ pub struct Redshift {
 
 /// The login as it was read last, and what Redshift refused.
 struct Known {
-    login: Login,
+    /// None before it was needed.
+    login: Option<Login>,
     /// Users and passwords: none is sent again, since five refusals in a row lock the user (Management Guide, behavior
     /// changes).
     refused: Vec<(String, Secret)>,
@@ -87,33 +94,39 @@ impl Known {
         self.refused.iter().any(|(user, password)| *user == login.user && *password == login.password)
     }
 
-    fn refuse(&mut self, refusal: String) {
-        self.refused.push((self.login.user.clone(), self.login.password.clone()));
-        self.refusal = refusal;
+    /// Keeps what a refusal says; hands other answers on.
+    fn learn(&mut self, login: &Login, connected: &Result<Session, Error>) {
+        if let Err(Error::Deployment(fault)) = connected
+            && fault.kind == Deployment::LoginRefused
+        {
+            self.refused.push((login.user.clone(), login.password.clone()));
+            self.refusal.clone_from(&fault.message);
+        }
     }
 }
 
 impl Redshift {
     /// Reads the login and prepares connections; connects to nothing but Secrets Manager, where it keeps the
-    /// password. What is waited for is entered into `waits`.
+    /// password. A login by IAM is asked for with the first session. What is waited for is entered into `waits`.
     ///
     /// # Errors
     ///
     /// Those of [`LoginSource::read`]; [`Deployment::Configuration`] when the root certificates cannot be
     /// read.
     pub async fn new(source: LoginSource, waits: &Waits) -> Result<Self, Error> {
-        let login = source.read().await?;
+        let login = if source.is_read_at_start() { Some(source.read().await?) } else { None };
+        let (tls, root_certificates) = source.trust();
         Ok(Self {
+            tls: MakeTlsConnector::new(tls_connector(tls, root_certificates)?),
             source,
-            tls: MakeTlsConnector::new(tls_connector(&login)?),
             known: Mutex::new(Known { login, refused: Vec::new(), refusal: String::new() }),
             waits: waits.clone(),
         })
     }
 
     /// Opens a session for a run with the limits of `cancellation`. A password that was refused is not sent again
-    /// as long as the process lives. If a secret holds it, the secret is read again, and what has changed is tried
-    /// once: a password is rotated while a function lives.
+    /// as long as the process lives. If a secret or IAM gives it, it is asked for again, and what has changed is tried
+    /// once: a password is rotated while a function lives. What IAM gave is kept until shortly before its end.
     ///
     /// # Errors
     ///
@@ -122,28 +135,26 @@ impl Redshift {
     /// [`LoginSource::read`] when it is read again.
     pub async fn connect(&self, cancellation: &Cancellation) -> Result<Session, Error> {
         let mut known = self.known.lock().await;
-        if !known.was_refused(&known.login) {
-            match self.connect_as(&known.login, cancellation).await {
-                Err(Error::Deployment(fault)) if fault.kind == Deployment::LoginRefused => {
-                    known.refuse(fault.message);
-                }
-                connected => return connected,
-            }
-            if !self.source.can_change() {
-                return Err(Error::deployment(Deployment::LoginRefused, known.refusal.clone()));
+        let kept = known.login.clone().filter(|login| !login.ends_within(RENEW_BEFORE, Utc::now()));
+        let is_new = kept.is_none();
+        let login = match kept {
+            Some(login) => login,
+            None => known.login.insert(self.source.read().await?).clone(),
+        };
+        if !known.was_refused(&login) {
+            let connected = self.connect_as(&login, cancellation).await;
+            known.learn(&login, &connected);
+            // One that was asked for just now is not asked for again.
+            if is_new || !known.was_refused(&login) || !self.source.can_change() {
+                return connected;
             }
         }
-        if self.source.can_change() {
-            let read = self.source.read().await?;
-            if !known.was_refused(&read) {
+        if self.source.can_change() && !is_new {
+            let login = known.login.insert(self.source.read().await?).clone();
+            if !known.was_refused(&login) {
                 info!("the login was refused, and has changed meanwhile");
-                known.login = read;
-                let connected = self.connect_as(&known.login, cancellation).await;
-                if let Err(Error::Deployment(fault)) = &connected
-                    && fault.kind == Deployment::LoginRefused
-                {
-                    known.refuse(fault.message.clone());
-                }
+                let connected = self.connect_as(&login, cancellation).await;
+                known.learn(&login, &connected);
                 return connected;
             }
         }
@@ -199,13 +210,15 @@ impl Redshift {
 
     /// Where a session would lead, as whom, and how the server proves itself.
     pub async fn describe(&self) -> String {
-        let login = &self.known.lock().await.login;
+        let known = self.known.lock().await;
+        let Some(login) = &known.login else { return "not asked for yet".to_owned() };
         let proof = match login.tls {
             Tls::VerifyFull => "TLS, certificate and host name verified",
             Tls::VerifyCa => "TLS, certificate verified",
             Tls::Disable => "without TLS",
         };
-        format!("{} as {}, {proof}", place(login), login.user)
+        let origin = &login.password_origin;
+        format!("{} as {}, with the password of {origin}, {proof}", place(login), login.user)
     }
 }
 
@@ -230,14 +243,14 @@ fn config(login: &Login) -> Config {
     config
 }
 
-fn tls_connector(login: &Login) -> Result<TlsConnector, Error> {
+fn tls_connector(server: Tls, root_certificates: Option<&Path>) -> Result<TlsConnector, Error> {
     let mut tls = TlsConnector::builder();
     // Redshift takes nothing older (Management Guide, behavior changes).
     tls.min_protocol_version(Some(Protocol::Tlsv12));
-    if login.tls == Tls::VerifyCa {
+    if server == Tls::VerifyCa {
         tls.danger_accept_invalid_hostnames(true);
     }
-    if let Some(path) = &login.root_certificates {
+    if let Some(path) = root_certificates {
         let unreadable = |error: &dyn std::fmt::Display| {
             Error::deployment(
                 Deployment::Configuration,

@@ -45,6 +45,12 @@ pub const SECRET_ATTEMPT: Duration = Duration::from_secs(3);
 /// [`SET_UP`], so that a start that fails can say why.
 pub const SECRET: Duration = Duration::from_secs(7);
 
+/// How long Redshift's API may take to answer an attempt to get a login, or where the cluster is.
+pub const REDSHIFT_API_ATTEMPT: Duration = Duration::from_secs(5);
+
+/// How long Redshift's API may take to answer, with the SDK's three attempts.
+pub const REDSHIFT_API: Duration = Duration::from_secs(12);
+
 /// How long an SNS message may take to be taken, its retries included: a function in a subnet from which SNS
 /// cannot be reached would else wait for as long as it lives.
 pub const MESSAGE: Duration = Duration::from_secs(5);

@@ -27,6 +27,8 @@ pub enum Retryable {
     S3Unavailable,
     /// Secrets Manager throttled, answered 5xx, or did not answer.
     SecretUnavailable,
+    /// Redshift's API, which gives out logins by IAM, throttled, answered 5xx, or did not answer.
+    LoginUnavailable,
     /// Whoever gives AWS credentials did not answer.
     CredentialsUnavailable,
     /// The connection to Redshift was refused or lost.
@@ -82,6 +84,8 @@ pub enum Deployment {
     StorageFull,
     /// The secret with the password cannot be read.
     SecretUnreadable,
+    /// Redshift's API gives no login by IAM, or does not say where the cluster is: no right to it, no such cluster.
+    LoginNotGiven,
     /// The event is none of the accepted forms.
     UnknownEvent,
     /// The archive that was to be loaded alone is not there, or loading it would break the order.
@@ -161,6 +165,7 @@ impl Error {
             Self::Retryable(fault) => match fault.kind {
                 Retryable::S3Unavailable => "Retryable.S3Unavailable",
                 Retryable::SecretUnavailable => "Retryable.SecretUnavailable",
+                Retryable::LoginUnavailable => "Retryable.LoginUnavailable",
                 Retryable::CredentialsUnavailable => "Retryable.CredentialsUnavailable",
                 Retryable::ConnectionLost => "Retryable.ConnectionLost",
                 Retryable::Serialization => "Retryable.Serialization",
@@ -188,6 +193,7 @@ impl Error {
                 Deployment::CopyAuthorization => "Deployment.CopyAuthorization",
                 Deployment::StorageFull => "Deployment.StorageFull",
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
+                Deployment::LoginNotGiven => "Deployment.LoginNotGiven",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
                 // The name that users see stays.
                 Deployment::ReloadRefused => "Deployment.NotAgain",

@@ -10,6 +10,9 @@ pub mod stack;
 /// Lambda: the runtime API, and functions run against it.
 pub mod lambda;
 
+/// Redshift's API, as far as it gives out logins by IAM.
+pub mod redshift_api;
+
 /// The Redshift stand-in, before a PostgreSQL.
 pub mod redshift;
 
@@ -25,7 +28,10 @@ pub mod python;
 /// Sample archives.
 pub mod samples;
 
-/// Faults on demand, for S3 and the stand-in.
+/// A small HTTP server.
+mod http_server;
+
+/// Faults on demand, for S3 and the stand-ins.
 pub mod fault;
 
 /// Processes and directories that end with their owner, however it ends.

@@ -72,7 +72,7 @@ pub use self::faults::{
     HELLO_OF_TLS_1_1,
 };
 pub use self::options::{Auth, Certificate, Isolation, Options, Role, Tls};
-pub use self::server::Redshift;
+pub use self::server::{Issuer, Redshift};
 pub use self::sql::postgresql_ddl;
 pub use self::statement_log::Statement;
 pub use crate::fault::Gate;

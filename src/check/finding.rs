@@ -122,6 +122,9 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Retryable::SecretUnavailable => {
                 "try again; a function in a subnet needs a way to Secrets Manager: an endpoint or a NAT gateway"
             }
+            Retryable::LoginUnavailable => {
+                "try again; a function in a subnet needs a way to Redshift's API: an endpoint (redshift, redshift-serverless) or a NAT gateway"
+            }
             Retryable::S3Unavailable
             | Retryable::CredentialsUnavailable
             | Retryable::CountsDiffer
@@ -158,6 +161,9 @@ pub(super) fn remedy(error: &Error) -> &'static str {
             Deployment::StorageFull => "free disk space on the cluster, or resize it",
             Deployment::SecretUnreadable => {
                 "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID"
+            }
+            Deployment::LoginNotGiven => {
+                "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and let the program's role what template.yaml lets it"
             }
             Deployment::Configuration | Deployment::UnknownEvent | Deployment::ReloadRefused => {
                 "mend the configuration"

@@ -42,6 +42,8 @@ Environment:
   PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
   PGUSER; pgpass or PGPASSWORD   the login
   PGPASS_SECRET_ID               instead of the password: its secret's name or ARN
+  REDSHIFT_CLUSTER               instead of any password: a login by IAM to this cluster
+  REDSHIFT_WORKGROUP             the same of a workgroup of Redshift Serverless
   PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to trust
   COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
   S3_BUCKET_OWNER                the account that the bucket must belong to

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use cmslite_core::error::{Deployment, Error};
 
+use super::iam::{TemporaryLogin, Warehouse, told};
 use super::stored_secret::StoredSecret;
 use crate::secret::Secret;
 
@@ -44,6 +46,13 @@ pub enum PasswordOrigin {
         /// Its version, if Secrets Manager says it.
         version: Option<String>,
     },
+    /// Redshift's API, by IAM.
+    Iam {
+        /// Who gave it out.
+        warehouse: Warehouse,
+        /// When it is no longer taken.
+        until: DateTime<Utc>,
+    },
 }
 
 impl fmt::Display for PasswordOrigin {
@@ -52,6 +61,19 @@ impl fmt::Display for PasswordOrigin {
             Self::Variable(name) => write!(f, "the variable {name}"),
             Self::Secret { id, version: None } => write!(f, "the secret {id}"),
             Self::Secret { id, version: Some(version) } => write!(f, "the secret {id}, version {version}"),
+            Self::Iam { warehouse, until } => {
+                write!(f, "IAM for {warehouse} ({}), good until {}", warehouse.variable(), told(until))
+            }
+        }
+    }
+}
+
+impl Login {
+    /// Whether its password is no longer taken `margin` from now on.
+    pub fn ends_within(&self, margin: TimeDelta, now: DateTime<Utc>) -> bool {
+        match self.password_origin {
+            PasswordOrigin::Iam { until, .. } => until < now + margin,
+            PasswordOrigin::Variable(_) | PasswordOrigin::Secret { .. } => false,
         }
     }
 }
@@ -106,6 +128,24 @@ impl PartialLogin {
             return Err(unreadable(format!("lacks {}", fields.join(", "))));
         }
         login.finished(Some(&stored))
+    }
+
+    /// The login that Redshift's API gave. What the variables say of the address wins.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Environment::login`](super::Environment::login).
+    pub(super) fn by_iam(&self, given: TemporaryLogin) -> Result<Login, Error> {
+        let (host, port) = given.endpoint.unzip();
+        let origin = PasswordOrigin::Iam { warehouse: given.warehouse, until: given.until };
+        let login = Self {
+            host: self.host.clone().or(host),
+            port: self.port.or(port),
+            user: Some(given.user),
+            password: Some((given.password, origin)),
+            ..self.clone()
+        };
+        login.finished(None)
     }
 
     /// The variables that are missing, and the fields of a secret that would do instead.

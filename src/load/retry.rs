@@ -25,6 +25,7 @@ pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f6
         Error::Retryable(fault) => match fault.kind {
             Retryable::Serialization | Retryable::ConnectionLost | Retryable::S3Unavailable => true,
             Retryable::SecretUnavailable
+            | Retryable::LoginUnavailable
             | Retryable::CredentialsUnavailable
             | Retryable::StatementTimeout
             | Retryable::ClusterUnavailable

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 
 use super::login_stream::UNKNOWN_DIGEST;
-use crate::environment::PasswordOrigin;
+use crate::environment::{PasswordOrigin, Warehouse};
 
 /// What a failure to open a session means. `place` is where it was to lead, as `host:port/database`.
 pub(super) fn classify_connect(
@@ -24,9 +24,8 @@ pub(super) fn classify_connect(
             _ if is_refused => Error::deployment(
                 Deployment::LoginRefused,
                 format!(
-                    "Redshift at {place} refused the login of user {user} with the password of {origin}: {message}; look at user and \
-                     password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser unlocks it \
-                     by ALTER USER {user} LOGIN PASSWORD '...'"
+                    "Redshift at {place} refused the login of user {user} with the password of {origin}: {message}; {}",
+                    remedy(user, origin)
                 ),
             ),
             "3D000" => {
@@ -80,6 +79,29 @@ pub(super) fn classify_connect(
     Fault::new(Retryable::ConnectionLost, format!("cannot connect to Redshift at {place}"))
         .caused_by(error)
         .into()
+}
+
+/// What to do about a refused login. A user that IAM names must be in the database: "if a database user matching the
+/// value for DbUser doesn't exist and Autocreate is False, then the command succeeds but the connection attempt will fail"
+/// (Amazon Redshift API Reference, `GetClusterCredentials`). Whether a user that stands for an IAM identity is made at its
+/// first login is not documented.
+fn remedy(user: &str, origin: &PasswordOrigin) -> String {
+    match origin {
+        PasswordOrigin::Variable(_) | PasswordOrigin::Secret { .. } => format!(
+            "look at user and password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser unlocks \
+             it by ALTER USER {user} LOGIN PASSWORD '...'"
+        ),
+        PasswordOrigin::Iam { warehouse, .. } => {
+            let name = match warehouse {
+                Warehouse::Cluster { user: Some(user), .. } => user,
+                Warehouse::Cluster { user: None, .. } | Warehouse::Workgroup { .. } => user,
+            };
+            format!(
+                "the database must have that user, which IAM does not make: as a superuser CREATE USER \"{name}\" PASSWORD DISABLE, and grant it what \
+                 ddl/grants.sql grants; look too whether the machine's clock is right"
+            )
+        }
+    }
 }
 
 /// What TLS failed at, where it is not the network.

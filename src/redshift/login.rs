@@ -1,101 +1,82 @@
-//! Where the login comes from: the environment, or a secret that completes it and may change while the
+//! Where the login comes from: variables, a secret that completes them, or IAM. The latter two may change while the
 //! program runs.
 
-use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Builder;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
-use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+// A secret of Secrets Manager.
+mod secret;
 
-use crate::environment::{Environment, FetchedSecret, Login, PasswordOrigin};
-use crate::secret::Secret;
-use crate::time_limits::{CONNECT, SECRET, SECRET_ATTEMPT};
+// Redshift's API.
+mod iam;
+
+// What refusals mean.
+mod answer;
+
+use aws_config::SdkConfig;
+use cmslite_core::error::Error;
+
+use self::iam::LoginByIam;
+use self::secret::StoredSecret;
+use crate::environment::{Environment, Login, Tls};
 use crate::waits::Waits;
 
 /// Where the login comes from.
 pub struct LoginSource {
     environment: Environment,
-    secret: Option<StoredSecret>,
+    origin: Origin,
 }
 
-/// A secret of Secrets Manager.
-struct StoredSecret {
-    client: Client,
-    id: String,
-    waits: Waits,
+enum Origin {
+    Variables,
+    Secret(StoredSecret),
+    Iam(LoginByIam),
 }
 
 impl LoginSource {
-    /// The login of `environment`, completed by the secret that it names, if it names one. What is waited
+    /// The login of `environment`, completed by the secret or the API that it names, if it names one. What is waited
     /// for is entered into `waits`.
     pub fn new(config: &SdkConfig, environment: &Environment, waits: &Waits) -> Self {
-        let limits = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(SECRET_ATTEMPT)
-            .operation_timeout(SECRET)
-            .build();
-        let secret = environment.password_secret_id.as_ref().map(|id| StoredSecret {
-            client: Client::from_conf(Builder::from(config).timeout_config(limits).build()),
-            id: id.clone(),
-            waits: waits.clone(),
-        });
-        Self { environment: environment.clone(), secret }
+        let origin = match (&environment.iam_login, &environment.password_secret_id) {
+            (Some(login), _) => Origin::Iam(LoginByIam::new(config, login, waits)),
+            (None, Some(id)) => Origin::Secret(StoredSecret::new(config, id, waits)),
+            (None, None) => Origin::Variables,
+        };
+        Self { environment: environment.clone(), origin }
     }
 
     /// Whether the login may be another one when it is read again.
     pub fn can_change(&self) -> bool {
-        self.secret.is_some()
+        match self.origin {
+            Origin::Variables => false,
+            Origin::Secret(_) | Origin::Iam(_) => true,
+        }
+    }
+
+    /// Whether it is read at the program's start, so that what is wrong with it is said there. What IAM gives ends
+    /// soon, and is asked for when it is needed.
+    pub fn is_read_at_start(&self) -> bool {
+        match self.origin {
+            Origin::Variables | Origin::Secret(_) => true,
+            Origin::Iam(_) => false,
+        }
+    }
+
+    /// How the server must prove itself, and the certificates to trust instead of the system's.
+    pub fn trust(&self) -> (Tls, Option<&std::path::Path>) {
+        self.environment.trust()
     }
 
     /// The login as it is now.
     ///
     /// # Errors
     ///
-    /// [`Deployment::SecretUnreadable`], [`Retryable::SecretUnavailable`], and those of [`Environment::login`].
+    /// [`SecretUnreadable`](cmslite_core::error::Deployment::SecretUnreadable) and
+    /// [`SecretUnavailable`](cmslite_core::error::Retryable::SecretUnavailable);
+    /// [`LoginNotGiven`](cmslite_core::error::Deployment::LoginNotGiven) and
+    /// [`LoginUnavailable`](cmslite_core::error::Retryable::LoginUnavailable); those of [`Environment::login`].
     pub async fn read(&self) -> Result<Login, Error> {
-        match &self.secret {
-            None => self.environment.login(None),
-            Some(secret) => self.environment.login(Some(&secret.read().await?)),
+        match &self.origin {
+            Origin::Variables => self.environment.login(None),
+            Origin::Secret(secret) => self.environment.login(Some(&secret.read().await?)),
+            Origin::Iam(iam) => self.environment.login_by_iam(iam.read().await?),
         }
-    }
-}
-
-impl StoredSecret {
-    async fn read(&self) -> Result<FetchedSecret, Error> {
-        let id = &self.id;
-        let unreadable = |why: &str| {
-            Fault::new(Deployment::SecretUnreadable, format!("the secret {id} (PGPASS_SECRET_ID) {why}"))
-        };
-        let asked = self.client.get_secret_value().secret_id(id).send();
-        let asked = self.waits.during(format!("Secrets Manager: GetSecretValue of {id}"), asked).await;
-        let answer = asked.map_err(|error| {
-            if passes(&error) {
-                let message = format!("Secrets Manager did not give the secret {id} (PGPASS_SECRET_ID)");
-                return Error::from(Fault::new(Retryable::SecretUnavailable, message).caused_by(error));
-            }
-            unreadable("cannot be read").caused_by(error.into_service_error()).into()
-        })?;
-        let origin = PasswordOrigin::Secret { id: id.clone(), version: answer.version_id };
-        let text = answer.secret_string.map(Secret::from);
-        let text = text.ok_or_else(|| unreadable("is binary; store it as text"))?;
-        Ok(FetchedSecret { text, origin })
-    }
-}
-
-/// Whether Secrets Manager may answer otherwise later: it was not reached or did not answer, throttled, or failed
-/// itself ("`ThrottlingException`", 400, and "`InternalServiceError`", 500: AWS Secrets Manager API Reference, common
-/// errors and `GetSecretValue`).
-fn passes(error: &SdkError<GetSecretValueError>) -> bool {
-    match error {
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-        SdkError::ServiceError(refused) => {
-            let status = refused.raw().status();
-            status.is_server_error()
-                || status.as_u16() == 429
-                || refused.err().code() == Some("ThrottlingException")
-        }
-        _ => false,
     }
 }

@@ -42,7 +42,7 @@ async fn is_well(builder: HarnessBuilder) {
         "ok    S3: read: client/cmslite_gdx/cms-analytics-csv_a.tgz",
         "ok    S3: write: below processed/batch/client/cmslite_gdx/",
         "ok    S3: copy and delete: below processed/good/client/cmslite_gdx/ and processed/bad/client/cmslite_gdx/",
-        "as cmslite_loader, TLS, certificate and host name verified",
+        "as cmslite_loader, with the password of the variable pgpass, TLS, certificate and host name verified",
         "ok    ledger cmslite.load_ledger: can be locked, read and written",
         "ok    GRANT USAGE ON SCHEMA cmslite: granted",
         "ON cmslite.user_status: granted",

@@ -173,6 +173,23 @@ async fn a_silent_secrets_manager_is_told_before_the_deadline() {
     assert!(log.contains("\"_aws\"") && log.contains("cannot start"), "{log}");
 }
 
+/// The limit of the request is met before the run's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_api_of_redshifts_is_given_up() {
+    let (_listener, url) = silent_server().await;
+    let harness = Harness::builder()
+        .env("AWS_ENDPOINT_URL_REDSHIFT", url)
+        .env("REDSHIFT_CLUSTER", "analytics")
+        .env("pgpass", "")
+        .start()
+        .await;
+    harness.put("a", &sample(1, 50), 1);
+    let Outcome::Failed { error_type, message } = harness.sweep().await else { panic!("it ended") };
+    assert_eq!(error_type, "Retryable.LoginUnavailable", "{message}");
+    assert!(message.contains("a login to the cluster analytics (GetClusterCredentials)"), "{message}");
+    assert!(harness.is_unsettled("a"));
+}
+
 /// The command, and its standard output as it comes.
 struct Running {
     child: Child,

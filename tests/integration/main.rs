@@ -49,6 +49,8 @@ mod damage;
 mod deployment;
 // Logins as Redshift has them, and TLS that says what it is.
 mod logins;
+// Logins by IAM, without a password.
+mod iam_logins;
 // A function that runs out of time leaves its work for the next one.
 mod deadline;
 // No object blocks the queue: what takes too long, or is too large, is bad in the end.

@@ -67,6 +67,8 @@ const PROGRAM: &[Room] = &[
     Room { path: "md5", only: &["s3"] },
     Room { path: "aws_sdk_sns", only: &["sns"] },
     Room { path: "aws_sdk_secretsmanager", only: &["redshift::login"] },
+    Room { path: "aws_sdk_redshift", only: &["redshift::login"] },
+    Room { path: "aws_sdk_redshiftserverless", only: &["redshift::login"] },
     Room { path: "tokio_postgres", only: &["redshift"] },
     Room { path: "native_tls", only: &["redshift"] },
     Room { path: "postgres_native_tls", only: &["redshift"] },

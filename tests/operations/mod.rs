@@ -4,6 +4,7 @@
 mod alarms;
 mod by_hand;
 mod deploying;
+mod logins;
 mod moving_over;
 mod permissions;
 mod questions;

@@ -7,15 +7,22 @@ use devstack::lambda::Outcome;
 use devstack::s3::policy::{Permission, Policy};
 use devstack::s3::{Action, Fault, Request};
 use devstack::stack::{BUCKET, function_keys};
+use serde_json::Value;
 
 use super::reader::deploy;
-use crate::harness::{Harness, bad_key, long_sample, moment, moto, sample, sample_with};
+use crate::harness::moto::{self, Moto};
+use crate::harness::{Harness, bad_key, long_sample, moment, sample, sample_with};
 
-/// The policy of the role, as CloudFormation has made it.
+/// The policy of the role of a stack that logs in by a secret.
 async fn policy() -> Policy {
     let moto = moto::start().await;
     let deployed =
         deploy(&moto, 5439, "analytics", "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x").await;
+    policy_of(&moto, &deployed).await
+}
+
+/// The policy of a stack's role, as CloudFormation has made it.
+pub async fn policy_of(moto: &Moto, deployed: &Value) -> Policy {
     // moto keeps what CloudFormation gave it as Python writes it, and `AWS::NoValue` as None.
     let read = "
 import ast

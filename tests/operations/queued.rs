@@ -6,7 +6,7 @@ use devstack::lambda::{Queue, QueueOptions, eventually};
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
-use super::reader::deploy_with;
+use super::reader::deploy_by_secret;
 use crate::harness::{HANGS_AFTER, Harness, key, moto, sample};
 
 const README: &str = include_str!("../../README.md");
@@ -39,7 +39,7 @@ fn number(value: &Value) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_reaches_the_function_through_the_templates_queue() {
     let moto = moto::start().await;
-    let deployed = deploy_with(&moto, 5439, "analytics", SECRET, &["Trigger=Sqs"]).await;
+    let deployed = deploy_by_secret(&moto, 5439, "analytics", SECRET, &["Trigger=Sqs"]).await;
     let made = &deployed["made"];
     assert!(made["UploadRule"].is_null() && made["Bucket"].is_null(), "{made}");
     let name = |resource: &str| made[resource].as_str().unwrap();
@@ -189,7 +189,7 @@ print('null')";
 async fn the_templates_topic_may_invoke_the_function() {
     let moto = moto::start().await;
     let parameters = ["Trigger=Sns", "UploadTopicName=exports"];
-    let deployed = deploy_with(&moto, 5439, "analytics", SECRET, &parameters).await;
+    let deployed = deploy_by_secret(&moto, 5439, "analytics", SECRET, &parameters).await;
     assert!(deployed["made"]["UploadRule"].is_null() && deployed["made"]["UploadEvents"].is_null());
     let read = "print(json.dumps(json.loads(boto('lambda').get_policy(FunctionName=sys.argv[1])['Policy'])['Statement']))";
     let statements = moto.python(read, &[deployed["made"]["Loader"].as_str().unwrap()]).await;

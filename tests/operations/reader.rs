@@ -160,22 +160,19 @@ print('null')";
     }
 }
 
-/// Makes the template's stack.
+/// Makes the template's stack, which logs in by a secret.
 pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
-    let deployed = deploy_with(moto, port, database, secret, &[]).await;
-    assert!(deployed["made"]["UploadRule"].is_string(), "{deployed}");
-    deployed
+    deploy_by_secret(moto, port, database, secret, &[]).await
 }
 
-/// Makes the template's stack with other parameters, as NAME=VALUE.
-pub async fn deploy_with(
+/// Makes the template's stack, which logs in by a secret, with other parameters besides, as NAME=VALUE.
+pub async fn deploy_by_secret(
     moto: &Moto,
     port: u16,
     database: &str,
     secret: &str,
-    other_parameters: &[&str],
+    others: &[&str],
 ) -> Value {
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let parameters = [
         "RedshiftHost=localhost".to_owned(),
         format!("RedshiftPort={port}"),
@@ -184,10 +181,16 @@ pub async fn deploy_with(
         format!("PasswordSecretArn={secret}"),
         "AlarmEmail=team@example.org".to_owned(),
     ];
-    let arguments: Vec<&str> = std::iter::once(template)
-        .chain(parameters.iter().map(String::as_str))
-        .chain(other_parameters.iter().copied())
-        .collect();
+    let others = others.iter().map(|parameter| (*parameter).to_owned());
+    let parameters: Vec<String> = parameters.into_iter().chain(others).collect();
+    deploy_with(moto, &parameters).await
+}
+
+/// Makes the template's stack with these parameters.
+pub async fn deploy_with(moto: &Moto, parameters: &[String]) -> Value {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
+    let arguments: Vec<&str> =
+        std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
     for name in ["Loader", "LoaderRole", "SweepRule", "LogGroup", "FailedEvents", "Notices"] {
         assert!(deployed["made"][name].is_string(), "{name}: {deployed}");

@@ -1,36 +1,11 @@
-//! What both APIs need of HTTP.
-
-use std::future::Future;
+//! What both APIs say in HTTP.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
-pub type Answer = Response<Full<Bytes>>;
-
-/// Answers requests until it is dropped, and with it every connection.
-pub async fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
-where
-    F: Future<Output = Result<Answer, hyper::Error>> + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        while connections.try_join_next().is_some() {}
-        let _ = stream.set_nodelay(true);
-        let service = service_fn(answer.clone());
-        connections.spawn(async move {
-            let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            // A function's process that is killed breaks its connection: nothing to be said of it.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
-}
+pub use crate::http_server::{Answer, serve};
 
 pub fn respond(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Full::new(body.into()));

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::options::{Auth, Tls};
-use super::state::State;
+use super::state::{Password, State};
 use super::wire::{Frame, Framed, Report, take_text};
 
 const PROTOCOL_3: u32 = 196_608;
@@ -99,6 +99,9 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
         client.send(&report.frame()).await?;
         return Ok(None);
     }
+    // "The new user name has the same database permissions as the user named in DbUser" (GetClusterCredentials).
+    let named = user.strip_prefix("IAM:").or_else(|| user.strip_prefix("IAMA:")).map(str::to_owned);
+    let user = named.unwrap_or(user);
     match session_settings(settings) {
         Ok(settings) => Ok(Some(Login { client, user, database, settings })),
         Err(report) => {
@@ -204,7 +207,10 @@ async fn authenticate(client: &mut Framed, user: &str, state: &State) -> io::Res
         Some(frame) if frame.tag == tag => frame.body,
         _ => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    let Some(password) = password else { return Ok(false) };
+    let Some(Password { text: password, until }) = password else { return Ok(false) };
+    if until.is_some_and(|until| until <= SystemTime::now()) {
+        return Ok(false);
+    }
     Ok(match state.options.auth {
         Auth::Cleartext => take_text(&mut body) == password,
         Auth::Md5 => {

@@ -1,6 +1,7 @@
 //! The running stand-in, as the stack and its tests use it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -60,7 +61,12 @@ impl Redshift {
 
     /// Gives a user another password, as ALTER USER would.
     pub fn set_password(&self, user: &str, password: &str) {
-        self.state.set_password(user, password);
+        self.state.set_password(user, password, None);
+    }
+
+    /// Who gives out temporary passwords for this stand-in.
+    pub fn issuer(&self) -> Issuer {
+        Issuer(Arc::clone(&self.state))
     }
 
     /// Every login so far for which a password came: the user, and whether it was accepted.
@@ -86,6 +92,19 @@ impl Redshift {
     /// Lets statements succeed again.
     pub fn clear_faults(&self) {
         self.state.faults.clear();
+    }
+}
+
+/// Gives out temporary passwords.
+#[derive(Clone)]
+pub struct Issuer(Arc<State>);
+
+impl Issuer {
+    /// Lets a user log in with this password alone, until then: "After this timestamp, a log in with the temporary
+    /// password fails" (Amazon Redshift API Reference, GetClusterCredentialsWithIAM). The user is `IAM:u` or `IAMA:u`,
+    /// whose sessions are `u`'s, or `IAMR:role`.
+    pub fn give(&self, user: &str, password: &str, until: SystemTime) {
+        self.0.set_password(user, password, Some(until));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tokio_native_tls::TlsAcceptor;
 use tokio_postgres::NoTls;
@@ -24,13 +25,27 @@ pub(super) struct State {
     /// Users whose password came, and whether it was the right one.
     logins: Mutex<Vec<(String, bool)>>,
     /// Passwords by user.
-    passwords: Mutex<HashMap<String, String>>,
+    passwords: Mutex<HashMap<String, Password>>,
+}
+
+/// What a user logs in with.
+#[derive(Clone)]
+pub(super) struct Password {
+    pub(super) text: String,
+    /// When it is no longer taken; never, where it is the user's own and not given out by IAM.
+    pub(super) until: Option<SystemTime>,
 }
 
 impl State {
     pub(super) fn new(options: Options, acceptor: TlsAcceptor) -> Self {
         Self {
-            passwords: Mutex::new(options.users.iter().cloned().collect()),
+            passwords: Mutex::new(
+                options
+                    .users
+                    .iter()
+                    .map(|(user, text)| (user.clone(), Password { text: text.clone(), until: None }))
+                    .collect(),
+            ),
             logins: Mutex::default(),
             options,
             acceptor,
@@ -42,13 +57,13 @@ impl State {
         }
     }
 
-    pub(super) fn password(&self, user: &str) -> Option<String> {
+    pub(super) fn password(&self, user: &str) -> Option<Password> {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned()
     }
 
-    pub(super) fn set_password(&self, user: &str, password: &str) {
+    pub(super) fn set_password(&self, user: &str, text: &str, until: Option<SystemTime>) {
         let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
-        passwords.insert(user.to_owned(), password.to_owned());
+        passwords.insert(user.to_owned(), Password { text: text.to_owned(), until });
     }
 
     pub(super) fn record_login(&self, user: &str, accepted: bool) {

@@ -146,3 +146,36 @@ async fn version_is_redshifts() {
         assert!(version.starts_with("PostgreSQL 8.0.2 ") && version.contains("Redshift 1.0."), "{version}");
     }
 }
+
+/// Amazon Redshift API Reference, GetClusterCredentials ("the database user name prefixed with IAM: if AutoCreate is
+/// False or IAMA: if AutoCreate is True", with the permissions of the user named in DbUser) and
+/// GetClusterCredentialsWithIAM ("after this timestamp, a log in with the temporary password fails"): an ordinary password
+/// login, until it ends.
+#[tokio::test]
+async fn a_temporary_password_is_taken_until_it_ends() {
+    use std::time::{Duration, SystemTime};
+    for auth in [Auth::Md5, Auth::Cleartext] {
+        let stack = stack_with(|options| {
+            options.auth = auth;
+            options.users.push(("IAMR:role".to_owned(), "its-own".to_owned()));
+        })
+        .await;
+        let issuer = stack.redshift.issuer();
+        for (user, database_user) in
+            [("IAM:loader", "loader"), ("IAMA:loader", "loader"), ("IAMR:role", "IAMR:role")]
+        {
+            case(user);
+            issuer.give(user, "temporary", SystemTime::now() + Duration::from_secs(900));
+            let session = stack.session_of(user, "temporary").await;
+            assert_eq!(session.one("SELECT current_user").await, database_user);
+            let wrong = login_error(&stack.config(user, "load")).await;
+            assert_eq!(wrong.code(), Some(&SqlState::INVALID_PASSWORD), "{wrong:?}");
+            issuer.give(user, "temporary", SystemTime::now() - Duration::from_secs(1));
+            let over = login_error(&stack.config(user, "temporary")).await;
+            assert_eq!(over.code(), Some(&SqlState::INVALID_PASSWORD), "{over:?}");
+            // A session outlives the password that it began with.
+            assert_eq!(session.one("SELECT 1").await, "1");
+        }
+        assert_eq!(stack.session_of("loader", "load").await.one("SELECT current_user").await, "loader");
+    }
+}

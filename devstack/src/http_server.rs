@@ -1,0 +1,33 @@
+//! A small HTTP server, for APIs that answer at once and whole.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// An answer.
+pub type Answer = Response<Full<Bytes>>;
+
+/// Answers requests until it is dropped, and with it every connection.
+pub async fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
+where
+    F: Future<Output = Result<Answer, hyper::Error>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(answer.clone());
+        connections.spawn(async move {
+            let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            // A process that is killed breaks its connection: nothing to be said of it.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}

@@ -1,0 +1,157 @@
+//! The login by IAM: which cluster or workgroup gives it out, for which database and user.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::secret::Secret;
+
+/// What is asked of Redshift's API instead of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IamLogin {
+    /// Who gives the login out.
+    pub warehouse: Warehouse,
+    /// The one database that it is to be good for.
+    pub database: String,
+    /// Whether the address is known, so that the API need not be asked for it.
+    pub is_located: bool,
+}
+
+/// A cluster or a workgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warehouse {
+    /// A provisioned cluster.
+    Cluster {
+        /// Its identifier.
+        id: String,
+        /// The user of the database to log in as; none for the one that stands for the IAM identity.
+        user: Option<String>,
+    },
+    /// A workgroup of Redshift Serverless. Its user stands for the IAM identity.
+    Workgroup {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Warehouse {
+    /// The variable that names it.
+    pub fn variable(&self) -> &'static str {
+        match self {
+            Self::Cluster { .. } => "REDSHIFT_CLUSTER",
+            Self::Workgroup { .. } => "REDSHIFT_WORKGROUP",
+        }
+    }
+}
+
+impl fmt::Display for Warehouse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster { id, .. } => write!(f, "the cluster {id}"),
+            Self::Workgroup { name } => write!(f, "the workgroup {name}"),
+        }
+    }
+}
+
+/// A login as Redshift's API gave it.
+pub struct TemporaryLogin {
+    /// The user as it stands before the password: `IAM:u`, `IAMA:u` or `IAMR:role`.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// Who gave it out.
+    pub warehouse: Warehouse,
+    /// When the password is no longer taken.
+    pub until: DateTime<Utc>,
+    /// Host and port, where they were asked for.
+    pub endpoint: Option<(String, u16)>,
+}
+
+/// What the variables say of a login by IAM, as [`Environment::read`](super::Environment::read) has them.
+pub(super) struct IamVariables<'v> {
+    pub(super) cluster: Option<String>,
+    pub(super) workgroup: Option<String>,
+    pub(super) user: Option<&'v str>,
+    pub(super) database: Option<&'v str>,
+    pub(super) is_located: bool,
+    /// The variables that name a password.
+    pub(super) passwords: Vec<&'static str>,
+}
+
+impl IamVariables<'_> {
+    /// The login by IAM, if one is asked for.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts it, and what to do.
+    pub(super) fn read(self) -> Result<Option<IamLogin>, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let user = self.user.map(str::to_owned);
+        let warehouse = match (self.cluster, self.workgroup) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                mistakes.push(
+                    "REDSHIFT_CLUSTER and REDSHIFT_WORKGROUP are both set: keep the one that has the database"
+                        .to_owned(),
+                );
+                return Err(mistakes);
+            }
+            (Some(id), None) => Warehouse::Cluster { id, user },
+            (None, Some(name)) => Warehouse::Workgroup { name },
+        };
+        let variable = warehouse.variable();
+        if !self.passwords.is_empty() {
+            mistakes.push(format!(
+                "{variable} is a login by IAM, which has no password, and {} is set too: remove one of them",
+                self.passwords.join(" and ")
+            ));
+        }
+        match &warehouse {
+            Warehouse::Cluster { id, user } => {
+                if !is_identifier(id) {
+                    mistakes.push(format!(
+                        "REDSHIFT_CLUSTER: {id:?} is no cluster identifier: write what stands before the first dot of its endpoint"
+                    ));
+                }
+                // GetClusterCredentials, DbUser: "Must not contain a colon (:) or slash (/)".
+                if let Some(user) = user.as_ref().filter(|user| user.contains([':', '/'])) {
+                    mistakes.push(format!(
+                        "PGUSER: {user:?} is no user of the database: write its name without IAM:, or leave PGUSER out to log in as the IAM role"
+                    ));
+                }
+            }
+            Warehouse::Workgroup { name } => {
+                if !is_identifier(name) {
+                    mistakes.push(format!(
+                        "REDSHIFT_WORKGROUP: {name:?} is no workgroup's name: write what stands before the first dot of its endpoint"
+                    ));
+                }
+                if self.user.is_some() {
+                    mistakes.push(
+                        "PGUSER is set, and a workgroup gives a login for the IAM role only: remove PGUSER, and grant to the user \"IAMR:role\""
+                            .to_owned(),
+                    );
+                }
+            }
+        }
+        let Some(database) = self.database else {
+            mistakes.push("PGDATABASE is not set".to_owned());
+            return Err(mistakes);
+        };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Some(IamLogin { warehouse, database: database.to_owned(), is_located: self.is_located }))
+    }
+}
+
+/// "1 to 63 alphanumeric characters or hyphens" (`CreateCluster`, ClusterIdentifier); a workgroup's name may have 64
+/// (Redshift Serverless API Reference, WorkgroupName).
+fn is_identifier(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A moment as it is told.
+pub(super) fn told(moment: &DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

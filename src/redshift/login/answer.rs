@@ -1,0 +1,29 @@
+//! What a refusal of the services that keep or give out logins means, by who must act.
+
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+
+/// What throttled requests are refused with: "`ThrottlingException`" (AWS Secrets Manager and Redshift Serverless API
+/// References, common errors), "`Throttling`" and "`RequestLimitExceeded`" (Amazon Redshift API Reference, common
+/// errors; the names that the SDK tries again, `aws-runtime`, `retries/classifiers.rs`).
+const THROTTLED: [&str; 5] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+];
+
+/// Whether the service may answer otherwise later: it was not reached or did not answer, throttled, or failed itself
+/// ("`InternalServiceError`", 500; "`InternalServerException`", 500; "`ServiceUnavailable`", 503).
+pub(super) fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(refused) => {
+            let status = refused.raw().status();
+            status.is_server_error()
+                || status.as_u16() == 429
+                || refused.err().code().is_some_and(|code| THROTTLED.contains(&code))
+        }
+        _ => false,
+    }
+}
