@@ -51,7 +51,7 @@ pub struct Report {
     /// The archives that were settled already when the run came to them: another had done it since they were listed,
     /// or before their event came.
     pub settled_meanwhile: Vec<Key>,
-    /// The archives that are older than the newest and never loaded.
+    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
     pub superseded: Vec<Key>,
     /// The objects that are no archives for their keys alone: somebody must rename them.
     pub unusable_keys: Vec<PassedOverObject>,
