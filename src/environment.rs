@@ -9,6 +9,9 @@ mod stored_secret;
 // Addresses of clusters.
 mod endpoint;
 
+// What holds of every request to S3.
+mod s3_settings;
+
 use std::path::PathBuf;
 
 use self::endpoint::Endpoint;
@@ -17,6 +20,7 @@ use crate::secret::Secret;
 use cmslite_core::error::{Deployment, Error};
 
 pub use self::login::{FetchedSecret, Login, PasswordOrigin, Tls};
+pub use self::s3_settings::S3Settings;
 
 /// Everything that the program takes from its environment, `AWS_*` aside.
 #[derive(Clone)]
@@ -29,8 +33,8 @@ pub struct Environment {
     pub password_secret_id: Option<String>,
     /// The ARN of the SNS topic to which bad archives are told, if there is one.
     pub bad_archive_topic: Option<String>,
-    /// The account that the bucket must belong to, if one is given: 12 digits.
-    pub bucket_owner: Option<String>,
+    /// What holds of every request to S3.
+    pub s3: S3Settings,
     login: PartialLogin,
 }
 
@@ -128,9 +132,9 @@ impl Environment {
         {
             mistakes.push(format!("BAD_ARCHIVE_TOPIC_ARN: {topic:?} is not the ARN of an SNS topic"));
         }
-        let bucket_owner = bucket_owner(&var).unwrap_or_else(|mistake| {
+        let s3 = S3Settings::read(&var).unwrap_or_else(|mistake| {
             mistakes.push(mistake);
-            None
+            S3Settings::default()
         });
         let login = PartialLogin {
             host,
@@ -153,7 +157,7 @@ impl Environment {
                 copy,
                 password_secret_id,
                 bad_archive_topic,
-                bucket_owner,
+                s3,
                 login,
             })
         } else {
@@ -170,24 +174,6 @@ impl Environment {
     pub fn login(&self, secret: Option<&FetchedSecret>) -> Result<Login, Error> {
         self.login.with(secret)
     }
-}
-
-/// The account that the bucket must belong to, for what needs nothing else of the environment.
-///
-/// # Errors
-///
-/// [`Deployment::Configuration`] where it is no account.
-pub fn bucket_owner_from_process() -> Result<Option<String>, Error> {
-    bucket_owner(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .map_err(|mistake| Error::deployment(Deployment::Configuration, format!("environment: {mistake}")))
-}
-
-fn bucket_owner(var: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
-    let Some(account) = var("S3_BUCKET_OWNER") else { return Ok(None) };
-    if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(Some(account));
-    }
-    Err(format!("S3_BUCKET_OWNER: {account:?} is no AWS account, which has 12 digits"))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -162,6 +162,11 @@ print('null')";
 
 /// Makes the template's stack.
 pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
+    deploy_with(moto, port, database, secret, &[]).await
+}
+
+/// Makes the template's stack with more parameters, as NAME=VALUE.
+pub async fn deploy_with(moto: &Moto, port: u16, database: &str, secret: &str, others: &[&str]) -> Value {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let parameters = [
         "RedshiftHost=localhost".to_owned(),
@@ -171,8 +176,10 @@ pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Val
         format!("PasswordSecretArn={secret}"),
         "AlarmEmail=team@example.org".to_owned(),
     ];
-    let arguments: Vec<&str> =
-        std::iter::once(template).chain(parameters.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> = std::iter::once(template)
+        .chain(parameters.iter().map(String::as_str))
+        .chain(others.iter().copied())
+        .collect();
     let deployed = moto.python(include_str!("deploy.py"), &arguments).await;
     for name in ["Loader", "LoaderRole", "SweepRule", "LogGroup", "FailedEvents", "UploadRule", "Notices"] {
         assert!(deployed["made"][name].is_string(), "{name}: {deployed}");
