@@ -144,3 +144,26 @@ async fn what_is_no_key_is_told_at_start() {
         "{message}"
     );
 }
+
+/// What is written by a key is read by COPY's role.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_copy_that_may_not_decrypt_is_told_what_it_lacks() {
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::*"]}]});
+    let harness = Harness::builder()
+        .copy_role(serde_json::from_value(policy).unwrap())
+        .env("S3_KMS_KEY_ID", KMS_KEY)
+        .env("COPY_IAM_ROLE", "default")
+        .start()
+        .await;
+    let a = harness.put("a", &sample(1, 5), 1);
+    let Outcome::Failed { error_type, message } = harness.invoke(&a).await else { panic!("it was loaded") };
+    assert_eq!(error_type, "Deployment.CopyAuthorization");
+    assert!(message.contains("kms:Decrypt"), "{message}");
+    assert!(harness.is_unsettled("a"));
+    let config = harness.config_file();
+    let (output, _directory) = harness.command(&["check", config.to_str().unwrap()]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let refused = told.lines().find(|line| line.trim_start().starts_with("BAD")).unwrap_or_default();
+    assert!(!output.status.success() && refused.contains("kms:Decrypt"), "{told}");
+}
