@@ -38,12 +38,12 @@ use tracing::error;
 use self::args::{Arguments, Command, Limits, Load};
 use crate::cancellation::Cancellation;
 use crate::clients::{self, Clients};
-use crate::environment::Environment;
+use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics::{self, RunMetrics};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
-use crate::{check, config_files, dry_run, environment, load, status};
+use crate::{check, config_files, dry_run, load, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
@@ -91,8 +91,8 @@ async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
 /// Reads the queue of a dataset, and prints what a load would find.
 async fn run_dry(load: &Load, waits: &Waits) -> Result<u8, Error> {
     let request = request(load, waits)?;
-    let bucket_owner = environment::bucket_owner_from_process()?;
-    let s3 = request.cancellation.bounded(clients::s3_only(bucket_owner.as_deref(), waits)).await?;
+    let settings = S3Settings::from_process()?;
+    let s3 = request.cancellation.bounded(clients::s3_only(&settings, waits)).await?;
     let (dry_run, failure) = progress_bar::during(&request.progress, dry_run::run(&s3, &request)).await;
     print!("{dry_run}");
     match failure {

@@ -5,7 +5,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use tokio::time::timeout;
 
-use crate::environment::{CopyAccess, Environment};
+use crate::environment::{CopyAccess, Environment, S3Settings};
 use crate::redshift::statement::Authorization;
 use crate::redshift::{LoginSource, Redshift};
 use crate::s3::{S3, is_unanswered};
@@ -39,7 +39,7 @@ impl Clients {
     pub async fn new(environment: &Environment, waits: &Waits) -> Result<Self, Error> {
         let (aws, region) = aws(waits).await?;
         Ok(Self {
-            s3: S3::of(&aws, environment.bucket_owner.as_deref(), waits),
+            s3: S3::of(&aws, &environment.s3, waits),
             redshift: Redshift::new(LoginSource::new(&aws, environment, waits), waits).await?,
             region,
             topic: environment.bad_archive_topic.as_deref().map(|arn| Topic::new(&aws, arn, waits)),
@@ -96,8 +96,8 @@ impl Clients {
 /// # Errors
 ///
 /// [`Deployment::Configuration`] without a region.
-pub async fn s3_only(bucket_owner: Option<&str>, waits: &Waits) -> Result<S3, Error> {
-    Ok(S3::of(&aws(waits).await?.0, bucket_owner, waits))
+pub async fn s3_only(settings: &S3Settings, waits: &Waits) -> Result<S3, Error> {
+    Ok(S3::of(&aws(waits).await?.0, settings, waits))
 }
 
 /// What the `AWS_*` variables and files say, and the region among it.

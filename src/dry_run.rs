@@ -30,7 +30,7 @@ pub struct DryRun {
     pub bad: Vec<BadArchive>,
     /// The archives of the queue that were beyond the limit.
     pub not_read: Vec<Key>,
-    /// The archives that are older than the newest and never loaded.
+    /// The archives that are older than the newest that is not bad, and never loaded.
     pub superseded: Vec<Key>,
     /// Why the dry run ended early, if it did.
     pub failure: Option<Failure>,
@@ -78,23 +78,34 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
     let RunRequest { dataset, selection, limit, .. } = request;
     let cancellation = &request.cancellation;
     let (listings, revisions) = cancellation.bounded(listing::read(s3, dataset, selection)).await?;
-    let plan = plan(dataset, &listings, &revisions);
+    let mut plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
-    dry_run.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
-    let mut queue = plan
-        .queue(selection)
-        .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
-    let beyond = queue.split_off(limit.unwrap_or(usize::MAX).min(queue.len()));
-    dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
-    for archive in queue {
-        match cancellation.bounded(read(s3, request, &archive)).await? {
-            Ok(good) => dry_run.good.push(good),
-            Err(problems) => {
-                dry_run.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems));
+    let mut left = limit.unwrap_or(usize::MAX);
+    loop {
+        let mut queue = plan
+            .queue(selection)
+            .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
+        let superseded = plan.in_state(ArchiveState::Superseded);
+        dry_run.superseded = superseded.map(|archive| archive.key.clone()).collect();
+        let beyond = queue.split_off(left.min(queue.len()));
+        dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
+        left -= queue.len();
+        let mut found_bad = None;
+        for archive in queue {
+            match cancellation.bounded(read(s3, request, &archive)).await? {
+                Ok(good) => dry_run.good.push(good),
+                Err(problems) => {
+                    dry_run.bad.push(BadArchive::new(&archive.key, archive.revision(), &problems));
+                    found_bad = Some(archive.key);
+                }
             }
         }
+        // Behind a bad archive waits the one that it would have replaced.
+        match found_bad {
+            Some(bad) if dataset.truncate && !selection.is_by_hand() => plan.settle_as_bad(&bad),
+            _ => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 async fn read(

@@ -12,6 +12,9 @@ mod iam;
 // Addresses of clusters.
 mod endpoint;
 
+// What holds of every request to S3.
+mod s3_settings;
+
 use std::path::{Path, PathBuf};
 
 use self::endpoint::Endpoint;
@@ -22,6 +25,7 @@ use cmslite_core::error::{Deployment, Error};
 
 pub use self::iam::{IamLogin, TemporaryLogin, Warehouse};
 pub use self::login::{FetchedSecret, Login, PasswordOrigin, Tls};
+pub use self::s3_settings::S3Settings;
 
 /// Everything that the program takes from its environment, `AWS_*` aside.
 #[derive(Clone)]
@@ -38,8 +42,8 @@ pub struct Environment {
     pub bad_archive_topic: Option<String>,
     /// As [`RunRequest`](crate::run_request::RunRequest) has it: the function's, not the command's.
     pub left_to_task_above: Option<u64>,
-    /// The account that the bucket must belong to, if one is given: 12 digits.
-    pub bucket_owner: Option<String>,
+    /// What holds of every request to S3.
+    pub s3: S3Settings,
     login: PartialLogin,
 }
 
@@ -137,9 +141,9 @@ impl Environment {
         {
             mistakes.push(format!("BAD_ARCHIVE_TOPIC_ARN: {topic:?} is not the ARN of an SNS topic"));
         }
-        let bucket_owner = bucket_owner(&var).unwrap_or_else(|mistake| {
+        let s3 = S3Settings::read(&var).unwrap_or_else(|mistake| {
             mistakes.push(mistake);
-            None
+            S3Settings::default()
         });
         let left_to_task_above = var("LEAVE_TO_TASK_BYTES").and_then(|bytes| {
             bytes
@@ -191,7 +195,7 @@ impl Environment {
                 iam_login,
                 bad_archive_topic,
                 left_to_task_above,
-                bucket_owner,
+                s3,
                 login,
             })
         } else {
@@ -222,24 +226,6 @@ impl Environment {
     pub fn trust(&self) -> (Tls, Option<&Path>) {
         (self.login.tls, self.login.root_certificates.as_deref())
     }
-}
-
-/// The account that the bucket must belong to, for what needs nothing else of the environment.
-///
-/// # Errors
-///
-/// [`Deployment::Configuration`] where it is no account.
-pub fn bucket_owner_from_process() -> Result<Option<String>, Error> {
-    bucket_owner(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .map_err(|mistake| Error::deployment(Deployment::Configuration, format!("environment: {mistake}")))
-}
-
-fn bucket_owner(var: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
-    let Some(account) = var("S3_BUCKET_OWNER") else { return Ok(None) };
-    if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(Some(account));
-    }
-    Err(format!("S3_BUCKET_OWNER: {account:?} is no AWS account, which has 12 digits"))
 }
 
 fn is_loopback(host: &str) -> bool {

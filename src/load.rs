@@ -35,7 +35,8 @@ mod timing;
 
 use chrono::Utc;
 use cmslite_core::error::{Deployment, Error, Retryable};
-use cmslite_core::queue::{ArchiveState, Object, plan};
+use cmslite_core::key::Key;
+use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
 use tracing::{Instrument as _, info, info_span};
 
 use self::lease::{Lease, Turn, wait_for_turn};
@@ -93,12 +94,12 @@ async fn work_on_queue(
     let read = listing::read(&clients.s3, dataset, selection);
     let read = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read));
     let (listings, revisions) = read.await?;
-    let plan = plan(dataset, &listings, &revisions);
+    let mut plan = plan(dataset, &listings, &revisions);
     listing::log_passed_over(&plan);
     report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
-    let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
+    let mut unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
     let shared = unsettled.iter().find_map(|archive| Some((&archive.key, dataset.rival_of(&archive.key)?)));
     if let Some((key, rival)) = shared {
@@ -110,7 +111,7 @@ async fn work_on_queue(
         );
         return Err(Error::deployment(Deployment::Configuration, message));
     }
-    let worked = match plan.queue(selection) {
+    let mut worked = match plan.queue(selection) {
         Ok(queue) => {
             info!(
                 found = report.objects_found,
@@ -122,8 +123,37 @@ async fn work_on_queue(
         }
         Err(reason) => Err(Error::deployment(Deployment::ReloadRefused, reason.to_string())),
     };
+    let bad = report.bad.last().map(|bad| bad.key.clone());
+    if let (true, Some(bad)) = (dataset.truncate, bad) {
+        let next = uncover(&mut plan, &bad, selection, report);
+        worked = worked.and(next);
+        unsettled = plan.in_state(ArchiveState::Queued).cloned().collect();
+    }
     report.record_remaining(&unsettled, Utc::now());
     worked
+}
+
+/// Under truncate an archive that was found bad supersedes nothing: says which one is the newest that is left. The next
+/// run loads it, if it is newer than what the tables hold.
+///
+/// # Errors
+///
+/// [`Retryable::StoppedAtBadArchive`] where that one is asked for, so that Lambda's retry comes back for it.
+fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Report) -> Result<(), Error> {
+    plan.settle_as_bad(bad);
+    let superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone());
+    report.superseded = superseded.chain(report.found_superseded.iter().cloned()).collect();
+    if selection.is_by_hand() {
+        return Ok(());
+    }
+    let left = plan.queue(selection).unwrap_or_default();
+    report.not_processed.extend(left.iter().map(|archive| archive.key.clone()));
+    let Some(next) = left.first() else { return Ok(()) };
+    if *selection == Selection::WholeQueue || selection.names(&next.key) {
+        return Err(stopped_at(bad, next));
+    }
+    info!("{} is now the newest that is not bad: the next run takes it up", next.key);
+    Ok(())
 }
 
 /// Works on archives in their order, and says which were not reached.
@@ -184,7 +214,7 @@ async fn work_through(
         match outcome.end {
             ArchiveEnd::Good | ArchiveEnd::Superseded => {}
             ArchiveEnd::Bad(_) => {
-                worked = queue.as_slice().first().map_or(Ok(()), |next| Err(stopped_at(&archive, next)));
+                worked = queue.as_slice().first().map_or(Ok(()), |next| Err(stopped_at(&archive.key, next)));
                 break;
             }
             ArchiveEnd::Unsettled(error) => {
@@ -197,10 +227,8 @@ async fn work_through(
     worked
 }
 
-fn stopped_at(bad: &Object, next: &Object) -> Error {
-    let message = format!(
-        "{} is bad and was settled so; stopped before {}, which the next run takes up",
-        bad.key, next.key
-    );
+fn stopped_at(bad: &Key, next: &Object) -> Error {
+    let message =
+        format!("{bad} is bad and was settled so; stopped before {}, which the next run takes up", next.key);
     Error::retryable(Retryable::StoppedAtBadArchive, message)
 }

@@ -53,7 +53,7 @@ pub struct Report {
     /// The archives that were settled already when the run came to them: another had done it since they were listed,
     /// or before their event came.
     pub settled_meanwhile: Vec<Key>,
-    /// The archives that are older than the newest and never loaded.
+    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
     pub superseded: Vec<Key>,
     /// The objects that are no archives for their keys alone: somebody must rename them.
     pub unusable_keys: Vec<PassedOverObject>,
@@ -65,6 +65,8 @@ pub struct Report {
     pub emptied_tables: Vec<TableEmptied>,
     /// The tables that got fewer rows than the configuration allows, because the run was told to accept them.
     pub accepted_shrinks: Vec<AcceptedShrink>,
+    /// The markers that lack something of the archives that they stand for.
+    pub incomplete_markers: Vec<IncompleteMarker>,
     /// Bytes of archives loaded.
     pub bytes: u64,
     /// Seconds by phase.
@@ -88,6 +90,17 @@ pub struct ArchiveOutcome {
     pub failed_tables: Vec<String>,
     /// What is conspicuous about the rows that it brought.
     pub judged: JudgedRows,
+    /// What its marker lacks of it, each in words.
+    pub marker_lacks: Vec<String>,
+}
+
+/// A marker that lacks something of its archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IncompleteMarker {
+    /// The archive's key.
+    pub key: Key,
+    /// What is missing, each in words.
+    pub lacks: Vec<String>,
 }
 
 /// How an archive ended.
@@ -258,7 +271,13 @@ pub struct ErrorFile<'a> {
 impl ArchiveOutcome {
     /// An archive that ended so; nothing else is known of it.
     pub fn new(end: ArchiveEnd) -> Self {
-        Self { end, loaded_tables: None, failed_tables: Vec::new(), judged: JudgedRows::default() }
+        Self {
+            end,
+            loaded_tables: None,
+            failed_tables: Vec::new(),
+            judged: JudgedRows::default(),
+            marker_lacks: Vec::new(),
+        }
     }
 }
 
@@ -284,6 +303,10 @@ impl Report {
         for FewRows { table, rows, expected, problem } in outcome.judged.too_few.clone() {
             let code = problem.reason.code();
             self.accepted_shrinks.push(AcceptedShrink { table, key: key.clone(), code, rows, expected });
+        }
+        if !outcome.marker_lacks.is_empty() {
+            self.incomplete_markers
+                .push(IncompleteMarker { key: key.clone(), lacks: outcome.marker_lacks.clone() });
         }
         if let Some(tables) = loaded {
             self.bytes += archive.size;

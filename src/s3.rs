@@ -14,6 +14,8 @@ mod download;
 mod verify;
 // Uploads in parts.
 mod multipart;
+// What a marker keeps of its archive.
+mod kept;
 
 // One client: listing, reading, writing and deleting.
 mod client;
@@ -27,6 +29,8 @@ mod known_errors;
 mod limits;
 // Whose bucket it must be.
 mod owner;
+// What everything written is encrypted by.
+mod encryption;
 
 pub use self::attributes::Attributes;
 pub use self::client::S3;

@@ -73,7 +73,7 @@ pub enum ArchiveState {
     Good,
     /// Settled as bad.
     Bad,
-    /// Unsettled, and under truncate older than the newest: never loaded.
+    /// Unsettled, and under truncate older than the newest that is not bad: not loaded, unless that is found bad.
     Superseded,
     /// Unsettled, to be loaded.
     Queued,
@@ -121,7 +121,7 @@ pub struct Plan {
     pub archives: Vec<Archive>,
     /// The keys of objects that `doc` matches and that are no archives, and why, in the listing's order.
     pub passed_over: Vec<(Key, PassedOver)>,
-    /// Whether only the newest may be loaded.
+    /// Whether only the newest that is not bad may be loaded.
     pub truncate: bool,
 }
 
@@ -141,7 +141,7 @@ pub enum ReloadRefused {
     OthersWait(Key),
     /// Older data would replace newer.
     #[error(
-        "{0} is newer, and only the newest archive may be loaded; to replace it with the older one, upload that again"
+        "{0} is newer, and only the newest archive that is not bad may be loaded; to replace it with the older one, upload that again"
     )]
     NotNewest(Key),
 }
@@ -211,7 +211,7 @@ pub fn ambiguous_markers(dataset: &Dataset, listings: &Listings) -> Vec<Ambiguou
 /// Makes the plan of `dataset` from its listings.
 ///
 /// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
-/// re-upload is a new revision. Under truncate only the newest archive, settled or not, may be loaded.
+/// re-upload is a new revision. Under truncate only the newest archive that is not settled as bad may be loaded.
 pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
     let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
     let (mut archives, mut passed_over) = (Vec::new(), Vec::new());
@@ -223,27 +223,49 @@ pub fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions)
         }
     }
     archives.sort_by(|a, b| a.load_order().cmp(&b.load_order()));
-    let newest = archives.len().saturating_sub(1);
-    let state = |n: usize, archive: &Object| {
+    let state = |archive: &Object| {
         if bad.settles(archive, &dataset.bad_key(&archive.key), revisions) {
             ArchiveState::Bad
         } else if good.settles(archive, &dataset.good_key(&archive.key), revisions) {
             ArchiveState::Good
-        } else if dataset.truncate && n < newest {
-            ArchiveState::Superseded
         } else {
             ArchiveState::Queued
         }
     };
-    let archives = archives
-        .into_iter()
-        .enumerate()
-        .map(|(n, object)| Archive { state: state(n, &object), object })
-        .collect();
-    Plan { archives, passed_over, truncate: dataset.truncate }
+    let archives = archives.into_iter().map(|object| Archive { state: state(&object), object }).collect();
+    let mut plan = Plan { archives, passed_over, truncate: dataset.truncate };
+    plan.supersede();
+    plan
 }
 
 impl Plan {
+    /// Tells, under truncate, the unsettled archive that may be loaded from those that a newer one supersedes.
+    fn supersede(&mut self) {
+        if !self.truncate {
+            return;
+        }
+        let mut is_newest = true;
+        for archive in self.archives.iter_mut().rev() {
+            match archive.state {
+                // It never was what the tables should hold: what it would have replaced is not lost for it.
+                ArchiveState::Bad => {}
+                ArchiveState::Good => is_newest = false,
+                ArchiveState::Superseded | ArchiveState::Queued => {
+                    archive.state = if is_newest { ArchiveState::Queued } else { ArchiveState::Superseded };
+                    is_newest = false;
+                }
+            }
+        }
+    }
+
+    /// Takes into account that an archive was settled as bad since the plan was made.
+    pub fn settle_as_bad(&mut self, key: &str) {
+        if let Some(archive) = self.archives.iter_mut().find(|archive| *archive.object.key == *key) {
+            archive.state = ArchiveState::Bad;
+        }
+        self.supersede();
+    }
+
     /// The archives in a state, oldest first.
     pub fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &Object> {
         self.archives.iter().filter(move |archive| archive.state == state).map(|archive| &archive.object)
@@ -288,13 +310,18 @@ impl Plan {
             .iter()
             .position(|archive| *archive.object.key == *key)
             .ok_or_else(|| self.no_such_archive(key))?;
-        if let (true, Some(newest)) = (self.truncate, self.archives.get(at + 1..).and_then(<[Archive]>::last))
-        {
-            return Err(ReloadRefused::NotNewest(newest.object.key.clone()));
+        let behind = self.archives.get(at + 1..).unwrap_or_default();
+        let archive = &self.archives[at].object;
+        if self.truncate {
+            return match behind.iter().rev().find(|archive| archive.state != ArchiveState::Bad) {
+                Some(newest) => Err(ReloadRefused::NotNewest(newest.object.key.clone())),
+                // Older ones that wait are superseded by it, or are loaded if it is bad.
+                None => Ok(archive.clone()),
+            };
         }
         match self.archives.iter().take(at).find(|archive| archive.state == ArchiveState::Queued) {
             Some(waiting) => Err(ReloadRefused::OthersWait(waiting.object.key.clone())),
-            None => Ok(self.archives[at].object.clone()),
+            None => Ok(archive.clone()),
         }
     }
 }
@@ -425,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn under_truncate_only_the_newest_of_all_may_be_loaded() {
+    fn under_truncate_only_the_newest_that_is_not_bad_may_be_loaded() {
         let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
         let unsettled = planned(true, &source, &[], &[]);
         assert_eq!(
@@ -435,6 +462,59 @@ mod tests {
         let settled = planned(true, &source, &[good("c", 4)], &[]);
         assert!(queue(&settled, &Selection::WholeQueue).is_empty());
         assert_eq!(names(&settled, ArchiveState::Superseded), ["a", "b"]);
+    }
+
+    #[test]
+    fn under_truncate_a_bad_archive_supersedes_nothing() {
+        let source = [archive("a", 1), archive("b", 2), archive("c", 3)];
+        let key = |name: &str| Selection::UpTo(HashSet::from([archive(name, 0).key]));
+        let mut plan = planned(true, &source, &[], &[bad("c", 4)]);
+        assert_eq!(names(&plan, ArchiveState::Superseded), ["a"]);
+        for (selection, expected) in [
+            (Selection::WholeQueue, vec!["b"]),
+            (key("c"), vec!["b"]),
+            (key("b"), vec!["b"]),
+            (key("a"), vec![]),
+        ] {
+            assert_eq!(queue(&plan, &selection), expected, "{selection:?}");
+        }
+        plan.settle_as_bad(&archive("b", 0).key);
+        assert_eq!(plan, planned(true, &source, &[], &[bad("b", 4), bad("c", 4)]));
+        assert_eq!(queue(&plan, &Selection::WholeQueue), ["a"]);
+
+        // A marker of a former revision settles nothing: the corrected upload is the newest.
+        let corrected = [archive("a", 1), archive("b", 2), archive("c", 5)];
+        let plan = planned(true, &corrected, &[], &[bad("c", 4)]);
+        assert_eq!(queue(&plan, &Selection::WholeQueue), ["c"]);
+        let listings = listings(&corrected, &[], &[bad("c", 9)]);
+        let former = MarkerRevisions::from([(bad("c", 9).key, "4".to_owned())]);
+        assert_eq!(queue(&super::plan(&dataset(true), &listings, &former), &Selection::WholeQueue), ["c"]);
+    }
+
+    /// All that three markers, or none, can say of four archives.
+    #[test]
+    fn whatever_is_settled_one_archive_at_the_most_may_be_loaded_and_none_before_a_good_one() {
+        let named = ["a", "b", "c", "d"];
+        let source: Vec<Object> = named.iter().zip(1..).map(|(name, at)| archive(name, at)).collect();
+        for settled in 0..3_usize.pow(4) {
+            let state = |n: usize| settled / 3_usize.pow(u32::try_from(n).unwrap()) % 3;
+            let marked = |state_wanted, marker: fn(&str, i64) -> Object| -> Vec<Object> {
+                let marked = named.iter().enumerate().filter(|(n, _)| state(*n) == state_wanted);
+                marked.map(|(_, name)| marker(name, 9)).collect()
+            };
+            let plan = planned(true, &source, &marked(1, good), &marked(2, bad));
+            let newest = (0..4).rev().find(|n| state(*n) != 2);
+            let expected: Vec<&str> =
+                newest.filter(|newest| state(*newest) == 0).map(|newest| named[newest]).into_iter().collect();
+            assert_eq!(queue(&plan, &Selection::WholeQueue), expected, "{plan:?}");
+            let unsettled = (0..4).filter(|n| state(*n) == 0).count();
+            assert_eq!(names(&plan, ArchiveState::Superseded).len() + expected.len(), unsettled, "{plan:?}");
+            for n in 0..4 {
+                let again = plan.queue(&Selection::Reload(archive(named[n], 0).key));
+                let newer = newest.filter(|newest| *newest > n).map(|newest| archive(named[newest], 0).key);
+                assert_eq!(again.err(), newer.map(ReloadRefused::NotNewest), "{n} of {plan:?}");
+            }
+        }
     }
 
     #[test]
@@ -483,7 +563,8 @@ mod tests {
             plan.queue(&Selection::AcceptShrink(archive(name, 0).key))
         };
         assert_eq!(accepted(true, "c").unwrap()[0].key, key("c"));
-        assert_eq!(accepted(true, "a").unwrap_err(), ReloadRefused::NotNewest(key("c")));
+        assert_eq!(accepted(true, "b").unwrap()[0].key, key("b"));
+        assert_eq!(accepted(true, "a").unwrap_err(), ReloadRefused::NotNewest(key("b")));
         assert_eq!(accepted(false, "c").unwrap_err(), ReloadRefused::OthersWait(key("a")));
     }
 }

@@ -50,6 +50,7 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
     let is_written = written.is_ok();
     findings.push(Finding::of("S3: write", &format!("below {}", dataset.batch_prefix()), written));
     if is_written {
+        findings.extend(check_encryption(clients, dataset).await);
         let settled = settle_nothing(clients, dataset).await;
         findings.push(Finding::of(
             "S3: copy and delete",
@@ -91,6 +92,26 @@ async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> 
     Ok(())
 }
 
+/// By which KMS key the files are encrypted that were written, if it is one: COPY's role must be able to use it too.
+async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Finding> {
+    const SUBJECT: &str = "S3: encryption";
+    let key = staged_keys(dataset, dataset.tables.first()?).file;
+    match clients.s3.kms_key(&dataset.bucket, &key).await {
+        Ok(Some(key)) => {
+            let text =
+                format!("what is written is encrypted by {key}; the role of COPY needs kms:Decrypt for it");
+            Some(Finding::good(SUBJECT, text))
+        }
+        Ok(None) if clients.s3.has_kms_key() => Some(Finding::bad(
+            SUBJECT,
+            "what was written is not encrypted by the key of S3_KMS_KEY_ID",
+            "this S3 knows no KMS: unset S3_KMS_KEY_ID",
+        )),
+        Ok(None) => None,
+        Err(error) => Some(Finding::bad(SUBJECT, error.chain(), remedy(&error))),
+    }
+}
+
 /// Copies a file to where markers are, under a name that is no archive's, and removes the copies.
 async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
@@ -101,7 +122,7 @@ async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Erro
         .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
     for prefix in [dataset.good_prefix(), dataset.bad_prefix()] {
         let copy = format!("{prefix}{NAME}");
-        s3.copy(bucket, &file, &copy, &Cancellation::default()).await?;
+        s3.copy(bucket, &file, &copy, &Cancellation::default()).await.map(drop)?;
         s3.delete(bucket, &copy).await?;
     }
     Ok(())

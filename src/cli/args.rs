@@ -47,6 +47,7 @@ Environment:
   PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to trust
   COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
   S3_BUCKET_OWNER                the account that the bucket must belong to
+  S3_KMS_KEY_ID                  the KMS key that encrypts what is written
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
   CONFIG_DIR                     in Lambda: instead of the bundled configuration
 ";

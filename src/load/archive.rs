@@ -38,11 +38,13 @@ pub async fn run(
         match loaded {
             Ok(ArchiveEnd::Good) => {
                 let settled = settle::good(&clients.s3, request, archive);
-                Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Good)
+                outcome.marker_lacks = Phase::Settle.of(seconds, settled).await?;
+                Ok(ArchiveEnd::Good)
             }
             Err(Error::BadInput(problems)) => {
                 let settled = settle_bad(clients, request, lease, archive, &problems);
-                Phase::Settle.of(seconds, settled).await.map(|()| ArchiveEnd::Bad(problems))
+                outcome.marker_lacks = Phase::Settle.of(seconds, settled).await?;
+                Ok(ArchiveEnd::Bad(problems))
             }
             end => end,
         }
@@ -129,14 +131,14 @@ fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String
     staged.iter().filter(is_refused).map(|table| table.table.name.to_string()).collect()
 }
 
-/// Explains why an archive is bad, publishes that it is, and settles it.
+/// Explains why an archive is bad, publishes that it is, and settles it. Returns what its marker lacks.
 async fn settle_bad(
     clients: &Clients,
     request: &RunRequest,
     lease: &Lease,
     archive: &Object,
     problems: &Problems,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     for problem in problems.reported() {
         warn!("bad input: {problem}");
     }

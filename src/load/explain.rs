@@ -79,7 +79,7 @@ impl Explanation<'_> {
                 Ok(None) => {}
                 // Without a right to the key or to tags the explanation is still there, as the bucket keeps all else.
                 Err(Error::Deployment(fault)) if !attributes.are_none() => {
-                    warn!("error.json is kept without the archive's encryption and tags: {}", fault.message);
+                    warn!("error.json is kept without the archive's own key and tags: {}", fault.message);
                     attributes = Attributes::default();
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use cmslite_core::error::Error;
 use cmslite_core::queue::Object;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::run_request::RunRequest;
 use crate::s3::S3;
@@ -10,29 +10,37 @@ use crate::s3::S3;
 /// Settles an archive as good.
 ///
 /// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles
-/// from the ledger, and never two markers.
+/// from the ledger, and never two markers. Returns what the marker lacks of the archive, each in words.
 ///
 /// # Errors
 ///
 /// S3's; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this revision.
-pub async fn good(s3: &S3, request: &RunRequest, archive: &Object) -> Result<(), Error> {
+pub async fn good(s3: &S3, request: &RunRequest, archive: &Object) -> Result<Vec<String>, Error> {
     let (dataset, bucket) = (&request.dataset, &request.dataset.bucket);
     s3.delete(bucket, &dataset.bad_key(&archive.key)).await?;
     s3.delete(bucket, &dataset.error_key(&archive.key)).await?;
-    s3.copy(bucket, archive, &dataset.good_key(&archive.key), &request.cancellation).await?;
+    let marker = dataset.good_key(&archive.key);
+    let missing = s3.copy(bucket, archive, &marker, &request.cancellation).await?;
     info!("settled as good");
-    Ok(())
+    Ok(told(missing))
 }
 
-/// Settles an archive as bad that is explained already.
+/// Settles an archive as bad that is explained already. Returns what the marker lacks of it.
 ///
 /// # Errors
 ///
 /// As [`good`].
-pub async fn bad(s3: &S3, request: &RunRequest, archive: &Object) -> Result<(), Error> {
+pub async fn bad(s3: &S3, request: &RunRequest, archive: &Object) -> Result<Vec<String>, Error> {
     let dataset = &request.dataset;
     let marker = dataset.bad_key(&archive.key);
-    s3.copy_or_note(&dataset.bucket, archive, &marker, &request.cancellation).await?;
+    let missing = s3.copy_or_note(&dataset.bucket, archive, &marker, &request.cancellation).await?;
     info!("settled as bad");
-    Ok(())
+    Ok(told(missing))
+}
+
+fn told(missing: Vec<String>) -> Vec<String> {
+    for what in &missing {
+        warn!("the marker lacks {what}");
+    }
+    missing
 }

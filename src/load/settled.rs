@@ -13,24 +13,33 @@ use crate::s3::S3;
 ///
 /// S3's, by who must act.
 pub async fn is_settled(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<bool, Error> {
-    for marker in [dataset.good_key(&archive.key), dataset.bad_key(&archive.key)] {
-        let found = s3.look_for_marker(&dataset.bucket, &marker).await?;
-        if found.is_some_and(|found| settles(&found.object, found.revision.as_deref(), archive)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(has_marker(s3, dataset, archive, &dataset.good_key(&archive.key)).await?
+        || has_marker(s3, dataset, archive, &dataset.bad_key(&archive.key)).await?)
 }
 
-/// Whether everything that an event tells of is settled. Archives that are older than its own do not matter: they
-/// have events of their own, and the sweep.
+async fn has_marker(s3: &S3, dataset: &Dataset, archive: &Object, marker: &str) -> Result<bool, Error> {
+    let found = s3.look_for_marker(&dataset.bucket, marker).await?;
+    Ok(found.is_some_and(|found| settles(&found.object, found.revision.as_deref(), archive)))
+}
+
+/// Whether everything that an event tells of is settled, so that it asks for nothing. Archives that are older than its
+/// own do not matter: they have events of their own, and the sweep.
+///
+/// Under truncate that holds of a good archive only. A bad one supersedes nothing, and the older one that waits behind
+/// it may have had its event while it still counted as superseded.
 ///
 /// # Errors
 ///
 /// S3's, by who must act.
 pub async fn is_event_settled(s3: &S3, request: &RunRequest) -> Result<bool, Error> {
+    let dataset = &request.dataset;
     for upload in &request.uploads {
-        if !is_settled(s3, &request.dataset, upload).await? {
+        let is_settled = if dataset.truncate {
+            has_marker(s3, dataset, upload, &dataset.good_key(&upload.key)).await?
+        } else {
+            is_settled(s3, dataset, upload).await?
+        };
+        if !is_settled {
             return Ok(false);
         }
     }

@@ -45,6 +45,8 @@ pub struct LedgerRow {
     pub loaded_at: DateTime<Utc>,
     /// By which invocation.
     pub request_id: String,
+    /// When the archive was uploaded.
+    pub last_modified: DateTime<Utc>,
 }
 
 /// A row that COPY refused, as a load-error table tells it.
@@ -113,9 +115,14 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
         key: next()?.into(),
         etag: next()?,
         rows: next()?.parse().ok()?,
-        loaded_at: NaiveDateTime::parse_from_str(&next()?, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc(),
+        loaded_at: timestamp(&next()?)?,
         request_id: next()?,
+        last_modified: timestamp(&next()?)?,
     })
+}
+
+fn timestamp(text: &str) -> Option<DateTime<Utc>> {
+    Some(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc())
 }
 
 /// The rows of a load-error table, each once.

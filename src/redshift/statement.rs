@@ -213,7 +213,7 @@ impl Statement<'_> {
             Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
             Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
             Self::ReadLoads { ledger, dataset, bucket } => format!(
-                "SELECT key, etag, row_count, loaded_at, request_id FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",
+                "SELECT key, etag, row_count, loaded_at, request_id, last_modified FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",
                 table(ledger),
                 literal(dataset),
                 literal(bucket),

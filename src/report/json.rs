@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::detail::{Detail, Ends, omitted};
 use super::{
-    AcceptedShrink, BadArchive, FORMAT_VERSION, Failure, GoodArchive, LoadedTable, PassedOverObject,
-    PhaseSeconds, Report, TableEmptied,
+    AcceptedShrink, BadArchive, FORMAT_VERSION, Failure, GoodArchive, IncompleteMarker, LoadedTable,
+    PassedOverObject, PhaseSeconds, Report, TableEmptied,
 };
 
 /// The lists, cut, and beside them their counts, which are not.
@@ -39,6 +39,7 @@ struct ReportJson<'a> {
     failed_tables: Ends<'a, String>,
     emptied_tables: Ends<'a, TableEmptied>,
     accepted_shrinks: Ends<'a, AcceptedShrink>,
+    incomplete_markers: Ends<'a, IncompleteMarker>,
     omitted: BTreeMap<&'static str, usize>,
     rows: u64,
     bytes: u64,
@@ -62,6 +63,7 @@ impl Report {
         let failed_tables = Ends::of(&self.failed_tables, ends);
         let emptied_tables = Ends::of(&self.emptied_tables, ends);
         let accepted_shrinks = Ends::of(&self.accepted_shrinks, ends);
+        let incomplete_markers = Ends::of(&self.incomplete_markers, ends);
         ReportJson {
             version: FORMAT_VERSION,
             dataset: &self.dataset,
@@ -87,6 +89,7 @@ impl Report {
                 ("failed_tables", failed_tables.omitted),
                 ("emptied_tables", emptied_tables.omitted),
                 ("accepted_shrinks", accepted_shrinks.omitted),
+                ("incomplete_markers", incomplete_markers.omitted),
             ]),
             good,
             bad,
@@ -99,6 +102,7 @@ impl Report {
             failed_tables,
             emptied_tables,
             accepted_shrinks,
+            incomplete_markers,
             rows: self.rows(),
             bytes: self.bytes,
             seconds: self.seconds,

@@ -4,7 +4,10 @@ use std::fmt::{self, Write as _};
 
 use cmslite_core::transform::DroppedColumns;
 
-use super::{AcceptedShrink, BadArchive, GoodOutcome, LoadedTable, PassedOverObject, PhaseSeconds, Report};
+use super::{
+    AcceptedShrink, BadArchive, GoodOutcome, IncompleteMarker, LoadedTable, PassedOverObject, PhaseSeconds,
+    Report,
+};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,6 +66,12 @@ impl fmt::Display for Report {
             })
             .collect();
         list(f, "Too few rows, accepted by request", &lines)?;
+        let lines: Vec<String> = self
+            .incomplete_markers
+            .iter()
+            .map(|IncompleteMarker { key, lacks }| format!("{key}: {}", lacks.join("; ")))
+            .collect();
+        list(f, "WARNING: markers that lack something of their archives", &lines)?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }

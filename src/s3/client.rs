@@ -14,9 +14,11 @@ use cmslite_core::key::Key;
 use cmslite_core::queue::{LARGEST_COPY_BYTES, Object};
 use tokio::time::timeout;
 
+use super::encryption::EncryptedBy;
 use super::error::{Answer as _, classify};
 use super::limits::{self, Entered, told};
 use super::owner::OwnedBy;
+use crate::environment::S3Settings;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
 
@@ -27,15 +29,19 @@ pub(super) const SOURCE_ETAG: &str = "source-etag";
 ///
 /// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
 /// and a read that really stalls is noticed, and resumed, by [`S3::download`].
-fn client(config: &aws_config::SdkConfig, bucket_owner: Option<&str>, waits: &Waits) -> Client {
+fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) -> Client {
     let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
     let config = aws_sdk_s3::config::Builder::from(config)
         .stalled_stream_protection(protection)
         .timeout_config(limits::small())
         .retry_config(limits::retries(config.retry_config()))
         .interceptor(Entered(waits.clone()));
-    let config = match bucket_owner {
-        Some(account) => config.interceptor(OwnedBy(account.to_owned())),
+    let config = match &settings.bucket_owner {
+        Some(account) => config.interceptor(OwnedBy(account.clone())),
+        None => config,
+    };
+    let config = match &settings.kms_key {
+        Some(key) => config.interceptor(EncryptedBy(key.clone())),
         None => config,
     };
     Client::from_conf(config.build())
@@ -64,19 +70,25 @@ fn listed_key(key: String, is_encoded: bool) -> Key {
 pub struct S3 {
     pub(super) client: Client,
     pub(super) copy_limit_bytes: u64,
+    /// Whether everything written is encrypted by a key of its own.
+    pub(super) has_kms_key: bool,
     pub(super) waits: Waits,
 }
 
 impl S3 {
     /// S3 through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, copy_limit_bytes: LARGEST_COPY_BYTES, waits: Waits::default() }
+        Self { client, copy_limit_bytes: LARGEST_COPY_BYTES, has_kms_key: false, waits: Waits::default() }
     }
 
     /// S3 with the credentials, the region and the endpoint of `config`, and with limits for each request.
-    /// Buckets must belong to the account `bucket_owner`, if one is given. What is waited for is entered into `waits`.
-    pub fn of(config: &aws_config::SdkConfig, bucket_owner: Option<&str>, waits: &Waits) -> Self {
-        Self { waits: waits.clone(), ..Self::new(client(config, bucket_owner, waits)) }
+    /// What is waited for is entered into `waits`.
+    pub fn of(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) -> Self {
+        Self {
+            has_kms_key: settings.kms_key.is_some(),
+            waits: waits.clone(),
+            ..Self::new(client(config, settings, waits))
+        }
     }
 
     /// The same client, with multipart copies from another size on.

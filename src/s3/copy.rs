@@ -3,17 +3,20 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::MetadataDirective;
+use aws_sdk_s3::types::{MetadataDirective, TaggingDirective};
 use cmslite_core::error::{Error, Retryable};
 use cmslite_core::queue::Object;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, debug};
 
 use super::client::{S3, SOURCE_ETAG};
 use super::error::classify;
+use super::kept::Kept;
 use super::limits;
 use super::multipart::{Upload, UploadedPart};
 use crate::cancellation::Cancellation;
@@ -37,15 +40,23 @@ const MAX_NOTED_KEY_BYTES: usize = 1024;
 /// The type of a note, which has no bytes.
 const NOTE_TYPE: &str = "application/octet-stream";
 
-/// The type that markers are stored with.
-const ARCHIVE_TYPE: &str = "application/gzip";
+/// What a copy without tags lacks. "If you're copying objects that have object tags", both rights are needed (AWS re:Post, "Troubleshoot copying objects between buckets").
+const TAGS: &str =
+    "tags, for which the role needs s3:GetObjectTagging on the archive and s3:PutObjectTagging on the marker";
+
+/// What S3 says of a missing right.
+const ACCESS_DENIED: &str = "AccessDenied";
 
 /// What a copy source's path leaves unencoded.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3 {
-    /// Copies a revision within its bucket, and names the revision in the copy's metadata. What one request cannot copy
-    /// is copied in parts, while there is time; what was begun and cannot be ended is given up.
+    /// Copies a revision within its bucket with all that S3 knows of it but its storage class, which is the bucket's default,
+    /// and names the revision in the copy's metadata. What one request cannot copy is copied in parts, while there is
+    /// time; what was begun and cannot be ended is given up.
+    ///
+    /// Returns what the copy lacks, each in words: tags that the role may not read or set, metadata for which there is no
+    /// room.
     ///
     /// # Errors
     ///
@@ -57,28 +68,14 @@ impl S3 {
         object: &Object,
         to: &str,
         cancellation: &Cancellation,
-    ) -> Result<(), Error> {
-        let source =
-            format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));
-        let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
+    ) -> Result<Vec<String>, Error> {
+        let head = self.head_of_revision(bucket, object).await?;
+        let mut kept = Kept::of(head, &[(SOURCE_ETAG, object.revision())]);
         if object.size <= self.copy_limit_bytes {
-            let copy = self
-                .client
-                .copy_object()
-                .bucket(bucket)
-                .key(to)
-                .copy_source(&source)
-                .copy_source_if_match(&object.etag);
-            let copy = copy
-                .metadata_directive(MetadataDirective::Replace)
-                .metadata(SOURCE_ETAG, object.revision())
-                .content_type(ARCHIVE_TYPE);
-            return match copy.customize().config_override(limits::copy(object.size)).send().await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
-            };
+            return self.copy_at_once(bucket, object, to, kept).await;
         }
-        self.copy_in_parts(bucket, object, to, source, cancellation).await
+        let tags = self.readable_tags(bucket, object, &mut kept).await?;
+        self.copy_in_parts(bucket, object, to, kept, tags, cancellation).await
     }
 
     /// Notes a revision under `to` in an object without a body: which key, version and `ETag` it stands for. A revision
@@ -93,28 +90,100 @@ impl S3 {
         object: &Object,
         to: &str,
         cancellation: &Cancellation,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         if object.size <= self.copy_limit_bytes {
             return self.copy(bucket, object, to, cancellation).await;
         }
-        let head = self.metadata(bucket, &object.key).await?;
-        let Some(head) = head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())) else {
-            let message = format!("s3://{bucket}/{} is no longer the revision that was read", object.key);
-            return Err(Error::retryable(Retryable::SourceChanged, message));
-        };
-        let mut note = self.client.put_object().bucket(bucket).key(to).content_type(NOTE_TYPE);
-        note = note.metadata(SOURCE_ETAG, object.revision());
-        // Metadata is ASCII, and 2 KB at the most (Amazon S3 User Guide, "Working with object metadata"). The marker's
-        // own key tells the rest.
+        let mut head = self.head_of_revision(bucket, object).await?;
+        let version = head.version_id.take();
         let key = utf8_percent_encode(&object.key, &PATH).to_string();
+        let mut ours = vec![(SOURCE_ETAG, object.revision())];
+        // The marker's own key tells the rest.
         if key.len() <= MAX_NOTED_KEY_BYTES {
-            note = note.metadata(SOURCE_KEY, key);
+            ours.push((SOURCE_KEY, &key));
         }
-        if let Some(version) = head.version_id {
-            note = note.metadata(SOURCE_VERSION, version);
+        ours.extend(version.as_deref().map(|version| (SOURCE_VERSION, version)));
+        // It has no content to speak of: what the archive's headers say is not true of it.
+        let mut kept = Kept::of(head, &ours);
+        let tags = self.readable_tags(bucket, object, &mut kept).await?;
+        let Kept { metadata, mut missing, .. } = kept;
+        let note = |tags| {
+            let note = self.client.put_object().bucket(bucket).key(to).content_type(NOTE_TYPE);
+            let note = note.set_metadata(Some(metadata.clone())).set_tagging(tags);
+            async move {
+                let noted = note.body(ByteStream::from_static(b"")).send().await;
+                noted.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{to}")))
+            }
+        };
+        with_tags(tags, &mut missing, note).await?;
+        Ok(missing)
+    }
+
+    /// What S3 knows of a revision.
+    async fn head_of_revision(&self, bucket: &str, object: &Object) -> Result<HeadObjectOutput, Error> {
+        let head = self.metadata(bucket, &object.key).await?;
+        head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())).ok_or_else(|| {
+            let message = format!("s3://{bucket}/{} is no longer the revision that was read", object.key);
+            Error::retryable(Retryable::SourceChanged, message)
+        })
+    }
+
+    /// The tags of an object, where they may be read; else it is noted that they are missing.
+    async fn readable_tags(
+        &self,
+        bucket: &str,
+        object: &Object,
+        kept: &mut Kept,
+    ) -> Result<Option<String>, Error> {
+        match self.tags(bucket, &object.key).await {
+            Err(Error::Deployment(fault)) => {
+                debug!("the tags may not be read: {}", fault.message);
+                kept.missing.push(TAGS.to_owned());
+                Ok(None)
+            }
+            tags => tags,
         }
-        let noted = note.body(ByteStream::from_static(b"")).send().await;
-        noted.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{to}")))
+    }
+
+    async fn copy_at_once(
+        &self,
+        bucket: &str,
+        object: &Object,
+        to: &str,
+        kept: Kept,
+    ) -> Result<Vec<String>, Error> {
+        let send = async |tagging: Option<TaggingDirective>| {
+            let kept = kept.clone();
+            let copy = self
+                .client
+                .copy_object()
+                .bucket(bucket)
+                .key(to)
+                .copy_source(source(bucket, object))
+                .copy_source_if_match(&object.etag)
+                .metadata_directive(MetadataDirective::Replace)
+                .set_content_type(kept.content_type)
+                .set_content_encoding(kept.content_encoding)
+                .set_content_disposition(kept.content_disposition)
+                .set_content_language(kept.content_language)
+                .set_cache_control(kept.cache_control)
+                .set_expires(kept.expires)
+                .set_metadata(Some(kept.metadata))
+                .set_tagging_directive(tagging);
+            let sent = copy.customize().config_override(limits::copy(object.size)).send().await;
+            let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
+            sent.map(drop).map_err(|error| (error.code() == Some(ACCESS_DENIED), classify(error, &what())))
+        };
+        // By default the tags are copied too.
+        let Err((is_refused, error)) = send(None).await else { return Ok(kept.missing) };
+        // Nothing in the refusal says whether it is for the tags.
+        if is_refused && send(Some(TaggingDirective::Replace)).await.is_ok() {
+            debug!("copied without its tags: {}", error.chain());
+            let mut missing = kept.missing;
+            missing.push(TAGS.to_owned());
+            return Ok(missing);
+        }
+        Err(self.unless_gone(bucket, &object.key, error).await)
     }
 
     async fn copy_in_parts(
@@ -122,12 +191,14 @@ impl S3 {
         bucket: &str,
         object: &Object,
         to: &str,
-        source: String,
+        kept: Kept,
+        tags: Option<String>,
         cancellation: &Cancellation,
-    ) -> Result<(), Error> {
-        let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, Some(object.revision())).await?;
+    ) -> Result<Vec<String>, Error> {
+        let mut missing = kept.missing.clone();
+        let upload = with_tags(tags, &mut missing, |tags| self.begin_copy(bucket, to, &kept, tags)).await?;
         let unfinished = Unfinished { s3: self.clone(), upload: Some(upload.clone()) };
-        let parts = CopyOfParts { s3: self, upload: &upload, object, source };
+        let parts = CopyOfParts { s3: self, upload: &upload, object, source: source(bucket, object) };
         let copied = tokio::select! {
             biased;
             copied = parts.run(cancellation) => copied,
@@ -145,7 +216,29 @@ impl S3 {
             }
         };
         unfinished.is_over();
-        done
+        done.map(|()| missing)
+    }
+}
+
+/// A copy source as a header has it.
+fn source(bucket: &str, object: &Object) -> String {
+    format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH))
+}
+
+/// Writes something with tags; without them where that is refused and nothing else is, and then says so in `missing`.
+async fn with_tags<T, F: Future<Output = Result<T, Error>>>(
+    tags: Option<String>,
+    missing: &mut Vec<String>,
+    write: impl Fn(Option<String>) -> F,
+) -> Result<T, Error> {
+    match write(tags.clone()).await {
+        Err(Error::Deployment(fault)) if tags.is_some() => {
+            let written = write(None).await?;
+            debug!("written without tags: {}", fault.message);
+            missing.push(TAGS.to_owned());
+            Ok(written)
+        }
+        written => written,
     }
 }
 

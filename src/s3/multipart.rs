@@ -1,15 +1,14 @@
 //! Uploads in parts.
 
-use std::collections::HashMap;
-
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use cmslite_core::error::{Error, Retryable};
 use tracing::{debug, warn};
 
-use super::client::{S3, SOURCE_ETAG};
+use super::client::S3;
 use super::error::classify;
+use super::kept::Kept;
 use super::limits;
 
 /// A part that S3 has.
@@ -30,27 +29,39 @@ pub struct Upload {
 }
 
 impl S3 {
-    /// Begins a multipart upload, of a copy if it names the revision copied.
+    /// Begins a multipart upload.
     ///
     /// # Errors
     ///
     /// S3's, by who must act.
-    pub async fn begin_upload(
+    pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str) -> Result<Upload, Error> {
+        let kept = Kept { content_type: Some(content_type.to_owned()), ..Kept::default() };
+        self.begin_copy(bucket, key, &kept, None).await
+    }
+
+    /// Begins a multipart upload that keeps what another object says of itself, with these tags.
+    pub(super) async fn begin_copy(
         &self,
         bucket: &str,
         key: &str,
-        content_type: &str,
-        copy_of: Option<&str>,
+        kept: &Kept,
+        tags: Option<String>,
     ) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
-        let metadata = copy_of.map(|revision| HashMap::from([(SOURCE_ETAG.to_owned(), revision.to_owned())]));
+        let kept = kept.clone();
         let create = self
             .client
             .create_multipart_upload()
             .bucket(bucket)
             .key(key)
-            .content_type(content_type)
-            .set_metadata(metadata);
+            .set_content_type(kept.content_type)
+            .set_content_encoding(kept.content_encoding)
+            .set_content_disposition(kept.content_disposition)
+            .set_content_language(kept.content_language)
+            .set_cache_control(kept.cache_control)
+            .set_expires(kept.expires)
+            .set_metadata(Some(kept.metadata))
+            .set_tagging(tags);
         // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
         // checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;

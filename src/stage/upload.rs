@@ -192,7 +192,7 @@ async fn run(
         Some(Segment::Part(bytes)) => bytes,
         None => return Err(given_up(&key)),
     };
-    let upload = Arc::new(s3.begin_upload(&bucket, &key, CSV, None).await?);
+    let upload = Arc::new(s3.begin_upload(&bucket, &key, CSV).await?);
     let mut sending = Sending {
         s3: s3.clone(),
         upload: Arc::clone(&upload),

@@ -29,15 +29,6 @@ pub(super) fn assemble(
     errors: &BTreeMap<Key, ReportedErrorFile>,
     all: bool,
 ) -> Status {
-    let waiting = |state| {
-        let waiting = plan.in_state(state).map(|object| Waiting {
-            key: object.key.clone(),
-            etag: object.revision().to_owned(),
-            last_modified: object.last_modified,
-            size_bytes: object.size,
-        });
-        waiting.collect()
-    };
     let (rows, ledger_unreadable) = match ledger {
         Ledger::Rows(rows) => (Some(rows), None),
         Ledger::Absent => (None, None),
@@ -46,6 +37,11 @@ pub(super) fn assemble(
     let known = rows.as_deref().unwrap_or_default();
     let loads: HashMap<Revision<'_>, &LedgerRow> =
         known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
+    // Behind a bad archive may wait one that is older than what the tables hold: the next run finds it superseded.
+    let is_superseded = |object: &&Object| dataset.truncate && is_older_than_loaded(object, known);
+    let queued = || plan.in_state(ArchiveState::Queued);
+    let mut superseded: Vec<&Object> = plan.in_state(ArchiveState::Superseded).collect();
+    superseded.extend(queued().filter(is_superseded));
     let mut disagreements = marker_disagreements(dataset, listings, plan);
     let shared = plan.archives.iter().filter(|archive| dataset.rival_of(&archive.object.key).is_some());
     disagreements
@@ -56,8 +52,8 @@ pub(super) fn assemble(
     Status {
         dataset: dataset.name.clone(),
         bucket: dataset.bucket.clone(),
-        queue: waiting(ArchiveState::Queued),
-        superseded: waiting(ArchiveState::Superseded),
+        queue: queued().filter(|object| !is_superseded(object)).map(waiting).collect(),
+        superseded: superseded.into_iter().map(waiting).collect(),
         bad: plan
             .in_state(ArchiveState::Bad)
             .map(|object| Bad {
@@ -85,6 +81,22 @@ pub(super) fn assemble(
         disagreements,
         all,
     }
+}
+
+fn waiting(object: &Object) -> Waiting {
+    Waiting {
+        key: object.key.clone(),
+        etag: object.revision().to_owned(),
+        last_modified: object.last_modified,
+        size_bytes: object.size,
+    }
+}
+
+/// Whether a newer archive was loaded than this one, which is not what the tables hold.
+fn is_older_than_loaded(object: &Object, rows: &[LedgerRow]) -> bool {
+    let age = (object.last_modified, &object.key);
+    let is_held = rows.last().is_some_and(|row| (row.key.as_str(), row.etag.as_str()) == revision(object));
+    !is_held && rows.iter().any(|row| (row.last_modified, &row.key) > age)
 }
 
 fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {

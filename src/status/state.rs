@@ -28,7 +28,7 @@ pub struct Status {
     pub bucket: String,
     /// The archives to load, oldest first.
     pub queue: Vec<Waiting>,
-    /// The archives that are older than the newest and never loaded.
+    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
     pub superseded: Vec<Waiting>,
     /// The archives settled as bad, oldest first, and why.
     pub bad: Vec<Bad>,

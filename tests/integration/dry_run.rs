@@ -44,3 +44,28 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
         Some(0)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_a_dry_run_reads_what_a_bad_archive_uncovers() {
+    let harness = Harness::builder().env("PGHOST", "").env("pgpass", "").start().await;
+    for (name, archive, at) in [("a", sample(1, 5), 1), ("b", sample(2, 6), 2)] {
+        harness.put(name, &archive, at);
+    }
+    harness.put("c", b"no archive", 3);
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--dry-run"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let [a, b, c] = ["a", "b", "c"].map(key);
+    for line in [
+        format!("  good  {b}\n"),
+        format!("  BAD   {c}\n"),
+        format!("  superseded by a newer archive, never loaded: {a}\n"),
+    ] {
+        assert!(told.contains(&line), "{line:?} is not in {told}");
+    }
+    let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--dry-run", "--limit", "1"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains(&format!("  not read, beyond --limit: {b}\n")), "{told}");
+    assert_eq!(harness.keys(), [a, b, c]);
+}

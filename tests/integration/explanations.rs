@@ -11,7 +11,7 @@ const TAGS: [(&str, &str); 2] = [("class", "personal data"), ("owner", "a=b&c+d"
 /// A bad archive that is encrypted by a key of its own and bears tags, uploaded and found bad.
 async fn explained(harness: &Harness) -> Kept {
     let a = harness.put("a", b"no archive", 1);
-    harness.stack.s3.keep_with(BUCKET, &a, &TAGS, KMS_KEY).unwrap();
+    harness.stack.s3.keep_with(BUCKET, &a, &TAGS, Some(KMS_KEY)).unwrap();
     Harness::report(harness.invoke(&a).await);
     assert!(harness.is_bad("a"));
     harness.stack.s3.kept_with(BUCKET, &format!("{}.error.json", bad_key("a"))).unwrap()

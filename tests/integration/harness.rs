@@ -158,6 +158,15 @@ impl HarnessBuilder {
         self.keys(keys)
     }
 
+    /// What alone the role of COPY may do in S3.
+    pub fn copy_role(mut self, policy: s3::policy::Policy) -> Self {
+        self.stack.s3 = Some(Arc::new(move |options: &mut s3::Options| {
+            let keys = options.credentials[2].clone();
+            options.credentials[2] = keys.with_policy(policy.clone());
+        }));
+        self
+    }
+
     /// Keys that have no right to an operation of S3.
     pub fn denying(self, operation: &str) -> Self {
         self.known_keys(function_keys().denying(operation))

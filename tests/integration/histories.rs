@@ -225,6 +225,19 @@ struct Expected {
     bad: Vec<String>,
     superseded: Vec<String>,
     not_processed: Vec<String>,
+    /// Whether it stopped before an archive that it was asked for.
+    stopped: bool,
+}
+
+/// How many of the archives, oldest first, calls ask for.
+fn end(archives: &[(String, Revision)], calls: &[Call]) -> usize {
+    let end = calls.iter().map(|call| match call {
+        Call::Sweep => archives.len(),
+        Call::Event(name) => {
+            archives.iter().position(|(archive, _)| *archive == key(name)).map_or(0, |at| at + 1)
+        }
+    });
+    end.max().unwrap_or(0)
 }
 
 impl Model {
@@ -232,16 +245,36 @@ impl Model {
         self.settled_since(key, revision, revision.age.0)
     }
 
-    /// Whether an archive has a marker of a revision that is not older than a time.
+    fn is_bad(&self, key: &str, revision: &Revision) -> bool {
+        self.marked_since(&self.state.bad, key, revision, revision.age.0)
+    }
+
     fn settled_since(&self, key: &str, revision: &Revision, time: DateTime<Utc>) -> bool {
-        let settles = |markers: &BTreeMap<String, Marker>| {
-            let marker = markers.get(key).filter(|marker| marker.at >= time);
-            // Or of the same bytes: what was uploaded in parts and then in one piece, within a second, are
-            // two revisions to S3.
-            marker
-                .is_some_and(|marker| marker.etag == revision.etag || self.is_copy_of(marker, key, revision))
-        };
-        settles(&self.state.good) || settles(&self.state.bad)
+        let marked = |markers| self.marked_since(markers, key, revision, time);
+        marked(&self.state.good) || marked(&self.state.bad)
+    }
+
+    /// Whether an archive has a marker of a revision that is not older than a time.
+    fn marked_since(
+        &self,
+        markers: &BTreeMap<String, Marker>,
+        key: &str,
+        revision: &Revision,
+        time: DateTime<Utc>,
+    ) -> bool {
+        let marker = markers.get(key).filter(|marker| marker.at >= time);
+        // Or of the same bytes: what was uploaded in parts and then in one piece, within a second, are two revisions
+        // to S3.
+        marker.is_some_and(|marker| marker.etag == revision.etag || self.is_copy_of(marker, key, revision))
+    }
+
+    /// Whether the event of an archive asks for nothing. Under truncate an older archive may wait behind a bad one.
+    fn event_is_settled(&self, key: &str, revision: &Revision) -> bool {
+        if self.truncate {
+            self.marked_since(&self.state.good, key, revision, revision.uploaded)
+        } else {
+            self.settled_since(key, revision, revision.uploaded)
+        }
     }
 
     /// Whether a marker holds the bytes of a revision that was uploaded in one piece, as copies are made.
@@ -260,26 +293,45 @@ impl Model {
     /// The unsettled archives that a call has to work on, and those that it will never load.
     fn queue(&self, calls: &[Call]) -> (Vec<(String, Revision)>, Vec<String>) {
         let archives = self.by_age();
-        let end = calls.iter().map(|call| match call {
-            Call::Sweep => archives.len(),
-            Call::Event(name) => {
-                archives.iter().position(|(archive, _)| *archive == key(name)).map_or(0, |at| at + 1)
-            }
-        });
-        let end = end.max().unwrap_or(0);
-        let newest = archives.len().saturating_sub(1);
+        let end = end(&archives, calls);
+        let newest = archives.iter().rposition(|(key, revision)| !self.is_bad(key, revision));
         let mut queue = Vec::new();
         let mut superseded = Vec::new();
         for (n, (key, revision)) in
             archives.into_iter().enumerate().filter(|(_, (key, revision))| !self.settled(key, revision))
         {
-            if self.truncate && n < newest {
+            if self.truncate && Some(n) < newest {
                 superseded.push(key);
             } else if n < end {
                 queue.push((key, revision));
             }
         }
         (queue, superseded)
+    }
+
+    /// What so many calls at once may come to work on: under truncate one archive each, and the next one only where
+    /// the one before is bad.
+    fn in_reach(&self, calls: &[Call]) -> Vec<(String, Revision)> {
+        if !self.truncate {
+            return self.queue(calls).0;
+        }
+        let archives = self.by_age();
+        let end = end(&archives, calls);
+        let mut reached = Vec::new();
+        for (n, (key, revision)) in archives.into_iter().enumerate().rev() {
+            if self.is_bad(&key, &revision) {
+                continue;
+            }
+            if n >= end || self.settled(&key, &revision) || reached.len() == calls.len() {
+                break;
+            }
+            let is_good = matches!(revision.content, Content::Good(_));
+            reached.push((key, revision));
+            if is_good {
+                break;
+            }
+        }
+        reached
     }
 
     fn loaded(&self, key: &str, revision: &Revision) -> bool {
@@ -296,7 +348,7 @@ impl Model {
     fn run(&mut self, call: Call) -> Expected {
         if let Call::Event(name) = call
             && let Some(revision) = self.source.get(&key(name))
-            && self.settled_since(&key(name), revision, revision.uploaded)
+            && self.event_is_settled(&key(name), revision)
         {
             return Expected::default();
         }
@@ -332,6 +384,17 @@ impl Model {
             expected.good.push(key);
         }
         expected.not_processed = queue.map(|(key, _)| key).collect();
+        expected.stopped = !expected.not_processed.is_empty();
+        if self.truncate && !expected.bad.is_empty() {
+            // What it would have replaced is left to the next run.
+            let (uncovered, superseded) = self.queue(&[call]);
+            expected.not_processed = uncovered.into_iter().map(|(key, _)| key).collect();
+            expected.superseded = superseded;
+            expected.stopped = match call {
+                Call::Sweep => !expected.not_processed.is_empty(),
+                Call::Event(name) => expected.not_processed.contains(&key(name)),
+            };
+        }
         expected
     }
 
@@ -385,7 +448,7 @@ impl Model {
             }
         }
         if !uploaded_meanwhile {
-            let (queue, _) = self.queue(calls);
+            let queue = self.in_reach(calls);
             let due = queue.iter().filter(|(key, revision)| {
                 matches!(revision.content, Content::Good(_)) && !self.loaded(key, revision)
             });
@@ -591,9 +654,9 @@ fn fail(message: impl Into<String>) -> TestCaseError {
 /// Compares what a clean run told with what it had to do.
 async fn check_told(harness: &Harness, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
     let report: Value = match outcome {
-        Outcome::Ok(answer) if expected.not_processed.is_empty() => answer["reports"][0].clone(),
+        Outcome::Ok(answer) if !expected.stopped => answer["reports"][0].clone(),
         Outcome::Failed { error_type, .. }
-            if !expected.not_processed.is_empty() && error_type == "Retryable.StoppedAtBadArchive" =>
+            if expected.stopped && error_type == "Retryable.StoppedAtBadArchive" =>
         {
             // A failure's report stands in the log only.
             let id =
@@ -704,21 +767,28 @@ async fn run(
 fn check_end(model: &Model) -> Result<(), TestCaseError> {
     let archives = model.by_age();
     let content = |row: &Loaded| (row.key.clone(), model.uploads[&(row.key.clone(), row.etag.clone())]);
-    for (n, (key, revision)) in archives.iter().enumerate() {
-        let is_good = matches!(revision.content, Content::Good(_));
-        let wanted = (key.clone(), revision.content);
-        if !model.truncate {
+    let is_good = |revision: &Revision| matches!(revision.content, Content::Good(_));
+    if !model.truncate {
+        for (key, revision) in archives {
+            let (is_good, wanted) = (is_good(&revision), (key.clone(), revision.content));
             prop_assert_eq!(model.state.ledger.iter().any(|row| content(row) == wanted), is_good);
             prop_assert_eq!(
-                (model.state.good.contains_key(key), model.state.bad.contains_key(key)),
+                (model.state.good.contains_key(&key), model.state.bad.contains_key(&key)),
                 (is_good, !is_good)
             );
-        } else if n + 1 == archives.len()
-            && is_good
-            && model.state.ledger.iter().all(|row| row.age <= revision.age)
-        {
-            prop_assert_eq!(model.state.ledger.last().map(content), Some(wanted));
         }
+        return Ok(());
+    }
+    // The tables hold the newest archive that is not bad, unless they held a newer one that is gone.
+    for (key, revision) in archives.into_iter().rev() {
+        if model.state.ledger.iter().any(|row| row.age > revision.age) {
+            break;
+        }
+        if is_good(&revision) {
+            prop_assert_eq!(model.state.ledger.last().map(content), Some((key, revision.content)));
+            break;
+        }
+        prop_assert!(model.state.bad.contains_key(&key), "{} is not marked bad", key);
     }
     Ok(())
 }
@@ -727,6 +797,47 @@ fn number(variable: &str, usual: u64) -> u64 {
     std::env::var(variable)
         .ok()
         .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// Under truncate, every pattern of good and bad among archives, and every order of their events: each once, all of
+/// them uploaded before the first.
+fn end_whichever_of_them_are_bad(archives: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(4).build().unwrap();
+    let harness = runtime.block_on(async { Arc::new(Harness::start().await) });
+    let names = &NAMES[..archives];
+    for bad in 0..1_u8 << archives {
+        for events in orders(names) {
+            let mut history = Vec::new();
+            for (n, name) in (0..).zip(names) {
+                let content = if bad >> n & 1 == 1 { Content::NoArchive(n) } else { Content::Good(n.into()) };
+                history.push(Step::Upload(Upload { name, content, began_seconds_ago: None }));
+                history.push(Step::Wait(1));
+            }
+            history.extend(events.into_iter().map(|name| Step::Run(vec![Call::Event(name)], Vec::new())));
+            let result = runtime.block_on(live(&harness, true, &history));
+            result.unwrap_or_else(|error| panic!("{error}\nafter the history {history:#?}"));
+        }
+    }
+}
+
+fn orders(names: &[&'static str]) -> Vec<Vec<&'static str>> {
+    if names.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for at in 0..names.len() {
+        let mut others = names.to_vec();
+        let first = others.remove(at);
+        all.extend(orders(&others).into_iter().map(|rest| [vec![first], rest].concat()));
+    }
+    all
+}
+
+cases! {
+    truncating_with_bad_archives: end_whichever_of_them_are_bad {
+        among_two(2);
+        among_three(3);
+    }
 }
 
 /// Into how many tests the histories of a kind are divided, each with a stack and a beginning of its own.

@@ -84,6 +84,10 @@ mod metrics;
 mod notices;
 // Every request to S3 names the account that the bucket must belong to.
 mod bucket_owner;
+// A marker keeps what S3 knows of its archive.
+mod markers;
+// Everything written is encrypted by a key of one's own.
+mod encryption;
 // No text of a cell is shown where the configuration withholds it.
 mod quoting;
 // No password, key or token is shown; a rotated password is read again.

@@ -29,6 +29,134 @@ async fn under_truncate_the_newest_replaces_and_older_ones_are_superseded() {
     assert!(harness.is_unsettled("a"));
 }
 
+/// Yesterday's archive was not loaded when today's bad one came: the run that meets the bad one stops, and the next one,
+/// even of the same event, loads what the bad one would have replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_a_bad_archive_supersedes_nothing() {
+    let harness = Harness::start().await;
+    let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 6), 2));
+    let c = harness.put("c", b"no archive", 3);
+    // As long as nobody has read it, the bad one is the newest.
+    for older in [&a, &b] {
+        let report = Harness::report(harness.lambda.invoke(harness.upload_event(older)).await);
+        assert_eq!(
+            (&report["objects_processed"], &report["superseded"]),
+            (&json!(0), &json!([a.as_str(), b.as_str()]))
+        );
+    }
+    let report = Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
+    assert_eq!(report["bad"][0]["key"], json!(c));
+    assert_eq!(
+        (&report["not_processed"], &report["superseded"], &report["queue_length"]),
+        (&json!([b.as_str()]), &json!([a.as_str()]), &json!(1))
+    );
+    assert!(harness.is_unsettled("b") && harness.ledger().await.is_empty());
+
+    // S3 delivers at least once.
+    let report = Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
+    assert_eq!(
+        (&report["good"][0]["key"], &report["superseded"], &report["queue_length"]),
+        (&json!(b), &json!([a.as_str()]), &json!(0))
+    );
+    assert_eq!(harness.tables().await, expected(&members(2, 6)));
+    assert!(harness.is_good("b") && harness.is_bad("c") && harness.is_unsettled("a"));
+    let before = harness.keys();
+    Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
+    Harness::report(harness.sweep().await);
+    assert_eq!((harness.keys(), harness.ledger().await), (before, vec![b]));
+
+    // The bad one, corrected, is the newest.
+    let later = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
+    harness.stack.s3.put_at(BUCKET, &c, &sample(3, 7), later).unwrap();
+    let report = Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
+    assert_eq!(report["good"][0]["key"], json!(c));
+    assert_eq!(harness.tables().await, expected(&members(3, 7)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_a_sweep_that_meets_a_bad_archive_fails_and_its_retry_loads_the_one_before() {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let (b, c) = (harness.put("b", b"no archive", 2), harness.put("c", b"no archive either", 3));
+    harness.lambda.invoke_asynchronously(json!({"dataset": "cmslite_user_group_metadata"}));
+    harness.becomes_good("a").await;
+    harness.idle().await;
+    assert!(harness.is_bad("b") && harness.is_bad("c"));
+    assert_eq!(harness.tables().await, expected(&members(1, 5)));
+    let messages: Vec<String> = harness
+        .lambda
+        .history()
+        .iter()
+        .filter_map(|ended| match &ended.outcome {
+            Outcome::Failed { error_type, message } => {
+                assert_eq!(error_type, "Retryable.StoppedAtBadArchive");
+                Some(message.clone())
+            }
+            Outcome::Ok(_) => None,
+        })
+        .collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(
+        messages[0].contains(&format!("{c} is bad and was settled so; stopped before {b},")),
+        "{messages:?}"
+    );
+}
+
+/// One invocation for both, as a queue hands them over: its retry comes back for the one that was not reached.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_the_retry_of_an_event_that_names_both_loads_the_one_before_the_bad() {
+    let harness = Harness::start().await;
+    let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", b"no archive", 2));
+    let mut event = harness.upload_event(&a);
+    let other = harness.upload_event(&b)["Records"][0].clone();
+    event["Records"].as_array_mut().unwrap().push(other);
+    harness.lambda.invoke_asynchronously(event);
+    harness.becomes_good("a").await;
+    harness.idle().await;
+    assert!(harness.is_bad("b"));
+    assert_eq!(harness.lambda.history().len(), 2);
+}
+
+/// What waits behind a bad archive is not loaded over newer data.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_nothing_older_than_what_the_tables_hold_is_loaded_for_a_bad_archive() {
+    let harness = Harness::start().await;
+    let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 6), 2));
+    Harness::report(harness.invoke(&b).await);
+    // Only the ledger remembers the revision that was loaded.
+    harness.put("b", b"no archive", 3);
+    let config = harness.config_file();
+    let status = ["status", config.to_str().unwrap()];
+    assert_eq!(load(&harness).await.0, Some(1));
+    let waiting = format!("Superseded by a newer archive, never loaded:\n    {a} (uploaded ");
+    let (output, _) = harness.command(&status).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("Queue 0, superseded 1, bad 1, good 0") && told.contains(&waiting), "{told}");
+    for key in [&a, &b] {
+        Harness::report(harness.lambda.invoke(harness.upload_event(key)).await);
+    }
+    let report = Harness::report(harness.sweep().await);
+    assert_eq!((&report["superseded"], &report["queue_length"]), (&json!([a]), &json!(0)));
+    assert_eq!(again(&harness, "a").await.0, Some(0));
+    assert_eq!((harness.tables().await, harness.ledger().await), (expected(&members(2, 6)), vec![b]));
+    assert!(harness.is_unsettled("a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_truncate_the_newest_that_is_not_bad_is_loaded_again() {
+    let harness = Harness::start().await;
+    harness.put("a", &sample(1, 5), 1);
+    assert_eq!(load(&harness).await.0, Some(0));
+    harness.put("b", b"no archive", 2);
+    assert_eq!(load(&harness).await.0, Some(1));
+    harness.admin("DELETE FROM cmslite.user_group").await;
+    assert_eq!(again(&harness, "a").await.0, Some(0));
+    assert_eq!(harness.tables().await, expected(&members(1, 5)));
+    // The bad one by hand: still bad, and nothing else is done.
+    assert_eq!(again(&harness, "b").await.0, Some(1));
+    assert_eq!(harness.ledger().await, [key("a"), key("a")]);
+}
+
 /// Tried in the field: the checksum, being the newest, was settled as bad and superseded its archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
@@ -112,9 +240,10 @@ async fn loading_again_breaks_no_order() {
     harness.put("a", &sample(1, 5), 1);
     harness.put("b", &sample(2, 6), 2);
     assert_eq!(load(&harness).await.0, Some(0));
-    for (name, reason) in
-        [("a", "is newer, and only the newest archive may be loaded"), ("z", "there is no archive")]
-    {
+    for (name, reason) in [
+        ("a", "is newer, and only the newest archive that is not bad may be loaded"),
+        ("z", "there is no archive"),
+    ] {
         let (status, stdout) = again(&harness, name).await;
         assert_eq!(status, Some(2), "{name}: {stdout}");
         assert!(stdout.contains(reason), "{name}: {stdout}");

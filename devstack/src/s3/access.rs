@@ -1,5 +1,6 @@
 //! Who may do what; and, since every request passes here with its operation known, the log and the faults.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::credentials::Credentials;
 use super::error::error_named;
 use super::exchange::{EndBody, Exchange, FlipBit};
 use super::faults::Action;
-use super::policy::{self, ACCOUNT, Permission, Policy};
+use super::policy::{self, ACCOUNT, Permission, Policy, Touched};
 use super::request_log::Request;
 use super::state::State;
 
@@ -23,6 +24,20 @@ pub(super) struct AccessControl(pub(super) Arc<State>);
 impl AccessControl {
     fn known(&self, access_key_id: &str) -> Option<&Credentials> {
         self.0.options.credentials.iter().find(|known| known.access_key_id == access_key_id)
+    }
+
+    /// What of the objects and the bucket decides which rights a request needs.
+    fn touched(&self, (bucket, key): (&str, Option<&str>), headers: &http::HeaderMap) -> Touched {
+        let source = policy::copy_source(headers).or_else(|| Some((bucket.to_owned(), key?.to_owned())));
+        let buckets = self.0.buckets();
+        let source = source.and_then(|(bucket, key)| buckets.get(&bucket)?.get(&key));
+        let named = headers.get("x-amz-server-side-encryption-aws-kms-key-id");
+        let named = named.and_then(|key| key.to_str().ok()).or_else(|| buckets.kms_key(bucket));
+        Touched {
+            is_source_tagged: source.is_some_and(|source| !source.tags.is_empty()),
+            source_kms_key: source.and_then(|source| source.encryption.1.clone()),
+            kms_key: named.map(str::to_owned),
+        }
     }
 
     /// Whether an object is not there, and who asks may not know that: without the right to list the bucket
@@ -58,13 +73,10 @@ impl S3Access for AccessControl {
         };
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
         let query = context.uri().query().unwrap_or_default();
-        let required = policy::required_permissions(
-            &operation,
-            bucket.as_deref().unwrap_or_default(),
-            key.as_deref(),
-            query,
-            context.headers(),
-        );
+        let place = (bucket.as_deref().unwrap_or_default(), key.as_deref());
+        let touched = self.touched(place, context.headers());
+        let required =
+            policy::required_permissions(&operation, place.0, place.1, query, context.headers(), &touched);
         let header =
             |name| context.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let expected_owners =
@@ -78,6 +90,7 @@ impl S3Access for AccessControl {
             required_permissions: required.clone(),
             expected_bucket_owner,
             expected_source_bucket_owner,
+            headers: own_headers(context.headers()),
             at: Instant::now(),
             status: None,
         });
@@ -101,7 +114,11 @@ impl S3Access for AccessControl {
             .policy
             .as_ref()
             .is_none_or(|policy| required.iter().all(|permission| policy.allows(permission)));
-        if known.denied.contains(&operation) || !is_allowed {
+        let is_denied = |permission: &Permission| {
+            let action = permission.action.trim_start_matches("s3:");
+            action.ends_with("Tagging") && known.denied.iter().any(|denied| denied == action)
+        };
+        if known.denied.contains(&operation) || !is_allowed || required.iter().any(is_denied) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
         let passed = match self.0.faults.of(&operation, key.as_deref().unwrap_or_default()) {
@@ -179,6 +196,15 @@ fn refusal(code: &str, status: http::StatusCode) -> S3Error {
         error.set_headers(headers);
     }
     error
+}
+
+/// The headers of S3's own but the token, which is a secret.
+fn own_headers(headers: &http::HeaderMap) -> BTreeMap<String, String> {
+    let own = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-amz-") && name.as_str() != "x-amz-security-token");
+    own.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
 }
 
 /// A bucket must belong to the accounts that a request names (Amazon S3 User Guide, "Verifying bucket ownership with

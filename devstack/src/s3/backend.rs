@@ -14,6 +14,9 @@ mod buckets;
 /// The source of a copy, which both a copy of an object and one of a part have.
 mod copy_source;
 
+/// Metadata and tags.
+mod metadata;
+
 /// Bodies of requests and answers.
 mod body;
 

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use s3s::dto::ServerSideEncryption;
 
 use super::blob::Piece;
 use super::checksums::{Algorithm, Checksum};
-use super::object::Object;
+use super::object::{ContentHeaders, Object};
 
 /// A multipart upload that is under way.
 pub(super) struct Upload {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) begun: DateTime<Utc>,
-    pub(super) content_type: Option<String>,
+    pub(super) headers: ContentHeaders,
     pub(super) metadata: HashMap<String, String>,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
     /// With which checksum it was begun, if its completion must then repeat that for each part.
     pub(super) algorithm: Option<Algorithm>,
     pub(super) parts: BTreeMap<i32, Part>,
@@ -34,6 +37,8 @@ pub(super) type Objects = BTreeMap<String, Object>;
 struct Bucket {
     created: DateTime<Utc>,
     objects: Objects,
+    /// What is encrypted by default is encrypted by this KMS key.
+    kms_key: Option<String>,
 }
 
 /// The buckets by name, and the uploads into all of them.
@@ -43,6 +48,7 @@ pub(super) struct Buckets {
     /// By upload id.
     pub(super) uploads: HashMap<String, Upload>,
     begun_uploads: u64,
+    encrypted: u64,
 }
 
 impl Buckets {
@@ -50,7 +56,7 @@ impl Buckets {
         &mut self
             .by_name
             .entry(name.to_owned())
-            .or_insert_with(|| Bucket { created: Utc::now(), objects: Objects::new() })
+            .or_insert_with(|| Bucket { created: Utc::now(), objects: Objects::new(), kms_key: None })
             .objects
     }
 
@@ -64,6 +70,35 @@ impl Buckets {
 
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Objects> {
         self.by_name.get_mut(name).map(|bucket| &mut bucket.objects)
+    }
+
+    /// Has a bucket encrypt by a KMS key what names none.
+    pub(super) fn encrypt_by_default(&mut self, name: &str, kms_key: &str) {
+        self.create(name);
+        if let Some(bucket) = self.by_name.get_mut(name) {
+            bucket.kms_key = Some(kms_key.to_owned());
+        }
+    }
+
+    /// The KMS key of what is written into a bucket and names none.
+    pub(super) fn kms_key(&self, name: &str) -> Option<&str> {
+        self.by_name.get(name)?.kms_key.as_deref()
+    }
+
+    /// Encrypts what is about to be stored: by the key that it names, else by the bucket's. "Objects encrypted by
+    /// SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data" (Amazon S3 API Reference,
+    /// `Object`), also where the bytes are those of another object.
+    pub(super) fn encrypt(&mut self, name: &str, object: &mut Object) {
+        if object.encryption.0.is_none()
+            && let Some(key) = self.kms_key(name)
+        {
+            let kind = ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS);
+            object.encryption = (Some(kind), Some(key.to_owned()));
+        }
+        if object.encryption.0.as_ref().is_some_and(|kind| kind.as_str() != ServerSideEncryption::AES256) {
+            self.encrypted += 1;
+            object.forget_md5(self.encrypted);
+        }
     }
 
     /// The buckets' names and when they were made.

@@ -1,5 +1,6 @@
 //! Connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,6 +65,7 @@ async fn answer(
             required_permissions: Vec::new(),
             expected_bucket_owner: None,
             expected_source_bucket_owner: None,
+            headers: BTreeMap::new(),
             at: Instant::now(),
             status: None,
         })

@@ -13,7 +13,7 @@ pub struct Credentials {
     pub secret_access_key: String,
     /// The token without which temporary keys are refused.
     pub session_token: Option<String>,
-    /// Operations that these keys may not use, such as `PutObject`.
+    /// Operations that these keys may not use, such as `PutObject`. The rights to tags count for what needs them, too.
     pub denied: Vec<String>,
     /// What alone they may do, where that is limited.
     pub policy: Option<Arc<Policy>>,

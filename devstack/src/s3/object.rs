@@ -26,7 +26,7 @@ pub(super) struct Object {
     pub(super) claimed_bytes: Option<u64>,
     pub(super) etag: String,
     pub(super) last_modified: DateTime<Utc>,
-    pub(super) content_type: Option<String>,
+    pub(super) headers: ContentHeaders,
     pub(super) metadata: HashMap<String, String>,
     /// Key and value.
     pub(super) tags: Vec<(String, String)>,
@@ -37,12 +37,29 @@ pub(super) struct Object {
     pub(super) checksum: Option<Checksum>,
 }
 
+/// The metadata that HTTP knows, as a writer gives it and a reader gets it.
+#[derive(Clone, Default)]
+pub(super) struct ContentHeaders {
+    /// `Content-Type`.
+    pub(super) content_type: Option<String>,
+    /// `Content-Encoding`.
+    pub(super) content_encoding: Option<String>,
+    /// `Content-Disposition`.
+    pub(super) content_disposition: Option<String>,
+    /// `Content-Language`.
+    pub(super) content_language: Option<String>,
+    /// `Cache-Control`.
+    pub(super) cache_control: Option<String>,
+    /// `Expires`.
+    pub(super) expires: Option<Timestamp>,
+}
+
 /// How an object is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
-    /// The KMS key that its writer named.
+    /// The KMS key that its writer named, or its bucket's.
     pub kms_key: Option<String>,
 }
 
@@ -66,7 +83,7 @@ impl Object {
             claimed_bytes: None,
             etag,
             last_modified: last_modified.trunc_subsecs(0),
-            content_type: None,
+            headers: ContentHeaders::default(),
             metadata: HashMap::new(),
             tags: Vec::new(),
             encryption: (None, None),
@@ -91,6 +108,14 @@ impl Object {
         }
         let etag = etag_of_parts(&pieces);
         Ok(Self::new(pieces, etag, begun))
+    }
+
+    /// Gives it an `ETag` that is no MD5 of its bytes, and no other object's: `number` is of this object alone.
+    pub(super) fn forget_md5(&mut self, number: u64) {
+        let (md5, parts) =
+            self.etag.split_once('-').map_or((&*self.etag, None), |(md5, parts)| (md5, Some(parts)));
+        let opaque = hex::encode(Md5::digest(format!("{md5} encrypted {number}")));
+        self.etag = parts.map_or(opaque.clone(), |parts| format!("{opaque}-{parts}"));
     }
 
     pub(super) fn size(&self) -> u64 {

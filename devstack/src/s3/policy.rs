@@ -106,6 +106,11 @@ impl Permission {
         Self { prefix, ..Self::on("s3:ListBucket", bucket) }
     }
 
+    /// To use a KMS key, by its ARN.
+    pub(super) fn to_use(action: &'static str, kms_key: &str) -> Self {
+        Self { action, resource: kms_key.to_owned(), prefix: None }
+    }
+
     /// The bucket and the key, where it is about an object.
     pub(super) fn object(&self) -> Option<(&str, &str)> {
         self.resource.strip_prefix(ARN)?.split_once('/')
@@ -137,16 +142,65 @@ impl Statement {
     }
 }
 
-/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide). A
-/// copy of an object without tags needs no tagging.
+/// What of the objects and buckets decides which rights a request needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    /// Whether the source of a copy has tags.
+    pub(super) is_source_tagged: bool,
+    /// The KMS key of what is read, or copied from.
+    pub(super) source_kms_key: Option<String>,
+    /// The KMS key of what is written: that which the request names, else the bucket's.
+    pub(super) kms_key: Option<String>,
+}
+
+/// The bucket and the key that a request copies from.
+pub(super) fn copy_source(headers: &HeaderMap) -> Option<(String, String)> {
+    let source = headers.get("x-amz-copy-source")?.to_str().ok()?;
+    let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
+    let (bucket, key) = source.split_once('/')?;
+    Some((bucket.to_owned(), key.to_owned()))
+}
+
+/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide).
+///
+/// Who copies an object that has tags, and does not replace these, needs `s3:GetObjectTagging` for it and
+/// `s3:PutObjectTagging` for the copy; without tags neither (AWS re:Post, "Troubleshoot copying objects between
+/// buckets"; seen in nasa/cumulus-orca#530).
+/// Who writes under a KMS key needs `kms:GenerateDataKey`, for an upload in parts `kms:Decrypt` too; who reads,
+/// `kms:Decrypt` (Amazon S3 User Guide, "Using server-side encryption with AWS KMS keys").
 pub(super) fn required_permissions(
     operation: &str,
     bucket: &str,
     key: Option<&str>,
     query: &str,
     headers: &HeaderMap,
+    touched: &Touched,
+) -> Vec<Permission> {
+    let mut required = in_s3(operation, bucket, key, query, headers, touched);
+    let reads = matches!(operation, "GetObject" | "CopyObject" | "UploadPartCopy");
+    if let (true, Some(key)) = (reads, &touched.source_kms_key) {
+        required.push(Permission::to_use("kms:Decrypt", key));
+    }
+    let writes = matches!(operation, "PutObject" | "CopyObject" | "CreateMultipartUpload");
+    if let (true, Some(key)) = (writes, &touched.kms_key) {
+        required.push(Permission::to_use("kms:GenerateDataKey", key));
+        if operation == "CreateMultipartUpload" {
+            required.push(Permission::to_use("kms:Decrypt", key));
+        }
+    }
+    required
+}
+
+fn in_s3(
+    operation: &str,
+    bucket: &str,
+    key: Option<&str>,
+    query: &str,
+    headers: &HeaderMap,
+    touched: &Touched,
 ) -> Vec<Permission> {
     let object = format!("{bucket}/{}", key.unwrap_or_default());
+    let is_tagged = headers.get("x-amz-tagging").is_some_and(|tags| !tags.is_empty());
     match operation {
         "ListObjectsV2" => {
             let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
@@ -155,17 +209,27 @@ pub(super) fn required_permissions(
         }
         "GetObject" | "HeadObject" => vec![Permission::on("s3:GetObject", &object)],
         "GetObjectTagging" => vec![Permission::on("s3:GetObjectTagging", &object)],
-        "PutObject" if headers.contains_key("x-amz-tagging") => {
+        "PutObject" | "CreateMultipartUpload" if is_tagged => {
             vec![Permission::on("s3:PutObject", &object), Permission::on("s3:PutObjectTagging", &object)]
         }
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
             vec![Permission::on("s3:PutObject", &object)]
         }
         "CopyObject" | "UploadPartCopy" => {
-            let source =
-                headers.get("x-amz-copy-source").and_then(|source| source.to_str().ok()).unwrap_or_default();
-            let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
-            vec![Permission::on("s3:GetObject", &source), Permission::on("s3:PutObject", &object)]
+            let (bucket, key) = copy_source(headers).unwrap_or_default();
+            let source = format!("{bucket}/{key}");
+            let mut required =
+                vec![Permission::on("s3:GetObject", &source), Permission::on("s3:PutObject", &object)];
+            let replaces =
+                headers.get("x-amz-tagging-directive").is_some_and(|directive| directive == "REPLACE");
+            let copies_tags = operation == "CopyObject" && touched.is_source_tagged && !replaces;
+            if copies_tags {
+                required.push(Permission::on("s3:GetObjectTagging", &source));
+            }
+            if copies_tags || (operation == "CopyObject" && replaces && is_tagged) {
+                required.push(Permission::on("s3:PutObjectTagging", &object));
+            }
+            required
         }
         "AbortMultipartUpload" => vec![Permission::on("s3:AbortMultipartUpload", &object)],
         "DeleteObject" => vec![Permission::on("s3:DeleteObject", &object)],

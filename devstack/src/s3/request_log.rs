@@ -1,5 +1,6 @@
 //! The requests that came, and how each was answered.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,6 +24,8 @@ pub struct Request {
     pub expected_bucket_owner: Option<String>,
     /// The same for the bucket that it copies from.
     pub expected_source_bucket_owner: Option<String>,
+    /// Its headers of S3's own (`x-amz-...`) but the token, by name.
+    pub headers: BTreeMap<String, String>,
     /// When it came.
     pub at: Instant,
     /// The answer's HTTP status; none while it is carried out, and where no answer was let through.

@@ -73,8 +73,10 @@ impl S3 {
         bytes: &[u8],
         last_modified: DateTime<Utc>,
     ) -> io::Result<()> {
-        let object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
-        self.state.buckets().create(bucket).insert(key.to_owned(), object);
+        let mut object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
+        let mut buckets = self.state.buckets();
+        buckets.encrypt(bucket, &mut object);
+        buckets.create(bucket).insert(key.to_owned(), object);
         Ok(())
     }
 
@@ -108,8 +110,10 @@ impl S3 {
         parts: &[&[u8]],
         begun: DateTime<Utc>,
     ) -> io::Result<()> {
-        let object = Object::of_parts(self.state.directory.path(), parts, begun)?;
-        self.state.buckets().create(bucket).insert(key.to_owned(), object);
+        let mut object = Object::of_parts(self.state.directory.path(), parts, begun)?;
+        let mut buckets = self.state.buckets();
+        buckets.encrypt(bucket, &mut object);
+        buckets.create(bucket).insert(key.to_owned(), object);
         Ok(())
     }
 
@@ -118,19 +122,28 @@ impl S3 {
     /// # Errors
     ///
     /// Not found.
-    pub fn keep_with(&self, bucket: &str, key: &str, tags: &[(&str, &str)], kms_key: &str) -> io::Result<()> {
+    pub fn keep_with(
+        &self,
+        bucket: &str,
+        key: &str,
+        tags: &[(&str, &str)],
+        kms_key: Option<&str>,
+    ) -> io::Result<()> {
         let mut buckets = self.state.buckets();
         let object = buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key));
         let object = object.ok_or(io::ErrorKind::NotFound)?;
         object.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        object.encryption = (
-            Some(ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS)),
-            Some(kms_key.to_owned()),
-        );
+        let kind = kms_key.map(|_| ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS));
+        object.encryption = (kind, kms_key.map(str::to_owned));
         Ok(())
     }
 
-    /// The tags of an object, and the KMS key that it was written with; none where there is no such object.
+    /// Has a bucket encrypt by a KMS key whatever is written from now on and names none.
+    pub fn encrypt_by_default(&self, bucket: &str, kms_key: &str) {
+        self.state.buckets().encrypt_by_default(bucket, kms_key);
+    }
+
+    /// How an object is kept; none where there is no such object.
     pub fn kept_with(&self, bucket: &str, key: &str) -> Option<Kept> {
         let object = self.state.object(bucket, key).ok()?;
         Some(Kept { tags: object.tags, kms_key: object.encryption.1 })

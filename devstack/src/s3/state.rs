@@ -62,21 +62,23 @@ impl State {
     }
 
     /// Stores an object where the conditions hold, and tells of it; of several requests racing each other one
-    /// is first.
+    /// is first. Returns its `ETag`.
     pub(super) fn insert(
         &self,
         buckets: &mut Buckets,
         (bucket, key): (&str, &str),
-        object: Object,
+        mut object: Object,
         how: &str,
         (if_match, if_none_match): (Option<&ETagCondition>, Option<&ETagCondition>),
-    ) -> S3Result<()> {
+    ) -> S3Result<String> {
+        buckets.encrypt(bucket, &mut object);
         let objects = buckets.get_mut(bucket).ok_or_else(no_bucket)?;
         check_write(objects.get(key).map(|object| object.etag.as_str()), if_match, if_none_match)?;
         let summary = object.summary(key);
+        let etag = object.etag.clone();
         objects.insert(key.to_owned(), object);
         // Still under the lock, so that sequencers come in the order of the writes.
         self.notifier.created(&self.options.region, bucket, &summary, how);
-        Ok(())
+        Ok(etag)
     }
 }

@@ -50,6 +50,9 @@ mod s3 {
     /// Signatures, session tokens, presigned URLs and denied operations.
     mod permissions;
 
+    /// KMS keys: rights to them, and `ETag`s that are no MD5.
+    mod encryption;
+
     /// Notifications of created objects.
     mod notifications;
 

@@ -14,6 +14,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::body;
 use super::copy_source;
+use super::metadata;
 use crate::s3::blob::Piece;
 use crate::s3::buckets::{Buckets, Part, Upload};
 use crate::s3::checksums::{Algorithm, Checksum};
@@ -21,7 +22,7 @@ use crate::s3::conditions::Conditions;
 use crate::s3::error::no_bucket;
 use crate::s3::exchange::FlipBit;
 use crate::s3::listing::encode_url;
-use crate::s3::object::{Object, etag_of_parts, timestamp};
+use crate::s3::object::{ContentHeaders, Object, etag_of_parts, timestamp};
 use crate::s3::state::State;
 
 /// "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3 User Guide, multipart upload
@@ -69,8 +70,17 @@ pub(super) fn create(
         bucket: input.bucket.clone(),
         key: input.key.clone(),
         begun,
-        content_type: input.content_type,
-        metadata: input.metadata.unwrap_or_default(),
+        headers: ContentHeaders {
+            content_type: input.content_type,
+            content_encoding: input.content_encoding,
+            content_disposition: input.content_disposition,
+            content_language: input.content_language,
+            cache_control: input.cache_control,
+            expires: input.expires,
+        },
+        metadata: metadata::check(input.metadata)?,
+        tags: input.tagging.as_deref().map(metadata::tags_of).unwrap_or_default(),
+        encryption: (input.server_side_encryption, input.ssekms_key_id),
         algorithm: Algorithm::composite(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref()),
         parts: BTreeMap::new(),
     };
@@ -187,9 +197,9 @@ pub(super) fn complete(
     let mut buckets = state.buckets();
     let upload = upload(&mut buckets, &input.upload_id, &input.bucket, &input.key)?;
     let object = assemble(upload, &parts)?;
-    let etag = object.etag.clone();
     let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
-    state.insert(&mut buckets, (&input.bucket, &input.key), object, "CompleteMultipartUpload", conditions)?;
+    let place = (&*input.bucket, &*input.key);
+    let etag = state.insert(&mut buckets, place, object, "CompleteMultipartUpload", conditions)?;
     buckets.uploads.remove(&input.upload_id);
     Ok(S3Response::new(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, encode_url(&input.key))),
@@ -245,8 +255,10 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     }
     let etag = etag_of_parts(&pieces);
     let mut object = Object::new(pieces, etag, upload.begun);
-    object.content_type.clone_from(&upload.content_type);
+    object.headers.clone_from(&upload.headers);
     object.metadata.clone_from(&upload.metadata);
+    object.tags.clone_from(&upload.tags);
+    object.encryption.clone_from(&upload.encryption);
     object.checksum = upload.algorithm.and_then(|algorithm| Checksum::composite(algorithm, checksums));
     Ok(object)
 }

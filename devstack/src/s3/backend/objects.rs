@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
 use s3s::dto::{
     ChecksumMode, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput,
     DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, GetObjectInput,
@@ -13,12 +12,13 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::body::{self, Break};
 use super::copy_source;
+use super::metadata::{self, tags_of};
 use crate::s3::checksums::Checksum;
 use crate::s3::conditions::{Conditions, check_write};
 use crate::s3::disconnect::Disconnect;
 use crate::s3::error::{internal, no_bucket};
 use crate::s3::exchange::{EndBody, FlipBit};
-use crate::s3::object::{Object, timestamp};
+use crate::s3::object::{ContentHeaders, Object, timestamp};
 use crate::s3::state::State;
 
 /// What an object is whose writer did not say (Amazon S3 API Reference, `PutObject`).
@@ -40,7 +40,12 @@ pub(super) fn head(state: &State, input: HeadObjectInput) -> S3Result<S3Response
     let checksum = known.map(Checksum::fields).unwrap_or_default();
     Ok(S3Response::new(HeadObjectOutput {
         content_length: i64::try_from(object.size()).ok(),
-        content_type: object.content_type.clone().or_else(|| Some(UNKNOWN_CONTENT.to_owned())),
+        content_type: object.headers.content_type.or_else(|| Some(UNKNOWN_CONTENT.to_owned())),
+        content_encoding: object.headers.content_encoding,
+        content_disposition: object.headers.content_disposition,
+        content_language: object.headers.content_language,
+        cache_control: object.headers.cache_control,
+        expires: object.headers.expires,
         e_tag: Some(ETag::Strong(object.etag.clone())),
         last_modified: Some(timestamp(object.last_modified)),
         metadata: Some(object.metadata),
@@ -87,7 +92,12 @@ pub(super) fn get(
         body: Some(StreamingBlob::wrap(body::send(readers, cut, flip))),
         content_length: i64::try_from(served.end - served.start).ok(),
         content_range: range.map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1)),
-        content_type: object.content_type.or_else(|| Some(UNKNOWN_CONTENT.to_owned())),
+        content_type: object.headers.content_type.or_else(|| Some(UNKNOWN_CONTENT.to_owned())),
+        content_encoding: object.headers.content_encoding,
+        content_disposition: object.headers.content_disposition,
+        content_language: object.headers.content_language,
+        cache_control: object.headers.cache_control,
+        expires: object.headers.expires,
         e_tag: Some(ETag::Strong(object.etag)),
         last_modified: Some(timestamp(object.last_modified)),
         metadata: Some(object.metadata),
@@ -114,14 +124,21 @@ pub(super) async fn put(
         body::receive(state, input.body, &request.headers, request.trailing_headers, flip).await?;
     let etag = piece.etag();
     let fields = checksum.fields();
-    let mut object = Object::new(vec![piece], etag.clone(), state.now());
-    object.content_type = input.content_type;
-    object.metadata = input.metadata.unwrap_or_default();
+    let mut object = Object::new(vec![piece], etag, state.now());
+    object.headers = ContentHeaders {
+        content_type: input.content_type,
+        content_encoding: input.content_encoding,
+        content_disposition: input.content_disposition,
+        content_language: input.content_language,
+        cache_control: input.cache_control,
+        expires: input.expires,
+    };
+    object.metadata = metadata::check(input.metadata)?;
     object.tags = input.tagging.as_deref().map(tags_of).unwrap_or_default();
     object.encryption = (input.server_side_encryption, input.ssekms_key_id);
     object.checksum = Some(checksum);
     let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
-    state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Put", conditions)?;
+    let etag = state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Put", conditions)?;
     Ok(S3Response::new(PutObjectOutput {
         e_tag: Some(ETag::Strong(etag)),
         checksum_crc32: fields.checksum_crc32,
@@ -155,10 +172,18 @@ pub(super) async fn copy(
              class, website redirect location or encryption attributes."
         ));
     }
-    let (content_type, metadata) = if replace {
-        (input.content_type, input.metadata.unwrap_or_default())
+    let (headers, metadata) = if replace {
+        let headers = ContentHeaders {
+            content_type: input.content_type,
+            content_encoding: input.content_encoding,
+            content_disposition: input.content_disposition,
+            content_language: input.content_language,
+            cache_control: input.cache_control,
+            expires: input.expires,
+        };
+        (headers, metadata::check(input.metadata)?)
     } else {
-        (source.content_type.clone(), source.metadata.clone())
+        (source.headers.clone(), source.metadata.clone())
     };
     let checksum = source.checksum.clone();
     // "By default, the tags of the source are copied" unless they are replaced (`TaggingDirective`).
@@ -172,14 +197,15 @@ pub(super) async fn copy(
     let size = source.size();
     let piece = copy_source::copy(state, source, 0..size).await?;
     let etag = piece.etag();
-    let mut object = Object::new(vec![piece], etag.clone(), state.now());
-    object.content_type = content_type;
+    let mut object = Object::new(vec![piece], etag, state.now());
+    object.headers = headers;
     object.metadata = metadata;
     object.tags = tags;
     object.encryption = (input.server_side_encryption, input.ssekms_key_id);
     object.checksum = checksum;
     let last_modified = timestamp(object.last_modified);
-    state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Copy", (None, None))?;
+    let etag =
+        state.insert(&mut state.buckets(), (&input.bucket, &input.key), object, "Copy", (None, None))?;
     let result = CopyObjectResult {
         e_tag: Some(ETag::Strong(etag)),
         last_modified: Some(last_modified),
@@ -232,14 +258,6 @@ pub(super) fn tagging(
     let tags = object.tags.into_iter();
     let tag_set = tags.map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
-}
-
-/// Tags as a header has them: URL query parameters.
-fn tags_of(query: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.map(|(key, value)| (decoded(key), decoded(value))).collect()
 }
 
 fn wants_checksum(mode: Option<&ChecksumMode>) -> bool {

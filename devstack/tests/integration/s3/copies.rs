@@ -1,10 +1,13 @@
 //! Copies of whole objects, and the limit from which they are made in parts.
 
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use aws_sdk_s3::types::{CompletedPart, MetadataDirective, TaggingDirective};
 use chrono::Utc;
+use devstack::s3::Options;
 
-use super::support::{BUCKET, begin, parts, put, refusal, refused, start};
+use super::support::{
+    BUCKET, begin, client, long_term, options, parts, put, refusal, refused, start, start_with,
+};
 
 #[tokio::test]
 async fn a_copy_has_the_bytes_type_and_metadata_of_its_source() {
@@ -130,4 +133,48 @@ async fn an_object_over_five_gigabytes_is_not_copied_in_one_go_but_in_parts() {
     };
     assert_eq!(refusal(copy("bytes=0-5368709120").await), refused(400, "InvalidRequest"));
     copy("bytes=5368709120-5435817983").await.unwrap();
+}
+
+/// "If you're copying objects that have object tags", both rights are needed (AWS re:Post, "Troubleshoot copying objects
+/// between buckets").
+#[tokio::test]
+async fn a_copy_of_an_object_with_tags_needs_the_rights_to_them_unless_it_replaces_them() {
+    for denied in ["GetObjectTagging", "PutObjectTagging"] {
+        let keys = long_term().denying(denied);
+        let (s3, _client) = start_with(Options { credentials: vec![keys.clone()], ..options() }).await;
+        let client = client(&s3, &keys);
+        put(&client, "k", b"x").await;
+        let copy = || client.copy_object().copy_source(format!("{BUCKET}/k")).bucket(BUCKET).key("to");
+        copy().send().await.unwrap();
+        s3.keep_with(BUCKET, "k", &[("a", "b")], None).unwrap();
+        for copy in [copy(), copy().tagging_directive(TaggingDirective::Copy)] {
+            assert_eq!(refusal(copy.send().await), refused(403, "AccessDenied"), "{denied}");
+        }
+        copy().tagging_directive(TaggingDirective::Replace).send().await.unwrap();
+        assert_eq!(s3.kept_with(BUCKET, "to").unwrap().tags, []);
+        // Tags of its own are written with the one right and without the other.
+        let tagged = copy().tagging_directive(TaggingDirective::Replace).tagging("c=d").send().await;
+        let begun = client.create_multipart_upload().bucket(BUCKET).key("parts").tagging("c=d").send().await;
+        if denied == "PutObjectTagging" {
+            assert_eq!(refusal(tagged), refused(403, "AccessDenied"));
+            assert_eq!(refusal(begun), refused(403, "AccessDenied"));
+        } else {
+            assert!(tagged.is_ok() && begun.is_ok());
+        }
+    }
+}
+
+/// "the user-defined metadata is limited to 2 KB in size" (Amazon S3 User Guide, "Working with object metadata").
+#[tokio::test]
+async fn metadata_above_two_kilobytes_is_refused() {
+    let (_s3, client) = start().await;
+    let sized = |bytes: usize| {
+        let put = client.put_object().bucket(BUCKET).key("k").body(b"x".to_vec().into());
+        put.metadata("name", "v".repeat(bytes - "name".len())).send()
+    };
+    sized(2048).await.unwrap();
+    assert_eq!(refusal(sized(2049).await), refused(400, "MetadataTooLarge"));
+    let copy = client.copy_object().copy_source(format!("{BUCKET}/k")).bucket(BUCKET).key("to");
+    let copy = copy.metadata_directive(MetadataDirective::Replace).metadata("name", "v".repeat(2048));
+    assert_eq!(refusal(copy.send().await), refused(400, "MetadataTooLarge"));
 }

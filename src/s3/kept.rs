@@ -1,0 +1,153 @@
+//! What a marker keeps of the archive that it stands for: all that S3 knows of it but its storage class.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// "the user-defined metadata is limited to 2 KB in size", by "the number of bytes in the UTF-8 encoding of each key and
+/// value" (Amazon S3 User Guide, "Working with object metadata").
+const METADATA_LIMIT_BYTES: usize = 2048;
+
+/// What stands before each name as a header. Whether it counts is not said: it is counted here.
+const METADATA_PREFIX: &str = "x-amz-meta-";
+
+/// What a marker keeps of its archive.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
+    pub(super) content_disposition: Option<String>,
+    pub(super) content_language: Option<String>,
+    pub(super) cache_control: Option<String>,
+    pub(super) expires: Option<DateTime>,
+    /// Ours, and the uploader's where they fit.
+    pub(super) metadata: HashMap<String, String>,
+    /// What could not be kept, each in words.
+    pub(super) missing: Vec<String>,
+}
+
+impl Kept {
+    /// What `head` tells of an archive, beside metadata of `ours`, which comes first: it says what the marker stands
+    /// for.
+    ///
+    /// Text beyond ASCII comes as RFC 2047 encodes it, and S3 decodes it again (same page of the User Guide).
+    pub(super) fn of(head: HeadObjectOutput, ours: &[(&str, &str)]) -> Self {
+        let (metadata, left_out) = fit(ours, head.metadata.unwrap_or_default());
+        let mut missing = Vec::new();
+        if !left_out.is_empty() {
+            missing
+                .push(format!("metadata that does not fit into 2 KB beside ours: {}", left_out.join(", ")));
+        }
+        // `x-amz-missing-meta`: "metadata entries not returned in x-amz-meta headers" (API Reference, `HeadObject`).
+        if let Some(count) = head.missing_meta.filter(|count| *count > 0) {
+            missing.push(format!("{count} entries of metadata that S3 cannot show"));
+        }
+        let expires = head.expires_string.map(|text| {
+            DateTime::from_str(&text, DateTimeFormat::HttpDate)
+                .map_err(|_| "Expires, which is no date".to_owned())
+        });
+        let expires = expires.transpose().unwrap_or_else(|unreadable| {
+            missing.push(unreadable);
+            None
+        });
+        Self {
+            content_type: head.content_type,
+            content_encoding: head.content_encoding,
+            content_disposition: head.content_disposition,
+            content_language: head.content_language,
+            cache_control: head.cache_control,
+            expires,
+            metadata,
+            missing,
+        }
+    }
+}
+
+/// Ours, and of theirs what fits beside it, in the order of its names; and the names of what does not fit.
+fn fit(ours: &[(&str, &str)], theirs: HashMap<String, String>) -> (HashMap<String, String>, Vec<String>) {
+    let bytes = |key: &str, value: &str| METADATA_PREFIX.len() + key.len() + value.len();
+    let mut left = METADATA_LIMIT_BYTES;
+    let mut metadata = HashMap::new();
+    for (key, value) in ours {
+        left = left.saturating_sub(bytes(key, value));
+        metadata.insert((*key).to_owned(), (*value).to_owned());
+    }
+    let mut theirs: Vec<(String, String)> =
+        theirs.into_iter().filter(|(key, _)| !metadata.contains_key(key)).collect();
+    theirs.sort();
+    let mut left_out = Vec::new();
+    for (key, value) in theirs {
+        match left.checked_sub(bytes(&key, &value)) {
+            Some(rest) => {
+                left = rest;
+                metadata.insert(key, value);
+            }
+            None => left_out.push(key),
+        }
+    }
+    (metadata, left_out)
+}
+
+/// Tags as `x-amz-tagging` has them: URL query parameters (Amazon S3 API Reference, `PutObject`).
+pub(super) fn tagging<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<String> = tags.map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_is_kept_and_of_theirs_what_fits_beside_it() {
+        let theirs = |entries: &[(&str, usize)]| {
+            entries.iter().map(|(key, bytes)| ((*key).to_owned(), "v".repeat(*bytes))).collect()
+        };
+        let names = |metadata: &HashMap<String, String>| {
+            let mut names: Vec<String> = metadata.keys().cloned().collect();
+            names.sort();
+            names
+        };
+        let ours = [("source-etag", "an etag")];
+        for (name, entries, kept, left_out) in [
+            ("nothing", vec![], vec!["source-etag"], vec![]),
+            ("some", vec![("a", 10), ("b", 10)], vec!["a", "b", "source-etag"], vec![]),
+            ("one too large", vec![("a", 2000), ("b", 10)], vec!["b", "source-etag"], vec!["a"]),
+            // 29 bytes are ours, and 12 are its name.
+            ("all that fits", vec![("a", 2048 - 29 - 12)], vec!["a", "source-etag"], vec![]),
+            ("a byte more", vec![("a", 2048 - 29 - 11)], vec!["source-etag"], vec!["a"]),
+            ("ours by name", vec![("source-etag", 3)], vec!["source-etag"], vec![]),
+        ] {
+            let (metadata, missing) = fit(&ours, theirs(&entries));
+            assert_eq!(
+                (names(&metadata), missing),
+                (
+                    kept.iter().map(ToString::to_string).collect(),
+                    left_out.iter().map(ToString::to_string).collect()
+                ),
+                "{name}"
+            );
+            assert_eq!(metadata["source-etag"], "an etag", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        let head = HeadObjectOutput::builder().expires_string("tomorrow").missing_meta(2).build();
+        let kept = Kept::of(head, &[]);
+        assert_eq!(kept.expires, None);
+        assert_eq!(kept.missing, ["2 entries of metadata that S3 cannot show", "Expires, which is no date"]);
+        let head = HeadObjectOutput::builder().expires_string("Thu, 01 Dec 2044 16:00:00 GMT").build();
+        assert_eq!(Kept::of(head, &[]).expires, Some(DateTime::from_secs(2_364_220_800)));
+    }
+
+    #[test]
+    fn tags_are_query_parameters() {
+        assert_eq!(tagging([].into_iter()), None);
+        let tags = [("class", "personal data"), ("a=b&c", "")];
+        assert_eq!(tagging(tags.into_iter()).as_deref(), Some("class=personal%20data&a%3Db%26c="));
+    }
+}
