@@ -58,30 +58,36 @@ impl ArchiveLoad<'_> {
 
     async fn consult_in(&self, session: &Session) -> Result<Consulted, Error> {
         self.limit_statements(session).await?;
-        let names: Vec<&TableName> = self
-            .request
-            .dataset
+        let dataset = &self.request.dataset;
+        let of_ledger = ledger::tables(dataset);
+        let names: Vec<&TableName> = dataset
             .tables
             .iter()
             .map(|table| &table.name)
-            .chain([&self.request.dataset.ledger, &self.request.dataset.ledger_tables])
+            .chain(of_ledger.iter().map(|(name, _)| *name))
             .collect();
-        let mut columns = match session.columns(&names).await {
-            Ok(columns) => columns,
+        let (mut columns, may_look) = match session.columns(&names).await {
+            Ok(columns) => (columns, true),
             // Who may not look may still load: the ledger's own statements and COPY say the rest.
             Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
-                vec![Vec::new(); names.len()]
+                (vec![Vec::new(); names.len()], false)
             }
             Err(error) => return Err(error.into()),
         };
-        let dataset = &self.request.dataset;
-        let table_rows = columns.pop().unwrap_or_default();
-        check_columns(&dataset.ledger_tables, &ledger::TABLE_ROWS_COLUMNS, &table_rows)?;
-        check_columns(&dataset.ledger, &ledger::COLUMNS, &columns.pop().unwrap_or_default())?;
+        let found = columns.split_off(dataset.tables.len());
+        for ((name, wanted), found) in of_ledger.iter().zip(&found) {
+            check_columns(name, wanted, found)?;
+        }
+        let is_seen = |name: &TableName| {
+            of_ledger.iter().zip(&found).any(|((of, _), columns)| *of == name && !columns.is_empty())
+        };
         let decision = self.read_or_create_ledger(session).await?;
         if matches!(decision, LoadDecision::Load { .. }) {
-            if table_rows.is_empty() {
+            if !is_seen(&dataset.ledger_tables) {
                 self.find_or_create_table_rows(session).await?;
+            }
+            if !is_seen(&dataset.ledger_lock) {
+                self.create_lock(session, may_look).await?;
             }
             session.reveal_defaults(&dataset.tables, &mut columns).await?;
             self.refuse_unfit_tables(session, &columns).await?;
@@ -159,6 +165,26 @@ impl ArchiveLoad<'_> {
         }
     }
 
+    /// Makes the lock table. Whether it is there is not asked by reading it, which would wait for a load. A user who may
+    /// not look need not know of it: LOCK says the rest.
+    async fn create_lock(&self, session: &Session, may_look: bool) -> Result<(), Error> {
+        let lock = &self.request.dataset.ledger_lock;
+        info!(table = %lock, "making the lock table beside the ledger");
+        let Err(refused) = session.run(&Statement::CreateLock(lock)).await else { return Ok(()) };
+        match Error::from(refused) {
+            error if may_look => {
+                // Another function may have made it in the meantime.
+                let is_there = session.columns(&[lock]).await?.iter().any(|columns| !columns.is_empty());
+                if is_there { Ok(()) } else { Err(error) }
+            }
+            Error::Deployment(fault) => {
+                debug!(error = %Error::from(fault).chain(), "the lock table is taken to be there");
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
     pub(super) async fn read_ledger(&self, session: &Session) -> Result<LoadDecision, StatementError> {
         let entry = self.key();
         // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its
@@ -209,7 +235,7 @@ impl ArchiveLoad<'_> {
     }
 }
 
-/// Refuses a table that is no ledger, or none beside one, before anything is staged for it.
+/// Refuses a table that is no ledger, or none that stands beside one, before anything is staged for it.
 fn check_columns(
     name: &TableName,
     wanted: &[(&str, ledger::ColumnType)],

@@ -60,7 +60,7 @@ impl ArchiveLoad<'_> {
         let dataset = &self.request.dataset;
         self.limit_statements(session).await?;
         session.run(&Statement::Begin).await?;
-        session.run(&Statement::LockLedger(&dataset.ledger)).await?;
+        session.run(&Statement::Lock(&dataset.ledger_lock)).await?;
         let sequence = match self.read_ledger(session).await? {
             LoadDecision::Load { sequence } => sequence,
             decision @ (LoadDecision::AlreadyLoaded | LoadDecision::Superseded) => {

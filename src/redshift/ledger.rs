@@ -1,4 +1,6 @@
-//! The ledger and the table of rows beside it: which columns they have, and what the ledger decides.
+//! The ledger, the table of rows and the lock table beside it: which columns they have, and what the ledger decides.
+
+use cmslite_core::config::{Dataset, TableName};
 
 use super::rows::Column;
 
@@ -40,6 +42,21 @@ pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
     ("row_count", ColumnType::Number),
 ];
 
+/// The column of the lock table, which has no rows: no table is without a column.
+pub const LOCK_COLUMNS: [(&str, ColumnType); 1] = [("unused", ColumnType::Number)];
+
+/// A table's name, and its columns with their types.
+type Wanted<'d> = (&'d TableName, &'static [(&'static str, ColumnType)]);
+
+/// The ledger, the table of rows beside it and the lock table, with the columns that each must have.
+pub fn tables(dataset: &Dataset) -> [Wanted<'_>; 3] {
+    [
+        (&dataset.ledger, &COLUMNS),
+        (&dataset.ledger_tables, &TABLE_ROWS_COLUMNS),
+        (&dataset.ledger_lock, &LOCK_COLUMNS),
+    ]
+}
+
 impl ColumnType {
     /// The type in DDL.
     pub fn ddl(self) -> String {
@@ -59,7 +76,7 @@ impl ColumnType {
     }
 }
 
-/// In which ways a table has other columns than `wanted`, those of a ledger or of the table beside it; none
+/// In which ways a table has other columns than `wanted`, those of a ledger or of a table beside it; none
 /// where it has none at all, since then it is not there.
 pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<String> {
     if found.is_empty() {
@@ -175,7 +192,11 @@ mod tests {
         let lines = ddl.lines().filter(|line| !line.starts_with("--"));
         let written: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
         let written = written.join(" ").replace("( ", "(").replace(" )", ")");
-        let made = [("load_ledger", COLUMNS.as_slice()), ("load_ledger_tables", &TABLE_ROWS_COLUMNS)];
+        let made = [
+            ("load_ledger", COLUMNS.as_slice()),
+            ("load_ledger_tables", &TABLE_ROWS_COLUMNS),
+            ("load_ledger_lock", &LOCK_COLUMNS),
+        ];
         let made = made.map(|(name, columns)| {
             let columns: Vec<String> = columns
                 .iter()

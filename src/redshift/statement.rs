@@ -9,7 +9,7 @@ use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
 
-use super::ledger::{COLUMNS, ColumnType, TABLE_ROWS_COLUMNS};
+use super::ledger::{COLUMNS, ColumnType, LOCK_COLUMNS, TABLE_ROWS_COLUMNS};
 use crate::secret::Secret;
 
 /// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
@@ -27,8 +27,11 @@ pub enum Statement<'a> {
     CreateLedger(&'a TableName),
     /// Makes the table of rows beside the ledger where there is none.
     CreateTableRows(&'a TableName),
-    /// Takes the ledger, so that loads of a dataset follow one another. ACCESS EXCLUSIVE (`r_LOCK.md`).
-    LockLedger(&'a TableName),
+    /// Makes the lock table beside the ledger where there is none.
+    CreateLock(&'a TableName),
+    /// Takes the lock table, so that loads that share a ledger follow one another. ACCESS EXCLUSIVE, which readers would
+    /// wait for and hold up (`r_LOCK.md`): nobody reads it.
+    Lock(&'a TableName),
     /// Asks what the ledger says of an archive's revision.
     ReadLedger {
         /// The ledger.
@@ -207,7 +210,8 @@ impl Statement<'_> {
             Self::Rollback => "ROLLBACK".to_owned(),
             Self::CreateLedger(ledger) => create(ledger, &COLUMNS),
             Self::CreateTableRows(ledger_tables) => create(ledger_tables, &TABLE_ROWS_COLUMNS),
-            Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
+            Self::CreateLock(lock) => create(lock, &LOCK_COLUMNS),
+            Self::Lock(lock) => format!("LOCK {}", table(lock)),
             Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
             Self::ReadLoads { ledger, dataset, bucket } => format!(
                 "SELECT key, etag, row_count, loaded_at, request_id FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",

@@ -373,7 +373,7 @@ impl Harness {
         self.stack.redshift.clear_statements();
         let tables = TABLES.map(|table| format!("cmslite.{table}")).join(", ");
         self.admin(&format!(
-            "TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger, cmslite.load_ledger_tables"
+            "TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger, cmslite.load_ledger_tables, cmslite.load_ledger_lock"
         ))
         .await;
     }

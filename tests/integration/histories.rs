@@ -123,7 +123,7 @@ const STATEMENTS: [&str; 10] = [
     "svv_tables",
     "CREATE TABLE",
     "BEGIN",
-    "LOCK",
+    "LOCK ",
     "SELECT COALESCE",
     "DELETE",
     "COPY ",

@@ -36,6 +36,8 @@ pub struct Dataset {
     pub ledger: TableName,
     /// The table beside the ledger with the rows that each load brought to each table: `<ledger>_tables`.
     pub ledger_tables: TableName,
+    /// The empty table beside the ledger that every load locks, and that nobody reads: `<ledger>_lock`.
+    pub ledger_lock: TableName,
     /// How large an archive may be.
     pub size_limits: SizeLimits,
     /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may

@@ -179,6 +179,7 @@ impl Checker<'_> {
             delimiter: delimiter?,
             null_as,
             ledger_tables: ledger.as_ref()?.beside("_tables"),
+            ledger_lock: ledger.as_ref()?.beside("_lock"),
             ledger: ledger?,
             size_limits: size_limits?,
             max_shrink_percent,
@@ -240,7 +241,7 @@ impl Checker<'_> {
         }
         for table in &tables {
             if let Some(ledger) = ledger
-                && [ledger, &ledger.beside("_tables")].contains(&&table.name)
+                && [ledger, &ledger.beside("_tables"), &ledger.beside("_lock")].contains(&&table.name)
             {
                 self.report(format!("files.{}.dbtable", table.member), "is the ledger's table");
             }

@@ -145,9 +145,9 @@ fn how_few_rows_are_too_few_is_said_by_file_and_by_share() {
 }
 
 #[test]
-fn neither_table_of_the_ledger_may_be_loaded_into() {
+fn no_table_of_the_ledger_may_be_loaded_into() {
     assert_eq!(parse("a.json", SHIPPED).unwrap().ledger_tables.to_string(), "cmslite.load_ledger_tables");
-    for table in ["load_ledger", "Load_Ledger_Tables"] {
+    for table in ["load_ledger", "Load_Ledger_Tables", "load_ledger_lock"] {
         one(
             "\"dbtable\": \"cms_group\"",
             &format!("\"dbtable\": \"{table}\""),
