@@ -8,6 +8,7 @@
 -- Whoever is to see what was loaded, a BI tool for example:
 --   GRANT USAGE ON SCHEMA cmslite TO GROUP analysts;
 --   GRANT SELECT ON cmslite.load_ledger, cmslite.load_ledger_tables TO GROUP analysts;
+-- A ledger of an earlier version lacks sha256: ddl/upgrade-ledger.sql adds it.
 -- Nobody else needs a right to the lock table. Who reads it waits for a load, and holds up the next one.
 
 CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
@@ -20,7 +21,8 @@ CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
     row_count     BIGINT        NOT NULL ENCODE ZSTD,
     sequence      BIGINT        NOT NULL ENCODE ZSTD,
     loaded_at     TIMESTAMP     NOT NULL ENCODE ZSTD,
-    request_id    VARCHAR(255)  NOT NULL ENCODE ZSTD
+    request_id    VARCHAR(255)  NOT NULL ENCODE ZSTD,
+    sha256        VARCHAR(64)            ENCODE ZSTD
 );
 
 -- dataset, sequence and request_id are those of the ledger's row. A ledger of an earlier version gets this table at its next

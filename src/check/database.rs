@@ -14,7 +14,7 @@ use super::storage::{NAME, staged_keys};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::redshift::session::Session;
-use crate::redshift::statement::{Authorization, Copy, LedgerKey, LoadErrorTable, Statement};
+use crate::redshift::statement::{Authorization, Copy, LedgerKey, Load, LoadErrorTable, Statement};
 use crate::redshift::{Column, StatementError, ledger};
 
 /// How long Redshift may take over all of it: the lock is held for a moment, and loads wait for it.
@@ -105,6 +105,16 @@ async fn check_ledger(session: &Session, dataset: &Dataset, found: &[Vec<Column>
             missing.push(name);
         }
         let differences = ledger::differences(wanted, found);
+        if name == ledger && ledger::is_of_an_earlier_version(found) {
+            return Finding::bad(
+                subject,
+                format!("it is of an earlier version: {}", differences.join(", ")),
+                format!(
+                    "while nothing loads, have its owner or a superuser run ddl/upgrade-ledger.sql: {}",
+                    Statement::AddSha256(name)
+                ),
+            );
+        }
         if !differences.is_empty() {
             return Finding::bad(
                 format!("ledger {name}"),
@@ -118,17 +128,12 @@ async fn check_ledger(session: &Session, dataset: &Dataset, found: &[Vec<Column>
         bucket: &dataset.bucket,
         key: NAME,
         etag: NAME,
+        sha256: None,
         last_modified: Utc::now(),
     };
-    let write = Statement::WriteLedger {
-        ledger,
-        entry: &entry,
-        size_bytes: 0,
-        rows: 0,
-        sequence: 0,
-        loaded_at: Utc::now(),
-        request_id: NAME,
-    };
+    let load =
+        Load { entry: &entry, size_bytes: 0, rows: 0, sequence: 0, loaded_at: Utc::now(), request_id: NAME };
+    let write = Statement::WriteLedger { ledger, load };
     let rows = RowsByTable::from([(NAME.to_owned(), 0)]);
     let write_rows = Statement::WriteTableRows {
         ledger_tables,

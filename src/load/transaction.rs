@@ -2,24 +2,33 @@
 
 use chrono::Utc;
 use cmslite_core::error::{Error, Retryable};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::consult::ArchiveLoad;
+use super::consult::{ArchiveLoad, Decided};
 use super::refusals::copy_of;
 use crate::clients::Clients;
-use crate::redshift::StatementError;
 use crate::redshift::ledger::LoadDecision;
 use crate::redshift::session::Session;
-use crate::redshift::statement::{Authorization, Statement};
+use crate::redshift::statement::{Authorization, Load, Statement};
+use crate::redshift::{LedgerRow, StatementError};
 use crate::stage::StagedTable;
 use cmslite_core::row_counts::{JudgedRows, RowsByTable};
+
+/// What tries to load an archive have learned of it. It stays when COMMIT has no answer: the next try finds the archive
+/// loaded, and learns nothing.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// What is conspicuous about its rows.
+    pub judged: JudgedRows,
+    /// The load that brought the same bytes under another key.
+    pub repeats: Option<LedgerRow>,
+}
 
 impl ArchiveLoad<'_> {
     /// Loads all tables in one transaction. [`LoadDecision::Load`] says that it is committed; with any other
     /// decision nothing was loaded.
     ///
-    /// `judged` gets what is conspicuous about the archive's rows as soon as it is known. It stays when COMMIT
-    /// has no answer: the next try finds the archive loaded, and has nothing to judge.
+    /// `learned` gets what is conspicuous about the archive as soon as it is known.
     ///
     /// # Errors
     ///
@@ -30,10 +39,10 @@ impl ArchiveLoad<'_> {
         clients: &Clients,
         authorization: &Authorization,
         tables: &[StagedTable<'_>],
-        judged: &mut JudgedRows,
-    ) -> Result<LoadDecision, Error> {
+        learned: &mut Learned,
+    ) -> Result<Decided, Error> {
         let session = clients.redshift.connect(&self.request.cancellation).await?;
-        let result = self.transaction(&session, authorization, &clients.region, tables, judged).await;
+        let result = self.transaction(&session, authorization, &clients.region, tables, learned).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
             let _ = session.run(&Statement::Rollback).await;
@@ -55,20 +64,29 @@ impl ArchiveLoad<'_> {
         authorization: &Authorization,
         region: &str,
         tables: &'t [StagedTable<'t>],
-        judged: &mut JudgedRows,
-    ) -> Result<LoadDecision, Failure<'t>> {
+        learned: &mut Learned,
+    ) -> Result<Decided, Failure<'t>> {
         let dataset = &self.request.dataset;
         self.limit_statements(session).await?;
         session.run(&Statement::Begin).await?;
         session.run(&Statement::Lock(&dataset.ledger_lock)).await?;
-        let sequence = match self.read_ledger(session).await? {
-            LoadDecision::Load { sequence } => sequence,
-            decision @ (LoadDecision::AlreadyLoaded | LoadDecision::Superseded) => {
-                session.run(&Statement::Rollback).await?;
-                return Ok(decision);
-            }
+        let decided = self.read_ledger(session).await?;
+        let LoadDecision::Load { sequence, .. } = decided.decision else {
+            session.run(&Statement::Rollback).await?;
+            return Ok(decided);
         };
-        *judged = self.judge_rows(session, sequence, tables).await?;
+        if let Some(before) = &decided.before
+            && learned.repeats.as_ref() != Some(before)
+        {
+            warn!(
+                same_bytes_as = %before.key,
+                "the archive has the same bytes as {}, which was loaded at {}: they are loaded once more",
+                before.key,
+                before.loaded_at
+            );
+            learned.repeats = Some(before.clone());
+        }
+        learned.judged = self.judge_rows(session, sequence, tables).await?;
         let mut rows = RowsByTable::new();
         for (at, staged) in tables.iter().enumerate() {
             let table = &staged.table.name;
@@ -102,8 +120,7 @@ impl ArchiveLoad<'_> {
             *rows.entry(table.to_string()).or_default() += staged.rows;
         }
         let entry = self.key();
-        let write = Statement::WriteLedger {
-            ledger: &dataset.ledger,
+        let load = Load {
             entry: &entry,
             size_bytes: self.archive.size,
             rows: rows.values().sum(),
@@ -111,7 +128,7 @@ impl ArchiveLoad<'_> {
             loaded_at: Utc::now(),
             request_id: &self.request.request_id,
         };
-        session.run(&write).await?;
+        session.run(&Statement::WriteLedger { ledger: &dataset.ledger, load }).await?;
         let write = Statement::WriteTableRows {
             ledger_tables: &dataset.ledger_tables,
             dataset: &dataset.name,
@@ -121,7 +138,7 @@ impl ArchiveLoad<'_> {
         };
         session.run(&write).await?;
         session.run(&Statement::Commit).await?;
-        Ok(LoadDecision::Load { sequence })
+        Ok(decided)
     }
 }
 

@@ -45,6 +45,8 @@ pub struct LedgerRow {
     pub loaded_at: DateTime<Utc>,
     /// By which invocation.
     pub request_id: String,
+    /// The SHA-256 of its bytes; none where an earlier version loaded it.
+    pub sha256: Option<String>,
 }
 
 /// A row that COPY refused, as a load-error table tells it.
@@ -115,6 +117,7 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
         rows: next()?.parse().ok()?,
         loaded_at: NaiveDateTime::parse_from_str(&next()?, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc(),
         request_id: next()?,
+        sha256: next(),
     })
 }
 

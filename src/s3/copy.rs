@@ -1,5 +1,6 @@
 //! Copies within a bucket, conditional on the revision: markers.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::client::{S3, SOURCE_ETAG};
+use super::client::{S3, SOURCE_ETAG, SOURCE_SHA256};
 use super::error::classify;
 use super::limits;
 use super::multipart::{Upload, UploadedPart};
@@ -44,7 +45,7 @@ const ARCHIVE_TYPE: &str = "application/gzip";
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3 {
-    /// Copies a revision within its bucket, and names the revision in the copy's metadata. What one request cannot copy
+    /// Copies a revision within its bucket, and names the revision in the copy's metadata, with its SHA-256 if that is given. What one request cannot copy
     /// is copied in parts, while there is time; what was begun and cannot be ended is given up.
     ///
     /// # Errors
@@ -56,11 +57,14 @@ impl S3 {
         bucket: &str,
         object: &Object,
         to: &str,
+        sha256: Option<&str>,
         cancellation: &Cancellation,
     ) -> Result<(), Error> {
         let source =
             format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH));
         let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
+        let mut metadata = HashMap::from([(SOURCE_ETAG.to_owned(), object.revision().to_owned())]);
+        metadata.extend(sha256.map(|sha256| (SOURCE_SHA256.to_owned(), sha256.to_owned())));
         if object.size <= self.copy_limit_bytes {
             let copy = self
                 .client
@@ -71,14 +75,24 @@ impl S3 {
                 .copy_source_if_match(&object.etag);
             let copy = copy
                 .metadata_directive(MetadataDirective::Replace)
-                .metadata(SOURCE_ETAG, object.revision())
+                .set_metadata(Some(metadata))
                 .content_type(ARCHIVE_TYPE);
             return match copy.customize().config_override(limits::copy(object.size)).send().await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.unless_gone(bucket, &object.key, classify(error, &what())).await),
             };
         }
-        self.copy_in_parts(bucket, object, to, source, cancellation).await
+        self.copy_in_parts(bucket, object, to, source, metadata, cancellation).await
+    }
+
+    /// The SHA-256 that a copy names of its bytes, if it does.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn named_sha256(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
+        let head = self.metadata(bucket, key).await?;
+        Ok(head.and_then(|head| head.metadata).and_then(|mut metadata| metadata.remove(SOURCE_SHA256)))
     }
 
     /// Notes a revision under `to` in an object without a body: which key, version and `ETag` it stands for. A revision
@@ -95,7 +109,7 @@ impl S3 {
         cancellation: &Cancellation,
     ) -> Result<(), Error> {
         if object.size <= self.copy_limit_bytes {
-            return self.copy(bucket, object, to, cancellation).await;
+            return self.copy(bucket, object, to, None, cancellation).await;
         }
         let head = self.metadata(bucket, &object.key).await?;
         let Some(head) = head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())) else {
@@ -123,9 +137,10 @@ impl S3 {
         object: &Object,
         to: &str,
         source: String,
+        metadata: HashMap<String, String>,
         cancellation: &Cancellation,
     ) -> Result<(), Error> {
-        let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, Some(object.revision())).await?;
+        let upload = self.begin_upload(bucket, to, ARCHIVE_TYPE, metadata).await?;
         let unfinished = Unfinished { s3: self.clone(), upload: Some(upload.clone()) };
         let parts = CopyOfParts { s3: self, upload: &upload, object, source };
         let copied = tokio::select! {

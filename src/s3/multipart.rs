@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cmslite_core::error::{Error, Retryable};
 use tracing::{debug, warn};
 
-use super::client::{S3, SOURCE_ETAG};
+use super::client::S3;
 use super::error::classify;
 use super::limits;
 
@@ -30,7 +30,7 @@ pub struct Upload {
 }
 
 impl S3 {
-    /// Begins a multipart upload, of a copy if it names the revision copied.
+    /// Begins a multipart upload of an object with this metadata.
     ///
     /// # Errors
     ///
@@ -40,17 +40,16 @@ impl S3 {
         bucket: &str,
         key: &str,
         content_type: &str,
-        copy_of: Option<&str>,
+        metadata: HashMap<String, String>,
     ) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
-        let metadata = copy_of.map(|revision| HashMap::from([(SOURCE_ETAG.to_owned(), revision.to_owned())]));
         let create = self
             .client
             .create_multipart_upload()
             .bucket(bucket)
             .key(key)
             .content_type(content_type)
-            .set_metadata(metadata);
+            .set_metadata(Some(metadata));
         // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
         // checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;

@@ -1,6 +1,7 @@
 //! The staged files: a blocking writer on one side, multipart uploads on the other, and a bounded number of
 //! parts between.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -192,7 +193,7 @@ async fn run(
         Some(Segment::Part(bytes)) => bytes,
         None => return Err(given_up(&key)),
     };
-    let upload = Arc::new(s3.begin_upload(&bucket, &key, CSV, None).await?);
+    let upload = Arc::new(s3.begin_upload(&bucket, &key, CSV, HashMap::new()).await?);
     let mut sending = Sending {
         s3: s3.clone(),
         upload: Arc::clone(&upload),

@@ -20,6 +20,8 @@ mod explanations;
 mod load;
 // No revision of an archive is loaded twice, unless somebody asks for it.
 mod once;
+// The same bytes once more.
+mod repeated;
 // Whoever reads the ledger waits for no load and delays none.
 mod locks;
 // Several functions at once cost little more than one, and nothing is told twice.

@@ -41,13 +41,19 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let bytes: Vec<u8> = (0..12 * MIB).map(|n| (n % 251) as u8).collect();
     s3.put_at("bucket", "a b+ü.tgz", &bytes, chrono::Utc::now()).unwrap();
     let object = client.list("bucket", "").await.unwrap().remove(0);
-    client.copy("bucket", &object, "to/a b+ü.tgz", &Cancellation::default()).await.unwrap();
+    client.copy("bucket", &object, "to/a b+ü.tgz", Some("5a"), &Cancellation::default()).await.unwrap();
     assert!(s3.read("bucket", "to/a b+ü.tgz").unwrap() == bytes);
     let copied = s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count();
     assert_eq!(copied, 3);
+    let metadata = s3.metadata("bucket", "to/a b+ü.tgz").unwrap();
+    assert_eq!(
+        (metadata["source-etag"].as_str(), metadata["source-sha256"].as_str()),
+        (object.revision(), "5a")
+    );
 
     let changed = Object { etag: "\"00000000000000000000000000000000\"".to_owned(), ..object };
-    let error = client.copy("bucket", &changed, "to/other", &Cancellation::default()).await.unwrap_err();
+    let error =
+        client.copy("bucket", &changed, "to/other", None, &Cancellation::default()).await.unwrap_err();
     assert!(matches!(&error, Error::Retryable(fault) if fault.kind == Retryable::SourceChanged), "{error}");
     assert_eq!((s3.read("bucket", "to/other"), s3.unfinished_uploads()), (None, 0));
 }
@@ -62,13 +68,15 @@ async fn a_copy_in_parts_that_cannot_end_is_given_up() {
     let gate = Gate::new();
     s3.inject(Fault::on("UploadPartCopy", "to", Action::Wait(gate.clone())));
     let soon = Cancellation::at(Some(Instant::now() + Duration::from_secs(9)));
-    let error = client.copy("bucket", &object, "to/a", &soon).await.unwrap_err();
+    let error = client.copy("bucket", &object, "to/a", None, &soon).await.unwrap_err();
     assert_eq!(error.error_type(), "Retryable.DeadlineNear", "{error}");
     assert_eq!((s3.read("bucket", "to/a"), s3.unfinished_uploads()), (None, 0));
 
     let copied = {
         let (client, object) = (client.clone(), object.clone());
-        tokio::spawn(async move { client.copy("bucket", &object, "to/b", &Cancellation::default()).await })
+        tokio::spawn(
+            async move { client.copy("bucket", &object, "to/b", None, &Cancellation::default()).await },
+        )
     };
     gate.reached().await;
     let began = || s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count() >= 8;

@@ -43,6 +43,8 @@ pub struct Dataset {
     /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
     /// bring fewer, 0 to 100; none where any number is loaded.
     pub max_shrink_percent: Option<u8>,
+    /// While appending: whether an archive whose bytes were loaded under another key is settled without loading it.
+    pub skips_repeated: bool,
     /// Whether what is told of an archive may quote its cells.
     pub quoting: Quoting,
     /// The other datasets that may want keys of this one, as far as they are known.
