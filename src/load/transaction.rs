@@ -1,6 +1,9 @@
 //! One archive's load: the order of statements inside its one transaction.
 
+use std::time::Duration;
+
 use chrono::Utc;
+use cmslite_core::config::TableName;
 use cmslite_core::error::{Error, Retryable};
 use tracing::{debug, warn};
 
@@ -13,6 +16,9 @@ use crate::redshift::statement::{Authorization, Load, Statement};
 use crate::redshift::{LedgerRow, StatementError};
 use crate::stage::StagedTable;
 use cmslite_core::row_counts::{JudgedRows, RowsByTable};
+
+/// What is left of the function's time when LOCK is stopped: enough to ask who holds the lock.
+const LOCK_RESERVE: Duration = Duration::from_secs(8);
 
 /// What tries to load an archive have learned of it. It stays when COMMIT has no answer: the next try finds the archive
 /// loaded, and learns nothing.
@@ -51,6 +57,9 @@ impl ArchiveLoad<'_> {
             Err(Failure::Rows(tables, fault)) => {
                 Err(self.refusals(clients, &session, authorization, tables, fault).await)
             }
+            Err(Failure::Stopped(table, error)) => {
+                Err(self.name_lock_holders(&clients.redshift, table, error).await)
+            }
             Err(Failure::Other(error)) => Err(error),
             Ok(loaded) => Ok(loaded),
         };
@@ -59,7 +68,7 @@ impl ArchiveLoad<'_> {
     }
 
     async fn transaction<'t>(
-        &self,
+        &'t self,
         session: &Session,
         authorization: &Authorization,
         region: &str,
@@ -67,9 +76,10 @@ impl ArchiveLoad<'_> {
         learned: &mut Learned,
     ) -> Result<Decided, Failure<'t>> {
         let dataset = &self.request.dataset;
-        self.limit_statements(session).await?;
+        self.leave(session, LOCK_RESERVE, || format!("nothing of {} was loaded", self.archive.key)).await?;
         session.run(&Statement::Begin).await?;
-        session.run(&Statement::Lock(&dataset.ledger_lock)).await?;
+        let lock = &dataset.ledger_lock;
+        session.run(&Statement::Lock(lock)).await.map_err(|error| Failure::at(lock, error))?;
         let decided = self.read_ledger(session).await?;
         let LoadDecision::Load { sequence, .. } = decided.decision else {
             session.run(&Statement::Rollback).await?;
@@ -92,7 +102,8 @@ impl ArchiveLoad<'_> {
             let table = &staged.table.name;
             self.limit_statements(session).await?;
             if dataset.truncate {
-                session.run(&Statement::DeleteAll(table)).await?;
+                let deleted = session.run(&Statement::DeleteAll(table)).await;
+                deleted.map_err(|error| Failure::at(table, error))?;
             }
             match session.run(&Statement::Copy(copy_of(staged, authorization, region, dataset.quoting))).await
             {
@@ -100,7 +111,7 @@ impl ArchiveLoad<'_> {
                 Err(StatementError::RowsRefused(fault)) => {
                     return Err(Failure::Rows(tables.get(at..).unwrap_or_default(), fault.into()));
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Failure::at(table, error)),
             }
             let counted = session.run(&Statement::LastCopyCount).await?;
             let loaded = counted
@@ -146,8 +157,22 @@ impl ArchiveLoad<'_> {
 enum Failure<'t> {
     /// Redshift refused rows of the first of these tables; the others were not tried.
     Rows(&'t [StagedTable<'t>], Error),
+    /// A statement was stopped at its limit, which may have waited for a lock on this table.
+    Stopped(&'t TableName, Error),
     /// Anything else.
     Other(Error),
+}
+
+impl<'t> Failure<'t> {
+    /// Of a statement that may have had to wait for a lock on a table.
+    fn at(table: &'t TableName, error: StatementError) -> Self {
+        match Error::from(error) {
+            Error::Retryable(fault) if fault.kind == Retryable::StatementTimeout => {
+                Self::Stopped(table, fault.into())
+            }
+            error => Self::Other(error),
+        }
+    }
 }
 
 impl From<StatementError> for Failure<'_> {

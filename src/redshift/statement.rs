@@ -39,6 +39,9 @@ pub enum Statement<'a> {
     /// Takes the lock table, so that loads that share a ledger follow one another. ACCESS EXCLUSIVE, which readers would
     /// wait for and hold up (`r_LOCK.md`): nobody reads it.
     Lock(&'a TableName),
+    /// Who has a lock on a table, the oldest first. Of `SVV_TRANSACTIONS` a user sees his own sessions, and a superuser all
+    /// (`r_SVV_TRANSACTIONS.md`).
+    LockHolders(&'a TableName),
     /// Asks what the ledger says of an archive's revision.
     ReadLedger {
         /// The ledger.
@@ -202,6 +205,12 @@ impl Statement<'_> {
             Self::CreateLock(name) => ledger::create(name, &LOCK_COLUMNS),
             Self::AddSha256(name) => ledger::add_sha256(name),
             Self::Lock(lock) => format!("LOCK {}", table(lock)),
+            Self::LockHolders(name) => format!(
+                "SELECT t.pid, t.txn_owner, t.txn_start, t.lock_mode FROM svv_transactions t \
+                 JOIN pg_class c ON c.oid = t.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE t.granted AND {} ORDER BY t.txn_start",
+                one_of(&[name], "n.nspname", "c.relname")
+            ),
             Self::ReadLedger { ledger: name, entry, by_request } => ledger::read(name, entry, *by_request),
             Self::ReadLoads { ledger: name, dataset, bucket, sequence, has_sha256 } => {
                 ledger::loads(name, dataset, bucket, *sequence, *has_sha256)
