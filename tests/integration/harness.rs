@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 pub use samples::{
     Row, TABLES, appending, bad_key, expected, good_key, key, long_sample, members, moment, sample,
-    sample_with, words,
+    sample_with, skipping, words,
 };
 
 /// The binary under test.

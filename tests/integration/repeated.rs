@@ -6,12 +6,8 @@ use serde_json::{Value, json};
 
 use crate::command_line::again;
 use crate::harness::{
-    Harness, HarnessBuilder, appending, cases, expected, good_key, key, members, moment, sample,
+    Harness, HarnessBuilder, cases, expected, good_key, key, members, moment, sample, skipping,
 };
-
-fn skipping() -> HarnessBuilder {
-    Harness::builder().config(appending().replacen('{', "{\"repeated\": \"skip\",", 1))
-}
 
 /// Uploads an archive in parts.
 fn put_in_parts(harness: &Harness, name: &str, archive: &[u8], seconds: i64) -> String {
@@ -131,7 +127,7 @@ async fn the_same_bytes_under_another_key_are_loaded_with_a_warning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_bytes_under_another_key_are_not_loaded_where_the_configuration_skips_them() {
-    let harness = skipping().start().await;
+    let harness = Harness::builder().config(skipping()).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
     Harness::report(harness.invoke(&a).await);
     let b = harness.put("b", &sample(1, 5), 2);
