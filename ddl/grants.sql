@@ -8,6 +8,7 @@ CREATE USER cmslite_loader PASSWORD DISABLE;
 --   GRANT USAGE ON SCHEMA cmslite TO cmslite_loader;
 --   GRANT SELECT, INSERT ON cmslite.load_ledger TO cmslite_loader;
 --   GRANT SELECT, INSERT ON cmslite.load_ledger_tables TO cmslite_loader;
+--   GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader;
 GRANT USAGE, CREATE ON SCHEMA cmslite TO cmslite_loader;
 
 GRANT INSERT, DELETE ON cmslite.cms_group TO cmslite_loader;

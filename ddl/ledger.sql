@@ -1,6 +1,15 @@
--- The ledger: one row per archive revision loaded, written in the transaction that loads it; and beside it one with the
--- rows that each load brought to each table. The loader makes them where they are missing; made by hand, its user needs
--- SELECT and INSERT on both, and the right to LOCK the first.
+-- The ledger: one row per archive revision loaded, written in the transaction that loads it; beside it a table with the
+-- rows that each load brought to each table, and an empty one that loads lock. The loader makes them where they are
+-- missing and its user has CREATE on the schema.
+--
+-- Made by hand, the loader's user needs:
+--   GRANT SELECT, INSERT ON cmslite.load_ledger, cmslite.load_ledger_tables TO cmslite_loader;
+--   GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader;
+-- Whoever is to see what was loaded, a BI tool for example:
+--   GRANT USAGE ON SCHEMA cmslite TO GROUP analysts;
+--   GRANT SELECT ON cmslite.load_ledger, cmslite.load_ledger_tables TO GROUP analysts;
+-- A ledger of an earlier version lacks sha256: ddl/upgrade-ledger.sql adds it.
+-- Nobody else needs a right to the lock table. Who reads it waits for a load, and holds up the next one.
 
 CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
     dataset       VARCHAR(255)  NOT NULL ENCODE ZSTD,
@@ -12,7 +21,8 @@ CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
     row_count     BIGINT        NOT NULL ENCODE ZSTD,
     sequence      BIGINT        NOT NULL ENCODE ZSTD,
     loaded_at     TIMESTAMP     NOT NULL ENCODE ZSTD,
-    request_id    VARCHAR(255)  NOT NULL ENCODE ZSTD
+    request_id    VARCHAR(255)  NOT NULL ENCODE ZSTD,
+    sha256        VARCHAR(64)            ENCODE ZSTD
 );
 
 -- dataset, sequence and request_id are those of the ledger's row. A ledger of an earlier version gets this table at its next
@@ -23,4 +33,10 @@ CREATE TABLE IF NOT EXISTS cmslite.load_ledger_tables (
     request_id    VARCHAR(255)  NOT NULL ENCODE ZSTD,
     table_name    VARCHAR(255)  NOT NULL ENCODE ZSTD,
     row_count     BIGINT        NOT NULL ENCODE ZSTD
+);
+
+-- It has no rows. LOCK keeps readers out, so that it is not the ledger which is locked. Amazon does not say which right
+-- LOCK needs; PostgreSQL 8.0, from which Redshift comes, wants UPDATE or DELETE.
+CREATE TABLE IF NOT EXISTS cmslite.load_ledger_lock (
+    unused        BIGINT        NOT NULL ENCODE ZSTD
 );

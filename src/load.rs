@@ -5,6 +5,8 @@ mod archive;
 
 // One archive's transaction.
 mod transaction;
+// Who holds a lock that was waited for.
+mod lock_holders;
 // Everything that Redshift refuses of an archive.
 mod refusals;
 // Whether an archive brings too few rows.

@@ -77,7 +77,11 @@ impl RunMetrics {
         let good = |outcome| report.good.iter().filter(|archive| archive.outcome == outcome).count();
         vec![
             ("ArchivesLoaded", unit::COUNT, json!(good(GoodOutcome::Loaded))),
-            ("ArchivesAlreadyLoaded", unit::COUNT, json!(good(GoodOutcome::AlreadyLoaded))),
+            (
+                "ArchivesAlreadyLoaded",
+                unit::COUNT,
+                json!(good(GoodOutcome::AlreadyLoaded) + good(GoodOutcome::Repeated)),
+            ),
             ("ArchivesBad", unit::COUNT, json!(report.bad.len())),
             ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len())),
             ("ArchivesNotProcessed", unit::COUNT, json!(report.not_processed.len())),

@@ -20,6 +20,8 @@ use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
 use serde::Serialize;
 
+use crate::redshift::LedgerRow;
+
 pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
@@ -92,6 +94,12 @@ pub struct ArchiveOutcome {
     pub judged: JudgedRows,
     /// What its marker lacks of it, each in words.
     pub marker_lacks: Vec<String>,
+    /// The earlier load of this archive or of the same bytes, where the ledger knows one.
+    pub loaded_before: Option<LedgerRow>,
+    /// Whether it was not loaded since its bytes were loaded under another key.
+    pub is_repeated: bool,
+    /// The SHA-256 of its bytes, where these were read and not loaded.
+    pub unloaded_sha256: Option<String>,
 }
 
 /// A marker that lacks something of its archive.
@@ -127,6 +135,9 @@ pub struct GoodArchive {
     pub outcome: GoodOutcome,
     /// Rows loaded by this run.
     pub rows: u64,
+    /// The earlier load that is why it was not loaded; or, of one that was loaded, that of the same bytes under another
+    /// key.
+    pub loaded_before: Option<LedgerRow>,
 }
 
 /// How an archive came to be good.
@@ -135,8 +146,11 @@ pub struct GoodArchive {
 pub enum GoodOutcome {
     /// This run loaded it.
     Loaded,
-    /// The ledger says that it was loaded before; this run only settled it.
+    /// The ledger says that it was loaded before, or the same bytes under its key; this run only settled it.
     AlreadyLoaded,
+    /// The ledger says that the same bytes were loaded under another key, and the configuration skips such archives; this
+    /// run only settled it.
+    Repeated,
 }
 
 /// An archive that ended as bad.
@@ -277,6 +291,9 @@ impl ArchiveOutcome {
             failed_tables: Vec::new(),
             judged: JudgedRows::default(),
             marker_lacks: Vec::new(),
+            loaded_before: None,
+            is_repeated: false,
+            unloaded_sha256: None,
         }
     }
 }
@@ -316,8 +333,13 @@ impl Report {
             ArchiveEnd::Good => self.good.push(GoodArchive {
                 key,
                 etag: archive.revision().to_owned(),
-                outcome: if loaded.is_some() { GoodOutcome::Loaded } else { GoodOutcome::AlreadyLoaded },
+                outcome: match loaded {
+                    Some(_) => GoodOutcome::Loaded,
+                    None if outcome.is_repeated => GoodOutcome::Repeated,
+                    None => GoodOutcome::AlreadyLoaded,
+                },
                 rows: rows(loaded.unwrap_or_default()),
+                loaded_before: outcome.loaded_before.clone(),
             }),
             ArchiveEnd::Superseded => {
                 self.found_superseded.push(key.clone());
@@ -417,8 +439,13 @@ mod tests {
         let unsettled =
             [object("good", 1), object("bad", 2), object("superseded", 3), object("d", 40), object("e", 50)];
         let bad = BadArchive::new("bad", "", &Problems::default());
-        let good =
-            GoodArchive { key: "good".into(), etag: String::new(), outcome: GoodOutcome::Loaded, rows: 1 };
+        let good = GoodArchive {
+            key: "good".into(),
+            etag: String::new(),
+            outcome: GoodOutcome::Loaded,
+            rows: 1,
+            loaded_before: None,
+        };
         let mut report = Report {
             good: vec![good],
             bad: vec![bad],

@@ -14,10 +14,12 @@ use std::collections::BTreeMap;
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
+use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
-use cmslite_core::queue::{ArchiveState, Selection, plan};
+use cmslite_core::queue::{ArchiveState, Listings, Plan, Selection, plan};
+use tracing::debug;
 
-use self::assemble::assemble;
+use self::assemble::{Read, assemble, marked_not_loaded};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
@@ -25,6 +27,9 @@ use crate::redshift::StatementError;
 use crate::redshift::statement::Statement;
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+
+/// Markers that are read, the newest of those that the ledger does not explain.
+const MARKERS_READ: usize = 100;
 
 /// Asks S3 and Redshift where `dataset` stands; `all` is whether everything is
 /// shown, and not only both ends of long lists. A ledger that
@@ -61,7 +66,36 @@ async fn read(
         let file = file.map(|file| file.as_may_be_shown(dataset.quoting));
         errors.extend(file.map(|file| (archive.key.clone(), file)));
     }
-    Ok(assemble(dataset, &listings, &plan, ledger, &errors, all))
+    let unloaded = unloaded(clients, dataset, &listings, &plan, &ledger).await;
+    Ok(assemble(
+        dataset,
+        Read { listings: &listings, plan: &plan, errors: &errors, unloaded: &unloaded },
+        ledger,
+        all,
+    ))
+}
+
+/// The SHA-256 of archives that are marked good and not in the ledger, as far as their markers name it: of those whose bytes
+/// were loaded before.
+async fn unloaded(
+    clients: &Clients,
+    dataset: &Dataset,
+    listings: &Listings,
+    plan: &Plan,
+    ledger: &Ledger,
+) -> BTreeMap<Key, String> {
+    let mut unloaded = BTreeMap::new();
+    let (Ledger::Rows(rows), false) = (ledger, dataset.truncate) else { return unloaded };
+    for archive in marked_not_loaded(dataset, listings, plan, rows).into_iter().rev().take(MARKERS_READ) {
+        match clients.s3.named_sha256(&dataset.bucket, &dataset.good_key(&archive.key)).await {
+            Ok(sha256) => unloaded.extend(sha256.map(|sha256| (archive.key.clone(), sha256))),
+            Err(error) => {
+                debug!(error = %error.chain(), "what the markers name is not known");
+                break;
+            }
+        }
+    }
+    unloaded
 }
 
 async fn ledger(clients: &Clients, dataset: &Dataset, cancellation: &Cancellation) -> Ledger {
@@ -70,7 +104,7 @@ async fn ledger(clients: &Clients, dataset: &Dataset, cancellation: &Cancellatio
         if let Some(limit) = cancellation.statement_timeout() {
             session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
         }
-        let rows = session.loads(&dataset.ledger, &dataset.name, &dataset.bucket).await;
+        let rows = session.loads(dataset).await;
         session.close().await;
         rows
     };

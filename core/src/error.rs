@@ -113,7 +113,8 @@ impl Deployment {
             | Self::AuthenticationUnsupported
             | Self::TlsNotTrusted
             | Self::TlsUnsupported
-            | Self::SecretUnreadable => Area::Login,
+            | Self::SecretUnreadable
+            | Self::LoginNotGiven => Area::Login,
             Self::SchemaMismatch | Self::Privilege | Self::StorageFull => Area::Tables,
             Self::S3Access | Self::NoSuchBucket | Self::ObjectUnreadable | Self::CopyAuthorization => {
                 Area::Storage

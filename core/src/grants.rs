@@ -28,7 +28,7 @@ pub enum GrantedOn<'a> {
 /// COPY needs INSERT (`r_COPY.md`), DELETE that of its name (`r_DELETE.md`): the loader reads no row of the tables that it
 /// fills.
 pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>> {
-    let ledgers = [&dataset.ledger, &dataset.ledger_tables];
+    let ledgers = [&dataset.ledger, &dataset.ledger_tables, &dataset.ledger_lock];
     let all = dataset.tables.iter().map(|table| &table.name).chain(ledgers);
     let schemas: BTreeSet<&str> = all.map(|name| name.schema.as_str()).collect();
     let schemas = schemas.into_iter().map(|schema| {
@@ -42,10 +42,12 @@ pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>>
         privileges: if dataset.truncate { vec!["INSERT", "DELETE"] } else { vec!["INSERT"] },
         on: GrantedOn::Table(&table.name),
     });
-    let ledgers = ledgers
-        .into_iter()
-        .filter(|name| !absent.contains(name))
-        .map(|name| Grant { privileges: vec!["SELECT", "INSERT"], on: GrantedOn::Table(name) });
+    let ledgers = ledgers.into_iter().filter(|name| !absent.contains(name)).map(|name| {
+        // AWS is silent on what LOCK needs; PostgreSQL 8.0, which Redshift comes from, wants UPDATE or DELETE.
+        let is_lock = *name == dataset.ledger_lock;
+        let more: &[&str] = if is_lock { &["UPDATE", "DELETE"] } else { &[] };
+        Grant { privileges: [&["SELECT", "INSERT"], more].concat(), on: GrantedOn::Table(name) }
+    });
     schemas.chain(tables).chain(ledgers).collect()
 }
 
@@ -85,7 +87,11 @@ mod tests {
 
     fn statements(config: &str, is_new: bool) -> Vec<String> {
         let dataset = config::parse("d.json", config).unwrap();
-        let absent = if is_new { vec![&dataset.ledger, &dataset.ledger_tables] } else { Vec::new() };
+        let absent = if is_new {
+            vec![&dataset.ledger, &dataset.ledger_tables, &dataset.ledger_lock]
+        } else {
+            Vec::new()
+        };
         needed(&dataset, &absent).iter().map(|grant| grant.to("cmslite_loader")).collect()
     }
 

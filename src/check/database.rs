@@ -16,10 +16,10 @@ use super::storage::{NAME, staged_keys};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::redshift::session::Session;
-use crate::redshift::statement::{Authorization, Copy, LedgerKey, LoadErrorTable, Statement};
+use crate::redshift::statement::{Authorization, Copy, LedgerKey, Load, LoadErrorTable, Statement};
 use crate::redshift::{Column, StatementError, ledger};
 
-/// How long Redshift may take over all of it: the ledger is locked for a moment, and loads wait for it.
+/// How long Redshift may take over all of it: the lock is held for a moment, and loads wait for it.
 const WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn check_redshift(
@@ -43,34 +43,34 @@ pub(super) async fn check_redshift(
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
+    let of_ledger = ledger::tables(dataset);
     let names: Vec<&TableName> = dataset
         .tables
         .iter()
         .map(|table| &table.name)
-        .chain([&dataset.ledger, &dataset.ledger_tables])
+        .chain(of_ledger.iter().map(|(name, _)| *name))
         .collect();
     let (mut columns, unseen) = match session.columns(&names).await {
         Ok(columns) => (columns, None),
         Err(error) => (vec![Vec::new(); names.len()], Some(Error::from(error).chain())),
     };
-    let (table_rows, ledger) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
+    let found = columns.split_off(dataset.tables.len());
     // Who cannot read these has the columns compared, and COPY tried below.
     let kinds = session.table_types(&names).await.unwrap_or_else(|_| vec![None; names.len()]);
     if let Err(error) = session.reveal_defaults(&dataset.tables, &mut columns).await {
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: defaults of columns", error.chain(), remedy(&error)));
     }
-    let mut absent = Vec::new();
-    if ledger.is_empty() {
-        absent.push(&dataset.ledger);
-    }
-    if table_rows.is_empty() {
-        absent.push(&dataset.ledger_tables);
-    }
+    let absent: Vec<&TableName> = of_ledger
+        .iter()
+        .zip(&found)
+        .filter(|(_, columns)| columns.is_empty())
+        .map(|((name, _), _)| *name)
+        .collect();
     let rights = check_grants(&session, &needed(dataset, &absent)).await;
     findings.extend(rights.findings);
-    if rights.lacking.iter().all(|name| ![&dataset.ledger, &dataset.ledger_tables].contains(name)) {
-        findings.push(check_ledger(&session, dataset, &ledger, &table_rows).await);
+    if of_ledger.iter().all(|(name, _)| !rights.lacking.contains(name)) {
+        findings.push(check_ledger(&session, dataset, &found).await);
     }
     let authorization = clients.copy_authorization().await;
     for ((table, columns), kind) in dataset.tables.iter().zip(columns).zip(kinds) {
@@ -112,20 +112,27 @@ pub(super) async fn check_redshift(
     session.close().await;
 }
 
-/// The statements of the ledger and of the table of rows beside it, rolled back.
-async fn check_ledger(
-    session: &Session,
-    dataset: &Dataset,
-    columns: &[Column],
-    table_rows: &[Column],
-) -> Finding {
-    let Dataset { ledger, ledger_tables, .. } = dataset;
+/// The statements of the ledger, of the table of rows and of the lock table beside it, rolled back; `found` has the
+/// columns of each, in this order.
+async fn check_ledger(session: &Session, dataset: &Dataset, found: &[Vec<Column>]) -> Finding {
+    let Dataset { ledger, ledger_tables, ledger_lock, .. } = dataset;
     let subject = format!("ledger {ledger}");
-    for (name, wanted, found) in [
-        (ledger, ledger::COLUMNS.as_slice(), columns),
-        (ledger_tables, &ledger::TABLE_ROWS_COLUMNS, table_rows),
-    ] {
+    let mut missing = Vec::new();
+    for ((name, wanted), found) in ledger::tables(dataset).into_iter().zip(found) {
+        if found.is_empty() {
+            missing.push(name);
+        }
         let differences = ledger::differences(wanted, found);
+        if name == ledger && ledger::is_of_an_earlier_version(found) {
+            return Finding::bad(
+                subject,
+                format!("it is of an earlier version: {}", differences.join(", ")),
+                format!(
+                    "while nothing loads, have its owner or a superuser run ddl/upgrade-ledger.sql: {}",
+                    Statement::AddSha256(name)
+                ),
+            );
+        }
         if !differences.is_empty() {
             return Finding::bad(
                 format!("ledger {name}"),
@@ -139,17 +146,12 @@ async fn check_ledger(
         bucket: &dataset.bucket,
         key: NAME,
         etag: NAME,
+        sha256: None,
         last_modified: Utc::now(),
     };
-    let write = Statement::WriteLedger {
-        ledger,
-        entry: &entry,
-        size_bytes: 0,
-        rows: 0,
-        sequence: 0,
-        loaded_at: Utc::now(),
-        request_id: NAME,
-    };
+    let load =
+        Load { entry: &entry, size_bytes: 0, rows: 0, sequence: 0, loaded_at: Utc::now(), request_id: NAME };
+    let write = Statement::WriteLedger { ledger, load };
     let rows = RowsByTable::from([(NAME.to_owned(), 0)]);
     let write_rows = Statement::WriteTableRows {
         ledger_tables,
@@ -159,22 +161,27 @@ async fn check_ledger(
         rows: &rows,
     };
     let read_rows = Statement::ReadTableRows { ledger, ledger_tables, dataset: &dataset.name, sequence: 0 };
-    let made = columns.is_empty().then_some(Statement::CreateLedger(ledger));
-    let made_rows = table_rows.is_empty().then_some(Statement::CreateTableRows(ledger_tables));
-    let steps = made.into_iter().chain(made_rows).chain([
-        Statement::LockLedger(ledger),
+    let made = missing.contains(&ledger).then_some(Statement::CreateLedger(ledger));
+    let made_rows = missing.contains(&ledger_tables).then_some(Statement::CreateTableRows(ledger_tables));
+    let made_lock = missing.contains(&ledger_lock).then_some(Statement::CreateLock(ledger_lock));
+    let steps = made.into_iter().chain(made_rows).chain(made_lock).chain([
+        Statement::Lock(ledger_lock),
         Statement::ReadLedger { ledger, entry: &entry, by_request: None },
         read_rows,
         write,
         write_rows,
     ]);
     let tried = rolled_back(session, steps).await.map_err(Error::from);
-    let text = match (columns.is_empty(), table_rows.is_empty()) {
-        (true, _) => "not there yet; the first load makes it".to_owned(),
-        (false, true) => format!(
-            "can be locked, read and written; {ledger_tables} beside it is not there yet, and the next load makes it"
-        ),
-        (false, false) => "can be locked, read and written".to_owned(),
+    let text = if missing.contains(&ledger) {
+        "not there yet; the first load makes it".to_owned()
+    } else if missing.is_empty() {
+        "can be read and written, and its lock be taken".to_owned()
+    } else {
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        format!(
+            "can be read and written, and its lock be taken; not there yet, and made by the next load: {}",
+            missing.join(", ")
+        )
     };
     Finding::of(&subject, &text, tried)
 }

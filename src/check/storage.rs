@@ -122,7 +122,7 @@ async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Erro
         .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;
     for prefix in [dataset.good_prefix(), dataset.bad_prefix()] {
         let copy = format!("{prefix}{NAME}");
-        s3.copy(bucket, &file, &copy, &Cancellation::default()).await.map(drop)?;
+        s3.copy(bucket, &file, &copy, None, &Cancellation::default()).await.map(drop)?;
         s3.delete(bucket, &copy).await?;
     }
     Ok(())

@@ -3,14 +3,14 @@
 use cmslite_core::error::Error;
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
-use cmslite_core::row_counts::JudgedRows;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::consult::{ArchiveLoad, Consulted};
+use super::consult::{ArchiveLoad, Consulted, Decided};
 use super::explain::Explanation;
 use super::lease::Lease;
 use super::timing::Phase;
+use super::transaction::Learned;
 use super::{notify, overdue, retry, settle};
 use crate::clients::Clients;
 use crate::redshift::ledger::LoadDecision;
@@ -37,7 +37,7 @@ pub async fn run(
         };
         match loaded {
             Ok(ArchiveEnd::Good) => {
-                let settled = settle::good(&clients.s3, request, archive);
+                let settled = settle::good(&clients.s3, request, archive, outcome.unloaded_sha256.as_deref());
                 outcome.marker_lacks = Phase::Settle.of(seconds, settled).await?;
                 Ok(ArchiveEnd::Good)
             }
@@ -65,34 +65,39 @@ async fn load(
     seconds: &mut PhaseSeconds,
     outcome: &mut ArchiveOutcome,
 ) -> Result<ArchiveEnd, Error> {
-    let load = ArchiveLoad { request, archive };
+    let load = ArchiveLoad { request, archive, sha256: None };
     let consult = retry::with_retries(&request.cancellation, async || load.consult(&clients.redshift).await);
-    let Consulted { decision, limits } = Phase::Load.of(seconds, consult).await?;
-    if let Some(end) = nothing_to_load(decision) {
+    let Consulted { decided, limits } = Phase::Load.of(seconds, consult).await?;
+    if let Some(end) = nothing_to_load(&decided) {
+        note(decided, outcome);
         return Ok(end);
     }
     let tried = overdue::refuse_tried(&clients.s3, request, archive);
     Phase::Queue.of(seconds, tried).await?;
     let (staged, downloaded) = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
+    let load = ArchiveLoad { sha256: Some(&downloaded.sha256), ..load };
     let authorization = clients.copy_authorization().await?;
     // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
-    let mut judged = JudgedRows::default();
+    let mut learned = Learned::default();
     let run = retry::with_retries(&request.cancellation, async || {
-        load.run(clients, &authorization, &staged, &mut judged).await
+        load.run(clients, &authorization, &staged, &mut learned).await
     });
-    let decision = match Phase::Load.of(seconds, run).await {
+    let decided = match Phase::Load.of(seconds, run).await {
         Err(Error::BadInput(problems)) => {
             let confirm = confirm(&clients.s3, request, archive, &downloaded);
             Phase::Stage.of(seconds, confirm).await?;
             outcome.failed_tables = refused_tables(&staged, &problems);
             return Err(problems.into());
         }
-        decision => decision?,
+        decided => decided?,
     };
-    if decision != LoadDecision::Superseded {
-        outcome.judged = judged;
+    if decided.decision != LoadDecision::Superseded {
+        outcome.judged = learned.judged;
     }
-    if let Some(end) = nothing_to_load(decision) {
+    outcome.loaded_before = learned.repeats;
+    if let Some(end) = nothing_to_load(&decided) {
+        note(decided, outcome);
+        outcome.unloaded_sha256 = Some(downloaded.sha256);
         return Ok(end);
     }
     let tables = staged.iter().map(|table| LoadedTable {
@@ -112,15 +117,28 @@ async fn load(
 }
 
 /// How an archive ends that the ledger says is not to be loaded.
-fn nothing_to_load(decision: LoadDecision) -> Option<ArchiveEnd> {
-    match decision {
+fn nothing_to_load(decided: &Decided) -> Option<ArchiveEnd> {
+    match decided.decision {
         LoadDecision::Load { .. } => None,
-        LoadDecision::AlreadyLoaded => Some(ArchiveEnd::Good),
+        LoadDecision::AlreadyLoaded { .. } | LoadDecision::Repeated { .. } => Some(ArchiveEnd::Good),
         LoadDecision::Superseded => {
             info!("a newer archive is loaded already; superseded");
             Some(ArchiveEnd::Superseded)
         }
     }
+}
+
+/// Notes why nothing is loaded.
+fn note(decided: Decided, outcome: &mut ArchiveOutcome) {
+    outcome.is_repeated = matches!(decided.decision, LoadDecision::Repeated { .. });
+    let Some(before) = decided.before else { return };
+    let (key, at) = (&before.key, before.loaded_at);
+    if outcome.is_repeated {
+        warn!(same_bytes_as = %key, "not loaded: the same bytes were loaded at {at} as {key}");
+    } else {
+        info!(etag = before.etag, "already loaded at {at}: nothing is loaded");
+    }
+    outcome.loaded_before.get_or_insert(before);
 }
 
 /// The tables whose members have problems.

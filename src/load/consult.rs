@@ -8,10 +8,10 @@ use cmslite_core::limits::{ColumnLimit, ColumnType, TableLimits};
 use cmslite_core::queue::Object;
 use tracing::{debug, info};
 
-use crate::redshift::ledger::{self, LoadDecision};
+use crate::redshift::ledger::{self, LoadDecision, Policy, Told};
 use crate::redshift::session::Session;
 use crate::redshift::statement::{LedgerKey, Statement};
-use crate::redshift::{Column, Obstacle, Redshift, StatementError, obstacles};
+use crate::redshift::{Column, LedgerRow, Obstacle, Redshift, StatementError, obstacles};
 use crate::run_request::RunRequest;
 
 /// What is left of the function's time when a statement is stopped: enough to roll back and to report.
@@ -23,12 +23,23 @@ pub struct ArchiveLoad<'a> {
     pub request: &'a RunRequest,
     /// The archive.
     pub archive: &'a Object,
+    /// The SHA-256 of its bytes; none before they were read.
+    pub sha256: Option<&'a str>,
+}
+
+/// What is done with an archive, by the ledger.
+#[derive(Debug)]
+pub struct Decided {
+    /// What that is.
+    pub decision: LoadDecision,
+    /// The earlier load that decided it, or that brought the same bytes; none where there is none such.
+    pub before: Option<LedgerRow>,
 }
 
 /// What is known before an archive is staged.
 pub struct Consulted {
     /// What is to be done, by the ledger.
-    pub decision: LoadDecision,
+    pub decided: Decided,
     /// What the tables' columns take.
     pub limits: TableLimits,
 }
@@ -40,6 +51,7 @@ impl ArchiveLoad<'_> {
             bucket: &self.request.dataset.bucket,
             key: &self.archive.key,
             etag: self.archive.revision(),
+            sha256: self.sha256,
             last_modified: self.archive.last_modified,
         }
     }
@@ -58,30 +70,36 @@ impl ArchiveLoad<'_> {
 
     async fn consult_in(&self, session: &Session) -> Result<Consulted, Error> {
         self.limit_statements(session).await?;
-        let names: Vec<&TableName> = self
-            .request
-            .dataset
+        let dataset = &self.request.dataset;
+        let of_ledger = ledger::tables(dataset);
+        let names: Vec<&TableName> = dataset
             .tables
             .iter()
             .map(|table| &table.name)
-            .chain([&self.request.dataset.ledger, &self.request.dataset.ledger_tables])
+            .chain(of_ledger.iter().map(|(name, _)| *name))
             .collect();
-        let mut columns = match session.columns(&names).await {
-            Ok(columns) => columns,
+        let (mut columns, may_look) = match session.columns(&names).await {
+            Ok(columns) => (columns, true),
             // Who may not look may still load: the ledger's own statements and COPY say the rest.
             Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
-                vec![Vec::new(); names.len()]
+                (vec![Vec::new(); names.len()], false)
             }
             Err(error) => return Err(error.into()),
         };
-        let dataset = &self.request.dataset;
-        let table_rows = columns.pop().unwrap_or_default();
-        check_columns(&dataset.ledger_tables, &ledger::TABLE_ROWS_COLUMNS, &table_rows)?;
-        check_columns(&dataset.ledger, &ledger::COLUMNS, &columns.pop().unwrap_or_default())?;
-        let decision = self.read_or_create_ledger(session).await?;
-        if matches!(decision, LoadDecision::Load { .. }) {
-            if table_rows.is_empty() {
+        let found = columns.split_off(dataset.tables.len());
+        for ((name, wanted), found) in of_ledger.iter().zip(&found) {
+            check_columns(name, wanted, found)?;
+        }
+        let is_seen = |name: &TableName| {
+            of_ledger.iter().zip(&found).any(|((of, _), columns)| *of == name && !columns.is_empty())
+        };
+        let decided = self.read_or_create_ledger(session).await?;
+        if matches!(decided.decision, LoadDecision::Load { .. }) {
+            if !is_seen(&dataset.ledger_tables) {
                 self.find_or_create_table_rows(session).await?;
+            }
+            if !is_seen(&dataset.ledger_lock) {
+                self.create_lock(session, may_look).await?;
             }
             session.reveal_defaults(&dataset.tables, &mut columns).await?;
             self.refuse_unfit_tables(session, &columns).await?;
@@ -95,7 +113,7 @@ impl ArchiveLoad<'_> {
         for (table, columns) in self.request.dataset.tables.iter().zip(columns) {
             limits.set(table, table.loaded_columns().map(|name| limit(&columns, name)).collect());
         }
-        Ok(Consulted { decision, limits })
+        Ok(Consulted { decided, limits })
     }
 
     /// Refuses tables that no archive can be loaded into, before anything is staged for them. Where their
@@ -127,7 +145,7 @@ impl ArchiveLoad<'_> {
         Err(Error::deployment(Deployment::SchemaMismatch, message))
     }
 
-    async fn read_or_create_ledger(&self, session: &Session) -> Result<LoadDecision, Error> {
+    async fn read_or_create_ledger(&self, session: &Session) -> Result<Decided, Error> {
         match self.read_ledger(session).await {
             Err(StatementError::MissingRelation(_)) => {}
             answer => return Ok(answer?),
@@ -135,7 +153,7 @@ impl ArchiveLoad<'_> {
         info!(ledger = %self.request.dataset.ledger, "making the ledger");
         let created = session.run(&Statement::CreateLedger(&self.request.dataset.ledger)).await;
         match self.read_ledger(session).await {
-            Ok(decision) => Ok(decision),
+            Ok(decided) => Ok(decided),
             // Another function may have made it in the meantime; what counts is whether it is there.
             Err(error) => Err(created.err().unwrap_or(error).into()),
         }
@@ -159,7 +177,40 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    pub(super) async fn read_ledger(&self, session: &Session) -> Result<LoadDecision, StatementError> {
+    /// Makes the lock table. Whether it is there is not asked by reading it, which would wait for a load. A user who may
+    /// not look need not know of it: LOCK says the rest.
+    async fn create_lock(&self, session: &Session, may_look: bool) -> Result<(), Error> {
+        let lock = &self.request.dataset.ledger_lock;
+        info!(table = %lock, "making the lock table beside the ledger");
+        let Err(refused) = session.run(&Statement::CreateLock(lock)).await else { return Ok(()) };
+        match Error::from(refused) {
+            error if may_look => {
+                // Another function may have made it in the meantime.
+                let is_there = session.columns(&[lock]).await?.iter().any(|columns| !columns.is_empty());
+                if is_there { Ok(()) } else { Err(error) }
+            }
+            Error::Deployment(fault) => {
+                debug!(error = %Error::from(fault).chain(), "the lock table is taken to be there");
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Asks the ledger what is to be done, and which earlier load is the reason.
+    pub(super) async fn read_ledger(&self, session: &Session) -> Result<Decided, StatementError> {
+        let dataset = &self.request.dataset;
+        let decision = self.decide(session).await?;
+        let before = match decision {
+            LoadDecision::AlreadyLoaded { sequence }
+            | LoadDecision::Repeated { sequence }
+            | LoadDecision::Load { repeats: Some(sequence), .. } => session.load(dataset, sequence).await?,
+            LoadDecision::Load { repeats: None, .. } | LoadDecision::Superseded => None,
+        };
+        Ok(Decided { decision, before })
+    }
+
+    async fn decide(&self, session: &Session) -> Result<LoadDecision, StatementError> {
         let entry = self.key();
         // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its
         // answer.
@@ -173,9 +224,13 @@ impl ArchiveLoad<'_> {
                 .and_then(Option::as_ref)
                 .and_then(|text| text.parse::<i64>().ok())
         };
-        match (number(0), number(1), number(2)) {
-            (Some(latest), Some(own), Some(newer)) => {
-                Ok(ledger::decide(self.request.dataset.truncate, latest, own, newer))
+        let policy = Policy {
+            truncate: self.request.dataset.truncate,
+            skips_repeated: self.request.dataset.skips_repeated && !self.request.is_reload(),
+        };
+        match [0, 1, 2, 3, 4].map(number) {
+            [Some(latest), Some(own), Some(same_bytes), Some(elsewhere), Some(newer)] => {
+                Ok(ledger::decide(policy, Told { latest, own, same_bytes, elsewhere, newer }))
             }
             _ => Err(StatementError::Other(Error::retryable(
                 Retryable::Unknown,
@@ -209,7 +264,7 @@ impl ArchiveLoad<'_> {
     }
 }
 
-/// Refuses a table that is no ledger, or none beside one, before anything is staged for it.
+/// Refuses a table that is no ledger, or none that stands beside one, before anything is staged for it.
 fn check_columns(
     name: &TableName,
     wanted: &[(&str, ledger::ColumnType)],
@@ -218,6 +273,14 @@ fn check_columns(
     let differences = ledger::differences(wanted, found);
     if differences.is_empty() {
         return Ok(());
+    }
+    if ledger::is_of_an_earlier_version(found) {
+        let message = format!(
+            "the ledger {name} is of an earlier version: {}; while nothing loads, have its owner or a superuser run ddl/upgrade-ledger.sql: {}",
+            differences.join(", "),
+            Statement::AddSha256(name)
+        );
+        return Err(Error::deployment(Deployment::SchemaMismatch, message));
     }
     let message = format!(
         "{name} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",

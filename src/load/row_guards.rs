@@ -10,7 +10,7 @@ use crate::stage::StagedTable;
 
 impl ArchiveLoad<'_> {
     /// Compares the rows staged with those of the latest load before this one, which gets the number
-    /// `sequence`. To be asked under the ledger's lock: no other load comes in between.
+    /// `sequence`. To be asked under the lock: no other load comes in between.
     ///
     /// # Errors
     ///

@@ -10,17 +10,23 @@ use crate::s3::S3;
 /// Settles an archive as good.
 ///
 /// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles
-/// from the ledger, and never two markers. Returns what the marker lacks of the archive, each in words.
+/// from the ledger, and never two markers. The marker of one that was not loaded names the SHA-256 of its bytes, since the
+/// ledger does not know its revision. Returns what the marker lacks of the archive, each in words.
 ///
 /// # Errors
 ///
 /// S3's; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this revision.
-pub async fn good(s3: &S3, request: &RunRequest, archive: &Object) -> Result<Vec<String>, Error> {
+pub async fn good(
+    s3: &S3,
+    request: &RunRequest,
+    archive: &Object,
+    unloaded_sha256: Option<&str>,
+) -> Result<Vec<String>, Error> {
     let (dataset, bucket) = (&request.dataset, &request.dataset.bucket);
     s3.delete(bucket, &dataset.bad_key(&archive.key)).await?;
     s3.delete(bucket, &dataset.error_key(&archive.key)).await?;
     let marker = dataset.good_key(&archive.key);
-    let missing = s3.copy(bucket, archive, &marker, &request.cancellation).await?;
+    let missing = s3.copy(bucket, archive, &marker, unloaded_sha256, &request.cancellation).await?;
     info!("settled as good");
     Ok(told(missing))
 }

@@ -1,25 +1,40 @@
 //! One archive's load: the order of statements inside its one transaction.
 
-use chrono::Utc;
-use cmslite_core::error::{Error, Retryable};
-use tracing::debug;
+use std::time::Duration;
 
-use super::consult::ArchiveLoad;
+use chrono::Utc;
+use cmslite_core::config::TableName;
+use cmslite_core::error::{Error, Retryable};
+use tracing::{debug, warn};
+
+use super::consult::{ArchiveLoad, Decided};
 use super::refusals::copy_of;
 use crate::clients::Clients;
-use crate::redshift::StatementError;
 use crate::redshift::ledger::LoadDecision;
 use crate::redshift::session::Session;
-use crate::redshift::statement::{Authorization, Statement};
+use crate::redshift::statement::{Authorization, Load, Statement};
+use crate::redshift::{LedgerRow, StatementError};
 use crate::stage::StagedTable;
 use cmslite_core::row_counts::{JudgedRows, RowsByTable};
+
+/// What is left of the function's time when LOCK is stopped: enough to ask who holds the lock.
+const LOCK_RESERVE: Duration = Duration::from_secs(8);
+
+/// What tries to load an archive have learned of it. It stays when COMMIT has no answer: the next try finds the archive
+/// loaded, and learns nothing.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// What is conspicuous about its rows.
+    pub judged: JudgedRows,
+    /// The load that brought the same bytes under another key.
+    pub repeats: Option<LedgerRow>,
+}
 
 impl ArchiveLoad<'_> {
     /// Loads all tables in one transaction. [`LoadDecision::Load`] says that it is committed; with any other
     /// decision nothing was loaded.
     ///
-    /// `judged` gets what is conspicuous about the archive's rows as soon as it is known. It stays when COMMIT
-    /// has no answer: the next try finds the archive loaded, and has nothing to judge.
+    /// `learned` gets what is conspicuous about the archive as soon as it is known.
     ///
     /// # Errors
     ///
@@ -30,10 +45,10 @@ impl ArchiveLoad<'_> {
         clients: &Clients,
         authorization: &Authorization,
         tables: &[StagedTable<'_>],
-        judged: &mut JudgedRows,
-    ) -> Result<LoadDecision, Error> {
+        learned: &mut Learned,
+    ) -> Result<Decided, Error> {
         let session = clients.redshift.connect(&self.request.cancellation).await?;
-        let result = self.transaction(&session, authorization, &clients.region, tables, judged).await;
+        let result = self.transaction(&session, authorization, &clients.region, tables, learned).await;
         if result.is_err() {
             // Whatever this answers, the connection's end rolls back too.
             let _ = session.run(&Statement::Rollback).await;
@@ -41,6 +56,9 @@ impl ArchiveLoad<'_> {
         let result = match result {
             Err(Failure::Rows(tables, fault)) => {
                 Err(self.refusals(clients, &session, authorization, tables, fault).await)
+            }
+            Err(Failure::Stopped(table, error)) => {
+                Err(self.name_lock_holders(&clients.redshift, table, error).await)
             }
             Err(Failure::Other(error)) => Err(error),
             Ok(loaded) => Ok(loaded),
@@ -50,31 +68,42 @@ impl ArchiveLoad<'_> {
     }
 
     async fn transaction<'t>(
-        &self,
+        &'t self,
         session: &Session,
         authorization: &Authorization,
         region: &str,
         tables: &'t [StagedTable<'t>],
-        judged: &mut JudgedRows,
-    ) -> Result<LoadDecision, Failure<'t>> {
+        learned: &mut Learned,
+    ) -> Result<Decided, Failure<'t>> {
         let dataset = &self.request.dataset;
-        self.limit_statements(session).await?;
+        self.leave(session, LOCK_RESERVE, || format!("nothing of {} was loaded", self.archive.key)).await?;
         session.run(&Statement::Begin).await?;
-        session.run(&Statement::LockLedger(&dataset.ledger)).await?;
-        let sequence = match self.read_ledger(session).await? {
-            LoadDecision::Load { sequence } => sequence,
-            decision @ (LoadDecision::AlreadyLoaded | LoadDecision::Superseded) => {
-                session.run(&Statement::Rollback).await?;
-                return Ok(decision);
-            }
+        let lock = &dataset.ledger_lock;
+        session.run(&Statement::Lock(lock)).await.map_err(|error| Failure::at(lock, error))?;
+        let decided = self.read_ledger(session).await?;
+        let LoadDecision::Load { sequence, .. } = decided.decision else {
+            session.run(&Statement::Rollback).await?;
+            return Ok(decided);
         };
-        *judged = self.judge_rows(session, sequence, tables).await?;
+        if let Some(before) = &decided.before
+            && learned.repeats.as_ref() != Some(before)
+        {
+            warn!(
+                same_bytes_as = %before.key,
+                "the archive has the same bytes as {}, which was loaded at {}: they are loaded once more",
+                before.key,
+                before.loaded_at
+            );
+            learned.repeats = Some(before.clone());
+        }
+        learned.judged = self.judge_rows(session, sequence, tables).await?;
         let mut rows = RowsByTable::new();
         for (at, staged) in tables.iter().enumerate() {
             let table = &staged.table.name;
             self.limit_statements(session).await?;
             if dataset.truncate {
-                session.run(&Statement::DeleteAll(table)).await?;
+                let deleted = session.run(&Statement::DeleteAll(table)).await;
+                deleted.map_err(|error| Failure::at(table, error))?;
             }
             match session.run(&Statement::Copy(copy_of(staged, authorization, region, dataset.quoting))).await
             {
@@ -82,7 +111,7 @@ impl ArchiveLoad<'_> {
                 Err(StatementError::RowsRefused(fault)) => {
                     return Err(Failure::Rows(tables.get(at..).unwrap_or_default(), fault.into()));
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Failure::at(table, error)),
             }
             let counted = session.run(&Statement::LastCopyCount).await?;
             let loaded = counted
@@ -102,8 +131,7 @@ impl ArchiveLoad<'_> {
             *rows.entry(table.to_string()).or_default() += staged.rows;
         }
         let entry = self.key();
-        let write = Statement::WriteLedger {
-            ledger: &dataset.ledger,
+        let load = Load {
             entry: &entry,
             size_bytes: self.archive.size,
             rows: rows.values().sum(),
@@ -111,7 +139,7 @@ impl ArchiveLoad<'_> {
             loaded_at: Utc::now(),
             request_id: &self.request.request_id,
         };
-        session.run(&write).await?;
+        session.run(&Statement::WriteLedger { ledger: &dataset.ledger, load }).await?;
         let write = Statement::WriteTableRows {
             ledger_tables: &dataset.ledger_tables,
             dataset: &dataset.name,
@@ -121,7 +149,7 @@ impl ArchiveLoad<'_> {
         };
         session.run(&write).await?;
         session.run(&Statement::Commit).await?;
-        Ok(LoadDecision::Load { sequence })
+        Ok(decided)
     }
 }
 
@@ -129,8 +157,22 @@ impl ArchiveLoad<'_> {
 enum Failure<'t> {
     /// Redshift refused rows of the first of these tables; the others were not tried.
     Rows(&'t [StagedTable<'t>], Error),
+    /// A statement was stopped at its limit, which may have waited for a lock on this table.
+    Stopped(&'t TableName, Error),
     /// Anything else.
     Other(Error),
+}
+
+impl<'t> Failure<'t> {
+    /// Of a statement that may have had to wait for a lock on a table.
+    fn at(table: &'t TableName, error: StatementError) -> Self {
+        match Error::from(error) {
+            Error::Retryable(fault) if fault.kind == Retryable::StatementTimeout => {
+                Self::Stopped(table, fault.into())
+            }
+            error => Self::Other(error),
+        }
+    }
 }
 
 impl From<StatementError> for Failure<'_> {

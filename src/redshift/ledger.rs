@@ -1,4 +1,6 @@
-//! The ledger and the table of rows beside it: which columns they have, and what the ledger decides.
+//! The ledger, the table of rows and the lock table beside it: which columns they have, and what the ledger decides.
+
+use cmslite_core::config::{Dataset, TableName};
 
 use super::rows::Column;
 
@@ -7,14 +9,20 @@ use super::rows::Column;
 pub enum ColumnType {
     /// VARCHAR of at least so many bytes.
     Text(u64),
+    /// VARCHAR of at least so many bytes, NULL where it is not known.
+    TextOrNull(u64),
     /// TIMESTAMP without a time zone.
     Timestamp,
     /// BIGINT.
     Number,
 }
 
-/// The ledger's columns, all of them NOT NULL.
-pub const COLUMNS: [(&str, ColumnType); 10] = [
+/// The column that earlier versions of the ledger lack: the SHA-256 of the archive's bytes, in hexadecimal digits. Rows of
+/// theirs have none.
+pub const SHA256: (&str, ColumnType) = ("sha256", ColumnType::TextOrNull(64));
+
+/// The ledger's columns.
+pub const COLUMNS: [(&str, ColumnType); 11] = [
     ("dataset", ColumnType::Text(255)),
     ("bucket", ColumnType::Text(255)),
     ("key", ColumnType::Text(1024)),
@@ -25,9 +33,10 @@ pub const COLUMNS: [(&str, ColumnType); 10] = [
     ("sequence", ColumnType::Number),
     ("loaded_at", ColumnType::Timestamp),
     ("request_id", ColumnType::Text(255)),
+    SHA256,
 ];
 
-/// The columns of the table beside the ledger, all of them NOT NULL: what one load brought to one table.
+/// The columns of the table beside the ledger: what one load brought to one table.
 ///
 /// The first three name the ledger's row. A sequence alone does not where somebody has deleted rows of the
 /// ledger, since it is then given again. A name has up to 127 bytes (Amazon Redshift Database Developer
@@ -40,26 +49,49 @@ pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
     ("row_count", ColumnType::Number),
 ];
 
+/// The column of the lock table, which has no rows: no table is without a column.
+pub const LOCK_COLUMNS: [(&str, ColumnType); 1] = [("unused", ColumnType::Number)];
+
+/// A table's name, and its columns with their types.
+type Wanted<'d> = (&'d TableName, &'static [(&'static str, ColumnType)]);
+
+/// The ledger, the table of rows beside it and the lock table, with the columns that each must have.
+pub fn tables(dataset: &Dataset) -> [Wanted<'_>; 3] {
+    [
+        (&dataset.ledger, &COLUMNS),
+        (&dataset.ledger_tables, &TABLE_ROWS_COLUMNS),
+        (&dataset.ledger_lock, &LOCK_COLUMNS),
+    ]
+}
+
 impl ColumnType {
     /// The type in DDL.
     pub fn ddl(self) -> String {
         match self {
-            Self::Text(bytes) => format!("VARCHAR({bytes})"),
+            Self::Text(bytes) | Self::TextOrNull(bytes) => format!("VARCHAR({bytes})"),
             Self::Timestamp => "TIMESTAMP".to_owned(),
             Self::Number => "BIGINT".to_owned(),
         }
     }
 
+    /// What stands behind a column's name in DDL.
+    pub fn definition(self) -> String {
+        let null = if matches!(self, Self::TextOrNull(_)) { "" } else { " NOT NULL" };
+        format!("{}{null} ENCODE ZSTD", self.ddl())
+    }
+
     fn is(self, column: &Column) -> bool {
         match (self, column.data_type.as_str()) {
-            (Self::Text(bytes), "character varying") => column.length.is_none_or(|length| length >= bytes),
+            (Self::Text(bytes) | Self::TextOrNull(bytes), "character varying") => {
+                column.length.is_none_or(|length| length >= bytes)
+            }
             (Self::Timestamp, "timestamp without time zone") | (Self::Number, "bigint") => true,
             _ => false,
         }
     }
 }
 
-/// In which ways a table has other columns than `wanted`, those of a ledger or of the table beside it; none
+/// In which ways a table has other columns than `wanted`, those of a ledger or of a table beside it; none
 /// where it has none at all, since then it is not there.
 pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<String> {
     if found.is_empty() {
@@ -81,31 +113,79 @@ pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<Strin
     differences
 }
 
+/// Whether a table is a ledger of an earlier version, which lacks nothing but the SHA-256 of archives.
+pub fn is_of_an_earlier_version(found: &[Column]) -> bool {
+    differences(&COLUMNS, found) == [format!("{} is missing", SHA256.0)]
+}
+
+/// What the ledger says of an archive's revision, by the numbers of loads; 0 where there is none such.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The dataset's latest.
+    pub latest: i64,
+    /// The latest of this revision.
+    pub own: i64,
+    /// The latest of the same bytes under the same key.
+    pub same_bytes: i64,
+    /// The latest of the same bytes under another key.
+    pub elsewhere: i64,
+    /// How many rows are of newer archives.
+    pub newer: i64,
+}
+
+/// What is done with an archive whose bytes the ledger knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Only the newest archive counts.
+    pub truncate: bool,
+    /// Bytes that were loaded under another key are not loaded.
+    pub skips_repeated: bool,
+}
+
 /// What is to be done with an archive's revision, by the ledger; and once it is done, what was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadDecision {
-    /// It is to be loaded, as this number of the dataset's loads.
+    /// It is to be loaded.
     Load {
-        /// One more than the dataset's highest.
+        /// As this number of the dataset's loads: one more than its highest.
         sequence: i64,
+        /// While appending: the number of the load that brought the same bytes under another key.
+        repeats: Option<i64>,
     },
     /// The tables hold it already.
-    AlreadyLoaded,
+    AlreadyLoaded {
+        /// The number of its load.
+        sequence: i64,
+    },
+    /// The tables hold the same bytes from another key, and the configuration wants them once.
+    Repeated {
+        /// The number of that load.
+        sequence: i64,
+    },
     /// Under truncate: the tables hold a newer archive.
     Superseded,
 }
 
 /// Decides by the ledger's answer.
 ///
-/// When appending, a revision that any row names is loaded already; under truncate only one that the latest
-/// row names, since only that is what the tables hold.
-pub fn decide(truncate: bool, latest: i64, own_latest: i64, newer: i64) -> LoadDecision {
-    if own_latest > 0 && (!truncate || own_latest == latest) {
-        LoadDecision::AlreadyLoaded
-    } else if truncate && newer > 0 {
-        LoadDecision::Superseded
-    } else {
-        LoadDecision::Load { sequence: latest + 1 }
+/// When appending, what any row names is loaded already, by its `ETag` or, once the bytes were read, by these: parts of
+/// another size give the same bytes another `ETag`. Under truncate only what the latest row names is, since only that is
+/// what the tables hold; an older file that is uploaded again is to replace it.
+pub fn decide(policy: Policy, told: Told) -> LoadDecision {
+    let Told { latest, own, same_bytes, elsewhere, newer } = told;
+    let load = |repeats| LoadDecision::Load { sequence: latest + 1, repeats };
+    if policy.truncate {
+        return match (own, newer) {
+            (own, _) if own > 0 && own == latest => LoadDecision::AlreadyLoaded { sequence: own },
+            (_, 0) => load(None),
+            _ => LoadDecision::Superseded,
+        };
+    }
+    match (own.max(same_bytes), elsewhere) {
+        (0, 0) => load(None),
+        (0, sequence) if policy.skips_repeated => LoadDecision::Repeated { sequence },
+        (0, sequence) => load(Some(sequence)),
+        (sequence, _) => LoadDecision::AlreadyLoaded { sequence },
     }
 }
 
@@ -113,19 +193,41 @@ pub fn decide(truncate: bool, latest: i64, own_latest: i64, newer: i64) -> LoadD
 mod tests {
     use super::*;
 
+    const APPEND: Policy = Policy { truncate: false, skips_repeated: false };
+    const SKIP: Policy = Policy { truncate: false, skips_repeated: true };
+    const TRUNCATE: Policy = Policy { truncate: true, skips_repeated: false };
+
+    fn load(sequence: i64) -> LoadDecision {
+        LoadDecision::Load { sequence, repeats: None }
+    }
+
     #[test]
     fn when_appending_any_row_of_the_ledger_counts() {
-        assert_eq!(decide(false, 0, 0, 0), LoadDecision::Load { sequence: 1 });
-        assert_eq!(decide(false, 7, 3, 2), LoadDecision::AlreadyLoaded);
-        assert_eq!(decide(false, 7, 0, 2), LoadDecision::Load { sequence: 8 });
+        let loaded = LoadDecision::AlreadyLoaded { sequence: 3 };
+        for policy in [APPEND, SKIP] {
+            assert_eq!(decide(policy, Told::default()), load(1));
+            assert_eq!(decide(policy, Told { latest: 7, own: 3, newer: 2, ..Told::default() }), loaded);
+            assert_eq!(decide(policy, Told { latest: 7, newer: 2, ..Told::default() }), load(8));
+            let same_bytes = Told { latest: 7, same_bytes: 3, elsewhere: 5, ..Told::default() };
+            assert_eq!(decide(policy, same_bytes), loaded);
+        }
+    }
+
+    #[test]
+    fn bytes_of_another_key_are_loaded_unless_they_are_to_be_there_once() {
+        let elsewhere = Told { latest: 7, elsewhere: 5, ..Told::default() };
+        assert_eq!(decide(APPEND, elsewhere), LoadDecision::Load { sequence: 8, repeats: Some(5) });
+        assert_eq!(decide(SKIP, elsewhere), LoadDecision::Repeated { sequence: 5 });
     }
 
     #[test]
     fn under_truncate_only_the_latest_row_counts() {
-        assert_eq!(decide(true, 7, 7, 0), LoadDecision::AlreadyLoaded);
-        assert_eq!(decide(true, 7, 3, 0), LoadDecision::Load { sequence: 8 });
-        assert_eq!(decide(true, 7, 3, 1), LoadDecision::Superseded);
-        assert_eq!(decide(true, 7, 0, 1), LoadDecision::Superseded);
+        let told = |own, newer| Told { latest: 7, own, same_bytes: own, elsewhere: 6, newer };
+        assert_eq!(decide(TRUNCATE, told(7, 0)), LoadDecision::AlreadyLoaded { sequence: 7 });
+        assert_eq!(decide(TRUNCATE, told(3, 0)), load(8));
+        assert_eq!(decide(TRUNCATE, told(0, 0)), load(8));
+        assert_eq!(decide(TRUNCATE, told(3, 1)), LoadDecision::Superseded);
+        assert_eq!(decide(TRUNCATE, told(0, 1)), LoadDecision::Superseded);
     }
 
     fn column(name: &str, data_type: &str, length: Option<u64>) -> Column {
@@ -141,7 +243,9 @@ mod tests {
 
     fn ledger() -> Vec<Column> {
         let columns = COLUMNS.map(|(name, kind)| match kind {
-            ColumnType::Text(bytes) => column(name, "character varying", Some(bytes)),
+            ColumnType::Text(bytes) | ColumnType::TextOrNull(bytes) => {
+                column(name, "character varying", Some(bytes))
+            }
             ColumnType::Timestamp => column(name, "timestamp without time zone", None),
             ColumnType::Number => column(name, "bigint", None),
         });
@@ -152,8 +256,11 @@ mod tests {
     fn a_table_of_other_columns_is_no_ledger() {
         assert_eq!(differences(&COLUMNS, &ledger()), [""; 0]);
         assert_eq!(differences(&COLUMNS, &[]), [""; 0]);
+        assert!(is_of_an_earlier_version(&ledger()[..10]) && !is_of_an_earlier_version(&ledger()));
+        assert!(!is_of_an_earlier_version(&[]));
         let mut other = ledger();
         other.remove(7);
+        assert!(!is_of_an_earlier_version(&other));
         other[0].length = Some(20);
         other[5] = column("SIZE_BYTES", "integer", None);
         other.push(column("note", "character varying", Some(10)));
@@ -175,12 +282,19 @@ mod tests {
         let lines = ddl.lines().filter(|line| !line.starts_with("--"));
         let written: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
         let written = written.join(" ").replace("( ", "(").replace(" )", ")");
-        let made = [("load_ledger", COLUMNS.as_slice()), ("load_ledger_tables", &TABLE_ROWS_COLUMNS)];
+        let upgrade = include_str!("../../ddl/upgrade-ledger.sql");
+        let upgrade: Vec<&str> = upgrade.lines().filter(|line| !line.starts_with("--")).collect();
+        let (name, kind) = SHA256;
+        let added = format!("ALTER TABLE cmslite.load_ledger ADD COLUMN {name} {};", kind.definition());
+        assert_eq!(upgrade.join("").trim(), added);
+        let made = [
+            ("load_ledger", COLUMNS.as_slice()),
+            ("load_ledger_tables", &TABLE_ROWS_COLUMNS),
+            ("load_ledger_lock", &LOCK_COLUMNS),
+        ];
         let made = made.map(|(name, columns)| {
-            let columns: Vec<String> = columns
-                .iter()
-                .map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()))
-                .collect();
+            let columns: Vec<String> =
+                columns.iter().map(|(name, kind)| format!("{name} {}", kind.definition())).collect();
             format!("CREATE TABLE IF NOT EXISTS cmslite.{name} ({});", columns.join(", "))
         });
         assert_eq!(written, made.join(" "));

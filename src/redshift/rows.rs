@@ -47,6 +47,8 @@ pub struct LedgerRow {
     pub request_id: String,
     /// When the archive was uploaded.
     pub last_modified: DateTime<Utc>,
+    /// The SHA-256 of its bytes; none where an earlier version loaded it.
+    pub sha256: Option<String>,
 }
 
 /// A row that COPY refused, as a load-error table tells it.
@@ -118,6 +120,7 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
         loaded_at: timestamp(&next()?)?,
         request_id: next()?,
         last_modified: timestamp(&next()?)?,
+        sha256: next(),
     })
 }
 

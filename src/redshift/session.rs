@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cmslite_core::config::{Dataset, Table, TableName};
-use cmslite_core::error::{Error, Retryable};
+use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::row_counts::RowsByTable;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -187,18 +187,40 @@ impl Session {
         Ok(tables.iter().map(of).collect())
     }
 
-    /// The loads of a dataset in their order.
+    /// The loads of a dataset in their order. A ledger of an earlier version is read too.
     ///
     /// # Errors
     ///
     /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger yet.
-    pub async fn loads(
+    pub async fn loads(&self, dataset: &Dataset) -> Result<Vec<LedgerRow>, StatementError> {
+        match self.read_loads(dataset, None, true).await {
+            Err(StatementError::Other(Error::Deployment(fault)))
+                if fault.kind == Deployment::SchemaMismatch =>
+            {
+                self.read_loads(dataset, None, false).await
+            }
+            loads => loads,
+        }
+    }
+
+    /// A load of a dataset by its number; none where the ledger has no such row.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`].
+    pub async fn load(&self, dataset: &Dataset, sequence: i64) -> Result<Option<LedgerRow>, StatementError> {
+        Ok(self.read_loads(dataset, Some(sequence), true).await?.pop())
+    }
+
+    async fn read_loads(
         &self,
-        ledger: &TableName,
-        dataset: &str,
-        bucket: &str,
+        dataset: &Dataset,
+        sequence: Option<i64>,
+        has_sha256: bool,
     ) -> Result<Vec<LedgerRow>, StatementError> {
-        let rows = self.run(&Statement::ReadLoads { ledger, dataset, bucket }).await?;
+        let Dataset { ledger, name, bucket, .. } = dataset;
+        let rows =
+            self.run(&Statement::ReadLoads { ledger, dataset: name, bucket, sequence, has_sha256 }).await?;
         let loads: Option<Vec<LedgerRow>> = rows.into_iter().map(ledger_row).collect();
         loads.ok_or_else(|| {
             StatementError::Other(Error::retryable(

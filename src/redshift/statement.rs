@@ -1,17 +1,24 @@
 //! Every statement that the program can send, as one type; the only place that quotes.
 
-use std::borrow::Cow;
+// The texts of those to the ledger and the tables beside it.
+mod ledger;
+
+// Names and values in them.
+mod quote;
+
 use std::fmt::{self, Write as _};
 
-use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
 use cmslite_core::grants::{Grant, GrantedOn};
 use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
 
-use super::ledger::{COLUMNS, ColumnType, TABLE_ROWS_COLUMNS};
+use self::quote::{identifier, literal, one_of, table};
+use super::ledger::{COLUMNS, LOCK_COLUMNS, TABLE_ROWS_COLUMNS};
 use crate::secret::Secret;
+
+pub use self::ledger::{LedgerKey, Load};
 
 /// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
 /// sent.
@@ -28,8 +35,14 @@ pub enum Statement<'a> {
     CreateLedger(&'a TableName),
     /// Makes the table of rows beside the ledger where there is none.
     CreateTableRows(&'a TableName),
-    /// Takes the ledger, so that loads of a dataset follow one another. ACCESS EXCLUSIVE (`r_LOCK.md`).
-    LockLedger(&'a TableName),
+    /// Makes the lock table beside the ledger where there is none.
+    CreateLock(&'a TableName),
+    /// Takes the lock table, so that loads that share a ledger follow one another. ACCESS EXCLUSIVE, which readers would
+    /// wait for and hold up (`r_LOCK.md`): nobody reads it.
+    Lock(&'a TableName),
+    /// Who has a lock on a table, the oldest first. Of `SVV_TRANSACTIONS` a user sees his own sessions, and a superuser all
+    /// (`r_SVV_TRANSACTIONS.md`).
+    LockHolders(&'a TableName),
     /// Asks what the ledger says of an archive's revision.
     ReadLedger {
         /// The ledger.
@@ -39,7 +52,7 @@ pub enum Statement<'a> {
         /// If given, only what this invocation loaded counts as loaded.
         by_request: Option<&'a str>,
     },
-    /// Everything that the ledger says of a dataset, in the order of its loads.
+    /// What the ledger says of the loads of a dataset, in their order.
     ReadLoads {
         /// The ledger.
         ledger: &'a TableName,
@@ -47,7 +60,13 @@ pub enum Statement<'a> {
         dataset: &'a str,
         /// Its bucket.
         bucket: &'a str,
+        /// Which of them, if not all.
+        sequence: Option<i64>,
+        /// Whether the ledger has the SHA-256 of archives: one of an earlier version has not.
+        has_sha256: bool,
     },
+    /// Has the ledger keep the SHA-256 of archives: for a person to run.
+    AddSha256(&'a TableName),
     /// How many rows a load of a dataset brought to each table.
     ReadTableRows {
         /// The ledger.
@@ -72,18 +91,8 @@ pub enum Statement<'a> {
     WriteLedger {
         /// The ledger.
         ledger: &'a TableName,
-        /// The archive.
-        entry: &'a LedgerKey<'a>,
-        /// Bytes of the archive.
-        size_bytes: u64,
-        /// Rows loaded into all tables.
-        rows: u64,
-        /// One more than the dataset's highest.
-        sequence: i64,
-        /// When.
-        loaded_at: DateTime<Utc>,
-        /// The invocation.
-        request_id: &'a str,
+        /// The load.
+        load: Load<'a>,
     },
     /// Records how many rows that load brought to each table, all of them at once ("Multi-row inserts",
     /// `r_INSERT_30.md`).
@@ -130,20 +139,6 @@ pub enum Statement<'a> {
         /// The staged file, as `s3://bucket/key`.
         file: &'a str,
     },
-}
-
-/// What identifies an archive's revision in the ledger.
-pub struct LedgerKey<'a> {
-    /// The dataset.
-    pub dataset: &'a str,
-    /// The bucket.
-    pub bucket: &'a str,
-    /// The key.
-    pub key: &'a str,
-    /// The `ETag`.
-    pub etag: &'a str,
-    /// The revision's time in S3.
-    pub last_modified: DateTime<Utc>,
 }
 
 /// COPY of one table from a manifest.
@@ -208,24 +203,24 @@ impl Statement<'_> {
             Self::Begin => "BEGIN".to_owned(),
             Self::Commit => "COMMIT".to_owned(),
             Self::Rollback => "ROLLBACK".to_owned(),
-            Self::CreateLedger(ledger) => create(ledger, &COLUMNS),
-            Self::CreateTableRows(ledger_tables) => create(ledger_tables, &TABLE_ROWS_COLUMNS),
-            Self::LockLedger(ledger) => format!("LOCK {}", table(ledger)),
-            Self::ReadLedger { ledger, entry, by_request } => read_ledger(ledger, entry, *by_request),
-            Self::ReadLoads { ledger, dataset, bucket } => format!(
-                "SELECT key, etag, row_count, loaded_at, request_id, last_modified FROM {} WHERE dataset = {} AND bucket = {} ORDER BY sequence",
-                table(ledger),
-                literal(dataset),
-                literal(bucket),
+            Self::CreateLedger(name) => ledger::create(name, &COLUMNS),
+            Self::CreateTableRows(name) => ledger::create(name, &TABLE_ROWS_COLUMNS),
+            Self::CreateLock(name) => ledger::create(name, &LOCK_COLUMNS),
+            Self::AddSha256(name) => ledger::add_sha256(name),
+            Self::Lock(lock) => format!("LOCK {}", table(lock)),
+            Self::LockHolders(name) => format!(
+                "SELECT t.pid, t.txn_owner, t.txn_start, t.lock_mode FROM svv_transactions t \
+                 JOIN pg_class c ON c.oid = t.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE t.granted AND {} ORDER BY t.txn_start",
+                one_of(&[name], "n.nspname", "c.relname")
             ),
-            Self::ReadTableRows { ledger, ledger_tables, dataset, sequence } => format!(
-                "SELECT t.table_name, t.row_count FROM {} t \
-                 JOIN {} l ON l.dataset = t.dataset AND l.sequence = t.sequence AND l.request_id = t.request_id \
-                 WHERE l.dataset = {} AND l.sequence = {sequence}",
-                table(ledger_tables),
-                table(ledger),
-                literal(dataset),
-            ),
+            Self::ReadLedger { ledger: name, entry, by_request } => ledger::read(name, entry, *by_request),
+            Self::ReadLoads { ledger: name, dataset, bucket, sequence, has_sha256 } => {
+                ledger::loads(name, dataset, bucket, *sequence, *has_sha256)
+            }
+            Self::ReadTableRows { ledger: name, ledger_tables, dataset, sequence } => {
+                ledger::table_rows(name, ledger_tables, dataset, *sequence)
+            }
             Self::Columns(tables) => columns(tables),
             Self::Defaults(tables) => defaults(tables),
             Self::TableTypes(tables) => format!(
@@ -233,29 +228,9 @@ impl Statement<'_> {
                 one_of(tables, "table_schema", "table_name")
             ),
             Self::Privileges(grant) => privileges(grant),
-            Self::WriteLedger { ledger, entry, size_bytes, rows, sequence, loaded_at, request_id } => {
-                format!(
-                    "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id) \
-                 VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {})",
-                    table(ledger),
-                    literal(entry.dataset),
-                    literal(entry.bucket),
-                    literal(entry.key),
-                    literal(entry.etag),
-                    timestamp(entry.last_modified),
-                    timestamp(*loaded_at),
-                    literal(request_id),
-                )
-            }
+            Self::WriteLedger { ledger: name, load } => ledger::write(name, load),
             Self::WriteTableRows { ledger_tables, dataset, sequence, request_id, rows } => {
-                let key = format!("{}, {sequence}, {}", literal(dataset), literal(request_id));
-                let rows = rows.iter().map(|(name, rows)| format!("({key}, {}, {rows})", literal(name)));
-                let rows: Vec<String> = rows.collect();
-                format!(
-                    "INSERT INTO {} (dataset, sequence, request_id, table_name, row_count) VALUES {}",
-                    table(ledger_tables),
-                    rows.join(", ")
-                )
+                ledger::write_table_rows(ledger_tables, dataset, *sequence, request_id, rows)
             }
             Self::DeleteAll(name) => format!("DELETE FROM {}", table(name)),
             Self::DeleteNoRows(name) => format!("DELETE FROM {} WHERE 1 = 0", table(name)),
@@ -288,15 +263,6 @@ fn privileges(grant: &Grant<'_>) -> String {
     format!("SELECT current_user{}", each.collect::<String>())
 }
 
-/// The condition of rows that are about one of `tables`, by the columns that name its schema and itself.
-fn one_of(tables: &[&TableName], in_schema: &str, named: &str) -> String {
-    let wanted = tables.iter().map(|name| {
-        let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
-        format!("(LOWER({in_schema}) = {schema} AND LOWER({named}) = {table})")
-    });
-    wanted.collect::<Vec<String>>().join(" OR ")
-}
-
 fn columns(tables: &[&TableName]) -> String {
     format!(
         "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, numeric_precision, numeric_scale, LOWER(table_schema), LOWER(table_name) \
@@ -312,31 +278,6 @@ fn defaults(tables: &[&TableName]) -> String {
          JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE {}",
         one_of(tables, "n.nspname", "c.relname")
-    )
-}
-
-fn create(name: &TableName, columns: &[(&str, ColumnType)]) -> String {
-    let columns = columns.iter().map(|(name, kind)| format!("{name} {} NOT NULL ENCODE ZSTD", kind.ddl()));
-    let columns: Vec<String> = columns.collect();
-    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(name), columns.join(", "))
-}
-
-/// One row: the dataset's highest sequence, the highest of this revision, how many rows are of newer
-/// archives.
-fn read_ledger(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
-    let by_request =
-        by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
-    let time = timestamp(entry.last_modified);
-    let key = literal(entry.key);
-    format!(
-        "SELECT COALESCE(MAX(sequence), 0), \
-         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND etag = {etag}{by_request} THEN sequence END), 0), \
-         COALESCE(SUM(CASE WHEN last_modified > {time} OR (last_modified = {time} AND key > {key}) THEN 1 ELSE 0 END), 0) \
-         FROM {ledger} WHERE dataset = {dataset}",
-        bucket = literal(entry.bucket),
-        etag = literal(entry.etag),
-        ledger = table(ledger),
-        dataset = literal(entry.dataset),
     )
 }
 
@@ -423,29 +364,6 @@ impl Copy<'_> {
         }
         text
     }
-}
-
-fn table(name: &TableName) -> String {
-    format!("{}.{}", identifier(&name.schema), identifier(&name.table))
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
-/// a quote.
-fn literal(text: &str) -> String {
-    let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) {
-        text.replace('\\', "\\\\").replace('\'', "''").into()
-    } else {
-        text.into()
-    };
-    format!("'{escaped}'")
-}
-
-fn timestamp(time: DateTime<Utc>) -> String {
-    literal(&time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
 #[cfg(test)]

@@ -145,6 +145,7 @@ mod tests {
             etag: String::new(),
             outcome: GoodOutcome::Loaded,
             rows: 1,
+            loaded_before: None,
         };
         let table = |n| LoadedTable {
             table: "s.t".to_owned(),

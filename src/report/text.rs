@@ -2,12 +2,15 @@
 
 use std::fmt::{self, Write as _};
 
+use chrono::SecondsFormat;
+use cmslite_core::text::one_line;
 use cmslite_core::transform::DroppedColumns;
 
 use super::{
-    AcceptedShrink, BadArchive, GoodOutcome, IncompleteMarker, LoadedTable, PassedOverObject, PhaseSeconds,
-    Report,
+    AcceptedShrink, BadArchive, GoodArchive, GoodOutcome, IncompleteMarker, LoadedTable, PassedOverObject,
+    PhaseSeconds, Report,
 };
+use crate::redshift::LedgerRow;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,15 +35,14 @@ impl fmt::Display for Report {
             f,
             "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}"
         )?;
-        let lines: Vec<String> = self
-            .good
-            .iter()
-            .map(|archive| match archive.outcome {
-                GoodOutcome::Loaded => format!("{}: {} rows", archive.key, archive.rows),
-                GoodOutcome::AlreadyLoaded => format!("{}: loaded before, now settled", archive.key),
-            })
-            .collect();
+        let lines: Vec<String> = self.good.iter().map(GoodArchive::text).collect();
         list(f, "Good", &lines)?;
+        let lines: Vec<String> = self.good.iter().filter_map(GoodArchive::loaded_twice).collect();
+        list(
+            f,
+            "WARNING: the same bytes were loaded before under another key, and are now there twice",
+            &lines,
+        )?;
         let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
         list(f, "Bad", &lines)?;
         list(f, "Not processed", &self.not_processed)?;
@@ -82,6 +84,39 @@ impl fmt::Display for Report {
 impl fmt::Display for PassedOverObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.key, self.why)
+    }
+}
+
+impl GoodArchive {
+    fn text(&self) -> String {
+        let Self { key, etag, outcome, rows, loaded_before } = self;
+        let when = |before: &LedgerRow| before.loaded_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        match (outcome, loaded_before) {
+            (GoodOutcome::Loaded, _) => format!("{key}: {rows} rows"),
+            (GoodOutcome::AlreadyLoaded, Some(before)) if before.key == *key && before.etag != *etag => {
+                format!(
+                    "{key}: already loaded, the same bytes at {} (ETag {}); now settled",
+                    when(before),
+                    one_line(&before.etag)
+                )
+            }
+            (GoodOutcome::AlreadyLoaded, Some(before)) if before.key == *key => {
+                format!("{key}: already loaded at {}, now settled", when(before))
+            }
+            (GoodOutcome::AlreadyLoaded, _) => format!("{key}: already loaded, now settled"),
+            (GoodOutcome::Repeated, Some(before)) => {
+                format!("{key}: not loaded, the same bytes were loaded at {} as {}", when(before), before.key)
+            }
+            (GoodOutcome::Repeated, None) => {
+                format!("{key}: not loaded, the same bytes were loaded under another key")
+            }
+        }
+    }
+
+    fn loaded_twice(&self) -> Option<String> {
+        let before = self.loaded_before.as_ref().filter(|_| self.outcome == GoodOutcome::Loaded)?;
+        let at = before.loaded_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        Some(format!("{}: as {}, loaded {at}", self.key, before.key))
     }
 }
 

@@ -25,6 +25,9 @@ use crate::waits::Waits;
 /// The metadata of a copy that names the revision it is a copy of.
 pub(super) const SOURCE_ETAG: &str = "source-etag";
 
+/// The metadata of a copy that names the SHA-256 of its bytes, in hexadecimal digits.
+pub(super) const SOURCE_SHA256: &str = "source-sha256";
+
 /// A client for S3, whose requests have limits and are entered into `waits`.
 ///
 /// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,

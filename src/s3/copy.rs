@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, debug};
 
-use super::client::{S3, SOURCE_ETAG};
+use super::client::{S3, SOURCE_ETAG, SOURCE_SHA256};
 use super::error::classify;
 use super::kept::Kept;
 use super::limits;
@@ -52,7 +52,7 @@ const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').r
 
 impl S3 {
     /// Copies a revision within its bucket with all that S3 knows of it but its storage class, which is the bucket's default,
-    /// and names the revision in the copy's metadata. What one request cannot copy is copied in parts, while there is
+    /// and names the revision in the copy's metadata, with its SHA-256 if that is given. What one request cannot copy is copied in parts, while there is
     /// time; what was begun and cannot be ended is given up.
     ///
     /// Returns what the copy lacks, each in words: tags that the role may not read or set, metadata for which there is no
@@ -67,15 +67,28 @@ impl S3 {
         bucket: &str,
         object: &Object,
         to: &str,
+        sha256: Option<&str>,
         cancellation: &Cancellation,
     ) -> Result<Vec<String>, Error> {
         let head = self.head_of_revision(bucket, object).await?;
-        let mut kept = Kept::of(head, &[(SOURCE_ETAG, object.revision())]);
+        let mut ours = vec![(SOURCE_ETAG, object.revision())];
+        ours.extend(sha256.map(|sha256| (SOURCE_SHA256, sha256)));
+        let mut kept = Kept::of(head, &ours);
         if object.size <= self.copy_limit_bytes {
             return self.copy_at_once(bucket, object, to, kept).await;
         }
         let tags = self.readable_tags(bucket, object, &mut kept).await?;
         self.copy_in_parts(bucket, object, to, kept, tags, cancellation).await
+    }
+
+    /// The SHA-256 that a copy names of its bytes, if it does.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn named_sha256(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
+        let head = self.metadata(bucket, key).await?;
+        Ok(head.and_then(|head| head.metadata).and_then(|mut metadata| metadata.remove(SOURCE_SHA256)))
     }
 
     /// Notes a revision under `to` in an object without a body: which key, version and `ETag` it stands for. A revision
@@ -92,7 +105,7 @@ impl S3 {
         cancellation: &Cancellation,
     ) -> Result<Vec<String>, Error> {
         if object.size <= self.copy_limit_bytes {
-            return self.copy(bucket, object, to, cancellation).await;
+            return self.copy(bucket, object, to, None, cancellation).await;
         }
         let mut head = self.head_of_revision(bucket, object).await?;
         let version = head.version_id.take();

@@ -12,6 +12,7 @@ use aws_smithy_checksums::ChecksumAlgorithm;
 use aws_smithy_checksums::http::HttpChecksum;
 use cmslite_core::queue::Object;
 use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -22,9 +23,8 @@ const USUAL_PARTS_MIB: [u64; 8] = [8, 5, 16, 10, 15, 32, 64, 100];
 /// A download that came to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Downloaded {
-    /// A checksum of all bytes that came. Two downloads of one revision that have the same one brought the same
-    /// bytes.
-    pub fingerprint: String,
+    /// The SHA-256 of all bytes that came, in hexadecimal digits: downloads that have the same one brought the same bytes.
+    pub sha256: String,
     /// What of S3's was compared with it and is the same; none where there was nothing to compare, or only an
     /// `ETag` or a checksum of parts that may be of another kind than it seems.
     pub verified_by: Option<&'static str>,
@@ -49,10 +49,17 @@ enum Hasher {
     Checksum(Box<dyn HttpChecksum>),
 }
 
-/// Computes what S3 says of an object, chunk by chunk.
+/// Computes what identifies an object's bytes, and what S3 says of them, chunk by chunk.
 pub(super) struct Verifier {
+    sha256: Sha256,
+    /// None where S3 says nothing that could be compared.
+    compared: Option<Compared>,
+}
+
+/// A checksum of S3's, and what came so far.
+struct Compared {
     algorithm: Algorithm,
-    expected: Option<String>,
+    expected: String,
     hasher: Hasher,
     parts: Option<Parts>,
 }
@@ -111,16 +118,35 @@ impl Verifier {
                 }
             }
         };
-        Self { algorithm, expected: Some(value.to_owned()), hasher: algorithm.hasher(), parts }
+        let expected = value.to_owned();
+        let compared = Compared { algorithm, expected, hasher: algorithm.hasher(), parts };
+        Self { sha256: Sha256::new(), compared: Some(compared) }
     }
 
     fn of_nothing() -> Self {
-        let algorithm = Algorithm::Checksum(ChecksumAlgorithm::Crc64Nvme);
-        Self { algorithm, expected: None, hasher: algorithm.hasher(), parts: None }
+        Self { sha256: Sha256::new(), compared: None }
     }
 
     /// Takes what came next.
-    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(compared) = &mut self.compared {
+            compared.update(bytes);
+        }
+    }
+
+    /// Compares, when everything has come.
+    ///
+    /// An `ETag` that differs from the MD5 proves nothing: S3 promises an MD5 only for some objects, and other
+    /// stores do not promise it at all. Nor does a checksum of parts whose size was guessed.
+    pub(super) fn finish(self) -> Result<Downloaded, Mismatch> {
+        let verified_by = self.compared.map_or(Ok(None), Compared::finish)?;
+        Ok(Downloaded { sha256: hexadecimal(&self.sha256.finalize()), verified_by })
+    }
+}
+
+impl Compared {
+    fn update(&mut self, mut bytes: &[u8]) {
         while let Some(parts) = &mut self.parts {
             let now = usize::try_from(parts.left).unwrap_or(usize::MAX).min(bytes.len());
             let (of_part, rest) = bytes.split_at(now);
@@ -139,11 +165,8 @@ impl Verifier {
         self.hasher.update(bytes);
     }
 
-    /// Compares, when everything has come.
-    ///
-    /// An `ETag` that differs from the MD5 proves nothing: S3 promises an MD5 only for some objects, and other
-    /// stores do not promise it at all. Nor does a checksum of parts whose size was guessed.
-    pub(super) fn finish(self) -> Result<Downloaded, Mismatch> {
+    /// The name of the checksum where it is the same.
+    fn finish(self) -> Result<Option<&'static str>, Mismatch> {
         let name = self.algorithm.name();
         let is_certain =
             self.algorithm != Algorithm::Md5 && self.parts.as_ref().is_none_or(|parts| parts.is_certain);
@@ -159,11 +182,9 @@ impl Verifier {
             }
         };
         match self.expected {
-            Some(expected) if expected == came => {
-                Ok(Downloaded { fingerprint: came, verified_by: Some(name) })
-            }
-            Some(expected) if is_certain => Err(Mismatch { algorithm: name, came, expected }),
-            _ => Ok(Downloaded { fingerprint: came, verified_by: None }),
+            expected if expected == came => Ok(Some(name)),
+            expected if is_certain => Err(Mismatch { algorithm: name, came, expected }),
+            _ => Ok(None),
         }
     }
 }
@@ -218,15 +239,19 @@ impl Hasher {
     /// As S3 writes it: MD5 in hexadecimal digits, all others in base64.
     fn finish_text(self) -> String {
         match self {
-            Self::Md5(md5) => md5.finalize().iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            }),
+            Self::Md5(md5) => hexadecimal(&md5.finalize()),
             Self::Checksum(checksum) => {
                 String::from_utf8_lossy(checksum.header_value().as_bytes()).into_owned()
             }
         }
     }
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether an `ETag` has the form of an MD5, or of the MD5 of parts' MD5s with their number.
@@ -257,6 +282,9 @@ mod tests {
         verifier.finish()
     }
 
+    /// By Python's hashlib.
+    const SHA256_OF_123456789: &str = "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225";
+
     /// CRC's check values, and the others' digests of "123456789" by Python's hashlib.
     #[test]
     fn checksums_are_those_of_their_definitions() {
@@ -271,8 +299,20 @@ mod tests {
         ] {
             let downloaded = finished(algorithm, value, b"123456789").unwrap();
             assert_eq!(downloaded.verified_by, Some(algorithm.name()));
-            assert_eq!(downloaded.fingerprint, value);
+            assert_eq!(downloaded.sha256, SHA256_OF_123456789);
         }
+    }
+
+    /// It does not depend on what S3 has to compare with, nor on parts.
+    #[test]
+    fn the_same_bytes_have_the_same_sha256_however_they_were_uploaded() {
+        let mut nothing = Verifier::of_nothing();
+        nothing.update(b"1234");
+        nothing.update(b"56789");
+        let expected = Downloaded { sha256: SHA256_OF_123456789.to_owned(), verified_by: None };
+        assert_eq!(nothing.finish().unwrap(), expected);
+        let in_parts = format!("{}-1", "0".repeat(32));
+        assert_eq!(finished(Algorithm::Md5, &in_parts, b"123456789").unwrap(), expected);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub async fn read_proven<S: AsyncSink, G>(
     if let Some(problems) = archive::too_large(&request.dataset, archive.size) {
         return Err(problems.into());
     }
-    let mut fingerprints = Vec::new();
+    let mut came = Vec::new();
     let mut reads = 0;
     // An archive that is bad is read twice where S3 keeps nothing to compare: both readings are its time.
     let begun = Instant::now();
@@ -53,10 +53,10 @@ pub async fn read_proven<S: AsyncSink, G>(
         let damaged = match read_archive(s3, request, archive, limits.clone(), sink, begun).await {
             Ok(Reading { read: Ok(members), downloaded }) => return Ok((members, downloaded)),
             Ok(Reading { read: Err(problems), downloaded }) => {
-                if downloaded.verified_by.is_some() || fingerprints.contains(&downloaded.fingerprint) {
+                if downloaded.verified_by.is_some() || came.contains(&downloaded.sha256) {
                     return Err(problems.into());
                 }
-                fingerprints.push(downloaded.fingerprint);
+                came.push(downloaded.sha256);
                 let message = format!(
                     "{} seems to be bad, and S3 keeps no checksum to compare: it was read {reads} times and came \
                      differently each time",
@@ -70,7 +70,7 @@ pub async fn read_proven<S: AsyncSink, G>(
         if reads >= READS {
             return Err(damaged);
         }
-        if fingerprints.len() == 1 && reads == 1 {
+        if came.len() == 1 && reads == 1 {
             info!("the archive seems to be bad, and S3 keeps no checksum to compare: reading it once more");
         } else {
             warn!(error_type = damaged.error_type(), "{damaged}; reading it again");
@@ -100,7 +100,7 @@ pub async fn confirm(
     info!("S3 keeps no checksum to compare: downloading the archive once more");
     let (nobody, _) = mpsc::channel(1);
     let again = s3.download(&request.dataset.bucket, archive, &request.cancellation, nobody).await?;
-    if again.fingerprint == downloaded.fingerprint {
+    if again.sha256 == downloaded.sha256 {
         return Ok(());
     }
     let message = format!("{} came differently when it was downloaded once more", archive.key);

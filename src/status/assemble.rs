@@ -19,16 +19,20 @@ fn revision(object: &Object) -> Revision<'_> {
     (&object.key, object.revision())
 }
 
-/// Puts together what listings, ledger and `error.json`s (by the archives' keys) say; `all` is whether the
-/// text shows everything.
-pub(super) fn assemble(
-    dataset: &Dataset,
-    listings: &Listings,
-    plan: &Plan,
-    ledger: Ledger,
-    errors: &BTreeMap<Key, ReportedErrorFile>,
-    all: bool,
-) -> Status {
+/// What was read of S3.
+#[derive(Clone, Copy)]
+pub(super) struct Read<'a> {
+    pub(super) listings: &'a Listings,
+    pub(super) plan: &'a Plan,
+    /// The `error.json`s, by the archives' keys.
+    pub(super) errors: &'a BTreeMap<Key, ReportedErrorFile>,
+    /// The SHA-256 of archives that were settled as good and not loaded, as their markers name it, by the archives' keys.
+    pub(super) unloaded: &'a BTreeMap<Key, String>,
+}
+
+/// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
+pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: bool) -> Status {
+    let Read { listings, plan, errors, unloaded } = read;
     let (rows, ledger_unreadable) = match ledger {
         Ledger::Rows(rows) => (Some(rows), None),
         Ledger::Absent => (None, None),
@@ -42,12 +46,34 @@ pub(super) fn assemble(
     let queued = || plan.in_state(ArchiveState::Queued);
     let mut superseded: Vec<&Object> = plan.in_state(ArchiveState::Superseded).collect();
     superseded.extend(queued().filter(is_superseded));
+    let mut first_of: HashMap<&str, &LedgerRow> = HashMap::new();
+    for row in known {
+        if let Some(sha256) = &row.sha256 {
+            first_of.entry(sha256).or_insert(row);
+        }
+    }
+    // The first load of the same bytes, where that was another archive's, or this one was not loaded.
+    let same_bytes_as = |object: &Object| -> Option<&LedgerRow> {
+        let load = loads.get(&revision(object)).copied();
+        let sha256 = load.and_then(|load| load.sha256.as_ref()).or_else(|| unloaded.get(&object.key))?;
+        let first = first_of.get(sha256.as_str()).copied()?;
+        let is_another = load.is_none() || first.key != object.key;
+        (is_another && !dataset.truncate).then_some(first)
+    };
     let mut disagreements = marker_disagreements(dataset, listings, plan);
     let shared = plan.archives.iter().filter(|archive| dataset.rival_of(&archive.object.key).is_some());
     disagreements
         .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
     if ledger_unreadable.is_none() {
-        disagreements.extend(ledger_disagreements(dataset, listings, plan, known, &loads));
+        let explained: HashSet<&str> = plan
+            .in_state(ArchiveState::Good)
+            .filter(|object| same_bytes_as(object).is_some())
+            .map(|object| object.key.as_str())
+            .collect();
+        let of_ledger = ledger_disagreements(dataset, listings, plan, known, &loads);
+        disagreements.extend(of_ledger.into_iter().filter(|found| {
+            found.kind != DisagreementKind::MarkedNotLoaded || !explained.contains(found.key.as_str())
+        }));
     }
     Status {
         dataset: dataset.name.clone(),
@@ -68,6 +94,7 @@ pub(super) fn assemble(
                 key: object.key.clone(),
                 etag: object.revision().to_owned(),
                 load: loads.get(&revision(object)).map(|row| (*row).clone()),
+                same_bytes_as: same_bytes_as(object).cloned(),
             })
             .collect(),
         passed_over: plan
@@ -132,6 +159,26 @@ fn marker_disagreements(dataset: &Dataset, listings: &Listings, plan: &Plan) -> 
     disagreements
 }
 
+/// The archives that are marked good since the ledger began and not in it. Those marked before were settled by the
+/// script.
+pub(super) fn marked_not_loaded<'p>(
+    dataset: &Dataset,
+    listings: &Listings,
+    plan: &'p Plan,
+    rows: &[LedgerRow],
+) -> Vec<&'p Object> {
+    let loaded: HashSet<Revision<'_>> =
+        rows.iter().map(|row| (row.key.as_str(), row.etag.as_str())).collect();
+    // S3's times have whole seconds.
+    let Some(began) = rows.first().map(|row| row.loaded_at.trunc_subsecs(0)) else { return Vec::new() };
+    let marked: HashMap<&str, DateTime<Utc>> =
+        listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
+    plan.in_state(ArchiveState::Good)
+        .filter(|object| !loaded.contains(&revision(object)))
+        .filter(|object| marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began))
+        .collect()
+}
+
 /// What markers and ledger contradict.
 fn ledger_disagreements(
     dataset: &Dataset,
@@ -141,10 +188,8 @@ fn ledger_disagreements(
     loads: &HashMap<Revision<'_>, &LedgerRow>,
 ) -> Vec<Disagreement> {
     let latest = rows.last().map(|row| (row.key.as_str(), row.etag.as_str()));
-    // S3's times have whole seconds.
-    let began = rows.first().map(|row| row.loaded_at.trunc_subsecs(0));
-    let marked: HashMap<&str, DateTime<Utc>> =
-        listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
+    let not_loaded: HashSet<Revision<'_>> =
+        marked_not_loaded(dataset, listings, plan, rows).into_iter().map(revision).collect();
     let newest_good = plan.archives.iter().rev().find(|archive| archive.state == ArchiveState::Good);
     let mut disagreements = Vec::new();
     for archive in &plan.archives {
@@ -154,15 +199,7 @@ fn ledger_disagreements(
         let kind = match state {
             ArchiveState::Queued if is_held => DisagreementKind::LoadedNotMarked,
             ArchiveState::Bad if is_held => DisagreementKind::LoadedMarkedBad,
-            // Those marked before the ledger began were settled by the script.
-            ArchiveState::Good
-                if !is_loaded
-                    && began.is_some_and(|began| {
-                        marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began)
-                    }) =>
-            {
-                DisagreementKind::MarkedNotLoaded
-            }
+            ArchiveState::Good if not_loaded.contains(&revision(object)) => DisagreementKind::MarkedNotLoaded,
             ArchiveState::Good
                 if dataset.truncate && is_loaded && !is_held && newest_good == Some(archive) =>
             {

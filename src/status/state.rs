@@ -81,6 +81,8 @@ pub struct Good {
     pub etag: String,
     /// Its last load, where the ledger knows one.
     pub load: Option<LedgerRow>,
+    /// While appending: the load that brought the same bytes, before this archive was loaded or why it was not.
+    pub same_bytes_as: Option<LedgerRow>,
 }
 
 /// Markers and ledger, or markers among themselves, say different things of an archive.

@@ -69,6 +69,8 @@ impl fmt::Display for Status {
         section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
         section(f, "Bad", self.bad.iter().map(Bad::text))?;
         self.last_of(f, "Good", &self.good, Good::text)?;
+        let twice: Vec<String> = self.good.iter().filter_map(Good::loaded_twice).collect();
+        self.last_of(f, "WARNING: loaded under two keys", &twice, Clone::clone)?;
         self.last_of(f, "Passed over, no archives by their names", &self.passed_over, ToString::to_string)?;
         section(
             f,
@@ -126,15 +128,29 @@ impl Bad {
 
 impl Good {
     fn text(&self) -> String {
-        match &self.load {
-            Some(load) => format!(
+        match (&self.load, &self.same_bytes_as) {
+            (Some(load), _) => format!(
                 "{} ({} rows, loaded {} by {})",
                 self.key,
                 load.rows,
                 seconds(load.loaded_at),
                 one_line(&load.request_id)
             ),
-            None => format!("{} (not in the ledger)", self.key),
+            (None, Some(same)) => {
+                format!(
+                    "{} (not loaded, the same bytes as {}, loaded {})",
+                    self.key,
+                    same.key,
+                    seconds(same.loaded_at)
+                )
+            }
+            (None, None) => format!("{} (not in the ledger)", self.key),
         }
+    }
+
+    /// Of an archive that was loaded although its bytes had been loaded under another key: both.
+    fn loaded_twice(&self) -> Option<String> {
+        let (_, same) = (self.load.as_ref()?, self.same_bytes_as.as_ref()?);
+        Some(format!("{} has the same bytes as {}, loaded {}", self.key, same.key, seconds(same.loaded_at)))
     }
 }

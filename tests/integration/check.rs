@@ -1,7 +1,7 @@
 //! `check` finds what a load lacks, or names it with what to do about it; and loads nothing.
 
-use devstack::s3;
 use devstack::stack::BUCKET;
+use devstack::{redshift, s3};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, HarnessBuilder, SHIPPED, cases, expected, key, members, sample};
@@ -43,10 +43,11 @@ async fn is_well(builder: HarnessBuilder) {
         "ok    S3: write: below processed/batch/client/cmslite_gdx/",
         "ok    S3: copy and delete: below processed/good/client/cmslite_gdx/ and processed/bad/client/cmslite_gdx/",
         "as cmslite_loader, with the password of the variable pgpass, TLS, certificate and host name verified",
-        "ok    ledger cmslite.load_ledger: can be locked, read and written",
+        "ok    ledger cmslite.load_ledger: can be read and written, and its lock be taken",
         "ok    GRANT USAGE ON SCHEMA cmslite: granted",
         "ON cmslite.user_status: granted",
         "ok    GRANT SELECT, INSERT ON cmslite.load_ledger: granted",
+        "ok    GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock: granted",
         "ok    table cmslite.user_status: ",
         "ok    load errors: sys_load_error_detail can be read",
         "An archive can be loaded. Nothing was.",
@@ -80,24 +81,26 @@ async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come
     assert_eq!((&json["version"], &json["findings"][0]["outcome"]), (&json!(1), &json!("good")));
 }
 
-/// A ledger of an earlier version, with a load in it and nothing beside it.
+/// A ledger with a load in it and nothing beside it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_without_its_table_of_rows_is_told_of_and_no_obstacle_where_it_can_be_made() {
+async fn a_ledger_with_nothing_beside_it_is_told_of_and_no_obstacle_where_that_can_be_made() {
     let harness = Harness::start().await;
     Harness::report(harness.invoke(&harness.put("a", &sample(3, 20), 1)).await);
-    harness.admin("DROP TABLE cmslite.load_ledger_tables").await;
+    harness.admin("DROP TABLE cmslite.load_ledger_tables, cmslite.load_ledger_lock").await;
     let (code, told) = check(&harness).await;
     assert_eq!(code, Some(0), "{told}");
-    let line = "ok    ledger cmslite.load_ledger: can be locked, read and written; cmslite.load_ledger_tables beside it is not there yet";
+    let line = "ok    ledger cmslite.load_ledger: can be read and written, and its lock be taken; not there yet, and made by the next load: cmslite.load_ledger_tables, cmslite.load_ledger_lock";
     assert!(told.contains(line), "{told}");
     assert_eq!(harness.query("SELECT to_regclass('cmslite.load_ledger_tables')").await, [[None]]);
     harness.admin("REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader").await;
-    finds(
-        &harness,
-        "ledger cmslite.load_ledger",
-        &["load_ledger_tables", "permission denied", "ddl/grants.sql"],
-    )
-    .await;
+    let subject = "ledger cmslite.load_ledger";
+    finds(&harness, subject, &["load_ledger_tables", "permission denied", "ddl/grants.sql"]).await;
+    harness.admin(&redshift::postgresql_ddl(include_str!("../../ddl/ledger.sql")).unwrap()).await;
+    harness.admin("GRANT SELECT, INSERT ON cmslite.load_ledger_tables TO cmslite_loader").await;
+    // It is there, and may not be locked: to its user it is not there.
+    finds(&harness, subject, &["load_ledger_lock", "permission denied", "ddl/grants.sql"]).await;
+    harness.admin("GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader").await;
+    assert_eq!(check(&harness).await.0, Some(0));
 }
 
 /// What `check` has said is missing is granted, statement by statement, as an administrator would.
@@ -164,6 +167,11 @@ cases! {
             "CREATE TABLE cmslite.load_ledger_tables (dataset varchar(255)); GRANT ALL ON cmslite.load_ledger_tables TO cmslite_loader",
             "ledger cmslite.load_ledger_tables",
             &["sequence is missing", "ddl/ledger.sql"],
+        );
+        no_lock_of_ours(
+            "CREATE TABLE cmslite.load_ledger_lock (note text); GRANT ALL ON cmslite.load_ledger_lock TO cmslite_loader",
+            "ledger cmslite.load_ledger_lock",
+            &["unused is missing", "ddl/ledger.sql"],
         );
         no_ledger_of_ours(
             "CREATE TABLE cmslite.load_ledger (key int); GRANT ALL ON cmslite.load_ledger TO cmslite_loader",

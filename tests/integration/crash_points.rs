@@ -72,8 +72,10 @@ fn named(place: &Place) -> String {
                     r#"CREATE TABLE IF NOT EXISTS "cmslite"."load_ledger_tables" "#,
                     "CREATE TABLE ledger tables",
                 ),
-                ("LOCK", "LOCK ledger"),
+                (r#"CREATE TABLE IF NOT EXISTS "cmslite"."load_ledger_lock" "#, "CREATE TABLE ledger lock"),
+                (r#"LOCK "cmslite"."load_ledger_lock""#, "LOCK ledger lock"),
                 ("SELECT COALESCE(MAX(sequence)", "SELECT ledger"),
+                ("SELECT key, etag", "SELECT ledger load"),
                 ("SELECT column_name", "SELECT columns"),
                 ("SELECT table_type", "SELECT table types"),
                 ("SELECT pg_last_copy_count", "SELECT copy count"),
@@ -382,5 +384,22 @@ scenario! {
             harness.put("a", &ARCHIVE, 1);
         }),
         wanted: |step| step.name.contains("Upload"),
+    }
+}
+
+scenario! {
+    /// The bytes of an archive that is loaded, uploaded anew in parts: which they are is known when they are staged.
+    the_same_bytes_again: Scenario {
+        appends: true,
+        prepare: |harness| Box::pin(async {
+            put_sample(harness);
+            Harness::report(harness.invoke(&key("a")).await);
+            let same = sample(3, 20);
+            let (one, two) = same.split_at(same.len() / 2);
+            harness.stack.s3.put_multipart_at(BUCKET, &key("a"), &[one, two], moment(5)).unwrap();
+        }),
+        wanted: |step| {
+            step.name.contains("ledger") || step.name.contains("marker") || step.name == "ROLLBACK"
+        },
     }
 }

@@ -185,7 +185,7 @@ const THROTTLED: &str = "S3ServiceException:Please reduce your request rate,Stat
 cases! {
     async faults_of_redshift_pass: redshift_passes {
         serialization("COPY", refuse("XX000", "1023"), "Retryable.Serialization");
-        conflict_at_the_lock("LOCK", refuse("XX000", CONFLICT), "Retryable.Serialization");
+        conflict_at_the_lock("LOCK ", refuse("XX000", CONFLICT), "Retryable.Serialization");
         timeout("COPY", refuse("57014", "Query (150) canceled on user's request"), "Retryable.StatementTimeout");
         s3_throttles_copy("COPY", refuse("XX000", THROTTLED), "Retryable.S3Unavailable");
         unknown_error("COPY", refuse("XX000", "something never seen"), "Retryable.Unknown");
@@ -218,7 +218,7 @@ cases! {
     /// Conflicts and lost connections are got over within the invocation, with the files that are staged.
     async what_passes_at_once_is_tried_again_at_once: is_tried_again {
         serialization("COPY", refuse("XX000", "1023"));
-        conflict_at_the_lock("LOCK", refuse("XX000", CONFLICT));
+        conflict_at_the_lock("LOCK ", refuse("XX000", CONFLICT));
         connection_lost_before_the_ledger_answers("SELECT COALESCE", redshift::Action::CutBefore);
         connection_lost_after_copy("COPY", redshift::Action::CutAfter);
         connection_lost_before_commit("COMMIT", redshift::Action::CutBefore);

@@ -110,7 +110,7 @@ async fn a_function_says_before_its_deadline_what_is_silent() {
         (s3("PutObject", "error.json"), b"no archive".to_vec(), "S3: PutObject of s3://", false),
         (s3("CopyObject", "bad/"), b"no archive".to_vec(), "S3: CopyObject of s3://", false),
         (Silent::Redshift("svv_columns"), good(), "Redshift: SELECT", false),
-        (Silent::Redshift("LOCK"), good(), "Redshift: LOCK", false),
+        (Silent::Redshift("LOCK "), good(), "Redshift: LOCK", false),
         (Silent::Redshift("COPY "), good(), "Redshift: COPY", false),
         (Silent::Redshift("COMMIT"), good(), "Redshift: COMMIT", false),
     ] {
@@ -266,7 +266,7 @@ async fn a_command_ends_within_its_limit() {
         (s3("ListObjectsV2", ""), "load --dry-run", 8, "S3: ListObjectsV2 of s3://"),
         (s3("ListObjectsV2", ""), "status", 8, "S3: ListObjectsV2 of s3://"),
         (s3("HeadObject", ""), "check", 12, "S3: HeadObject of s3://"),
-        (Silent::Redshift("LOCK"), "check", 12, "Redshift: LOCK"),
+        (Silent::Redshift("LOCK "), "check", 12, "Redshift: LOCK"),
         (Silent::RedshiftConnection, "status", 8, "Redshift: a connection to "),
         (s3("GetObject", "client/"), "load", 30, "S3: GetObject of s3://"),
         (Silent::Redshift("COPY "), "load", 30, "Redshift: COPY"),
@@ -293,7 +293,8 @@ async fn a_statement_has_a_limit() {
     );
     // Redshift is told the same, and nothing is sent behind what it does not answer.
     let sessions = harness.sessions();
-    let session = sessions.last().unwrap();
+    let copies = |session: &&Vec<String>| session.iter().any(|statement| statement.starts_with("COPY"));
+    let session = sessions.iter().find(copies).unwrap();
     assert!(
         session
             .iter()
@@ -351,7 +352,7 @@ cases! {
         at_an_upload(At::S3("PutObject", ".csv"), "S3: PutObject");
         at_a_marker(At::S3("CopyObject", ""), "S3: CopyObject");
         at_a_connection(At::RedshiftConnection, "Redshift: a connection to ");
-        at_the_lock(At::Redshift("LOCK"), "Redshift: LOCK");
+        at_the_lock(At::Redshift("LOCK "), "Redshift: LOCK");
         at_copy(At::Redshift("COPY "), "Redshift: COPY");
         at_commit(At::Redshift("COMMIT"), "Redshift: COMMIT");
     }

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 pub use samples::{
     Row, TABLES, appending, bad_key, expected, good_key, key, long_sample, members, moment, sample,
-    sample_with, words,
+    sample_with, skipping, words,
 };
 
 /// The binary under test.
@@ -382,7 +382,7 @@ impl Harness {
         self.stack.redshift.clear_statements();
         let tables = TABLES.map(|table| format!("cmslite.{table}")).join(", ");
         self.admin(&format!(
-            "TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger, cmslite.load_ledger_tables"
+            "TRUNCATE {tables}; DROP TABLE IF EXISTS cmslite.load_ledger, cmslite.load_ledger_tables, cmslite.load_ledger_lock"
         ))
         .await;
     }

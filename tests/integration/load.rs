@@ -28,7 +28,7 @@ async fn the_report_says_what_was_done() {
     );
     assert_eq!(
         report["good"][0],
-        json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4})
+        json!({"key": key, "etag": report["good"][0]["etag"], "outcome": "loaded", "rows": 10 * 4, "loaded_before": null})
     );
     assert_eq!(
         report["loaded_tables"][0],

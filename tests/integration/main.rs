@@ -22,6 +22,10 @@ mod sqs;
 mod load;
 // No revision of an archive is loaded twice, unless somebody asks for it.
 mod once;
+// The same bytes once more.
+mod repeated;
+// Whoever reads the ledger waits for no load and delays none.
+mod locks;
 // Several functions at once cost little more than one, and nothing is told twice.
 mod several;
 // Archives are loaded oldest first, and never an older one over newer data.

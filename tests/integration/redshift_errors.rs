@@ -68,7 +68,7 @@ cases! {
     async what_passes_is_left_for_the_next_run: passes {
         relation_unseen_by_the_snapshot("COPY", "XX000", "1018", "Retryable.Serialization");
         conflict_in_words("COPY", "XX000", "Serializable isolation violation on table - 1", "Retryable.Serialization");
-        deadlock("LOCK", "40P01", "deadlock detected", "Retryable.Serialization");
+        deadlock("LOCK ", "40P01", "deadlock detected", "Retryable.Serialization");
         cancelled_in_other_words("COPY", "XX000", "Query (1) cancelled on user's request", "Retryable.StatementTimeout");
         ended_by_workload_management("COPY", "XX000", "abort query: context: system requested abort", "Retryable.StatementTimeout");
         cluster_is_resized("DELETE", "25006", "transaction is read-only", "Retryable.ClusterUnavailable");

@@ -238,7 +238,7 @@ async fn the_ledger_may_be_made_by_hand_and_its_columns_hidden() {
         .admin(
             "REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader;
              GRANT SELECT, INSERT ON cmslite.load_ledger, cmslite.load_ledger_tables TO cmslite_loader;
-             GRANT UPDATE ON cmslite.load_ledger TO cmslite_loader",
+             GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader",
         )
         .await;
     loaded(&harness, "a", &sample(1, 5), 1).await;

@@ -42,7 +42,8 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     s3.put_at("bucket", "a b+ü.tgz", &bytes, chrono::Utc::now()).unwrap();
     let object = client.list("bucket", "").await.unwrap().remove(0);
     s3.keep_with("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
-    let missing = client.copy("bucket", &object, "to/a b+ü.tgz", &Cancellation::default()).await.unwrap();
+    let missing =
+        client.copy("bucket", &object, "to/a b+ü.tgz", Some("5a"), &Cancellation::default()).await.unwrap();
     assert_eq!(missing, [""; 0]);
     let kept = s3.kept_with("bucket", "to/a b+ü.tgz").unwrap();
     assert_eq!(kept.tags, [("class".to_owned(), "personal data".to_owned())]);
@@ -50,17 +51,23 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     assert!(s3.read("bucket", "to/a b+ü.tgz").unwrap() == bytes);
     let copied = s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count();
     assert_eq!(copied, 3);
+    let metadata = s3.metadata("bucket", "to/a b+ü.tgz").unwrap();
+    assert_eq!(
+        (metadata["source-etag"].as_str(), metadata["source-sha256"].as_str()),
+        (object.revision(), "5a")
+    );
 
     // Without the rights to tags, a copy without them.
     for (operation, fault) in [("GetObjectTagging", "a b"), ("CreateMultipartUpload", "to/")] {
         s3.inject(Fault::on(operation, fault, Action::Refuse(403, "AccessDenied".to_owned())).times(1));
-        let missing = client.copy("bucket", &object, "to/b", &Cancellation::default()).await.unwrap();
+        let missing = client.copy("bucket", &object, "to/b", None, &Cancellation::default()).await.unwrap();
         assert!(missing[0].starts_with("tags, "), "{operation}: {missing:?}");
         assert_eq!(s3.kept_with("bucket", "to/b").unwrap().tags, []);
     }
 
     let changed = Object { etag: "\"00000000000000000000000000000000\"".to_owned(), ..object };
-    let error = client.copy("bucket", &changed, "to/other", &Cancellation::default()).await.unwrap_err();
+    let error =
+        client.copy("bucket", &changed, "to/other", None, &Cancellation::default()).await.unwrap_err();
     assert!(matches!(&error, Error::Retryable(fault) if fault.kind == Retryable::SourceChanged), "{error}");
     assert_eq!((s3.read("bucket", "to/other"), s3.unfinished_uploads()), (None, 0));
 }
@@ -75,13 +82,15 @@ async fn a_copy_in_parts_that_cannot_end_is_given_up() {
     let gate = Gate::new();
     s3.inject(Fault::on("UploadPartCopy", "to", Action::Wait(gate.clone())));
     let soon = Cancellation::at(Some(Instant::now() + Duration::from_secs(9)));
-    let error = client.copy("bucket", &object, "to/a", &soon).await.unwrap_err();
+    let error = client.copy("bucket", &object, "to/a", None, &soon).await.unwrap_err();
     assert_eq!(error.error_type(), "Retryable.DeadlineNear", "{error}");
     assert_eq!((s3.read("bucket", "to/a"), s3.unfinished_uploads()), (None, 0));
 
     let copied = {
         let (client, object) = (client.clone(), object.clone());
-        tokio::spawn(async move { client.copy("bucket", &object, "to/b", &Cancellation::default()).await })
+        tokio::spawn(
+            async move { client.copy("bucket", &object, "to/b", None, &Cancellation::default()).await },
+        )
     };
     gate.reached().await;
     let began = || s3.requests().iter().filter(|request| request.operation == "UploadPartCopy").count() >= 8;

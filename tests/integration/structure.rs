@@ -72,7 +72,7 @@ const PROGRAM: &[Room] = &[
     Room { path: "tokio_postgres", only: &["redshift"] },
     Room { path: "native_tls", only: &["redshift"] },
     Room { path: "postgres_native_tls", only: &["redshift"] },
-    Room { path: "sha2", only: &["redshift"] },
+    Room { path: "sha2", only: &["redshift", "s3"] },
     Room { path: "unicode_width", only: &["validate"] },
 ];
 

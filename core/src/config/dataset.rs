@@ -36,11 +36,15 @@ pub struct Dataset {
     pub ledger: TableName,
     /// The table beside the ledger with the rows that each load brought to each table: `<ledger>_tables`.
     pub ledger_tables: TableName,
+    /// The empty table beside the ledger that every load locks, and that nobody reads: `<ledger>_lock`.
+    pub ledger_lock: TableName,
     /// How large an archive may be.
     pub size_limits: SizeLimits,
     /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
     /// bring fewer, 0 to 100; none where any number is loaded.
     pub max_shrink_percent: Option<u8>,
+    /// While appending: whether an archive whose bytes were loaded under another key is settled without loading it.
+    pub skips_repeated: bool,
     /// Whether what is told of an archive may quote its cells.
     pub quoting: Quoting,
     /// The other datasets that may want keys of this one, as far as they are known.

@@ -101,7 +101,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-const DATASET_KEYS: [&str; 17] = [
+const DATASET_KEYS: [&str; 18] = [
     "bucket",
     "source",
     "destination",
@@ -119,6 +119,7 @@ const DATASET_KEYS: [&str; 17] = [
     "max_pax_bytes",
     "max_shrink_percent",
     "quote_cells",
+    "repeated",
 ];
 const FILE_KEYS: [&str; 7] =
     ["dbtable", "column_count", "columns", "dateformat", "derived", "header", "min_rows"];
@@ -156,6 +157,7 @@ impl Checker<'_> {
         let size_limits = self.size_limits(object);
         let max_shrink_percent = self.max_shrink_percent(object, truncate);
         let quoting = self.quoting(object);
+        let skips_repeated = self.skips_repeated(object, truncate);
         let ledger_name = if object.contains_key("ledger") {
             self.text(object, "ledger", "")?
         } else {
@@ -179,9 +181,11 @@ impl Checker<'_> {
             delimiter: delimiter?,
             null_as,
             ledger_tables: ledger.as_ref()?.beside("_tables"),
+            ledger_lock: ledger.as_ref()?.beside("_lock"),
             ledger: ledger?,
             size_limits: size_limits?,
             max_shrink_percent,
+            skips_repeated,
             quoting,
             rivals: Vec::new(),
             tables: tables?,
@@ -240,7 +244,7 @@ impl Checker<'_> {
         }
         for table in &tables {
             if let Some(ledger) = ledger
-                && [ledger, &ledger.beside("_tables")].contains(&&table.name)
+                && [ledger, &ledger.beside("_tables"), &ledger.beside("_lock")].contains(&&table.name)
             {
                 self.report(format!("files.{}.dbtable", table.member), "is the ledger's table");
             }

@@ -26,4 +26,19 @@ impl Checker<'_> {
         }
         percent
     }
+
+    pub(super) fn skips_repeated(&mut self, object: &Object, truncate: Option<bool>) -> bool {
+        const KEY: &str = "repeated";
+        let Some(value) = object.get(KEY) else { return false };
+        if truncate == Some(true) {
+            self.report(KEY, "needs \"truncate\": false: with truncate, no rows are there twice");
+        }
+        if value.as_str() != Some("skip") {
+            self.report(
+                KEY,
+                "expected \"skip\"; leave the key out to have bytes that were loaded under another key loaded with a warning",
+            );
+        }
+        true
+    }
 }

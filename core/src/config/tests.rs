@@ -145,9 +145,25 @@ fn how_few_rows_are_too_few_is_said_by_file_and_by_share() {
 }
 
 #[test]
-fn neither_table_of_the_ledger_may_be_loaded_into() {
+fn repeated_bytes_are_skipped_only_where_rows_are_added() {
+    assert!(!parse("a.json", SHIPPED).unwrap().skips_repeated);
+    let with = |truncate: &str, value: &str| {
+        let config = SHIPPED.replacen("\"truncate\": true", &format!("\"truncate\": {truncate}"), 1);
+        parse("a.json", &config.replacen('{', &format!("{{\"repeated\": {value},"), 1))
+    };
+    assert!(with("false", "\"skip\"").unwrap().skips_repeated);
+    for value in ["\"load\"", "\"SKIP\"", "true", "null"] {
+        let told = with("false", value).unwrap_err().to_string();
+        assert!(told.starts_with("a.json: repeated: expected \"skip\"; "), "{told}");
+    }
+    let told = with("true", "\"skip\"").unwrap_err().to_string();
+    assert_eq!(told, "a.json: repeated: needs \"truncate\": false: with truncate, no rows are there twice");
+}
+
+#[test]
+fn no_table_of_the_ledger_may_be_loaded_into() {
     assert_eq!(parse("a.json", SHIPPED).unwrap().ledger_tables.to_string(), "cmslite.load_ledger_tables");
-    for table in ["load_ledger", "Load_Ledger_Tables"] {
+    for table in ["load_ledger", "Load_Ledger_Tables", "load_ledger_lock"] {
         one(
             "\"dbtable\": \"cms_group\"",
             &format!("\"dbtable\": \"{table}\""),

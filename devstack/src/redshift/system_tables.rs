@@ -26,7 +26,9 @@ pub(super) struct LoadError {
 /// (`c_visibility-of-data.md`), and texts are padded. They and the functions are found whatever the search
 /// path is, as system tables are; `sql::translate` calls the functions with what they answer. An IDENTITY column
 /// has the default `"identity"(...)` (dimitri/pgloader#860), and a table outside of the cluster is one of
-/// PostgreSQL's foreign tables.
+/// PostgreSQL's foreign tables. `SVV_TRANSACTIONS` shows a user own transactions, a superuser all, and `STV_LOCKS` is for
+/// superusers (`r_SVV_TRANSACTIONS`, `r_STV_LOCKS`; the words of `lock_status` are not documented); only those of the
+/// session's database are shown, since another's table ids mean other tables.
 const DATABASE: &str = "
 SET allow_system_table_mods = on;
 CREATE SCHEMA IF NOT EXISTS devstack;
@@ -55,7 +57,20 @@ CREATE OR REPLACE VIEW pg_catalog.svv_columns AS SELECT table_catalog::text, tab
 CREATE OR REPLACE VIEW pg_catalog.svv_tables AS SELECT table_catalog::text, table_schema::text, table_name::text,
   CASE table_type WHEN 'FOREIGN' THEN 'EXTERNAL TABLE' ELSE table_type::text END AS table_type, NULL::text AS remarks
   FROM information_schema.tables;
-GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns, pg_catalog.svv_tables TO PUBLIC;
+CREATE OR REPLACE VIEW devstack.locks AS SELECT l.pid, a.usename, a.datname, a.xact_start AT TIME ZONE 'UTC' AS xact_start, l.mode, l.relation, l.granted, l.locktype,
+  COALESCE(a.backend_xid::text::bigint, split_part(l.virtualtransaction, '/', 2)::bigint) AS xid
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+  WHERE l.locktype IN ('relation', 'virtualxid') AND a.datname = current_database();
+CREATE OR REPLACE VIEW pg_catalog.svv_transactions AS SELECT
+  usename::text AS txn_owner, datname::text AS txn_db, xid, pid, xact_start AS txn_start, mode AS lock_mode,
+  CASE locktype WHEN 'relation' THEN 'relation' ELSE 'transactionid' END AS lockable_object_type, relation::integer, granted
+  FROM devstack.locks
+  WHERE usename = session_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user);
+CREATE OR REPLACE VIEW pg_catalog.stv_locks AS SELECT
+  relation::bigint AS table_id, NULL::timestamp AS last_commit, NULL::timestamp AS last_update, xid AS lock_owner, pid::bigint AS lock_owner_pid,
+  xact_start AS lock_owner_start_ts, NULL::timestamp AS lock_owner_end_ts, (CASE WHEN granted THEN 'Holding lock' ELSE 'Waiting for lock' END)::char(22) AS lock_status
+  FROM devstack.locks WHERE locktype = 'relation' AND mode <> 'AccessShareLock';
+GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.sys_load_error_detail, pg_catalog.svv_columns, pg_catalog.svv_tables, pg_catalog.svv_transactions TO PUBLIC;
 GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
 CREATE OR REPLACE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
   'SELECT date_trunc(''second'', statement_timestamp() AT TIME ZONE ''UTC'')';

@@ -17,6 +17,11 @@ pub fn appending() -> String {
     SHIPPED.replace("\"truncate\": true", "\"truncate\": false")
 }
 
+/// The same, loading no bytes twice.
+pub fn skipping() -> String {
+    appending().replacen('{', "{\"repeated\": \"skip\",", 1)
+}
+
 pub fn key(name: &str) -> String {
     format!("client/cmslite_gdx/cms-analytics-csv_{name}.tgz")
 }

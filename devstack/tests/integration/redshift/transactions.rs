@@ -134,3 +134,29 @@ async fn a_cancel_request_is_passed_on() {
     let (refused, ()) = tokio::time::timeout(LIMIT, both).await.expect("the query is not cancelled");
     assert_eq!(refused.0, "57014");
 }
+
+/// `r_SVV_TRANSACTIONS.md`, `r_STV_LOCKS.md`: who holds a lock; a user sees own transactions, a superuser all.
+#[tokio::test]
+async fn locks_are_shown_to_those_who_may_see_them() {
+    let stack = stack().await;
+    let session = stack.session().await;
+    session.run("CREATE TABLE t (id INT); BEGIN; LOCK t").await;
+    let pid = session.one("SELECT pg_backend_pid()").await;
+    let held = "SELECT pid, txn_owner, lock_mode, txn_start <= SYSDATE FROM svv_transactions t JOIN pg_class c ON c.oid = t.relation \
+                WHERE t.granted AND lockable_object_type = 'relation' AND c.relname = 't'";
+    let owner = session.one("SELECT current_user").await;
+    let shown = format!("{pid}|{owner}|AccessExclusiveLock|t");
+    assert_eq!(session.one(held).await, shown);
+    let other = stack.session().await;
+    assert_eq!(other.one(held).await, shown);
+    assert_eq!(
+        other.one("SELECT count(*) FROM svv_transactions WHERE lockable_object_type = 'transactionid' AND granted").await,
+        "2"
+    );
+    assert_eq!(other.one("SELECT count(*) FROM stv_locks WHERE lock_owner_pid IS NOT NULL AND lock_owner_end_ts IS NULL").await, "1");
+    let analyst = stack.session_of("analyst", "look").await;
+    assert_eq!(analyst.one(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
+    assert_eq!(analyst.refused("SELECT * FROM stv_locks").await.0, "42501");
+    session.run("ROLLBACK").await;
+    assert_eq!(other.one(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
+}

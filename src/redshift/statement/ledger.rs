@@ -1,0 +1,142 @@
+//! The texts of the statements to the ledger and the tables beside it.
+
+use chrono::{DateTime, Utc};
+use cmslite_core::config::TableName;
+use cmslite_core::row_counts::RowsByTable;
+
+use super::quote::{literal, table, timestamp};
+use crate::redshift::ledger::{ColumnType, SHA256};
+
+/// What identifies an archive's revision in the ledger.
+pub struct LedgerKey<'a> {
+    /// The dataset.
+    pub dataset: &'a str,
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The `ETag`.
+    pub etag: &'a str,
+    /// The SHA-256 of its bytes in hexadecimal digits; none before they were read.
+    pub sha256: Option<&'a str>,
+    /// The revision's time in S3.
+    pub last_modified: DateTime<Utc>,
+}
+
+/// What the ledger is told of a load.
+pub struct Load<'a> {
+    /// The archive.
+    pub entry: &'a LedgerKey<'a>,
+    /// Bytes of the archive.
+    pub size_bytes: u64,
+    /// Rows loaded into all tables.
+    pub rows: u64,
+    /// One more than the dataset's highest.
+    pub sequence: i64,
+    /// When.
+    pub loaded_at: DateTime<Utc>,
+    /// The invocation.
+    pub request_id: &'a str,
+}
+
+pub(super) fn create(name: &TableName, columns: &[(&str, ColumnType)]) -> String {
+    let columns = columns.iter().map(|(name, kind)| format!("{name} {}", kind.definition()));
+    let columns: Vec<String> = columns.collect();
+    format!("CREATE TABLE IF NOT EXISTS {} ({})", table(name), columns.join(", "))
+}
+
+pub(super) fn add_sha256(ledger: &TableName) -> String {
+    let (name, kind) = SHA256;
+    format!("ALTER TABLE {} ADD COLUMN {name} {}", table(ledger), kind.definition())
+}
+
+/// One row: the dataset's highest sequence; the highest of this revision, of the same bytes under its key, and of the same
+/// bytes under others; how many rows are of newer archives.
+pub(super) fn read(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
+    let by_request =
+        by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
+    let time = timestamp(entry.last_modified);
+    let key = literal(entry.key);
+    format!(
+        "SELECT COALESCE(MAX(sequence), 0), \
+         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND etag = {etag}{by_request} THEN sequence END), 0), \
+         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key = {key} AND sha256 = {sha256}{by_request} THEN sequence END), 0), \
+         COALESCE(MAX(CASE WHEN bucket = {bucket} AND key <> {key} AND sha256 = {sha256} THEN sequence END), 0), \
+         COALESCE(SUM(CASE WHEN last_modified > {time} OR (last_modified = {time} AND key > {key}) THEN 1 ELSE 0 END), 0) \
+         FROM {ledger} WHERE dataset = {dataset}",
+        bucket = literal(entry.bucket),
+        etag = literal(entry.etag),
+        // No row has an empty one. The column is asked for all the same, so that it is known early whether it is there.
+        sha256 = literal(entry.sha256.unwrap_or_default()),
+        ledger = table(ledger),
+        dataset = literal(entry.dataset),
+    )
+}
+
+/// The loads of a dataset, or one of them, by its sequence; `has_sha256` is whether the ledger has the column.
+pub(super) fn loads(
+    ledger: &TableName,
+    dataset: &str,
+    bucket: &str,
+    sequence: Option<i64>,
+    has_sha256: bool,
+) -> String {
+    let sequence = sequence.map(|sequence| format!(" AND sequence = {sequence}")).unwrap_or_default();
+    format!(
+        "SELECT key, etag, row_count, loaded_at, request_id, last_modified, {} FROM {} WHERE dataset = {} AND bucket = {}{sequence} ORDER BY sequence",
+        if has_sha256 { SHA256.0 } else { "NULL" },
+        table(ledger),
+        literal(dataset),
+        literal(bucket),
+    )
+}
+
+pub(super) fn table_rows(
+    ledger: &TableName,
+    ledger_tables: &TableName,
+    dataset: &str,
+    sequence: i64,
+) -> String {
+    format!(
+        "SELECT t.table_name, t.row_count FROM {} t \
+         JOIN {} l ON l.dataset = t.dataset AND l.sequence = t.sequence AND l.request_id = t.request_id \
+         WHERE l.dataset = {} AND l.sequence = {sequence}",
+        table(ledger_tables),
+        table(ledger),
+        literal(dataset),
+    )
+}
+
+pub(super) fn write(ledger: &TableName, load: &Load<'_>) -> String {
+    let Load { entry, size_bytes, rows, sequence, loaded_at, request_id } = load;
+    format!(
+        "INSERT INTO {} (dataset, bucket, key, etag, last_modified, size_bytes, row_count, sequence, loaded_at, request_id, sha256) \
+         VALUES ({}, {}, {}, {}, {}, {size_bytes}, {rows}, {sequence}, {}, {}, {})",
+        table(ledger),
+        literal(entry.dataset),
+        literal(entry.bucket),
+        literal(entry.key),
+        literal(entry.etag),
+        timestamp(entry.last_modified),
+        timestamp(*loaded_at),
+        literal(request_id),
+        entry.sha256.map_or_else(|| "NULL".to_owned(), literal),
+    )
+}
+
+pub(super) fn write_table_rows(
+    ledger_tables: &TableName,
+    dataset: &str,
+    sequence: i64,
+    request_id: &str,
+    rows: &RowsByTable,
+) -> String {
+    let key = format!("{}, {sequence}, {}", literal(dataset), literal(request_id));
+    let rows = rows.iter().map(|(name, rows)| format!("({key}, {}, {rows})", literal(name)));
+    let rows: Vec<String> = rows.collect();
+    format!(
+        "INSERT INTO {} (dataset, sequence, request_id, table_name, row_count) VALUES {}",
+        table(ledger_tables),
+        rows.join(", ")
+    )
+}

@@ -1,0 +1,41 @@
+//! Names and values in a statement's text.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use cmslite_core::config::TableName;
+
+/// A table, with its schema.
+pub(super) fn table(name: &TableName) -> String {
+    format!("{}.{}", identifier(&name.schema), identifier(&name.table))
+}
+
+/// A name.
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
+/// a quote.
+pub(super) fn literal(text: &str) -> String {
+    let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) {
+        text.replace('\\', "\\\\").replace('\'', "''").into()
+    } else {
+        text.into()
+    };
+    format!("'{escaped}'")
+}
+
+/// A TIMESTAMP, in UTC.
+pub(super) fn timestamp(time: DateTime<Utc>) -> String {
+    literal(&time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+}
+
+/// The condition of rows that are about one of `tables`, by the columns that name its schema and itself.
+pub(super) fn one_of(tables: &[&TableName], in_schema: &str, named: &str) -> String {
+    let wanted = tables.iter().map(|name| {
+        let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));
+        format!("(LOWER({in_schema}) = {schema} AND LOWER({named}) = {table})")
+    });
+    wanted.collect::<Vec<String>>().join(" OR ")
+}
