@@ -16,7 +16,7 @@ use crate::clients::Clients;
 use crate::redshift::ledger::LoadDecision;
 use crate::report::{ArchiveEnd, ArchiveOutcome, BadArchive, LoadedTable, PhaseSeconds};
 use crate::run_request::RunRequest;
-use crate::stage::{StagedTable, confirm, stage};
+use crate::stage::{StagedTable, confirm, discard, stage};
 
 /// Works on one archive until it is settled, or cannot be.
 pub async fn run(
@@ -85,12 +85,17 @@ async fn load(
             outcome.failed_tables = refused_tables(&staged, &problems);
             return Err(problems.into());
         }
-        decision => decision?,
+        Err(error) => {
+            discard(&clients.s3, &staged).await;
+            return Err(error);
+        }
+        Ok(decision) => decision,
     };
     if decision != LoadDecision::Superseded {
         outcome.judged = judged;
     }
     if let Some(end) = nothing_to_load(decision) {
+        discard(&clients.s3, &staged).await;
         return Ok(end);
     }
     let tables = staged.iter().map(|table| LoadedTable {
