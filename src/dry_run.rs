@@ -119,7 +119,7 @@ async fn read(
     }
     let read = read_proven(s3, request, archive, &limits, || (NullSink, ()));
     match Box::pin(read).await {
-        Ok((members, _)) => {
+        Ok((members, (), _)) => {
             let rows = |member: &str| {
                 members.iter().find(|staged| staged.member == member).map_or(0, |staged| staged.rows)
             };

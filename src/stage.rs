@@ -33,7 +33,7 @@ use self::upload::Uploader;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 
-pub use self::manifest::{Manifest, StagedKeys};
+pub use self::manifest::{Manifest, Pieces, StagedKeys};
 pub use self::proof::{confirm, read_proven};
 pub use self::sink::{AsyncSink, NullSink};
 
@@ -44,8 +44,12 @@ pub struct StagedTable<'a> {
     pub table: &'a Table,
     /// The member that it was made of.
     pub member: String,
-    /// The staged file, as `s3://bucket/key`.
-    pub file: String,
+    /// The bucket of its pieces and its manifest.
+    pub bucket: &'a str,
+    /// Their keys.
+    pub keys: StagedKeys,
+    /// The pieces.
+    pub pieces: Pieces,
     /// Its manifest, as `s3://bucket/key`.
     pub manifest: String,
     /// Rows in it.
@@ -56,6 +60,27 @@ pub struct StagedTable<'a> {
     pub dropped_columns: DroppedColumns,
     /// From its lines to the member's.
     pub lines: LineMap,
+}
+
+impl StagedTable<'_> {
+    /// What the URLs of all of its pieces begin with, and no others do.
+    pub fn files(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.keys.all_pieces())
+    }
+
+    /// The member's line for a line of a piece, if it is known.
+    pub fn source_line(&self, piece: usize, line: u64) -> Option<u64> {
+        self.lines.source_line(self.pieces.line(piece, line)?)
+    }
+}
+
+/// Removes what was staged and is not loaded, as far as that is quickly done.
+pub async fn discard(s3: &S3, staged: &[StagedTable<'_>]) {
+    let Some(StagedTable { bucket, .. }) = staged.first() else { return };
+    let keys = staged.iter().flat_map(|StagedTable { keys, pieces, .. }| {
+        (0..pieces.count()).map(|at| keys.piece(at)).chain([keys.manifest()])
+    });
+    upload::remove(s3, bucket, keys).await;
 }
 
 /// Stages a revision of an archive, and names the staged files in manifests. Beside them, how far the bytes that
@@ -77,26 +102,36 @@ pub async fn stage<'r>(
         reading = reading_id();
         Uploader::new(s3.clone(), request, archive, &reading)
     };
-    let (members, downloaded) = read_proven(s3, request, archive, &limits, sink).await?;
+    let (members, mut files, downloaded) = read_proven(s3, request, archive, &limits, sink).await?;
     let mut staged = Vec::new();
     for table in &dataset.tables {
-        let Some(member) = members.iter().find(|staged| staged.member == table.member) else {
+        let member = members.iter().find(|staged| staged.member == table.member);
+        let file = files.iter().position(|(member, _)| *member == table.member);
+        let (Some(member), Some(file)) = (member, file) else {
             let message = format!("no staged file was made of {}", table.member);
             return Err(Error::retryable(Retryable::Unknown, message));
         };
-        let StagedKeys { file, manifest } =
-            StagedKeys::new(dataset, &archive.key, &archive.etag, &reading, table);
-        s3.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+        let (_, pieces) = files.swap_remove(file);
+        let keys = StagedKeys::new(dataset, &archive.key, &archive.etag, &reading, table);
         staged.push(StagedTable {
             table,
             member: member.name.clone(),
-            file: format!("s3://{bucket}/{file}"),
-            manifest: format!("s3://{bucket}/{manifest}"),
+            bucket,
+            manifest: format!("s3://{bucket}/{}", keys.manifest()),
+            keys,
+            pieces,
             rows: member.rows,
             empty_rows: member.empty_rows,
             dropped_columns: member.dropped_columns.clone(),
             lines: member.lines.clone(),
         });
+    }
+    for StagedTable { keys, pieces, .. } in &staged {
+        let manifest = Manifest::of(bucket, keys, pieces.count()).to_json();
+        if let Err(error) = s3.put(bucket, &keys.manifest(), manifest, "application/json").await {
+            discard(s3, &staged).await;
+            return Err(error);
+        }
     }
     info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
     Ok((staged, downloaded))

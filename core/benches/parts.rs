@@ -103,7 +103,7 @@ fn transform_rows(bencher: Bencher) {
             limits: &[],
             progress: &Progress::default(),
         };
-        transform.run(contents.as_bytes(), io::sink(), &mut Problems::default()).unwrap().rows
+        transform.run(contents.as_bytes(), &mut io::sink(), &mut Problems::default()).unwrap().rows
     });
 }
 

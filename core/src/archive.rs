@@ -18,7 +18,7 @@ mod pax;
 
 mod guard_error;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::thread;
 
 use self::counting::{CountingReader, finish};
@@ -27,6 +27,7 @@ use self::ratio::{Packed, RatioReader};
 use self::read_ahead::ReadAhead;
 use self::tar::{MemberError, UnpackError, unpack};
 use crate::config::{Dataset, Table};
+use crate::csv::RowSink;
 use crate::limits::TableLimits;
 use crate::problem::{Problem, Problems, Reason};
 use crate::progress::Progress;
@@ -34,8 +35,8 @@ use crate::transform::{DroppedColumns, LineMap, Transform, TransformError};
 
 /// Where staged files go.
 pub trait Sink {
-    /// A file being written. Dropped before it is completed, it leaves nothing.
-    type File: Write;
+    /// A file being written. One that is not completed is loaded by nobody.
+    type File: RowSink;
 
     /// Begins the staged file of a table, made of a member of `size_bytes`.
     fn create(&mut self, table: &Table, size_bytes: u64) -> Self::File;

@@ -9,4 +9,5 @@ mod writer;
 
 pub use self::reader::{BYTE_ORDER_MARK, RecordReader};
 pub use self::record::{Cell, Flaw, Record, RecordError};
+pub use self::writer::{FIRST_ROW_LINE, RowSink};
 pub(crate) use self::writer::{RowWriter, push_quoted};

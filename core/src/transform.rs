@@ -10,10 +10,10 @@ mod header;
 mod kind;
 mod line_map;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use crate::config::{Dataset, Table};
-use crate::csv::{BYTE_ORDER_MARK, RecordError, RecordReader, RowWriter};
+use crate::csv::{BYTE_ORDER_MARK, RecordError, RecordReader, RowSink, RowWriter};
 use crate::file_type;
 use crate::limits::ColumnLimit;
 use crate::problem::{Problem, Problems, Quoting, Reason};
@@ -83,10 +83,10 @@ impl Transform<'_> {
     /// # Errors
     ///
     /// [`TransformError`] when input or output fails.
-    pub fn run<R: Read, W: Write>(
+    pub fn run<R: Read, W: RowSink>(
         &self,
         reader: R,
-        out: W,
+        out: &mut W,
         problems: &mut Problems,
     ) -> Result<Transformed, TransformError> {
         let Self { member, table, dataset, limits, progress } = *self;

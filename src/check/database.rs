@@ -195,7 +195,7 @@ async fn try_load(
     authorization: &Authorization,
     staged: bool,
 ) -> Result<(), StatementError> {
-    let manifest = format!("s3://{}/{}", dataset.bucket, staged_keys(dataset, table).manifest);
+    let manifest = format!("s3://{}/{}", dataset.bucket, staged_keys(dataset, table).manifest());
     let delete = dataset.truncate.then_some(Statement::DeleteNoRows(&table.name));
     let copy = staged.then(|| {
         let copy = Copy {
@@ -235,7 +235,7 @@ async fn check_load_errors(session: &Session) -> Finding {
     for (table, name) in
         [(LoadErrorTable::Sys, "sys_load_error_detail"), (LoadErrorTable::Stl, "stl_load_errors")]
     {
-        if session.run(&Statement::LoadErrors { table, file: NAME, passed_over: &[] }).await.is_ok() {
+        if session.run(&Statement::LoadErrors { table, files: NAME, passed_over: &[] }).await.is_ok() {
             return Finding::good(subject, format!("{name} can be read"));
         }
     }

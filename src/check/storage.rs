@@ -84,10 +84,11 @@ pub(super) fn staged_keys(dataset: &Dataset, table: &Table) -> StagedKeys {
 async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
     for table in &dataset.tables {
-        let StagedKeys { file, manifest } = staged_keys(dataset, table);
+        let keys = staged_keys(dataset, table);
         let columns: Vec<&str> = table.loaded_columns().collect();
-        s3.put(bucket, &file, format!("{}\n", columns.join(",")), "text/csv; charset=utf-8").await?;
-        s3.put(bucket, &manifest, Manifest::of(bucket, &[&file]).to_json(), "application/json").await?;
+        s3.put(bucket, &keys.piece(0), format!("{}\n", columns.join(",")), "text/csv; charset=utf-8").await?;
+        s3.put(bucket, &keys.manifest(), Manifest::of(bucket, &keys, 1).to_json(), "application/json")
+            .await?;
     }
     Ok(())
 }
@@ -95,7 +96,7 @@ async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> 
 /// By which KMS key the files are encrypted that were written, if it is one: COPY's role must be able to use it too.
 async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Finding> {
     const SUBJECT: &str = "S3: encryption";
-    let key = staged_keys(dataset, dataset.tables.first()?).file;
+    let key = staged_keys(dataset, dataset.tables.first()?).piece(0);
     match clients.s3.kms_key(&dataset.bucket, &key).await {
         Ok(Some(key)) => {
             let text =
@@ -116,7 +117,7 @@ async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Findin
 async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
     let Some(table) = dataset.tables.first() else { return Ok(()) };
-    let key = staged_keys(dataset, table).file;
+    let key = staged_keys(dataset, table).piece(0);
     let file: Option<Object> = s3.head(bucket, &key).await?;
     let file = file
         .ok_or_else(|| Error::retryable(Retryable::SourceChanged, format!("s3://{bucket}/{key} is gone")))?;

@@ -16,7 +16,7 @@ use crate::clients::Clients;
 use crate::redshift::ledger::LoadDecision;
 use crate::report::{ArchiveEnd, ArchiveOutcome, BadArchive, LoadedTable, PhaseSeconds};
 use crate::run_request::RunRequest;
-use crate::stage::{StagedTable, confirm, stage};
+use crate::stage::{StagedTable, confirm, discard, stage};
 
 /// Works on one archive until it is settled, or cannot be.
 pub async fn run(
@@ -89,7 +89,11 @@ async fn load(
             outcome.failed_tables = refused_tables(&staged, &problems);
             return Err(problems.into());
         }
-        decided => decided?,
+        Err(error) => {
+            discard(&clients.s3, &staged).await;
+            return Err(error);
+        }
+        Ok(decided) => decided,
     };
     if decided.decision != LoadDecision::Superseded {
         outcome.judged = learned.judged;
@@ -98,6 +102,7 @@ async fn load(
     if let Some(end) = nothing_to_load(&decided) {
         note(decided, outcome);
         outcome.unloaded_sha256 = Some(downloaded.sha256);
+        discard(&clients.s3, &staged).await;
         return Ok(end);
     }
     let tables = staged.iter().map(|table| LoadedTable {

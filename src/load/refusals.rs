@@ -100,7 +100,7 @@ impl ArchiveLoad<'_> {
             Err(StatementError::RowsRefused(fault)) => Some(fault),
             Err(error) => return Err(error.into()),
         };
-        match (session.refused_rows(&staged.file).await?, refused) {
+        match (session.refused_rows(&staged.files()).await?, refused) {
             (RefusedRows::Rows(rows), _) => Ok(rows),
             (RefusedRows::Unknown { .. }, None) => Ok(Vec::new()),
             (RefusedRows::Unknown { .. }, Some(fault)) => Err(fault.into()),

@@ -13,9 +13,8 @@ use crate::redshift::{RefusedRow, RefusedRows};
 use crate::s3::S3;
 use crate::stage::StagedTable;
 
-/// How much of a staged file is read to find texts in it: what the network brings in a few seconds. A row
-/// further down is told without its text.
-const READ_BACK_BYTES: u64 = 128 * 1024 * 1024;
+/// How much of a piece is read to find texts in it: all of it, unless it has a row of an uncommon size.
+const READ_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// `raw_field_value` is CHAR(1024) (`STL_LOAD_ERRORS`): a value of that length may have been longer.
 const RAW_VALUE_BYTES: usize = 1024;
@@ -27,7 +26,8 @@ const FILE_CHARS: usize = 1200;
 pub(super) struct Refused<'t> {
     staged: &'t StagedTable<'t>,
     rows: Vec<RefusedRow>,
-    cells: BTreeMap<CellPlace, StagedCell>,
+    /// Texts that were read back, by piece and place in it.
+    cells: BTreeMap<(usize, CellPlace), StagedCell>,
 }
 
 /// The rows that Redshift refused of a staged file; the fault itself when Redshift does not tell them, since
@@ -37,11 +37,12 @@ pub(super) async fn told_rows(
     staged: &StagedTable<'_>,
     fault: Error,
 ) -> Result<Vec<RefusedRow>, Error> {
-    let is_readable = match session.refused_rows(&staged.file).await? {
+    let is_readable = match session.refused_rows(&staged.files()).await? {
         RefusedRows::Rows(rows) => return Ok(rows),
         RefusedRows::Unknown { is_readable } => is_readable,
     };
-    let query = Statement::LoadErrorsOfAnySession { file: &staged.file };
+    let files = staged.files();
+    let query = Statement::LoadErrorsOfAnySession { files: &files };
     let message = format!(
         "{fault}; which rows, {} for {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
         if is_readable {
@@ -49,7 +50,7 @@ pub(super) async fn told_rows(
         } else {
             "the user may not read in sys_load_error_detail or stl_load_errors"
         },
-        staged.file,
+        files,
         staged.member
     );
     Err(if is_readable {
@@ -79,7 +80,8 @@ impl<'t> Refused<'t> {
                 self.rows.push(row);
             }
         }
-        self.rows.sort_by_key(|row| (row.line.is_none(), row.line));
+        let staged = self.staged;
+        self.rows.sort_by_key(|row| (row.line.is_none(), staged.keys.piece_of(&row.file), row.line));
     }
 
     /// Keeps the first `most` of them; returns how many are left.
@@ -95,14 +97,19 @@ impl<'t> Refused<'t> {
     /// S3's. What was found before is kept.
     pub(super) async fn read_back(&mut self, s3: &S3) -> Result<(), Error> {
         let is_unknown = |row: &&RefusedRow| row.value.as_ref().is_none_or(|value| is_cut(value));
-        let places: Vec<CellPlace> =
-            self.rows.iter().filter(is_unknown).filter_map(|row| self.place(row)).collect();
-        let object = self.staged.file.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-        let (false, Some((bucket, key))) = (places.is_empty(), object) else { return Ok(()) };
-        let mut finder = CellFinder::new(places);
-        let read = s3.read_beginning(bucket, key, READ_BACK_BYTES, |bytes| finder.push(bytes)).await;
-        self.cells = finder.finish();
-        read
+        let mut places: BTreeMap<usize, Vec<CellPlace>> = BTreeMap::new();
+        for (piece, place) in self.rows.iter().filter(is_unknown).filter_map(|row| self.place(row)) {
+            places.entry(piece).or_default().push(place);
+        }
+        for (piece, places) in places {
+            let key = self.staged.keys.piece(piece);
+            let mut finder = CellFinder::new(places);
+            let take = |bytes: &[u8]| finder.push(bytes);
+            let read = s3.read_beginning(self.staged.bucket, &key, READ_BACK_BYTES, take).await;
+            self.cells.extend(finder.finish().into_iter().map(|(place, cell)| ((piece, place), cell)));
+            read?;
+        }
+        Ok(())
     }
 
     /// Them as problems of the archive; `null_as` is the text that was staged as NULL.
@@ -129,7 +136,7 @@ impl<'t> Refused<'t> {
             }
             let mut message = printable(message.as_bytes());
             if row.line.is_none() {
-                let file = printable_start(self.staged.file.as_bytes(), FILE_CHARS);
+                let file = printable_start(row.file.as_bytes(), FILE_CHARS);
                 message = format!(
                     "{message}; Redshift tells no line, as where it reads a file in parts, of {file}"
                 );
@@ -140,7 +147,7 @@ impl<'t> Refused<'t> {
         let quote = Quote::new(message(&row.message), message(meaning(row.code)));
         let reason = Reason::Refused { code: row.code, message: quote };
         let mut problem = Problem::member(&self.staged.member, reason);
-        problem.line = row.line.and_then(|line| self.staged.lines.source_line(line));
+        problem.line = self.piece(row).and_then(|(piece, line)| self.staged.source_line(piece, line));
         problem.column = self.column(row).map(|(_, name)| name.to_owned()).or_else(|| row.column.clone());
         match text {
             Some(text) if text == NULL_TEXT.as_bytes() => match null_as {
@@ -155,9 +162,15 @@ impl<'t> Refused<'t> {
         }
     }
 
-    /// The refused cell in the staged file.
-    fn place(&self, row: &RefusedRow) -> Option<CellPlace> {
-        Some(CellPlace { line: row.line?, column: self.column(row)?.0 })
+    /// The piece that a row stands in, and its line there.
+    fn piece(&self, row: &RefusedRow) -> Option<(usize, u64)> {
+        Some((self.staged.keys.piece_of(&row.file)?, row.line?))
+    }
+
+    /// The refused cell: its piece and its place there.
+    fn place(&self, row: &RefusedRow) -> Option<(usize, CellPlace)> {
+        let (piece, line) = self.piece(row)?;
+        Some((piece, CellPlace { line, column: self.column(row)?.0 }))
     }
 
     /// The refused column as the configuration has it, and its position. Redshift tells names in lower case

@@ -54,9 +54,10 @@ pub struct LedgerRow {
 /// A row that COPY refused, as a load-error table tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusedRow {
-    /// The line in the staged file; none where Redshift has read it in parts, when it tells -1
-    /// (`r_STL_LOAD_ERRORS.md`).
+    /// The line in the file; none where Redshift has read it in parts, when it tells -1 (`r_STL_LOAD_ERRORS.md`).
     pub line: Option<u64>,
+    /// The file: one piece of a staged file. Of a long name the beginning.
+    pub file: String,
     /// The column.
     pub column: Option<String>,
     /// Its type.
@@ -157,6 +158,7 @@ fn refused_row(row: Vec<Option<String>>) -> RefusedRow {
     let mut next = || cells.next().flatten();
     RefusedRow {
         line: next().and_then(|line| line.parse().ok()),
+        file: next().unwrap_or_default(),
         column: next(),
         column_type: next(),
         column_length: next().filter(|length| length != "0"),

@@ -254,7 +254,8 @@ impl Session {
         })
     }
 
-    /// The rows that this session's COPYs of a staged file refused, each once and in the file's order.
+    /// The rows that this session's COPYs of a staged file refused, each once and in the file's order; the URLs of its
+    /// pieces begin with `files`.
     ///
     /// The load-error tables keep a name's first [`FILE_NAME_BYTES`] only. Of a longer one, the rows are those
     /// of COPYs that were not asked about yet: so ask after each COPY.
@@ -262,13 +263,13 @@ impl Session {
     /// # Errors
     ///
     /// What passes, such as a lost connection; a table that is not there or may not be read is none.
-    pub async fn refused_rows(&self, file: &str) -> Result<RefusedRows, Error> {
+    pub async fn refused_rows(&self, files: &str) -> Result<RefusedRows, Error> {
         let mut is_readable = false;
-        let is_cut = file.len() > FILE_NAME_BYTES;
+        let is_cut = files.len() > FILE_NAME_BYTES;
         let passed_over: Vec<i64> =
             if is_cut { self.asked_about().iter().copied().collect() } else { vec![] };
         for table in [LoadErrorTable::Sys, LoadErrorTable::Stl] {
-            match self.run(&Statement::LoadErrors { table, file, passed_over: &passed_over }).await {
+            match self.run(&Statement::LoadErrors { table, files, passed_over: &passed_over }).await {
                 Ok(rows) if rows.is_empty() => is_readable = true,
                 Ok(rows) => {
                     self.asked_about().extend(rows.iter().filter_map(|row| query_id(row)));

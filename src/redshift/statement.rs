@@ -129,15 +129,15 @@ pub enum Statement<'a> {
     LoadErrors {
         /// Which table.
         table: LoadErrorTable,
-        /// The staged file, as `s3://bucket/key`.
-        file: &'a str,
+        /// What the URLs of all pieces of the staged file begin with.
+        files: &'a str,
         /// Ids of queries whose rows are not wanted.
         passed_over: &'a [i64],
     },
     /// The rows refused of a staged file by whatever session: for a person to run.
     LoadErrorsOfAnySession {
-        /// The staged file, as `s3://bucket/key`.
-        file: &'a str,
+        /// What the URLs of all pieces of the staged file begin with.
+        files: &'a str,
     },
 }
 
@@ -237,11 +237,11 @@ impl Statement<'_> {
             Self::Copy(copy) => copy.text(0, secrets),
             Self::CopyNoLoad { copy, max_error } => format!("{} NOLOAD", copy.text(*max_error, secrets)),
             Self::LastCopyCount => "SELECT pg_last_copy_count()".to_owned(),
-            Self::LoadErrors { table, file, passed_over } => load_errors(*table, file, passed_over),
-            Self::LoadErrorsOfAnySession { file } => {
+            Self::LoadErrors { table, files, passed_over } => load_errors(*table, files, passed_over),
+            Self::LoadErrorsOfAnySession { files } => {
                 format!(
                     "SELECT * FROM sys_load_error_detail WHERE {} ORDER BY start_time DESC",
-                    is_file("file_name", file)
+                    is_file("file_name", files)
                 )
             }
         }
@@ -289,18 +289,15 @@ const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
 /// `SYS_LOAD_ERROR_DETAIL.md`: `character(256)`).
 pub const FILE_NAME_BYTES: usize = 256;
 
-/// The condition of rows of a load-error table that are about a staged file, or about one whose name begins
-/// as a longer one does. CHAR is padded with blanks.
-fn is_file(column: &str, file: &str) -> String {
-    if file.len() < FILE_NAME_BYTES {
-        return format!("TRIM({column}) = {}", literal(file));
-    }
+/// The condition of rows of a load-error table that are about files whose names begin so, or as this begins where it is
+/// longer than what is kept of a name.
+fn is_file(column: &str, files: &str) -> String {
     // Redshift may cut within a character, of which nothing is compared.
-    let kept = file[..file.floor_char_boundary(FILE_NAME_BYTES)].trim_end_matches(' ');
+    let kept = files[..files.floor_char_boundary(FILE_NAME_BYTES)].trim_end_matches(' ');
     format!("LEFT({column}, {}) = {}", kept.chars().count(), literal(kept))
 }
 
-fn load_errors(table: LoadErrorTable, file: &str, passed_over: &[i64]) -> String {
+fn load_errors(table: LoadErrorTable, files: &str, passed_over: &[i64]) -> String {
     let (columns, from, name, session, query) = match table {
         LoadErrorTable::Sys => (
             "TRIM(column_name), TRIM(column_type), TRIM(column_length), NULL, error_code, TRIM(error_message)",
@@ -317,7 +314,7 @@ fn load_errors(table: LoadErrorTable, file: &str, passed_over: &[i64]) -> String
             "query",
         ),
     };
-    let file = is_file(name, file);
+    let is_ours = is_file(name, files);
     let passed_over: Vec<String> = passed_over.iter().map(i64::to_string).collect();
     let others = if passed_over.is_empty() {
         String::new()
@@ -325,8 +322,8 @@ fn load_errors(table: LoadErrorTable, file: &str, passed_over: &[i64]) -> String
         format!(" AND {query} NOT IN ({})", passed_over.join(", "))
     };
     format!(
-        "SELECT line_number, {columns}, {query} FROM {from} WHERE {session} = pg_backend_pid() AND {file}{others} \
-         ORDER BY line_number LIMIT {LOAD_ERRORS_READ}"
+        "SELECT line_number, TRIM({name}), {columns}, {query} FROM {from} WHERE {session} = pg_backend_pid() AND {is_ours}{others} \
+         ORDER BY {name}, line_number LIMIT {LOAD_ERRORS_READ}"
     )
 }
 
@@ -406,10 +403,12 @@ mod tests {
     /// `file_name` and `filename` are CHAR(256).
     #[test]
     fn of_a_long_file_name_its_beginning_is_compared() {
-        let text = |file: &str| {
-            Statement::LoadErrors { table: LoadErrorTable::Sys, file, passed_over: &[7, 8] }.to_string()
+        let text = |files: &str| {
+            Statement::LoadErrors { table: LoadErrorTable::Sys, files, passed_over: &[7, 8] }.to_string()
         };
-        assert!(text("s3://b/k").contains("TRIM(file_name) = 's3://b/k' AND query_id NOT IN (7, 8) ORDER"));
+        assert!(
+            text("s3://b/k.").contains("LEFT(file_name, 9) = 's3://b/k.' AND query_id NOT IN (7, 8) ORDER")
+        );
         let long = format!("{}é.csv", "x".repeat(255));
         assert!(text(&long).contains(&format!("LEFT(file_name, 255) = '{}' AND", "x".repeat(255))));
         let blank = format!("{}   .csv", "x".repeat(254));

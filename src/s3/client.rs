@@ -12,7 +12,9 @@ use chrono::DateTime;
 use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 use cmslite_core::key::Key;
 use cmslite_core::queue::{LARGEST_COPY_BYTES, Object};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::encryption::EncryptedBy;
 use super::error::{Answer as _, classify};
@@ -21,6 +23,9 @@ use super::owner::OwnedBy;
 use crate::environment::S3Settings;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
+
+/// How many objects are deleted at a time.
+const DELETED_SIDE_BY_SIDE: usize = 16;
 
 /// The metadata of a copy that names the revision it is a copy of.
 pub(super) const SOURCE_ETAG: &str = "source-etag";
@@ -174,6 +179,25 @@ impl S3 {
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
         let deleted = self.client.delete_object().bucket(bucket).key(key).send().await;
         deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
+    }
+
+    /// Removes objects, as far as they are there, several side by side.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act. Others may be removed then.
+    pub async fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), Error> {
+        for keys in keys.chunks(DELETED_SIDE_BY_SIDE) {
+            let mut deleting = JoinSet::new();
+            for key in keys {
+                let (s3, bucket, key) = (self.clone(), bucket.to_owned(), key.clone());
+                deleting.spawn(async move { s3.delete(&bucket, &key).await }.in_current_span());
+            }
+            for deleted in deleting.join_all().await {
+                deleted?;
+            }
+        }
+        Ok(())
     }
 
     /// An object as it is now; none where there is none.

@@ -16,7 +16,6 @@ use aws_sdk_s3::operation::get_object::GetObjectInput;
 use aws_sdk_s3::operation::head_object::HeadObjectInput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Input;
 use aws_sdk_s3::operation::put_object::PutObjectInput;
-use aws_sdk_s3::operation::upload_part::UploadPartInput;
 use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyInput;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use cmslite_core::key::Key;
@@ -121,7 +120,6 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
         "DeleteObject" DeleteObjectInput key;
         "CopyObject" CopyObjectInput key;
         "CreateMultipartUpload" CreateMultipartUploadInput key;
-        "UploadPart" UploadPartInput key;
         "UploadPartCopy" UploadPartCopyInput key;
         "CompleteMultipartUpload" CompleteMultipartUploadInput key;
         "AbortMultipartUpload" AbortMultipartUploadInput key;

@@ -1,8 +1,6 @@
 //! Uploads in parts.
 
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
-use bytes::Bytes;
 use cmslite_core::error::{Error, Retryable};
 use tracing::{debug, warn};
 
@@ -70,35 +68,6 @@ impl S3 {
             Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what()))
         })?;
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
-    }
-
-    /// Uploads one part; parts are numbered from 1.
-    ///
-    /// # Errors
-    ///
-    /// S3's, by who must act.
-    pub async fn upload_part(
-        &self,
-        upload: &Upload,
-        number: i32,
-        bytes: Bytes,
-    ) -> Result<UploadedPart, Error> {
-        let Upload { id, bucket, key } = upload;
-        let limits = limits::upload(bytes.len());
-        let part = self
-            .client
-            .upload_part()
-            .bucket(bucket)
-            .key(key)
-            .upload_id(id)
-            .part_number(number)
-            .body(ByteStream::from(bytes));
-        let part = part.checksum_algorithm(ChecksumAlgorithm::Crc32);
-        let sent = part.customize().config_override(limits).send().await;
-        let part = sent.map_err(|error| {
-            classify(error, &format!("cannot write part {number} of s3://{bucket}/{key}"))
-        })?;
-        Ok(UploadedPart::new(number, part.e_tag, part.checksum_crc32))
     }
 
     /// Makes the object of its parts.

@@ -19,7 +19,6 @@ pub(super) struct BufferPool {
 /// A buffer being filled, or on its way.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    size_bytes: usize,
     pool: BufferPool,
     // Given back last, when the buffer already is.
     _permit: OwnedSemaphorePermit,
@@ -40,16 +39,19 @@ impl BufferPool {
         let buffer = buffer
             .filter(|buffer| buffer.capacity() >= size_bytes)
             .unwrap_or_else(|| Vec::with_capacity(size_bytes));
-        Ok(Buffer { bytes: buffer, size_bytes, pool: self.clone(), _permit: permit })
+        Ok(Buffer { bytes: buffer, pool: self.clone(), _permit: permit })
     }
 }
 
 impl Buffer {
-    /// Appends as much as there is room for. Returns how much that was, and whether the buffer is full.
-    pub(super) fn extend(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let count = bytes.len().min(self.size_bytes - self.bytes.len());
-        self.bytes.extend_from_slice(bytes.get(..count).unwrap_or_default());
-        (count, self.bytes.len() == self.size_bytes)
+    /// Appends bytes. Memory for more than the buffer's size is only made where they need it.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Bytes in it.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(super) fn into_bytes(self) -> Bytes {
@@ -81,7 +83,7 @@ mod tests {
     async fn a_buffer_is_used_again_when_the_last_reader_has_let_it_go() {
         let pool = BufferPool::new(2);
         let mut first = pool.buffer(10).await.unwrap();
-        assert_eq!(first.extend(b"0123456789ab"), (10, true));
+        first.extend(b"0123456789");
         let memory = first.bytes.as_ptr();
         let bytes = first.into_bytes();
         let kept = bytes.slice(3..5);

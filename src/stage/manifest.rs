@@ -1,26 +1,71 @@
-//! What COPY reads: a table's staged file and the manifest that names it.
+//! What COPY reads: the pieces of a table's staged file, and the manifest that names them.
 
 use cmslite_core::config::{Dataset, Table};
+use cmslite_core::csv::FIRST_ROW_LINE;
 use serde::Serialize;
 
-/// The keys of a table's staged file and its manifest.
+/// The ending of a piece's name.
+const PIECE_ENDING: &str = ".csv";
+
+/// Where a table's staged file lies: the keys of its pieces and of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedKeys {
-    /// The staged file's.
-    pub file: String,
-    /// The manifest's.
-    pub manifest: String,
+    stem: String,
+}
+
+/// The pieces of a staged file, in its order. Each is an object of whole rows behind a header line of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pieces {
+    /// On which line of the whole file the first row of each piece begins.
+    first_lines: Vec<u64>,
 }
 
 impl StagedKeys {
-    /// The keys for one table of an archive's revision, as one reading writes them.
+    /// Where one reading of an archive's revision writes a table's staged file.
     pub fn new(dataset: &Dataset, key: &str, etag: &str, reading: &str, table: &Table) -> Self {
-        let stem = dataset.staged_stem(key, etag, reading, &table.member);
-        Self { file: format!("{stem}.csv"), manifest: format!("{stem}.manifest") }
+        Self { stem: dataset.staged_stem(key, etag, reading, &table.member) }
+    }
+
+    /// The key of a piece, counted from 0; in keys they are counted from 1.
+    pub fn piece(&self, at: usize) -> String {
+        format!("{}{:05}{PIECE_ENDING}", self.all_pieces(), at + 1)
+    }
+
+    /// What the keys of all pieces begin with, and no other keys do.
+    pub fn all_pieces(&self) -> String {
+        format!("{}.", self.stem)
+    }
+
+    /// The manifest's key.
+    pub fn manifest(&self) -> String {
+        format!("{}.manifest", self.stem)
+    }
+
+    /// Which piece a name or URL is of, if it was told to its end.
+    pub fn piece_of(&self, told: &str) -> Option<usize> {
+        let (_, number) = told.strip_suffix(PIECE_ENDING)?.rsplit_once(&self.all_pieces())?;
+        number.parse::<usize>().ok()?.checked_sub(1)
     }
 }
 
-/// A COPY manifest: the staged files of one table, exactly (`loading-data-files-using-manifest.md`).
+impl Pieces {
+    /// Begins another piece, whose first row begins on this line of the whole file.
+    pub(super) fn begin(&mut self, first_line: u64) {
+        self.first_lines.push(first_line);
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.first_lines.len()
+    }
+
+    /// The line of the whole file for a line of a piece.
+    pub fn line(&self, piece: usize, line: u64) -> Option<u64> {
+        Some(self.first_lines.get(piece)? + line.checked_sub(FIRST_ROW_LINE)?)
+    }
+}
+
+/// A COPY manifest: the pieces of one table's staged file, exactly (`loading-data-files-using-manifest.md`).
 #[derive(Debug, Serialize)]
 pub struct Manifest {
     entries: Vec<Entry>,
@@ -33,19 +78,15 @@ struct Entry {
 }
 
 impl Manifest {
-    /// A manifest that names `keys` of `bucket`, each of them mandatory.
-    pub fn of(bucket: &str, keys: &[&str]) -> Self {
-        Self {
-            entries: keys
-                .iter()
-                .map(|key| Entry { url: format!("s3://{bucket}/{key}"), mandatory: true })
-                .collect(),
-        }
+    /// A manifest that names so many pieces in `bucket`, each of them mandatory.
+    pub fn of(bucket: &str, keys: &StagedKeys, pieces: usize) -> Self {
+        let entry = |at| Entry { url: format!("s3://{bucket}/{}", keys.piece(at)), mandatory: true };
+        Self { entries: (0..pieces).map(entry).collect() }
     }
 
     /// The manifest's JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -53,10 +94,43 @@ impl Manifest {
 mod tests {
     use super::*;
 
+    fn keys() -> StagedKeys {
+        StagedKeys { stem: "k/\"x\"/m".to_owned() }
+    }
+
     #[test]
-    fn a_manifest_names_files_that_must_be_there() {
-        let json: serde_json::Value =
-            serde_json::from_str(&Manifest::of("b", &["k/\"x\".csv"]).to_json()).unwrap();
-        assert_eq!(json, serde_json::json!({"entries": [{"url": "s3://b/k/\"x\".csv", "mandatory": true}]}));
+    fn a_manifest_names_pieces_that_must_be_there() {
+        let json: serde_json::Value = serde_json::from_str(&Manifest::of("b", &keys(), 2).to_json()).unwrap();
+        let entry = |url| serde_json::json!({"url": url, "mandatory": true});
+        let entries = [entry("s3://b/k/\"x\"/m.00001.csv"), entry("s3://b/k/\"x\"/m.00002.csv")];
+        assert_eq!(json, serde_json::json!({"entries": entries}));
+    }
+
+    #[test]
+    fn a_piece_is_known_by_its_name() {
+        for at in [0, 9_999, 123_456] {
+            assert_eq!(keys().piece_of(&format!("s3://b/{}", keys().piece(at))), Some(at));
+        }
+        for other in [
+            "",
+            "s3://b/k/\"x\"/m.0000",
+            "s3://b/k/\"x\"/m.00000.csv",
+            "s3://b/k/\"x\"/m.manifest",
+            "s3://b/k/y/m.00001.csv",
+        ] {
+            assert_eq!(keys().piece_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_of_pieces_are_lines_of_the_file() {
+        let mut pieces = Pieces::default();
+        pieces.begin(2);
+        pieces.begin(102);
+        assert_eq!(
+            (pieces.line(0, 2), pieces.line(0, 101), pieces.line(1, 2)),
+            (Some(2), Some(101), Some(102))
+        );
+        assert_eq!((pieces.line(0, 1), pieces.line(2, 2)), (None, None));
     }
 }

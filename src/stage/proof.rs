@@ -38,7 +38,7 @@ pub async fn read_proven<S: AsyncSink, G>(
     archive: &Object,
     limits: &TableLimits,
     mut sink: impl FnMut() -> (S, G),
-) -> Result<(Vec<StagedMember>, Downloaded), Error> {
+) -> Result<(Vec<StagedMember>, S::Staged, Downloaded), Error> {
     if let Some(problems) = archive::too_large(&request.dataset, archive.size) {
         return Err(problems.into());
     }
@@ -51,7 +51,9 @@ pub async fn read_proven<S: AsyncSink, G>(
         reads += 1;
         let (sink, _writing) = sink();
         let damaged = match read_archive(s3, request, archive, limits.clone(), sink, begun).await {
-            Ok(Reading { read: Ok(members), downloaded }) => return Ok((members, downloaded)),
+            Ok(Reading { read: Ok((members, staged)), downloaded }) => {
+                return Ok((members, staged, downloaded));
+            }
             Ok(Reading { read: Err(problems), downloaded }) => {
                 if downloaded.verified_by.is_some() || came.contains(&downloaded.sha256) {
                     return Err(problems.into());

@@ -27,9 +27,9 @@ use crate::task::Task;
 const CHUNKS_WAITING: usize = 2;
 
 /// What an archive seems to hold, and how far the bytes are known to be S3's.
-pub struct Reading {
-    /// Its members; or everything that is wrong with what came.
-    pub read: Result<Vec<StagedMember>, Problems>,
+pub struct Reading<T> {
+    /// Its members and their files; or everything that is wrong with what came.
+    pub read: Result<(Vec<StagedMember>, T), Problems>,
     /// What came.
     pub downloaded: Downloaded,
 }
@@ -47,7 +47,7 @@ pub async fn read_archive<S: AsyncSink>(
     limits: TableLimits,
     sink: S,
     begun: Instant,
-) -> Result<Reading, Error> {
+) -> Result<Reading<S::Staged>, Error> {
     let RunRequest { dataset, cancellation, progress, .. } = request;
     progress.begin(&archive.key, archive.size);
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
@@ -82,7 +82,7 @@ pub async fn read_archive<S: AsyncSink>(
         }
     };
     let given_up = |error: Error| given_up(request, begun, error);
-    let (sink, read) = unpacked.map_err(|error| abnormal(&error))?;
+    let (mut sink, read) = unpacked.map_err(|error| abnormal(&error))?;
     let read = match read {
         Ok(members) => Ok(members),
         Err(ReadError::Bad(_)) if progress.has_stopped() => {
@@ -91,8 +91,8 @@ pub async fn read_archive<S: AsyncSink>(
             let ended = cancellation.check(ARCHIVE_RESERVE, what);
             let error = ended.err().unwrap_or_else(|| Error::retryable(Retryable::Unknown, what()));
             let error = given_up(error);
-            // What was written so far is taken back; why that fails, if it does, says nothing.
-            let _ = sink.finish().await;
+            // Why something could not be written says nothing any more.
+            let _ = sink.discard().await;
             return Err(error);
         }
         Err(ReadError::Bad(problems)) => Err(problems),
@@ -102,20 +102,37 @@ pub async fn read_archive<S: AsyncSink>(
             if download.is_finished() {
                 download.await.map_err(|error| abnormal(&error))??;
             }
-            sink.finish().await?;
+            sink.discard().await?;
             return Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged")
                 .caused_by(error)
                 .into());
         }
     };
-    let (written, downloaded) = tokio::join!(sink.finish(), download);
+    let written = async {
+        match &read {
+            Ok(_) => sink.finish().await.map(Some),
+            Err(_) => Ok(None),
+        }
+    };
+    let (written, downloaded) = tokio::join!(written, download);
     progress.end();
     // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
-    let downloaded = downloaded.map_err(|error| abnormal(&error))?.map_err(given_up)?;
-    if read.is_ok() {
-        written?;
+    let downloaded = downloaded.map_err(|error| abnormal(&error)).and_then(|ended| ended.map_err(given_up));
+    match (downloaded, read, written) {
+        (Ok(downloaded), Ok(members), Ok(Some(staged))) => {
+            Ok(Reading { read: Ok((members, staged)), downloaded })
+        }
+        (downloaded, read, written) => {
+            // Nobody will load it. Why something could not be written is known, or says nothing.
+            let _ = sink.discard().await;
+            let downloaded = downloaded?;
+            written?;
+            read.map_or_else(
+                |problems| Ok(Reading { read: Err(problems), downloaded }),
+                |_| Err(abnormal(&"its files are not there")),
+            )
+        }
     }
-    Ok(Reading { read, downloaded })
 }
 
 /// An error of reading an archive that was read first at `begun`; where the time is up, how far it came is noted.

@@ -10,12 +10,22 @@ use tracing::info;
 
 /// A sink whose files are there only later.
 pub trait AsyncSink: Sink + Send + 'static {
+    /// What is known of the completed files.
+    type Staged: Send;
+
     /// Waits until every completed file is there.
     ///
     /// # Errors
     ///
     /// Why one is not, by who must act.
-    fn finish(self) -> impl Future<Output = Result<(), Error>> + Send;
+    fn finish(&mut self) -> impl Future<Output = Result<Self::Staged, Error>> + Send;
+
+    /// Gives up what is on its way, and removes what is there as far as that is quickly done.
+    ///
+    /// # Errors
+    ///
+    /// Why a file could not be written, if one could not.
+    fn discard(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// A sink that throws the files away.
@@ -54,7 +64,13 @@ impl Write for DiscardedFile {
 }
 
 impl AsyncSink for NullSink {
-    async fn finish(self) -> Result<(), Error> {
+    type Staged = ();
+
+    async fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn discard(self) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -225,9 +225,9 @@ async fn staged(s3: &S3, client: &Client, dataset: &Arc<Dataset>, archive: &Obje
     };
     match stage(client, &request, archive, TableLimits::default()).await {
         Ok((tables, _)) => {
-            let bytes =
-                |file: &str| s3.read(BUCKET, file.strip_prefix(&format!("s3://{BUCKET}/")).unwrap()).unwrap();
-            Staged::Good(tables.iter().map(|table| bytes(&table.file)).collect())
+            let pieces =
+                tables.iter().flat_map(|table| (0..table.pieces.count()).map(|at| table.keys.piece(at)));
+            Staged::Good(pieces.map(|key| s3.read(BUCKET, &key).unwrap()).collect())
         }
         Err(Error::BadInput(problems)) => Staged::Bad(problems),
         Err(error) => panic!("{}", error.chain()),

@@ -56,7 +56,7 @@ fn body(after_bytes: u64) -> Silent {
 }
 
 /// An archive, one of whose staged files is uploaded in parts.
-fn of_many_parts() -> Vec<u8> {
+fn of_many_pieces() -> Vec<u8> {
     let mut rows = String::from("id,name,active,site_key\n");
     for word in words(7).take(300_000) {
         let _ = writeln!(rows, "{word},{word:016x},t,007");
@@ -104,7 +104,7 @@ async fn a_function_says_before_its_deadline_what_is_silent() {
         (body(500), good(), "S3: the next bytes of s3://", false),
         (s3("PutObject", ".csv"), good(), "S3: PutObject of s3://", false),
         (s3("PutObject", "manifest"), good(), "S3: PutObject of s3://", false),
-        (s3("UploadPart", ""), of_many_parts(), "S3: UploadPart of s3://", false),
+        (s3("PutObject", ".00002.csv"), of_many_pieces(), "S3: PutObject of s3://", false),
         (s3("DeleteObject", "error.json"), good(), "S3: DeleteObject of s3://", true),
         (s3("CopyObject", "good/"), good(), "S3: CopyObject of s3://", true),
         (s3("PutObject", "error.json"), b"no archive".to_vec(), "S3: PutObject of s3://", false),

@@ -39,6 +39,8 @@ mod keys;
 
 // Bad input is marked bad, explained, and leaves the tables as they were.
 mod refusals;
+// Staged files and their pieces.
+mod pieces;
 // An archive with too few rows is refused, and one that empties a table is told of.
 mod row_guards;
 // What a column's type cannot hold is refused before anything is staged, where that is certain.

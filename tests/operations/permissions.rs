@@ -58,7 +58,7 @@ async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
     harness.put("a", &sample(4, 9), 20);
     done(harness.invoke(&a).await)?;
     let b = harness.put("b", &long_sample(7, 40_000_000), 30);
-    harness.stack.s3.inject(Fault::on("UploadPart", "", Action::Refuse(503, "SlowDown".to_owned())));
+    harness.stack.s3.inject(Fault::on("PutObject", ".00002.csv", Action::Refuse(503, "SlowDown".to_owned())));
     assert!(done(harness.invoke(&b).await).unwrap_err().starts_with("Retryable."));
     harness.stack.s3.clear_faults();
     done(harness.invoke(&b).await)?;
@@ -124,11 +124,6 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
     assert!(refused.is_empty(), "{refused:?}");
     let used_permissions: BTreeSet<Permission> =
         requests.into_iter().flat_map(|request| request.required_permissions).collect();
-    assert!(
-        used_permissions.iter().any(|permission| permission.action == "s3:AbortMultipartUpload"),
-        "{used_permissions:?}"
-    );
-
     let in_s3: Vec<_> = policy
         .statement
         .iter()
@@ -144,7 +139,8 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
     for statement in in_s3 {
         let used: Vec<&Permission> =
             used_permissions.iter().filter(|permission| statement.allows(permission)).collect();
-        for action in statement.action.texts() {
+        // Above 5 GB a copy is made in parts.
+        for action in statement.action.texts().iter().filter(|action| **action != "s3:AbortMultipartUpload") {
             assert!(
                 used.iter().any(|permission| permission.action == action),
                 "{}: {action} is for nothing",

@@ -7,6 +7,10 @@ use crate::key::{Key, MOST_KEY_BYTES};
 /// The most bytes that follow a staged file's stem: `.manifest`, or a piece's number and `.csv.zst`.
 const STAGED_ENDING_BYTES: usize = 24;
 
+/// How many bytes of a file's name Redshift's tables of load errors keep (`r_STL_LOAD_ERRORS.md`,
+/// `SYS_LOAD_ERROR_DETAIL.md`: `character(256)`); the number of a piece stands at the end.
+const MOST_TOLD_BYTES: usize = 256;
+
 impl Dataset {
     /// The prefix under which archives are looked for.
     pub fn source_prefix(&self) -> String {
@@ -94,13 +98,15 @@ impl Dataset {
     /// The staged file of one table of an archive's revision, without its ending: `.csv` or `.manifest`
     /// follows. `reading` is the id of one reading of the archive, so that no two write to the same key.
     ///
-    /// It leaves room for the ending whatever the archive's key: a hash stands for a name that would be too long.
+    /// It leaves room for the ending whatever the archive's key: a hash stands for a name that would be too long, for S3 or
+    /// for the tables in which Redshift tells of load errors.
     pub fn staged_stem(&self, key: &str, etag: &str, reading: &str, member: &str) -> String {
         let revision: String = etag.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         let below = format!("{revision}-{reading}/{member}");
         let name = key.strip_suffix(".tgz").unwrap_or(key);
         let stem = format!("{}/batch/{name}/{below}", self.destination);
-        if stem.len() + STAGED_ENDING_BYTES <= MOST_KEY_BYTES {
+        let key_bytes = stem.len() + STAGED_ENDING_BYTES;
+        if key_bytes <= MOST_KEY_BYTES && "s3:///".len() + self.bucket.len() + key_bytes <= MOST_TOLD_BYTES {
             return stem;
         }
         format!("{}{:032x}/{below}", self.batch_prefix(), fnv(key))

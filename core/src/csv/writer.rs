@@ -7,22 +7,57 @@ use memchr::{memchr, memchr_iter, memchr3};
 /// Bytes that are handed on together.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// The line behind the header: names of columns have no line ends.
+pub const FIRST_ROW_LINE: u64 = 2;
+
+/// Where the text of a staged file goes: its header line, then rows. Each call brings whole rows, so that the file can be
+/// cut between two of them.
+pub trait RowSink {
+    /// Takes the header line, with its end, before any row.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn header(&mut self, line: &[u8]) -> io::Result<()>;
+
+    /// Takes rows, the first of which begins on this line of the file, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    fn rows(&mut self, rows: &[u8], first_line: u64) -> io::Result<()>;
+}
+
+/// A file in one piece.
+impl<W: Write> RowSink for W {
+    fn header(&mut self, line: &[u8]) -> io::Result<()> {
+        self.write_all(line)
+    }
+
+    fn rows(&mut self, rows: &[u8], _first_line: u64) -> io::Result<()> {
+        self.write_all(rows)
+    }
+}
+
 /// A staged file being written, a row at a time.
-pub(crate) struct RowWriter<W> {
-    out: W,
+pub(crate) struct RowWriter<'o, W> {
+    out: &'o mut W,
     buffer: Vec<u8>,
     /// Where the row begins that is neither kept nor dropped.
     row: usize,
+    /// The line of the first row in the buffer.
+    first_line: u64,
     line: u64,
 }
 
-impl<W: Write> RowWriter<W> {
+impl<'o, W: RowSink> RowWriter<'o, W> {
     /// A file that begins with these columns' names.
-    pub(crate) fn new<'a>(out: W, columns: impl Iterator<Item = &'a str>) -> io::Result<Self> {
-        let mut header = csv::Writer::from_writer(Vec::with_capacity(BUFFER_BYTES * 2));
+    pub(crate) fn new<'a>(out: &'o mut W, columns: impl Iterator<Item = &'a str>) -> io::Result<Self> {
+        let mut header = csv::Writer::from_writer(Vec::new());
         header.write_record(columns).map_err(io::Error::from)?;
-        let buffer = header.into_inner().map_err(csv::IntoInnerError::into_error)?;
-        Ok(Self { out, row: buffer.len(), buffer, line: 2 })
+        out.header(&header.into_inner().map_err(csv::IntoInnerError::into_error)?)?;
+        let buffer = Vec::with_capacity(BUFFER_BYTES * 2);
+        Ok(Self { out, buffer, row: 0, first_line: FIRST_ROW_LINE, line: FIRST_ROW_LINE })
     }
 
     /// The line on which the next row begins, counted from 1.
@@ -56,9 +91,12 @@ impl<W: Write> RowWriter<W> {
 
     /// Hands on every row that was kept.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(self.buffer.get(..self.row).unwrap_or_default())?;
+        if self.row > 0 {
+            self.out.rows(self.buffer.get(..self.row).unwrap_or_default(), self.first_line)?;
+        }
         self.buffer.clear();
         self.row = 0;
+        self.first_line = self.line;
         Ok(())
     }
 }
