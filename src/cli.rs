@@ -41,6 +41,7 @@ use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics::{self, RunMetrics};
+use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
 use crate::{check, config_files, dry_run, load, status};
@@ -72,9 +73,20 @@ pub async fn main() -> ExitCode {
 
 /// Works through the queue of a dataset and prints the report.
 async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
-    let request = request(load, waits)?;
-    let clients = connect(waits, &request.cancellation).await?;
     let begun = Instant::now();
+    let ready = async {
+        let request = request(load, waits)?;
+        let clients = connect(waits, &request.cancellation).await?;
+        Ok((request, clients))
+    };
+    let (request, clients) = ready.await.inspect_err(|error| {
+        if load.metrics {
+            let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let report = Report { dataset, ..Report::default() };
+            let metrics = RunMetrics::since(begun, None);
+            metrics::emit(io::stderr().lock(), &metrics.to_emf_line(&report, Some(error), Utc::now()));
+        }
+    })?;
     let Run { report, failure } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     print!("{report}");

@@ -126,12 +126,17 @@ async fn work_on_queue(
         Err(reason) => Err(Error::deployment(Deployment::ReloadRefused, reason.to_string())),
     };
     let bad = report.bad.last().map(|bad| bad.key.clone());
+    let mut waited = None;
     if let (true, Some(bad)) = (dataset.truncate, bad) {
+        // What was superseded until now has not waited for this run.
+        report.record_remaining(&unsettled, Utc::now());
+        waited = report.oldest_unsettled_age_seconds;
         let next = uncover(&mut plan, &bad, selection, report);
         worked = worked.and(next);
         unsettled = plan.in_state(ArchiveState::Queued).cloned().collect();
     }
     report.record_remaining(&unsettled, Utc::now());
+    report.oldest_unsettled_age_seconds = waited.or(report.oldest_unsettled_age_seconds);
     worked
 }
 
@@ -199,22 +204,13 @@ async fn work_through(
                 }
             }
         }
-        if request.left_to_task_above.is_some_and(|most| archive.size > most) {
-            info!(
-                archive = archive.key.as_str(),
-                bytes = archive.size,
-                "left to the container task, with what waits behind it"
-            );
-            report.left_to_task = Some(archive.key.clone());
-            report.not_processed.push(archive.key);
-            break;
-        }
         left -= 1;
         let run = archive::run(clients, request, lease, &archive, &mut report.seconds);
         let outcome = run.instrument(span).await;
         report.record(&archive, &outcome);
         match outcome.end {
             ArchiveEnd::Good | ArchiveEnd::Superseded => {}
+            ArchiveEnd::LeftToTask => break,
             ArchiveEnd::Bad(_) => {
                 worked = queue.as_slice().first().map_or(Ok(()), |next| Err(stopped_at(&archive.key, next)));
                 break;

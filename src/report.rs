@@ -118,6 +118,8 @@ pub enum ArchiveEnd {
     Good,
     /// The tables hold a newer archive: never loaded.
     Superseded,
+    /// Too large for this run's time, and left unsettled.
+    LeftToTask,
     /// Settled as bad.
     Bad(Problems),
     /// Left unsettled.
@@ -347,6 +349,10 @@ impl Report {
             }
             ArchiveEnd::Bad(problems) => {
                 self.bad.push(BadArchive::new(&archive.key, archive.revision(), problems));
+            }
+            ArchiveEnd::LeftToTask => {
+                self.left_to_task = Some(key.clone());
+                self.not_processed.push(key);
             }
             ArchiveEnd::Unsettled(_) => {
                 self.unsettled.push(key.clone());

@@ -75,20 +75,22 @@ async fn read(
     ))
 }
 
-/// The SHA-256 of archives that are marked good and not in the ledger, as far as their markers name it: of those whose bytes
-/// were loaded before.
+/// The markers that were read, of archives that are marked good and not in the ledger: the SHA-256 that they name, where the
+/// archive's bytes were loaded before.
 async fn unloaded(
     clients: &Clients,
     dataset: &Dataset,
     listings: &Listings,
     plan: &Plan,
     ledger: &Ledger,
-) -> BTreeMap<Key, String> {
+) -> BTreeMap<Key, Option<String>> {
     let mut unloaded = BTreeMap::new();
     let (Ledger::Rows(rows), false) = (ledger, dataset.truncate) else { return unloaded };
     for archive in marked_not_loaded(dataset, listings, plan, rows).into_iter().rev().take(MARKERS_READ) {
         match clients.s3.named_sha256(&dataset.bucket, &dataset.good_key(&archive.key)).await {
-            Ok(sha256) => unloaded.extend(sha256.map(|sha256| (archive.key.clone(), sha256))),
+            Ok(sha256) => {
+                unloaded.insert(archive.key.clone(), sha256);
+            }
             Err(error) => {
                 debug!(error = %error.chain(), "what the markers name is not known");
                 break;

@@ -64,13 +64,14 @@ pub(super) async fn check_redshift(
     let absent: Vec<&TableName> = of_ledger
         .iter()
         .zip(&found)
-        .filter(|(_, columns)| columns.is_empty())
+        // Who sees no columns does not see whether a table is there either.
+        .filter(|(_, columns)| columns.is_empty() && unseen.is_none())
         .map(|((name, _), _)| *name)
         .collect();
     let rights = check_grants(&session, &needed(dataset, &absent)).await;
     findings.extend(rights.findings);
     if of_ledger.iter().all(|(name, _)| !rights.lacking.contains(name)) {
-        findings.push(check_ledger(&session, dataset, &found).await);
+        findings.push(check_ledger(&session, dataset, &found, &absent).await);
     }
     let authorization = clients.copy_authorization().await;
     for ((table, columns), kind) in dataset.tables.iter().zip(columns).zip(kinds) {
@@ -113,15 +114,16 @@ pub(super) async fn check_redshift(
 }
 
 /// The statements of the ledger, of the table of rows and of the lock table beside it, rolled back; `found` has the
-/// columns of each, in this order.
-async fn check_ledger(session: &Session, dataset: &Dataset, found: &[Vec<Column>]) -> Finding {
+/// columns of each, in this order, and `missing` are those that are not there.
+async fn check_ledger(
+    session: &Session,
+    dataset: &Dataset,
+    found: &[Vec<Column>],
+    missing: &[&TableName],
+) -> Finding {
     let Dataset { ledger, ledger_tables, ledger_lock, .. } = dataset;
     let subject = format!("ledger {ledger}");
-    let mut missing = Vec::new();
     for ((name, wanted), found) in ledger::tables(dataset).into_iter().zip(found) {
-        if found.is_empty() {
-            missing.push(name);
-        }
         let differences = ledger::differences(wanted, found);
         if name == ledger && ledger::is_of_an_earlier_version(found) {
             return Finding::bad(

@@ -49,6 +49,7 @@ Environment:
   S3_BUCKET_OWNER                the account that the bucket must belong to
   S3_KMS_KEY_ID                  the KMS key that encrypts what is written
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
+  LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
   CONFIG_DIR                     in Lambda: instead of the bundled configuration
 ";
 

@@ -1,6 +1,6 @@
 //! One archive, from the question whether it is loaded already to its marker.
 
-use cmslite_core::error::Error;
+use cmslite_core::error::{Deployment, Error};
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::Object;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub async fn run(
         }
     };
     let end = request.cancellation.bounded(work).await;
-    if end.is_ok() {
+    if end.as_ref().is_ok_and(|end| !matches!(end, ArchiveEnd::LeftToTask)) {
         overdue::forget(&clients.s3, request, archive, begun.elapsed()).await;
     }
     outcome.end = end.unwrap_or_else(ArchiveEnd::Unsettled);
@@ -72,6 +72,18 @@ async fn load(
         note(decided, outcome);
         return Ok(end);
     }
+    if request.left_to_task_above.is_some_and(|most| archive.size > most) {
+        if request.selection.is_by_hand() {
+            // The task works through the queue, in which this one is not.
+            let message = format!(
+                "{} is larger than what the function loads (LEAVE_TO_TASK_BYTES): have the container task, or the command, load it by its key",
+                archive.key
+            );
+            return Err(Error::deployment(Deployment::ReloadRefused, message));
+        }
+        info!(bytes = archive.size, "left to the container task, with what waits behind it");
+        return Ok(ArchiveEnd::LeftToTask);
+    }
     let tried = overdue::refuse_tried(&clients.s3, request, archive);
     Phase::Queue.of(seconds, tried).await?;
     let (staged, downloaded) = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
@@ -90,7 +102,10 @@ async fn load(
             return Err(problems.into());
         }
         Err(error) => {
-            discard(&clients.s3, &staged).await;
+            // Whoever looks up which rows were refused looks into the files.
+            if !learned.has_unknown_refusals {
+                discard(&clients.s3, &staged).await;
+            }
             return Err(error);
         }
         Ok(decided) => decided,

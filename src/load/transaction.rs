@@ -28,6 +28,8 @@ pub struct Learned {
     pub judged: JudgedRows,
     /// The load that brought the same bytes under another key.
     pub repeats: Option<LedgerRow>,
+    /// Whether Redshift refused rows and did not tell which.
+    pub has_unknown_refusals: bool,
 }
 
 impl ArchiveLoad<'_> {
@@ -55,7 +57,9 @@ impl ArchiveLoad<'_> {
         }
         let result = match result {
             Err(Failure::Rows(tables, fault)) => {
-                Err(self.refusals(clients, &session, authorization, tables, fault).await)
+                let error = self.refusals(clients, &session, authorization, tables, fault).await;
+                learned.has_unknown_refusals = !matches!(error, Error::BadInput(_));
+                Err(error)
             }
             Err(Failure::Stopped(table, error)) => {
                 Err(self.name_lock_holders(&clients.redshift, table, error).await)

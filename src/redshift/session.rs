@@ -193,34 +193,32 @@ impl Session {
     ///
     /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger yet.
     pub async fn loads(&self, dataset: &Dataset) -> Result<Vec<LedgerRow>, StatementError> {
-        match self.read_loads(dataset, None, true).await {
+        match self.read_loads(dataset, true).await {
             Err(StatementError::Other(Error::Deployment(fault)))
                 if fault.kind == Deployment::SchemaMismatch =>
             {
-                self.read_loads(dataset, None, false).await
+                self.read_loads(dataset, false).await
             }
             loads => loads,
         }
     }
 
-    /// A load of a dataset by its number; none where the ledger has no such row.
+    /// A load of a dataset by its number; none where the ledger has no such row, or one that is not understood: nothing is
+    /// decided by it.
     ///
     /// # Errors
     ///
     /// [`StatementError`].
     pub async fn load(&self, dataset: &Dataset, sequence: i64) -> Result<Option<LedgerRow>, StatementError> {
-        Ok(self.read_loads(dataset, Some(sequence), true).await?.pop())
+        Ok(self.rows_of_loads(dataset, Some(sequence), true).await?.into_iter().find_map(ledger_row))
     }
 
     async fn read_loads(
         &self,
         dataset: &Dataset,
-        sequence: Option<i64>,
         has_sha256: bool,
     ) -> Result<Vec<LedgerRow>, StatementError> {
-        let Dataset { ledger, name, bucket, .. } = dataset;
-        let rows =
-            self.run(&Statement::ReadLoads { ledger, dataset: name, bucket, sequence, has_sha256 }).await?;
+        let rows = self.rows_of_loads(dataset, None, has_sha256).await?;
         let loads: Option<Vec<LedgerRow>> = rows.into_iter().map(ledger_row).collect();
         loads.ok_or_else(|| {
             StatementError::Other(Error::retryable(
@@ -228,6 +226,16 @@ impl Session {
                 "the ledger's rows are not understood",
             ))
         })
+    }
+
+    async fn rows_of_loads(
+        &self,
+        dataset: &Dataset,
+        sequence: Option<i64>,
+        has_sha256: bool,
+    ) -> Result<Rows, StatementError> {
+        let Dataset { ledger, name, bucket, .. } = dataset;
+        self.run(&Statement::ReadLoads { ledger, dataset: name, bucket, sequence, has_sha256 }).await
     }
 
     /// How many rows a load of a dataset brought to each table; of no table where it did not say so yet.

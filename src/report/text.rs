@@ -114,7 +114,10 @@ impl GoodArchive {
     }
 
     fn loaded_twice(&self) -> Option<String> {
-        let before = self.loaded_before.as_ref().filter(|_| self.outcome == GoodOutcome::Loaded)?;
+        let before = self.loaded_before.as_ref().filter(|before| before.key != self.key)?;
+        if self.outcome == GoodOutcome::Repeated {
+            return None;
+        }
         let at = before.loaded_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         Some(format!("{}: as {}, loaded {at}", self.key, before.key))
     }

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug};
 
 use super::client::{S3, SOURCE_ETAG, SOURCE_SHA256};
 use super::error::classify;
-use super::kept::Kept;
+use super::kept::{Kept, SOURCE_KEY, SOURCE_VERSION};
 use super::limits;
 use super::multipart::{Upload, UploadedPart};
 use crate::cancellation::Cancellation;
@@ -29,10 +29,6 @@ const PARTS_AT_ONCE: usize = 4;
 
 /// What is left of the time when a copy in parts is given up: enough to say so to S3, and for the report.
 const COPY_RESERVE: Duration = Duration::from_secs(6);
-
-/// The metadata of a note that name the object it stands for, percent-encoded, and its version.
-const SOURCE_KEY: &str = "source-key";
-const SOURCE_VERSION: &str = "source-version-id";
 
 /// The longest key, percent-encoded, that a note names.
 const MAX_NOTED_KEY_BYTES: usize = 1024;

@@ -36,8 +36,7 @@ where
             Class::Lasts(kind) => Error::deployment(kind, message),
         };
     }
-    let credentials = causes(&error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
-    match credentials.map(is_unanswered) {
+    match credentials_error(&error).map(is_unanswered) {
         Some(true) => {
             let message = format!("{what}: AWS credentials could not be asked for");
             return Fault::new(Retryable::CredentialsUnavailable, message).caused_by(error).into();
@@ -59,6 +58,11 @@ where
         }
         _ => Fault::new(Retryable::Unknown, message).caused_by(error).into(),
     }
+}
+
+/// The error of whoever gives credentials, if one is beneath.
+pub fn credentials_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a CredentialsError> {
+    causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
 }
 
 /// Whether whoever gives credentials did not answer, rather than refused them or had none.

@@ -6,6 +6,15 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::client::{SOURCE_ETAG, SOURCE_SHA256};
+
+/// The metadata of a note that name the object it stands for, percent-encoded, and its version.
+pub(super) const SOURCE_KEY: &str = "source-key";
+pub(super) const SOURCE_VERSION: &str = "source-version-id";
+
+/// The names of metadata that say what a marker stands for.
+const OURS: [&str; 4] = [SOURCE_ETAG, SOURCE_SHA256, SOURCE_KEY, SOURCE_VERSION];
+
 /// "the user-defined metadata is limited to 2 KB in size", by "the number of bytes in the UTF-8 encoding of each key and
 /// value" (Amazon S3 User Guide, "Working with object metadata").
 const METADATA_LIMIT_BYTES: usize = 2048;
@@ -34,8 +43,29 @@ impl Kept {
     ///
     /// Text beyond ASCII comes as RFC 2047 encodes it, and S3 decodes it again (same page of the User Guide).
     pub(super) fn of(head: HeadObjectOutput, ours: &[(&str, &str)]) -> Self {
-        let (metadata, left_out) = fit(ours, head.metadata.unwrap_or_default());
         let mut missing = Vec::new();
+        let mut theirs = head.metadata.unwrap_or_default();
+        // What says which revision a marker stands for is ours alone to say.
+        theirs.retain(|key, _| !OURS.contains(&key.as_str()));
+        let unfit = theirs.values().filter(|value| !is_ascii(value)).count();
+        theirs.retain(|_, value| is_ascii(value));
+        if unfit > 0 {
+            missing.push(format!("{unfit} entries of metadata with characters beyond ASCII"));
+        }
+        let (metadata, left_out) = fit(ours, theirs);
+        let mut header = |name: &str, value: Option<String>| {
+            let value = value?;
+            if is_ascii(&value) {
+                return Some(value);
+            }
+            missing.push(format!("{name}, which has characters beyond ASCII"));
+            None
+        };
+        let content_type = header("Content-Type", head.content_type);
+        let content_encoding = header("Content-Encoding", head.content_encoding);
+        let content_disposition = header("Content-Disposition", head.content_disposition);
+        let content_language = header("Content-Language", head.content_language);
+        let cache_control = header("Cache-Control", head.cache_control);
         if !left_out.is_empty() {
             missing
                 .push(format!("metadata that does not fit into 2 KB beside ours: {}", left_out.join(", ")));
@@ -53,16 +83,21 @@ impl Kept {
             None
         });
         Self {
-            content_type: head.content_type,
-            content_encoding: head.content_encoding,
-            content_disposition: head.content_disposition,
-            content_language: head.content_language,
-            cache_control: head.cache_control,
+            content_type,
+            content_encoding,
+            content_disposition,
+            content_language,
+            cache_control,
             expires,
             metadata,
             missing,
         }
     }
+}
+
+/// Whether S3 takes a text as a header of a signed request: of others the signature is found wrong.
+fn is_ascii(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 /// Ours, and of theirs what fits beside it, in the order of its names; and the names of what does not fit.
@@ -115,7 +150,7 @@ mod tests {
         for (name, entries, kept, left_out) in [
             ("nothing", vec![], vec!["source-etag"], vec![]),
             ("some", vec![("a", 10), ("b", 10)], vec!["a", "b", "source-etag"], vec![]),
-            ("one too large", vec![("a", 2000), ("b", 10)], vec!["b", "source-etag"], vec!["a"]),
+            ("one too large", vec![("a", 2048), ("b", 10)], vec!["b", "source-etag"], vec!["a"]),
             // 29 bytes are ours, and 12 are its name.
             ("all that fits", vec![("a", 2048 - 29 - 12)], vec!["a", "source-etag"], vec![]),
             ("a byte more", vec![("a", 2048 - 29 - 11)], vec!["source-etag"], vec!["a"]),
@@ -132,6 +167,25 @@ mod tests {
             );
             assert_eq!(metadata["source-etag"], "an etag", "{name}");
         }
+    }
+
+    /// Strangers' texts are signed with the copy.
+    #[test]
+    fn what_is_beyond_ascii_is_left_out_and_what_is_ours_is_not_theirs_to_say() {
+        let head = HeadObjectOutput::builder()
+            .content_disposition("attachment; filename=\"données.tgz\"")
+            .content_language("fr")
+            .metadata("a", "é")
+            .metadata("b", "b")
+            .metadata("source-sha256", "00")
+            .metadata("source-key", "another")
+            .build();
+        let kept = Kept::of(head, &[("source-etag", "an etag")]);
+        assert_eq!((kept.content_disposition, kept.content_language.as_deref()), (None, Some("fr")));
+        let mut names: Vec<&str> = kept.metadata.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["b", "source-etag"]);
+        assert_eq!(kept.missing.len(), 2, "{:?}", kept.missing);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectInput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Input;
 use aws_sdk_s3::operation::put_object::PutObjectInput;
 use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyInput;
+use aws_smithy_runtime_api::http::NonUtf8HeaderHandling;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use cmslite_core::key::Key;
 
@@ -98,6 +99,8 @@ impl Intercept for Entered {
     ) -> Result<(), BoxError> {
         let entry = Entry { _waiting: self.0.enter(named(context)) };
         config.interceptor_state().store_put(entry);
+        // Who uploads chooses headers, and S3 gives them back as they are: one in Latin-1 must not keep an archive from being read.
+        config.interceptor_state().store_put(NonUtf8HeaderHandling::Skip);
         Ok(())
     }
 }

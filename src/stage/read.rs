@@ -99,10 +99,11 @@ pub async fn read_archive<S: AsyncSink>(
         Err(ReadError::Failed(error)) => {
             progress.end();
             // Nothing is said of the archive, so that the rest of it does not matter.
+            let written = sink.discard().await;
             if download.is_finished() {
                 download.await.map_err(|error| abnormal(&error))??;
             }
-            sink.discard().await?;
+            written?;
             return Err(Fault::new(Retryable::Unknown, "the archive's files cannot be staged")
                 .caused_by(error)
                 .into());

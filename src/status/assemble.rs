@@ -26,8 +26,9 @@ pub(super) struct Read<'a> {
     pub(super) plan: &'a Plan,
     /// The `error.json`s, by the archives' keys.
     pub(super) errors: &'a BTreeMap<Key, ReportedErrorFile>,
-    /// The SHA-256 of archives that were settled as good and not loaded, as their markers name it, by the archives' keys.
-    pub(super) unloaded: &'a BTreeMap<Key, String>,
+    /// By the archives' keys what their good markers say, of those that were read: the SHA-256 of an archive that was not
+    /// loaded.
+    pub(super) unloaded: &'a BTreeMap<Key, Option<String>>,
 }
 
 /// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
@@ -55,7 +56,8 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
     // The first load of the same bytes, where that was another archive's, or this one was not loaded.
     let same_bytes_as = |object: &Object| -> Option<&LedgerRow> {
         let load = loads.get(&revision(object)).copied();
-        let sha256 = load.and_then(|load| load.sha256.as_ref()).or_else(|| unloaded.get(&object.key))?;
+        let sha256 =
+            load.and_then(|load| load.sha256.as_ref()).or_else(|| unloaded.get(&object.key)?.as_ref())?;
         let first = first_of.get(sha256.as_str()).copied()?;
         let is_another = load.is_none() || first.key != object.key;
         (is_another && !dataset.truncate).then_some(first)
@@ -65,9 +67,13 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
     disagreements
         .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
     if ledger_unreadable.is_none() {
+        // While appending, one whose marker was not read may hold bytes that were loaded: to load it again would double them.
+        let is_explained = |object: &&Object| {
+            same_bytes_as(object).is_some() || !dataset.truncate && !unloaded.contains_key(&object.key)
+        };
         let explained: HashSet<&str> = plan
             .in_state(ArchiveState::Good)
-            .filter(|object| same_bytes_as(object).is_some())
+            .filter(is_explained)
             .map(|object| object.key.as_str())
             .collect();
         let of_ledger = ledger_disagreements(dataset, listings, plan, known, &loads);

@@ -16,7 +16,7 @@ impl fmt::Display for DisagreementKind {
         f.write_str(match self {
             Self::LoadedNotMarked => "is loaded by the ledger, but not marked: the next run marks it",
             Self::MarkedNotLoaded => {
-                "is marked good, but the ledger does not know this revision: it was marked by something else, or the ledger's row is gone; `load --again` loads it"
+                "is marked good, but the ledger does not know this revision: it was marked by something else, or the ledger's row is gone; `load --again` loads it, which while appending adds its rows whether they are there or not"
             }
             Self::LoadedMarkedBad => "is loaded by the ledger, but marked bad: delete the bad marker, and the next run marks it good",
             Self::TwoMarkers => "is marked good and bad: delete the marker that is wrong",

@@ -86,7 +86,7 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     reader.harness.admin(REVOKE).await;
     let section = Section::of("Alarm: table failures");
     let error_type = "Deployment.Privilege";
-    is_found(&mut reader, "a", section, error_type, "BAD   table cmslite.user_group").await;
+    is_found(&mut reader, "a", section, error_type, "BAD   GRANT INSERT, DELETE ON cmslite.user_group").await;
 
     let mut section = Section::of("Alarm: oldest unsettled");
     let status = reader.run(section.take("status")).await;

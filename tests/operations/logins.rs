@@ -137,6 +137,8 @@ async fn one_login_is_asked_for_and_only_one() {
     const WORKGROUP: (&str, &str) = ("RedshiftWorkgroup", "analytics-wg");
     const ID: (&str, &str) = ("RedshiftWorkgroupId", WORKGROUP_ID);
     const NO_USER: (&str, &str) = ("RedshiftUser", "");
+    const TASK: (&str, &str) = ("TaskImage", "image");
+    const SUBNETS: (&str, &str) = ("SubnetIds", "subnet-0a,subnet-0b");
     let cases: &[Case] = &[
         (&[SECRET, HOST], None),
         (&[CLUSTER], None),
@@ -152,6 +154,8 @@ async fn one_login_is_asked_for_and_only_one() {
         (&[SECRET], Some("RedshiftHost is needed")),
         (&[SECRET, HOST, NO_USER], Some("RedshiftUser is needed")),
         (&[WORKGROUP], Some("RedshiftWorkgroupId is needed")),
+        (&[SECRET, HOST, TASK], Some("runs in subnets")),
+        (&[SECRET, HOST, TASK, SUBNETS], None),
     ];
     let given: Vec<Value> = cases
         .iter()
@@ -171,11 +175,14 @@ def value(node, given):
         return given[argument]
     arguments = [value(each, given) for each in argument]
     return {'Fn::Not': lambda: not arguments[0], 'Fn::Equals': lambda: arguments[0] == arguments[1],
-            'Fn::And': lambda: all(arguments), 'Fn::Or': lambda: any(arguments)}[function]()
+            'Fn::And': lambda: all(arguments), 'Fn::Or': lambda: any(arguments),
+            'Fn::Contains': lambda: arguments[1] in arguments[0].split(',')}[function]()
 def told(parameters):
     given = {**defaults, **parameters}
-    return [assertion['AssertDescription'] for rule in template['Rules'].values() if value(rule.get('RuleCondition', True), given)
-            for assertion in rule['Assertions'] if not value(assertion['Assert'], given)]
+    # Each of them is valued: a function that CloudFormation does not take in Rules is unknown here too.
+    judged = [(value(rule.get('RuleCondition', True), given), value(assertion['Assert'], given), assertion['AssertDescription'])
+              for rule in template['Rules'].values() for assertion in rule['Assertions']]
+    return [text for applies, holds, text in judged if applies and not holds]
 print(json.dumps([told(parameters) for parameters in json.loads(sys.argv[2])]))";
     let moto = moto::start().await;
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use devstack::lambda::{self, Lambda};
+use devstack::lambda::{self, Lambda, Outcome};
 use devstack::s3::Credentials;
 use devstack::stack::function_keys;
 use serde_json::{Value, json};
@@ -109,6 +109,13 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     }
     assert!(harness.is_unsettled("b") && harness.is_unsettled("c"));
     assert_eq!(harness.tables().await, before);
+    // By its key alone it is not the task's to find.
+    let by_key = json!({"dataset": "cmslite_user_group_metadata", "key": large, "accept_shrink": true});
+    let Outcome::Failed { error_type, message } = harness.lambda.invoke(by_key).await else {
+        panic!("it ended well")
+    };
+    assert_eq!(error_type, "Deployment.NotAgain");
+    assert!(message.contains("the container task, or the command"), "{message}");
 
     // The task, with its variables and its command, and what this machine has in the place of AWS.
     let directory = temporary();

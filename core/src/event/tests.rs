@@ -257,6 +257,18 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
     }
 }
 
+/// A message may come twice, with another invocation's id each time.
+#[test]
+fn a_load_on_purpose_is_asked_for_directly() {
+    let again = r#"{"dataset": "a", "key": "k", "again": true}"#;
+    let sqs = serde_json::json!({"Records": [{"messageId": "m", "body": again}]});
+    let Ok(Event::Batch(messages)) = Event::parse(&sqs) else { panic!() };
+    let refused = messages[0].asked.as_ref().unwrap_err();
+    assert!(refused.to_string().contains("would load twice"), "{refused}");
+    let kept = serde_json::json!({"requestContext": {}, "requestPayload": serde_json::from_str::<serde_json::Value>(again).unwrap()});
+    assert!(Event::parse(&kept).is_err());
+}
+
 /// It is passed over by its name: an event that is refused would come again, and end in the dead-letter queue.
 #[test]
 fn an_event_whose_key_is_no_text_is_understood() {

@@ -9,6 +9,7 @@ use super::asked::Asked;
 use super::refusal::unknown;
 use super::{bridge, by_hand, notification};
 use crate::error::Error;
+use crate::queue::Selection;
 
 /// How often a text within a text is read as an event. EventBridge in SNS in SQS in the record of a failed invocation
 /// are three.
@@ -100,7 +101,13 @@ fn read(event: &Value, wrappings: usize) -> Result<Asked, Error> {
         return bridge::read(event);
     }
     if object.contains_key("dataset") {
-        return by_hand::read(event);
+        let asked = by_hand::read(event)?;
+        let is_wrapped = wrappings < MOST_WRAPPINGS;
+        if is_wrapped && asked.by_name.iter().any(|asked| matches!(asked.selection, Selection::Reload(_))) {
+            let why = "\"again\" within a message, which may be delivered twice, would load twice; invoke the function with it directly";
+            return Err(unknown(why, event));
+        }
+        return Ok(asked);
     }
     // SNS in SQS, without raw delivery.
     if object.contains_key("TopicArn") && object.contains_key("Message") {

@@ -2,6 +2,8 @@
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
+use crate::s3::{credentials_error, is_unanswered};
+
 /// What throttled requests are refused with: "`ThrottlingException`" (AWS Secrets Manager and Redshift Serverless API
 /// References, common errors), "`Throttling`" and "`RequestLimitExceeded`" (Amazon Redshift API Reference, common
 /// errors; the names that the SDK tries again, `aws-runtime`, `retries/classifiers.rs`).
@@ -17,7 +19,11 @@ const THROTTLED: [&str; 5] = [
 /// ("`InternalServiceError`", 500; "`InternalServerException`", 500; "`ServiceUnavailable`", 503).
 pub(super) fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::DispatchFailure(failure) => {
+            let credentials = failure.as_connector_error().and_then(|error| credentials_error(error));
+            credentials.is_none_or(is_unanswered)
+        }
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(refused) => {
             let status = refused.raw().status();
             status.is_server_error()
