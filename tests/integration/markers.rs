@@ -5,7 +5,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::StorageClass;
-use devstack::s3::Credentials;
+use devstack::s3::{Action, Credentials, Fault};
 use devstack::stack::{BUCKET, uploader_keys};
 use serde_json::{Value, json};
 
@@ -160,4 +160,16 @@ async fn metadata_that_does_not_fit_beside_ours_is_left_out_and_named() {
         )),
         "{told}"
     );
+}
+
+/// Who uploads chooses headers, and S3 gives them back as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_whose_headers_are_no_utf_8_is_loaded() {
+    let harness = Harness::start().await;
+    for operation in ["GetObject", "HeadObject"] {
+        let header = Action::AnswerHeader("content-disposition", b"attachment; filename=\"donn\xe9es.tgz\"");
+        harness.stack.s3.inject(Fault::on(operation, "csv_a.tgz", header));
+    }
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    assert!(harness.is_good("a"));
 }

@@ -144,6 +144,10 @@ impl S3Access for AccessControl {
                 context.extensions_mut().insert(EndBody { after_bytes: bytes, is_silent: true });
                 Ok(())
             }
+            Some(Action::AnswerHeader(name, value)) => {
+                exchange.add_header(name, value);
+                Ok(())
+            }
             Some(Action::Silence) => std::future::pending().await,
             Some(Action::CutAfter) => {
                 exchange.withhold_answer();

@@ -73,7 +73,11 @@ async fn answer(
     if !exchange.end() {
         return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
     }
-    let response = response.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let mut response = response.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    if let Some((name, value)) = exchange.header() {
+        let value = http::HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+        response.headers_mut().insert(name, value);
+    }
     logged.set_status(response.status().as_u16());
     Ok(response)
 }

@@ -40,6 +40,7 @@ struct Decisions {
     withhold_answer: AtomicBool,
     run_after: OnceLock<Callback>,
     logged: OnceLock<LoggedRequest>,
+    header: OnceLock<(&'static str, &'static [u8])>,
 }
 
 impl Exchange {
@@ -52,6 +53,16 @@ impl Exchange {
     pub(super) fn run_after(&self, callback: Callback) {
         let _ = self.0.run_after.set(callback);
         self.withhold_answer();
+    }
+
+    /// The answer is to have a further header.
+    pub(super) fn add_header(&self, name: &'static str, value: &'static [u8]) {
+        let _ = self.0.header.set((name, value));
+    }
+
+    /// The further header of the answer.
+    pub(super) fn header(&self) -> Option<(&'static str, &'static [u8])> {
+        self.0.header.get().copied()
     }
 
     /// The request's place in the log.

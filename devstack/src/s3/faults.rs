@@ -60,6 +60,8 @@ pub enum Action {
     Silence,
     /// GET: headers and that many bytes of the body come, and then nothing; the connection stays.
     SilenceAfter(u64),
+    /// The answer has this header besides, whose value may be any bytes.
+    AnswerHeader(&'static str, &'static [u8]),
 }
 
 /// The numbers of bits, one after the other.
