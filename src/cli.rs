@@ -40,7 +40,7 @@ use crate::cancellation::Cancellation;
 use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
-use crate::metrics::{self, RunMetrics};
+use crate::metrics;
 use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
@@ -83,16 +83,14 @@ async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
         if load.metrics {
             let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let report = Report { dataset, ..Report::default() };
-            let metrics = RunMetrics::since(begun, None);
-            metrics::emit(io::stderr().lock(), &metrics.to_emf_line(&report, Some(error), Utc::now()));
+            metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
         }
     })?;
     let Run { report, failure } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     print!("{report}");
     if load.metrics {
-        let metrics = RunMetrics::since(begun, request.cancellation.deadline());
-        metrics::emit(io::stderr().lock(), &metrics.to_emf_line(&report, failure.as_ref(), Utc::now()));
+        metrics::emit(io::stderr().lock(), begun, request.cancellation.deadline(), &report, failure.as_ref());
     }
     if !report.bad.is_empty() {
         return Ok(exit::BAD_ARCHIVE);

@@ -14,7 +14,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use chrono::Utc;
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::event::{Asked, Event, Message, coming_again};
@@ -31,7 +30,7 @@ use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::environment::Environment;
 use crate::load::Run;
-use crate::metrics::{self, RunMetrics};
+use crate::metrics;
 use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::time_limits::SET_UP;
@@ -120,8 +119,7 @@ struct Invocation {
 impl Invocation {
     /// Writes the metrics of a run.
     fn emit_metrics(&self, report: &Report, failure: Option<&Error>) {
-        let metrics = RunMetrics::since(self.begun, self.deadline);
-        metrics::emit(io::stdout().lock(), &metrics.to_emf_line(report, failure, Utc::now()));
+        metrics::emit(io::stdout().lock(), self.begun, self.deadline, report, failure);
     }
 
     /// An invocation that failed before any dataset was worked on has failed for all of them.

@@ -101,7 +101,7 @@ async fn work_on_queue(
     report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.archives.len();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
-    let mut unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
+    let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
     let shared = unsettled.iter().find_map(|archive| Some((&archive.key, dataset.rival_of(&archive.key)?)));
     if let Some((key, rival)) = shared {
@@ -126,17 +126,12 @@ async fn work_on_queue(
         Err(reason) => Err(Error::deployment(Deployment::ReloadRefused, reason.to_string())),
     };
     let bad = report.bad.last().map(|bad| bad.key.clone());
-    let mut waited = None;
-    if let (true, Some(bad)) = (dataset.truncate, bad) {
-        // What was superseded until now has not waited for this run.
-        report.record_remaining(&unsettled, Utc::now());
-        waited = report.oldest_unsettled_age_seconds;
-        let next = uncover(&mut plan, &bad, selection, report);
-        worked = worked.and(next);
-        unsettled = plan.in_state(ArchiveState::Queued).cloned().collect();
-    }
     report.record_remaining(&unsettled, Utc::now());
-    report.oldest_unsettled_age_seconds = waited.or(report.oldest_unsettled_age_seconds);
+    if let (true, Some(bad)) = (dataset.truncate, bad) {
+        worked = worked.and(uncover(&mut plan, &bad, selection, report));
+        // What was superseded until now waits from now on: it is counted, and has no age.
+        report.queue_length = Some(plan.in_state(ArchiveState::Queued).count());
+    }
     worked
 }
 

@@ -150,9 +150,16 @@ fn dimension_value(dataset: &str) -> String {
         .collect()
 }
 
-/// Writes a line where CloudWatch Logs finds it: alone and whole, past the log, whose lines have other
-/// members around them.
-pub fn emit(mut output: impl io::Write, line: &str) {
+/// Writes the metrics of a run that began at `begun`, as a line where CloudWatch Logs finds it: alone and whole, past the
+/// log, whose lines have other members around them.
+pub fn emit(
+    mut output: impl io::Write,
+    begun: Instant,
+    deadline: Option<Instant>,
+    report: &Report,
+    failure: Option<&Error>,
+) {
+    let line = RunMetrics::since(begun, deadline).to_emf_line(report, failure, Utc::now());
     // Metrics that cannot be written are no reason to fail.
     let _ = output.write_all(format!("{line}\n").as_bytes());
 }

@@ -36,5 +36,4 @@ pub use self::attributes::Attributes;
 pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};
 pub use self::error::{credentials_error, is_unanswered};
-pub use self::multipart::{Upload, UploadedPart};
 pub use self::verify::Downloaded;

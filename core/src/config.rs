@@ -19,6 +19,7 @@ mod mistake;
 mod passed_over;
 
 pub use dataset::{Column, Dataset, Derived, Rival, SizeLimits, Table, TableName};
+pub use keys::LOAD_ERROR_NAME_BYTES;
 pub use mistake::{Mistake, Mistakes};
 pub use parse::{parse, parse_all};
 pub use passed_over::PassedOver;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cmslite_core::config::{Dataset, Table, TableName};
+use cmslite_core::config::{Dataset, LOAD_ERROR_NAME_BYTES, Table, TableName};
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::row_counts::RowsByTable;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,7 +17,7 @@ use super::relation::{RelationKind, left_out};
 use super::rows::{
     Column, LedgerRow, RefusedRows, Rows, column, ledger_row, query_id, refused_rows, table_rows, table_type,
 };
-use super::statement::{FILE_NAME_BYTES, LoadErrorTable, Statement};
+use super::statement::{LoadErrorTable, Statement};
 use crate::cancellation::Cancellation;
 use crate::task::Task;
 use crate::waits::Waits;
@@ -265,7 +265,7 @@ impl Session {
     /// The rows that this session's COPYs of a staged file refused, each once and in the file's order; the URLs of its
     /// pieces begin with `files`.
     ///
-    /// The load-error tables keep a name's first [`FILE_NAME_BYTES`] only. Of a longer one, the rows are those
+    /// The load-error tables keep a name's first [`LOAD_ERROR_NAME_BYTES`] only. Of a longer one, the rows are those
     /// of COPYs that were not asked about yet: so ask after each COPY.
     ///
     /// # Errors
@@ -273,7 +273,7 @@ impl Session {
     /// What passes, such as a lost connection; a table that is not there or may not be read is none.
     pub async fn refused_rows(&self, files: &str) -> Result<RefusedRows, Error> {
         let mut is_readable = false;
-        let is_cut = files.len() > FILE_NAME_BYTES;
+        let is_cut = files.len() > LOAD_ERROR_NAME_BYTES;
         let passed_over: Vec<i64> =
             if is_cut { self.asked_about().iter().copied().collect() } else { vec![] };
         for table in [LoadErrorTable::Sys, LoadErrorTable::Stl] {

@@ -8,7 +8,7 @@ mod quote;
 
 use std::fmt::{self, Write as _};
 
-use cmslite_core::config::TableName;
+use cmslite_core::config::{LOAD_ERROR_NAME_BYTES, TableName};
 use cmslite_core::grants::{Grant, GrantedOn};
 use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
@@ -285,15 +285,11 @@ fn defaults(tables: &[&TableName]) -> String {
 /// session may have tried a file by COPY and by COPY with NOLOAD.
 const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
 
-/// The bytes of a file's name that a load-error table keeps (`r_STL_LOAD_ERRORS.md`,
-/// `SYS_LOAD_ERROR_DETAIL.md`: `character(256)`).
-pub const FILE_NAME_BYTES: usize = 256;
-
 /// The condition of rows of a load-error table that are about files whose names begin so, or as this begins where it is
 /// longer than what is kept of a name.
 fn is_file(column: &str, files: &str) -> String {
     // Redshift may cut within a character, of which nothing is compared.
-    let kept = files[..files.floor_char_boundary(FILE_NAME_BYTES)].trim_end_matches(' ');
+    let kept = files[..files.floor_char_boundary(LOAD_ERROR_NAME_BYTES)].trim_end_matches(' ');
     format!("LEFT({column}, {}) = {}", kept.chars().count(), literal(kept))
 }
 

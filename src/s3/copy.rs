@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug};
 
 use super::client::{S3, SOURCE_ETAG, SOURCE_SHA256};
 use super::error::classify;
-use super::kept::{Kept, SOURCE_KEY, SOURCE_VERSION};
+use super::kept::{Kept, SOURCE_KEY, SOURCE_VERSION, with_kept};
 use super::limits;
 use super::multipart::{Upload, UploadedPart};
 use crate::cancellation::Cancellation;
@@ -162,7 +162,6 @@ impl S3 {
         kept: Kept,
     ) -> Result<Vec<String>, Error> {
         let send = async |tagging: Option<TaggingDirective>| {
-            let kept = kept.clone();
             let copy = self
                 .client
                 .copy_object()
@@ -171,14 +170,8 @@ impl S3 {
                 .copy_source(source(bucket, object))
                 .copy_source_if_match(&object.etag)
                 .metadata_directive(MetadataDirective::Replace)
-                .set_content_type(kept.content_type)
-                .set_content_encoding(kept.content_encoding)
-                .set_content_disposition(kept.content_disposition)
-                .set_content_language(kept.content_language)
-                .set_cache_control(kept.cache_control)
-                .set_expires(kept.expires)
-                .set_metadata(Some(kept.metadata))
                 .set_tagging_directive(tagging);
+            let copy = with_kept!(copy, kept.clone());
             let sent = copy.customize().config_override(limits::copy(object.size)).send().await;
             let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
             sent.map(drop).map_err(|error| (error.code() == Some(ACCESS_DENIED), classify(error, &what())))

@@ -37,6 +37,23 @@ pub(super) struct Kept {
     pub(super) missing: Vec<String>,
 }
 
+/// A request with the headers and the metadata that are kept: the SDK's builders have these methods, and no trait for them.
+macro_rules! with_kept {
+    ($request:expr, $kept:expr) => {{
+        let kept: $crate::s3::kept::Kept = $kept;
+        $request
+            .set_content_type(kept.content_type)
+            .set_content_encoding(kept.content_encoding)
+            .set_content_disposition(kept.content_disposition)
+            .set_content_language(kept.content_language)
+            .set_cache_control(kept.cache_control)
+            .set_expires(kept.expires)
+            .set_metadata(Some(kept.metadata))
+    }};
+}
+
+pub(super) use with_kept;
+
 impl Kept {
     /// What `head` tells of an archive, beside metadata of `ours`, which comes first: it says what the marker stands
     /// for.

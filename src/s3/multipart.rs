@@ -6,11 +6,11 @@ use tracing::{debug, warn};
 
 use super::client::S3;
 use super::error::classify;
-use super::kept::Kept;
+use super::kept::{Kept, with_kept};
 use super::limits;
 
 /// A part that S3 has.
-pub struct UploadedPart(CompletedPart);
+pub(super) struct UploadedPart(CompletedPart);
 
 impl UploadedPart {
     pub(super) fn new(number: i32, etag: Option<String>, crc32: Option<String>) -> Self {
@@ -20,23 +20,13 @@ impl UploadedPart {
 
 /// A multipart upload that is under way.
 #[derive(Clone)]
-pub struct Upload {
+pub(super) struct Upload {
     pub(super) id: String,
     pub(super) bucket: String,
     pub(super) key: String,
 }
 
 impl S3 {
-    /// Begins a multipart upload.
-    ///
-    /// # Errors
-    ///
-    /// S3's, by who must act.
-    pub async fn begin_upload(&self, bucket: &str, key: &str, content_type: &str) -> Result<Upload, Error> {
-        let kept = Kept { content_type: Some(content_type.to_owned()), ..Kept::default() };
-        self.begin_copy(bucket, key, &kept, None).await
-    }
-
     /// Begins a multipart upload that keeps what another object says of itself, with these tags.
     pub(super) async fn begin_copy(
         &self,
@@ -46,20 +36,8 @@ impl S3 {
         tags: Option<String>,
     ) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");
-        let kept = kept.clone();
-        let create = self
-            .client
-            .create_multipart_upload()
-            .bucket(bucket)
-            .key(key)
-            .set_content_type(kept.content_type)
-            .set_content_encoding(kept.content_encoding)
-            .set_content_disposition(kept.content_disposition)
-            .set_content_language(kept.content_language)
-            .set_cache_control(kept.cache_control)
-            .set_expires(kept.expires)
-            .set_metadata(Some(kept.metadata))
-            .set_tagging(tags);
+        let create = self.client.create_multipart_upload().bucket(bucket).key(key);
+        let create = with_kept!(create, kept.clone()).set_tagging(tags);
         // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
         // checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
@@ -75,7 +53,11 @@ impl S3 {
     /// # Errors
     ///
     /// S3's, by who must act; the upload is then aborted.
-    pub async fn complete_upload(&self, upload: &Upload, parts: Vec<UploadedPart>) -> Result<(), Error> {
+    pub(super) async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: Vec<UploadedPart>,
+    ) -> Result<(), Error> {
         let Upload { id, bucket, key } = upload;
         let mut parts: Vec<CompletedPart> = parts.into_iter().map(|part| part.0).collect();
         parts.sort_by_key(CompletedPart::part_number);
@@ -103,7 +85,7 @@ impl S3 {
 
     /// Gives an upload up, so that its parts are not kept and paid for. A failure is only logged: the
     /// bucket's lifecycle rule removes what is left.
-    pub async fn abort_upload(&self, upload: &Upload) {
+    pub(super) async fn abort_upload(&self, upload: &Upload) {
         let Upload { id, bucket, key } = upload;
         match self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {
             Ok(_) => debug!(key, "upload aborted"),

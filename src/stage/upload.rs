@@ -136,6 +136,13 @@ impl Uploads {
 }
 
 impl State {
+    /// Notes what has ended so far.
+    fn note_ended(&mut self) {
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.note(ended);
+        }
+    }
+
     fn note(&mut self, ended: Result<Result<(), Error>, JoinError>) {
         let ended = ended.unwrap_or_else(|error| {
             Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
@@ -183,10 +190,11 @@ impl AsyncSink for Uploader {
 
     async fn discard(self) -> Result<(), Error> {
         let Channel { s3, bucket, uploads, .. } = self.channel;
-        let mut under_way = std::mem::take(&mut uploads.state().under_way);
-        while let Some(ended) = under_way.try_join_next() {
-            uploads.state().note(ended);
-        }
+        let mut under_way = {
+            let mut state = uploads.state();
+            state.note_ended();
+            std::mem::take(&mut state.under_way)
+        };
         under_way.shutdown().await;
         let (begun, failed) = {
             let mut state = uploads.state();
@@ -233,9 +241,7 @@ impl StagedWriter {
         let Some(piece) = self.piece.take() else { return Ok(()) };
         let Channel { s3, bucket, runtime, uploads, .. } = &self.channel;
         let mut state = uploads.state();
-        while let Some(ended) = state.under_way.try_join_next() {
-            state.note(ended);
-        }
+        state.note_ended();
         if state.is_given_up || state.failed.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

@@ -9,7 +9,7 @@ const STAGED_ENDING_BYTES: usize = 24;
 
 /// How many bytes of a file's name Redshift's tables of load errors keep (`r_STL_LOAD_ERRORS.md`,
 /// `SYS_LOAD_ERROR_DETAIL.md`: `character(256)`); the number of a piece stands at the end.
-const MOST_TOLD_BYTES: usize = 256;
+pub const LOAD_ERROR_NAME_BYTES: usize = 256;
 
 impl Dataset {
     /// The prefix under which archives are looked for.
@@ -106,7 +106,9 @@ impl Dataset {
         let name = key.strip_suffix(".tgz").unwrap_or(key);
         let stem = format!("{}/batch/{name}/{below}", self.destination);
         let key_bytes = stem.len() + STAGED_ENDING_BYTES;
-        if key_bytes <= MOST_KEY_BYTES && "s3:///".len() + self.bucket.len() + key_bytes <= MOST_TOLD_BYTES {
+        if key_bytes <= MOST_KEY_BYTES
+            && "s3:///".len() + self.bucket.len() + key_bytes <= LOAD_ERROR_NAME_BYTES
+        {
             return stem;
         }
         format!("{}{:032x}/{below}", self.batch_prefix(), fnv(key))
