@@ -59,7 +59,7 @@ use crate::waits::Waits;
 pub use self::error::StatementError;
 pub use self::login::LoginSource;
 pub use self::relation::{Obstacle, RelationKind, obstacles};
-pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows};
+pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows, timestamp};
 
 /// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end
 /// it: an answer to COPY may take longer than a firewall remembers a connection that says nothing.

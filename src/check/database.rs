@@ -44,12 +44,7 @@ pub(super) async fn check_redshift(
         findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
     }
     let of_ledger = ledger::tables(dataset);
-    let names: Vec<&TableName> = dataset
-        .tables
-        .iter()
-        .map(|table| &table.name)
-        .chain(of_ledger.iter().map(|(name, _)| *name))
-        .collect();
+    let names = ledger::all_tables(dataset);
     let (mut columns, unseen) = match session.columns(&names).await {
         Ok(columns) => (columns, None),
         Err(error) => (vec![Vec::new(); names.len()], Some(Error::from(error).chain())),

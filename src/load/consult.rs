@@ -72,12 +72,7 @@ impl ArchiveLoad<'_> {
         self.limit_statements(session).await?;
         let dataset = &self.request.dataset;
         let of_ledger = ledger::tables(dataset);
-        let names: Vec<&TableName> = dataset
-            .tables
-            .iter()
-            .map(|table| &table.name)
-            .chain(of_ledger.iter().map(|(name, _)| *name))
-            .collect();
+        let names = ledger::all_tables(dataset);
         let (mut columns, may_look) = match session.columns(&names).await {
             Ok(columns) => (columns, true),
             // Who may not look may still load: the ledger's own statements and COPY say the rest.

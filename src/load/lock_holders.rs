@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{NaiveDateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use cmslite_core::config::TableName;
 use cmslite_core::error::{Error, Fault};
 use tokio::time::timeout;
@@ -11,7 +11,7 @@ use tracing::debug;
 use super::consult::ArchiveLoad;
 use crate::cancellation::REPORT_RESERVE;
 use crate::redshift::statement::Statement;
-use crate::redshift::{Redshift, StatementError};
+use crate::redshift::{Redshift, StatementError, timestamp};
 
 /// How long it may take to ask who holds a lock: that is a convenience, and the run has failed.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
@@ -70,7 +70,6 @@ fn holder(row: Vec<Option<String>>) -> Option<String> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
     let (pid, user, since, mode) = (next()?, next()?, next()?, next()?);
-    let since = NaiveDateTime::parse_from_str(&since, "%Y-%m-%d %H:%M:%S%.f")
-        .map_or(since, |since| since.and_utc().to_rfc3339_opts(SecondsFormat::Secs, true));
+    let since = timestamp(&since).map_or(since, |since| since.to_rfc3339_opts(SecondsFormat::Secs, true));
     Some(format!("session {pid} of user {user} since {since} ({mode})"))
 }

@@ -64,6 +64,12 @@ pub fn tables(dataset: &Dataset) -> [Wanted<'_>; 3] {
     ]
 }
 
+/// The tables of a dataset, and behind them those of [`tables`].
+pub fn all_tables(dataset: &Dataset) -> Vec<&TableName> {
+    let loaded = dataset.tables.iter().map(|table| &table.name);
+    loaded.chain(tables(dataset).into_iter().map(|(name, _)| name)).collect()
+}
+
 impl ColumnType {
     /// The type in DDL.
     pub fn ddl(self) -> String {

@@ -125,7 +125,8 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
     })
 }
 
-fn timestamp(text: &str) -> Option<DateTime<Utc>> {
+/// A TIMESTAMP as Redshift writes it, taken for UTC; none where it is written otherwise.
+pub fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     Some(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc())
 }
 
