@@ -8,9 +8,14 @@ mod read;
 
 // The sink that uploads.
 mod upload;
+// Pieces, read again.
+mod read_back;
 
 // Sinks, and the one that throws away.
 mod sink;
+
+// A piece's text, compressed and back.
+mod compress;
 
 // A bounded number of buffers.
 mod buffer_pool;
@@ -29,12 +34,14 @@ use cmslite_core::queue::Object;
 use cmslite_core::transform::{DroppedColumns, LineMap};
 use tracing::info;
 
-use self::upload::Uploader;
+use self::upload::{StagedFile, Uploader, Written};
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 
+pub use self::compress::staged_text;
 pub use self::manifest::{Manifest, Pieces, StagedKeys};
 pub use self::proof::{confirm, read_proven};
+pub use self::read_back::read_piece;
 pub use self::sink::{AsyncSink, NullSink};
 
 /// One table's staged file, ready for COPY.
@@ -97,22 +104,18 @@ pub async fn stage<'r>(
 ) -> Result<(Vec<StagedTable<'r>>, Downloaded), Error> {
     let dataset = &request.dataset;
     let bucket = &dataset.bucket;
-    let mut reading = String::new();
-    let sink = || {
-        reading = reading_id();
-        Uploader::new(s3.clone(), request, archive, &reading)
-    };
-    let (members, mut files, downloaded) = read_proven(s3, request, archive, &limits, sink).await?;
+    let sink = || Uploader::new(s3.clone(), request, archive, reading_id());
+    let (members, Written { mut files, bytes }, downloaded) =
+        read_proven(s3, request, archive, &limits, sink).await?;
     let mut staged = Vec::new();
     for table in &dataset.tables {
         let member = members.iter().find(|staged| staged.member == table.member);
-        let file = files.iter().position(|(member, _)| *member == table.member);
+        let file = files.iter().position(|file| file.member == table.member);
         let (Some(member), Some(file)) = (member, file) else {
             let message = format!("no staged file was made of {}", table.member);
             return Err(Error::retryable(Retryable::Unknown, message));
         };
-        let (_, pieces) = files.swap_remove(file);
-        let keys = StagedKeys::new(dataset, &archive.key, &archive.etag, &reading, table);
+        let StagedFile { keys, pieces, .. } = files.swap_remove(file);
         staged.push(StagedTable {
             table,
             member: member.name.clone(),
@@ -133,7 +136,7 @@ pub async fn stage<'r>(
             return Err(error);
         }
     }
-    info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), "staged");
+    info!(rows = staged.iter().map(|table| table.rows).sum::<u64>(), bytes, "staged");
     Ok((staged, downloaded))
 }
 

@@ -7,6 +7,7 @@ mod parse;
 
 mod row_guards;
 mod size_limits;
+mod staging;
 
 mod checker;
 mod json;
@@ -24,6 +25,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use parse::{parse, parse_all};
 pub use passed_over::PassedOver;
 pub use size_limits::DEFAULT_MAX_UNPACKED_BYTES;
+pub use staging::Staging;
 
 #[cfg(test)]
 mod tests;

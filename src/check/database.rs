@@ -192,7 +192,8 @@ async fn try_load(
     authorization: &Authorization,
     staged: bool,
 ) -> Result<(), StatementError> {
-    let manifest = format!("s3://{}/{}", dataset.bucket, staged_keys(dataset, table).manifest());
+    let keys = staged_keys(dataset, table);
+    let manifest = format!("s3://{}/{}", dataset.bucket, keys.manifest());
     let delete = dataset.truncate.then_some(Statement::DeleteNoRows(&table.name));
     let copy = staged.then(|| {
         let copy = Copy {
@@ -201,6 +202,7 @@ async fn try_load(
             manifest: &manifest,
             authorization,
             region: Some(clients.region.as_str()),
+            staging: keys.staging(),
             // No archive is read.
             quoting: Quoting::Shown,
         };

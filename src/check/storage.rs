@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use cmslite_core::config::{Dataset, Table};
-use cmslite_core::error::{Error, Retryable};
+use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
 
 use super::finding::{Finding, remedy};
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
-use crate::stage::{Manifest, StagedKeys};
+use crate::stage::{Manifest, StagedKeys, staged_text};
 
 /// The name of the archive that is none, under which files are written for the check.
 pub(super) const NAME: &str = "check";
@@ -77,7 +77,9 @@ fn listing_text(plan: &Plan) -> String {
 
 /// The keys of one table's staged file and manifest.
 pub(super) fn staged_keys(dataset: &Dataset, table: &Table) -> StagedKeys {
-    StagedKeys::new(dataset, &format!("{}{NAME}", dataset.source_prefix()), "00000000", "check", table)
+    let key = format!("{}{NAME}", dataset.source_prefix());
+    // As a large archive's, so that COPY takes that too.
+    StagedKeys::new(dataset, &key, "00000000", "check", table, dataset.staging_of(u64::MAX))
 }
 
 /// A staged file without rows, and its manifest, for each table.
@@ -86,7 +88,10 @@ async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> 
     for table in &dataset.tables {
         let keys = staged_keys(dataset, table);
         let columns: Vec<&str> = table.loaded_columns().collect();
-        s3.put(bucket, &keys.piece(0), format!("{}\n", columns.join(",")), "text/csv; charset=utf-8").await?;
+        let text = staged_text(keys.staging(), format!("{}\n", columns.join(","))).map_err(|error| {
+            Fault::new(Retryable::Unknown, "a staged file cannot be compressed").caused_by(error)
+        })?;
+        s3.put(bucket, &keys.piece(0), text, keys.content_type()).await?;
         s3.put(bucket, &keys.manifest(), Manifest::of(bucket, &keys, 1).to_json(), "application/json")
             .await?;
     }

@@ -128,6 +128,7 @@ pub(super) fn copy_of<'c>(
         manifest: &staged.manifest,
         authorization,
         region: Some(region),
+        staging: staged.keys.staging(),
         quoting,
     }
 }

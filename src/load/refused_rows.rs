@@ -11,10 +11,7 @@ use crate::redshift::session::Session;
 use crate::redshift::statement::Statement;
 use crate::redshift::{RefusedRow, RefusedRows};
 use crate::s3::S3;
-use crate::stage::StagedTable;
-
-/// How much of a piece is read to find texts in it: all of it, unless it has a row of an uncommon size.
-const READ_BACK_BYTES: u64 = 16 * 1024 * 1024;
+use crate::stage::{StagedTable, read_piece};
 
 /// `raw_field_value` is CHAR(1024) (`STL_LOAD_ERRORS`): a value of that length may have been longer.
 const RAW_VALUE_BYTES: usize = 1024;
@@ -102,10 +99,8 @@ impl<'t> Refused<'t> {
             places.entry(piece).or_default().push(place);
         }
         for (piece, places) in places {
-            let key = self.staged.keys.piece(piece);
             let mut finder = CellFinder::new(places);
-            let take = |bytes: &[u8]| finder.push(bytes);
-            let read = s3.read_beginning(self.staged.bucket, &key, READ_BACK_BYTES, take).await;
+            let read = read_piece(s3, self.staged, piece, |text| finder.push(text)).await;
             self.cells.extend(finder.finish().into_iter().map(|(place, cell)| ((piece, place), cell)));
             read?;
         }

@@ -8,7 +8,7 @@ mod quote;
 
 use std::fmt::{self, Write as _};
 
-use cmslite_core::config::{LOAD_ERROR_NAME_BYTES, TableName};
+use cmslite_core::config::{LOAD_ERROR_NAME_BYTES, Staging, TableName};
 use cmslite_core::grants::{Grant, GrantedOn};
 use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
@@ -153,6 +153,8 @@ pub struct Copy<'a> {
     pub authorization: &'a Authorization,
     /// The bucket's region, if known.
     pub region: Option<&'a str>,
+    /// How the files are written.
+    pub staging: Staging,
     /// Whether what Redshift says against it may be told where it may quote a cell.
     pub quoting: Quoting,
 }
@@ -352,6 +354,9 @@ impl Copy<'_> {
             " MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS {} MAXERROR {max_error} COMPUPDATE OFF",
             literal(NULL_TEXT)
         );
+        if let Some(compression) = self.staging.copy_option() {
+            let _ = write!(text, " {compression}");
+        }
         if let Some(region) = self.region {
             let _ = write!(text, " REGION AS {}", literal(region));
         }
@@ -374,6 +379,7 @@ mod tests {
             manifest: "s3://b/o'k\\.manifest",
             authorization,
             region: Some("ca-central-1"),
+            staging: Staging::Plain,
             quoting: Quoting::Shown,
         })
     }
@@ -386,6 +392,14 @@ mod tests {
             "COPY \"cmslite\".\"user_group\" (\"id\", \"say \"\"x\"\"\") FROM 's3://b/o''k\\\\.manifest' IAM_ROLE 'arn:aws:iam::1:role/r' \
              MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS '%cmslite-null%' MAXERROR 0 COMPUPDATE OFF REGION AS 'ca-central-1'"
         );
+    }
+
+    #[test]
+    fn copy_says_how_its_files_are_compressed() {
+        let (table, role) = (name(), Authorization::DefaultRole);
+        let Statement::Copy(copy) = copy(&table, &role) else { panic!() };
+        let text = Statement::Copy(Copy { staging: Staging::Zstd, ..copy }).to_string();
+        assert!(text.ends_with(" MAXERROR 0 COMPUPDATE OFF ZSTD REGION AS 'ca-central-1'"), "{text}");
     }
 
     #[test]

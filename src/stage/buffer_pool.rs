@@ -49,6 +49,11 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Has `work` append to the bytes.
+    pub(super) fn with_bytes<T>(&mut self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        work(&mut self.bytes)
+    }
+
     /// Bytes in it.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()

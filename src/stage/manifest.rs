@@ -1,16 +1,14 @@
 //! What COPY reads: the pieces of a table's staged file, and the manifest that names them.
 
-use cmslite_core::config::{Dataset, Table};
+use cmslite_core::config::{Dataset, Staging, Table};
 use cmslite_core::csv::FIRST_ROW_LINE;
 use serde::Serialize;
-
-/// The ending of a piece's name.
-const PIECE_ENDING: &str = ".csv";
 
 /// Where a table's staged file lies: the keys of its pieces and of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedKeys {
     stem: String,
+    staging: Staging,
 }
 
 /// The pieces of a staged file, in its order. Each is an object of whole rows behind a header line of its own.
@@ -21,14 +19,42 @@ pub struct Pieces {
 }
 
 impl StagedKeys {
-    /// Where one reading of an archive's revision writes a table's staged file.
-    pub fn new(dataset: &Dataset, key: &str, etag: &str, reading: &str, table: &Table) -> Self {
-        Self { stem: dataset.staged_stem(key, etag, reading, &table.member) }
+    /// Where, and how, one reading of an archive's revision writes a table's staged file.
+    pub fn new(
+        dataset: &Dataset,
+        key: &str,
+        etag: &str,
+        reading: &str,
+        table: &Table,
+        staging: Staging,
+    ) -> Self {
+        Self { stem: dataset.staged_stem(key, etag, reading, &table.member), staging }
+    }
+
+    /// How the pieces are written.
+    pub fn staging(&self) -> Staging {
+        self.staging
+    }
+
+    /// What a piece is, as its `Content-Type` says (RFC 4180, RFC 8878).
+    pub fn content_type(&self) -> &'static str {
+        match self.staging {
+            Staging::Plain => "text/csv; charset=utf-8",
+            Staging::Zstd => "application/zstd",
+        }
+    }
+
+    /// The ending of a piece's name.
+    fn ending(&self) -> &'static str {
+        match self.staging {
+            Staging::Plain => ".csv",
+            Staging::Zstd => ".csv.zst",
+        }
     }
 
     /// The key of a piece, counted from 0; in keys they are counted from 1.
     pub fn piece(&self, at: usize) -> String {
-        format!("{}{:05}{PIECE_ENDING}", self.all_pieces(), at + 1)
+        format!("{}{:05}{}", self.all_pieces(), at + 1, self.ending())
     }
 
     /// What the keys of all pieces begin with, and no other keys do.
@@ -43,7 +69,7 @@ impl StagedKeys {
 
     /// Which piece a name or URL is of, if it was told to its end.
     pub fn piece_of(&self, told: &str) -> Option<usize> {
-        let (_, number) = told.strip_suffix(PIECE_ENDING)?.rsplit_once(&self.all_pieces())?;
+        let (_, number) = told.strip_suffix(self.ending())?.rsplit_once(&self.all_pieces())?;
         number.parse::<usize>().ok()?.checked_sub(1)
     }
 }
@@ -95,7 +121,7 @@ mod tests {
     use super::*;
 
     fn keys() -> StagedKeys {
-        StagedKeys { stem: "k/\"x\"/m".to_owned() }
+        StagedKeys { stem: "k/\"x\"/m".to_owned(), staging: Staging::Plain }
     }
 
     #[test]
@@ -108,14 +134,18 @@ mod tests {
 
     #[test]
     fn a_piece_is_known_by_its_name() {
-        for at in [0, 9_999, 123_456] {
-            assert_eq!(keys().piece_of(&format!("s3://b/{}", keys().piece(at))), Some(at));
+        for staging in [Staging::Plain, Staging::Zstd] {
+            let keys = StagedKeys { staging, ..keys() };
+            for at in [0, 9_999, 123_456] {
+                assert_eq!(keys.piece_of(&format!("s3://b/{}", keys.piece(at))), Some(at));
+            }
         }
         for other in [
             "",
             "s3://b/k/\"x\"/m.0000",
             "s3://b/k/\"x\"/m.00000.csv",
             "s3://b/k/\"x\"/m.manifest",
+            "s3://b/k/\"x\"/m.00001.csv.zst",
             "s3://b/k/y/m.00001.csv",
         ] {
             assert_eq!(keys().piece_of(other), None, "{other}");

@@ -6,37 +6,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cmslite_core::archive::{Sink, StagedMember};
-use cmslite_core::config::{Dataset, Table};
+use cmslite_core::config::{Dataset, Staging, Table};
 use cmslite_core::csv::{FIRST_ROW_LINE, RowSink};
-use cmslite_core::error::{Error, Retryable};
+use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::progress::Progress;
 use cmslite_core::queue::Object;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
 use super::buffer_pool::{Buffer, BufferPool};
+use super::compress::{self, Compressors};
 use super::manifest::{Pieces, StagedKeys};
 use super::sink::{AsyncSink, log_transformed};
 use super::waiting::waiting;
 use crate::run_request::RunRequest;
 use crate::s3::S3;
 
-/// The size of a piece. Redshift splits files of 128 MB and more, and then tells no lines (`t_splitting-data-files.md`);
+/// The size of a piece's text. Redshift splits files of 128 MB and more, and then tells no lines (`t_splitting-data-files.md`);
 /// below that, size is a matter of memory and of the time that a request takes (docs/performance.md).
-const PIECE_BYTES: usize = 4 * 1024 * 1024;
+const PLAIN_BYTES: usize = 4 * 1024 * 1024;
+
+/// The size of the text of a piece that is compressed.
+const COMPRESSED_BYTES: usize = 8 * 1024 * 1024;
 
 /// A piece that is not a member's last is never smaller, so that a member's size bounds their number.
 const LEAST_PIECE_BYTES: usize = 1024 * 1024;
 
-/// Pieces in memory at once: one being filled, four on their way.
-const PIECES_IN_MEMORY: usize = 5;
+/// Pieces on their way at once.
+const UPLOADS: usize = 4;
 
 /// How long what nobody will load may take to be removed: the bucket's lifecycle rule removes what is left.
 const DISCARD_WITHIN: Duration = Duration::from_secs(3);
-
-const CSV: &str = "text/csv; charset=utf-8";
 
 /// Writes an archive's staged files into its bucket, with a bound on the memory of all of them together.
 pub struct Uploader {
@@ -44,7 +47,25 @@ pub struct Uploader {
     archive: Object,
     reading: String,
     channel: Channel,
-    staged: Vec<(String, Pieces)>,
+    files: Vec<StagedFile>,
+}
+
+/// A staged file that was written.
+pub struct StagedFile {
+    /// The configuration's name for the member that it was made of.
+    pub(super) member: String,
+    /// Where it lies.
+    pub(super) keys: StagedKeys,
+    /// Its pieces.
+    pub(super) pieces: Pieces,
+}
+
+/// The staged files of a reading.
+pub struct Written {
+    /// Each of them.
+    pub(super) files: Vec<StagedFile>,
+    /// The bytes of their pieces, as they lie in S3.
+    pub(super) bytes: u64,
 }
 
 /// Uploads go on for as long as this is there. The writer blocks a thread, where nothing can be dropped: it ends
@@ -70,8 +91,16 @@ struct Channel {
     bucket: String,
     progress: Progress,
     runtime: Handle,
-    pool: BufferPool,
     uploads: Arc<Uploads>,
+    /// Text that is not compressed: one piece being filled, the others on their way.
+    plain: BufferPool,
+    /// Text that is to be compressed: one piece being filled, the others being compressed.
+    text: BufferPool,
+    /// What it is compressed to.
+    packed: BufferPool,
+    compressors: Compressors,
+    /// Who holds one may compress and send a piece.
+    permits: Arc<Semaphore>,
 }
 
 /// The uploads of a reading.
@@ -80,7 +109,9 @@ struct Uploads(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    under_way: JoinSet<Result<(), Error>>,
+    under_way: JoinSet<Result<u64, Error>>,
+    /// Bytes of the pieces that are there.
+    written_bytes: u64,
     /// Why the first of those failed that did.
     failed: Option<Error>,
     is_given_up: bool,
@@ -91,22 +122,26 @@ struct State {
 impl Uploader {
     /// Writes the staged files of a reading of `archive` while [`Uploading`] is there. Must be called within a tokio
     /// runtime.
-    pub fn new(s3: S3, request: &RunRequest, archive: &Object, reading: &str) -> (Self, Uploading) {
+    pub fn new(s3: S3, request: &RunRequest, archive: &Object, reading: String) -> (Self, Uploading) {
         let uploads = Arc::new(Uploads::default());
         let channel = Channel {
             s3,
             bucket: request.dataset.bucket.clone(),
             progress: request.progress.clone(),
             runtime: Handle::current(),
-            pool: BufferPool::new(PIECES_IN_MEMORY),
             uploads: Arc::clone(&uploads),
+            plain: BufferPool::new(1 + UPLOADS),
+            text: BufferPool::new(1 + compress::at_once()),
+            packed: BufferPool::new(UPLOADS),
+            compressors: Compressors::default(),
+            permits: Arc::new(Semaphore::new(UPLOADS)),
         };
         let uploader = Self {
             dataset: Arc::clone(&request.dataset),
             archive: archive.clone(),
-            reading: reading.to_owned(),
+            reading,
             channel,
-            staged: Vec::new(),
+            files: Vec::new(),
         };
         (uploader, Uploading(uploads))
     }
@@ -125,13 +160,14 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for all of them.
-    async fn ended(&self) -> Result<(), Error> {
+    /// Waits for all of them; returns how many bytes they wrote.
+    async fn ended(&self) -> Result<u64, Error> {
         let mut under_way = std::mem::take(&mut self.state().under_way);
         while let Some(ended) = under_way.join_next().await {
             self.state().note(ended);
         }
-        self.state().failed.take().map_or(Ok(()), Err)
+        let mut state = self.state();
+        state.failed.take().map_or(Ok(state.written_bytes), Err)
     }
 }
 
@@ -143,12 +179,15 @@ impl State {
         }
     }
 
-    fn note(&mut self, ended: Result<Result<(), Error>, JoinError>) {
+    fn note(&mut self, ended: Result<Result<u64, Error>, JoinError>) {
         let ended = ended.unwrap_or_else(|error| {
             Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
         });
-        if let (Err(error), None) = (ended, &self.failed) {
-            self.failed = Some(error);
+        match ended {
+            Ok(bytes) => self.written_bytes += bytes,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
         }
     }
 }
@@ -156,9 +195,10 @@ impl State {
 impl Sink for Uploader {
     type File = StagedWriter;
 
-    fn create(&mut self, table: &Table, _size_bytes: u64) -> StagedWriter {
+    fn create(&mut self, table: &Table, size_bytes: u64) -> StagedWriter {
         let Object { key, etag, .. } = &self.archive;
-        let keys = StagedKeys::new(&self.dataset, key, etag, &self.reading, table);
+        let staging = self.dataset.staging_of(size_bytes);
+        let keys = StagedKeys::new(&self.dataset, key, etag, &self.reading, table, staging);
         let mut state = self.channel.uploads.state();
         state.begun.push((keys.clone(), 0));
         StagedWriter {
@@ -173,19 +213,19 @@ impl Sink for Uploader {
     }
 
     fn complete(&mut self, file: StagedWriter, member: &StagedMember) -> io::Result<()> {
-        let (pieces, bytes) = file.finish()?;
+        let (keys, pieces, bytes) = file.finish()?;
         log_transformed(member, bytes);
-        self.staged.push((member.member.clone(), pieces));
+        self.files.push(StagedFile { member: member.member.clone(), keys, pieces });
         Ok(())
     }
 }
 
 impl AsyncSink for Uploader {
-    /// The pieces of each member's staged file, by the configuration's name for it.
-    type Staged = Vec<(String, Pieces)>;
+    type Staged = Written;
 
-    async fn finish(&mut self) -> Result<Self::Staged, Error> {
-        self.channel.uploads.ended().await.map(|()| std::mem::take(&mut self.staged))
+    async fn finish(&mut self) -> Result<Written, Error> {
+        let bytes = self.channel.uploads.ended().await?;
+        Ok(Written { files: std::mem::take(&mut self.files), bytes })
     }
 
     async fn discard(self) -> Result<(), Error> {
@@ -218,19 +258,31 @@ pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = Str
 }
 
 impl StagedWriter {
-    /// Completes the file: its pieces, and bytes in them. A broken pipe when an upload has failed.
-    fn finish(mut self) -> io::Result<(Pieces, u64)> {
+    /// Completes the file: where it lies, its pieces, and bytes of text in them. A broken pipe when an upload has failed.
+    fn finish(mut self) -> io::Result<(StagedKeys, Pieces, u64)> {
         if self.pieces.count() == 0 {
             self.begin_piece(FIRST_ROW_LINE)?;
         }
         self.end_piece()?;
-        Ok((self.pieces, self.written_bytes))
+        Ok((self.keys, self.pieces, self.written_bytes))
+    }
+
+    /// Bytes of text that a piece should have.
+    fn size_bytes(&self) -> usize {
+        match self.keys.staging() {
+            Staging::Plain => PLAIN_BYTES,
+            Staging::Zstd => COMPRESSED_BYTES,
+        }
     }
 
     /// Blocks while all pieces are on their way. Not for use on a tokio worker.
     fn begin_piece(&mut self, first_line: u64) -> io::Result<&mut Buffer> {
-        let Channel { progress, runtime, pool, .. } = &self.channel;
-        let mut piece = waiting(progress, || runtime.block_on(pool.buffer(PIECE_BYTES)))?;
+        let Channel { progress, runtime, plain, text, .. } = &self.channel;
+        let pool = match self.keys.staging() {
+            Staging::Plain => plain,
+            Staging::Zstd => text,
+        };
+        let mut piece = waiting(progress, || runtime.block_on(pool.buffer(self.size_bytes())))?;
         piece.extend(&self.header);
         self.written_bytes += self.header.len() as u64;
         self.pieces.begin(first_line);
@@ -239,20 +291,36 @@ impl StagedWriter {
 
     fn end_piece(&mut self) -> io::Result<()> {
         let Some(piece) = self.piece.take() else { return Ok(()) };
-        let Channel { s3, bucket, runtime, uploads, .. } = &self.channel;
-        let mut state = uploads.state();
+        let mut state = self.channel.uploads.state();
         state.note_ended();
         if state.is_given_up || state.failed.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let key = self.keys.piece(self.pieces.count() - 1);
         if let Some((_, count)) = state.begun.get_mut(self.file) {
             *count = self.pieces.count();
         }
-        let (s3, bucket) = (s3.clone(), bucket.clone());
-        let upload = async move { s3.put(&bucket, &key, piece.into_bytes(), CSV).await };
-        state.under_way.spawn_on(upload.in_current_span(), runtime);
+        let (channel, keys, at) = (self.channel.clone(), self.keys.clone(), self.pieces.count() - 1);
+        let upload = async move { channel.send(&keys, at, piece).await };
+        state.under_way.spawn_on(upload.in_current_span(), &self.channel.runtime);
         Ok(())
+    }
+}
+
+impl Channel {
+    /// Compresses a piece, if that is asked for, and uploads it. Returns the bytes that it has in S3.
+    async fn send(&self, keys: &StagedKeys, at: usize, piece: Buffer) -> Result<u64, Error> {
+        let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be compressed").caused_by(error);
+        let _permit = self.permits.acquire().await.map_err(|error| failed(io::Error::other(error)))?;
+        let piece = match keys.staging() {
+            Staging::Plain => piece,
+            Staging::Zstd => {
+                let packed = self.packed.buffer(0).await.map_err(failed)?;
+                self.compressors.compress(piece, packed).await.map_err(failed)?
+            }
+        };
+        let bytes = piece.len() as u64;
+        self.s3.put(&self.bucket, &keys.piece(at), piece.into_bytes(), keys.content_type()).await?;
+        Ok(bytes)
     }
 }
 
@@ -263,8 +331,9 @@ impl RowSink for StagedWriter {
     }
 
     fn rows(&mut self, rows: &[u8], first_line: u64) -> io::Result<()> {
+        let size_bytes = self.size_bytes();
         let is_full =
-            |piece: &Buffer| piece.len() >= LEAST_PIECE_BYTES && piece.len() + rows.len() > PIECE_BYTES;
+            |piece: &Buffer| piece.len() >= LEAST_PIECE_BYTES && piece.len() + rows.len() > size_bytes;
         if self.piece.as_ref().is_some_and(is_full) {
             self.end_piece()?;
         }

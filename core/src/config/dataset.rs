@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::staging::Staging;
 use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
@@ -45,6 +46,8 @@ pub struct Dataset {
     pub max_shrink_percent: Option<u8>,
     /// While appending: whether an archive whose bytes were loaded under another key is settled without loading it.
     pub skips_repeated: bool,
+    /// How staged files are written; none where it depends on the size of each.
+    pub staging: Option<Staging>,
     /// Whether what is told of an archive may quote its cells.
     pub quoting: Quoting,
     /// The other datasets that may want keys of this one, as far as they are known.

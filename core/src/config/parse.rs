@@ -101,7 +101,7 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-const DATASET_KEYS: [&str; 18] = [
+const DATASET_KEYS: [&str; 19] = [
     "bucket",
     "source",
     "destination",
@@ -120,6 +120,7 @@ const DATASET_KEYS: [&str; 18] = [
     "max_shrink_percent",
     "quote_cells",
     "repeated",
+    "staging",
 ];
 const FILE_KEYS: [&str; 7] =
     ["dbtable", "column_count", "columns", "dateformat", "derived", "header", "min_rows"];
@@ -158,6 +159,7 @@ impl Checker<'_> {
         let max_shrink_percent = self.max_shrink_percent(object, truncate);
         let quoting = self.quoting(object);
         let skips_repeated = self.skips_repeated(object, truncate);
+        let staging = self.staging(object);
         let ledger_name = if object.contains_key("ledger") {
             self.text(object, "ledger", "")?
         } else {
@@ -186,6 +188,7 @@ impl Checker<'_> {
             size_limits: size_limits?,
             max_shrink_percent,
             skips_repeated,
+            staging,
             quoting,
             rivals: Vec::new(),
             tables: tables?,

@@ -145,6 +145,22 @@ fn how_few_rows_are_too_few_is_said_by_file_and_by_share() {
 }
 
 #[test]
+fn large_files_are_staged_compressed_unless_somebody_says_otherwise() {
+    let with = |value: &str| parse("a.json", &SHIPPED.replacen('{', &format!("{{\"staging\": {value},"), 1));
+    let of_sizes = |dataset: &Dataset| {
+        [0, 1024 * 1024 - 1, 1024 * 1024, u64::MAX].map(|bytes| dataset.staging_of(bytes))
+    };
+    let (plain, zstd) = (Staging::Plain, Staging::Zstd);
+    assert_eq!(of_sizes(&parse("a.json", SHIPPED).unwrap()), [plain, plain, zstd, zstd]);
+    assert_eq!(of_sizes(&with("\"plain\"").unwrap()), [plain; 4]);
+    assert_eq!(of_sizes(&with("\"zstd\"").unwrap()), [zstd; 4]);
+    for value in ["\"gzip\"", "\"ZSTD\"", "true", "null"] {
+        let told = with(value).unwrap_err().to_string();
+        assert!(told.starts_with("a.json: staging: expected \"plain\" or \"zstd\"; "), "{told}");
+    }
+}
+
+#[test]
 fn repeated_bytes_are_skipped_only_where_rows_are_added() {
     assert!(!parse("a.json", SHIPPED).unwrap().skips_repeated);
     let with = |truncate: &str, value: &str| {

@@ -6,6 +6,9 @@
 /// One COPY from beginning to end.
 mod load;
 
+// Compressed files, unpacked as they come.
+mod compression;
+
 /// The table that it fills.
 mod target;
 

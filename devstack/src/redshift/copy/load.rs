@@ -1,7 +1,8 @@
 //! One COPY from beginning to end.
 
-use std::io::{self, Write as _};
+use std::io;
 
+use super::compression::Unpacker;
 use super::convert::{BadField, convert};
 use super::deadline::Deadline;
 use super::error::CopyError;
@@ -16,9 +17,6 @@ use crate::redshift::wire::{Frame, Report};
 
 /// Bytes handed to PostgreSQL at once.
 const BATCH_BYTES: usize = 64 * 1024;
-
-/// Bytes inflated at once, of the compressed.
-const INFLATE_BYTES: usize = 8 * 1024;
 
 /// What a COPY came to.
 pub(crate) struct Outcome {
@@ -122,25 +120,17 @@ impl Load<'_> {
             return Err(source::gone(source).into());
         };
         let mut records = RecordReader::new(&self.copy.options);
-        let mut inflater = self.copy.options.gzip.then(|| flate2::write::MultiGzDecoder::new(Vec::new()));
+        let unreadable = |error: io::Error| unreadable(source, &error);
+        let mut unpacker = Unpacker::new(self.copy.options.compression).map_err(unreadable)?;
         while let Some(bytes) = self.deadline.within(body.next()).await? {
             let bytes = bytes.map_err(|error| source::broken(&error))?;
-            match &mut inflater {
-                None => self.take(&mut records, &bytes, source, upstream).await?,
-                // In small pieces, since each may become a thousand times as large.
-                Some(inflater) => {
-                    for piece in bytes.chunks(INFLATE_BYTES) {
-                        inflater.write_all(piece).map_err(|error| bad_gzip(source, &error))?;
-                        let text = std::mem::take(inflater.get_mut());
-                        self.take(&mut records, &text, source, upstream).await?;
-                    }
-                }
+            for part in unpacker.parts(&bytes) {
+                let text = unpacker.text(part).map_err(unreadable)?;
+                self.take(&mut records, &text, source, upstream).await?;
             }
         }
-        if let Some(inflater) = inflater {
-            let text = inflater.finish().map_err(|error| bad_gzip(source, &error))?;
-            self.take(&mut records, &text, source, upstream).await?;
-        }
+        let text = unpacker.finish().map_err(unreadable)?;
+        self.take(&mut records, &text, source, upstream).await?;
         records.finish(|record| self.record(record, source));
         self.hand_over(upstream).await
     }
@@ -219,8 +209,9 @@ impl Load<'_> {
     }
 }
 
-fn bad_gzip(source: &Source, error: &io::Error) -> Report {
-    source::s3_error(format!("cannot inflate {}: {error}", source.url()))
+/// What a file is not that COPY says it is. How Redshift words it is not documented.
+fn unreadable(source: &Source, error: &io::Error) -> Report {
+    source::s3_error(format!("cannot unpack {}: {error}", source.url()))
 }
 
 /// What a text column can hold.

@@ -25,6 +25,13 @@ pub(crate) enum Authorization {
     Keys { id: String, secret: String, token: Option<String> },
 }
 
+/// How files are compressed (`copy-parameters-file-compression.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    Zstd,
+}
+
 /// The options that are carried out, with the defaults of `copy-parameters-data-format.md` and
 /// `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +46,7 @@ pub(crate) struct CopyOptions {
     pub(crate) null_as: String,
     pub(crate) ignore_header: u64,
     pub(crate) max_error: u64,
-    pub(crate) gzip: bool,
+    pub(crate) compression: Option<Compression>,
     pub(crate) empty_as_null: bool,
     pub(crate) blanks_as_null: bool,
     pub(crate) truncate_columns: bool,
@@ -64,7 +71,7 @@ impl Default for CopyOptions {
             null_as: "\\N".to_owned(),
             ignore_header: 0,
             max_error: 0,
-            gzip: false,
+            compression: None,
             empty_as_null: false,
             blanks_as_null: false,
             truncate_columns: false,
@@ -272,7 +279,8 @@ impl<'s> Parser<'_, 's> {
                 "NULL" => options.null_as = self.literal(&word)?,
                 "IGNOREHEADER" => options.ignore_header = self.number(&word)?,
                 "MAXERROR" => options.max_error = self.number(&word)?,
-                "GZIP" => options.gzip = true,
+                "GZIP" => options.compression = Some(Compression::Gzip),
+                "ZSTD" => options.compression = Some(Compression::Zstd),
                 "NOLOAD" => options.no_load = true,
                 "EXPLICIT_IDS" => options.explicit_ids = true,
                 "EMPTYASNULL" => options.empty_as_null = true,
@@ -355,7 +363,7 @@ mod tests {
     fn the_loaders_copy_is_understood() {
         let copy = parse(
             "COPY \"s\".\"t\" (\"id\", Name) FROM 's3://b/p/o''k\\\\.manifest' ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b' SESSION_TOKEN 'c' \
-             MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS '%x%' MAXERROR 0 COMPUPDATE OFF REGION AS 'ca-central-1'",
+             MANIFEST FORMAT AS CSV IGNOREHEADER 1 NULL AS '%x%' MAXERROR 0 COMPUPDATE OFF ZSTD REGION AS 'ca-central-1'",
         )
         .unwrap()
         .unwrap();
@@ -369,6 +377,7 @@ mod tests {
                 && copy.options.csv
                 && copy.options.ignore_header == 1
                 && copy.options.null_as == "%x%"
+                && copy.options.compression == Some(Compression::Zstd)
         );
         assert_eq!(
             copy.authorization,

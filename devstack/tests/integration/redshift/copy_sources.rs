@@ -149,6 +149,37 @@ async fn gzip_is_inflated_when_asked() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "20000");
 }
 
+/// `copy-parameters-file-compression.md`: so is ZSTD.
+#[tokio::test]
+async fn zstd_is_unpacked_when_asked() {
+    let (stack, session) = with_table().await;
+    let text = "1|a|\n2|b|\n".repeat(100_000);
+    let packed = zstd::bulk::compress(text.as_bytes(), 3).unwrap();
+    stack.put("f.zst", &packed);
+    session.run(&copy("t", "f.zst", "ZSTD")).await;
+    assert_eq!(session.one("SELECT count(*), sum(id) FROM t").await, "200000|300000");
+    // RFC 8878: a file may be several frames.
+    stack.put("two.zst", [packed.as_slice(), &packed].concat());
+    session.run(&copy("t", "two.zst", "ZSTD")).await;
+    assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
+    session.refused(&copy("t", "f.zst", "")).await;
+    let mut damaged = packed.clone();
+    damaged[packed.len() / 2] ^= 1;
+    for (name, bytes) in [
+        ("cut.zst", &packed[..packed.len() - 1]),
+        ("damaged.zst", &damaged),
+        ("plain", b"1|a|\n"),
+        ("nothing", b""),
+        ("behind.zst", &[packed.as_slice(), b"1|a|\n"].concat()),
+        ("gzip", b"\x1f\x8b\x08\x00"),
+    ] {
+        case(name);
+        stack.put(name, bytes);
+        assert_eq!(session.refused(&copy("t", name, "ZSTD")).await.0, "XX000", "{name}");
+    }
+    assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
+}
+
 /// `copy-usage_notes-multiple-files.md`: COPY is atomic across its files.
 #[tokio::test]
 async fn all_files_or_none() {

@@ -1,0 +1,75 @@
+//! Compressed files, unpacked as they come.
+
+use std::io::{self, Write as _};
+
+use flate2::write::MultiGzDecoder;
+use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
+
+use super::statement::Compression;
+
+/// Bytes unpacked at once, of the compressed: each may become a thousand times as many.
+const AT_ONCE_BYTES: usize = 8 * 1024;
+
+/// Bytes of text that are handed on at once.
+const TEXT_BYTES: usize = 128 * 1024;
+
+/// A file's text, from its bytes.
+pub(super) enum Unpacker {
+    Plain,
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    Zstd { decoder: Decoder<'static>, is_in_frame: bool },
+}
+
+impl Unpacker {
+    pub(super) fn new(compression: Option<Compression>) -> io::Result<Self> {
+        Ok(match compression {
+            None => Self::Plain,
+            Some(Compression::Gzip) => Self::Gzip(MultiGzDecoder::new(Vec::new())),
+            // A file without a frame is none that is compressed.
+            Some(Compression::Zstd) => Self::Zstd { decoder: Decoder::new()?, is_in_frame: true },
+        })
+    }
+
+    /// The parts of the file that `text` is to be asked for, one after the other.
+    pub(super) fn parts<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+        let size = if matches!(self, Self::Plain) { bytes.len().max(1) } else { AT_ONCE_BYTES };
+        bytes.chunks(size)
+    }
+
+    /// The text of the next bytes.
+    pub(super) fn text(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Plain => Ok(bytes.to_vec()),
+            Self::Gzip(decoder) => {
+                decoder.write_all(bytes)?;
+                Ok(std::mem::take(decoder.get_mut()))
+            }
+            Self::Zstd { decoder, is_in_frame } => {
+                let mut text = Vec::new();
+                let mut input = InBuffer::around(bytes);
+                loop {
+                    let mut out = vec![0; TEXT_BYTES];
+                    let mut output = OutBuffer::around(out.as_mut_slice());
+                    let expected = decoder.run(&mut input, &mut output)?;
+                    *is_in_frame = expected != 0;
+                    text.extend_from_slice(output.as_slice());
+                    if input.pos() == bytes.len() && output.pos() < TEXT_BYTES {
+                        return Ok(text);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is left of the text at the file's end.
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Plain => Ok(Vec::new()),
+            Self::Gzip(decoder) => decoder.finish(),
+            Self::Zstd { is_in_frame: true, .. } => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within a frame"))
+            }
+            Self::Zstd { .. } => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Pieces of staged files, compressed: each by itself, as many at once as there are cores.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+
+use cmslite_core::config::Staging;
+use zstd::bulk::Compressor;
+use zstd::stream::write::Decoder;
+use zstd::zstd_safe::compress_bound;
+
+use super::buffer_pool::Buffer;
+
+/// On exports such as ours level 3 writes less than half of what level 1 does, in the time that level 1 takes
+/// (docs/performance.md).
+const LEVEL: i32 = 3;
+
+/// Pieces that are compressed at once, however many cores there are: three keep up with the fastest wire that a function
+/// has (docs/performance.md), and each costs a buffer.
+const MOST_AT_ONCE: usize = 3;
+
+/// What compresses pieces. Its memory is used again and again.
+#[derive(Clone, Default)]
+pub(super) struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
+
+/// How many pieces are compressed at once.
+pub(super) fn at_once() -> usize {
+    available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE)
+}
+
+impl Compressors {
+    /// Compresses `text` into `packed`, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for it.
+    pub(super) async fn compress(&self, text: Buffer, mut packed: Buffer) -> io::Result<Buffer> {
+        let compressors = self.clone();
+        let compressed = tokio::task::spawn_blocking(move || {
+            let mut compressor = match compressors.0.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+                Some(compressor) => compressor,
+                None => compressor()?,
+            };
+            packed.with_bytes(|bytes| {
+                bytes.reserve(compress_bound(text.len()));
+                compressor.compress_to_buffer(text.as_ref(), bytes)
+            })?;
+            compressors.0.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+            Ok(packed)
+        });
+        compressed.await.map_err(io::Error::other)?
+    }
+}
+
+fn compressor() -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(LEVEL)?;
+    compressor.include_checksum(true)?;
+    Ok(compressor)
+}
+
+/// A small text as it is staged.
+///
+/// # Errors
+///
+/// Where there is no memory for it.
+pub fn staged_text(staging: Staging, text: String) -> io::Result<Vec<u8>> {
+    match staging {
+        Staging::Plain => Ok(text.into_bytes()),
+        Staging::Zstd => compressor()?.compress(text.as_bytes()),
+    }
+}
+
+/// Hands on the text of a piece, of which the bytes come one after the other.
+pub(super) enum PieceReader<'a, F: FnMut(&[u8]) -> ControlFlow<()>> {
+    Plain(F),
+    Zstd(Box<Decoder<'a, Taker<F>>>),
+}
+
+/// Text on its way to whom it is for.
+pub(super) struct Taker<F> {
+    take: F,
+    has_enough: bool,
+}
+
+impl<F: FnMut(&[u8]) -> ControlFlow<()>> PieceReader<'_, F> {
+    /// Has `take` take the text of a piece, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for it.
+    pub(super) fn new(staging: Staging, take: F) -> io::Result<Self> {
+        Ok(match staging {
+            Staging::Plain => Self::Plain(take),
+            Staging::Zstd => Self::Zstd(Box::new(Decoder::new(Taker { take, has_enough: false })?)),
+        })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not what was staged.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
+        match self {
+            Self::Plain(take) => Ok(take(bytes)),
+            Self::Zstd(decoder) => {
+                decoder.write_all(bytes)?;
+                decoder.flush()?;
+                Ok(if decoder.get_ref().has_enough {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            }
+        }
+    }
+}
+
+impl<F: FnMut(&[u8]) -> ControlFlow<()>> Write for Taker<F> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.has_enough = self.has_enough || (self.take)(text).is_break();
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::buffer_pool::BufferPool;
+    use super::*;
+
+    async fn buffer(text: &[u8]) -> Buffer {
+        let mut buffer = BufferPool::new(1).buffer(10).await.unwrap();
+        buffer.extend(text);
+        buffer
+    }
+
+    fn read(staging: Staging, bytes: &[u8], crumb: usize, until: usize) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let mut reader = PieceReader::new(staging, |part: &[u8]| {
+            text.extend_from_slice(part);
+            if text.len() >= until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        for part in bytes.chunks(crumb) {
+            if reader.push(part)?.is_break() {
+                break;
+            }
+        }
+        drop(reader);
+        Ok(text)
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_is_one_frame_that_reads_the_same() {
+        let compressors = Compressors::default();
+        for text in [b"".as_slice(), b"a", &b"id,name\n1,\"two\nlines\"\n".repeat(100_000)] {
+            let packed = compressors.compress(buffer(text).await, buffer(b"").await).await.unwrap();
+            let packed = packed.as_ref();
+            assert_eq!(zstd::zstd_safe::find_frame_compressed_size(packed).unwrap(), packed.len());
+            assert_eq!(zstd::decode_all(packed).unwrap(), text);
+            for crumb in [1, 7, packed.len()] {
+                assert_eq!(read(Staging::Zstd, packed, crumb, usize::MAX).unwrap(), text);
+            }
+        }
+        assert_eq!(compressors.0.lock().unwrap().len(), 1, "its memory is not used again");
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_is_told_no_more() {
+        let text = b"id,name\n".repeat(100_000);
+        let packed = staged_text(Staging::Zstd, String::from_utf8(text.clone()).unwrap()).unwrap();
+        let beginning = read(Staging::Zstd, &packed, packed.len(), 10).unwrap();
+        assert!((10..text.len()).contains(&beginning.len()), "{}", beginning.len());
+        assert_eq!(read(Staging::Plain, &text, 3, 10).unwrap(), &text[..12]);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_an_error() {
+        assert!(read(Staging::Zstd, b"id,name\n", 8, 100).is_err());
+    }
+}
