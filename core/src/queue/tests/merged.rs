@@ -200,3 +200,30 @@ fn a_listing_out_of_order_is_refused_wherever_it_shows() {
     // What was no UTF-8 stands where its bytes belong, which are not known.
     assert_eq!(refused(&[&["b\u{fffd}", "a"], &["b\u{fffd}", "b"]]), None);
 }
+
+#[test]
+fn of_many_objects_passed_over_the_last_are_held_and_those_that_somebody_asks_for_or_must_rename() {
+    let key = |name: &str| Key::from(format!("client/cmslite_gdx/cms-analytics-csv_{name}"));
+    let checksums = (0..50).map(|n| object(&key(&format!("{n:02}.tgz.md5")), 1));
+    let unfit = object(&key("03\u{1}.tgz"), 1);
+    let source: Vec<Object> = checksums.chain([unfit.clone()]).collect();
+    let listings = Listings { source, ..Listings::default() };
+    let named = key("05.tgz.md5");
+    let selection = Selection::Reload(named.clone());
+    let (plan, _) = plan(
+        &dataset(false),
+        &listings,
+        &[7],
+        (&selection, Kept::WhatDecides),
+        DateTime::UNIX_EPOCH,
+        &MarkerRevisions::new(),
+    );
+    let held: Vec<&Key> = plan.passed_over.iter().map(|(key, _)| key).collect();
+    let last: Vec<Key> = (30..50).map(|n| key(&format!("{n:02}.tgz.md5"))).collect();
+    assert_eq!(held, [&unfit.key, &named].into_iter().chain(&last).collect::<Vec<_>>());
+    assert_eq!(plan.passed_over_count(), 51);
+    assert_eq!(
+        plan.queue(&selection).unwrap_err(),
+        ReloadRefused::PassedOver(named, crate::config::PassedOver::Checksum)
+    );
+}
