@@ -6,7 +6,7 @@ use cmslite_core::error::{Deployment, Error};
 use cmslite_core::key::Key;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::Problems;
-use cmslite_core::queue::{ArchiveState, Object, plan};
+use cmslite_core::queue::{ArchiveState, Kept, Object};
 use serde::Serialize;
 
 use crate::listing;
@@ -77,8 +77,8 @@ pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
 async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(), Error> {
     let RunRequest { dataset, selection, limit, .. } = request;
     let cancellation = &request.cancellation;
-    let (listings, revisions) = cancellation.bounded(listing::read(s3, dataset, selection)).await?;
-    let mut plan = plan(dataset, &listings, &revisions);
+    let listed = listing::read(s3, dataset, selection, Kept::WhatDecides, |_| {});
+    let mut plan = cancellation.bounded(listed).await?;
     listing::log_passed_over(&plan);
     let mut left = limit.unwrap_or(usize::MAX);
     loop {

@@ -1,12 +1,15 @@
-//! What S3 says of a dataset: three listings side by side, and the markers that these leave in doubt.
+//! What S3 says of a dataset: three listings side by side, merged as they come, and the markers that these leave in
+//! doubt.
 
 use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use cmslite_core::config::Dataset;
-use cmslite_core::error::{Error, Fault, Retryable};
-use cmslite_core::queue::{Listings, MarkerRevisions, Plan, Selection, ambiguous_markers};
+use cmslite_core::error::{Deployment, Error, Fault, Retryable};
+use cmslite_core::queue::{
+    AmbiguousMarker, Kept, Listed, Listing, MarkerRevisions, Merge, Plan, Planner, Selection, Step,
+};
 
 use crate::s3::S3;
 
@@ -20,26 +23,55 @@ const NAMED_PASSED_OVER: usize = 20;
 /// Markers asked for at a time.
 const AT_A_TIME: usize = 16;
 
-/// Lists a dataset's source, good and bad prefixes side by side, and asks those markers which revision they
-/// settle whose `ETag` does not tell and whose archive is recent or named by `selection`: history costs
-/// listings only.
+/// Lists a dataset's source, good and bad prefixes side by side and makes the plan for runs of `selection` of them, for
+/// which no more than a few pages are in memory. Asks those markers which revision they settle whose `ETag` does not
+/// tell and whose archive is recent or named by `selection`: history costs listings only. Each key is shown to `seen`.
 ///
 /// # Errors
 ///
-/// S3's, by who must act.
+/// S3's, by who must act. [`Deployment::UnorderedListing`] where a listing is not in the order of its keys, so that an
+/// archive might be taken for one without markers.
 pub async fn read(
     s3: &S3,
     dataset: &Dataset,
     selection: &Selection,
-) -> Result<(Listings, MarkerRevisions), Error> {
-    let bucket = &dataset.bucket;
-    let (source, good, bad) = (dataset.source_prefix(), dataset.good_prefix(), dataset.bad_prefix());
-    let (source, good, bad) =
-        tokio::try_join!(s3.list(bucket, &source), s3.list(bucket, &good), s3.list(bucket, &bad))?;
-    let listings = Listings { source, good, bad };
-    let since = Utc::now() - UPLOAD_WITHIN;
-    let mut ambiguous = ambiguous_markers(dataset, &listings);
-    ambiguous.retain(|marker| marker.last_modified >= since || selection.names(&marker.archive));
+    kept: Kept,
+    mut seen: impl FnMut(&Listed),
+) -> Result<Plan, Error> {
+    let mut planner = Planner::new(dataset, selection, kept, Utc::now() - UPLOAD_WITHIN);
+    let mut merge = Merge::of(dataset);
+    let [mut source, mut good, mut bad] =
+        Listing::ALL.map(|listing| s3.list(&dataset.bucket, &listing.prefix(dataset)));
+    loop {
+        match merge.step() {
+            Step::Listed(listed) => {
+                seen(&listed);
+                planner.add(*listed);
+            }
+            Step::Wanted(listing) => {
+                let pages = match listing {
+                    Listing::Source => &mut source,
+                    Listing::Good => &mut good,
+                    Listing::Bad => &mut bad,
+                };
+                match pages.next().await? {
+                    Some(page) => merge.push(listing, page).map_err(|disorder| {
+                        let message = format!("cannot use the listings of s3://{}", dataset.bucket);
+                        Fault::new(Deployment::UnorderedListing, message).caused_by(disorder)
+                    })?,
+                    None => merge.end(listing),
+                }
+            }
+            Step::End => break,
+        }
+    }
+    let ambiguous: Vec<AmbiguousMarker> = planner.ambiguous_markers().collect();
+    let revisions = revisions(s3, &dataset.bucket, &ambiguous).await?;
+    Ok(planner.finish(&revisions))
+}
+
+/// Which revision each of these markers says it is the copy of.
+async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Result<MarkerRevisions, Error> {
     if !ambiguous.is_empty() {
         debug!(markers = ambiguous.len(), "asking markers which revision they settle");
     }
@@ -47,7 +79,7 @@ pub async fn read(
     for some in ambiguous.chunks(AT_A_TIME) {
         let mut asked = JoinSet::new();
         for marker in some {
-            let (s3, bucket, marker) = (s3.clone(), bucket.clone(), marker.marker.clone());
+            let (s3, bucket, marker) = (s3.clone(), bucket.to_owned(), marker.marker.clone());
             asked.spawn(async move {
                 let revision = s3.copied_revision(&bucket, &marker).await;
                 (marker, revision)
@@ -60,19 +92,19 @@ pub async fn read(
             revisions.extend(revision?.map(|revision| (marker, revision)));
         }
     }
-    Ok((listings, revisions))
+    Ok(revisions)
 }
 
 /// Logs which objects were passed over, if any were: the last of the listing, and how many there are.
 pub fn log_passed_over(plan: &Plan) {
-    let count = plan.passed_over.len();
+    let count = plan.passed_over_count();
     if count == 0 {
         return;
     }
-    let named: Vec<String> = plan
-        .passed_over
+    let held = &plan.passed_over;
+    let named: Vec<String> = held
         .iter()
-        .skip(count.saturating_sub(NAMED_PASSED_OVER))
+        .skip(held.len().saturating_sub(NAMED_PASSED_OVER))
         .map(|(key, why)| format!("{key} ({why})"))
         .collect();
     let others = count - named.len();

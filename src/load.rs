@@ -38,7 +38,7 @@ mod timing;
 use chrono::Utc;
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::key::Key;
-use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
+use cmslite_core::queue::{ArchiveState, Kept, Object, Plan, Selection};
 use tracing::{Instrument as _, info, info_span};
 
 use self::lease::{Lease, Turn, wait_for_turn};
@@ -93,13 +93,11 @@ async fn work_on_queue(
     report: &mut Report,
 ) -> Result<(), Error> {
     let RunRequest { dataset, selection, .. } = request;
-    let read = listing::read(&clients.s3, dataset, selection);
-    let read = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read));
-    let (listings, revisions) = read.await?;
-    let mut plan = plan(dataset, &listings, &revisions);
+    let read = listing::read(&clients.s3, dataset, selection, Kept::WhatDecides, |_| {});
+    let mut plan = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read)).await?;
     listing::log_passed_over(&plan);
     report.record_unusable_keys(&plan.passed_over);
-    report.objects_found = plan.archives.len();
+    report.objects_found = plan.found();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
@@ -130,7 +128,7 @@ async fn work_on_queue(
     if let (true, Some(bad)) = (dataset.truncate, bad) {
         worked = worked.and(uncover(&mut plan, &bad, selection, report));
         // What was superseded until now waits from now on: it is counted, and has no age.
-        report.queue_length = Some(plan.in_state(ArchiveState::Queued).count());
+        report.queue_length = Some(plan.count(ArchiveState::Queued));
     }
     worked
 }

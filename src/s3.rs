@@ -17,7 +17,10 @@ mod multipart;
 // What a marker keeps of its archive.
 mod kept;
 
-// One client: listing, reading, writing and deleting.
+// Listings, page by page.
+mod pages;
+
+// One client: reading, writing and deleting.
 mod client;
 
 // What failures mean.
@@ -36,4 +39,5 @@ pub use self::attributes::Attributes;
 pub use self::client::S3;
 pub use self::conditional::{SmallObject, WriteIf};
 pub use self::error::{credentials_error, is_unanswered};
+pub use self::pages::Pages;
 pub use self::verify::Downloaded;

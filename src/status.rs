@@ -2,6 +2,8 @@
 
 // Listings, ledger and `error.json`s put together.
 mod assemble;
+// The markers that were found.
+mod markers;
 // As JSON.
 mod json;
 // As text for a person.
@@ -16,10 +18,11 @@ use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
 use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
-use cmslite_core::queue::{ArchiveState, Listings, Plan, Selection, plan};
+use cmslite_core::queue::{ArchiveState, Kept, Plan, Selection};
 use tracing::debug;
 
 use self::assemble::{Read, assemble, marked_not_loaded};
+use self::markers::Markers;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
@@ -53,11 +56,13 @@ async fn read(
     all: bool,
     cancellation: &Cancellation,
 ) -> Result<Status, Error> {
-    let selection = Selection::WholeQueue;
-    let (read, ledger) =
-        tokio::join!(listing::read(&clients.s3, dataset, &selection), ledger(clients, dataset, cancellation));
-    let (listings, revisions) = read?;
-    let plan = plan(dataset, &listings, &revisions);
+    // What is shown is kept: this alone takes memory that grows with history.
+    let mut markers = Markers::default();
+    let listed = listing::read(&clients.s3, dataset, &Selection::WholeQueue, Kept::Everything, |listed| {
+        markers.add(listed);
+    });
+    let (plan, ledger) = tokio::join!(listed, ledger(clients, dataset, cancellation));
+    let plan = plan?;
     let mut errors = BTreeMap::new();
     for archive in plan.in_state(ArchiveState::Bad) {
         let file = clients.s3.read_small(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
@@ -66,10 +71,10 @@ async fn read(
         let file = file.map(|file| file.as_may_be_shown(dataset.quoting));
         errors.extend(file.map(|file| (archive.key.clone(), file)));
     }
-    let unloaded = unloaded(clients, dataset, &listings, &plan, &ledger).await;
+    let unloaded = unloaded(clients, dataset, &markers, &plan, &ledger).await;
     Ok(assemble(
         dataset,
-        Read { listings: &listings, plan: &plan, errors: &errors, unloaded: &unloaded },
+        Read { markers: &markers, plan: &plan, errors: &errors, unloaded: &unloaded },
         ledger,
         all,
     ))
@@ -80,13 +85,13 @@ async fn read(
 async fn unloaded(
     clients: &Clients,
     dataset: &Dataset,
-    listings: &Listings,
+    markers: &Markers,
     plan: &Plan,
     ledger: &Ledger,
 ) -> BTreeMap<Key, Option<String>> {
     let mut unloaded = BTreeMap::new();
     let (Ledger::Rows(rows), false) = (ledger, dataset.truncate) else { return unloaded };
-    for archive in marked_not_loaded(dataset, listings, plan, rows).into_iter().rev().take(MARKERS_READ) {
+    for archive in marked_not_loaded(dataset, markers, plan, rows).into_iter().rev().take(MARKERS_READ) {
         match clients.s3.named_sha256(&dataset.bucket, &dataset.good_key(&archive.key)).await {
             Ok(sha256) => {
                 unloaded.insert(archive.key.clone(), sha256);

@@ -9,7 +9,7 @@ use cmslite_core::config::{self, Dataset};
 use cmslite_core::csv::RecordReader;
 use cmslite_core::problem::Problems;
 use cmslite_core::progress::Progress;
-use cmslite_core::queue::{Listings, MarkerRevisions, Object, plan};
+use cmslite_core::queue::{Kept, Listing, MarkerRevisions, Merge, Object, Planner, Selection, Step};
 use cmslite_core::strptime::DateFormat;
 use cmslite_core::transform::Transform;
 use divan::counter::{BytesCount, ItemsCount};
@@ -128,12 +128,34 @@ fn queue(bencher: Bencher, settled: usize) {
         last_modified: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(n as i64),
         size: 1000,
     };
-    let listings = Listings {
-        source: (0..=settled).map(|n| object("", n)).collect(),
-        good: (0..settled).map(|n| object("processed/good/", n)).collect(),
-        bad: Vec::new(),
+    let pages = |prefix: &str, count: usize| -> Vec<Vec<Object>> {
+        let objects: Vec<Object> = (0..count).map(|n| object(prefix, n)).collect();
+        objects.chunks(1000).map(<[Object]>::to_vec).collect()
     };
+    let (source, good) = (pages("", settled + 1), pages("processed/good/", settled));
     bencher
         .counter(ItemsCount::new(settled))
-        .bench_local(|| plan(&dataset, black_box(&listings), &MarkerRevisions::default()));
+        .with_inputs(|| [source.clone().into_iter(), good.clone().into_iter(), Vec::new().into_iter()])
+        .bench_local_values(|[mut source, mut good, mut bad]| {
+            let mut merge = Merge::of(&dataset);
+            let mut planner =
+                Planner::new(&dataset, &Selection::WholeQueue, Kept::WhatDecides, DateTime::<Utc>::MAX_UTC);
+            loop {
+                match merge.step() {
+                    Step::Listed(listed) => planner.add(*listed),
+                    Step::Wanted(listing) => {
+                        let pages = match listing {
+                            Listing::Source => &mut source,
+                            Listing::Good => &mut good,
+                            Listing::Bad => &mut bad,
+                        };
+                        match pages.next() {
+                            Some(page) => merge.push(listing, black_box(page)).unwrap(),
+                            None => merge.end(listing),
+                        }
+                    }
+                    Step::End => break planner.finish(&MarkerRevisions::default()),
+                }
+            }
+        });
 }

@@ -64,6 +64,8 @@ pub enum Deployment {
     S3Access,
     /// The bucket does not exist, or is in another region.
     NoSuchBucket,
+    /// The bucket lists its keys in no order, so that no archive can be told from its markers.
+    UnorderedListing,
     /// S3 does not give an object out as it is stored: its storage class, or the key that it is encrypted with.
     ObjectUnreadable,
     /// Redshift refused user or password.
@@ -116,9 +118,11 @@ impl Deployment {
             | Self::SecretUnreadable
             | Self::LoginNotGiven => Area::Login,
             Self::SchemaMismatch | Self::Privilege | Self::StorageFull => Area::Tables,
-            Self::S3Access | Self::NoSuchBucket | Self::ObjectUnreadable | Self::CopyAuthorization => {
-                Area::Storage
-            }
+            Self::S3Access
+            | Self::NoSuchBucket
+            | Self::UnorderedListing
+            | Self::ObjectUnreadable
+            | Self::CopyAuthorization => Area::Storage,
             Self::Configuration | Self::UnknownEvent | Self::ReloadRefused => Area::Configuration,
         }
     }
@@ -184,6 +188,7 @@ impl Error {
                 Deployment::Configuration => "Deployment.Configuration",
                 Deployment::S3Access => "Deployment.S3Access",
                 Deployment::NoSuchBucket => "Deployment.NoSuchBucket",
+                Deployment::UnorderedListing => "Deployment.UnorderedListing",
                 Deployment::ObjectUnreadable => "Deployment.ObjectUnreadable",
                 Deployment::LoginRefused => "Deployment.LoginRefused",
                 Deployment::AuthenticationUnsupported => "Deployment.AuthenticationUnsupported",

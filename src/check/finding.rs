@@ -140,6 +140,9 @@ pub(super) fn remedy(error: &Error) -> &'static str {
                  s3:DeleteObject on markers, as template.yaml does; or look at the AWS_* variables"
             }
             Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
+            Deployment::UnorderedListing => {
+                "use a general purpose bucket of S3: directory buckets list their keys in no order"
+            }
             Deployment::ObjectUnreadable => {
                 "upload the archive so that the program's role can read it: no archive storage class, and encrypted by SSE-S3 or a KMS key that it may use"
             }

@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use chrono::{DateTime, Utc};
 use cmslite_core::config::{Dataset, Table};
 use cmslite_core::error::{Error, Fault, Retryable};
-use cmslite_core::queue::{ArchiveState, Object, Plan, Selection, plan};
+use cmslite_core::key::Key;
+use cmslite_core::queue::{ArchiveState, Kept, Listed, Object, Plan, Selection};
 
 use super::finding::{Finding, remedy};
 use crate::cancellation::Cancellation;
@@ -19,22 +21,21 @@ pub(super) const NAME: &str = "check";
 /// COPY were written.
 pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mut Vec<Finding>) -> bool {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
-    let archives = match listing::read(s3, dataset, &Selection::WholeQueue).await {
+    let mut shared = None;
+    let seen = |listed: &Listed| find_shared(dataset, listed, &mut shared);
+    let plan = match listing::read(s3, dataset, &Selection::WholeQueue, Kept::WhatDecides, seen).await {
         Err(error) => {
             findings.push(Finding::bad("S3: list", error.chain(), remedy(&error)));
             return false;
         }
-        Ok((listings, revisions)) => plan(dataset, &listings, &revisions),
+        Ok(plan) => plan,
     };
-    findings.push(Finding::good("S3: list", listing_text(&archives)));
-    let shared = archives.archives.iter().find_map(|archive| {
-        dataset.rival_of(&archive.object.key).map(|rival| (archive.object.key.as_str(), rival))
-    });
-    if let Some((key, rival)) = shared {
+    findings.push(Finding::good("S3: list", listing_text(&plan)));
+    if let Some((_, key, rival)) = shared {
         let text = format!("{key} is an archive of {rival} too");
         findings.push(Finding::bad("datasets", text, "have \"doc\" of only one dataset match it"));
     }
-    match archives.archives.last() {
+    match plan.archives.last() {
         None => findings.push(Finding::note("S3: read", "there is no archive yet to be read", "upload one")),
         Some(newest) => {
             let key = &newest.object.key;
@@ -61,17 +62,34 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
     is_written
 }
 
+/// Finds the oldest archive that is one of another dataset too: its time, its key, and that dataset.
+fn find_shared<'a>(
+    dataset: &'a Dataset,
+    listed: &Listed,
+    oldest: &mut Option<(DateTime<Utc>, Key, &'a str)>,
+) {
+    let Some(object) = &listed.source else { return };
+    let is_older =
+        oldest.as_ref().is_none_or(|(at, key, _)| (object.last_modified, &object.key) < (*at, key));
+    if is_older
+        && dataset.matches(&object.key)
+        && let Some(rival) = dataset.rival_of(&object.key)
+    {
+        *oldest = Some((object.last_modified, object.key.clone(), rival));
+    }
+}
+
 fn listing_text(plan: &Plan) -> String {
-    let count = |state| plan.in_state(state).count();
+    let count = |state| plan.count(state);
     let [good, bad, superseded, queued] =
         [ArchiveState::Good, ArchiveState::Bad, ArchiveState::Superseded, ArchiveState::Queued].map(count);
-    let passed_over = match plan.passed_over.len() {
+    let passed_over = match plan.passed_over_count() {
         0 => String::new(),
         count => format!("; {count} objects passed over, which are none (`status` names them)"),
     };
     format!(
         "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load{passed_over}",
-        plan.archives.len()
+        plan.found()
     )
 }
 

@@ -69,7 +69,7 @@ pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
 }
 
 /// A key as a listing gives it.
-fn listed_key(key: String, is_encoded: bool) -> Key {
+pub(super) fn listed_key(key: String, is_encoded: bool) -> Key {
     if is_encoded { Key::decoded(&key) } else { Key::from(key) }
 }
 
@@ -104,43 +104,6 @@ impl S3 {
     pub fn with_copy_limit(mut self, bytes: u64) -> Self {
         self.copy_limit_bytes = bytes;
         self
-    }
-
-    /// Everything below a prefix, in S3's order, however many pages it takes.
-    ///
-    /// # Errors
-    ///
-    /// S3's, by who must act.
-    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Object>, Error> {
-        let mut objects = Vec::new();
-        // Raw keys may hold characters that are no XML, and then the whole page could not be read.
-        let list =
-            self.client.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
-        let mut pages = list.into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
-            // A store that knows no encoding does not say that it did it.
-            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
-            for object in page.contents.unwrap_or_default() {
-                let (Some(key), Some(etag), Some(modified)) =
-                    (object.key, object.e_tag, object.last_modified)
-                else {
-                    return Err(Error::retryable(
-                        Retryable::Unknown,
-                        format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times"),
-                    ));
-                };
-                objects.push(Object {
-                    key: listed_key(key, is_encoded),
-                    etag,
-                    last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos())
-                        .unwrap_or_default(),
-                    size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-                });
-            }
-        }
-        Ok(objects)
     }
 
     /// Writes a small object.

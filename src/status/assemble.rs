@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::SubsecRound as _;
 use cmslite_core::config::Dataset;
 use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
-use cmslite_core::queue::{Archive, ArchiveState, Listings, Object, Plan};
+use cmslite_core::queue::{Archive, ArchiveState, Object, Plan};
 
+use super::markers::Markers;
 use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
 use crate::redshift::LedgerRow;
 use crate::report::PassedOverObject;
@@ -22,7 +23,7 @@ fn revision(object: &Object) -> Revision<'_> {
 /// What was read of S3.
 #[derive(Clone, Copy)]
 pub(super) struct Read<'a> {
-    pub(super) listings: &'a Listings,
+    pub(super) markers: &'a Markers,
     pub(super) plan: &'a Plan,
     /// The `error.json`s, by the archives' keys.
     pub(super) errors: &'a BTreeMap<Key, ReportedErrorFile>,
@@ -33,7 +34,7 @@ pub(super) struct Read<'a> {
 
 /// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
 pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: bool) -> Status {
-    let Read { listings, plan, errors, unloaded } = read;
+    let Read { markers, plan, errors, unloaded } = read;
     let (rows, ledger_unreadable) = match ledger {
         Ledger::Rows(rows) => (Some(rows), None),
         Ledger::Absent => (None, None),
@@ -62,7 +63,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
         let is_another = load.is_none() || first.key != object.key;
         (is_another && !dataset.truncate).then_some(first)
     };
-    let mut disagreements = marker_disagreements(dataset, listings, plan);
+    let mut disagreements = marker_disagreements(dataset, markers, plan);
     let shared = plan.archives.iter().filter(|archive| dataset.rival_of(&archive.object.key).is_some());
     disagreements
         .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
@@ -76,7 +77,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
             .filter(is_explained)
             .map(|object| object.key.as_str())
             .collect();
-        let of_ledger = ledger_disagreements(dataset, listings, plan, known, &loads);
+        let of_ledger = ledger_disagreements(dataset, markers, plan, known, &loads);
         disagreements.extend(of_ledger.into_iter().filter(|found| {
             found.kind != DisagreementKind::MarkedNotLoaded || !explained.contains(found.key.as_str())
         }));
@@ -137,22 +138,22 @@ fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {
 }
 
 /// What the markers contradict among themselves.
-fn marker_disagreements(dataset: &Dataset, listings: &Listings, plan: &Plan) -> Vec<Disagreement> {
-    let bad: HashSet<&str> = listings.bad.iter().map(|object| object.key.as_str()).collect();
-    let good: HashSet<&str> = listings.good.iter().map(|object| object.key.as_str()).collect();
+fn marker_disagreements(dataset: &Dataset, markers: &Markers, plan: &Plan) -> Vec<Disagreement> {
     // An archive may have left the source: its markers and its error.json still belong together.
     let prefix = dataset.bad_key("");
     let mut keys: BTreeSet<&str> = plan.archives.iter().map(|archive| archive.object.key.as_str()).collect();
     keys.extend(
-        bad.iter()
+        markers
+            .bad
+            .iter()
             .filter_map(|key| key.strip_prefix(&prefix))
             .map(|key| key.strip_suffix(".error.json").unwrap_or(key)),
     );
     let mut disagreements = Vec::new();
     for key in keys {
         let (is_good, is_bad) =
-            (good.contains(dataset.good_key(key).as_str()), bad.contains(dataset.bad_key(key).as_str()));
-        let has_reason = bad.contains(dataset.error_key(key).as_str());
+            (markers.is_good(&dataset.good_key(key)), markers.is_bad(&dataset.bad_key(key)));
+        let has_reason = markers.is_bad(&dataset.error_key(key));
         if is_good && is_bad {
             disagreements.push(disagreement(key, DisagreementKind::TwoMarkers));
         }
@@ -169,7 +170,7 @@ fn marker_disagreements(dataset: &Dataset, listings: &Listings, plan: &Plan) -> 
 /// script.
 pub(super) fn marked_not_loaded<'p>(
     dataset: &Dataset,
-    listings: &Listings,
+    markers: &Markers,
     plan: &'p Plan,
     rows: &[LedgerRow],
 ) -> Vec<&'p Object> {
@@ -177,25 +178,23 @@ pub(super) fn marked_not_loaded<'p>(
         rows.iter().map(|row| (row.key.as_str(), row.etag.as_str())).collect();
     // S3's times have whole seconds.
     let Some(began) = rows.first().map(|row| row.loaded_at.trunc_subsecs(0)) else { return Vec::new() };
-    let marked: HashMap<&str, DateTime<Utc>> =
-        listings.good.iter().map(|marker| (marker.key.as_str(), marker.last_modified)).collect();
     plan.in_state(ArchiveState::Good)
         .filter(|object| !loaded.contains(&revision(object)))
-        .filter(|object| marked.get(dataset.good_key(&object.key).as_str()).is_some_and(|at| *at >= began))
+        .filter(|object| markers.good_since(&dataset.good_key(&object.key)).is_some_and(|at| at >= began))
         .collect()
 }
 
 /// What markers and ledger contradict.
 fn ledger_disagreements(
     dataset: &Dataset,
-    listings: &Listings,
+    markers: &Markers,
     plan: &Plan,
     rows: &[LedgerRow],
     loads: &HashMap<Revision<'_>, &LedgerRow>,
 ) -> Vec<Disagreement> {
     let latest = rows.last().map(|row| (row.key.as_str(), row.etag.as_str()));
     let not_loaded: HashSet<Revision<'_>> =
-        marked_not_loaded(dataset, listings, plan, rows).into_iter().map(revision).collect();
+        marked_not_loaded(dataset, markers, plan, rows).into_iter().map(revision).collect();
     let newest_good = plan.archives.iter().rev().find(|archive| archive.state == ArchiveState::Good);
     let mut disagreements = Vec::new();
     for archive in &plan.archives {

@@ -196,6 +196,21 @@ cases! {
     }
 }
 
+/// As directory buckets list (Amazon S3 API Reference, `ListObjectsV2`, "Sorting order of returned objects"). What is
+/// merged would lack markers, and what is settled would be loaded again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_lists_in_no_order_is_refused_before_anything_is_loaded() {
+    let harness = Harness::start().await;
+    harness.put("b", &sample(4, 5), 0);
+    harness.stack.s3.inject(s3::Fault::on("ListObjectsV2", "", s3::Action::ReversePage));
+    fails(&harness, "Deployment.UnorderedListing", &[BUCKET, &key("a"), &key("b"), "general purpose"]).await;
+    let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap()]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("directory buckets"), "{told}");
+    harness.stack.s3.clear_faults();
+    recovers(&harness).await;
+}
+
 /// Everything but the explanation of a bad archive may be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_that_lacks_on_one_prefix_is_for_the_operator() {

@@ -1,9 +1,10 @@
 //! How much memory the function takes: what docs/performance.md says, whatever the size of the archive.
 
 use devstack::redshift::{Action, Fault};
+use devstack::stack::BUCKET;
 use serde_json::Value;
 
-use crate::harness::{Harness, long_sample, sample, sample_with};
+use crate::harness::{Harness, good_key, key, long_sample, moment, sample, sample_with};
 
 /// The most that the buffers take by docs/performance.md, and what the allocator and the HTTP client may add, in MiB. With
 /// what the program of a release takes by itself, 22, this is below the ceiling of 64. (A program that is not optimized
@@ -13,7 +14,16 @@ const BUFFERS: f64 = 33.0 + 6.0;
 /// The most memory that a fresh function ever had while it staged an archive, in MiB, as the kernel counts
 /// it.
 async fn peak(harness: &Harness, archive: &[u8]) -> f64 {
+    peak_beside(harness, archive, 0).await
+}
+
+/// As [`peak`], beside so many settled archives.
+async fn peak_beside(harness: &Harness, archive: &[u8], settled: usize) -> f64 {
     harness.reset().await;
+    let name = |n: usize| format!("{n:09}");
+    let s3 = &harness.stack.s3;
+    s3.put_all_at(BUCKET, (0..settled).map(|n| key(&name(n))), b"x", moment(0)).unwrap();
+    s3.put_all_at(BUCKET, (0..settled).map(|n| good_key(&name(n))), b"x", moment(0)).unwrap();
     // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes
     // second.
     harness
@@ -49,4 +59,13 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
     }
     // Beyond what fills the buffers, a size costs nothing, be it compressed or not.
     assert!((peaks[2] - peaks[1]).abs() <= 8.0, "{peaks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_history() {
+    let harness = Harness::builder().appending().start().await;
+    let alone = peak_beside(&harness, &sample(1, 5), 0).await;
+    let beside = peak_beside(&harness, &sample(1, 5), 100_000).await;
+    println!("peaks in MiB: {alone:.1} alone, {beside:.1} beside 100,000 settled archives");
+    assert!(beside <= alone + 8.0, "{beside} beside history, {alone} alone");
 }

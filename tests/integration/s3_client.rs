@@ -40,7 +40,7 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let client = client.with_copy_limit(5 * MIB as u64);
     let bytes: Vec<u8> = (0..12 * MIB).map(|n| (n % 251) as u8).collect();
     s3.put_at("bucket", "a b+ü.tgz", &bytes, chrono::Utc::now()).unwrap();
-    let object = client.list("bucket", "").await.unwrap().remove(0);
+    let object = client.list("bucket", "").next().await.unwrap().unwrap().remove(0);
     s3.keep_with("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
     let missing =
         client.copy("bucket", &object, "to/a b+ü.tgz", Some("5a"), &Cancellation::default()).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_copy_in_parts_that_cannot_end_is_given_up() {
     let (s3, client) = s3().await;
     let client = client.with_copy_limit(5 * MIB as u64);
     s3.put_at("bucket", "a", &vec![7; 42 * MIB], chrono::Utc::now()).unwrap();
-    let object = client.list("bucket", "").await.unwrap().remove(0);
+    let object = client.list("bucket", "").next().await.unwrap().unwrap().remove(0);
     let gate = Gate::new();
     s3.inject(Fault::on("UploadPartCopy", "to", Action::Wait(gate.clone())));
     let soon = Cancellation::at(Some(Instant::now() + Duration::from_secs(9)));
@@ -105,7 +105,7 @@ async fn a_note_stands_for_a_large_object() {
     let (s3, client) = s3().await;
     let client = client.with_copy_limit(5);
     s3.put_at("bucket", "a b+ü.tgz", b"0123456789", chrono::Utc::now()).unwrap();
-    let object = client.list("bucket", "").await.unwrap().remove(0);
+    let object = client.list("bucket", "").next().await.unwrap().unwrap().remove(0);
     s3.keep_with("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
     client.copy_or_note("bucket", &object, "to/a", &Cancellation::default()).await.unwrap();
     assert_eq!(s3.kept_with("bucket", "to/a").unwrap().tags.len(), 1);
@@ -125,13 +125,39 @@ async fn a_listing_of_many_pages_is_complete_and_in_order() {
         s3.put_at("bucket", &format!("p/{n:02} ü"), b"x", chrono::Utc::now()).unwrap();
     }
     s3.put_at("bucket", "q", b"x", chrono::Utc::now()).unwrap();
-    let keys: Vec<String> = client
-        .list("bucket", "p/")
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|object| object.key.as_str().to_owned())
-        .collect();
+    let mut keys: Vec<String> = Vec::new();
+    let mut pages = client.list("bucket", "p/");
+    while let Some(page) = pages.next().await.unwrap() {
+        keys.extend(page.into_iter().map(|object| object.key.as_str().to_owned()));
+    }
     assert_eq!(keys, (0..50).map(|n| format!("p/{n:02} ü")).collect::<Vec<_>>());
     assert_eq!(s3.requests().len(), 8);
+}
+
+/// Two pages at the most: else memory would grow with the listing that is furthest behind.
+#[tokio::test]
+async fn a_listing_is_read_two_pages_ahead_and_no_further() {
+    let (s3, client) = s3().await;
+    for n in 0..50 {
+        s3.put_at("bucket", &format!("p/{n:02}"), b"x", chrono::Utc::now()).unwrap();
+    }
+    let mut pages = client.list("bucket", "p/");
+    for taken in 1..=6 {
+        assert_eq!(pages.next().await.unwrap().unwrap().len(), 7);
+        eventually(Duration::from_secs(60), || s3.requests().len() >= taken + 2).await.unwrap();
+        assert_eq!(s3.requests().len(), taken + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_is_not_taken_for_one_that_ends() {
+    let (s3, client) = s3().await;
+    for n in 0..50 {
+        s3.put_at("bucket", &format!("p/{n:02}"), b"x", chrono::Utc::now()).unwrap();
+    }
+    s3.inject(Fault::on("ListObjectsV2", "", Action::Refuse(403, "AccessDenied".to_owned())).after(1));
+    let mut pages = client.list("bucket", "p/");
+    assert_eq!(pages.next().await.unwrap().unwrap().len(), 7);
+    let error = pages.next().await.unwrap_err();
+    assert_eq!(error.error_type(), "Deployment.S3Access", "{error}");
 }

@@ -11,7 +11,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use super::credentials::Credentials;
 use super::error::error_named;
-use super::exchange::{EndBody, Exchange, FlipBit};
+use super::exchange::{EndBody, Exchange, FlipBit, ReversePage};
 use super::faults::Action;
 use super::policy::{self, ACCOUNT, Permission, Policy, Touched};
 use super::request_log::Request;
@@ -142,6 +142,10 @@ impl S3Access for AccessControl {
             }
             Some(Action::SilenceAfter(bytes)) => {
                 context.extensions_mut().insert(EndBody { after_bytes: bytes, is_silent: true });
+                Ok(())
+            }
+            Some(Action::ReversePage) => {
+                context.extensions_mut().insert(ReversePage);
                 Ok(())
             }
             Some(Action::AnswerHeader(name, value)) => {

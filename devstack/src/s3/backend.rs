@@ -35,6 +35,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
+use super::exchange::ReversePage;
 use super::state::State;
 
 pub(super) struct Backend(pub(super) Arc<State>);
@@ -70,7 +71,11 @@ impl s3s::S3 for Backend {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        buckets::list_objects(&self.0, request.input)
+        let mut page = buckets::list_objects(&self.0, request.input)?;
+        if request.extensions.get::<ReversePage>().is_some() {
+            page.output.contents.iter_mut().for_each(|contents| contents.reverse());
+        }
+        Ok(page)
     }
 
     async fn head_object(

@@ -1,6 +1,7 @@
 //! What the server holds: buckets with their objects, and multipart uploads that are under way.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use s3s::dto::ServerSideEncryption;
@@ -31,8 +32,8 @@ pub(super) struct Part {
     pub(super) checksum: Checksum,
 }
 
-/// The objects of a bucket by key, in S3's order: UTF-8 binary.
-pub(super) type Objects = BTreeMap<String, Object>;
+/// The objects of a bucket by key, in S3's order: UTF-8 binary. Millions that are alike share what they are.
+pub(super) type Objects = BTreeMap<String, Arc<Object>>;
 
 struct Bucket {
     created: DateTime<Utc>,

@@ -31,6 +31,10 @@ impl FlipBit {
     }
 }
 
+/// A page of a listing is turned round.
+#[derive(Clone, Copy)]
+pub(super) struct ReversePage;
+
 /// One request and its answer.
 #[derive(Clone, Default)]
 pub(super) struct Exchange(Arc<Decisions>);

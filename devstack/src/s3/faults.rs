@@ -60,6 +60,8 @@ pub enum Action {
     Silence,
     /// GET: headers and that many bytes of the body come, and then nothing; the connection stays.
     SilenceAfter(u64),
+    /// `ListObjectsV2`: what is on the page comes in the reverse of its order.
+    ReversePage,
     /// The answer has this header besides, whose value may be any bytes.
     AnswerHeader(&'static str, &'static [u8]),
 }

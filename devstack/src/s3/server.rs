@@ -76,7 +76,7 @@ impl S3 {
         let mut object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
         let mut buckets = self.state.buckets();
         buckets.encrypt(bucket, &mut object);
-        buckets.create(bucket).insert(key.to_owned(), object);
+        buckets.create(bucket).insert(key.to_owned(), Arc::new(object));
         Ok(())
     }
 
@@ -92,8 +92,8 @@ impl S3 {
         bytes: &[u8],
         last_modified: DateTime<Utc>,
     ) -> io::Result<()> {
-        let object = Object::of_bytes(self.state.directory.path(), bytes, last_modified)?;
-        self.state.buckets().create(bucket).extend(keys.into_iter().map(|key| (key, object.clone())));
+        let object = Arc::new(Object::of_bytes(self.state.directory.path(), bytes, last_modified)?);
+        self.state.buckets().create(bucket).extend(keys.into_iter().map(|key| (key, Arc::clone(&object))));
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl S3 {
         let mut object = Object::of_parts(self.state.directory.path(), parts, begun)?;
         let mut buckets = self.state.buckets();
         buckets.encrypt(bucket, &mut object);
-        buckets.create(bucket).insert(key.to_owned(), object);
+        buckets.create(bucket).insert(key.to_owned(), Arc::new(object));
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl S3 {
     ) -> io::Result<()> {
         let mut buckets = self.state.buckets();
         let object = buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key));
-        let object = object.ok_or(io::ErrorKind::NotFound)?;
+        let object = Arc::make_mut(object.ok_or(io::ErrorKind::NotFound)?);
         object.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let kind = kms_key.map(|_| ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS));
         object.encryption = (kind, kms_key.map(str::to_owned));
@@ -158,14 +158,15 @@ impl S3 {
     pub fn keep_checksum(&self, bucket: &str, key: &str, algorithm: Algorithm) -> io::Result<()> {
         let mut buckets = self.state.buckets();
         let object = buckets.create(bucket).get_mut(key).ok_or(io::ErrorKind::NotFound)?;
-        object.checksum = Some(object.compute_kept_checksum(algorithm)?);
+        let checksum = object.compute_kept_checksum(algorithm)?;
+        Arc::make_mut(object).checksum = Some(checksum);
         Ok(())
     }
 
     /// Has an object that is there say that it has so many bytes, without a test writing them.
     pub fn claim_size(&self, bucket: &str, key: &str, bytes: u64) {
         if let Some(object) = self.state.buckets().create(bucket).get_mut(key) {
-            object.claimed_bytes = Some(bytes);
+            Arc::make_mut(object).claimed_bytes = Some(bytes);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What all parts of the server share.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use s3s::dto::ETagCondition;
@@ -58,7 +58,10 @@ impl State {
     pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Object> {
         let buckets = self.buckets();
         let objects = buckets.get(bucket).ok_or_else(no_bucket)?;
-        objects.get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+        objects
+            .get(key)
+            .map(|object| Object::clone(object))
+            .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
     /// Stores an object where the conditions hold, and tells of it; of several requests racing each other one
@@ -76,7 +79,7 @@ impl State {
         check_write(objects.get(key).map(|object| object.etag.as_str()), if_match, if_none_match)?;
         let summary = object.summary(key);
         let etag = object.etag.clone();
-        objects.insert(key.to_owned(), object);
+        objects.insert(key.to_owned(), Arc::new(object));
         // Still under the lock, so that sequencers come in the order of the writes.
         self.notifier.created(&self.options.region, bucket, &summary, how);
         Ok(etag)

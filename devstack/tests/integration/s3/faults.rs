@@ -29,6 +29,20 @@ async fn a_refusal_on_demand_hits_the_requests_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_listing_is_turned_round_on_demand() {
+    let (s3, client) = start().await;
+    for key in ["a", "b", "c"] {
+        put(&client, key, b"x").await;
+    }
+    s3.inject(Fault::on("ListObjectsV2", "", Action::ReversePage).times(1));
+    for expected in [["c", "b", "a"], ["a", "b", "c"]] {
+        let listed = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+        let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
+        assert_eq!(keys, expected);
+    }
+}
+
+#[tokio::test]
 async fn faults_end_when_they_are_cleared() {
     let (s3, client) = start().await;
     put(&client, "k", b"x").await;

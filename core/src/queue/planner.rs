@@ -1,0 +1,170 @@
+//! From what the merged listings tell, key by key, to a plan. What is settled is counted and forgotten, but for what
+//! decisions need: memory grows with the queue, not with history.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::merge::Listed;
+use super::object::{AmbiguousMarker, MarkerRevisions, Object, may_settle, settles};
+use super::plan::{Archive, ArchiveState, Plan, Selection};
+use crate::config::{Dataset, PassedOver};
+use crate::key::Key;
+
+/// Objects passed over that a plan keeps in any case, the last of the listing: there may be one beside every archive.
+const LAST_PASSED_OVER: usize = 20;
+
+/// What a plan keeps of what is settled or passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// What decisions need: see [`Plan`].
+    WhatDecides,
+    /// Everything, for whoever shows it.
+    Everything,
+}
+
+/// Makes a plan of a dataset.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    dataset: &'a Dataset,
+    selection: &'a Selection,
+    kept: Kept,
+    asked_since: DateTime<Utc>,
+    plan: Plan,
+    newest_good: Option<Archive>,
+    newest_bad: Option<Archive>,
+    last_passed_over: VecDeque<(Key, PassedOver)>,
+    doubtful: Vec<Marked>,
+}
+
+/// An archive, and what lies at the places of its markers.
+#[derive(Debug)]
+struct Marked {
+    archive: Object,
+    good: Option<Object>,
+    bad: Option<Object>,
+}
+
+impl Marked {
+    /// The markers that may be its own by time and size, and whose `ETag` is another.
+    fn ambiguous(&self) -> impl Iterator<Item = &Object> {
+        let markers = self.good.iter().chain(&self.bad);
+        markers.filter(|marker| may_settle(marker, &self.archive) && marker.etag != self.archive.etag)
+    }
+
+    /// Its state, newer archives aside, by what its markers say of themselves.
+    fn judged(self, revisions: &MarkerRevisions) -> Archive {
+        let is_settled = |marker: &Option<Object>| {
+            marker.as_ref().is_some_and(|marker| {
+                settles(marker, revisions.get(&marker.key).map(String::as_str), &self.archive)
+            })
+        };
+        let state = if is_settled(&self.bad) {
+            ArchiveState::Bad
+        } else if is_settled(&self.good) {
+            ArchiveState::Good
+        } else {
+            ArchiveState::Queued
+        };
+        Archive { object: self.archive, state }
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// A planner that has seen nothing. Ambiguous markers of archives that were modified at `asked_since` or later, or
+    /// that `selection` names, are to be asked which revision they settle; the others settle theirs.
+    pub fn new(
+        dataset: &'a Dataset,
+        selection: &'a Selection,
+        kept: Kept,
+        asked_since: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            dataset,
+            selection,
+            kept,
+            asked_since,
+            plan: Plan { truncate: dataset.truncate, ..Plan::default() },
+            newest_good: None,
+            newest_bad: None,
+            last_passed_over: VecDeque::new(),
+            doubtful: Vec::new(),
+        }
+    }
+
+    /// Takes in the next key.
+    pub fn add(&mut self, listed: Listed) {
+        let Listed { source: Some(object), good, bad } = listed else { return };
+        if self.dataset.matches(&object.key) {
+            let marked = Marked { archive: object, good, bad };
+            if marked.ambiguous().next().is_some() && self.is_asked(&marked.archive) {
+                self.doubtful.push(marked);
+            } else {
+                self.keep(marked.judged(&MarkerRevisions::new()));
+            }
+        } else if let Some(why) = self.dataset.passed_over(&object.key) {
+            self.last_passed_over.push_back((object.key, why));
+            if self.last_passed_over.len() > LAST_PASSED_OVER {
+                self.keep_passed_over();
+            }
+        }
+    }
+
+    fn is_asked(&self, archive: &Object) -> bool {
+        archive.last_modified >= self.asked_since || self.selection.names(&archive.key)
+    }
+
+    /// Keeps an archive, or of it and the newest of its state the newer one.
+    fn keep(&mut self, archive: Archive) {
+        let is_kept = self.kept == Kept::Everything || self.selection.names(&archive.object.key);
+        let (newest, forgotten) = match archive.state {
+            ArchiveState::Good if !is_kept => (&mut self.newest_good, &mut self.plan.forgotten.good),
+            ArchiveState::Bad if !is_kept => (&mut self.newest_bad, &mut self.plan.forgotten.bad),
+            ArchiveState::Good | ArchiveState::Bad | ArchiveState::Superseded | ArchiveState::Queued => {
+                self.plan.archives.push(archive);
+                return;
+            }
+        };
+        *forgotten += usize::from(newest.is_some());
+        if newest.as_ref().is_none_or(|newest| newest.object.load_order() < archive.object.load_order()) {
+            *newest = Some(archive);
+        }
+    }
+
+    /// Keeps the first of the last objects that were passed over, or forgets it.
+    fn keep_passed_over(&mut self) {
+        let Some((key, why)) = self.last_passed_over.pop_front() else { return };
+        if self.kept == Kept::Everything || why.is_unusable_key() || self.selection.names(&key) {
+            self.plan.passed_over.push((key, why));
+        } else {
+            self.plan.forgotten.passed_over += 1;
+        }
+    }
+
+    /// The markers that must be asked which revision they settle.
+    pub fn ambiguous_markers(&self) -> impl Iterator<Item = AmbiguousMarker> {
+        self.doubtful.iter().flat_map(|marked| {
+            marked.ambiguous().map(|marker| AmbiguousMarker {
+                archive: marked.archive.key.clone(),
+                last_modified: marked.archive.last_modified,
+                marker: marker.key.clone(),
+            })
+        })
+    }
+
+    /// The plan, when all keys were taken in and the ambiguous markers were asked.
+    ///
+    /// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
+    /// re-upload is a new revision. Under truncate only the newest archive that is not settled as bad may be loaded.
+    pub fn finish(mut self, revisions: &MarkerRevisions) -> Plan {
+        for marked in std::mem::take(&mut self.doubtful) {
+            self.keep(marked.judged(revisions));
+        }
+        let Self { mut plan, newest_good, newest_bad, last_passed_over, .. } = self;
+        plan.archives.extend(newest_good.into_iter().chain(newest_bad));
+        plan.archives.sort_by(|a, b| a.object.load_order().cmp(&b.object.load_order()));
+        plan.passed_over.extend(last_passed_over);
+        plan.supersede();
+        plan
+    }
+}

@@ -1,0 +1,89 @@
+//! Listings, page by page.
+
+use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::Object as ListedObject;
+use chrono::DateTime;
+use cmslite_core::error::{Error, Fault, Retryable};
+use cmslite_core::queue::Object;
+use tokio::sync::mpsc;
+use tracing::Instrument as _;
+
+use super::client::{S3, listed_key};
+use super::error::classify;
+use crate::task::Task;
+
+/// A listing that is read ahead of whoever takes its pages, two pages at the most: one that waits to be taken, and one
+/// that is read meanwhile. Dropping it ends it.
+#[derive(Debug)]
+pub struct Pages {
+    pages: mpsc::Receiver<Vec<Object>>,
+    reading: Task<Result<(), Error>>,
+}
+
+impl Pages {
+    /// The next page, in S3's order, of 1,000 objects at the most; none at the listing's end, after which nothing more
+    /// may be asked for.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn next(&mut self) -> Result<Option<Vec<Object>>, Error> {
+        if let Some(page) = self.pages.recv().await {
+            return Ok(Some(page));
+        }
+        // Only what the task comes to tells an end from a failure.
+        let read = (&mut self.reading).await.map_err(|error| {
+            Fault::new(Retryable::Unknown, "a listing of S3 ended abnormally").caused_by(error)
+        })?;
+        read.map(|()| None)
+    }
+}
+
+impl S3 {
+    /// Everything below a prefix, however many pages it takes: a request for each.
+    pub fn list(&self, bucket: &str, prefix: &str) -> Pages {
+        let (page, pages) = mpsc::channel(1);
+        let (s3, bucket, prefix) = (self.clone(), bucket.to_owned(), prefix.to_owned());
+        let read = async move { s3.read_pages(&bucket, &prefix, page).await };
+        Pages { pages, reading: Task::spawn(read.in_current_span()) }
+    }
+
+    async fn read_pages(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        taken: mpsc::Sender<Vec<Object>>,
+    ) -> Result<(), Error> {
+        // Raw keys may hold characters that are no XML, and then the whole page could not be read.
+        let list =
+            self.client.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
+        let mut pages = list.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page =
+                page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
+            // A store that knows no encoding does not say that it did it.
+            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let objects = page.contents.unwrap_or_default().into_iter();
+            let objects: Option<Vec<Object>> = objects.map(|object| listed(object, is_encoded)).collect();
+            let objects = objects.ok_or_else(|| {
+                let message = format!("S3 listed s3://{bucket}/{prefix} without keys, ETags or times");
+                Error::retryable(Retryable::Unknown, message)
+            })?;
+            if taken.send(objects).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object of a page, if it has a key, an `ETag` and a time.
+fn listed(object: ListedObject, is_encoded: bool) -> Option<Object> {
+    let modified = object.last_modified?;
+    Some(Object {
+        key: listed_key(object.key?, is_encoded),
+        etag: object.e_tag?,
+        last_modified: DateTime::from_timestamp(modified.secs(), modified.subsec_nanos()).unwrap_or_default(),
+        size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+    })
+}

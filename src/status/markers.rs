@@ -1,0 +1,37 @@
+//! The markers that were found, whatever they settle.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use cmslite_core::key::Key;
+use cmslite_core::queue::{Listed, Object};
+
+/// What lies at markers' places.
+#[derive(Debug, Default)]
+pub(super) struct Markers {
+    good: HashMap<Key, DateTime<Utc>>,
+    /// Bad markers, and explanations.
+    pub(super) bad: HashSet<Key>,
+}
+
+impl Markers {
+    /// Takes in what was listed for a key.
+    pub(super) fn add(&mut self, listed: &Listed) {
+        let good = listed.good.iter().map(|marker: &Object| (marker.key.clone(), marker.last_modified));
+        self.good.extend(good);
+        self.bad.extend(listed.bad.iter().map(|marker| marker.key.clone()));
+    }
+
+    pub(super) fn is_good(&self, key: &str) -> bool {
+        self.good.contains_key(key)
+    }
+
+    /// When the good marker of this key was set.
+    pub(super) fn good_since(&self, key: &str) -> Option<DateTime<Utc>> {
+        self.good.get(key).copied()
+    }
+
+    pub(super) fn is_bad(&self, key: &str) -> bool {
+        self.bad.contains(key)
+    }
+}
