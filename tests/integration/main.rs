@@ -112,6 +112,8 @@ mod scale;
 
 // moto as the S3, the AWS command line as the uploader.
 mod interoperability;
+// What is written over TLS bears a CRC, and no signed SHA-256.
+mod payloads;
 // Operations of the S3 client that no small archive reaches.
 mod s3_client;
 
