@@ -44,8 +44,12 @@ fn header(size: u64) -> tar::Header {
     header
 }
 
-/// Rows of which the files of [`write_archive`] are made: more than a gzip decoder looks back on.
-const REPEATED_ROWS: usize = 20_000;
+/// The most rows of which a file of [`write_archive`] is made: in the smallest file more than any decoder looks back on,
+/// which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to level 3 (`clevels.h`).
+const MOST_REPEATED_ROWS: usize = 100_000;
+
+/// Less than what one row of each file takes together, in bytes.
+const LEAST_ROW_BYTES: u64 = 200;
 
 /// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
 /// not depend on the size. The files have about `csv_bytes` together, in the proportion of as many rows each.
@@ -56,7 +60,9 @@ const REPEATED_ROWS: usize = 20_000;
 /// Those of `out`.
 pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
-    let members = real_dataset(seed, REPEATED_ROWS)?;
+    let rows =
+        usize::try_from(csv_bytes / LEAST_ROW_BYTES).unwrap_or(usize::MAX).clamp(1, MOST_REPEATED_ROWS);
+    let members = real_dataset(seed, rows)?;
     let of_one_round: u64 = members.iter().map(|member| member.contents.len() as u64).sum();
     let mut total = 0;
     for member in members {
