@@ -108,6 +108,9 @@ mod requests;
 // A long history costs listings alone.
 mod scale;
 
+// What docs/performance.md computes from what was measured.
+mod reach;
+
 // Others' programs and our adapters.
 
 // moto as the S3, the AWS command line as the uploader.
