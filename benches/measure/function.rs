@@ -17,7 +17,7 @@ use super::archives::Archive;
 use super::{Bench, CONFIG, KEY, PROGRAM};
 
 /// The kernel's unit of a process's times (proc_pid_stat(5)): `USER_HZ`, which is 100 on Linux.
-pub const TICKS_PER_SECOND: f64 = 100.0;
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// How S3 is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,13 +129,16 @@ fn processor_seconds() -> f64 {
     let program = fs::canonicalize(PROGRAM).unwrap();
     let is_it = |process: &Path| fs::read_link(process.join("exe")).is_ok_and(|exe| exe == program);
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
-    let ticks = processes.filter(|process| is_it(process)).filter_map(|process| {
-        let stat = fs::read_to_string(process.join("stat")).ok()?;
-        // Behind the name, which may hold anything: from the third field on, of which the 14th and 15th are ticks.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
-    });
-    ticks.sum::<f64>() / TICKS_PER_SECOND
+    processes.filter(|process| is_it(process)).filter_map(|process| processor_seconds_of(&process)).sum()
+}
+
+/// The processor's seconds of a process, by its directory below /proc.
+pub fn processor_seconds_of(process: &Path) -> Option<f64> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    // Behind the name, which may hold anything: from the third field on, of which the 14th and 15th are ticks.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / TICKS_PER_SECOND)
 }
 
 /// The program on the first core alone.

@@ -6,6 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cmslite_core::archive::{self, Sink, StagedMember};
 use cmslite_core::config::{Dataset, Table as OfDataset};
@@ -17,13 +18,13 @@ use serde_json::json;
 
 use super::Bench;
 use super::archives::{Archive, bytes};
-use super::reading::seconds;
+use super::function::processor_seconds_of;
 use super::table::{Table, megabytes, number};
 
 const SCRIPTS: [(&str, &str); 3] =
     [("pandas", "with_pandas.py"), ("DuckDB", "with_duckdb.py"), ("Polars", "with_polars.py")];
 
-/// What a program took for an archive, its start not counted.
+/// What a program took for an archive, the mean of a second's runs, its start not counted.
 #[derive(Clone, Copy, Deserialize)]
 struct Taken {
     seconds: f64,
@@ -72,8 +73,8 @@ fn row(table: &Table, archive: &Archive, name: &str, its: Taken, ours: Taken, sa
     table.row(&[
         megabytes(archive.csv_bytes),
         name.to_owned(),
-        number(its.seconds, 2),
-        number(its.processor_seconds, 2),
+        number(its.seconds, 3),
+        number(its.processor_seconds, 3),
         number(its.seconds / ours.seconds, 1),
         number(its.processor_seconds / ours.processor_seconds, 1),
         number(its.peak_kibibytes / 1024.0, 0),
@@ -133,29 +134,34 @@ fn rows(path: &Path) -> (u64, u64) {
     (count, hasher.finish())
 }
 
-/// Cleans an archive into a directory as the loader does, and prints what it took, as the scripts do.
+/// Cleans an archive into a directory as the loader does, again and again for a second, and prints what it took, as the
+/// scripts do.
 pub fn clean(archive: &Path, directory: &Path, dataset: &Dataset) {
-    let mut files = Files(directory);
-    let (seconds, read) = seconds(|| {
+    let (mut runs, began, processor_began) = (0.0, Instant::now(), own_processor_seconds());
+    while runs == 0.0 || began.elapsed() < Duration::from_secs(1) {
         let archive = File::open(archive).unwrap();
-        archive::read(archive, dataset, &TableLimits::default(), &mut files, &Progress::default())
+        let mut files = Files(directory);
+        let limits = TableLimits::default();
+        let read = archive::read(archive, dataset, &limits, &mut files, &Progress::default());
+        assert!(read.is_ok(), "{read:?}");
+        runs += 1.0;
+    }
+    let taken = json!({
+        "seconds": began.elapsed().as_secs_f64() / runs,
+        "processor_seconds": (own_processor_seconds() - processor_began) / runs,
+        "peak_kibibytes": own_peak_kibibytes(),
     });
-    assert!(read.is_ok(), "{read:?}");
-    let own = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap();
-    let stat = own("stat");
-    let times = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2);
-    let ticks: f64 = times.map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-    let status = own("status");
+    println!("{taken}");
+}
+
+fn own_processor_seconds() -> f64 {
+    processor_seconds_of(Path::new("/proc/self")).unwrap()
+}
+
+fn own_peak_kibibytes() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    println!(
-        "{}",
-        json!({
-            "seconds": seconds,
-            "processor_seconds": ticks / super::function::TICKS_PER_SECOND,
-            "peak_kibibytes": peak,
-        })
-    );
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// A sink of files in a directory, named after their members.
