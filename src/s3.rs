@@ -34,6 +34,8 @@ mod limits;
 mod owner;
 // What everything written is encrypted by.
 mod encryption;
+// What of what is written is signed.
+mod payload;
 
 pub use self::attributes::Attributes;
 pub use self::client::S3;

@@ -10,6 +10,9 @@ pub mod stack;
 /// Lambda: the runtime API, and functions run against it.
 pub mod lambda;
 
+/// TLS before a server that speaks none, and the bytes on its wire.
+pub mod tls_proxy;
+
 /// Redshift's API, as far as it gives out logins by IAM.
 pub mod redshift_api;
 
@@ -30,6 +33,9 @@ pub mod samples;
 
 /// A small HTTP server.
 mod http_server;
+
+/// A certificate authority, and a certificate by it.
+pub mod certificates;
 
 /// Faults on demand, for S3 and the stand-ins.
 pub mod fault;

@@ -54,9 +54,6 @@ mod upstream;
 /// Messages of the PostgreSQL protocol.
 mod wire;
 
-/// A certificate authority, and a certificate by it.
-mod tls;
-
 /// How to start the stand-in.
 mod options;
 
@@ -71,8 +68,9 @@ pub use self::faults::{
     ALERT_HANDSHAKE_FAILURE, ALERT_INTERNAL_ERROR, ALERT_PROTOCOL_VERSION, Action, CLOSES, Fault,
     HELLO_OF_TLS_1_1,
 };
-pub use self::options::{Auth, Certificate, Isolation, Options, Role, Tls};
+pub use self::options::{Auth, Isolation, Options, Role, Tls};
 pub use self::server::{Issuer, Redshift};
 pub use self::sql::postgresql_ddl;
 pub use self::statement_log::Statement;
+pub use crate::certificates::Certificate;
 pub use crate::fault::Gate;

@@ -20,6 +20,7 @@ use super::encryption::EncryptedBy;
 use super::error::{Answer as _, classify};
 use super::limits::{self, Entered, told};
 use super::owner::OwnedBy;
+use super::payload::UnsignedOverTls;
 use crate::environment::S3Settings;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
@@ -43,7 +44,8 @@ fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) 
         .stalled_stream_protection(protection)
         .timeout_config(limits::small())
         .retry_config(limits::retries(config.retry_config()))
-        .interceptor(Entered(waits.clone()));
+        .interceptor(Entered(waits.clone()))
+        .interceptor(UnsignedOverTls);
     let config = match &settings.bucket_owner {
         Some(account) => config.interceptor(OwnedBy(account.clone())),
         None => config,

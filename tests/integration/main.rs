@@ -108,10 +108,15 @@ mod requests;
 // A long history costs listings alone.
 mod scale;
 
+// What docs/performance.md computes from what was measured.
+mod reach;
+
 // Others' programs and our adapters.
 
 // moto as the S3, the AWS command line as the uploader.
 mod interoperability;
+// What is written over TLS bears a CRC, and no signed SHA-256.
+mod payloads;
 // Operations of the S3 client that no small archive reaches.
 mod s3_client;
 

@@ -63,6 +63,7 @@ const PROGRAM: &[Room] = &[
     Room { path: "tracing_subscriber", only: &["cli::logging", "lambda::logging", "log_filter"] },
     Room { path: "aws_config", only: &["clients", "s3", "sns", "redshift"] },
     Room { path: "aws_sdk_s3", only: &["s3"] },
+    Room { path: "aws_runtime", only: &["s3"] },
     Room { path: "aws_smithy_checksums", only: &["s3"] },
     Room { path: "md5", only: &["s3"] },
     Room { path: "aws_sdk_sns", only: &["sns"] },
@@ -80,9 +81,9 @@ const DEVSTACK: &[Room] = &[
     Room { path: "clap", only: &["main"] },
     Room { path: "tracing_subscriber", only: &["main"] },
     Room { path: "s3s", only: &["s3"] },
-    Room { path: "rcgen", only: &["redshift"] },
-    Room { path: "native_tls", only: &["redshift"] },
-    Room { path: "tokio_native_tls", only: &["redshift"] },
+    Room { path: "rcgen", only: &["certificates"] },
+    Room { path: "native_tls", only: &["certificates"] },
+    Room { path: "tokio_native_tls", only: &["certificates", "redshift", "tls_proxy"] },
 ];
 
 #[test]

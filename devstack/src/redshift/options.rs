@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::certificates::Certificate;
+
 /// How the stand-in asks for a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
@@ -22,17 +24,6 @@ pub enum Tls {
     Required,
     /// To nobody.
     Disabled,
-}
-
-/// What the server shows of itself in TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certificate {
-    /// One of its authority.
-    Issued,
-    /// One of its authority, of which the time is over.
-    Expired,
-    /// One that nobody has signed but itself.
-    SelfSigned,
 }
 
 /// Which conflicts there are (`c_serial_isolation.md`).

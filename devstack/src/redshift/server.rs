@@ -10,9 +10,10 @@ use tokio_postgres::error::SqlState;
 use super::error::Error;
 use super::faults::Fault;
 use super::options::Options;
+use super::session;
 use super::state::State;
 use super::statement_log::Statement;
-use super::{session, tls};
+use crate::certificates::{self, Identity};
 
 /// A running stand-in. Dropping it ends every session.
 pub struct Redshift {
@@ -31,7 +32,8 @@ impl Redshift {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let port = listener.local_addr()?.port();
-        let tls::Identity { ca_pem, acceptor } = tls::identity(&options.host_names, options.certificate)?;
+        let identity = certificates::identity(&options.host_names, options.certificate);
+        let Identity { ca_pem, acceptor } = identity.map_err(|error| Error::Tls(error.to_string()))?;
         let state = Arc::new(State::new(options, acceptor));
         let superuser = state.superuser("postgres").await?;
         for (user, _) in state.options.users.iter().filter(|(user, _)| user != "postgres") {

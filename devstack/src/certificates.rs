@@ -1,4 +1,6 @@
-//! A certificate authority of the stand-in's own, and a server certificate for this machine's names.
+//! A certificate authority of the stack's own, and a server certificate for this machine's names.
+
+use std::io;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -6,17 +8,25 @@ use rcgen::{
 };
 use tokio_native_tls::TlsAcceptor;
 
-use super::error::Error;
-use super::options::Certificate;
+/// What a server shows of itself in TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// One of its authority.
+    Issued,
+    /// One of its authority, of which the time is over.
+    Expired,
+    /// One that nobody has signed but itself.
+    SelfSigned,
+}
 
-pub(super) struct Identity {
-    pub(super) ca_pem: String,
-    pub(super) acceptor: TlsAcceptor,
+pub(crate) struct Identity {
+    pub(crate) ca_pem: String,
+    pub(crate) acceptor: TlsAcceptor,
 }
 
 /// Makes both; the server's certificate is for `names`.
-pub(super) fn identity(names: &[String], kind: Certificate) -> Result<Identity, Error> {
-    let failed = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
+pub(crate) fn identity(names: &[String], kind: Certificate) -> io::Result<Identity> {
+    let failed = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(|error| failed(&error))?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -25,7 +35,7 @@ pub(super) fn identity(names: &[String], kind: Certificate) -> Result<Identity, 
     let authority = CertifiedIssuer::self_signed(authority, key).map_err(|error| failed(&error))?;
 
     let mut server = CertificateParams::new(names.to_vec()).map_err(|error| failed(&error))?;
-    server.distinguished_name.push(DnType::CommonName, "devstack Redshift stand-in");
+    server.distinguished_name.push(DnType::CommonName, "devstack server");
     server.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().map_err(|error| failed(&error))?;
     if kind == Certificate::Expired {
