@@ -97,3 +97,67 @@ impl Word {
         self.digits.wrapping_mul(10).wrapping_add(self.digits >> 8).to_le_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Canonical;
+
+    /// The same, a byte at a time: what is written.
+    fn by_the_letter(text: &[u8]) -> Option<Vec<u8>> {
+        let form = b"0000-00-00 00:00:00";
+        let (moment, behind) = text.split_at_checked(form.len())?;
+        let is_formed = moment.iter().zip(form).all(|(byte, of)| match of {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == of,
+        });
+        let number = |at: usize| std::str::from_utf8(&moment[at..at + 2]).ok()?.parse::<u8>().ok();
+        let is_date = is_formed
+            && !moment.starts_with(b"0000")
+            && (1..=12).contains(&number(5)?)
+            && (1..=28).contains(&number(8)?)
+            && number(11)? < 24
+            && number(14)? < 60
+            && number(17)? < 60;
+        let fraction = match behind {
+            [] => behind,
+            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => digits,
+            _ => return None,
+        };
+        if !is_date || !fraction.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let fraction = format!("{:0<6}", std::str::from_utf8(fraction).ok()?);
+        let behind = if fraction == "000000" { String::new() } else { format!(".{fraction}") };
+        Some([moment, behind.as_bytes()].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_date_is_judged_as_by_the_letter(
+            numbers in (0_u16..2, 0_u8..15, 0_u8..33, 0_u8..27, 0_u8..64, 0_u8..64),
+            fraction in prop_oneof![Just(String::new()), "[.][0-9]{0,8}", "[.]0{1,8}", "[.,]?[0-9a/:]{0,7}"],
+            change in prop::option::weighted(0.3, (0_usize..27, any::<u8>())),
+        ) {
+            let (year, month, day, hour, minute, second) = numbers;
+            let year = u32::from(year) * 2024;
+            let mut text =
+                format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}").into_bytes();
+            if let Some((at, byte)) = change
+                && let Some(changed) = text.get_mut(at)
+            {
+                *changed = byte;
+            }
+            let written = Canonical::of(&text)
+                .map(|date| [&text[..date.kept_bytes()], date.zeros()].concat());
+            prop_assert_eq!(written, by_the_letter(&text));
+        }
+
+        #[test]
+        fn any_other_text_is_judged_as_by_the_letter(text in "[0-9:. -]{0,30}") {
+            prop_assert_eq!(Canonical::of(text.as_bytes()).is_some(), by_the_letter(text.as_bytes()).is_some());
+        }
+    }
+}
