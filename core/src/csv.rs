@@ -7,7 +7,10 @@ mod structural;
 
 mod writer;
 
+pub(crate) use self::reader::Ahead;
 pub use self::reader::{BYTE_ORDER_MARK, RecordReader};
+pub(crate) use self::record::KEPT_CELLS;
 pub use self::record::{Cell, Flaw, Record, RecordError};
+pub(crate) use self::structural::{Cursor, StructuralIndex};
+pub(crate) use self::writer::{BUFFER_BYTES, RowWriter, needs_quotes, push_quoted};
 pub use self::writer::{FIRST_ROW_LINE, RowSink};
-pub(crate) use self::writer::{RowWriter, push_quoted};

@@ -21,6 +21,7 @@
 //! - There it may also have more than six digits where the rest are zeros, which are dropped. Redshift keeps
 //!   microseconds.
 
+mod canonical;
 mod departure;
 mod element;
 mod fields;
@@ -31,6 +32,7 @@ mod number;
 
 use regex::{Captures, Regex};
 
+use self::canonical::Canonical;
 use self::departure::{departure, departure_place};
 use self::element::{Element, elements, lenient_pattern, strict_pattern};
 use self::fields::Fields;
@@ -98,21 +100,20 @@ impl DateFormat {
     ///
     /// What does not match, for the uploader; `out` is then unchanged.
     pub fn rewrite(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        if self.common
-            && let Some((moment, fraction)) = as_canonical(text)
-        {
-            // A fraction of whole zeros is left out, as the general path does.
-            out.extend_from_slice(moment);
-            if fraction.iter().any(|d| *d != b'0') {
-                out.push(b'.');
-                out.extend_from_slice(fraction);
-                out.extend(std::iter::repeat_n(b'0', 6 - fraction.len()));
-            }
+        if let Some(date) = self.canonical(text) {
+            out.extend_from_slice(text.get(..date.kept_bytes()).unwrap_or_default());
+            out.extend_from_slice(date.zeros());
             return Ok(());
         }
         let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
         self.parse(text)?.write(out);
         Ok(())
+    }
+
+    /// A text that is quickly seen to be a date.
+    #[inline]
+    pub(crate) fn canonical<'t>(&self, text: &'t [u8]) -> Option<Canonical<'t>> {
+        if self.common { Canonical::of(text) } else { None }
     }
 
     /// Why a text that [`rewrite`](Self::rewrite) refuses is no date of this form, in words that have nothing of it
@@ -151,42 +152,6 @@ impl DateFormat {
 /// Whether a match is one of all of `text`. As in Python it is the first match that counts, wherever it ends.
 fn is_whole(found: &Captures<'_>, text: &str) -> bool {
     found.get(0).is_some_and(|all| all.end() == text.len())
-}
-
-/// `YYYY-MM-DD HH:MM:SS[.f]` of ASCII digits, every field in range for any month, as the moment and up to six
-/// digits of its fraction; only zeros may follow these.
-fn as_canonical(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    // Of a known length, so that no index below is checked at run time.
-    let (b, behind) = text.split_first_chunk::<19>()?;
-    let behind = match behind {
-        [] => behind,
-        [b'.', digits @ ..] if !digits.is_empty() => digits,
-        _ => return None,
-    };
-    let (fraction, zeros) = behind.split_at(behind.len().min(6));
-    let digits = |range: std::ops::Range<usize>| b[range].iter().all(u8::is_ascii_digit);
-    let two = |at: usize| (b[at] - b'0') * 10 + (b[at + 1] - b'0');
-    let is_canonical = digits(0..4)
-        && b[4] == b'-'
-        && digits(5..7)
-        && b[7] == b'-'
-        && digits(8..10)
-        && b[10] == b' '
-        && digits(11..13)
-        && b[13] == b':'
-        && digits(14..16)
-        && b[16] == b':'
-        && digits(17..19)
-        && fraction.iter().all(u8::is_ascii_digit)
-        && zeros.iter().all(|zero| *zero == b'0')
-        && &b[0..4] != b"0000"
-        && (1..=12).contains(&two(5))
-        // Days 29 to 31 depend on month and year: the general path knows.
-        && (1..=28).contains(&two(8))
-        && two(11) < 24
-        && two(14) < 60
-        && two(17) < 60;
-    is_canonical.then_some((b, fraction))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! columns dropped and derived columns appended.
 
 mod cell_finder;
+mod plain;
 mod row;
 
 mod header;
@@ -23,6 +24,7 @@ pub use self::cell_finder::{CellFinder, CellPlace, StagedCell};
 pub use self::header::DroppedColumns;
 use self::header::{Header, separator};
 pub use self::line_map::LineMap;
+use self::plain::PlainRows;
 pub use self::row::NULL_TEXT;
 use self::row::{Row, flawed, place};
 
@@ -30,7 +32,7 @@ use self::row::{Row, flawed, place};
 /// MB" (Amazon Redshift Database Developer Guide, COPY).
 pub const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Rows that are counted together.
+/// Rows that are counted together, at least.
 const ROWS_REPORTED: u64 = 1024;
 
 /// What became of a member.
@@ -89,6 +91,17 @@ impl Transform<'_> {
         out: &mut W,
         problems: &mut Problems,
     ) -> Result<Transformed, TransformError> {
+        self.run_by(reader, out, problems, true)
+    }
+
+    /// Where plain rows are not to be taken together, each row goes the general way, with the same result.
+    fn run_by<R: Read, W: RowSink>(
+        &self,
+        reader: R,
+        out: &mut W,
+        problems: &mut Problems,
+        are_taken_together: bool,
+    ) -> Result<Transformed, TransformError> {
         let Self { member, table, dataset, limits, progress } = *self;
         let mut records = RecordReader::new(reader, dataset.delimiter, RECORD_LIMIT_BYTES);
         let mut rows = RowWriter::new(out, table.loaded_columns()).map_err(TransformError::Write)?;
@@ -103,9 +116,25 @@ impl Transform<'_> {
             dropped_columns.names.clear();
         }
         let mut transformed = Transformed { dropped_columns, ..Transformed::default() };
-        let (mut refused, mut dropped) = (0, 0);
+        let plain_rows =
+            if are_taken_together { PlainRows::new(&row, &header, RECORD_LIMIT_BYTES) } else { None };
+        let (mut refused, mut dropped, mut counted) = (0, 0, 0);
         let before_rows = problems.found();
-        while advance(&mut records, member, problems)? {
+        loop {
+            if let Some(plain_rows) = &plain_rows
+                && problems.is_empty()
+                && suspect.as_ref().is_none_or(|suspect| !suspect.is_open())
+            {
+                let taken = plain_rows.take(&mut records, &mut rows, &mut transformed.lines);
+                transformed.rows += taken.map_err(TransformError::Write)?;
+            }
+            if transformed.rows >= counted + ROWS_REPORTED {
+                progress.rows(transformed.rows - counted);
+                counted = transformed.rows;
+            }
+            if !advance(&mut records, member, problems)? {
+                break;
+            }
             let record = records.record();
             if let Some(suspect) = &mut suspect
                 && suspect.is_like(&record)
@@ -128,9 +157,6 @@ impl Transform<'_> {
                 Ok(true) if problems.is_empty() => {
                     transformed.lines.note(rows.line(), record.line);
                     transformed.rows += 1;
-                    if transformed.rows.is_multiple_of(ROWS_REPORTED) {
-                        progress.rows(ROWS_REPORTED);
-                    }
                     rows.keep_row(record.is_one_line).map_err(TransformError::Write)?;
                 }
                 Ok(true) => {
@@ -142,7 +168,7 @@ impl Transform<'_> {
                 break;
             }
         }
-        progress.rows(transformed.rows % ROWS_REPORTED);
+        progress.rows(transformed.rows - counted);
         // What is no row's problem ended the reading.
         if !problems.is_full() && problems.found() == before_rows + refused {
             transformed.rows_found = Some(transformed.rows + refused + dropped);

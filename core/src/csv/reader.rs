@@ -42,10 +42,24 @@ pub struct RecordReader<R> {
     end: usize,
     /// Up to where the buffer is known to be text.
     text_to: usize,
+    /// Up to where it was looked at.
+    looked_to: usize,
     exhausted: bool,
     line: u64,
     found: Found,
     cells: Cells,
+}
+
+/// What was read and not consumed.
+pub(crate) struct Ahead<'a> {
+    /// The buffer, as far as it is UTF-8 without NUL.
+    pub(crate) text: &'a [u8],
+    /// Where in it the next record begins.
+    pub(crate) start: usize,
+    /// The line of that place.
+    pub(crate) line: u64,
+    /// Where its marks stand; some may stand behind the text.
+    pub(crate) index: &'a StructuralIndex,
 }
 
 /// The record that was found last.
@@ -81,6 +95,7 @@ impl<R: Read> RecordReader<R> {
             start: 0,
             end: 0,
             text_to: 0,
+            looked_to: 0,
             exhausted: false,
             line: 1,
             found: Found::default(),
@@ -103,6 +118,25 @@ impl<R: Read> RecordReader<R> {
     /// Skips `count` bytes that were peeked at.
     pub fn skip(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
+    }
+
+    /// What is in the buffer, for who takes whole records of it without [`RecordReader::advance`].
+    pub(crate) fn ahead(&mut self) -> Ahead<'_> {
+        if self.looked_to < self.end {
+            self.look_at_text(self.start);
+        }
+        Ahead {
+            text: self.buffer.get(..self.text_to.min(self.end)).unwrap_or_default(),
+            start: self.start,
+            line: self.line,
+            index: &self.index,
+        }
+    }
+
+    /// Consumes records of [`RecordReader::ahead`], up to this place and this line.
+    pub(crate) fn consume(&mut self, to: usize, line: u64) {
+        self.start = to.clamp(self.start, self.end);
+        self.line = line;
     }
 
     /// The next record that is not a blank line, or none at the end.
@@ -208,6 +242,7 @@ impl<R: Read> RecordReader<R> {
             self.start -= moved;
             self.end -= moved;
             self.text_to = self.text_to.saturating_sub(moved);
+            self.looked_to = self.looked_to.saturating_sub(moved);
         }
         if self.end == self.buffer.len() {
             // One byte beyond the limit is enough to know that a record exceeds it.
@@ -238,15 +273,21 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// Whether a record is UTF-8 without NUL. Looks at everything that was read at once.
+    /// Whether a record is UTF-8 without NUL.
     fn is_text(&mut self, record: &Range<usize>) -> bool {
         if record.end > self.text_to {
-            let from = self.text_to.max(record.start);
-            let rest = &self.buffer[from..self.end];
-            let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
-            self.text_to = from + from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+            self.look_at_text(record.start);
         }
         record.end <= self.text_to
+    }
+
+    /// Finds out how far the buffer is text, from `start` on, or from where it is known to be.
+    fn look_at_text(&mut self, start: usize) {
+        let from = self.text_to.max(start);
+        let rest = &self.buffer[from..self.end];
+        let rest = &rest[..memchr(0, rest).unwrap_or(rest.len())];
+        self.text_to = from + from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+        self.looked_to = self.end;
     }
 
     /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr_iter};
 
 /// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions.
 /// Redshift's tables have 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
-const KEPT_CELLS: usize = 1_600;
+pub(crate) const KEPT_CELLS: usize = 1_600;
 
 /// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end
 /// above two bits.

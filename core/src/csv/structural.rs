@@ -6,13 +6,13 @@ use wide::u8x16;
 pub(super) const BLOCK_BYTES: usize = 64;
 
 /// For each byte of a buffer a bit: whether it is a delimiter, a comma, a quote, a CR or an LF.
-pub(super) struct StructuralIndex {
+pub(crate) struct StructuralIndex {
     delimiter: u8,
     words: Vec<u64>,
 }
 
-/// The marks from a place on.
-pub(super) struct Cursor<'a> {
+/// The marks from a place on: where in the buffer they stand.
+pub(crate) struct Cursor<'a> {
     words: &'a [u64],
     index: usize,
     bits: u64,
@@ -43,7 +43,9 @@ impl StructuralIndex {
         self.words.drain(..blocks.min(self.words.len()));
     }
 
-    pub(super) fn from(&self, at: usize) -> Cursor<'_> {
+    /// The marks from a place on.
+    #[inline]
+    pub(crate) fn from(&self, at: usize) -> Cursor<'_> {
         let index = at / BLOCK_BYTES;
         let bits = self.words.get(index).map_or(0, |word| word & (u64::MAX << (at % BLOCK_BYTES)));
         Cursor { words: &self.words, index, bits }

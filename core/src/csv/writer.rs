@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use memchr::{memchr, memchr_iter, memchr3};
 
 /// Bytes that are handed on together.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The line behind the header: names of columns have no line ends.
 pub const FIRST_ROW_LINE: u64 = 2;
@@ -89,6 +89,23 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
         if self.row >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
+    /// The rows that were kept and not handed on; whoever appends some says so by [`RowWriter::keep_rows`].
+    pub(crate) fn kept(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Keeps the whole rows that were appended, line ends included. The next begins on `line`. Whether they were handed on,
+    /// since there were enough.
+    pub(crate) fn keep_rows(&mut self, line: u64) -> io::Result<bool> {
+        self.line = line;
+        self.row = self.buffer.len();
+        let are_enough = self.row >= BUFFER_BYTES;
+        if are_enough {
+            self.flush()?;
+        }
+        Ok(are_enough)
+    }
+
     /// Hands on every row that was kept.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.row > 0 {
@@ -101,9 +118,14 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
     }
 }
 
+/// Whether a cell is to be in quotes.
+pub(crate) fn needs_quotes(text: &[u8]) -> bool {
+    memchr3(b',', b'"', b'\n', text).is_some() || memchr(b'\r', text).is_some()
+}
+
 /// Appends a cell, in quotes if it needs them.
 pub(crate) fn push_quoted(text: &[u8], out: &mut Vec<u8>) {
-    if memchr3(b',', b'"', b'\n', text).is_none() && memchr(b'\r', text).is_none() {
+    if !needs_quotes(text) {
         out.extend_from_slice(text);
         return;
     }

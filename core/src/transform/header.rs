@@ -124,6 +124,18 @@ impl Header {
             && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
+    /// Whether a record that begins here without a quote may be the header once more, as far as one byte tells.
+    #[inline]
+    pub(super) fn may_begin(&self, text: &[u8], start: usize) -> bool {
+        let (at, byte) = self.probe;
+        byte.is_none() || text.get(start + at).map(|found| found | CASE_BIT) == byte
+    }
+
+    /// Whether its first cell has this text, in upper or lower case.
+    pub(super) fn begins_with(&self, text: &[u8]) -> bool {
+        self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(text))
+    }
+
     /// Whether a record is the header once more, however it is quoted, and in upper or lower case. Of one column,
     /// the text of a cell may be its name in another case.
     pub(super) fn is(&self, record: &Record<'_>) -> bool {
@@ -164,6 +176,11 @@ impl Header {
 }
 
 impl Suspect<'_> {
+    /// Whether rows are still to be compared.
+    pub(super) fn is_open(&self) -> bool {
+        self.rows_left > 0
+    }
+
     /// Whether a row is of the first line's kind, cell by cell. Nothing is found any more after a number of
     /// rows.
     pub(super) fn is_like(&mut self, row: &Record<'_>) -> bool {

@@ -30,18 +30,18 @@ pub(super) struct Row<'a> {
 
 /// A column as a cell is judged for it.
 #[derive(Clone, Copy)]
-struct OutputColumn<'a> {
+pub(super) struct OutputColumn<'a> {
     name: &'a str,
-    date: Option<&'a DateFormat>,
+    pub(super) date: Option<&'a DateFormat>,
     limit: ColumnLimit,
     /// Shorter texts may be loaded as they stand, if they mean nothing else.
-    plain_below: usize,
+    pub(super) plain_below: usize,
 }
 
 impl OutputColumn<'_> {
     /// Whether a text that means nothing else may be loaded as it stands.
     #[inline]
-    fn takes(&self, text: &[u8]) -> bool {
+    pub(super) fn takes(&self, text: &[u8]) -> bool {
         text.len() < self.plain_below || (self.date.is_none() && self.limit.refusal(text).is_none())
     }
 }
@@ -77,6 +77,24 @@ impl<'a> Row<'a> {
             outputs: columns.chain(derived).zip(limits).map(output).collect(),
             means,
         }
+    }
+
+    pub(super) fn table(&self) -> &'a Table {
+        self.table
+    }
+
+    pub(super) fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// One for each column, then one for each that is derived.
+    pub(super) fn outputs(&self) -> &[OutputColumn<'a>] {
+        &self.outputs
+    }
+
+    /// Whether a cell that is not empty may mean something that begins with this byte.
+    pub(super) fn hints(&self) -> [bool; 256] {
+        std::array::from_fn(|byte| self.means[byte])
     }
 
     /// Whether a record is a row, to be looked at cell by cell: not one of empty cells only. The problem is
@@ -167,11 +185,17 @@ impl<'a> Row<'a> {
     }
 
     /// Whether a text may be more than a text, as far as its first byte tells.
-    fn means_something(&self, text: &[u8]) -> bool {
+    pub(super) fn means_something(&self, text: &[u8]) -> bool {
         self.means[text.first().map_or(256, |first| usize::from(*first))]
     }
 
-    fn write_cell(&self, output: &OutputColumn<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+    /// Appends a cell's text as it is loaded, if it can be.
+    pub(super) fn write_cell(
+        &self,
+        output: &OutputColumn<'_>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
         self.judge(&output.limit, text)?;
         match output.date {
             _ if self.is_null(text) => out.extend_from_slice(NULL_TEXT.as_bytes()),

@@ -1,0 +1,441 @@
+//! Rows that nothing is wrong with, many at once, straight from the reader's buffer.
+//!
+//! One walk from mark to mark counts a row's cells and judges them, and what stays as it is written is copied together,
+//! over cells and rows. It is only a faster way to do what [`Row`] does, and has no rule of its own: where a row is not
+//! whole, or is unusual in any way that a byte can show, the walk ends in front of it, and the row goes the general way
+//! (`RecordReader::advance`, `Row::check`, `Row::write`). That is right for these reasons:
+//!
+//! - The walk begins where a record begins, and goes on only behind a line end that no quotes enclose: the next record.
+//! - It goes on only if each mark is one that the form of CSV has at this place: the delimiter behind a cell, the line end,
+//!   LF or CRLF, behind the last, and quotes around a whole cell, in which they are doubled. A row with any other
+//!   mark, such as a quote or a CR within a cell, or with more or fewer cells, is not taken.
+//! - What it is given is UTF-8 without NUL.
+//! - A cell stays as it is if it is shorter than anything its column refuses, and does not begin as something that has a
+//!   meaning. Each other cell is judged and written as `Row` does it.
+//! - Whatever is appended of a row that is then not taken is removed again.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use memchr::{memchr_iter, memmem};
+
+use super::header::Header;
+use super::line_map::LineMap;
+use super::row::Row;
+use crate::csv::{
+    Ahead, BUFFER_BYTES, BYTE_ORDER_MARK, Cursor, KEPT_CELLS, RecordReader, RowSink, RowWriter,
+    StructuralIndex, needs_quotes,
+};
+use crate::strptime::DateFormat;
+
+/// The delimiter of staged files; with another one no row can be copied.
+const COMMA: u8 = b',';
+
+/// Rows of one member, taken as long as they are plain.
+pub(super) struct PlainRows<'a> {
+    row: &'a Row<'a>,
+    header: &'a Header,
+    limit_bytes: usize,
+    columns: Vec<Column<'a>>,
+    derived: Vec<Derivation<'a>>,
+    /// Whether a cell with this byte behind the delimiter in front of it is to be looked at.
+    hints: [bool; 256],
+}
+
+/// What is to be done at the mark behind a cell.
+struct Column<'a> {
+    /// The mark that is expected.
+    ends_with: u8,
+    /// Shorter cells stay as they are.
+    plain_below: usize,
+    /// The form of its dates, if nothing else is done with them.
+    date: Option<&'a DateFormat>,
+}
+
+/// A derived column: how it is found in the cell of another.
+struct Derivation<'a> {
+    from: usize,
+    index: usize,
+    separator: memmem::Finder<'a>,
+}
+
+/// The rows that were taken.
+struct Taken {
+    rows: u64,
+    /// Where the next record begins, and on which line; and the line of the staged file for its row.
+    to: usize,
+    line: u64,
+    staged_line: u64,
+}
+
+/// The row that is being taken.
+struct Walk<'w> {
+    text: &'w [u8],
+    index: &'w StructuralIndex,
+    out: &'w mut Vec<u8>,
+    /// What is not copied yet begins here.
+    from: usize,
+    /// Where the row begins.
+    begin: usize,
+    /// Where what is loaded of it ends, if that is before the LF.
+    end: Option<usize>,
+    /// Line ends within its cells, as they are read and as they are written.
+    lines_read: u64,
+    lines_written: u64,
+    /// For each derived column the cell it is made of.
+    sources: Vec<(Range<usize>, Form)>,
+}
+
+/// How a cell is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Without quotes around it, and with nothing in it that asks for them.
+    Bare,
+    /// In quotes, without quotes in it.
+    Quoted,
+    /// In quotes, with quotes in it, which are doubled.
+    Doubled,
+}
+
+/// A cell, and what is behind it.
+struct Cell {
+    /// Its text, within the quotes around it.
+    inner: Range<usize>,
+    /// As it is written.
+    written: Range<usize>,
+    /// Whether it stays as it is if it is loaded at all.
+    is_canonical: bool,
+    form: Form,
+    lines: u64,
+    /// Where the next cell begins.
+    next: usize,
+}
+
+impl<'a> PlainRows<'a> {
+    /// Rows below this header; none if all of them go the general way.
+    pub(super) fn new(row: &'a Row<'a>, header: &'a Header, limit_bytes: usize) -> Option<Self> {
+        let derived = &row.table().derived;
+        // Separators are looked for where quotes are still doubled.
+        let is_fit = row.delimiter() == COMMA
+            && header.len == header.named
+            && header.len <= KEPT_CELLS
+            && row.outputs().len() > 1
+            && derived.iter().all(|derived| !derived.split.contains('"'));
+        if !is_fit {
+            return None;
+        }
+        let loaded = row.table().columns.len();
+        let column = |at: usize| {
+            let is_source = derived.iter().any(|derived| derived.from == at);
+            let plain_below = match row.outputs().get(at) {
+                Some(output) if at < loaded && !is_source => output.plain_below,
+                // Where the first column that is not loaded begins is where the row is to be cut.
+                _ if at <= loaded => 0,
+                _ => usize::MAX,
+            };
+            let date =
+                row.outputs().get(at).and_then(|output| output.date).filter(|_| at < loaded && !is_source);
+            Column { ends_with: if at + 1 == header.len { b'\n' } else { COMMA }, plain_below, date }
+        };
+        let mut hints = row.hints();
+        // An empty cell, of which only what is behind it is seen.
+        for byte in [COMMA, b'\r', b'\n'] {
+            hints[usize::from(byte)] = row.means_something(b"");
+        }
+        hints[usize::from(BYTE_ORDER_MARK[0])] = true;
+        Some(Self {
+            row,
+            header,
+            limit_bytes,
+            columns: (0..header.len).map(column).collect(),
+            derived: derived
+                .iter()
+                .map(|derived| Derivation {
+                    from: derived.from,
+                    index: derived.index,
+                    separator: memmem::Finder::new(derived.split.as_bytes()),
+                })
+                .collect(),
+            hints,
+        })
+    }
+
+    /// Takes rows up to the first that is not plain, or to the end of what is read: writes them, notes their lines, and
+    /// consumes them. Returns how many they are.
+    pub(super) fn take<R: Read, W: RowSink>(
+        &self,
+        records: &mut RecordReader<R>,
+        writer: &mut RowWriter<'_, W>,
+        lines: &mut LineMap,
+    ) -> io::Result<u64> {
+        let mut rows = 0;
+        loop {
+            let staged_line = writer.line();
+            let taken = self.take_some(&records.ahead(), writer.kept(), staged_line, lines);
+            rows += taken.rows;
+            records.consume(taken.to, taken.line);
+            // Fewer rows than fill the buffer: the next one is not plain.
+            if !writer.keep_rows(taken.staged_line)? {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Appends rows up to the first that is not plain, or until there are enough to be handed on.
+    fn take_some(
+        &self,
+        ahead: &Ahead<'_>,
+        out: &mut Vec<u8>,
+        mut staged_line: u64,
+        lines: &mut LineMap,
+    ) -> Taken {
+        let mut line = ahead.line;
+        let mut marks = ahead.index.from(ahead.start);
+        let mut rows = 0;
+        let mut walk = Walk {
+            text: ahead.text,
+            index: ahead.index,
+            out,
+            from: ahead.start,
+            begin: ahead.start,
+            end: None,
+            lines_read: 0,
+            lines_written: 0,
+            sources: vec![(0..0, Form::Bare); self.derived.len()],
+        };
+        // What there is of the rows that are whole: so much of `out`, and the text from this place on.
+        let mut whole = (walk.out.len(), walk.from);
+        let mut distance = None;
+        while whole.0 + (walk.begin - whole.1) < BUFFER_BYTES
+            && let Some((line_end, behind)) = self.row(&mut walk, marks)
+        {
+            marks = behind;
+            // Most rows are as far from their staged lines as the one before.
+            let lines_apart = Some(line.wrapping_sub(staged_line));
+            if distance != lines_apart {
+                distance = lines_apart;
+                lines.note(staged_line, line);
+            }
+            line += 1 + walk.lines_read;
+            staged_line += 1 + walk.lines_written;
+            rows += 1;
+            walk.begin = line_end + 1;
+            whole = (walk.out.len(), walk.from);
+        }
+        let Walk { text, out, begin, .. } = walk;
+        out.truncate(whole.0);
+        out.extend_from_slice(text.get(whole.1..begin).unwrap_or_default());
+        Taken { rows, to: begin, line, staged_line }
+    }
+
+    /// Walks over a row, if it is plain: up to its LF, and the marks behind that.
+    #[allow(
+        clippy::needless_bitwise_bool,
+        reason = "a branch that is not foreseen costs more than what it saves"
+    )]
+    #[inline]
+    fn row<'w>(&self, walk: &mut Walk<'w>, mut marks: Cursor<'w>) -> Option<(usize, Cursor<'w>)> {
+        let text = walk.text;
+        let mut at = walk.begin;
+        (walk.end, walk.lines_read, walk.lines_written) = (None, 0, 0);
+        if self.header.may_begin(text, at) && self.is_like_header(text, at, walk.index) {
+            return None;
+        }
+        for (number, column) in self.columns.iter().enumerate() {
+            let mark = marks.next()?;
+            let byte = *text.get(mark)?;
+            let first = *text.get(at)?;
+            let is_plain = (byte == column.ends_with)
+                & (mark - at < column.plain_below)
+                & !self.hints[usize::from(first)];
+            if is_plain {
+                at = mark + 1;
+            } else {
+                at = self.look_at_cell(walk, number, column, at, mark)?;
+                marks = walk.index.from(at);
+            }
+        }
+        let line_end = at - 1;
+        let bytes = line_end - walk.begin;
+        // A row of empty cells has no more than a delimiter and two quotes for each, and a CR.
+        let is_odd = bytes > self.limit_bytes
+            || (bytes <= 3 * self.columns.len() && is_empty(text.get(walk.begin..line_end)?));
+        if is_odd {
+            return None;
+        }
+        if !self.derived.is_empty() || walk.end.is_some() {
+            walk.copy_to(walk.end.unwrap_or(line_end), line_end);
+            self.write_derived(walk)?;
+        }
+        Some((line_end, marks))
+    }
+
+    /// Goes on behind a cell that is not seen to be plain at once: from its beginning and the first mark from there on to
+    /// where the next cell begins.
+    #[inline(never)]
+    fn look_at_cell(
+        &self,
+        walk: &mut Walk<'_>,
+        number: usize,
+        column: &Column<'_>,
+        start: usize,
+        mark: usize,
+    ) -> Option<usize> {
+        let text = walk.text;
+        if let Some(format) = column.date
+            && text.get(mark) == Some(&column.ends_with)
+            && let Some(cell) = text.get(start..mark)
+            && let Some(date) = format.canonical(cell)
+            && !self.row.means_something(cell)
+        {
+            let kept = date.kept_bytes();
+            let zeros = date.zeros();
+            if kept < cell.len() || !zeros.is_empty() {
+                walk.copy_to(start + kept, mark);
+                walk.out.extend_from_slice(zeros);
+            }
+            return Some(mark + 1);
+        }
+        let cell = cell(text, column.ends_with, start, mark, walk.index)?;
+        let inner = text.get(cell.inner.clone())?;
+        if number == 0
+            && (text.get(cell.written.start..)?.starts_with(BYTE_ORDER_MARK)
+                || cell.form == Form::Doubled
+                || (cell.form == Form::Quoted && self.header.begins_with(inner)))
+        {
+            return None;
+        }
+        walk.lines_read += cell.lines;
+        // The CR of a CRLF is not loaded.
+        if cell.next > cell.written.end + 1 {
+            walk.end = walk.end.or(Some(cell.written.end));
+        }
+        let loaded = self.row.table().columns.len();
+        if number >= loaded {
+            if number == loaded {
+                walk.end = Some(cell.written.start - 1);
+            }
+            return Some(cell.next);
+        }
+        for (derived, source) in self.derived.iter().zip(&mut walk.sources) {
+            if derived.from == number {
+                *source = (cell.inner.clone(), cell.form);
+            }
+        }
+        let output = self.row.outputs().get(number)?;
+        let stays = cell.is_canonical
+            && !self.row.means_something(inner)
+            && if cell.form == Form::Doubled {
+                inner.len() < output.plain_below
+            } else {
+                output.takes(inner)
+            };
+        if stays {
+            walk.lines_written += cell.lines;
+        } else {
+            if cell.form == Form::Doubled || cell.lines > 0 {
+                return None;
+            }
+            walk.copy_to(cell.written.start, cell.written.end);
+            self.row.write_cell(output, inner, walk.out).ok()?;
+        }
+        Some(cell.next)
+    }
+
+    /// Appends what is made of other columns' cells.
+    fn write_derived(&self, walk: &mut Walk<'_>) -> Option<()> {
+        let outputs = self.row.outputs().get(self.row.table().columns.len()..)?;
+        for ((derived, (source, form)), output) in self.derived.iter().zip(&walk.sources).zip(outputs) {
+            let found = derived.find(walk.text.get(source.clone())?);
+            walk.out.push(COMMA);
+            if found.len() < output.plain_below && !self.row.means_something(found) {
+                let is_quoted = *form != Form::Bare && needs_quotes(found);
+                let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
+                for part in [quote, found, quote] {
+                    walk.out.extend_from_slice(part);
+                }
+            } else if *form == Form::Doubled {
+                return None;
+            } else {
+                self.row.write_cell(output, found, walk.out).ok()?;
+            }
+            if walk.lines_read > 0 {
+                walk.lines_written += memchr_iter(b'\n', found).count() as u64;
+            }
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn is_like_header(&self, text: &[u8], at: usize, index: &StructuralIndex) -> bool {
+        index
+            .from(at)
+            .next()
+            .is_none_or(|mark| text.get(at..mark).is_none_or(|cell| self.header.begins_with(cell)))
+    }
+}
+
+impl Derivation<'_> {
+    /// The text between the separators, empty if there is none.
+    fn find<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let mut rest = text;
+        for _ in 0..self.index {
+            let Some(found) = self.separator.find(rest) else { return &[] };
+            rest = rest.get(found + self.separator.needle().len()..).unwrap_or_default();
+        }
+        rest.get(..self.separator.find(rest).unwrap_or(rest.len())).unwrap_or_default()
+    }
+}
+
+impl Walk<'_> {
+    /// Copies what was passed up to `to`, and goes on from `from`.
+    fn copy_to(&mut self, to: usize, from: usize) {
+        self.out.extend_from_slice(self.text.get(self.from..to).unwrap_or_default());
+        self.from = from;
+    }
+}
+
+/// The cell that begins at `start` and has its first mark at `mark`, if it is written as CSV has it.
+fn cell(text: &[u8], ends_with: u8, start: usize, mark: usize, index: &StructuralIndex) -> Option<Cell> {
+    let mut cell = Cell {
+        inner: start..mark,
+        written: start..mark,
+        is_canonical: true,
+        form: Form::Bare,
+        lines: 0,
+        next: mark,
+    };
+    let mut behind = mark;
+    if mark == start && text.get(mark) == Some(&b'"') {
+        let mut marks = index.from(mark + 1);
+        (cell.is_canonical, cell.form) = (false, Form::Quoted);
+        let close = loop {
+            let mark = marks.next()?;
+            match text.get(mark)? {
+                b'"' if *text.get(mark + 1)? != b'"' => break mark,
+                b'"' => {
+                    marks.next();
+                    cell.form = Form::Doubled;
+                }
+                b'\n' => cell.lines += 1,
+                _ => {}
+            }
+            cell.is_canonical = true;
+        };
+        (cell.inner, cell.written) = (start + 1..close, start..close + 1);
+        behind = close + 1;
+    }
+    if ends_with == b'\n' && text.get(behind) == Some(&b'\r') {
+        behind += 1;
+    }
+    cell.next = behind + 1;
+    (text.get(behind) == Some(&ends_with)).then_some(cell)
+}
+
+/// Whether a row is blank, or of empty cells only.
+fn is_empty(row: &[u8]) -> bool {
+    row.iter().all(|byte| matches!(*byte, COMMA | b'"' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests;
