@@ -248,3 +248,25 @@ async fn a_ledger_of_an_earlier_version_is_met_where_its_columns_are_hidden() {
     assert!(message.contains("sha256"), "{message}");
     assert_eq!(harness.keys().len(), before + 1);
 }
+
+/// What docs/faq.md says of settled archives that were moved away: markers and ledger remember them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_has_left_the_source_is_remembered() {
+    let harness = Harness::builder().appending().start().await;
+    harness.stack.s3.set_time(Some(moment(100)));
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    // Only the marker is left.
+    harness.stack.s3.empty_bucket(BUCKET);
+    harness.stack.s3.put_at(BUCKET, &good_key("a"), &sample(1, 5), moment(100)).unwrap();
+    let report = Harness::report(harness.sweep().await);
+    assert_eq!((&report["objects_found"], &report["objects_processed"]), (&json!(0), &json!(0)));
+    let (told, shown) = status(&harness).await;
+    assert!(told.contains("Markers and ledger agree."), "{told}");
+    assert_eq!((&shown["good_count"], &shown["ledger_rows"]), (&json!(0), &json!(1)));
+    // The same bytes under another key are loaded with a warning, and under this one not.
+    let report = Harness::report(harness.invoke(&harness.put("b", &sample(1, 5), 8_000)).await);
+    assert_eq!(report["good"][0]["loaded_before"]["key"], json!(key("a")), "{report}");
+    let report = Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 9_000)).await);
+    assert_eq!(report["good"][0]["outcome"], json!("already_loaded"), "{report}");
+    assert_eq!(harness.ledger().await, ["a", "b"].map(key));
+}
