@@ -12,9 +12,9 @@ use zstd::zstd_safe::compress_bound;
 
 use super::buffer_pool::Buffer;
 
-/// On exports such as ours level 3 writes less than half of what level 1 does, in the time that level 1 takes
-/// (docs/performance.md).
-const LEVEL: i32 = 3;
+/// On exports such as ours the levels 2 and 3 write no less and take longer; the levels below 1 write a third more and up to
+/// half more (`cargo bench --bench compression`).
+const LEVEL: i32 = 1;
 
 /// Pieces that are compressed at once, however many cores there are: three keep up with the fastest wire that a function
 /// has (docs/performance.md), and each costs a buffer.
