@@ -16,7 +16,7 @@ const TEXT_BYTES: usize = 128 * 1024;
 /// A file's text, from its bytes.
 pub(super) enum Unpacker {
     Plain,
-    Gzip(MultiGzDecoder<Vec<u8>>),
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Zstd { decoder: Decoder<'static>, is_in_frame: bool },
 }
 
@@ -24,7 +24,7 @@ impl Unpacker {
     pub(super) fn new(compression: Option<Compression>) -> io::Result<Self> {
         Ok(match compression {
             None => Self::Plain,
-            Some(Compression::Gzip) => Self::Gzip(MultiGzDecoder::new(Vec::new())),
+            Some(Compression::Gzip) => Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
             // A file without a frame is none that is compressed.
             Some(Compression::Zstd) => Self::Zstd { decoder: Decoder::new()?, is_in_frame: true },
         })
@@ -64,12 +64,11 @@ impl Unpacker {
     /// What is left of the text at the file's end.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Plain => Ok(Vec::new()),
             Self::Gzip(decoder) => decoder.finish(),
             Self::Zstd { is_in_frame: true, .. } => {
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within a frame"))
             }
-            Self::Zstd { .. } => Ok(Vec::new()),
+            Self::Plain | Self::Zstd { .. } => Ok(Vec::new()),
         }
     }
 }
