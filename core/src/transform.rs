@@ -116,12 +116,12 @@ impl Transform<'_> {
             dropped_columns.names.clear();
         }
         let mut transformed = Transformed { dropped_columns, ..Transformed::default() };
-        let plain_rows =
+        let mut plain_rows =
             if are_taken_together { PlainRows::new(&row, &header, RECORD_LIMIT_BYTES) } else { None };
         let (mut refused, mut dropped, mut counted) = (0, 0, 0);
         let before_rows = problems.found();
         loop {
-            if let Some(plain_rows) = &plain_rows
+            if let Some(plain_rows) = &mut plain_rows
                 && problems.is_empty()
                 && suspect.as_ref().is_none_or(|suspect| !suspect.is_open())
             {

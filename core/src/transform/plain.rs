@@ -14,11 +14,14 @@
 //!   meaning. Each other cell is judged and written as `Row` does it.
 //! - Whatever is appended of a row that is then not taken is removed again.
 
+mod cell;
+
 use std::io::{self, Read};
 use std::ops::Range;
 
 use memchr::{memchr_iter, memmem};
 
+use self::cell::{Form, cell};
 use super::header::Header;
 use super::line_map::LineMap;
 use super::row::Row;
@@ -31,6 +34,10 @@ use crate::strptime::DateFormat;
 /// The delimiter of staged files; with another one no row can be copied.
 const COMMA: u8 = b',';
 
+/// Where hardly any row is plain, so many go the general way, at the most, before the next is tried: trying each costs
+/// time.
+const MOST_UNTRIED: u32 = 63;
+
 /// Rows of one member, taken as long as they are plain.
 pub(super) struct PlainRows<'a> {
     row: &'a Row<'a>,
@@ -40,6 +47,9 @@ pub(super) struct PlainRows<'a> {
     derived: Vec<Derivation<'a>>,
     /// Whether a cell with this byte behind the delimiter in front of it is to be looked at.
     hints: [bool; 256],
+    /// Rows that go the general way since the last one that was tried was not plain; and those of them that are left.
+    untried: u32,
+    untried_left: u32,
 }
 
 /// What is to be done at the mark behind a cell.
@@ -84,31 +94,6 @@ struct Walk<'w> {
     lines_written: u64,
     /// For each derived column the cell it is made of.
     sources: Vec<(Range<usize>, Form)>,
-}
-
-/// How a cell is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// Without quotes around it, and with nothing in it that asks for them.
-    Bare,
-    /// In quotes, without quotes in it.
-    Quoted,
-    /// In quotes, with quotes in it, which are doubled.
-    Doubled,
-}
-
-/// A cell, and what is behind it.
-struct Cell {
-    /// Its text, within the quotes around it.
-    inner: Range<usize>,
-    /// As it is written.
-    written: Range<usize>,
-    /// Whether it stays as it is if it is loaded at all.
-    is_canonical: bool,
-    form: Form,
-    lines: u64,
-    /// Where the next cell begins.
-    next: usize,
 }
 
 impl<'a> PlainRows<'a> {
@@ -157,17 +142,23 @@ impl<'a> PlainRows<'a> {
                 })
                 .collect(),
             hints,
+            untried: 0,
+            untried_left: 0,
         })
     }
 
     /// Takes rows up to the first that is not plain, or to the end of what is read: writes them, notes their lines, and
     /// consumes them. Returns how many they are.
     pub(super) fn take<R: Read, W: RowSink>(
-        &self,
+        &mut self,
         records: &mut RecordReader<R>,
         writer: &mut RowWriter<'_, W>,
         lines: &mut LineMap,
     ) -> io::Result<u64> {
+        if self.untried_left > 0 {
+            self.untried_left -= 1;
+            return Ok(0);
+        }
         let mut rows = 0;
         loop {
             let staged_line = writer.line();
@@ -176,6 +167,8 @@ impl<'a> PlainRows<'a> {
             records.consume(taken.to, taken.line);
             // Fewer rows than fill the buffer: the next one is not plain.
             if !writer.keep_rows(taken.staged_line)? {
+                self.untried = if rows > 0 { 0 } else { (2 * self.untried + 1).min(MOST_UNTRIED) };
+                self.untried_left = self.untried;
                 return Ok(rows);
             }
         }
@@ -393,43 +386,6 @@ impl Walk<'_> {
         self.out.extend_from_slice(self.text.get(self.from..to).unwrap_or_default());
         self.from = from;
     }
-}
-
-/// The cell that begins at `start` and has its first mark at `mark`, if it is written as CSV has it.
-fn cell(text: &[u8], ends_with: u8, start: usize, mark: usize, index: &StructuralIndex) -> Option<Cell> {
-    let mut cell = Cell {
-        inner: start..mark,
-        written: start..mark,
-        is_canonical: true,
-        form: Form::Bare,
-        lines: 0,
-        next: mark,
-    };
-    let mut behind = mark;
-    if mark == start && text.get(mark) == Some(&b'"') {
-        let mut marks = index.from(mark + 1);
-        (cell.is_canonical, cell.form) = (false, Form::Quoted);
-        let close = loop {
-            let mark = marks.next()?;
-            match text.get(mark)? {
-                b'"' if *text.get(mark + 1)? != b'"' => break mark,
-                b'"' => {
-                    marks.next();
-                    cell.form = Form::Doubled;
-                }
-                b'\n' => cell.lines += 1,
-                _ => {}
-            }
-            cell.is_canonical = true;
-        };
-        (cell.inner, cell.written) = (start + 1..close, start..close + 1);
-        behind = close + 1;
-    }
-    if ends_with == b'\n' && text.get(behind) == Some(&b'\r') {
-        behind += 1;
-    }
-    cell.next = behind + 1;
-    (text.get(behind) == Some(&ends_with)).then_some(cell)
 }
 
 /// Whether a row is blank, or of empty cells only.

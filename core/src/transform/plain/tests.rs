@@ -265,7 +265,7 @@ fn sound_rows_are_taken_together() {
         let mut records = RecordReader::new([header, rows].concat().leak().as_bytes(), b',', 1_000);
         let header = Header::new(&records.read().unwrap().unwrap(), table, b',').unwrap();
         let row = Row::new("m.csv", table, &dataset, &limits, &header);
-        let plain_rows = PlainRows::new(&row, &header, 1_000).unwrap();
+        let mut plain_rows = PlainRows::new(&row, &header, 1_000).unwrap();
         let mut staged = Staged::default();
         let mut writer = RowWriter::new(&mut staged, table.loaded_columns()).unwrap();
         plain_rows.take(&mut records, &mut writer, &mut LineMap::default()).unwrap();

@@ -1,0 +1,74 @@
+//! One cell, as it is written: from its first mark to where the next one begins.
+
+use std::ops::Range;
+
+use crate::csv::StructuralIndex;
+
+/// How a cell is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Without quotes around it, and with nothing in it that asks for them.
+    Bare,
+    /// In quotes, without quotes in it.
+    Quoted,
+    /// In quotes, with quotes in it, which are doubled.
+    Doubled,
+}
+
+/// A cell, and what is behind it.
+pub(super) struct Cell {
+    /// Its text, within the quotes around it.
+    pub(super) inner: Range<usize>,
+    /// As it is written.
+    pub(super) written: Range<usize>,
+    /// Whether it stays as it is if it is loaded at all.
+    pub(super) is_canonical: bool,
+    pub(super) form: Form,
+    /// Line ends in it.
+    pub(super) lines: u64,
+    /// Where the next cell begins.
+    pub(super) next: usize,
+}
+
+/// The cell that begins at `start` and has its first mark at `mark`, if it is written as CSV has it.
+pub(super) fn cell(
+    text: &[u8],
+    ends_with: u8,
+    start: usize,
+    mark: usize,
+    index: &StructuralIndex,
+) -> Option<Cell> {
+    let mut cell = Cell {
+        inner: start..mark,
+        written: start..mark,
+        is_canonical: true,
+        form: Form::Bare,
+        lines: 0,
+        next: mark,
+    };
+    let mut behind = mark;
+    if mark == start && text.get(mark) == Some(&b'"') {
+        let mut marks = index.from(mark + 1);
+        (cell.is_canonical, cell.form) = (false, Form::Quoted);
+        let close = loop {
+            let mark = marks.next()?;
+            match text.get(mark)? {
+                b'"' if *text.get(mark + 1)? != b'"' => break mark,
+                b'"' => {
+                    marks.next();
+                    cell.form = Form::Doubled;
+                }
+                b'\n' => cell.lines += 1,
+                _ => {}
+            }
+            cell.is_canonical = true;
+        };
+        (cell.inner, cell.written) = (start + 1..close, start..close + 1);
+        behind = close + 1;
+    }
+    if ends_with == b'\n' && text.get(behind) == Some(&b'\r') {
+        behind += 1;
+    }
+    cell.next = behind + 1;
+    (text.get(behind) == Some(&ends_with)).then_some(cell)
+}
