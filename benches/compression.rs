@@ -64,7 +64,7 @@ fn main() {
             row(&files, csv_bytes, level, 4);
         }
     }
-    for mebibytes in [1, 2, 8, 16] {
+    for mebibytes in [1, 2, 6, 8, 16] {
         row(&files, csv_bytes, CHOSEN, mebibytes);
     }
 }

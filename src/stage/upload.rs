@@ -30,7 +30,7 @@ use crate::s3::S3;
 const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size of the text of a piece that is compressed.
-const COMPRESSED_BYTES: usize = 8 * 1024 * 1024;
+const COMPRESSED_BYTES: usize = 6 * 1024 * 1024;
 
 /// A piece that is not a member's last is never smaller, so that a member's size bounds their number.
 const LEAST_PIECE_BYTES: usize = 1024 * 1024;

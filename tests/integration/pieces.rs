@@ -63,7 +63,7 @@ fn staging(value: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_member_is_staged_in_pieces_that_are_files_of_their_own() {
     for (config, most_bytes, rows) in
-        [(staging("plain"), 4 << 20, 200_000), (quoting(SHIPPED), 8 << 20, 300_000)]
+        [(staging("plain"), 4 << 20, 200_000), (quoting(SHIPPED), 6 << 20, 300_000)]
     {
         let harness = Harness::builder().config(config).start().await;
         let (text, lines) = groups(rows);
