@@ -19,13 +19,12 @@ mod dataset;
 mod mistake;
 mod passed_over;
 
-pub use dataset::{Column, Dataset, Derived, Rival, SizeLimits, Table, TableName};
+pub use dataset::{Column, Dataset, Derived, Rival, SizeLimits, Staging, Table, TableName};
 pub use keys::LOAD_ERROR_NAME_BYTES;
 pub use mistake::{Mistake, Mistakes};
 pub use parse::{parse, parse_all};
 pub use passed_over::PassedOver;
 pub use size_limits::DEFAULT_MAX_UNPACKED_BYTES;
-pub use staging::Staging;
 
 #[cfg(test)]
 mod tests;

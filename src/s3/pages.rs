@@ -61,6 +61,10 @@ impl S3 {
         while let Some(page) = pages.next().await {
             let page =
                 page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
+            if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
+                let message = format!("S3 does not say where its listing of s3://{bucket}/{prefix} goes on");
+                return Err(Error::retryable(Retryable::Unknown, message));
+            }
             // A store that knows no encoding does not say that it did it.
             let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             let objects = page.contents.unwrap_or_default().into_iter();

@@ -233,8 +233,12 @@ impl AsyncSink for Uploader {
         let mut under_way = {
             let mut state = uploads.state();
             state.note_ended();
+            state.is_given_up = true;
             std::mem::take(&mut state.under_way)
         };
+        // A request that is dropped half-way may yet arrive, behind the one that removes its object.
+        let ended = async { while under_way.join_next().await.is_some() {} };
+        let _ = timeout(DISCARD_WITHIN, ended).await;
         under_way.shutdown().await;
         let (begun, failed) = {
             let mut state = uploads.state();
@@ -277,12 +281,15 @@ impl StagedWriter {
 
     /// Blocks while all pieces are on their way. Not for use on a tokio worker.
     fn begin_piece(&mut self, first_line: u64) -> io::Result<&mut Buffer> {
-        let Channel { progress, runtime, plain, text, .. } = &self.channel;
+        let Channel { progress, runtime, plain, text, permits, .. } = &self.channel;
         let pool = match self.keys.staging() {
             Staging::Plain => plain,
             Staging::Zstd => text,
         };
-        let mut piece = waiting(progress, || runtime.block_on(pool.buffer(self.size_bytes())))?;
+        let next = || runtime.block_on(pool.buffer(self.size_bytes()));
+        // Else it is the processor that is waited for, which compresses.
+        let is_for_s3 = permits.available_permits() == 0;
+        let mut piece = if is_for_s3 { waiting(progress, next) } else { next() }?;
         piece.extend(&self.header);
         self.written_bytes += self.header.len() as u64;
         self.pieces.begin(first_line);
@@ -318,6 +325,9 @@ impl Channel {
                 self.compressors.compress(piece, packed).await.map_err(failed)?
             }
         };
+        if self.uploads.state().is_given_up {
+            return Err(failed(io::ErrorKind::BrokenPipe.into()).into());
+        }
         let bytes = piece.len() as u64;
         self.s3.put(&self.bucket, &keys.piece(at), piece.into_bytes(), keys.content_type()).await?;
         Ok(bytes)

@@ -99,7 +99,8 @@ async fn over_tls_what_is_damaged_on_its_way_is_refused_and_comes_again() {
     let Outcome::Failed { error_type, message } = it.invoke(&key).await else { panic!("it was taken") };
     assert!(error_type.starts_with("Retryable.") && message.contains("BadDigest"), "{error_type}: {message}");
     assert!(it.harness.is_unsettled("a"));
-    let refused = written(&it.harness).into_iter().filter(|request| request.status == Some(400));
+    let requests = it.harness.stack.s3.requests().into_iter();
+    let refused = requests.filter(|request| request.operation == "PutObject" && request.status == Some(400));
     assert_eq!(refused.count(), 1);
 
     Harness::report(it.invoke(&key).await);

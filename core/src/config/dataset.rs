@@ -4,9 +4,12 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::staging::Staging;
 use crate::problem::Quoting;
 use crate::strptime::DateFormat;
+
+/// From how many bytes on a member is staged compressed where the configuration leaves it open. Below it, all bytes take less
+/// time on the way than a request takes by itself (docs/performance.md).
+const COMPRESSED_FROM_BYTES: u64 = 1024 * 1024;
 
 /// One configuration file: where archives come from and which tables they fill.
 ///
@@ -67,6 +70,15 @@ pub struct SizeLimits {
     pub unpacked_ratio: u64,
     /// The most bytes that its pax headers may have, all of them together.
     pub pax_bytes: u64,
+}
+
+/// How the pieces of a staged file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staging {
+    /// As CSV.
+    Plain,
+    /// As CSV that is compressed, each piece a Zstandard frame (RFC 8878).
+    Zstd,
 }
 
 /// Another dataset, whose archives lie where a dataset's lie, or around or below them.
@@ -176,5 +188,22 @@ impl Dataset {
     /// The table that a member fills, by the member's base name up to its first `.`.
     pub fn table_of(&self, member: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.member == member)
+    }
+
+    /// How the staged file of a member of so many bytes is written.
+    pub fn staging_of(&self, member_bytes: u64) -> Staging {
+        let by_size = || if member_bytes < COMPRESSED_FROM_BYTES { Staging::Plain } else { Staging::Zstd };
+        self.staging.unwrap_or_else(by_size)
+    }
+}
+
+impl Staging {
+    /// What COPY calls the compression, if there is one (Amazon Redshift Database Developer Guide, File compression
+    /// parameters).
+    pub fn copy_option(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Zstd => Some("ZSTD"),
+        }
     }
 }

@@ -96,14 +96,14 @@ impl Side {
 
     fn push(&mut self, mut page: Vec<Object>) -> Result<(), Disorder> {
         page.retain(|object| object.key.starts_with(&self.prefix));
-        let mut last = self.last.take();
+        let mut last = self.last.as_ref();
         for Object { key, .. } in page.iter().filter(|object| is_exact(&object.key)) {
-            if let Some(before) = last.as_ref().filter(|before| *before >= key) {
+            if let Some(before) = last.filter(|before| *before >= key) {
                 return Err(Disorder { before: before.clone(), after: key.clone() });
             }
-            last = Some(key.clone());
+            last = Some(key);
         }
-        self.last = last;
+        self.last = last.cloned();
         self.page = page.into_iter();
         Ok(())
     }

@@ -7,7 +7,7 @@ const MOMENT_BYTES: usize = 19;
 /// Digits of a fraction that is written.
 const FRACTION_DIGITS: usize = 6;
 
-/// A text of the form, with one to six digits of a fraction, if it has one.
+/// A text of the form, with one to six digits of a fraction, if it has one. Zeros behind these are not part of it.
 pub(crate) struct Canonical<'t> {
     text: &'t [u8],
     is_whole_second: bool,
@@ -34,6 +34,11 @@ impl<'t> Canonical<'t> {
             && minute < 60
             && second < 60;
         if !is_date {
+            return None;
+        }
+        // Further zeros are dropped.
+        let (text, beyond) = text.split_at_checked(MOMENT_BYTES + 1 + FRACTION_DIGITS).unwrap_or((text, &[]));
+        if beyond.iter().any(|byte| *byte != b'0') {
             return None;
         }
         match text.len() - MOMENT_BYTES {
@@ -122,7 +127,9 @@ mod tests {
             && number(17)? < 60;
         let fraction = match behind {
             [] => behind,
-            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => digits,
+            [b'.', digits @ ..] if !digits.is_empty() && digits.iter().skip(6).all(|byte| *byte == b'0') => {
+                &digits[..digits.len().min(6)]
+            }
             _ => return None,
         };
         if !is_date || !fraction.iter().all(u8::is_ascii_digit) {
@@ -138,7 +145,7 @@ mod tests {
         #[test]
         fn a_date_is_judged_as_by_the_letter(
             numbers in (0_u16..2, 0_u8..15, 0_u8..33, 0_u8..27, 0_u8..64, 0_u8..64),
-            fraction in prop_oneof![Just(String::new()), "[.][0-9]{0,8}", "[.]0{1,8}", "[.,]?[0-9a/:]{0,7}"],
+            fraction in prop_oneof![Just(String::new()), "[.][0-9]{0,8}", "[.]0{1,8}", "[.][0-9]{6}0{0,4}", "[.,]?[0-9a/:]{0,7}"],
             change in prop::option::weighted(0.3, (0_usize..27, any::<u8>())),
         ) {
             let (year, month, day, hour, minute, second) = numbers;

@@ -157,6 +157,19 @@ fn record(cells: usize, delimiter: u8, date_at: Option<usize>) -> impl Strategy<
     )
 }
 
+/// The header once more, and what is nearly that: in quotes, in upper case, behind a mark.
+fn again(header: &'static str, delimiter: u8) -> impl Strategy<Value = Vec<u8>> {
+    let quoted = |cell: &str| if cell.starts_with('"') { cell.to_owned() } else { format!("\"{cell}\"") };
+    let forms: [String; 4] = [
+        header.to_owned(),
+        header.to_uppercase(),
+        header.split(',').map(quoted).collect::<Vec<String>>().join(","),
+        format!("\u{feff}{header}"),
+    ];
+    select(forms.map(|form| form.replace(',', &char::from(delimiter).to_string()) + "\n").to_vec())
+        .prop_map(String::into_bytes)
+}
+
 fn limit() -> impl Strategy<Value = ColumnLimit> {
     let column_type = prop_oneof![
         12 => Just(ColumnType::Text),
@@ -213,8 +226,12 @@ fn case() -> impl Strategy<Value = Case> {
     (tables, delimiter, null_as, date_format).prop_flat_map(
         |((member, header, date_at), delimiter, null_as, format)| {
             let cells = header.split(',').count();
+            let records = prop_oneof![
+                400 => record(cells, delimiter, date_at),
+                1 => again(header, delimiter)
+            ];
             (
-                prop::collection::vec(record(cells, delimiter, date_at), 0..40),
+                prop::collection::vec(records, 0..40),
                 // Now and then more than is handed on at once.
                 prop_oneof![9 => 1_usize..6, 1 => 40_usize..80],
                 select(vec!["\n", "\n", "\r\n", "\n\n"]),
@@ -274,6 +291,32 @@ fn sound_rows_are_taken_together() {
         let staged = String::from_utf8(staged.0).unwrap();
         let (_, staged) = staged.split_once('\n').unwrap();
         assert_eq!(staged, expected, "{rows}");
+    }
+}
+
+/// A repeated header is no row, however it is quoted, where nothing else speaks against it; nor is a row beyond the limit.
+#[test]
+fn what_the_general_way_refuses_is_left_to_it() {
+    let dataset = dataset(b',', Some("-"), "%Y-%m-%d %H:%M:%S.%f");
+    let table = dataset.table_of("analytics_group").unwrap();
+    let long = format!("1,{},t,k\n", "x".repeat(80));
+    for (odd, limit) in [
+        ("id,name,active,site_key\n", 1_000),
+        ("ID,Name,Active,Site_Key\n", 1_000),
+        ("\"id\",\"name\",\"active\",\"site_key\"\n", 1_000),
+        ("\u{feff}1,a,t,k\n", 1_000),
+        (long.as_str(), 80),
+    ] {
+        let input = ["id,name,active,site_key\n1,a,t,k\n", odd].concat();
+        let mut records = RecordReader::new(input.as_bytes(), b',', 1_000);
+        let header = Header::new(&records.read().unwrap().unwrap(), table, b',').unwrap();
+        let row = Row::new("m.csv", table, &dataset, &[], &header);
+        let mut plain_rows = PlainRows::new(&row, &header, limit).unwrap();
+        let mut staged = Staged::default();
+        let mut writer = RowWriter::new(&mut staged, table.loaded_columns()).unwrap();
+        let taken = plain_rows.take(&mut records, &mut writer, &mut LineMap::default()).unwrap();
+        assert_eq!(taken, 1, "{odd}");
+        assert!(records.advance().unwrap(), "{odd}");
     }
 }
 

@@ -51,9 +51,10 @@ impl Unpacker {
                     let mut out = vec![0; TEXT_BYTES];
                     let mut output = OutBuffer::around(out.as_mut_slice());
                     let expected = decoder.run(&mut input, &mut output)?;
-                    *is_in_frame = expected != 0;
                     text.extend_from_slice(output.as_slice());
-                    if input.pos() == bytes.len() && output.pos() < TEXT_BYTES {
+                    // Asked again behind the end of a frame, the decoder would expect another one.
+                    if input.pos() == bytes.len() && (expected == 0 || output.pos() < TEXT_BYTES) {
+                        *is_in_frame = expected != 0;
                         return Ok(text);
                     }
                 }

@@ -153,6 +153,13 @@ async fn gzip_is_inflated_when_asked() {
 #[tokio::test]
 async fn zstd_is_unpacked_when_asked() {
     let (stack, session) = with_table().await;
+    // As long as what is unpacked at once.
+    let filling = ["1|a|\n".repeat(26_212), "1|aa|\n".repeat(2)].concat();
+    assert_eq!(filling.len(), 128 * 1024);
+    stack.put("filling.zst", zstd::bulk::compress(filling.as_bytes(), 3).unwrap());
+    session.run(&copy("t", "filling.zst", "ZSTD")).await;
+    assert_eq!(session.one("SELECT count(*) FROM t").await, "26214");
+    session.run("DELETE FROM t").await;
     let text = "1|a|\n2|b|\n".repeat(100_000);
     let packed = zstd::bulk::compress(text.as_bytes(), 3).unwrap();
     stack.put("f.zst", &packed);
