@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import defaultdict
 
-ALLOWED = {"0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"}
+ALLOWED = {"0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"}
 ROOT = "cmslite-user-data-to-redshift"
 # Fuzz targets are a workspace of their own.
 WORKSPACES = ["Cargo.toml", "fuzz/Cargo.toml"]
