@@ -32,6 +32,8 @@ pub struct DryRun {
     pub not_read: Vec<Key>,
     /// The archives that are older than the newest that is not bad, and never loaded.
     pub superseded: Vec<Key>,
+    /// How many there are that are older than these.
+    pub superseded_further: usize,
     /// Why the dry run ended early, if it did.
     pub failure: Option<Failure>,
 }
@@ -67,6 +69,7 @@ pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
         bad: Vec::new(),
         not_read: Vec::new(),
         superseded: Vec::new(),
+        superseded_further: 0,
         failure: None,
     };
     let failure = work(s3, request, &mut dry_run).await.err();
@@ -87,6 +90,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
             .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
         let superseded = plan.in_state(ArchiveState::Superseded);
         dry_run.superseded = superseded.map(|archive| archive.key.clone()).collect();
+        dry_run.superseded_further = plan.forgotten.superseded;
         let beyond = queue.split_off(left.min(queue.len()));
         dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
         left -= queue.len();
@@ -159,6 +163,13 @@ impl fmt::Display for DryRun {
         }
         for key in &self.superseded {
             writeln!(f, "  superseded by a newer archive, never loaded: {key}")?;
+        }
+        if self.superseded_further > 0 {
+            writeln!(
+                f,
+                "  superseded by newer archives, never loaded: {} older ones",
+                self.superseded_further
+            )?;
         }
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;

@@ -99,6 +99,7 @@ async fn work_on_queue(
     report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.found();
     report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
+    report.superseded_further = plan.forgotten.superseded;
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
     let shared = unsettled.iter().find_map(|archive| Some((&archive.key, dataset.rival_of(&archive.key)?)));
@@ -116,7 +117,7 @@ async fn work_on_queue(
             info!(
                 found = report.objects_found,
                 unsettled = queue.len(),
-                superseded = report.superseded.len(),
+                superseded = plan.count(ArchiveState::Superseded),
                 "queue read"
             );
             work_through(clients, request, lease, queue, report).await

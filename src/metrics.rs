@@ -83,7 +83,7 @@ impl RunMetrics {
                 json!(good(GoodOutcome::AlreadyLoaded) + good(GoodOutcome::Repeated)),
             ),
             ("ArchivesBad", unit::COUNT, json!(report.bad.len())),
-            ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len())),
+            ("ArchivesSuperseded", unit::COUNT, json!(report.superseded.len() + report.superseded_further)),
             ("ArchivesNotProcessed", unit::COUNT, json!(report.not_processed.len())),
             ("UnusableKeys", unit::COUNT, json!(report.unusable_keys.len())),
             ("RowsLoaded", unit::COUNT, json!(report.rows())),

@@ -57,6 +57,8 @@ pub struct Report {
     pub settled_meanwhile: Vec<Key>,
     /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
     pub superseded: Vec<Key>,
+    /// How many there are that are older than these.
+    pub superseded_further: usize,
     /// The objects that are no archives for their keys alone: somebody must rename them.
     pub unusable_keys: Vec<PassedOverObject>,
     /// The tables loaded.

@@ -48,7 +48,10 @@ impl fmt::Display for Report {
         list(f, "Not processed", &self.not_processed)?;
         list(f, "Left to the container task, with what waits behind it", self.left_to_task.as_slice())?;
         list(f, "Settled by another run", &self.settled_meanwhile)?;
-        list(f, "Superseded by a newer archive, never loaded", &self.superseded)?;
+        let further =
+            (self.superseded_further > 0).then(|| format!("and {} older ones", self.superseded_further));
+        let lines: Vec<String> = self.superseded.iter().map(ToString::to_string).chain(further).collect();
+        list(f, "Superseded by a newer archive, never loaded", &lines)?;
         list(f, "WARNING: no archives for their keys: rename them", &self.unusable_keys)?;
         let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
         list(f, "Tables loaded", &lines)?;

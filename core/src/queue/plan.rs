@@ -59,12 +59,12 @@ pub struct Archive {
 
 /// What a dataset's listings say, as far as it decides anything.
 ///
-/// However long the history is, a plan holds the archives that are not settled and a few more. For a decision about
-/// the others it does not matter which they are: only the newest good one bears on what truncate lets in, and of
+/// However long the history is, a plan holds the archives that are not settled, under truncate the newest 1,000 of them, and
+/// a few more. For a decision about the others it does not matter which they are: only the newest good one bears on what truncate lets in, and of
 /// settled ones only those that the selection names are looked for. A plan that keeps everything decides the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Oldest first: every archive that is not settled, those that the plan's selection names, the newest of the other
+    /// Oldest first: the archives that are not settled, those that the plan's selection names, the newest of the other
     /// good ones and the newest of the other bad ones. So the newest archive of all is the last.
     pub archives: Vec<Archive>,
     /// The keys of objects that `doc` matches and that are no archives, and why, in the listing's order: those that
@@ -83,6 +83,8 @@ pub struct Forgotten {
     pub good: usize,
     /// Archives settled as bad.
     pub bad: usize,
+    /// Archives that newer ones supersede, of which a plan holds as many as could be bad in one run.
+    pub superseded: usize,
     /// Objects passed over.
     pub passed_over: usize,
 }
@@ -139,7 +141,8 @@ impl Plan {
 
     /// How many archives there are.
     pub fn found(&self) -> usize {
-        self.archives.len() + self.forgotten.good + self.forgotten.bad
+        let Forgotten { good, bad, superseded, .. } = self.forgotten;
+        self.archives.len() + good + bad + superseded
     }
 
     /// How many archives are in a state.
@@ -147,7 +150,8 @@ impl Plan {
         let forgotten = match state {
             ArchiveState::Good => self.forgotten.good,
             ArchiveState::Bad => self.forgotten.bad,
-            ArchiveState::Superseded | ArchiveState::Queued => 0,
+            ArchiveState::Superseded => self.forgotten.superseded,
+            ArchiveState::Queued => 0,
         };
         self.in_state(state).count() + forgotten
     }

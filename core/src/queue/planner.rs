@@ -1,5 +1,5 @@
 //! From what the merged listings tell, key by key, to a plan. What is settled is counted and forgotten, but for what
-//! decisions need: memory grows with the queue, not with history.
+//! decisions need, and so is what newer archives supersede: memory grows with the queue, not with history.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,11 @@ use crate::key::Key;
 /// Objects passed over that a plan keeps in any case, the last of the listing: there may be one beside every archive.
 const LAST_PASSED_OVER: usize = 20;
 
-/// What a plan keeps of what is settled or passed over.
+/// Unsettled archives that a plan keeps under truncate: the newest of them is loaded, and only where that is bad the next. A
+/// run ends at its first bad archive; a dry run goes on, and comes no further than this.
+const MOST_UNSETTLED: usize = 1_000;
+
+/// What a plan keeps of what is settled, superseded or passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// What decisions need: see [`Plan`].
@@ -30,6 +34,10 @@ pub struct Planner<'a> {
     selection: &'a Selection,
     kept: Kept,
     asked_since: DateTime<Utc>,
+    /// Unsettled archives that are kept under truncate, 1 at least.
+    pub(super) most_unsettled: usize,
+    /// Those that are kept so far, and up to as many more.
+    unsettled: Vec<Archive>,
     plan: Plan,
     newest_good: Option<Archive>,
     newest_bad: Option<Archive>,
@@ -84,6 +92,8 @@ impl<'a> Planner<'a> {
             selection,
             kept,
             asked_since,
+            most_unsettled: MOST_UNSETTLED,
+            unsettled: Vec::new(),
             plan: Plan { truncate: dataset.truncate, ..Plan::default() },
             newest_good: None,
             newest_bad: None,
@@ -120,6 +130,13 @@ impl<'a> Planner<'a> {
         let (newest, forgotten) = match archive.state {
             ArchiveState::Good if !is_kept => (&mut self.newest_good, &mut self.plan.forgotten.good),
             ArchiveState::Bad if !is_kept => (&mut self.newest_bad, &mut self.plan.forgotten.bad),
+            ArchiveState::Superseded | ArchiveState::Queued if !is_kept && self.dataset.truncate => {
+                self.unsettled.push(archive);
+                if self.unsettled.len() >= 2 * self.most_unsettled {
+                    self.forget_older();
+                }
+                return;
+            }
             ArchiveState::Good | ArchiveState::Bad | ArchiveState::Superseded | ArchiveState::Queued => {
                 self.plan.archives.push(archive);
                 return;
@@ -128,6 +145,15 @@ impl<'a> Planner<'a> {
         *forgotten += usize::from(newest.is_some());
         if newest.as_ref().is_none_or(|newest| newest.object.load_order() < archive.object.load_order()) {
             *newest = Some(archive);
+        }
+    }
+
+    /// Forgets unsettled archives that are older than as many as are kept: the newest of these supersedes them.
+    fn forget_older(&mut self) {
+        if self.unsettled.len() > self.most_unsettled {
+            self.unsettled.sort_by(|a, b| b.object.load_order().cmp(&a.object.load_order()));
+            self.plan.forgotten.superseded += self.unsettled.len() - self.most_unsettled;
+            self.unsettled.truncate(self.most_unsettled);
         }
     }
 
@@ -160,8 +186,9 @@ impl<'a> Planner<'a> {
         for marked in std::mem::take(&mut self.doubtful) {
             self.keep(marked.judged(revisions));
         }
-        let Self { mut plan, newest_good, newest_bad, last_passed_over, .. } = self;
-        plan.archives.extend(newest_good.into_iter().chain(newest_bad));
+        self.forget_older();
+        let Self { mut plan, unsettled, newest_good, newest_bad, last_passed_over, .. } = self;
+        plan.archives.extend(unsettled.into_iter().chain(newest_good).chain(newest_bad));
         plan.archives.sort_by(|a, b| a.object.load_order().cmp(&b.object.load_order()));
         plan.passed_over.extend(last_passed_over);
         plan.supersede();
