@@ -7,6 +7,11 @@ mod structural;
 
 mod writer;
 
+#[cfg(test)]
+mod dribble;
+
+#[cfg(test)]
+pub(crate) use self::dribble::Dribble;
 pub(crate) use self::reader::Ahead;
 pub use self::reader::{BYTE_ORDER_MARK, RecordReader};
 pub(crate) use self::record::KEPT_CELLS;

@@ -7,6 +7,8 @@ mod cell_finder;
 mod plain;
 mod row;
 
+mod derivation;
+
 mod header;
 mod kind;
 mod line_map;

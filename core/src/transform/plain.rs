@@ -19,7 +19,7 @@ mod cell;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::{memchr_iter, memmem};
+use memchr::memchr_iter;
 
 use self::cell::{Form, cell};
 use super::header::Header;
@@ -44,7 +44,6 @@ pub(super) struct PlainRows<'a> {
     header: &'a Header,
     limit_bytes: usize,
     columns: Vec<Column<'a>>,
-    derived: Vec<Derivation<'a>>,
     /// Whether a cell with this byte behind the delimiter in front of it is to be looked at.
     hints: [bool; 256],
     /// Rows that go the general way since the last one that was tried was not plain; and those of them that are left.
@@ -60,13 +59,6 @@ struct Column<'a> {
     plain_below: usize,
     /// The form of its dates, if nothing else is done with them.
     date: Option<&'a DateFormat>,
-}
-
-/// A derived column: how it is found in the cell of another.
-struct Derivation<'a> {
-    from: usize,
-    index: usize,
-    separator: memmem::Finder<'a>,
 }
 
 /// The rows that were taken.
@@ -133,14 +125,6 @@ impl<'a> PlainRows<'a> {
             header,
             limit_bytes,
             columns: (0..header.len).map(column).collect(),
-            derived: derived
-                .iter()
-                .map(|derived| Derivation {
-                    from: derived.from,
-                    index: derived.index,
-                    separator: memmem::Finder::new(derived.split.as_bytes()),
-                })
-                .collect(),
             hints,
             untried: 0,
             untried_left: 0,
@@ -194,7 +178,7 @@ impl<'a> PlainRows<'a> {
             end: None,
             lines_read: 0,
             lines_written: 0,
-            sources: vec![(0..0, Form::Bare); self.derived.len()],
+            sources: vec![(0..0, Form::Bare); self.row.derivations().len()],
         };
         // What there is of the rows that are whole: so much of `out`, and the text from this place on.
         let mut whole = (walk.out.len(), walk.from);
@@ -256,7 +240,7 @@ impl<'a> PlainRows<'a> {
         if is_odd {
             return None;
         }
-        if !self.derived.is_empty() || walk.end.is_some() {
+        if !self.row.derivations().is_empty() || walk.end.is_some() {
             walk.copy_to(walk.end.unwrap_or(line_end), line_end);
             self.write_derived(walk)?;
         }
@@ -310,8 +294,8 @@ impl<'a> PlainRows<'a> {
             }
             return Some(cell.next);
         }
-        for (derived, source) in self.derived.iter().zip(&mut walk.sources) {
-            if derived.from == number {
+        for (derivation, source) in self.row.derivations().iter().zip(&mut walk.sources) {
+            if derivation.from == number {
                 *source = (cell.inner.clone(), cell.form);
             }
         }
@@ -338,8 +322,9 @@ impl<'a> PlainRows<'a> {
     /// Appends what is made of other columns' cells.
     fn write_derived(&self, walk: &mut Walk<'_>) -> Option<()> {
         let outputs = self.row.outputs().get(self.row.table().columns.len()..)?;
-        for ((derived, (source, form)), output) in self.derived.iter().zip(&walk.sources).zip(outputs) {
-            let found = derived.find(walk.text.get(source.clone())?);
+        let derivations = self.row.derivations().iter().zip(&walk.sources);
+        for ((derivation, (source, form)), output) in derivations.zip(outputs) {
+            let found = derivation.find(walk.text.get(source.clone())?);
             walk.out.push(COMMA);
             if found.len() < output.plain_below && !self.row.means_something(found) {
                 let is_quoted = *form != Form::Bare && needs_quotes(found);
@@ -365,18 +350,6 @@ impl<'a> PlainRows<'a> {
             .from(at)
             .next()
             .is_none_or(|mark| text.get(at..mark).is_none_or(|cell| self.header.begins_with(cell)))
-    }
-}
-
-impl Derivation<'_> {
-    /// The text between the separators, empty if there is none.
-    fn find<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        let mut rest = text;
-        for _ in 0..self.index {
-            let Some(found) = self.separator.find(rest) else { return &[] };
-            rest = rest.get(found + self.separator.needle().len()..).unwrap_or_default();
-        }
-        rest.get(..self.separator.find(rest).unwrap_or(rest.len())).unwrap_or_default()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
+use super::derivation::Derivation;
 use super::header::Header;
-use crate::config::{Dataset, Derived, Table};
+use crate::config::{Dataset, Table};
 use crate::csv::{BYTE_ORDER_MARK, Flaw, Record, push_quoted};
 use crate::limits::{ColumnLimit, ColumnType};
 use crate::problem::{Problem, Quote, Reason};
@@ -24,6 +25,7 @@ pub(super) struct Row<'a> {
     null_as: Option<&'a [u8]>,
     /// One for each column, then one for each that is derived.
     outputs: Vec<OutputColumn<'a>>,
+    derivations: Vec<Derivation<'a>>,
     /// Whether a cell may mean something that begins with this byte, and last whether an empty one may.
     means: [bool; 257],
 }
@@ -75,6 +77,7 @@ impl<'a> Row<'a> {
             header,
             null_as,
             outputs: columns.chain(derived).zip(limits).map(output).collect(),
+            derivations: table.derived.iter().map(Derivation::of).collect(),
             means,
         }
     }
@@ -90,6 +93,11 @@ impl<'a> Row<'a> {
     /// One for each column, then one for each that is derived.
     pub(super) fn outputs(&self) -> &[OutputColumn<'a>] {
         &self.outputs
+    }
+
+    /// How those are found that are derived.
+    pub(super) fn derivations(&self) -> &[Derivation<'a>] {
+        &self.derivations
     }
 
     /// Whether a cell that is not empty may mean something that begins with this byte.
@@ -160,11 +168,11 @@ impl<'a> Row<'a> {
             (from, to) = (cell.written.1, cell.written.1);
         }
         out.extend_from_slice(record.raw().get(from..to).unwrap_or_default());
-        for (derived, output) in self.table.derived.iter().zip(derived) {
+        for (derivation, output) in self.derivations.iter().zip(derived) {
             out.push(b',');
-            let text = derive(derived, record.text(derived.from));
+            let text = derivation.find(record.text(derivation.from));
             self.write_cell(output, text, out)
-                .map_err(|reason| Box::new(self.refused(reason, record, output, derived.from)))?;
+                .map_err(|reason| Box::new(self.refused(reason, record, output, derivation.from)))?;
         }
         Ok(())
     }
@@ -290,15 +298,4 @@ pub(super) fn place(record: &Record<'_>, cell: usize) -> Range<usize> {
 #[inline]
 fn is(text: &[u8], other: &[u8]) -> bool {
     text.len() == other.len() && text.first() == other.first() && text == other
-}
-
-/// The text between the separators of another column's, empty if there is none.
-fn derive<'r>(derived: &Derived, text: &'r [u8]) -> &'r [u8] {
-    let separator = derived.split.as_bytes();
-    let mut rest = text;
-    for _ in 0..derived.index {
-        let Some(found) = memmem::find(rest, separator) else { return &[] };
-        rest = &rest[found + separator.len()..];
-    }
-    &rest[..memmem::find(rest, separator).unwrap_or(rest.len())]
 }

@@ -1,18 +1,6 @@
 use super::*;
-use crate::csv::Flaw;
+use crate::csv::{Dribble, Flaw};
 use proptest::prelude::*;
-
-/// A reader that hands out a few bytes at a time, so that every boundary is met.
-struct Dribble<'a>(&'a [u8], usize);
-
-impl Read for Dribble<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.1.min(self.0.len()).min(buffer.len());
-        buffer[..count].copy_from_slice(&self.0[..count]);
-        self.0 = &self.0[count..];
-        Ok(count)
-    }
-}
 
 type Rows = Vec<(u64, Vec<Vec<u8>>)>;
 
@@ -113,23 +101,11 @@ fn a_record_beyond_the_limit_is_refused_without_reading_on() {
     assert!(read_by(&[b"short\n", [b'x'; 29].as_slice(), b"\n"].concat(), 7, 29).is_ok());
 }
 
-/// Hands out a byte at a time, and counts how often it is asked.
-struct Crumbs<'a>(&'a [u8]);
-
-impl Read for Crumbs<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
-        buffer[0] = *first;
-        self.0 = rest;
-        Ok(1)
-    }
-}
-
 /// Looked at again for each of its bytes, this would take hours.
 #[test]
 fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
     let input = [b"\"".as_slice(), &vec![b'x'; 1_000_000], b"\"\n"].concat();
-    let mut records = RecordReader::new(Crumbs(&input), b',', 4_000_000);
+    let mut records = RecordReader::new(Dribble(&input, 1), b',', 4_000_000);
     assert_eq!(records.read().unwrap().unwrap().text(0).len(), 1_000_000);
 }
 

@@ -1,6 +1,6 @@
 //! Rows taken together against the same rows taken one by one, the general way: the same in every respect.
 
-use std::io::{self, Read};
+use std::io;
 
 use memchr::memchr_iter;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::PlainRows;
 use crate::config::{self, Dataset};
-use crate::csv::{FIRST_ROW_LINE, RecordReader, RowSink, RowWriter};
+use crate::csv::{Dribble, FIRST_ROW_LINE, RecordReader, RowSink, RowWriter};
 use crate::limits::{ColumnLimit, ColumnType};
 use crate::problem::{Problems, Quoting};
 use crate::progress::Progress;
@@ -16,19 +16,6 @@ use crate::transform::header::Header;
 use crate::transform::line_map::LineMap;
 use crate::transform::row::Row;
 use crate::transform::{NULL_TEXT, Transform, Transformed};
-
-/// Hands out so many bytes at a time.
-struct Steps<'a>(&'a [u8], usize);
-
-impl Read for Steps<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.len().min(self.1).min(buffer.len());
-        let (now, later) = self.0.split_at(count);
-        buffer[..count].copy_from_slice(now);
-        self.0 = later;
-        Ok(count)
-    }
-}
 
 /// A staged file, whose rows must come whole and with their line.
 #[derive(Default)]
@@ -62,7 +49,7 @@ fn transform(
     let mut staged = Staged::default();
     let mut problems = Problems::default();
     let transformed =
-        transform.run_by(Steps(input, step), &mut staged, &mut problems, are_taken_together).unwrap();
+        transform.run_by(Dribble(input, step), &mut staged, &mut problems, are_taken_together).unwrap();
     problems.decide(Quoting::Shown);
     let told = problems.reported().iter().map(ToString::to_string).collect();
     (String::from_utf8(staged.0).unwrap(), transformed, told)
