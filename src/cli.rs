@@ -1,5 +1,7 @@
 //! The entry point for people: the command line.
 
+// `init`: its options, its results and its exit status.
+mod init;
 // `validate`: its results and its exit status.
 mod validate;
 
@@ -34,7 +36,7 @@ use chrono::Utc;
 use clap::Parser as _;
 use clap_complete::Shell;
 use cmslite_core::config::Dataset;
-use cmslite_core::error::{Deployment, Error};
+use cmslite_core::error::Error;
 use cmslite_core::progress::Progress;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -68,6 +70,7 @@ pub async fn main() -> ExitCode {
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
+            Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
         }
     };
@@ -165,6 +168,11 @@ async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Resu
 
 async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
     let dataset = dataset(&check.config)?;
+    if check.offline {
+        let check = check::check_offline(&dataset);
+        output.result(&check, &check, None);
+        return Ok(if check.has_failed() { exit::CONFIGURATION } else { exit::GOOD });
+    }
     let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;
@@ -227,8 +235,7 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
 
 /// The dataset of a configuration file.
 fn dataset(config: &Path) -> Result<Dataset, Error> {
-    config_files::load_file(config)
-        .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+    config_files::load_file(config).map_err(Error::from)
 }
 
 /// A request by hand, which a signal cancels.

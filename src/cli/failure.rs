@@ -131,7 +131,7 @@ impl From<Error> for Failure {
 
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
-        Error::deployment(Deployment::Configuration, mistakes.to_string()).into()
+        Error::from(mistakes).into()
     }
 }
 
