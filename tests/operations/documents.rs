@@ -6,10 +6,11 @@ use std::process::{Command, Output};
 
 use devstack::dataset::Dataset;
 use devstack::samples::{Member, archive};
+use devstack::stack::uploader_keys;
 
 use super::page::Section;
 use super::reader::Reader;
-use crate::harness::{Harness, PROGRAM, SHIPPED, expected, key, members, moment, sample, temporary};
+use crate::harness::{Harness, PROGRAM, SHIPPED, expected, key, members, moment, moto, sample, temporary};
 
 /// A line in a shell that knows the program and no variable.
 fn shell(line: &str, directory: &Path) -> Output {
@@ -118,4 +119,75 @@ async fn a_stack_is_made_for_a_dataset_of_ones_own() {
     let rows = harness.query("SELECT * FROM club.members").await;
     assert_eq!(rows, [[Some("007".to_owned()), Some("2024-02-29 00:00:00".to_owned())]]);
     assert_eq!(dataset.tables, ["club.members"]);
+}
+
+/// From an export to rows and a page, as a newcomer goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_gets_from_an_export_to_rows() {
+    let harness = Harness::start().await;
+    let directory = temporary();
+    let place = directory.path();
+    let environment: String = harness
+        .stack
+        .environment(&uploader_keys())
+        .iter()
+        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .collect();
+    fs::write(place.join("devstack.env"), environment).unwrap();
+    let aws = moto::aws();
+    let path =
+        [Path::new(PROGRAM).parent().unwrap(), aws.parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
+    let path = std::env::join_paths(path).unwrap();
+    let run = |line: &str| {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("if [ -f ready ]; then . ./devstack.env; fi\n{line}")]);
+        command.current_dir(place).env_clear().env("PATH", &path).env("HOME", place).output().unwrap()
+    };
+    let well = |line: &str| {
+        let output = run(line);
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+
+    let mut section = Section::of("get-started.md", "2. Make an export of your own");
+    for part in ["members.csv", "visits.csv", "tar -czf"] {
+        well(section.take(part));
+    }
+    well(Section::of("get-started.md", "3. Let it guess a configuration").take("init"));
+    let mut section = Section::of("get-started.md", "4. Check before you load");
+    well(section.take("check --offline"));
+    let told = well(section.take("validate"));
+    assert!(told.contains("members: 2 rows") && told.contains("visits: 3 rows"), "{told}");
+
+    // 5: what `devstack serve --dataset` does.
+    let dataset = Dataset::read(&place.join("club.json")).unwrap();
+    dataset.set_up(&harness.stack, &place.join("club.sql")).await.unwrap();
+    let load = |name: &str| {
+        let archive = fs::read(place.join(name)).unwrap();
+        let key = format!("{}{name}", dataset.prefix);
+        harness.stack.s3.put_at(&dataset.bucket, &key, &archive, moment(10)).unwrap();
+    };
+    load("club_2026-11-02.tgz");
+    fs::write(place.join("ready"), "").unwrap();
+    well("cmslite-user-data-to-redshift load club.json");
+
+    let mut section = Section::of("get-started.md", "6. Look at it");
+    well(section.take("devstack.env"));
+    let told = well(section.take("status"));
+    assert!(told.contains("good 1") && told.contains("5 rows"), "{told}");
+
+    let mut section = Section::of("get-started.md", "7. Break it");
+    for part in ["printf", "tar -czf"] {
+        well(section.take(part));
+    }
+    let output = run(section.take("validate"));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.code() == Some(1) && told.contains("members.csv, line 2, column joined"),
+        "{output:?}"
+    );
+    well(section.take("aws s3 cp"));
+    assert_eq!(run("cmslite-user-data-to-redshift load club.json").status.code(), Some(1));
+    let told = well(section.take("status"));
+    assert!(told.contains("bad 1") && told.contains("good 1"), "{told}");
 }
