@@ -65,5 +65,7 @@ mod file_type;
 pub mod progress;
 // Keys of objects, made safe to show.
 pub mod key;
+// Which known name somebody may have meant.
+pub mod similar;
 // Untrusted text, made safe to show.
 pub mod text;

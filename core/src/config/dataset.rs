@@ -190,6 +190,11 @@ impl Dataset {
         self.tables.iter().find(|table| table.member == member)
     }
 
+    /// Whether the bucket is not named yet: something in angle brackets stands for it.
+    pub fn has_placeholder(&self) -> bool {
+        self.bucket.starts_with('<') && self.bucket.ends_with('>')
+    }
+
     /// How the staged file of a member of so many bytes is written.
     pub fn staging_of(&self, member_bytes: u64) -> Staging {
         let by_size = || if member_bytes < COMPRESSED_FROM_BYTES { Staging::Plain } else { Staging::Zstd };
