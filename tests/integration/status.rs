@@ -12,9 +12,8 @@ async fn text(harness: &Harness) -> (Option<i32>, String) {
 
 async fn status(harness: &Harness) -> Value {
     let (output, _) = harness.command(&["status", harness.config_file().to_str().unwrap(), "--json"]).await;
-    // Log lines come before it.
     let text = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap_or_else(|error| panic!("{error}: {text}"))
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 async fn disagreements(harness: &Harness) -> Vec<(String, String)> {
