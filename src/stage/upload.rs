@@ -26,7 +26,7 @@ use crate::run_request::RunRequest;
 use crate::s3::S3;
 
 /// The size of a piece's text. Redshift splits files of 128 MB and more, and then tells no lines (`t_splitting-data-files.md`);
-/// below that, size is a matter of memory and of the time that a request takes (docs/performance.md).
+/// below that, size is a matter of memory and of the time that a request takes (docs/explanation/performance.md).
 const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size of the text of a piece that is compressed.

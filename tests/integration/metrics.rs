@@ -516,7 +516,7 @@ fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<Strin
 /// each metric has its row.
 #[track_caller]
 fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
-    let runbook = include_str!("../../docs/operations.md");
+    let runbook = include_str!("../../docs/runbook.md");
     let headings: BTreeSet<String> = runbook
         .lines()
         .filter_map(|line| line.strip_prefix("### "))
@@ -534,7 +534,7 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
         assert!(properties["TreatMissingData"].is_string(), "{name}");
         let description = resolved(template, &properties["AlarmDescription"]);
         let (_, anchor) = description
-            .split_once("docs/operations.md#")
+            .split_once("docs/runbook.md#")
             .unwrap_or_else(|| panic!("{name} names no runbook"));
         assert!(headings.contains(anchor) && told.insert(anchor.to_owned()), "{name}: {anchor}");
         let alarm_name = resolved(template, &properties["AlarmName"]).replace("AWS::StackName", "STACK");

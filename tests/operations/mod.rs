@@ -1,4 +1,4 @@
-//! The template and docs/operations.md: its stack is made in moto, its permissions suffice, and every command
+//! The template and docs/runbook.md: its stack is made in moto, its permissions suffice, and every command
 //! of the runbook is run as it stands there and does what is said of it.
 
 mod alarms;

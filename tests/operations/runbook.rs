@@ -1,8 +1,8 @@
-//! docs/operations.md as a list of what it has its reader type.
+//! docs/runbook.md as a list of what it has its reader type.
 
 use std::collections::VecDeque;
 
-const TEXT: &str = include_str!("../../docs/operations.md");
+const TEXT: &str = include_str!("../../docs/runbook.md");
 
 /// The commands under a heading, in their order. All of them must be taken.
 pub struct Section {

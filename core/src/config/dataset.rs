@@ -8,7 +8,7 @@ use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
 /// From how many bytes on a member is staged compressed where the configuration leaves it open. Below it, all bytes take less
-/// time on the way than a request takes by itself (docs/performance.md).
+/// time on the way than a request takes by itself (docs/explanation/performance.md).
 const COMPRESSED_FROM_BYTES: u64 = 1024 * 1024;
 
 /// One configuration file: where archives come from and which tables they fill.
