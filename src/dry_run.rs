@@ -1,4 +1,4 @@
-//! A dry run: the whole queue is read, unpacked and transformed, and nothing is staged, loaded or settled.
+//! Runs dry: reads, unpacks and transforms the whole queue, and stages, loads and settles nothing.
 
 use std::fmt;
 

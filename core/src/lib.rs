@@ -1,4 +1,4 @@
-//! What the loader decides: bytes and values in, bytes and values out.
+//! Decides what the loader does: bytes and values in, bytes and values out.
 //!
 //! No network, no file system, no clock, no async runtime: everything here is tested and fuzzed without a
 //! server. The data goes one way:

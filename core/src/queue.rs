@@ -1,4 +1,4 @@
-//! Which archives are unsettled, in which order, and which will never be loaded: a function of three
+//! Decides which archives are unsettled, in which order, and which will never be loaded, from three
 //! listings, which are merged as they come.
 
 // From the merged listings to a plan, which forgets what is settled.

@@ -1,8 +1,11 @@
-//! Everything around the loader, on one machine with no AWS account: a real S3 API, a Redshift stand-in
+//! Runs everything around the loader on one machine with no AWS account: a real S3 API, a Redshift stand-in
 //! before a real PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is
 //! linked into the function.
 
 // A module names only those below it.
+
+/// The dataset that a stack is for.
+pub mod dataset;
 
 /// S3, PostgreSQL and the stand-in together, with a bucket and the tables.
 pub mod stack;

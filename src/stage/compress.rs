@@ -1,4 +1,4 @@
-//! Pieces of staged files, compressed: each by itself, as many at once as there are cores.
+//! Compresses pieces of staged files: each by itself, as many at once as there are cores.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;

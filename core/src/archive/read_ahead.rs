@@ -1,4 +1,4 @@
-//! Reading ahead: a reader at work on a thread of its own, some buffers before whoever reads.
+//! Reads ahead on a thread of its own, some buffers before the consumer.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

@@ -1,4 +1,4 @@
-//! The configuration's types, whose invariants the rest of the program relies on.
+//! Defines the configuration's types, whose invariants the rest of the program relies on.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is decided: which archives are loaded, in which order, and which never.
+//! Holds what is decided: which archives are loaded, in which order, and which never.
 
 use std::collections::HashSet;
 
