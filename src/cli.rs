@@ -34,7 +34,7 @@ use chrono::Utc;
 use clap::Parser as _;
 use clap_complete::Shell;
 use cmslite_core::config::Dataset;
-use cmslite_core::error::{Deployment, Error};
+use cmslite_core::error::Error;
 use cmslite_core::progress::Progress;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -129,11 +129,11 @@ async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Res
         let clients = connect(waits, &request.cancellation).await?;
         Ok((request, clients))
     };
-    let (request, clients) = ready.await.inspect_err(|error| {
+    let (request, clients) = ready.await.inspect_err(|failure: &Failure| {
         if load.metrics {
             let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let report = Report { dataset, ..Report::default() };
-            metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
+            metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
     })?;
     let Run { report, failure } =
@@ -225,14 +225,13 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file.
-fn dataset(config: &Path) -> Result<Dataset, Error> {
-    config_files::load_file(config)
-        .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+/// The dataset of a configuration file, or of this name.
+fn dataset(config: &Path) -> Result<Dataset, Failure> {
+    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
 }
 
 /// A request by hand, which a signal cancels.
-fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
+fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     Ok(RunRequest {

@@ -81,7 +81,7 @@ pub struct Showing {
 /// What is loaded.
 #[derive(Debug, clap::Args)]
 pub struct Load {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// Load this archive alone, even if it is loaded already. While appending, its rows are then there
     /// twice.
@@ -115,7 +115,7 @@ const ARCHIVES: &str = "Which archives";
 /// What is checked.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     #[command(flatten)]
     pub limits: Limits,
@@ -124,7 +124,7 @@ pub struct Check {
 /// What is shown of a dataset.
 #[derive(Debug, clap::Args)]
 pub struct Status {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// Show every archive and every object passed over, not just a part of long lists. JSON always has them
     /// all.
@@ -150,7 +150,7 @@ pub struct Limits {
 /// What is validated.
 #[derive(Debug, clap::Args)]
 pub struct Validate {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// The archives; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
