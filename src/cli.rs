@@ -1,5 +1,7 @@
 //! The entry point for people: the command line.
 
+// `init`: its options, its results and its exit status.
+mod init;
 // `validate`: its results and its exit status.
 mod validate;
 
@@ -68,6 +70,7 @@ pub async fn main() -> ExitCode {
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
+            Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
         }
     };
@@ -165,6 +168,11 @@ async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Resu
 
 async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
     let dataset = dataset(&check.config)?;
+    if check.offline {
+        let check = check::check_offline(&dataset);
+        output.result(&check, &check, None);
+        return Ok(if check.has_failed() { exit::CONFIGURATION } else { exit::GOOD });
+    }
     let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;

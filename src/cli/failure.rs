@@ -106,8 +106,8 @@ impl fmt::Display for Text<'_> {
         } else {
             writeln!(f, "error[{error_type}]: {message}")?;
         }
-        for detail in details {
-            writeln!(f, "  {detail}")?;
+        for line in details.iter().flat_map(|detail| detail.lines()) {
+            writeln!(f, "  {line}")?;
         }
         if self.all {
             for cause in causes {
@@ -152,13 +152,12 @@ impl From<Error> for Failure {
 
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
-        let failure: Self = Error::deployment(Deployment::Configuration, mistakes.to_string()).into();
         match mistakes.0.as_slice() {
-            [] | [_] => failure,
+            [] | [_] => Error::from(mistakes).into(),
             several => Self {
                 message: format!("the configuration has {} mistakes", several.len()),
-                details: several.iter().map(|mistake| one_line(&mistake.to_string()).into_owned()).collect(),
-                ..failure
+                details: several.iter().map(ToString::to_string).collect(),
+                ..Error::from(mistakes).into()
             },
         }
     }

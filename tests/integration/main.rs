@@ -63,6 +63,8 @@ mod deadline;
 mod blocked;
 // Nothing hangs: whatever is silent is given up before the time is up, and named.
 mod hangs;
+// A configuration by itself: its mistakes, and what it says.
+mod configuration;
 // The function's end before and after each of its steps.
 mod crash_points;
 // Random histories of uploads, events and trouble against a model.
@@ -119,6 +121,8 @@ mod reach;
 
 // Others' programs and our adapters.
 
+// `init`: what it writes is sound, and the archive good by it.
+mod init;
 // moto as the S3, the AWS command line as the uploader.
 mod interoperability;
 // What is written over TLS bears a CRC, and no signed SHA-256.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::error::{Deployment, Error, Fault};
 use crate::problem::Excerpt;
 use crate::text::one_line;
 
@@ -100,5 +101,12 @@ impl fmt::Display for Mistakes {
             mistake.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// One for whoever operates, with a line for each mistake and under it the place.
+impl From<Mistakes> for Error {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Deployment(Fault::of_lines(Deployment::Configuration, &mistakes.to_string()))
     }
 }
