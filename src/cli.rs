@@ -42,7 +42,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Level;
 
-use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -53,7 +53,7 @@ use crate::metrics;
 use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
-use crate::{check, config_files, dry_run, load, status};
+use crate::{check, config_files, dry_run, load, show, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
@@ -69,6 +69,7 @@ pub async fn main() -> ExitCode {
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Show(show) => run_show(show, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
             Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
@@ -132,11 +133,11 @@ async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Res
         let clients = connect(waits, &request.cancellation).await?;
         Ok((request, clients))
     };
-    let (request, clients) = ready.await.inspect_err(|error| {
+    let (request, clients) = ready.await.inspect_err(|failure: &Failure| {
         if load.metrics {
             let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let report = Report { dataset, ..Report::default() };
-            metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
+            metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
     })?;
     let Run { report, failure } =
@@ -189,6 +190,15 @@ async fn run_status(status: &Status, output: &Output, waits: &Waits) -> Result<u
     Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 
+async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let cancellation = cancellation(&arguments.limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
+    output.result(&archive, &archive, None);
+    Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+}
+
 /// A script for a shell.
 #[derive(Serialize)]
 struct Completions {
@@ -233,13 +243,13 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file.
-fn dataset(config: &Path) -> Result<Dataset, Error> {
-    config_files::load_file(config).map_err(Error::from)
+/// The dataset of a configuration file, or of this name.
+fn dataset(config: &Path) -> Result<Dataset, Failure> {
+    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
 }
 
 /// A request by hand, which a signal cancels.
-fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
+fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     Ok(RunRequest {
