@@ -42,7 +42,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Level;
 
-use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -53,7 +53,7 @@ use crate::metrics;
 use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
-use crate::{check, config_files, dry_run, load, status};
+use crate::{check, config_files, dry_run, load, show, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
@@ -69,6 +69,7 @@ pub async fn main() -> ExitCode {
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Show(show) => run_show(show, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
             Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
@@ -187,6 +188,15 @@ async fn run_status(status: &Status, output: &Output, waits: &Waits) -> Result<u
     let status = status::status(&clients, &dataset, status.all, &cancellation).await?;
     output.result(&status, &status, None);
     Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+}
+
+async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let cancellation = cancellation(&arguments.limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
+    output.result(&archive, &archive, None);
+    Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 
 /// A script for a shell.

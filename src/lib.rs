@@ -24,6 +24,8 @@ pub mod lambda;
 // Jobs.
 // `check`: what a load would lack.
 pub mod check;
+// `show`: all that is known of one archive.
+pub mod show;
 // `init`: a first configuration, guessed from an archive on this machine.
 pub mod init;
 // `validate`: what a load would find in archives on this machine.

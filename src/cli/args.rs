@@ -52,6 +52,9 @@ pub enum Command {
     /// nothing.
     #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::STATUS, help::EXIT_STATUS))]
     Status(Status),
+    /// Show all that is known of one archive: what has become of it, its loads, its problems. Changes nothing.
+    #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::SHOW, help::EXIT_STATUS))]
+    Show(Show),
     /// Write a first configuration and the DDL of its tables for a new dataset, guessed from one of its
     /// archives: to be looked at and edited. Needs no AWS and no Redshift.
     #[command(
@@ -168,6 +171,17 @@ pub struct Validate {
     /// Also judge lengths, booleans, numbers and NOT NULL, by the CREATE TABLE statements in this file.
     #[arg(long, value_name = "FILE")]
     pub ddl: Option<PathBuf>,
+}
+
+/// Which archive is shown.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
+    pub config: PathBuf,
+    /// The archive: its key, or its name below the dataset's prefix.
+    pub key: String,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// What a new dataset is made of.

@@ -17,6 +17,7 @@ First steps, with CONFIG such as cmslite_user_group_metadata:
   load CONFIG --limit 1    load the oldest archive
   load CONFIG              load them all
   status CONFIG            what is loaded, what waits, what is bad and why?
+  show CONFIG KEY          all about one archive
 ";
 
 pub(super) const ENVIRONMENT: &str = "\
@@ -76,6 +77,14 @@ Examples:
           what waits, what is bad and why, and the last of what is loaded
   status CONFIG --json | jq -r '.bad[].key'
           the keys of all bad archives
+";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  show CONFIG cms-analytics-csv_2024.tgz
+          the archive of this name below the dataset's prefix
+  show CONFIG client/cmslite_gdx/cms-analytics-csv_2024.tgz --json | jq .state
+          whether it is good, bad, waiting, superseded, passed_over or gone
 ";
 
 pub(super) const VALIDATE: &str = "\

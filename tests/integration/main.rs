@@ -15,6 +15,8 @@ mod harness;
 
 // Which events are served, from an upload's notification to a sweep by hand.
 mod events;
+// `show`: one archive.
+mod show;
 // Events that come through SQS: each message is done or comes again by itself.
 mod explanations;
 mod sqs;
