@@ -3,6 +3,9 @@
 // `validate`: its results and its exit status.
 mod validate;
 
+// The status page in a file.
+mod written_page;
+
 // Subcommands, options, and their help.
 mod args;
 // Where the command's log goes.
@@ -41,6 +44,7 @@ use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics;
+use crate::page::Overview;
 use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
@@ -59,8 +63,8 @@ pub async fn main() -> ExitCode {
         Command::Check { config, json, limits } => {
             awaited::told(&waits, run_check(&config, json, &limits, &waits)).await
         }
-        Command::Status { config, all, json, limits } => {
-            awaited::told(&waits, run_status(&config, all, json, &limits, &waits)).await
+        Command::Status { config, all, json, html, limits } => {
+            awaited::told(&waits, run_status(&config, all, json, html.as_deref(), &limits, &waits)).await
         }
         Command::Validate(arguments) => Ok(validate::run(&arguments).await),
         Command::Completions { shell } => {
@@ -86,7 +90,7 @@ async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
             metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
         }
     })?;
-    let Run { report, failure } =
+    let Run { report, failure, .. } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     print!("{report}");
     if load.metrics {
@@ -124,6 +128,7 @@ async fn run_status(
     config: &Path,
     all: bool,
     json: bool,
+    html: Option<&Path>,
     limits: &Limits,
     waits: &Waits,
 ) -> Result<u8, Error> {
@@ -131,7 +136,14 @@ async fn run_status(
     let cancellation = cancellation(limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let status = status::status(&clients, &dataset, all, &cancellation).await?;
-    Ok(show(&status, json, status.ledger_unreadable.is_some()))
+    let has_failed = status.ledger_unreadable.is_some();
+    match html {
+        Some(file) => {
+            let page = Overview::of_status(&dataset, &status, Utc::now()).html();
+            Ok(written_page::write(file, &page, has_failed))
+        }
+        None => Ok(show(&status, json, has_failed)),
+    }
 }
 
 async fn connect(waits: &Waits, cancellation: &Cancellation) -> Result<Clients, Error> {

@@ -50,6 +50,7 @@ Environment:
   S3_KMS_KEY_ID                  the KMS key that encrypts what is written
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
   LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
+  STATUS_PAGE                    in Lambda: `on` writes a page after each run
   CONFIG_DIR                     in Lambda: instead of the bundled configuration
 ";
 
@@ -115,6 +116,10 @@ pub enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Write a page for a browser to this file, `-` for standard output, instead of printing. It needs no other file
+        /// and no connection. A file that is there is replaced at once, when the page is whole.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all"])]
+        html: Option<PathBuf>,
         #[command(flatten)]
         limits: Limits,
     },

@@ -80,6 +80,8 @@ mod validate;
 mod check;
 // `status` shows the queue, what is settled, and where markers and ledger disagree.
 mod status;
+// The status page.
+mod page;
 // A bar on a terminal, lines elsewhere, while an archive is read.
 mod progress;
 // The function's log: flat JSON that says what each line belongs to.

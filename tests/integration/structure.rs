@@ -59,6 +59,7 @@ const PROGRAM: &[Room] = &[
     Room { path: "aws_lambda_events", only: &["lambda"] },
     Room { path: "clap", only: &["cli"] },
     Room { path: "clap_complete", only: &["cli"] },
+    Room { path: "maud", only: &["page"] },
     Room { path: "indicatif", only: &["cli"] },
     Room { path: "tracing_subscriber", only: &["cli::logging", "lambda::logging", "log_filter"] },
     Room { path: "aws_config", only: &["clients", "s3", "sns", "redshift"] },

@@ -74,6 +74,16 @@ impl Dataset {
         format!("{}{}.json", self.lease_prefix(), self.name)
     }
 
+    /// The prefix of status pages.
+    pub fn status_prefix(&self) -> String {
+        format!("{}/status/", self.destination)
+    }
+
+    /// The status page of the dataset.
+    pub fn status_key(&self) -> String {
+        format!("{}{}.html", self.status_prefix(), self.name)
+    }
+
     /// How often an archive was not read within a function's time. The path is short, whatever the key: two keys that
     /// share it lose each other's count.
     pub fn tries_key(&self, key: &str) -> String {
@@ -120,7 +130,7 @@ impl Dataset {
         // A hash, and 8 letters each of revision and reading.
         let staged =
             self.batch_prefix().len() + 32 + "/12345678-12345678/".len() + member + STAGED_ENDING_BYTES;
-        staged.max(self.lease_key().len())
+        staged.max(self.lease_key().len()).max(self.status_key().len())
     }
 }
 

@@ -82,9 +82,14 @@ fn introduced(datasets: &[Dataset]) -> Vec<Dataset> {
 /// Whether anything that `writer` writes can come to lie below the prefix that `reader` reads.
 fn feeds(writer: &Dataset, reader: &Dataset) -> bool {
     let read = reader.source_prefix();
-    [writer.good_prefix(), writer.bad_prefix(), writer.batch_prefix(), writer.lease_prefix()]
-        .iter()
-        .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
+    let written = [
+        writer.good_prefix(),
+        writer.bad_prefix(),
+        writer.batch_prefix(),
+        writer.lease_prefix(),
+        writer.status_prefix(),
+    ];
+    written.iter().any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
 }
 
 /// Parses one file.
