@@ -4,6 +4,9 @@
 
 // A module names only those below it.
 
+/// Status pages for a browser.
+pub mod status_pages;
+
 /// S3, PostgreSQL and the stand-in together, with a bucket and the tables.
 pub mod stack;
 

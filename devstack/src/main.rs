@@ -20,10 +20,12 @@ use devstack::redshift;
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
+use devstack::status_pages::{self, StatusPages};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 const FUNCTION: &str = "cmslite-user-data-to-redshift";
+const DATASET: &str = "cmslite_user_group_metadata";
 const PREFIX: &str = "client/cmslite_gdx/";
 const SAMPLE: &str = "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz";
 
@@ -51,6 +53,9 @@ enum Action {
         /// The Redshift stand-in's port.
         #[arg(long, default_value_t = 5439)]
         redshift_port: u16,
+        /// The port of the status page, which a browser can open.
+        #[arg(long, default_value_t = 9011)]
+        page_port: u16,
         /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
         /// that of `cargo lambda watch`.
         #[arg(long, default_value = "own")]
@@ -76,8 +81,9 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let done = match Arguments::parse().action {
         Action::Demo { function } => demo(function).await,
-        Action::Serve { s3_port, redshift_port, function, environment, sam, bridge } => {
-            serve(s3_port, redshift_port, &function, &environment, sam.then_some(bridge)).await
+        Action::Serve { s3_port, redshift_port, page_port, function, environment, sam, bridge } => {
+            let ports = Ports { s3: s3_port, redshift: redshift_port, page: page_port };
+            serve(ports, &function, &environment, sam.then_some(bridge)).await
         }
     };
     match done {
@@ -115,7 +121,18 @@ fn build_function() -> Result<PathBuf, Failure> {
 }
 
 async fn start_function(stack: &Stack, program: PathBuf) -> Result<Lambda, Failure> {
-    Ok(Lambda::start(lambda::Options::new(program, stack.function_environment())).await?)
+    let mut environment = stack.function_environment();
+    environment.push(("STATUS_PAGE".to_owned(), "on".to_owned()));
+    Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
+}
+
+/// Keeps the function's page beside this program, for a browser to be opened after the demo, and says where.
+fn keep_page(stack: &Stack) -> Result<(), Failure> {
+    let page = stack.s3.read(BUCKET, &status_pages::key(DATASET)).ok_or("there is no status page")?;
+    let file = env::current_exe()?.with_file_name("demo-status.html");
+    fs::write(&file, page)?;
+    println!("\nThe function's status page, for a browser: file://{}", file.display());
+    Ok(())
 }
 
 fn notify(stack: &Stack, url: String) {
@@ -209,6 +226,7 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
     );
     show::tables(&stack).await?;
     show::keys("The bucket after", &stack);
+    keep_page(&stack)?;
     println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
     lambda.stop().await;
     Ok(())
@@ -225,9 +243,15 @@ fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Resul
     }
 }
 
+/// On which ports a stack is served.
+struct Ports {
+    s3: u16,
+    redshift: u16,
+    page: u16,
+}
+
 async fn serve(
-    s3_port: u16,
-    redshift_port: u16,
+    ports: Ports,
     function: &str,
     environment: &Path,
     bridge: Option<IpAddr>,
@@ -237,12 +261,14 @@ async fn serve(
         options.host_names.extend(bridge.map(|bridge| bridge.to_string()));
     };
     let stack = Stack::start(stack::Options {
-        s3_port,
-        redshift_port,
+        s3_port: ports.s3,
+        redshift_port: ports.redshift,
         redshift: Some(Arc::new(names)),
         ..stack::Options::default()
     })
     .await?;
+    let stack = Arc::new(stack);
+    let pages = StatusPages::start(&stack, ports.page).await?;
     let lambda = match program {
         Some(program) => Some(start_function(&stack, program).await?),
         None => None,
@@ -262,7 +288,8 @@ async fn serve(
         sam::write(&stack, bridge)?;
     }
     let mut shell = String::new();
-    for (name, value) in stack.environment(&uploader_keys()) {
+    let page = ("STATUS_PAGE".to_owned(), "on".to_owned());
+    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([page]) {
         let _ = writeln!(shell, "export {name}='{value}'");
     }
     fs::write(environment, &shell)?;
@@ -272,6 +299,7 @@ async fn serve(
         stack.redshift.port(),
         stack.database
     );
+    println!("Status:   {} (after the first run)", pages.url(DATASET));
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
     println!("Upload archives to s3://{BUCKET}/{PREFIX}cms-analytics-csv_*.tgz; Ctrl-C ends.");
     let invocations = lambda.as_ref().map(Lambda::subscribe);

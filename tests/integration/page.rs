@@ -8,6 +8,7 @@ use devstack::redshift;
 use devstack::s3::{Action, Fault};
 use devstack::stack::BUCKET;
 
+use crate::events::uploader;
 use crate::harness::{Harness, HarnessBuilder, key, moment, sample, sample_with, temporary};
 
 /// Where the function writes the page.
@@ -86,9 +87,13 @@ async fn the_function_writes_its_page_after_each_run() {
     let harness = with_page().appending().start().await;
     Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
     assert_eq!(heading(&page(&harness)), "The only archive is loaded");
-    let attributes =
-        harness.stack.s3.requests().into_iter().rfind(|request| request.operation == "PutObject");
-    assert_eq!(attributes.unwrap().key.as_deref(), Some(PAGE), "the page is not the last thing written");
+    let written = harness.stack.s3.requests().into_iter().rfind(|request| request.operation == "PutObject");
+    assert_eq!(written.unwrap().key.as_deref(), Some(PAGE), "the page is not the last thing written");
+    let read = uploader(&harness).get_object().bucket(BUCKET).key(PAGE).send().await.unwrap();
+    assert_eq!(
+        (read.content_type(), read.cache_control()),
+        (Some("text/html; charset=utf-8"), Some("no-cache"))
+    );
 
     Harness::report(harness.invoke(&harness.put("b", &two_columns(), 2)).await);
     let after = page(&harness);
