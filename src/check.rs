@@ -20,7 +20,6 @@ use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
 
 use self::database::check_redshift;
-use self::finding::remedy;
 use self::storage::check_s3;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
@@ -49,7 +48,7 @@ pub async fn check(clients: &Clients, dataset: &Dataset, cancellation: &Cancella
         Ok::<_, Error>(())
     };
     if let Err(error) = cancellation.bounded(work).await {
-        findings.push(Finding::bad("check", error.chain(), remedy(&error)));
+        findings.push(Finding::bad("check", error.chain(), error.remedy()));
     }
     Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), findings }
 }

@@ -3,13 +3,18 @@
 // `validate`: its results and its exit status.
 mod validate;
 
+// Subcommands and options.
+mod args;
+// What the help says beside them.
+mod help;
 // The status page in a file.
 mod written_page;
-
-// Subcommands, options, and their help.
-mod args;
+// Standard output.
+mod output;
 // Where the command's log goes.
 mod logging;
+// Why the command could not do what was asked.
+mod failure;
 // Ctrl-C and SIGTERM.
 mod signals;
 
@@ -22,128 +27,204 @@ mod exit;
 // How far a run has come, for a person.
 mod progress_bar;
 
-use std::fmt::Display;
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::Utc;
 use clap::Parser as _;
+use clap_complete::Shell;
 use cmslite_core::config::Dataset;
-use cmslite_core::error::{Deployment, Error};
+use cmslite_core::error::Error;
 use cmslite_core::progress::Progress;
-use cmslite_core::text::visible_json;
 use serde::Serialize;
 use tokio::time::Instant;
-use tracing::error;
+use tracing::Level;
 
-use self::args::{Arguments, Command, Limits, Load};
+use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::failure::Failure;
+use self::output::Output;
 use crate::cancellation::Cancellation;
 use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics;
 use crate::page::Overview;
-use crate::report::Report;
+use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
 use crate::{check, config_files, dry_run, load, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
-    if !matches!(command, Command::Validate(_)) {
-        logging::init();
-    }
-    let waits = Waits::default();
-    let status = match command {
-        Command::Load(load) if load.dry_run => awaited::told(&waits, run_dry(&load, &waits)).await,
-        Command::Load(load) => awaited::told(&waits, run_load(&load, &waits)).await,
-        Command::Check { config, json, limits } => {
-            awaited::told(&waits, run_check(&config, json, &limits, &waits)).await
-        }
-        Command::Status { config, all, json, html, limits } => {
-            awaited::told(&waits, run_status(&config, all, json, html.as_deref(), &limits, &waits)).await
-        }
-        Command::Validate(arguments) => Ok(validate::run(&arguments).await),
-        Command::Completions { shell } => {
-            args::print_completions(shell);
-            Ok(exit::GOOD)
+    let Arguments { command, showing } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(error).into(),
+    };
+    prepare_log(&command, &showing);
+    let (output, waits, all) = (Output::new(showing.json), Waits::default(), showing.verbose);
+    let work = async {
+        match &command {
+            Command::Load(load) if load.dry_run => run_dry(load, &output, &waits, all).await,
+            Command::Load(load) => run_load(load, &output, &waits, all).await,
+            Command::Check(check) => run_check(check, &output, &waits).await,
+            Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Validate(arguments) => validate::run(arguments, &output, all).await,
+            Command::Completions { shell } => Ok(run_completions(*shell, &output)),
         }
     };
-    status.unwrap_or_else(|error| failed(&error)).into()
+    let ended = awaited::told(&waits, showing.quiet, work).await;
+    ended.unwrap_or_else(|failure| without_result(&failure, &output, all)).into()
 }
 
-/// Works through the queue of a dataset and prints the report.
-async fn run_load(load: &Load, waits: &Waits) -> Result<u8, Error> {
+/// What a command ends with that has no result.
+#[derive(Serialize)]
+struct NoResult {
+    /// Version of this form.
+    version: u32,
+}
+
+/// Says why there is no result, and with which status the command ends.
+fn without_result(failure: &Failure, output: &Output, all: bool) -> u8 {
+    failure.say(all);
+    if output.is_json() {
+        output.document(&NoResult { version: FORMAT_VERSION }, Some(failure));
+    }
+    failure.status
+}
+
+/// Says what is wrong with the command line, or shows the help that it asks for.
+fn refused(error: clap::Error) -> u8 {
+    let is_json =
+        std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|it| it == "--json");
+    let status = if error.use_stderr() { exit::CONFIGURATION } else { exit::GOOD };
+    // Where nobody reads it, the exit status says it alone.
+    let _ = error.print();
+    if error.use_stderr() && is_json {
+        let failure = Failure::from(error);
+        Output::new(is_json).document(&NoResult { version: FORMAT_VERSION }, Some(&failure));
+    }
+    status
+}
+
+/// Only a load keeps a log file by itself, and only it says on standard error what it does step by step.
+fn prepare_log(command: &Command, showing: &Showing) {
+    let Showing { quiet, verbose, log_file, .. } = showing;
+    let is_load = matches!(command, Command::Load(_));
+    let level = match (quiet, verbose) {
+        (true, _) => Level::ERROR,
+        (_, true) => Level::DEBUG,
+        _ if is_load => Level::INFO,
+        _ => Level::WARN,
+    };
+    if *quiet {
+        progress_bar::hide();
+    }
+    logging::init(level, log_file.as_deref().or(is_load.then_some(Path::new(logging::LOG_FILE))));
+}
+
+/// Works through the queue of a dataset and shows the report.
+async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Result<u8, Failure> {
     let begun = Instant::now();
     let ready = async {
         let request = request(load, waits)?;
         let clients = connect(waits, &request.cancellation).await?;
         Ok((request, clients))
     };
-    let (request, clients) = ready.await.inspect_err(|error| {
+    let (request, clients) = ready.await.inspect_err(|failure: &Failure| {
         if load.metrics {
             let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let report = Report { dataset, ..Report::default() };
-            metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
+            metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
     })?;
     let Run { report, failure, .. } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
-    print!("{report}");
     if load.metrics {
         metrics::emit(io::stderr().lock(), begun, request.cancellation.deadline(), &report, failure.as_ref());
     }
+    let failure = failure.map(Failure::from);
+    output.result(&report, &report.json(Detail::FULL), failure.as_ref());
     if !report.bad.is_empty() {
         return Ok(exit::BAD_ARCHIVE);
     }
-    failure.map_or(Ok(exit::GOOD), Err)
+    Ok(said(failure.as_ref(), all))
 }
 
-/// Reads the queue of a dataset, and prints what a load would find.
-async fn run_dry(load: &Load, waits: &Waits) -> Result<u8, Error> {
+/// Reads the queue of a dataset, and shows what a load would find.
+async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Result<u8, Failure> {
     let request = request(load, waits)?;
     let settings = S3Settings::from_process()?;
     let s3 = request.cancellation.bounded(clients::s3_only(&settings, waits)).await?;
     let (dry_run, failure) = progress_bar::during(&request.progress, dry_run::run(&s3, &request)).await;
-    print!("{dry_run}");
-    match failure {
-        Some(error) => Err(error),
-        None if !dry_run.bad.is_empty() => Ok(exit::BAD_ARCHIVE),
-        None => Ok(exit::GOOD),
+    let failure = failure.map(Failure::from);
+    output.result(&dry_run, &dry_run, failure.as_ref());
+    match said(failure.as_ref(), all) {
+        exit::GOOD if !dry_run.bad.is_empty() => Ok(exit::BAD_ARCHIVE),
+        status => Ok(status),
     }
 }
 
-async fn run_check(config: &Path, json: bool, limits: &Limits, waits: &Waits) -> Result<u8, Error> {
-    let dataset = dataset(config)?;
-    let cancellation = cancellation(limits, waits);
+async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&check.config)?;
+    let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;
-    Ok(show(&check, json, check.has_failed()))
+    output.result(&check, &check, None);
+    Ok(if check.has_failed() { exit::FAILED } else { exit::GOOD })
 }
 
-async fn run_status(
-    config: &Path,
-    all: bool,
-    json: bool,
-    html: Option<&Path>,
-    limits: &Limits,
-    waits: &Waits,
-) -> Result<u8, Error> {
-    let dataset = dataset(config)?;
-    let cancellation = cancellation(limits, waits);
-    let clients = connect(waits, &cancellation).await?;
-    let status = status::status(&clients, &dataset, all, &cancellation).await?;
-    let has_failed = status.ledger_unreadable.is_some();
-    match html {
-        Some(file) => {
-            let page = Overview::of_status(&dataset, &status, Utc::now()).html();
-            Ok(written_page::write(file, &page, has_failed))
-        }
-        None => Ok(show(&status, json, has_failed)),
+async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
+    if is_printed && output.is_json() {
+        let failure = Failure::usage("--html - and --json both want standard output");
+        return Err(failure.with_remedy("name a file for the page"));
     }
+    let cancellation = cancellation(&arguments.limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let status = status::status(&clients, &dataset, arguments.all, &cancellation).await?;
+    let page = || Overview::of_status(&dataset, &status, Utc::now()).html();
+    match &arguments.html {
+        Some(_) if is_printed => output.text(&page()),
+        Some(file) => written_page::replace(file, &page())?,
+        None => {}
+    }
+    if arguments.html.is_none() || output.is_json() {
+        output.result(&status, &status, None);
+    }
+    Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+}
+
+/// A script for a shell.
+#[derive(Serialize)]
+struct Completions {
+    /// Version of this form.
+    version: u32,
+    /// The shell.
+    shell: String,
+    /// What it reads.
+    script: String,
+}
+
+fn run_completions(shell: Shell, output: &Output) -> u8 {
+    let script = args::completions(shell);
+    if output.is_json() {
+        let shell = shell.to_string();
+        output.document(&Completions { version: FORMAT_VERSION, shell, script }, None);
+    } else {
+        output.text(&script);
+    }
+    exit::GOOD
+}
+
+/// Says why a command that has shown its result ended early, if it did, and with which status it ends.
+fn said(failure: Option<&Failure>, all: bool) -> u8 {
+    failure.map_or(exit::GOOD, |failure| {
+        failure.say(all);
+        failure.status
+    })
 }
 
 async fn connect(waits: &Waits, cancellation: &Cancellation) -> Result<Clients, Error> {
@@ -160,14 +241,13 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file.
-fn dataset(config: &Path) -> Result<Dataset, Error> {
-    config_files::load_file(config)
-        .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))
+/// The dataset of a configuration file, or of this name.
+fn dataset(config: &Path) -> Result<Dataset, Failure> {
+    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
 }
 
 /// A request by hand, which a signal cancels.
-fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
+fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     Ok(RunRequest {
@@ -181,54 +261,4 @@ fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
         progress: Progress::default(),
         given_up: Arc::default(),
     })
-}
-
-fn show<T: Serialize + Display>(shown: &T, json: bool, has_failed: bool) -> u8 {
-    let written = if json { write_json(shown) } else { write!(io::stdout().lock(), "{shown}") };
-    match written {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            error!("cannot write to standard output: {error}");
-            exit::FAILED
-        }
-        _ if has_failed => exit::FAILED,
-        _ => exit::GOOD,
-    }
-}
-
-/// Writes as it goes: there may be a hundred thousand archives in it.
-fn write_json(shown: &impl Serialize) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(VisibleJson(&mut out), shown)?;
-    writeln!(out)?;
-    out.flush()
-}
-
-/// Writes JSON on, in characters that can be seen. What it is handed at a time is whole text, as `serde_json` does.
-struct VisibleJson<W>(W);
-
-impl<W: io::Write> io::Write for VisibleJson<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = str::from_utf8(bytes).map_err(io::Error::other)?;
-        self.0.write_all(visible_json(text).as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// Says why the command cannot go on, and with which status it ends.
-fn failed(error: &Error) -> u8 {
-    error!(error_type = error.error_type(), "{}", error.chain());
-    match error {
-        Error::Deployment(fault)
-            if matches!(fault.kind, Deployment::Configuration | Deployment::ReloadRefused) =>
-        {
-            exit::CONFIGURATION
-        }
-        Error::BadInput(_) => exit::BAD_ARCHIVE,
-        Error::Deployment(_) | Error::Retryable(_) => exit::FAILED,
-    }
 }

@@ -7,9 +7,7 @@ mod answer;
 // What events ask of which datasets.
 mod routing;
 
-use std::env;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -53,7 +51,7 @@ struct Handler {
 /// reason, so that the reason stands where people look for it.
 pub async fn main() -> ExitCode {
     logging::init();
-    let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+    let directory = config_files::directory();
     let setup = Setup::default();
     let set_up = timeout(SET_UP, setup.handler()).await.unwrap_or_else(|_| {
         let waited = setup.waits.oldest().map_or_else(String::new, |wait| format!(", while {wait}"));

@@ -51,6 +51,36 @@ pub struct Validation {
     pub tables: Vec<TableRows>,
 }
 
+/// What was found of several archives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Validations {
+    /// Version of this form.
+    pub version: u32,
+    /// The dataset.
+    pub dataset: String,
+    /// The archives that could be read, in the order in which they were named.
+    pub archives: Vec<Validation>,
+    /// The files that could not.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A file that could not be read, which says nothing of the archive in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The file, as it was named.
+    pub file: String,
+    /// What the system says.
+    pub message: String,
+}
+
+impl Validations {
+    /// Of a dataset, with no archive yet.
+    pub fn of(dataset: &Dataset) -> Self {
+        let dataset = dataset.name.clone();
+        Self { version: FORMAT_VERSION, dataset, archives: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
 impl Validation {
     /// Whether anything is wrong with the archive.
     pub fn is_bad(&self) -> bool {

@@ -3,6 +3,9 @@
 //! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`,
 //! `archive` and `transform` here); above those modules nobody reads an error's text.
 
+// What to do about each.
+mod remedy;
+
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -211,22 +214,30 @@ impl Error {
     pub fn chain(&self) -> String {
         chain(self)
     }
+
+    /// What each cause beneath this error adds to it, the deepest last, each on one line.
+    pub fn causes(&self) -> Vec<String> {
+        parts(self).split_off(1)
+    }
 }
 
 /// An error and its causes, joined by `: `, each said once, on one line.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = one_line(&error.to_string()).into_owned();
+    parts(error).join(": ")
+}
+
+/// What an error says and what each cause beneath it adds, each on one line.
+fn parts(error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut parts = vec![one_line(&error.to_string()).into_owned()];
     let mut next = error.source();
     while let Some(cause) = next {
-        let part = cause.to_string();
-        let part = one_line(&part);
-        if !part.is_empty() && !text.contains(&*part) {
-            text.push_str(": ");
-            text.push_str(&part);
+        let part = one_line(&cause.to_string()).into_owned();
+        if !part.is_empty() && !parts.iter().any(|said| said.contains(&part)) {
+            parts.push(part);
         }
         next = cause.source();
     }
-    text
+    parts
 }
 
 impl fmt::Display for Error {

@@ -10,7 +10,7 @@ use cmslite_core::problem::Quoting;
 use cmslite_core::row_counts::RowsByTable;
 
 use super::columns::compare;
-use super::finding::{Finding, remedy};
+use super::finding::Finding;
 use super::grants::check_grants;
 use super::storage::{NAME, staged_keys};
 use crate::cancellation::Cancellation;
@@ -33,7 +33,7 @@ pub(super) async fn check_redshift(
     let session = match clients.redshift.connect(&within).await {
         Ok(session) => session,
         Err(error) => {
-            findings.push(Finding::bad("Redshift: login", error.chain(), remedy(&error)));
+            findings.push(Finding::bad("Redshift: login", error.chain(), error.remedy()));
             return;
         }
     };
@@ -41,7 +41,7 @@ pub(super) async fn check_redshift(
     let each = within.time_left().into_iter().chain(within.statement_timeout()).min().unwrap_or(WITHIN);
     if let Err(error) = session.run(&Statement::StatementTimeout(each.as_millis().max(1))).await {
         let error = Error::from(error);
-        findings.push(Finding::bad("Redshift: session", error.chain(), remedy(&error)));
+        findings.push(Finding::bad("Redshift: session", error.chain(), error.remedy()));
     }
     let of_ledger = ledger::tables(dataset);
     let names = ledger::all_tables(dataset);
@@ -54,7 +54,7 @@ pub(super) async fn check_redshift(
     let kinds = session.table_types(&names).await.unwrap_or_else(|_| vec![None; names.len()]);
     if let Err(error) = session.reveal_defaults(&dataset.tables, &mut columns).await {
         let error = Error::from(error);
-        findings.push(Finding::bad("Redshift: defaults of columns", error.chain(), remedy(&error)));
+        findings.push(Finding::bad("Redshift: defaults of columns", error.chain(), error.remedy()));
     }
     let absent: Vec<&TableName> = of_ledger
         .iter()
@@ -88,7 +88,7 @@ pub(super) async fn check_redshift(
         let tried = match &authorization {
             Ok(authorization) => try_load(&session, clients, dataset, table, authorization, staged).await,
             Err(error) => {
-                findings.push(Finding::bad(&subject, error.chain(), remedy(error)));
+                findings.push(Finding::bad(&subject, error.chain(), error.remedy()));
                 continue;
             }
         };

@@ -8,7 +8,7 @@ use cmslite_core::error::{Error, Fault, Retryable};
 use cmslite_core::key::Key;
 use cmslite_core::queue::{ArchiveState, Kept, Listed, Object, Plan, Selection};
 
-use super::finding::{Finding, remedy};
+use super::finding::Finding;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
@@ -25,7 +25,7 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
     let seen = |listed: &Listed| find_shared(dataset, listed, &mut shared);
     let plan = match listing::read(s3, dataset, &Selection::WholeQueue, Kept::WhatDecides, seen).await {
         Err(error) => {
-            findings.push(Finding::bad("S3: list", error.chain(), remedy(&error)));
+            findings.push(Finding::bad("S3: list", error.chain(), error.remedy()));
             return false;
         }
         Ok(plan) => plan,
@@ -132,7 +132,7 @@ async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Findin
             "this S3 knows no KMS: unset S3_KMS_KEY_ID",
         )),
         Ok(None) => None,
-        Err(error) => Some(Finding::bad(SUBJECT, error.chain(), remedy(&error))),
+        Err(error) => Some(Finding::bad(SUBJECT, error.chain(), error.remedy())),
     }
 }
 

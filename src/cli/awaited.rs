@@ -19,8 +19,11 @@ const TOLD_EVERY_MS: &str = "CMSLITE_TEST_TOLD_EVERY_MS";
 /// How often within [`TOLD_EVERY`] it is looked at.
 const LOOKS: u32 = 20;
 
-/// Does `work`, and says on standard error what it waits for, once for each minute of waiting.
-pub(super) async fn told<T>(waits: &Waits, work: impl Future<Output = T>) -> T {
+/// Does `work`, and says on standard error what it waits for, once for each minute of waiting, unless it is to be `quiet`.
+pub(super) async fn told<T>(waits: &Waits, quiet: bool, work: impl Future<Output = T>) -> T {
+    if quiet {
+        return work.await;
+    }
     let every = env::var(TOLD_EVERY_MS).ok().and_then(|every| every.parse().ok());
     let every = every.map_or(TOLD_EVERY, Duration::from_millis).max(Duration::from_millis(LOOKS.into()));
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Where the command's events go: info on stdout, debug in a file.
+//! Where the command's events go: standard error, and a file where there is one.
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use chrono::Local;
-use cmslite_core::text::one_line;
+use cmslite_core::text::{one_line, printable};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber, warn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -17,11 +18,12 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
+use super::failure;
 use super::progress_bar::LogWriter;
 use crate::log_filter::own_events;
 
-/// The command's log file.
-const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
+/// The log file that a load keeps.
+pub const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
 
 /// Bytes at which the log file is rotated, when a command begins: some thousands of loads.
 const ROTATED_BYTES: u64 = 10_000_000;
@@ -29,18 +31,19 @@ const ROTATED_BYTES: u64 = 10_000_000;
 /// Former log files that are kept.
 const ROTATED_FILES: u32 = 5;
 
-/// Info on stdout, debug appended to the log file. Without the file the command goes on, and says so.
-pub fn init() {
-    let file = open(Path::new(LOG_FILE));
-    let (file, unopened) = match file {
-        Ok(file) => (Some(file), None),
-        Err(error) => (None, Some(error)),
+/// Events at `level` and above on standard error, and from debug on appended to the log file. Without the file the command goes
+/// on, and says so.
+pub fn init(level: Level, path: Option<&Path>) {
+    let (file, unopened) = match path.map(|path| open(path).map_err(|error| (path, error))) {
+        None => (None, None),
+        Some(Ok(file)) => (Some(file), None),
+        Some(Err(error)) => (None, Some(error)),
     };
-    let stdout = layer::layer()
+    let stderr = layer::layer()
         .event_format(Line)
         .with_ansi(false)
         .with_writer(|| LogWriter)
-        .with_filter(own_events(Level::INFO));
+        .with_filter(own_events(level).with_target(failure::TARGET, LevelFilter::OFF));
     let file = file.map(|file| {
         layer::layer()
             .event_format(Line)
@@ -48,9 +51,9 @@ pub fn init() {
             .with_writer(Mutex::new(file))
             .with_filter(own_events(Level::DEBUG))
     });
-    tracing_subscriber::registry().with(stdout).with(file).init();
-    if let Some(error) = unopened {
-        warn!("no log file {LOG_FILE}: {error}");
+    tracing_subscriber::registry().with(stderr).with(file).init();
+    if let Some((path, error)) = unopened {
+        warn!("no log file {}: {error}", printable(path.as_os_str().as_encoded_bytes()));
     }
 }
 
@@ -60,13 +63,15 @@ fn open(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let is_large = fs::metadata(path).is_ok_and(|file| file.len() >= ROTATED_BYTES);
+    let is_large = fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() >= ROTATED_BYTES);
     if is_large {
         rotate(path)?;
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    // One that an earlier version made is open to all.
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    // One that an earlier version made is open to all. What is no file, such as /dev/null, is others' too.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
     Ok(file)
 }
 

@@ -1,4 +1,5 @@
-//! How far a run has come, shown to a person: a bar on a terminal, a line now and then elsewhere.
+//! How far a run has come, shown to a person: a bar where standard error is a terminal, a line of the log now and then
+//! elsewhere.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use cmslite_core::key::Key;
 use cmslite_core::progress::{Progress, Reading};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, interval, interval_at};
 use tracing::info;
 
@@ -20,6 +21,11 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// What is drawn on the terminal, so that lines that are written go above it.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Draws nothing from now on.
+pub fn hide() {
+    BARS.set_draw_target(ProgressDrawTarget::hidden());
+}
 
 /// Shows `progress` for as long as `work` takes.
 pub async fn during<T>(progress: &Progress, work: impl Future<Output = T>) -> T {
@@ -80,15 +86,15 @@ pub fn above<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Stdout for lines that go above what is drawn.
+/// Standard error for lines that go above what is drawn.
 pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stdout().write(bytes))
+        BARS.suspend(|| io::stderr().write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        io::stderr().flush()
     }
 }

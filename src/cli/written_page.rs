@@ -1,34 +1,25 @@
-//! The status page, written to a file or to standard output.
+//! The status page in a file.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
-use tracing::error;
-
-use super::exit;
-
-/// Writes a page to `file`, or to standard output for `-`, and says with which status the command ends; `has_failed` is
-/// whether something else has failed that the page tells of.
-pub fn write(file: &Path, page: &str, has_failed: bool) -> u8 {
-    let is_printed = file.as_os_str() == "-";
-    let written =
-        if is_printed { io::stdout().lock().write_all(page.as_bytes()) } else { replace(file, page) };
-    match written {
-        // Whoever reads has seen enough.
-        Err(error) if !(is_printed && error.kind() == io::ErrorKind::BrokenPipe) => {
-            let place = if is_printed { "standard output".to_owned() } else { file.display().to_string() };
-            error!("cannot write the status page to {place}: {error}");
-            exit::FAILED
-        }
-        _ if has_failed => exit::FAILED,
-        _ => exit::GOOD,
-    }
-}
+use super::failure::Failure;
 
 /// Replaces a file at once: whoever reads it, such as a web server, has the former page or the new one. The new one is
 /// written beside it, since a rename does not lead from one file system to another.
-fn replace(file: &Path, page: &str) -> io::Result<()> {
+///
+/// # Errors
+///
+/// One of usage, since the command line names the file.
+pub(super) fn replace(file: &Path, page: &str) -> Result<(), Failure> {
+    written(file, page).map_err(|error| {
+        let message = format!("cannot write the page to {}: {error}", file.display());
+        Failure::usage(message).with_remedy("name a file in a directory that is there and may be written to")
+    })
+}
+
+fn written(file: &Path, page: &str) -> io::Result<()> {
     let Some(name) = file.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no name of a file"));
     };

@@ -6,7 +6,7 @@ use devstack::s3::Request;
 use devstack::s3::policy::ACCOUNT;
 use devstack::stack::function_keys;
 
-use crate::harness::{Harness, long_sample, sample};
+use crate::harness::{Harness, long_sample, sample, told};
 
 const OTHER: &str = "999999999999";
 
@@ -34,7 +34,7 @@ async fn every_request_names_the_account() {
         [["check", config].as_slice(), &["status", config], &["load", config, "--dry-run"], &["load", config]]
     {
         let (output, _directory) = harness.command(arguments).await;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{}", told(&output));
     }
     let requests = own_requests(&harness);
     for request in &requests {
@@ -70,6 +70,6 @@ async fn what_is_no_account_is_told_at_start() {
     assert!(message.contains("S3_BUCKET_OWNER: \"1234-5678-9012\" is no AWS account"), "{message}");
     let config = harness.config_file();
     let (output, _directory) = harness.command(&["load", config.to_str().unwrap(), "--dry-run"]).await;
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.code() == Some(2) && told.contains("S3_BUCKET_OWNER"), "{output:?}");
+    let said = told(&output);
+    assert!(output.status.code() == Some(2) && said.contains("S3_BUCKET_OWNER"), "{output:?}");
 }

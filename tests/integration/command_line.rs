@@ -8,23 +8,23 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::time::timeout;
 
 use crate::harness::{
-    HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample, temporary,
+    HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample, temporary, told,
 };
 
-/// `load`: its exit status, its standard output, and its log file.
+/// `load`: its exit status, what it said, and its log file.
 pub async fn load(harness: &Harness) -> (Option<i32>, String, String) {
     let config = harness.config_file();
     let (output, directory) = harness.command(&["load", config.to_str().unwrap()]).await;
     let log = fs::read_to_string(directory.path().join("logs/cmslite_user_data_to_redshift.log"))
         .unwrap_or_default();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap(), log)
+    (output.status.code(), told(&output), log)
 }
 
 /// `load --again` for an archive.
 pub async fn again(harness: &Harness, name: &str) -> (Option<i32>, String) {
     let config = harness.config_file();
     let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--again", &key(name)]).await;
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    (output.status.code(), told(&output))
 }
 
 /// `load --accept-shrink` for an archive.
@@ -32,7 +32,7 @@ pub async fn accept_shrink(harness: &Harness, name: &str) -> (Option<i32>, Strin
     let config = harness.config_file();
     let (output, _) =
         harness.command(&["load", config.to_str().unwrap(), "--accept-shrink", &key(name)]).await;
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    (output.status.code(), told(&output))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +139,12 @@ async fn stops(signal: &str, statement: &str) {
         .env_clear()
         .envs(harness.environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = child.stdout.take().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
     gate.reached().await;
     let pid = child.id().unwrap().to_string();
@@ -150,9 +152,10 @@ async fn stops(signal: &str, statement: &str) {
     let ended = async {
         // It has the signal when it says so.
         while !told.contains("stopping before the next step") {
-            assert!(stdout.read_line(&mut told).await.unwrap() > 0, "{told}");
+            assert!(stderr.read_line(&mut told).await.unwrap() > 0, "{told}");
         }
         gate.open();
+        stderr.read_to_string(&mut told).await.unwrap();
         stdout.read_to_string(&mut told).await.unwrap();
         child.wait().await.unwrap()
     };

@@ -190,7 +190,7 @@ async fn a_silent_api_of_redshifts_is_given_up() {
     assert!(harness.is_unsettled("a"));
 }
 
-/// The command, and its standard output as it comes.
+/// The command, and what it says as it comes.
 struct Running {
     child: Child,
     stdout: BufReader<tokio::process::ChildStdout>,
@@ -226,6 +226,7 @@ impl Running {
         let mut told = String::new();
         let ended = async {
             self.stdout.read_to_string(&mut told).await.unwrap();
+            self.stderr.read_to_string(&mut told).await.unwrap();
             self.child.wait().await.unwrap()
         };
         let status = timeout(HANGS_AFTER, ended).await.unwrap_or_else(|_| panic!("it goes on"));
@@ -371,7 +372,9 @@ async fn what_is_waited_for_is_told_again_and_again() {
         while lines.len() < 2 {
             let mut line = String::new();
             assert!(running.stderr.read_line(&mut line).await.unwrap() > 0, "{lines:?}");
-            lines.push(line);
+            if line.starts_with("waiting") {
+                lines.push(line);
+            }
         }
         lines
     };
@@ -402,7 +405,7 @@ async fn a_second_ctrl_c_ends_the_command_at_once() {
             let mut line = String::new();
             while !line.contains("once more ends at once") {
                 line.clear();
-                assert!(running.stdout.read_line(&mut line).await.unwrap() > 0, "it is not heard");
+                assert!(running.stderr.read_line(&mut line).await.unwrap() > 0, "it is not heard");
             }
         };
         timeout(HANGS_AFTER, heard).await.unwrap();

@@ -3,6 +3,7 @@
 
 pub mod moto;
 mod samples;
+pub mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -96,6 +97,11 @@ async fn drop_unused(postgres: &Postgres) {
     for database in unused {
         client.batch_execute(&format!("DROP DATABASE \"{database}\" WITH (FORCE)")).await.unwrap();
     }
+}
+
+/// All that a command said: its standard output, and behind it its standard error.
+pub fn told(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
 /// A stack with a function on it.

@@ -84,6 +84,12 @@ mod status;
 mod page;
 // A bar on a terminal, lines elsewhere, while an archive is read.
 mod progress;
+// Results on standard output, all else on standard error; who reads neither changes nothing.
+mod streams;
+// `--json`: one document, whatever the command does.
+mod json;
+// What a person is told who has made a mistake; long lists.
+mod mistakes;
 // The function's log: flat JSON that says what each line belongs to.
 mod logs;
 // CloudWatch's metrics: valid, true to the report, and all that the template looks at.

@@ -10,7 +10,7 @@ use devstack::s3;
 use devstack::stack::function_keys;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, moment, moto, sample, sample_with};
+use crate::harness::{Harness, moment, moto, sample, sample_with, told};
 
 const DATASET: &str = "cmslite_user_group_metadata";
 
@@ -374,7 +374,7 @@ async fn the_command_counts_nothing() {
     harness.put("a", &sample(1, 5), 1);
     let (output, _directory) = harness.command(&["load", harness.config_file().to_str().unwrap()]).await;
     assert!(output.status.success() && harness.is_good("a"));
-    assert!(!String::from_utf8(output.stdout).unwrap().contains("_aws"));
+    assert!(!told(&output).contains("_aws"));
 }
 
 /// The template as JSON, CloudFormation's short forms written out.

@@ -5,7 +5,7 @@ use devstack::stack::BUCKET;
 use serde_json::json;
 
 use crate::command_line::{again, load};
-use crate::harness::{Harness, bad_key, expected, key, members, moment, sample};
+use crate::harness::{Harness, bad_key, expected, key, members, moment, sample, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn appending_adds_to_what_is_there_and_oldest_comes_first() {
@@ -200,9 +200,9 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     for dry_run in [&[][..], &["--dry-run"]] {
         let again = [&["load", config.to_str().unwrap(), "--again", &checksum], dry_run].concat();
         let (output, _) = harness.command(&again).await;
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(&format!("{checksum} is no archive but a checksum, by its name")), "{told}");
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{checksum} is no archive but a checksum, by its name")), "{said}");
     }
 }
 

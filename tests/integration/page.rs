@@ -7,6 +7,7 @@ use devstack::lambda::Outcome;
 use devstack::redshift;
 use devstack::s3::{Action, Fault};
 use devstack::stack::BUCKET;
+use serde_json::Value;
 
 use crate::events::uploader;
 use crate::harness::{Harness, HarnessBuilder, key, moment, sample, sample_with, temporary};
@@ -65,7 +66,14 @@ async fn the_command_writes_a_page_to_a_file_that_it_replaces_at_once() {
 
     let (output, _) = harness.command(&["status", config, "--html", "-"]).await;
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(heading(&printed[printed.find("<!DOCTYPE").unwrap()..]), heading(&written));
+    assert!(printed.starts_with("<!DOCTYPE html>") && printed.ends_with("</html>"), "{printed}");
+    assert_eq!(heading(&printed), heading(&written));
+    let (output, _) = harness.command(&["status", config, "--html", file.to_str().unwrap(), "--json"]).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["bad_count"], 1);
+    let (output, _) = harness.command(&["status", config, "--html", "-", "--json"]).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &json["error"]["type"]), (Some(2), &"Usage".into()));
 
     // A page of what can be told without Redshift is written too, and the status says that this is not all.
     harness.stack.redshift.inject(redshift::Fault::on(
@@ -78,8 +86,8 @@ async fn the_command_writes_a_page_to_a_file_that_it_replaces_at_once() {
 
     let nowhere = directory.path().join("nowhere/status.html");
     let (output, _) = harness.command(&["status", config, "--html", nowhere.to_str().unwrap()]).await;
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.code() == Some(3) && told.contains("cannot write the status page to "), "{told}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("cannot write the page to "), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use devstack::samples::{self, Member};
 use serde_json::{Value, json};
 
+use crate::harness::terminal::{self, On};
 use crate::harness::{
     Harness, PROGRAM, SHIPPED, cases, long_sample, members, quoting, sample, sample_with, temporary,
 };
@@ -210,18 +211,21 @@ fn mistakes_in_the_configuration_are_status_2() {
 }
 
 #[test]
-fn json_is_one_line_for_each_archive() {
+fn json_is_one_document_with_each_archive() {
     let place = Place::with(&[("a.tgz", sample(1, 5)), ("bad.tgz", b"no archive".to_vec())]);
     let Run { status, told, errors } = place.run(&["--json", "a.tgz", "none.tgz", "bad.tgz"]);
     assert!(status == Some(2) && errors.starts_with("error: cannot read none.tgz: "), "{errors}");
-    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let document: Value = serde_json::from_str(&told).unwrap();
     let tables = ["cms_group", "user_activity", "user_group", "user_status"];
     let tables = tables.map(|table| json!({"table": format!("cmslite.{table}"), "rows": 5}));
-    let told: Vec<Value> = lines
-        .iter()
+    let archives = document["archives"].as_array().unwrap().iter();
+    let told: Vec<Value> = archives
         .map(|line| json!([line["key"], line["problems_found"], line["problems"][0]["code"], line["tables"]]))
         .collect();
     assert_eq!(told, [json!(["a.tgz", 0, null, tables]), json!(["bad.tgz", 1, "corrupt_gzip", []])]);
+    let missing = "No such file or directory (os error 2)";
+    assert_eq!(document["unreadable"], json!([{"file": "none.tgz", "message": missing}]));
+    assert_eq!(document["error"]["message"], json!(format!("cannot read none.tgz: {missing}")));
 }
 
 /// The program that reads one reads the other.
@@ -246,7 +250,9 @@ async fn json_is_that_of_error_json() {
         let mut uploaded = harness.error_json(name);
         let Run { status, told, errors } = place.run(&["--json", "--ddl", &ddl(), name]);
         assert_eq!((status, errors.as_str()), (Some(1), ""), "{name}: {told}");
-        let mut local: Value = serde_json::from_str(&told).unwrap();
+        let mut document: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(document.get("error"), None, "{name}");
+        let mut local = document["archives"][0].take();
         let fields = local.as_object_mut().unwrap();
         assert_eq!(fields.remove("tables"), Some(json!([])), "{name}");
         for (field, expected) in [
@@ -296,11 +302,9 @@ fn an_interrupt_ends_it() {
 
 #[test]
 fn a_terminal_shows_a_bar_and_is_left_clean() {
-    const ON_A_TERMINAL: &str =
-        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let place = Place::with(&[("a.tgz", long_sample(1, 10_000_000))]);
-    let output = Command::new("python3")
-        .args(["-c", ON_A_TERMINAL, PROGRAM, "validate", CONFIG, "a.tgz"])
+    let output = terminal::program(On::Both)
+        .args(["validate", CONFIG, "a.tgz"])
         .current_dir(place.0.path())
         .env("TERM", "xterm")
         .output()

@@ -21,9 +21,7 @@ impl Overview {
             @if self.counts.bad > 0 {
                 section aria-labelledby="bad" {
                     h2 id="bad" { "Bad archives" }
-                    p.note {
-                        "A bad archive is refused as a whole: nothing of it is loaded. Whoever uploads corrects it and uploads it again."
-                    }
+                    p.note { "A bad archive is refused as a whole: nothing of it is loaded." }
                     @for bad in &self.bad { (archive(bad)) }
                     (left_out(self.bad.len(), self.counts.bad, "the newest first"))
                 }

@@ -40,7 +40,7 @@ impl Overview {
         html! {
             @if !names.is_empty() {
                 table role="table" {
-                    caption { "Rows by table, in the last " (count(self.loads.len(), "load")) }
+                    caption { "Rows by table" }
                     thead role="rowgroup" {
                         tr role="row" {
                             th scope="col" role="columnheader" { "Table" }

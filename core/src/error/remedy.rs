@@ -1,0 +1,82 @@
+//! What to do about a failure.
+
+use super::{Deployment, Error, Retryable};
+
+impl Error {
+    /// What to do about it, for whoever must act.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::BadInput(_) => "mend the archive",
+            Self::Retryable(fault) => match fault.kind {
+                Retryable::ConnectionLost => {
+                    "look at PGHOST and PGPORT, whether the cluster runs, and whether its security group lets this machine or the function's subnets in"
+                }
+                Retryable::Serialization | Retryable::StatementTimeout => {
+                    "something else works on the tables or the ledger: try again when it has ended"
+                }
+                Retryable::ClusterUnavailable => "try again when the cluster's resize has ended",
+                Retryable::SecretUnavailable => {
+                    "try again; a function in a subnet needs a way to Secrets Manager: an endpoint or a NAT gateway"
+                }
+                Retryable::LoginUnavailable => {
+                    "try again; a function in a subnet needs a way to Redshift's API: an endpoint (redshift, redshift-serverless) or a NAT gateway"
+                }
+                Retryable::S3Unavailable
+                | Retryable::CredentialsUnavailable
+                | Retryable::CountsDiffer
+                | Retryable::SourceChanged
+                | Retryable::DamagedDownload
+                | Retryable::Unknown => "try again; if it lasts, the message says where",
+                Retryable::DeadlineNear => {
+                    "give it more time; if it waited for a lock, try again when whoever holds it has ended"
+                }
+                Retryable::Interrupted => "run it again: nothing is half done",
+                Retryable::StoppedAtBadArchive => {
+                    "run it again: the bad archive is settled, and no longer in the way"
+                }
+            },
+            Self::Deployment(fault) => match fault.kind {
+                Deployment::S3Access => {
+                    "give the program's role s3:ListBucket on the bucket, s3:GetObject on archives and markers, s3:PutObject below batch/, good/ and bad/, and \
+                     s3:DeleteObject on markers, as template.yaml does; or look at the AWS_* variables"
+                }
+                Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
+                Deployment::UnorderedListing => {
+                    "use a general purpose bucket of S3: directory buckets list their keys in no order"
+                }
+                Deployment::ObjectUnreadable => {
+                    "upload the archive so that the program's role can read it: no archive storage class, and encrypted by SSE-S3 or a KMS key that it may use"
+                }
+                Deployment::LoginRefused => {
+                    "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
+                }
+                Deployment::AuthenticationUnsupported => {
+                    "let the user log in by a password; with PGSSLMODE=disable, store it as an MD5 digest"
+                }
+                Deployment::TlsNotTrusted => {
+                    "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts"
+                }
+                Deployment::TlsUnsupported => {
+                    "let the server, or what stands before it, speak TLS 1.2 or newer"
+                }
+                Deployment::SchemaMismatch => "make the table as ddl/ does, or mend the configuration",
+                Deployment::Privilege => "grant the user what ddl/grants.sql grants",
+                Deployment::CopyAuthorization => {
+                    "attach the role of COPY_IAM_ROLE to the cluster and let it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
+                }
+                Deployment::StorageFull => "free disk space on the cluster, or resize it",
+                Deployment::SecretUnreadable => {
+                    "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID"
+                }
+                Deployment::LoginNotGiven => {
+                    "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the rights that template.yaml gives it"
+                }
+                Deployment::Configuration => "mend the configuration",
+                Deployment::UnknownEvent => "send an event of a form that docs/reference/events.md has",
+                Deployment::ReloadRefused => {
+                    "choose another archive: `status` lists them and says how each stands"
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Why the command could not do what was asked: for a person in a few lines, for a program as JSON.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+
+use clap::error::ErrorKind;
+use cmslite_core::config::Mistakes;
+use cmslite_core::error::{Deployment, Error};
+use cmslite_core::text::one_line;
+use serde::Serialize;
+use tracing::error;
+
+use super::{exit, progress_bar};
+use crate::config_files::Unloaded;
+
+/// The target of the event that tells a failure to the log file: standard error has it in another form.
+pub(super) const TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::cli::failure");
+
+/// The kind of a failure that lies in the command line itself.
+const USAGE: &str = "Usage";
+
+/// Why the command could not do what was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The error that it was made of, if it was.
+    pub(super) error: Option<Box<Error>>,
+    /// The exit status that it ends with.
+    pub(super) status: u8,
+    /// The stable name of its kind, as `Error::error_type` has it; `Usage` where the command line is wrong.
+    error_type: &'static str,
+    /// What happened, and where.
+    message: String,
+    /// What there is to say of it one by one, such as the mistakes in a file.
+    details: Box<[String]>,
+    /// What each deeper cause adds, the deepest last.
+    causes: Box<[String]>,
+    /// What to do about it.
+    remedy: Option<String>,
+}
+
+/// A failure as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct FailureJson<'a> {
+    /// The stable name of its kind: `Usage`, or that of the error's kind such as `Deployment.LoginRefused`.
+    #[serde(rename = "type")]
+    error_type: &'a str,
+    /// What happened, and where.
+    message: &'a str,
+    /// What there is to say of it one by one, such as the mistakes in a file.
+    details: &'a [String],
+    /// What each deeper cause adds, the deepest last.
+    causes: &'a [String],
+    /// What to do about it.
+    remedy: Option<&'a str>,
+}
+
+impl Failure {
+    /// A mistake in the command line, or in a file that it names.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            error: None,
+            status: exit::CONFIGURATION,
+            error_type: USAGE,
+            message,
+            details: Box::default(),
+            causes: Box::default(),
+            remedy: None,
+        }
+    }
+
+    /// The same with what to do about it.
+    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    pub(super) fn json(&self) -> FailureJson<'_> {
+        let Self { error_type, message, details, causes, remedy, .. } = self;
+        FailureJson { error_type, message, details, causes, remedy: remedy.as_deref() }
+    }
+
+    /// Says it on standard error, and in the log file; `all` is whether every cause is said. Where standard error is closed, the
+    /// exit status says it alone.
+    pub(super) fn say(&self, all: bool) {
+        let text = Text { failure: self, all }.to_string();
+        let _ = progress_bar::above(|| io::stderr().write_all(text.as_bytes()));
+        let parts = self.details.iter().chain(&*self.causes).fold(String::new(), |mut said, part| {
+            let _ = write!(said, ": {part}");
+            said
+        });
+        error!(target: TARGET, error_type = self.error_type, "{}{parts}", self.message);
+    }
+}
+
+/// A failure for a person: what happened, where, why, and what to do, in up to four lines.
+struct Text<'a> {
+    failure: &'a Failure,
+    all: bool,
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { error_type, message, details, causes, remedy, .. } = self.failure;
+        if *error_type == USAGE {
+            writeln!(f, "error: {message}")?;
+        } else {
+            writeln!(f, "error[{error_type}]: {message}")?;
+        }
+        for detail in details {
+            writeln!(f, "  {detail}")?;
+        }
+        if self.all {
+            for cause in causes {
+                writeln!(f, "  because: {cause}")?;
+            }
+        } else if let Some(cause) = causes.last() {
+            writeln!(f, "  because: {cause}")?;
+        }
+        if let Some(remedy) = remedy {
+            writeln!(f, "  what to do: {remedy}")?;
+        }
+        match causes.len() {
+            0 | 1 => Ok(()),
+            _ if self.all => Ok(()),
+            more => writeln!(f, "  {} more causes; -v says them", more - 1),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::Deployment(fault)
+                if matches!(fault.kind, Deployment::Configuration | Deployment::ReloadRefused) =>
+            {
+                exit::CONFIGURATION
+            }
+            Error::BadInput(_) => exit::BAD_ARCHIVE,
+            Error::Deployment(_) | Error::Retryable(_) => exit::FAILED,
+        };
+        Self {
+            status,
+            error_type: error.error_type(),
+            message: error.to_string(),
+            details: Box::default(),
+            causes: error.causes().into(),
+            remedy: Some(error.remedy().to_owned()),
+            error: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        let failure: Self = Error::deployment(Deployment::Configuration, mistakes.to_string()).into();
+        match mistakes.0.as_slice() {
+            [] | [_] => failure,
+            several => Self {
+                message: format!("the configuration has {} mistakes", several.len()),
+                details: several.iter().map(|mistake| one_line(&mistake.to_string()).into_owned()).collect(),
+                ..failure
+            },
+        }
+    }
+}
+
+impl From<Unloaded> for Failure {
+    fn from(unloaded: Unloaded) -> Self {
+        let (name, known) = match unloaded {
+            Unloaded::Mistakes(mistakes) => return mistakes.into(),
+            Unloaded::UnknownDataset { name, known } => (name, known),
+        };
+        let remedy = match nearest(&name, &known) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None if known.is_empty() => "give the path of a configuration file".to_owned(),
+            None => format!("name one of {}, or give the path of a configuration file", known.join(", ")),
+        };
+        let message = format!("there is no dataset {name}");
+        Self::from(Error::deployment(Deployment::Configuration, message)).with_remedy(one_line(&remedy))
+    }
+}
+
+/// What somebody may have meant: the most similar name, where one is similar, as clap has it for subcommands.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    const SIMILAR: f64 = 0.7;
+    let similarity = |known: &String| strsim::jaro(name, known);
+    let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
+    (similarity(nearest) > SIMILAR).then_some(nearest)
+}
+
+/// What clap found wrong, from its own words: the mistake, then paragraphs with a tip and the usage.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let said = error.render().to_string();
+        let mut paragraphs = said.split("\n\n").map(|paragraph| {
+            paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+        });
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no subcommand is given".to_owned(),
+            _ => paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        };
+        let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: ").map(str::to_owned));
+        Self::usage(message).with_remedy(tip.unwrap_or_else(|| "see --help".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmslite_core::error::{Fault, Retryable};
+
+    use super::*;
+
+    fn failure() -> Failure {
+        let deepest = io::Error::other("reset");
+        Error::from(Fault::new(Retryable::ConnectionLost, "no answer of host:5439").caused_by(deepest)).into()
+    }
+
+    #[test]
+    fn a_person_is_told_in_up_to_four_lines() {
+        let mut failure = failure();
+        let short = Text { failure: &failure, all: false }.to_string();
+        assert!(short.starts_with("error[Retryable.ConnectionLost]: no answer of host:5439\n  because: reset\n  what to do: look at PGHOST"), "{short}");
+        failure.causes = ["a", "b", "c"].map(str::to_owned).into();
+        let short = Text { failure: &failure, all: false }.to_string();
+        assert_eq!(short.lines().count(), 4, "{short}");
+        assert!(
+            short.contains("because: c\n") && short.ends_with("  2 more causes; -v says them\n"),
+            "{short}"
+        );
+        let all = Text { failure: &failure, all: true }.to_string();
+        assert!(all.contains("because: a\n  because: b\n  because: c\n  what to do: "), "{all}");
+    }
+
+    #[test]
+    fn a_mistake_of_usage_is_said_without_its_kind() {
+        let failure = Failure::usage("no such thing");
+        assert_eq!(Text { failure: &failure, all: true }.to_string(), "error: no such thing\n");
+    }
+}

@@ -1,0 +1,105 @@
+//! What the help says beside the options: examples, variables, exit statuses. Lines fit 80 columns.
+
+/// Of `load`, `check` and `status`, and of the command as a whole.
+pub(super) const EXIT_STATUS: &str = "\
+Exit status:
+  0  everything asked for was done; of load: each archive ended as good
+  1  load: stopped at a bad archive; validate: an archive is bad
+  2  usage or configuration
+  3  anything else failed; check: a load would fail";
+
+pub(super) const FIRST_STEPS: &str = "\
+First steps, with CONFIG such as cmslite_user_group_metadata:
+  validate CONFIG FILE...  before the upload: is an archive on this machine good?
+  check CONFIG             is everything there that a load needs?
+  load CONFIG --dry-run    what would be loaded, and what is wrong?
+  load CONFIG --limit 1    load the oldest archive
+  load CONFIG              load them all
+  status CONFIG            what is loaded, what waits, what is bad and why?
+";
+
+pub(super) const ENVIRONMENT: &str = "\
+Environment:
+  AWS_REGION and other AWS_*     access to AWS, as every AWS program has it
+  PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
+  PGUSER; pgpass or PGPASSWORD   the login
+  PGPASS_SECRET_ID               instead of the password: its secret's name or
+                                 ARN
+  REDSHIFT_CLUSTER               instead of any password: a login by IAM to this
+                                 cluster
+  REDSHIFT_WORKGROUP             the same of a workgroup of Redshift Serverless
+  PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to
+                                 trust
+  COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
+  S3_BUCKET_OWNER                the account that the bucket must belong to
+  S3_KMS_KEY_ID                  the KMS key that encrypts what is written
+  BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
+  LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
+  STATUS_PAGE                    in Lambda: `on` writes a page after each run
+  CONFIG_DIR                     a directory of configurations, instead of the
+                                 bundled ones
+  NO_COLOR, CLICOLOR_FORCE       no colours; colours also where no terminal is
+";
+
+pub(super) const LOAD: &str = "\
+Examples:
+  load CONFIG --until client/cmslite_gdx/cms-analytics-csv_2024.tgz
+          everything up to that archive, oldest first
+  load CONFIG --again client/cmslite_gdx/cms-analytics-csv_2024.tgz
+          that archive once more, after its tables were damaged or it was
+          wrongly found bad
+  load CONFIG --accept-shrink client/cmslite_gdx/cms-analytics-csv_2024.tgz
+          that archive although it has fewer rows than the configuration allows
+  load CONFIG --json | jq .objects_good
+          the report for a program
+
+Ctrl-C stops before the next step, or within two seconds where S3 or Redshift
+keeps it waiting, and leaves nothing half done; a second one ends at once. What
+is waited for is told once a minute.
+A time is a number and s, m or h. A log is kept in
+logs/cmslite_user_data_to_redshift.log, or in the file of --log-file.
+";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  check CONFIG
+          each thing that a load needs, and what to do where it lacks
+  check CONFIG --json | jq '.findings[] | select(.outcome == \"bad\")'
+          what is wrong alone
+";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  status CONFIG
+          what waits, what is bad and why, and the last of what is loaded
+  status CONFIG --json | jq -r '.bad[].key'
+          the keys of all bad archives
+  status CONFIG --html status.html
+          the same as a page for a browser
+";
+
+pub(super) const VALIDATE: &str = "\
+Examples:
+  validate CONFIG export.tgz --ddl ddl/tables.sql
+          what a load would find, as far as it shows without Redshift
+  tar -cz *.csv | validate CONFIG - --json
+          the same of standard input, as JSON
+
+With --json, `archives` has a document in the form of error.json for each
+archive, in which `problems_found` is 0 for a good one, and `tables` has its
+rows.
+";
+
+pub(super) const VALIDATE_EXIT_STATUS: &str = "\
+Exit status:
+  0  every archive is good
+  1  an archive is bad
+  2  usage: a file cannot be read; CONFIG or the statements of --ddl are wrong";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  source <(cmslite-user-data-to-redshift completions bash)
+          for this shell; in ~/.bashrc for each to come
+  cmslite-user-data-to-redshift completions fish > \\
+    ~/.config/fish/completions/cmslite-user-data-to-redshift.fish
+";

@@ -1,0 +1,217 @@
+//! Standard output has the result and nothing else, standard error all else; and whether somebody reads them changes nothing that
+//! is done.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::terminal::{self, On};
+use crate::harness::{Harness, PROGRAM, key, sample, temporary};
+
+/// Runs a command in a directory, with the environment of a harness.
+async fn run(harness: &Harness, mut command: Command, directory: &Path) -> Output {
+    command
+        .current_dir(directory)
+        .env_clear()
+        .envs(harness.environment.iter().map(|(name, value)| (name, value)))
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    // Its ends of pipes are closed with it.
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_alone_are_on_standard_output() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    for (arguments, first, says_steps) in [
+        (["load", config, "--dry-run"].as_slice(), "Dry run: ", true),
+        (&["load", config], "Report: ", true),
+        (&["check", config], "Check: ", false),
+        (&["status", config], "Status: ", false),
+    ] {
+        let (Output { stdout, stderr, .. }, _directory) = harness.command(arguments).await;
+        let (stdout, stderr) = (text(&stdout), text(&stderr));
+        assert!(stdout.starts_with(first) && !stdout.contains("INFO:"), "{arguments:?}: {stdout}");
+        assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
+        let is_log = stderr.lines().all(|line| line.starts_with("INFO:"));
+        assert!(is_log && stderr.is_empty() != says_steps, "{arguments:?}: {stderr}");
+    }
+}
+
+/// What is left of a directory in which a command was run.
+fn left(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_alone_keeps_a_log_unless_one_is_named() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    for (arguments, files) in [
+        (["status", config].as_slice(), [].as_slice()),
+        (&["check", config], &[]),
+        (&["validate", config, "none.tgz"], &[]),
+        (&["completions", "bash"], &[]),
+        (&["status", config, "--log-file", "a.log"], &["a.log"]),
+        (&["--log-file=a.log", "check", config], &["a.log"]),
+        (&["load", config, "--log-file", "a.log"], &["a.log"]),
+        (&["load", config], &["logs"]),
+    ] {
+        let (output, directory) = harness.command(arguments).await;
+        assert_eq!(left(directory.path()), files, "{arguments:?}: {output:?}");
+        if files == ["a.log"] {
+            let log = fs::read_to_string(directory.path().join("a.log")).unwrap();
+            assert!(log.contains("DEBUG:cmslite_user_data_to_redshift"), "{arguments:?}: {log}");
+        }
+    }
+    // What is no file stays as it is.
+    let (output, _directory) = harness.command(&["status", config, "--log-file", "/dev/null"]).await;
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(fs::OpenOptions::new().append(true).open("/dev/null").is_ok());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata("/dev/null").unwrap().permissions());
+    assert_eq!(mode & 0o666, 0o666, "{mode:o}");
+    // Without the file the command goes on.
+    let (output, _directory) = harness.command(&["status", config, "--log-file", "/dev/null/a.log"]).await;
+    assert!(output.status.success() && text(&output.stderr).contains("no log file /dev/null/a.log: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_error_says_less_or_more_as_it_is_told() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    for (arguments, levels) in [
+        (["load", config, "-q"].as_slice(), [].as_slice()),
+        (&["status", config, "-v"], &["DEBUG:"]),
+        (&["load", config, "--again", &key("a"), "--verbose"], &["DEBUG:", "INFO:"]),
+        (&["load", config, "--again", "none"], &["error[Deployment.NotAgain]: "]),
+        (&["load", config, "--again", "none", "--quiet"], &["error[Deployment.NotAgain]: "]),
+    ] {
+        let (Output { stderr, .. }, _directory) = harness.command(arguments).await;
+        let stderr = text(&stderr);
+        assert!(levels.iter().all(|level| stderr.contains(level)), "{arguments:?}: {stderr}");
+        for level in ["DEBUG:", "INFO:", "WARN:", "ERROR:"] {
+            assert!(levels.contains(&level) || !stderr.contains(level), "{arguments:?}: {stderr}");
+        }
+    }
+    let (output, _directory) = harness.command(&["status", config, "-q", "-v"]).await;
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// What standard output or standard error is.
+#[derive(Debug, Clone, Copy)]
+enum Sink {
+    /// A pipe whose reader has gone, as `head` does.
+    ClosedPipe,
+    /// A disk without space.
+    FullDisk,
+}
+
+impl Sink {
+    fn open(self) -> Stdio {
+        match self {
+            Self::ClosedPipe => std::io::pipe().unwrap().1.into(),
+            Self::FullDisk => File::options().write(true).open("/dev/full").unwrap().into(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_somebody_reads_changes_no_exit_status_and_no_work() {
+    for sink in [Sink::ClosedPipe, Sink::FullDisk] {
+        let harness = Harness::builder().appending().start().await;
+        let config = harness.config_file();
+        let config = config.to_str().unwrap();
+        let directory = temporary();
+        harness.put("a", &sample(1, 5), 1);
+        harness.put("b", b"no archive", 2);
+        harness.put("c", &sample(2, 5), 3);
+        fs::write(directory.path().join("bad.tgz"), "no archive").unwrap();
+        for (arguments, status) in [
+            (["load", config, "--limit", "1"].as_slice(), 0),
+            (&["load", config, "--json"], 1),
+            (&["load", config, "--dry-run"], 0),
+            (&["check", config], 0),
+            (&["status", config], 0),
+            (&["status", config, "--json"], 0),
+            (&["status", "/none.json", "--json"], 2),
+            (&["validate", config, "bad.tgz"], 1),
+            (&["validate", config, "bad.tgz", "--json"], 1),
+            (&["completions", "zsh"], 0),
+            (&["--help"], 0),
+            (&["load", "--no-such", "--json"], 2),
+        ] {
+            let mut command = program(arguments);
+            command.stdout(sink.open());
+            let output = run(&harness, command, directory.path()).await;
+            let stderr = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{sink:?} {arguments:?}: {stderr}");
+            assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+            let warnings = stderr.matches("the result is not complete").count();
+            let expected = match sink {
+                // A reader that has gone knows it.
+                Sink::ClosedPipe => 0,
+                Sink::FullDisk if arguments == ["--help"] || arguments.contains(&"--no-such") => warnings,
+                Sink::FullDisk => 1,
+            };
+            assert_eq!(warnings, expected, "{sink:?} {arguments:?}: {stderr}");
+        }
+        assert_eq!(harness.ledger().await.len(), 1);
+        assert!(harness.is_good("a") && harness.is_bad("b") && harness.is_unsettled("c"));
+
+        // Nor does it matter who reads standard error.
+        let mut command = program(&["load", config]);
+        command.stderr(sink.open());
+        let output = run(&harness, command, directory.path()).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(harness.is_good("c") && text(&output.stdout).starts_with("Report: "), "{output:?}");
+        let mut command = program(&["load", config, "--again", "none"]);
+        command.stderr(sink.open()).stdout(sink.open());
+        assert_eq!(run(&harness, command, directory.path()).await.status.code(), Some(2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_for_one_stream_is_none_for_the_other() {
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", &sample(1, 5), 1);
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    let directory = temporary();
+    let mut command = terminal::program(On::StandardError);
+    command.args(["load", config, "--json"]);
+    let output = run(&harness, command, directory.path()).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // Whoever pipes it gets JSON alone, and the terminal has no word of libraries.
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["objects_good"], 1, "{document}");
+    assert!(!text(&output.stderr).contains("ANSI") && !text(&output.stderr).contains("ansi"), "{output:?}");
+    for on in [On::Both, On::StandardOutput] {
+        let mut command = terminal::program(on);
+        command.args(["status", config]);
+        let output = run(&harness, command, directory.path()).await;
+        let shown = text(&output.stdout);
+        assert!(shown.contains("Queue 0, superseded 0, bad 0, good 1"), "{on:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{on:?}: {output:?}");
+    }
+}
