@@ -15,6 +15,8 @@ mod output;
 mod logging;
 // Why the command could not do what was asked.
 mod failure;
+// Where there are colours, and of what.
+mod color;
 // Ctrl-C and SIGTERM.
 mod signals;
 
@@ -43,6 +45,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::color::When;
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -58,6 +61,7 @@ use crate::{check, config_files, dry_run, load, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
+    When::said(std::env::args_os()).keep();
     let Arguments { command, showing } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refused(error).into(),
