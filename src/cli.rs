@@ -9,6 +9,8 @@ mod validate;
 mod args;
 // What the help says beside them.
 mod help;
+// The status page in a file.
+mod written_page;
 // Standard output.
 mod output;
 // Where the command's log goes.
@@ -53,6 +55,7 @@ use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics;
+use crate::page::Overview;
 use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
@@ -144,7 +147,7 @@ async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Res
             metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
     })?;
-    let Run { report, failure } =
+    let Run { report, failure, .. } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     if load.metrics {
         metrics::emit(io::stderr().lock(), begun, request.cancellation.deadline(), &report, failure.as_ref());
@@ -185,12 +188,25 @@ async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, 
     Ok(if check.has_failed() { exit::FAILED } else { exit::GOOD })
 }
 
-async fn run_status(status: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
-    let dataset = dataset(&status.config)?;
-    let cancellation = cancellation(&status.limits, waits);
+async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
+    if is_printed && output.is_json() {
+        let failure = Failure::usage("--html - and --json both want standard output");
+        return Err(failure.with_remedy("name a file for the page"));
+    }
+    let cancellation = cancellation(&arguments.limits, waits);
     let clients = connect(waits, &cancellation).await?;
-    let status = status::status(&clients, &dataset, status.all, &cancellation).await?;
-    output.result(&status, &status, None);
+    let status = status::status(&clients, &dataset, arguments.all, &cancellation).await?;
+    let page = || Overview::of_status(&dataset, &status, Utc::now()).html();
+    match &arguments.html {
+        Some(_) if is_printed => output.text(&page()),
+        Some(file) => written_page::replace(file, &page())?,
+        None => {}
+    }
+    if arguments.html.is_none() || output.is_json() {
+        output.result(&status, &status, None);
+    }
     Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 

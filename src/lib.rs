@@ -22,6 +22,8 @@ pub mod cli;
 pub mod lambda;
 
 // Jobs.
+// The status page: `status --html`, and what the function writes after each run.
+pub mod page;
 // `check`: what a load would lack.
 pub mod check;
 // `show`: all that is known of one archive.

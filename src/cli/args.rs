@@ -147,6 +147,10 @@ pub struct Status {
     /// all.
     #[arg(long)]
     pub all: bool,
+    /// Write a page for a browser to this file instead of printing, `-` for standard output. It needs no
+    /// other file and no connection. A file that is there is replaced when the page is whole.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
 }

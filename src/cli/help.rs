@@ -37,6 +37,7 @@ Environment:
   S3_KMS_KEY_ID                  the KMS key that encrypts what is written
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
   LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
+  STATUS_PAGE                    in Lambda: `on` writes a page after each run
   CONFIG_DIR                     a directory of configurations, instead of the
                                  bundled ones
   NO_COLOR, CLICOLOR_FORCE       no colours; colours also where no terminal is
@@ -77,6 +78,8 @@ Examples:
           what waits, what is bad and why, and the last of what is loaded
   status CONFIG --json | jq -r '.bad[].key'
           the keys of all bad archives
+  status CONFIG --html status.html
+          the same as a page for a browser
 ";
 
 pub(super) const SHOW: &str = "\

@@ -84,6 +84,8 @@ mod validate;
 mod check;
 // `status` shows the queue, what is settled, and where markers and ledger disagree.
 mod status;
+// The status page.
+mod page;
 // A bar on a terminal, lines elsewhere, while an archive is read.
 mod progress;
 // Results on standard output, all else on standard error; who reads neither changes nothing.

@@ -59,6 +59,7 @@ const PROGRAM: &[Room] = &[
     Room { path: "aws_lambda_events", only: &["lambda"] },
     Room { path: "clap", only: &["cli"] },
     Room { path: "clap_complete", only: &["cli"] },
+    Room { path: "maud", only: &["page"] },
     Room { path: "indicatif", only: &["cli"] },
     Room { path: "strsim", only: &["cli"] },
     Room { path: "anstream", only: &["cli::color"] },
