@@ -68,7 +68,7 @@ def main():
         rie.chmod(0o755)
         processes = []
         try:
-            ports = ["--s3-port", str(free_port()), "--redshift-port", str(free_port())]
+            ports = ["--s3-port", str(free_port()), "--redshift-port", str(free_port()), "--page-port", "0"]
             with open("devstack.log", "w") as log:
                 serve = [devstack, "serve", "--function", "none", "--sam", "--bridge", BRIDGE, *ports]
                 processes.append(subprocess.Popen(serve, stdout=log, stderr=log))

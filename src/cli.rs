@@ -9,12 +9,16 @@ mod validate;
 mod args;
 // What the help says beside them.
 mod help;
+// The status page in a file.
+mod written_page;
 // Standard output.
 mod output;
 // Where the command's log goes.
 mod logging;
 // Why the command could not do what was asked.
 mod failure;
+// Where there are colours, and of what.
+mod color;
 // Ctrl-C and SIGTERM.
 mod signals;
 
@@ -42,7 +46,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Level;
 
-use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
+use self::color::When;
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -50,13 +55,15 @@ use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics;
+use crate::page::Overview;
 use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
-use crate::{check, config_files, dry_run, load, status};
+use crate::{check, config_files, dry_run, load, show, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
+    When::said(std::env::args_os()).keep();
     let Arguments { command, showing } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refused(error).into(),
@@ -69,6 +76,7 @@ pub async fn main() -> ExitCode {
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Show(show) => run_show(show, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
             Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
@@ -132,14 +140,14 @@ async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Res
         let clients = connect(waits, &request.cancellation).await?;
         Ok((request, clients))
     };
-    let (request, clients) = ready.await.inspect_err(|error| {
+    let (request, clients) = ready.await.inspect_err(|failure: &Failure| {
         if load.metrics {
             let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let report = Report { dataset, ..Report::default() };
-            metrics::emit(io::stderr().lock(), begun, None, &report, Some(error));
+            metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
     })?;
-    let Run { report, failure } =
+    let Run { report, failure, .. } =
         progress_bar::during(&request.progress, load::run(&clients, &request)).await;
     if load.metrics {
         metrics::emit(io::stderr().lock(), begun, request.cancellation.deadline(), &report, failure.as_ref());
@@ -180,13 +188,35 @@ async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, 
     Ok(if check.has_failed() { exit::FAILED } else { exit::GOOD })
 }
 
-async fn run_status(status: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
-    let dataset = dataset(&status.config)?;
-    let cancellation = cancellation(&status.limits, waits);
+async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
+    if is_printed && output.is_json() {
+        let failure = Failure::usage("--html - and --json both want standard output");
+        return Err(failure.with_remedy("name a file for the page"));
+    }
+    let cancellation = cancellation(&arguments.limits, waits);
     let clients = connect(waits, &cancellation).await?;
-    let status = status::status(&clients, &dataset, status.all, &cancellation).await?;
-    output.result(&status, &status, None);
+    let status = status::status(&clients, &dataset, arguments.all, &cancellation).await?;
+    let page = || Overview::of_status(&dataset, &status, Utc::now()).html();
+    match &arguments.html {
+        Some(_) if is_printed => output.text(&page()),
+        Some(file) => written_page::replace(file, &page())?,
+        None => {}
+    }
+    if arguments.html.is_none() || output.is_json() {
+        output.result(&status, &status, None);
+    }
     Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+}
+
+async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let cancellation = cancellation(&arguments.limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
+    output.result(&archive, &archive, None);
+    Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 
 /// A script for a shell.
@@ -233,13 +263,13 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file.
-fn dataset(config: &Path) -> Result<Dataset, Error> {
-    config_files::load_file(config).map_err(Error::from)
+/// The dataset of a configuration file, or of this name.
+fn dataset(config: &Path) -> Result<Dataset, Failure> {
+    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
 }
 
 /// A request by hand, which a signal cancels.
-fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Error> {
+fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     Ok(RunRequest {

@@ -1,7 +1,7 @@
 //! Configuration files, from a directory or bundled into the program.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use cmslite_core::config::{Dataset, Mistake, Mistakes, parse, parse_all};
 
@@ -35,6 +35,71 @@ pub fn names(directory: Option<&Path>) -> Vec<String> {
         files.iter().filter_map(|file| file.strip_suffix(".json")).map(str::to_owned).collect();
     names.sort();
     names
+}
+
+/// Where a dataset that is called by its name is looked for, where no directory is given, before those bundled.
+const BESIDE: &str = "config.d";
+
+/// Why a configuration that somebody named could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unloaded {
+    /// No dataset has this name.
+    UnknownDataset {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// It has mistakes.
+    Mistakes(Mistakes),
+}
+
+/// Reads the configuration that somebody named: by its path, or by the name of a dataset, which has no `/` and does not end in
+/// `.json`. A dataset is looked for in `directory`; without one in `config.d/`, and among those bundled into the program.
+///
+/// # Errors
+///
+/// Every mistake in it; a name that no dataset has.
+pub fn load_named(config: &Path, directory: Option<&Path>) -> Result<Dataset, Unloaded> {
+    let Some(name) = dataset_name(config) else { return load_file(config).map_err(Unloaded::Mistakes) };
+    let file = format!("{name}.json");
+    let path = directory.unwrap_or(Path::new(BESIDE)).join(&file);
+    let bundled = || BUNDLED.iter().any(|(bundled, _)| directory.is_none() && *bundled == file);
+    if path.is_file() {
+        load_file(&path).map_err(Unloaded::Mistakes)
+    } else if bundled() {
+        let datasets = load_all(None).map_err(Unloaded::Mistakes)?;
+        let found = datasets.into_iter().find(|dataset| dataset.name == name);
+        found.ok_or_else(|| Unloaded::UnknownDataset { name: name.to_owned(), known: names(None) })
+    } else if config.is_file() {
+        load_file(config).map_err(Unloaded::Mistakes)
+    } else {
+        Err(Unloaded::UnknownDataset { name: name.to_owned(), known: known(directory) })
+    }
+}
+
+/// The names by which [`load_named`] finds a dataset.
+pub fn known(directory: Option<&Path>) -> Vec<String> {
+    let mut known = names(Some(directory.unwrap_or(Path::new(BESIDE))));
+    if directory.is_none() {
+        known.extend(names(None));
+    }
+    known.sort();
+    known.dedup();
+    known
+}
+
+/// The directory that the environment names instead of the bundled configuration.
+pub fn directory() -> Option<PathBuf> {
+    std::env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from)
+}
+
+/// What was named, where it is the name of a dataset and not the path of a file.
+fn dataset_name(config: &Path) -> Option<&str> {
+    let name = config.to_str()?;
+    let is_one_part = matches!(config.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    let is_file = name.ends_with('/') || config.extension().is_some_and(|extension| extension == "json");
+    (is_one_part && !is_file).then_some(name)
 }
 
 /// Reads one file.

@@ -6,11 +6,11 @@ use cmslite_core::error::{Deployment, Error};
 use cmslite_core::key::Key;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::Problems;
-use cmslite_core::queue::{ArchiveState, Kept, Object};
+use cmslite_core::queue::{Kept, Object};
 use serde::Serialize;
 
 use crate::listing;
-use crate::report::{BadArchive, FORMAT_VERSION, Failure};
+use crate::report::{BadArchive, FORMAT_VERSION, Failure, Section, few, superseded};
 use crate::run_request::RunRequest;
 use crate::s3::S3;
 use crate::stage::{NullSink, read_proven};
@@ -88,8 +88,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
         let mut queue = plan
             .queue(selection)
             .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
-        let superseded = plan.in_state(ArchiveState::Superseded);
-        dry_run.superseded = superseded.map(|archive| archive.key.clone()).collect();
+        dry_run.superseded = plan.superseded_keys().collect();
         dry_run.superseded_further = plan.forgotten.superseded;
         let beyond = queue.split_off(left.min(queue.len()));
         dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();
@@ -149,28 +148,22 @@ impl fmt::Display for DryRun {
         if self.good.is_empty() && self.bad.is_empty() && self.not_read.is_empty() && self.failure.is_none() {
             writeln!(f, "  The queue is empty.")?;
         }
-        for archive in &self.good {
+        let (good, more_good) = few(&self.good);
+        for archive in good {
             writeln!(f, "  good  {}", archive.key)?;
             for TableRows { table, rows } in &archive.tables {
                 writeln!(f, "          {table}: {rows} rows")?;
             }
         }
-        for archive in &self.bad {
+        let (bad, more_bad) = few(&self.bad);
+        for archive in bad {
             writeln!(f, "  BAD   {}", archive.text())?;
         }
-        for key in &self.not_read {
-            writeln!(f, "  not read, beyond --limit: {key}")?;
+        if more_good + more_bad > 0 {
+            writeln!(f, "  and {more_good} more good and {more_bad} more bad; --json shows them all")?;
         }
-        for key in &self.superseded {
-            writeln!(f, "  superseded by a newer archive, never loaded: {key}")?;
-        }
-        if self.superseded_further > 0 {
-            writeln!(
-                f,
-                "  superseded by newer archives, never loaded: {} older ones",
-                self.superseded_further
-            )?;
-        }
+        Section::new("Not read, beyond --limit", "--json").write(f, self.not_read.iter())?;
+        Section { further: self.superseded_further, ..superseded() }.write(f, self.superseded.iter())?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }

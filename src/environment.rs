@@ -42,6 +42,8 @@ pub struct Environment {
     pub bad_archive_topic: Option<String>,
     /// As [`RunRequest`](crate::run_request::RunRequest) has it: the function's, not the command's.
     pub left_to_task_above: Option<u64>,
+    /// Whether the function writes a dataset's status page after each run.
+    pub has_status_page: bool,
     /// What holds of every request to S3.
     pub s3: S3Settings,
     login: PartialLogin,
@@ -152,6 +154,14 @@ impl Environment {
                 .map_err(|_| mistakes.push(format!("LEAVE_TO_TASK_BYTES: {bytes:?} is no number of bytes")))
                 .ok()
         });
+        let has_status_page = match var("STATUS_PAGE").as_deref() {
+            None | Some("off") => false,
+            Some("on") => true,
+            Some(other) => {
+                mistakes.push(format!("STATUS_PAGE: {other:?} is neither on nor off"));
+                false
+            }
+        };
         let login = PartialLogin {
             host,
             port,
@@ -195,6 +205,7 @@ impl Environment {
                 iam_login,
                 bad_archive_topic,
                 left_to_task_above,
+                has_status_page,
                 s3,
                 login,
             })
@@ -290,6 +301,13 @@ mod tests {
         assert!(
             message(&with(&[("BAD_ARCHIVE_TOPIC_ARN", "topic")])).contains("is not the ARN of an SNS topic")
         );
+    }
+
+    #[test]
+    fn a_status_page_is_written_where_it_is_wanted() {
+        let of = |value| read(&with(&[("STATUS_PAGE", value)])).map(|read| read.has_status_page);
+        assert_eq!((of("on").ok(), of("off").ok(), of("").ok()), (Some(true), Some(false), Some(false)));
+        assert!(message(&with(&[("STATUS_PAGE", "yes")])).contains("is neither on nor off"));
     }
 
     #[test]

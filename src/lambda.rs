@@ -7,9 +7,7 @@ mod answer;
 // What events ask of which datasets.
 mod routing;
 
-use std::env;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -35,7 +33,7 @@ use crate::report::Report;
 use crate::run_request::RunRequest;
 use crate::time_limits::SET_UP;
 use crate::waits::Waits;
-use crate::{config_files, load};
+use crate::{config_files, load, page};
 
 /// The function, ready for events.
 struct Handler {
@@ -43,6 +41,8 @@ struct Handler {
     datasets: Vec<Arc<Dataset>>,
     /// As [`RunRequest`] has it.
     left_to_task_above: Option<u64>,
+    /// Whether a dataset's status page is written after each run.
+    has_status_page: bool,
 }
 
 /// Serves events until the runtime ends the process.
@@ -51,7 +51,7 @@ struct Handler {
 /// reason, so that the reason stands where people look for it.
 pub async fn main() -> ExitCode {
     logging::init();
-    let directory = env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+    let directory = config_files::directory();
     let setup = Setup::default();
     let set_up = timeout(SET_UP, setup.handler()).await.unwrap_or_else(|_| {
         let waited = setup.waits.oldest().map_or_else(String::new, |wait| format!(", while {wait}"));
@@ -144,6 +144,7 @@ impl Handler {
             clients,
             datasets: datasets.into_iter().map(Arc::new).collect(),
             left_to_task_above: environment.left_to_task_above,
+            has_status_page: environment.has_status_page,
         })
     }
 
@@ -261,6 +262,10 @@ impl Handler {
             let run = load::run(&self.clients, &request).await;
             info!(dataset = run.report.dataset, report = run.report.to_log_text(), "report");
             invocation.emit_metrics(&run.report, run.failure.as_ref());
+            if self.has_status_page {
+                // Boxed: as the steps of a run are.
+                Box::pin(page::write_after(&self.clients, asked.dataset, &run, cancellation)).await;
+            }
             runs.push((asked, run));
         }
         Worked { done, runs }

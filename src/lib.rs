@@ -22,8 +22,12 @@ pub mod cli;
 pub mod lambda;
 
 // Jobs.
+// The status page: `status --html`, and what the function writes after each run.
+pub mod page;
 // `check`: what a load would lack.
 pub mod check;
+// `show`: all that is known of one archive.
+pub mod show;
 // `init`: a first configuration, guessed from an archive on this machine.
 pub mod init;
 // `validate`: what a load would find in archives on this machine.

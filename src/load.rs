@@ -38,7 +38,7 @@ mod timing;
 use chrono::Utc;
 use cmslite_core::error::{Deployment, Error, Retryable};
 use cmslite_core::key::Key;
-use cmslite_core::queue::{ArchiveState, Kept, Object, Plan, Selection};
+use cmslite_core::queue::{ArchiveState, Kept, NewestBad, Object, Plan, Selection};
 use tracing::{Instrument as _, info, info_span};
 
 use self::lease::{Lease, Turn, wait_for_turn};
@@ -55,7 +55,20 @@ pub struct Run {
     pub report: Report,
     /// Why it ended before its goal, if it did.
     pub failure: Option<Error>,
+    /// What it has read of S3; none where it did not come to that.
+    pub listings: Option<Listings>,
 }
+
+/// What a run has read of S3 before its first archive, for whoever shows it.
+pub struct Listings {
+    /// The plan, in which an archive that the run found bad may be bad already.
+    pub plan: Plan,
+    /// The newest of the archives that were bad before.
+    pub newest_bad: NewestBad,
+}
+
+/// Bad archives of which a run keeps the keys for whoever shows them.
+const NEWEST_BAD: usize = 20;
 
 /// Works through the queue of a dataset, oldest first, and stops at the first archive that is bad or cannot
 /// be loaded.
@@ -64,17 +77,23 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     let span = info_span!("run", request_id = request.request_id, dataset = dataset.name);
     let mut report = Report::of(dataset, &request.request_id);
     // Boxed: the steps below nest deeper than the compiler cares to lay out in one piece.
-    let failure = Box::pin(work(clients, request, &mut report)).instrument(span).await.err();
+    let mut listings = None;
+    let failure = Box::pin(work(clients, request, &mut listings, &mut report)).instrument(span).await.err();
     report.failure = failure.as_ref().map(Into::into);
-    Run { report, failure }
+    Run { report, failure, listings }
 }
 
 /// Works when it is this run's turn.
-async fn work(clients: &Clients, request: &RunRequest, report: &mut Report) -> Result<(), Error> {
+async fn work(
+    clients: &Clients,
+    request: &RunRequest,
+    listings: &mut Option<Listings>,
+    report: &mut Report,
+) -> Result<(), Error> {
     let turn = request.cancellation.bounded(wait_for_turn(&clients.s3, request));
     match Phase::Queue.of(&mut report.seconds, turn).await? {
         Turn::Ours(lease) => {
-            let worked = work_on_queue(clients, request, &lease, report).await;
+            let worked = work_on_queue(clients, request, &lease, listings, report).await;
             lease.release().await;
             worked
         }
@@ -90,15 +109,20 @@ async fn work_on_queue(
     clients: &Clients,
     request: &RunRequest,
     lease: &Lease,
+    listings: &mut Option<Listings>,
     report: &mut Report,
 ) -> Result<(), Error> {
     let RunRequest { dataset, selection, .. } = request;
-    let read = listing::read(&clients.s3, dataset, selection, Kept::WhatDecides, |_| {});
-    let mut plan = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read)).await?;
-    listing::log_passed_over(&plan);
+    let mut newest_bad = NewestBad::new(NEWEST_BAD);
+    let read = listing::read(&clients.s3, dataset, selection, Kept::WhatDecides, |listed| {
+        newest_bad.add(dataset, listed);
+    });
+    let plan = Phase::Queue.of(&mut report.seconds, request.cancellation.bounded(read)).await?;
+    let Listings { plan, .. } = listings.insert(Listings { plan, newest_bad });
+    listing::log_passed_over(plan);
     report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.found();
-    report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
+    report.superseded = plan.superseded_keys().collect();
     report.superseded_further = plan.forgotten.superseded;
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
@@ -127,7 +151,7 @@ async fn work_on_queue(
     let bad = report.bad.last().map(|bad| bad.key.clone());
     report.record_remaining(&unsettled, Utc::now());
     if let (true, Some(bad)) = (dataset.truncate, bad) {
-        worked = worked.and(uncover(&mut plan, &bad, selection, report));
+        worked = worked.and(uncover(plan, &bad, selection, report));
         // What was superseded until now waits from now on: it is counted, and has no age.
         report.queue_length = Some(plan.count(ArchiveState::Queued));
     }
@@ -142,8 +166,7 @@ async fn work_on_queue(
 /// [`Retryable::StoppedAtBadArchive`] where that one is asked for, so that Lambda's retry comes back for it.
 fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Report) -> Result<(), Error> {
     plan.settle_as_bad(bad);
-    let superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone());
-    report.superseded = superseded.chain(report.found_superseded.iter().cloned()).collect();
+    report.superseded = plan.superseded_keys().chain(report.found_superseded.iter().cloned()).collect();
     if selection.is_by_hand() {
         return Ok(());
     }

@@ -3,6 +3,9 @@
 //! Only the simple query protocol is used: COPY takes no bind parameters, and prepared statements are where
 //! drivers and Redshift disagree.
 
+// The latest loads, with their rows by table.
+mod recent_loads;
+
 // Statements one after the other.
 pub mod session;
 
@@ -58,6 +61,7 @@ use crate::waits::Waits;
 
 pub use self::error::StatementError;
 pub use self::login::LoginSource;
+pub use self::recent_loads::RecentLoad;
 pub use self::relation::{Obstacle, RelationKind, obstacles};
 pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows, timestamp};
 

@@ -2,10 +2,12 @@
 
 // As JSON.
 mod json;
-// How much is said of long lists.
-mod detail;
 // As text for a person.
 mod text;
+// How much is said of long lists.
+mod detail;
+// A list in a text for a person.
+mod section;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,6 +25,8 @@ use serde::Serialize;
 use crate::redshift::LedgerRow;
 
 pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
+pub use self::section::{Section, Shown, few};
+pub use self::text::superseded;
 
 /// Version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;

@@ -26,10 +26,13 @@ use self::markers::Markers;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
-use crate::redshift::StatementError;
 use crate::redshift::statement::Statement;
+use crate::redshift::{RecentLoad, StatementError};
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+
+/// The latest loads of which the rows by table are asked for.
+pub const RECENT_LOADS: usize = 20;
 
 /// Markers that are read, the newest of those that the ledger does not explain.
 const MARKERS_READ: usize = 100;
@@ -61,7 +64,7 @@ async fn read(
     let listed = listing::read(&clients.s3, dataset, &Selection::WholeQueue, Kept::Everything, |listed| {
         markers.add(listed);
     });
-    let (plan, ledger) = tokio::join!(listed, ledger(clients, dataset, cancellation));
+    let (plan, (ledger, recent_loads)) = tokio::join!(listed, ledger(clients, dataset, cancellation));
     let plan = plan?;
     let mut errors = BTreeMap::new();
     for archive in plan.in_state(ArchiveState::Bad) {
@@ -74,7 +77,13 @@ async fn read(
     let unloaded = unloaded(clients, dataset, &markers, &plan, &ledger).await;
     Ok(assemble(
         dataset,
-        Read { markers: &markers, plan: &plan, errors: &errors, unloaded: &unloaded },
+        Read {
+            markers: &markers,
+            plan: &plan,
+            errors: &errors,
+            unloaded: &unloaded,
+            recent_loads: &recent_loads,
+        },
         ledger,
         all,
     ))
@@ -105,19 +114,32 @@ async fn unloaded(
     unloaded
 }
 
-async fn ledger(clients: &Clients, dataset: &Dataset, cancellation: &Cancellation) -> Ledger {
+/// The ledger, and the latest loads with their rows by table, which are none where they cannot be read.
+async fn ledger(
+    clients: &Clients,
+    dataset: &Dataset,
+    cancellation: &Cancellation,
+) -> (Ledger, Vec<RecentLoad>) {
+    let mut recent_loads = Vec::new();
     let rows = async {
         let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
         if let Some(limit) = cancellation.statement_timeout() {
             session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
         }
         let rows = session.loads(dataset).await;
+        if rows.is_ok() {
+            match session.recent_loads(dataset, RECENT_LOADS).await {
+                Ok(loads) => recent_loads = loads,
+                Err(error) => debug!(error = %Error::from(error).chain(), "the rows by table are not known"),
+            }
+        }
         session.close().await;
         rows
     };
-    match rows.await {
+    let ledger = match rows.await {
         Ok(rows) => Ledger::Rows(rows),
         Err(StatementError::MissingRelation(_)) => Ledger::Absent,
         Err(error) => Ledger::Unreadable(Error::from(error).chain()),
-    }
+    };
+    (ledger, recent_loads)
 }

@@ -45,6 +45,10 @@ pub enum Error {
 /// What the local stack must know of a configuration.
 #[derive(Debug)]
 pub struct Dataset {
+    /// Its name: that of its file.
+    pub name: String,
+    /// The key of its status page.
+    pub page: String,
     /// The bucket.
     pub bucket: String,
     /// The prefix of the keys of its archives, with a `/` at the end.
@@ -57,6 +61,7 @@ pub struct Dataset {
 struct Configuration {
     bucket: String,
     source: String,
+    destination: String,
     directory: String,
     schema: String,
     files: BTreeMap<String, Member>,
@@ -67,20 +72,6 @@ struct Member {
     dbtable: String,
 }
 
-impl From<Configuration> for Dataset {
-    fn from(configuration: Configuration) -> Self {
-        let Configuration { bucket, source, directory, schema, files } = configuration;
-        let table = |Member { dbtable }: Member| {
-            if dbtable.contains('.') { dbtable } else { format!("{schema}.{dbtable}") }
-        };
-        Self {
-            bucket,
-            prefix: format!("{source}/{directory}/"),
-            tables: files.into_values().map(table).collect(),
-        }
-    }
-}
-
 impl Dataset {
     /// The shipped one, whose bucket and tables every stack has.
     ///
@@ -88,7 +79,10 @@ impl Dataset {
     ///
     /// The shipped configuration is no configuration.
     pub fn shipped() -> Result<Self, Error> {
-        Self::parse("config.d", include_str!("../../config.d/cmslite_user_group_metadata.json"))
+        Self::parse(
+            "cmslite_user_group_metadata.json",
+            include_str!("../../config.d/cmslite_user_group_metadata.json"),
+        )
     }
 
     /// That of a configuration file.
@@ -101,9 +95,20 @@ impl Dataset {
     }
 
     fn parse(path: &str, text: &str) -> Result<Self, Error> {
-        let configuration: Configuration = serde_json::from_str(text)
+        let configuration = serde_json::from_str(text)
             .map_err(|source| Error::Configuration { path: path.to_owned(), source })?;
-        Ok(configuration.into())
+        let Configuration { bucket, source, destination, directory, schema, files } = configuration;
+        let table = |Member { dbtable }: Member| {
+            if dbtable.contains('.') { dbtable } else { format!("{schema}.{dbtable}") }
+        };
+        let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            page: format!("{destination}/status/{name}.html"),
+            name,
+            bucket,
+            prefix: format!("{source}/{directory}/"),
+            tables: files.into_values().map(table).collect(),
+        })
     }
 
     /// Makes the bucket and, by the `CREATE TABLE` statements in `ddl`, the tables; gives the loader's user its rights to
@@ -154,8 +159,8 @@ mod tests {
     fn the_shipped_dataset_is_read() {
         let dataset = Dataset::shipped().unwrap();
         assert_eq!(
-            (dataset.bucket.as_str(), dataset.prefix.as_str()),
-            (stack::BUCKET, "client/cmslite_gdx/")
+            (dataset.bucket.as_str(), dataset.prefix.as_str(), dataset.page.as_str()),
+            (stack::BUCKET, "client/cmslite_gdx/", "processed/status/cmslite_user_group_metadata.html")
         );
         let tables = ["cms_group", "user_activity", "user_group", "user_status"];
         assert_eq!(dataset.tables, tables.map(|table| format!("cmslite.{table}")));
@@ -163,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_table_may_bear_its_schema() {
-        let text = r#"{"bucket": "b", "source": "s", "directory": "d", "schema": "x", "files": {"a": {"dbtable": "y.t"}, "b": {"dbtable": "u"}}}"#;
+        let text = r#"{"bucket": "b", "source": "s", "destination": "p", "directory": "d", "schema": "x", "files": {"a": {"dbtable": "y.t"}, "b": {"dbtable": "u"}}}"#;
         assert_eq!(Dataset::parse("c", text).unwrap().tables, ["y.t", "x.u"]);
         assert!(matches!(Dataset::parse("c", "{}"), Err(Error::Configuration { .. })));
     }

@@ -4,6 +4,9 @@
 
 // A module names only those below it.
 
+/// Serves the status page to a browser.
+pub mod status_page;
+
 /// The dataset that a stack is for.
 pub mod dataset;
 

@@ -21,6 +21,7 @@ use devstack::redshift;
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
+use devstack::status_page::StatusPage;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
@@ -57,6 +58,9 @@ struct Serve {
     /// The Redshift stand-in's port.
     #[arg(long, default_value_t = 5439)]
     redshift_port: u16,
+    /// The port of the status page, which a browser can open.
+    #[arg(long, default_value_t = 9011)]
+    page_port: u16,
     /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
     /// that of `cargo lambda watch`.
     #[arg(long, default_value = "own")]
@@ -130,7 +134,17 @@ fn build_function() -> Result<PathBuf, Failure> {
 async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>) -> Result<Lambda, Failure> {
     let mut environment = stack.function_environment();
     environment.extend(configs.map(|path| ("CONFIG_DIR".to_owned(), path.display().to_string())));
+    environment.push(("STATUS_PAGE".to_owned(), "on".to_owned()));
     Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
+}
+
+/// Keeps the function's page beside this program, for a browser to be opened after the demo, and says where.
+fn keep_page(stack: &Stack, dataset: &Dataset) -> Result<(), Failure> {
+    let page = stack.s3.read(&dataset.bucket, &dataset.page).ok_or("there is no status page")?;
+    let file = env::current_exe()?.with_file_name("demo-status.html");
+    fs::write(&file, page)?;
+    println!("\nThe function's status page, for a browser: file://{}", file.display());
+    Ok(())
 }
 
 fn notify(stack: &Stack, dataset: &Dataset, url: String) {
@@ -225,6 +239,7 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
     );
     show::tables(&stack, &dataset.tables).await?;
     show::keys("The bucket after", &stack);
+    keep_page(&stack, &dataset)?;
     println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
     lambda.stop().await;
     Ok(())
@@ -242,8 +257,18 @@ fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Resul
 }
 
 async fn serve(options: Serve) -> Result<(), Failure> {
-    let Serve { s3_port, redshift_port, function, environment, sam, bridge, dataset, ddl, archives } =
-        options;
+    let Serve {
+        s3_port,
+        redshift_port,
+        page_port,
+        function,
+        environment,
+        sam,
+        bridge,
+        dataset,
+        ddl,
+        archives,
+    } = options;
     let bridge = sam.then_some(bridge);
     let config = dataset;
     let dataset = config.as_deref().map_or_else(Dataset::shipped, Dataset::read)?;
@@ -262,6 +287,8 @@ async fn serve(options: Serve) -> Result<(), Failure> {
     if let Some(ddl) = ddl {
         dataset.set_up(&stack, &ddl).await?;
     }
+    let stack = Arc::new(stack);
+    let page = StatusPage::start(&stack, &dataset, page_port).await?;
     let lambda = match program {
         Some(program) => Some(start_function(&stack, program, configs.as_ref().map(TempDir::path)).await?),
         None => None,
@@ -281,17 +308,19 @@ async fn serve(options: Serve) -> Result<(), Failure> {
         sam::write(&stack, bridge)?;
     }
     let mut shell = String::new();
-    for (name, value) in stack.environment(&uploader_keys()) {
+    let switch = ("STATUS_PAGE".to_owned(), "on".to_owned());
+    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([switch]) {
         let _ = writeln!(shell, "export {name}='{value}'");
     }
     fs::write(&environment, &shell)?;
-    let Dataset { bucket, prefix, tables } = &dataset;
+    let Dataset { bucket, prefix, tables, .. } = &dataset;
     println!("S3:       {}, bucket {bucket}", stack.s3_endpoint());
     println!(
         "Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}",
         stack.redshift.port(),
         stack.database
     );
+    println!("Status:   {} (after the first run)", page.url());
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
     println!("Upload archives to s3://{bucket}/{prefix}; Ctrl-C ends.");
     let invocations = lambda.as_ref().map(Lambda::subscribe);

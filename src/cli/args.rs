@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cmslite_core::queue::Selection;
 
+use super::color::When;
 use super::{duration, help};
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
@@ -52,6 +53,9 @@ pub enum Command {
     /// nothing.
     #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::STATUS, help::EXIT_STATUS))]
     Status(Status),
+    /// Show all that is known of one archive: what has become of it, its loads, its problems. Changes nothing.
+    #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::SHOW, help::EXIT_STATUS))]
+    Show(Show),
     /// Write a first configuration and the DDL of its tables for a new dataset, guessed from one of its
     /// archives: to be looked at and edited. Needs no AWS and no Redshift.
     #[command(
@@ -74,6 +78,9 @@ pub struct Showing {
     /// Print exactly one JSON document on standard output, also when the command fails.
     #[arg(long, global = true)]
     pub json: bool,
+    /// When to colour what is written: `auto` is on a terminal, as NO_COLOR and CLICOLOR_FORCE have it.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
     /// Say less on standard error: errors alone.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -88,7 +95,7 @@ pub struct Showing {
 /// What is loaded.
 #[derive(Debug, clap::Args)]
 pub struct Load {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// Load this archive alone, even if it is loaded already. While appending, its rows are then there
     /// twice.
@@ -122,7 +129,7 @@ const ARCHIVES: &str = "Which archives";
 /// What is checked.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// Check the configuration by itself, and show what it says. Needs no AWS and no Redshift.
     #[arg(long)]
@@ -134,12 +141,16 @@ pub struct Check {
 /// What is shown of a dataset.
 #[derive(Debug, clap::Args)]
 pub struct Status {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// Show every archive and every object passed over, not just a part of long lists. JSON always has them
     /// all.
     #[arg(long)]
     pub all: bool,
+    /// Write a page for a browser to this file instead of printing, `-` for standard output. It needs no
+    /// other file and no connection. A file that is there is replaced when the page is whole.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
 }
@@ -160,7 +171,7 @@ pub struct Limits {
 /// What is validated.
 #[derive(Debug, clap::Args)]
 pub struct Validate {
-    /// The dataset's configuration file.
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
     /// The archives; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -168,6 +179,17 @@ pub struct Validate {
     /// Also judge lengths, booleans, numbers and NOT NULL, by the CREATE TABLE statements in this file.
     #[arg(long, value_name = "FILE")]
     pub ddl: Option<PathBuf>,
+}
+
+/// Which archive is shown.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
+    pub config: PathBuf,
+    /// The archive: its key, or its name below the dataset's prefix.
+    pub key: String,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// What a new dataset is made of.

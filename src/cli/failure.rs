@@ -6,10 +6,15 @@ use std::io::{self, Write as _};
 use clap::error::ErrorKind;
 use cmslite_core::config::Mistakes;
 use cmslite_core::error::{Deployment, Error};
+use cmslite_core::key::Key;
+use cmslite_core::similar::closest;
+use cmslite_core::text::one_line;
 use serde::Serialize;
 use tracing::error;
 
-use super::{exit, progress_bar};
+use super::{color, exit, progress_bar};
+use crate::config_files::Unloaded;
+use crate::show::ShowError;
 
 /// The target of the event that tells a failure to the log file: standard error has it in another form.
 pub(super) const TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::cli::failure");
@@ -20,14 +25,18 @@ const USAGE: &str = "Usage";
 /// Why the command could not do what was asked.
 #[derive(Debug)]
 pub(super) struct Failure {
+    /// The error that it was made of, if it was.
+    pub(super) error: Option<Box<Error>>,
     /// The exit status that it ends with.
     pub(super) status: u8,
     /// The stable name of its kind, as `Error::error_type` has it; `Usage` where the command line is wrong.
     error_type: &'static str,
     /// What happened, and where.
     message: String,
+    /// What there is to say of it one by one, such as the mistakes in a file.
+    details: Box<[String]>,
     /// What each deeper cause adds, the deepest last.
-    causes: Vec<String>,
+    causes: Box<[String]>,
     /// What to do about it.
     remedy: Option<String>,
 }
@@ -40,6 +49,8 @@ pub(super) struct FailureJson<'a> {
     error_type: &'a str,
     /// What happened, and where.
     message: &'a str,
+    /// What there is to say of it one by one, such as the mistakes in a file.
+    details: &'a [String],
     /// What each deeper cause adds, the deepest last.
     causes: &'a [String],
     /// What to do about it.
@@ -50,7 +61,15 @@ impl Failure {
     /// A mistake in the command line, or in a file that it names.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status: exit::CONFIGURATION, error_type: USAGE, message, causes: Vec::new(), remedy: None }
+        Self {
+            error: None,
+            status: exit::CONFIGURATION,
+            error_type: USAGE,
+            message,
+            details: Box::default(),
+            causes: Box::default(),
+            remedy: None,
+        }
     }
 
     /// The same with what to do about it.
@@ -59,20 +78,21 @@ impl Failure {
     }
 
     pub(super) fn json(&self) -> FailureJson<'_> {
-        let Self { error_type, message, causes, remedy, .. } = self;
-        FailureJson { error_type, message, causes, remedy: remedy.as_deref() }
+        let Self { error_type, message, details, causes, remedy, .. } = self;
+        FailureJson { error_type, message, details, causes, remedy: remedy.as_deref() }
     }
 
     /// Says it on standard error, and in the log file; `all` is whether every cause is said. Where standard error is closed, the
     /// exit status says it alone.
     pub(super) fn say(&self, all: bool) {
         let text = Text { failure: self, all }.to_string();
+        let text = color::painted_for(&io::stderr(), &text);
         let _ = progress_bar::above(|| io::stderr().write_all(text.as_bytes()));
-        let causes = self.causes.iter().fold(String::new(), |mut said, cause| {
-            let _ = write!(said, ": {cause}");
+        let parts = self.details.iter().chain(&*self.causes).fold(String::new(), |mut said, part| {
+            let _ = write!(said, ": {part}");
             said
         });
-        error!(target: TARGET, error_type = self.error_type, "{}{causes}", self.message);
+        error!(target: TARGET, error_type = self.error_type, "{}{parts}", self.message);
     }
 }
 
@@ -84,11 +104,15 @@ struct Text<'a> {
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { error_type, message, causes, remedy, .. } = self.failure;
+        let Failure { error_type, message, details, causes, remedy, .. } = self.failure;
         if *error_type == USAGE {
             writeln!(f, "error: {message}")?;
         } else {
             writeln!(f, "error[{error_type}]: {message}")?;
+        }
+        // A detail may show its place in further lines.
+        for line in details.iter().flat_map(|detail| detail.lines()) {
+            writeln!(f, "  {line}")?;
         }
         if self.all {
             for cause in causes {
@@ -123,15 +147,57 @@ impl From<Error> for Failure {
             status,
             error_type: error.error_type(),
             message: error.to_string(),
-            causes: error.causes(),
+            details: Box::default(),
+            causes: error.causes().into(),
             remedy: Some(error.remedy().to_owned()),
+            error: Some(Box::new(error)),
         }
     }
 }
 
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
-        Error::from(mistakes).into()
+        match mistakes.0.as_slice() {
+            [] | [_] => Error::from(mistakes).into(),
+            several => Self {
+                details: mistakes.told().into(),
+                ..Error::deployment(
+                    Deployment::Configuration,
+                    format!("the configuration has {} mistakes", several.len()),
+                )
+                .into()
+            },
+        }
+    }
+}
+
+impl From<Unloaded> for Failure {
+    fn from(unloaded: Unloaded) -> Self {
+        let (name, known) = match unloaded {
+            Unloaded::Mistakes(mistakes) => return mistakes.into(),
+            Unloaded::UnknownDataset { name, known } => (name, known),
+        };
+        let remedy = match closest(&name, known.iter().map(String::as_str)) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None if known.is_empty() => "give the path of a configuration file".to_owned(),
+            None => format!("name one of {}, or give the path of a configuration file", known.join(", ")),
+        };
+        let message = format!("there is no dataset {name}");
+        Self::from(Error::deployment(Deployment::Configuration, message)).with_remedy(one_line(&remedy))
+    }
+}
+
+impl From<ShowError> for Failure {
+    fn from(error: ShowError) -> Self {
+        let (asked, prefix, nearest) = match error {
+            ShowError::Failed(error) => return error.into(),
+            ShowError::Unknown { asked, prefix, nearest } => (Key::from(asked), prefix, nearest),
+        };
+        let remedy = match nearest {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => "look for it in `status --all`".to_owned(),
+        };
+        Self::usage(format!("the dataset has no archive {asked}, nor {prefix}{asked}")).with_remedy(remedy)
     }
 }
 
@@ -167,7 +233,7 @@ mod tests {
         let mut failure = failure();
         let short = Text { failure: &failure, all: false }.to_string();
         assert!(short.starts_with("error[Retryable.ConnectionLost]: no answer of host:5439\n  because: reset\n  what to do: look at PGHOST"), "{short}");
-        failure.causes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        failure.causes = ["a", "b", "c"].map(str::to_owned).into();
         let short = Text { failure: &failure, all: false }.to_string();
         assert_eq!(short.lines().count(), 4, "{short}");
         assert!(

@@ -11,12 +11,13 @@ Exit status:
 pub(super) const FIRST_STEPS: &str = "\
 First steps, with CONFIG such as cmslite_user_group_metadata:
   init FILE                a configuration for a new dataset, from an archive
-  validate CONFIG FILE...  is an archive on this machine good, before its upload?
+  validate CONFIG FILE...  before the upload: is an archive on this machine good?
   check CONFIG             is everything there that a load needs?
-  load CONFIG --dry-run    what would be loaded, and what is wrong with the rest?
+  load CONFIG --dry-run    what would be loaded, and what is wrong?
   load CONFIG --limit 1    load the oldest archive
   load CONFIG              load them all
   status CONFIG            what is loaded, what waits, what is bad and why?
+  show CONFIG KEY          all about one archive
 ";
 
 pub(super) const ENVIRONMENT: &str = "\
@@ -24,7 +25,8 @@ Environment:
   AWS_REGION and other AWS_*     access to AWS, as every AWS program has it
   PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
   PGUSER; pgpass or PGPASSWORD   the login
-  PGPASS_SECRET_ID               instead of the password: its secret's name or ARN
+  PGPASS_SECRET_ID               instead of the password: its secret's name or
+                                 ARN
   REDSHIFT_CLUSTER               instead of any password: a login by IAM to this
                                  cluster
   REDSHIFT_WORKGROUP             the same of a workgroup of Redshift Serverless
@@ -35,6 +37,7 @@ Environment:
   S3_KMS_KEY_ID                  the KMS key that encrypts what is written
   BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
   LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
+  STATUS_PAGE                    in Lambda: `on` writes a page after each run
   CONFIG_DIR                     a directory of configurations, instead of the
                                  bundled ones
   NO_COLOR, CLICOLOR_FORCE       no colours; colours also where no terminal is
@@ -75,6 +78,16 @@ Examples:
           what waits, what is bad and why, and the last of what is loaded
   status CONFIG --json | jq -r '.bad[].key'
           the keys of all bad archives
+  status CONFIG --html status.html
+          the same as a page for a browser
+";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  show CONFIG cms-analytics-csv_2024.tgz
+          the archive of this name below the dataset's prefix
+  show CONFIG client/cmslite_gdx/cms-analytics-csv_2024.tgz --json | jq .state
+          whether it is good, bad, waiting, superseded, passed_over or gone
 ";
 
 pub(super) const VALIDATE: &str = "\
@@ -93,7 +106,7 @@ pub(super) const VALIDATE_EXIT_STATUS: &str = "\
 Exit status:
   0  every archive is good
   1  an archive is bad
-  2  usage: a file cannot be read, or CONFIG or the statements of --ddl are wrong";
+  2  usage: a file cannot be read; CONFIG or the statements of --ddl are wrong";
 
 pub(super) const INIT: &str = "\
 Examples:

@@ -65,7 +65,7 @@ fn prepare(arguments: &Validate) -> Result<(Dataset, TableLimits), Failure> {
     if arguments.files.iter().filter(|path| path.as_os_str() == STANDARD_INPUT).count() > 1 {
         return Err(Failure::usage(format!("standard input ({STANDARD_INPUT}) can be read only once")));
     }
-    let dataset = config_files::load_file(&arguments.config)?;
+    let dataset = config_files::load_named(&arguments.config, config_files::directory().as_deref())?;
     let limits = match &arguments.ddl {
         None => TableLimits::default(),
         Some(path) => {

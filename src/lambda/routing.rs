@@ -315,7 +315,7 @@ mod tests {
                 failure: failure.as_ref().map(Into::into),
                 ..Report::default()
             };
-            Run { report, failure }
+            Run { report, failure, listings: None }
         };
         runs.into_iter().zip(left.iter().copied().map(outcome)).collect()
     }

@@ -78,6 +78,19 @@ pub enum Statement<'a> {
         /// Which of its loads.
         sequence: i64,
     },
+    /// The latest loads of a dataset in their order, with a row for each table of each.
+    ReadRecentLoads {
+        /// The ledger.
+        ledger: &'a TableName,
+        /// The table of rows beside it.
+        ledger_tables: &'a TableName,
+        /// The dataset.
+        dataset: &'a str,
+        /// Its bucket.
+        bucket: &'a str,
+        /// How many loads.
+        most: usize,
+    },
     /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
     /// that is not there.
     Columns(&'a [&'a TableName]),
@@ -222,6 +235,9 @@ impl Statement<'_> {
             }
             Self::ReadTableRows { ledger: name, ledger_tables, dataset, sequence } => {
                 ledger::table_rows(name, ledger_tables, dataset, *sequence)
+            }
+            Self::ReadRecentLoads { ledger: name, ledger_tables, dataset, bucket, most } => {
+                ledger::recent_loads(name, ledger_tables, dataset, bucket, *most)
             }
             Self::Columns(tables) => columns(tables),
             Self::Defaults(tables) => defaults(tables),

@@ -8,7 +8,7 @@ use cmslite_core::transform::DroppedColumns;
 
 use super::{
     AcceptedShrink, BadArchive, GoodArchive, GoodOutcome, IncompleteMarker, LoadedTable, PassedOverObject,
-    PhaseSeconds, Report,
+    PhaseSeconds, Report, Section, TableEmptied,
 };
 use crate::redshift::LedgerRow;
 
@@ -35,48 +35,41 @@ impl fmt::Display for Report {
             f,
             "  Seconds:            queue {queue:.3}, stage {stage:.3}, load {load:.3}, settle {settle:.3}"
         )?;
-        let lines: Vec<String> = self.good.iter().map(GoodArchive::text).collect();
-        list(f, "Good", &lines)?;
+        list(f, "Good", self.good.iter().map(GoodArchive::text))?;
         let lines: Vec<String> = self.good.iter().filter_map(GoodArchive::loaded_twice).collect();
         list(
             f,
             "WARNING: the same bytes were loaded before under another key, and are now there twice",
-            &lines,
+            lines.iter(),
         )?;
-        let lines: Vec<String> = self.bad.iter().map(BadArchive::text).collect();
-        list(f, "Bad", &lines)?;
-        list(f, "Not processed", &self.not_processed)?;
-        list(f, "Left to the container task, with what waits behind it", self.left_to_task.as_slice())?;
-        list(f, "Settled by another run", &self.settled_meanwhile)?;
-        let further =
-            (self.superseded_further > 0).then(|| format!("and {} older ones", self.superseded_further));
-        let lines: Vec<String> = self.superseded.iter().map(ToString::to_string).chain(further).collect();
-        list(f, "Superseded by a newer archive, never loaded", &lines)?;
-        list(f, "WARNING: no archives for their keys: rename them", &self.unusable_keys)?;
-        let lines: Vec<String> = self.loaded_tables.iter().map(LoadedTable::text).collect();
-        list(f, "Tables loaded", &lines)?;
-        list(f, "Tables failed", &self.failed_tables)?;
-        let lines: Vec<String> = self
-            .emptied_tables
-            .iter()
-            .map(|table| format!("{}: no rows in {}, {} before", table.table, table.key, table.rows_before))
-            .collect();
-        list(f, "WARNING: tables emptied", &lines)?;
-        let lines: Vec<String> = self
-            .accepted_shrinks
-            .iter()
-            .map(|table| {
-                let AcceptedShrink { table, key, code, rows, expected } = table;
-                format!("{table}: {rows} rows in {key}, {expected} expected ({code})")
-            })
-            .collect();
-        list(f, "Too few rows, accepted by request", &lines)?;
-        let lines: Vec<String> = self
-            .incomplete_markers
-            .iter()
-            .map(|IncompleteMarker { key, lacks }| format!("{key}: {}", lacks.join("; ")))
-            .collect();
-        list(f, "WARNING: markers that lack something of their archives", &lines)?;
+        list(f, "Bad", self.bad.iter().map(BadArchive::text))?;
+        list(f, "Not processed", self.not_processed.iter())?;
+        list(
+            f,
+            "Left to the container task, with what waits behind it",
+            self.left_to_task.as_slice().iter(),
+        )?;
+        list(f, "Settled by another run", self.settled_meanwhile.iter())?;
+        Section { further: self.superseded_further, ..superseded() }.write(f, self.superseded.iter())?;
+        list(f, "WARNING: no archives for their keys: rename them", self.unusable_keys.iter())?;
+        list(f, "Tables loaded", self.loaded_tables.iter().map(LoadedTable::text))?;
+        list(f, "Tables failed", self.failed_tables.iter())?;
+        let emptied = |table: &TableEmptied| {
+            format!("{}: no rows in {}, {} before", table.table, table.key, table.rows_before)
+        };
+        list(f, "WARNING: tables emptied", self.emptied_tables.iter().map(emptied))?;
+        let accepted = |shrink: &AcceptedShrink| {
+            let AcceptedShrink { table, key, code, rows, expected } = shrink;
+            format!("{table}: {rows} rows in {key}, {expected} expected ({code})")
+        };
+        list(f, "Too few rows, accepted by request", self.accepted_shrinks.iter().map(accepted))?;
+        let incomplete =
+            |IncompleteMarker { key, lacks }: &IncompleteMarker| format!("{key}: {}", lacks.join("; "));
+        list(
+            f,
+            "WARNING: markers that lack something of their archives",
+            self.incomplete_markers.iter().map(incomplete),
+        )?;
         if let Some(failure) = &self.failure {
             writeln!(f, "  Ended early: {}: {}", failure.error_type, failure.message)?;
         }
@@ -175,12 +168,15 @@ impl BadArchive {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[impl fmt::Display]) -> fmt::Result {
-    if !lines.is_empty() {
-        writeln!(f, "  {title}:")?;
-        for line in lines {
-            writeln!(f, "    {line}")?;
-        }
-    }
-    Ok(())
+fn list<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    elements: impl ExactSizeIterator<Item = T>,
+) -> fmt::Result {
+    Section::new(title, "--json").write(f, elements)
+}
+
+/// The archives that a newer one has made needless, as runs and dry runs list them.
+pub fn superseded() -> Section<'static> {
+    Section::new("Superseded by a newer archive, never loaded", "--json")
 }

@@ -120,7 +120,26 @@ impl S3 {
         bytes: impl Into<Bytes>,
         content_type: &str,
     ) -> Result<(), Error> {
-        let bytes = bytes.into();
+        self.write(bucket, key, bytes.into(), content_type, None).await
+    }
+
+    /// Writes a page of HTML, which browsers ask for anew each time.
+    ///
+    /// # Errors
+    ///
+    /// S3's, by who must act.
+    pub async fn put_page(&self, bucket: &str, key: &str, html: String) -> Result<(), Error> {
+        self.write(bucket, key, html.into(), "text/html; charset=utf-8", Some("no-cache")).await
+    }
+
+    async fn write(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+        cache_control: Option<&str>,
+    ) -> Result<(), Error> {
         let limits = limits::upload(bytes.len());
         let put = self
             .client
@@ -128,6 +147,7 @@ impl S3 {
             .bucket(bucket)
             .key(key)
             .content_type(content_type)
+            .set_cache_control(cache_control.map(str::to_owned))
             .body(ByteStream::from(bytes))
             .customize()
             .config_override(limits)

@@ -316,7 +316,7 @@ impl StagedWriter {
 impl Channel {
     /// Compresses a piece, if that is asked for, and uploads it. Returns the bytes that it has in S3.
     async fn send(&self, keys: &StagedKeys, at: usize, piece: Buffer) -> Result<u64, Error> {
-        let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be compressed").caused_by(error);
+        let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be staged").caused_by(error);
         let _permit = self.permits.acquire().await.map_err(|error| failed(io::Error::other(error)))?;
         let piece = match keys.staging() {
             Staging::Plain => piece,

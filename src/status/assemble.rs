@@ -10,7 +10,7 @@ use cmslite_core::queue::{Archive, ArchiveState, Object, Plan};
 
 use super::markers::Markers;
 use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
-use crate::redshift::LedgerRow;
+use crate::redshift::{LedgerRow, RecentLoad};
 use crate::report::PassedOverObject;
 
 /// A revision, as ledger and listings both name it.
@@ -20,7 +20,7 @@ fn revision(object: &Object) -> Revision<'_> {
     (&object.key, object.revision())
 }
 
-/// What was read of S3.
+/// What was read of S3, and of the table beside the ledger.
 #[derive(Clone, Copy)]
 pub(super) struct Read<'a> {
     pub(super) markers: &'a Markers,
@@ -30,11 +30,13 @@ pub(super) struct Read<'a> {
     /// By the archives' keys what their good markers say, of those that were read: the SHA-256 of an archive that was not
     /// loaded.
     pub(super) unloaded: &'a BTreeMap<Key, Option<String>>,
+    /// The latest loads.
+    pub(super) recent_loads: &'a [RecentLoad],
 }
 
 /// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
 pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: bool) -> Status {
-    let Read { markers, plan, errors, unloaded } = read;
+    let Read { markers, plan, errors, unloaded, recent_loads } = read;
     let (rows, ledger_unreadable) = match ledger {
         Ledger::Rows(rows) => (Some(rows), None),
         Ledger::Absent => (None, None),
@@ -92,6 +94,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
             .map(|object| Bad {
                 key: object.key.clone(),
                 etag: object.revision().to_owned(),
+                last_modified: object.last_modified,
                 error: errors.get(&object.key).cloned(),
             })
             .collect(),
@@ -111,6 +114,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
             .collect(),
         ledger_rows: rows.as_ref().map(Vec::len),
         ledger_unreadable,
+        recent_loads: recent_loads.to_vec(),
         tables_hold: known.last().filter(|_| dataset.truncate).cloned(),
         disagreements,
         all,

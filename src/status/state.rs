@@ -5,7 +5,7 @@ use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
 use serde::Serialize;
 
-use crate::redshift::LedgerRow;
+use crate::redshift::{LedgerRow, RecentLoad};
 use crate::report::PassedOverObject;
 
 /// What the ledger was found to be.
@@ -42,6 +42,8 @@ pub struct Status {
     pub ledger_unreadable: Option<String>,
     /// Under truncate: the archive that the tables hold, by the ledger.
     pub tables_hold: Option<LedgerRow>,
+    /// The latest loads with their rows by table, oldest first; empty where the ledger does not say so.
+    pub recent_loads: Vec<RecentLoad>,
     /// Where markers and ledger disagree.
     pub disagreements: Vec<Disagreement>,
     /// Whether everything is shown.
@@ -68,6 +70,9 @@ pub struct Bad {
     pub key: Key,
     /// Its revision.
     pub etag: String,
+    /// When it was uploaded.
+    #[serde(skip)]
+    pub last_modified: DateTime<Utc>,
     /// Its `error.json`, where there is one and it was asked for.
     pub error: Option<ReportedErrorFile>,
 }

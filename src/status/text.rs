@@ -6,10 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use cmslite_core::text::one_line;
 
-use super::state::{Bad, DisagreementKind, Good, Status, Waiting};
-
-/// Good archives, and objects passed over, that the text shows unless all are wanted: the last of them.
-const SHOWN: usize = 10;
+use super::state::{Bad, Disagreement, DisagreementKind, Good, Status, Waiting};
+use crate::report::{Section, Shown};
 
 impl fmt::Display for DisagreementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,51 +63,25 @@ impl fmt::Display for Status {
                 waiting.size_bytes
             )
         };
-        section(f, "Queue, oldest first", self.queue.iter().map(waiting))?;
-        section(f, "Superseded by a newer archive, never loaded", self.superseded.iter().map(waiting))?;
-        section(f, "Bad", self.bad.iter().map(Bad::text))?;
-        self.last_of(f, "Good", &self.good, Good::text)?;
+        let section = |title, shown| Section {
+            shown: if self.all { Shown::All } else { shown },
+            ..Section::new(title, "--all")
+        };
+        section("Queue, oldest first", Shown::First).write(f, self.queue.iter().map(waiting))?;
+        section("Superseded by a newer archive, never loaded", Shown::First)
+            .write(f, self.superseded.iter().map(waiting))?;
+        section("Bad", Shown::Last).write(f, self.bad.iter().map(Bad::text))?;
+        section("Good", Shown::Last).write(f, self.good.iter().map(Good::text))?;
         let twice: Vec<String> = self.good.iter().filter_map(Good::loaded_twice).collect();
-        self.last_of(f, "WARNING: loaded under two keys", &twice, Clone::clone)?;
-        self.last_of(f, "Passed over, no archives by their names", &self.passed_over, ToString::to_string)?;
-        section(
-            f,
-            "Disagreements",
-            self.disagreements.iter().map(|found| format!("{} {}", found.key, found.kind)),
-        )?;
+        section("WARNING: loaded under two keys", Shown::Last).write(f, twice.iter())?;
+        section("Passed over, no archives by their names", Shown::Last).write(f, self.passed_over.iter())?;
+        let disagreement = |found: &Disagreement| format!("{} {}", found.key, found.kind);
+        section("Disagreements", Shown::First).write(f, self.disagreements.iter().map(disagreement))?;
         if self.disagreements.is_empty() && self.ledger_unreadable.is_none() {
             writeln!(f, "  Markers and ledger agree.")?;
         }
         Ok(())
     }
-}
-
-impl Status {
-    /// A section of a list that grows with the dataset's history.
-    fn last_of<T>(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        title: &str,
-        list: &[T],
-        text: impl Fn(&T) -> String,
-    ) -> fmt::Result {
-        let hidden = if self.all { 0 } else { list.len().saturating_sub(SHOWN) };
-        let shown = list.iter().skip(hidden).map(text);
-        if hidden == 0 {
-            return section(f, title, shown);
-        }
-        section(f, &format!("{title}, the last {SHOWN} of {} (--all shows them all)", list.len()), shown)
-    }
-}
-
-fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = String>) -> fmt::Result {
-    for (n, line) in lines.enumerate() {
-        if n == 0 {
-            writeln!(f, "  {title}:")?;
-        }
-        writeln!(f, "    {line}")?;
-    }
-    Ok(())
 }
 
 impl Bad {

@@ -30,7 +30,8 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
         .await;
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told}");
-    let rest = ["b", "c"].map(|name| format!("  not read, beyond --limit: {}\n", key(name))).concat();
+    let rest = ["b", "c"].map(|name| format!("    {}\n", key(name))).concat();
+    let rest = format!("  Not read, beyond --limit:\n{rest}");
     assert!(
         told.contains("good  ") && told.contains(&(rest + "  Nothing was")) && !told.contains("BAD"),
         "{told}"
@@ -60,12 +61,12 @@ async fn under_truncate_a_dry_run_reads_what_a_bad_archive_uncovers() {
     for line in [
         format!("  good  {b}\n"),
         format!("  BAD   {c}\n"),
-        format!("  superseded by a newer archive, never loaded: {a}\n"),
+        format!("  Superseded by a newer archive, never loaded:\n    {a}\n"),
     ] {
         assert!(told.contains(&line), "{line:?} is not in {told}");
     }
     let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--dry-run", "--limit", "1"]).await;
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains(&format!("  not read, beyond --limit: {b}\n")), "{told}");
+    assert!(told.contains(&format!("  Not read, beyond --limit:\n    {b}\n")), "{told}");
     assert_eq!(harness.keys(), [a, b, c]);
 }

@@ -34,6 +34,7 @@ fn kind(request: &Request) -> &'static str {
         ("/good/", "good marker"),
         ("/bad/", "bad marker"),
         ("/batch/", "staged file"),
+        ("/status/", "status page"),
     ];
     kinds.into_iter().find(|(part, _)| key.contains(part)).map_or("unknown", |(_, kind)| kind)
 }
@@ -44,6 +45,7 @@ async fn everything_written_is_encrypted_by_the_key() {
         .appending()
         .env("S3_KMS_KEY_ID", KMS_KEY)
         .env("COPY_IAM_ROLE", "default")
+        .env("STATUS_PAGE", "on")
         .start()
         .await;
     let bad = harness.put("bad", b"no archive", 1);
@@ -72,6 +74,7 @@ async fn everything_written_is_encrypted_by_the_key() {
         ("PutObject", "lease"),
         ("PutObject", "manifest"),
         ("PutObject", "staged file"),
+        ("PutObject", "status page"),
         ("CopyObject", "good marker"),
         ("CopyObject", "bad marker"),
     ] {

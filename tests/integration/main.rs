@@ -15,6 +15,8 @@ mod harness;
 
 // Which events are served, from an upload's notification to a sweep by hand.
 mod events;
+// `show`: one archive.
+mod show;
 // Events that come through SQS: each message is done or comes again by itself.
 mod explanations;
 mod sqs;
@@ -82,12 +84,16 @@ mod validate;
 mod check;
 // `status` shows the queue, what is settled, and where markers and ledger disagree.
 mod status;
+// The status page.
+mod page;
 // A bar on a terminal, lines elsewhere, while an archive is read.
 mod progress;
 // Results on standard output, all else on standard error; who reads neither changes nothing.
 mod streams;
 // `--json`: one document, whatever the command does.
 mod json;
+// What a person is told who has made a mistake; long lists.
+mod mistakes;
 // The function's log: flat JSON that says what each line belongs to.
 mod logs;
 // CloudWatch's metrics: valid, true to the report, and all that the template looks at.

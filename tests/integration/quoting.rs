@@ -28,6 +28,7 @@ async fn outputs(
         .env("BAD_ARCHIVE_TOPIC_ARN", topic(&moto).await)
         .env("RUST_LOG", "trace")
         .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .env("STATUS_PAGE", "on")
         .start()
         .await;
     if hide_columns {
@@ -51,6 +52,7 @@ async fn outputs(
     for arguments in [
         ["status", config].as_slice(),
         &["status", config, "--json"],
+        &["status", config, "--html", "-"],
         &["load", config, "--again", &again],
         &["load", config, "--dry-run"],
         &["validate", config, local],
@@ -62,7 +64,7 @@ async fn outputs(
         let log = directory.path().join("logs/cmslite_user_data_to_redshift.log");
         told.push_str(&fs::read_to_string(log).unwrap_or_default());
     }
-    for object in harness.keys().iter().filter(|key| key.contains(".json")) {
+    for object in harness.keys().iter().filter(|key| key.contains(".json") || key.contains("/status/")) {
         told.push_str(&String::from_utf8(harness.stack.s3.read(BUCKET, object).unwrap()).unwrap());
     }
     for (subject, body) in moto.heard().await {

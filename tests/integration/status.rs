@@ -199,13 +199,12 @@ async fn it_names_what_is_passed_over_and_cuts_the_list() {
     let all = String::from_utf8(output.stdout).unwrap();
     assert_eq!(all.matches(" (an unfinished upload)\n").count(), 1200, "{all}");
     let first = json!({"key": sidecar(0), "why": "unfinished_upload"});
-    for (arguments, shown) in [(["--json"].as_slice(), 40), (&["--json", "--all"], 1201)] {
+    for arguments in [["--json"].as_slice(), &["--json", "--all"]] {
         let (output, _) =
             harness.command(&[["status", config.to_str().unwrap()].as_slice(), arguments].concat()).await;
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(json["passed_over"].as_array().unwrap().len(), shown);
+        assert_eq!(json["passed_over"].as_array().unwrap().len(), 1201);
         assert_eq!((&json["passed_over"][0], &json["passed_over_count"]), (&first, &json!(1201)));
-        assert_eq!(json["omitted"].as_object().unwrap().is_empty(), shown == 1201, "{}", json["omitted"]);
     }
 
     // The function's log and answer do not grow with them.

@@ -72,14 +72,30 @@ impl Dataset {
     /// Whether anything that this dataset writes can come to lie below the prefix that `reader` reads.
     pub(super) fn feeds(&self, reader: &Self) -> bool {
         let read = reader.source_prefix();
-        [self.good_prefix(), self.bad_prefix(), self.batch_prefix(), self.lease_prefix()]
-            .iter()
-            .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
+        [
+            self.good_prefix(),
+            self.bad_prefix(),
+            self.batch_prefix(),
+            self.lease_prefix(),
+            self.status_prefix(),
+        ]
+        .iter()
+        .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
     }
 
     /// The lease of the dataset's queue, beside those of the datasets that share its prefix.
     pub fn lease_key(&self) -> String {
         format!("{}{}.json", self.lease_prefix(), self.name)
+    }
+
+    /// The prefix of status pages.
+    pub fn status_prefix(&self) -> String {
+        format!("{}/status/", self.destination)
+    }
+
+    /// The status page of the dataset.
+    pub fn status_key(&self) -> String {
+        format!("{}{}.html", self.status_prefix(), self.name)
     }
 
     /// How often an archive was not read within a function's time. The path is short, whatever the key: two keys that
@@ -128,7 +144,7 @@ impl Dataset {
         // A hash, and 8 letters each of revision and reading.
         let staged =
             self.batch_prefix().len() + 32 + "/12345678-12345678/".len() + member + STAGED_ENDING_BYTES;
-        staged.max(self.lease_key().len())
+        staged.max(self.lease_key().len()).max(self.status_key().len())
     }
 }
 

@@ -44,6 +44,17 @@ fn leases_feed_no_source() {
 }
 
 #[test]
+fn status_pages_feed_no_source() {
+    let text = SHIPPED.replacen("\"source\": \"client\"", "\"source\": \"processed\"", 1).replacen(
+        "\"directory\": \"cmslite_gdx\"",
+        "\"directory\": \"status\"",
+        1,
+    );
+    let mistakes = parse("a.json", &text).unwrap_err().0;
+    assert!(mistakes.iter().any(|mistake| mistake.reason.contains("a loop")), "{mistakes:?}");
+}
+
+#[test]
 fn the_shipped_configuration_is_the_real_dataset() {
     let dataset = parse("config.d/cmslite_user_group_metadata.json", SHIPPED).unwrap();
     assert_eq!(dataset.name, "cmslite_user_group_metadata");

@@ -166,6 +166,11 @@ impl Plan {
         self.archives.iter().filter(move |archive| archive.state == state).map(|archive| &archive.object)
     }
 
+    /// The keys of superseded archives, oldest first: those that the plan holds.
+    pub fn superseded_keys(&self) -> impl Iterator<Item = Key> {
+        self.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone())
+    }
+
     /// The archives that a run works on, in this order. `selection` is the one that the plan was made for.
     ///
     /// Keys of an event that are settled or gone ask for nothing beyond the archives before them.

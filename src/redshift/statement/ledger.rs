@@ -107,6 +107,27 @@ pub(super) fn table_rows(
     )
 }
 
+/// The latest loads of a dataset. Its numbers of loads have no gaps, unless somebody has deleted rows of the ledger: then
+/// there are fewer.
+pub(super) fn recent_loads(
+    ledger: &TableName,
+    ledger_tables: &TableName,
+    dataset: &str,
+    bucket: &str,
+    most: usize,
+) -> String {
+    let (ledger, dataset) = (table(ledger), literal(dataset));
+    format!(
+        "SELECT l.sequence, l.key, l.row_count, l.loaded_at, l.last_modified, t.table_name, t.row_count FROM {ledger} l \
+         LEFT JOIN {} t ON t.dataset = l.dataset AND t.sequence = l.sequence AND t.request_id = l.request_id \
+         WHERE l.dataset = {dataset} AND l.bucket = {} \
+         AND l.sequence > (SELECT COALESCE(MAX(sequence), 0) - {most} FROM {ledger} WHERE dataset = {dataset}) \
+         ORDER BY l.sequence, t.table_name",
+        table(ledger_tables),
+        literal(bucket),
+    )
+}
+
 pub(super) fn write(ledger: &TableName, load: &Load<'_>) -> String {
     let Load { entry, size_bytes, rows, sequence, loaded_at, request_id } = load;
     format!(

@@ -1,0 +1,69 @@
+//! Serves the status page in a stack's bucket to a browser, which cannot sign requests to S3.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::dataset::Dataset;
+use crate::http_server::{Answer, serve};
+use crate::stack::Stack;
+
+/// A server of a dataset's status page, for this machine alone. Dropping it ends it.
+pub struct StatusPage {
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl StatusPage {
+    /// Serves the page in a stack; port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn start(stack: &Arc<Stack>, dataset: &Dataset, port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let path = format!("/{}.html", dataset.name);
+        let url = format!("http://localhost:{}{path}", listener.local_addr()?.port());
+        let (stack, bucket, key) = (Arc::clone(stack), dataset.bucket.clone(), dataset.page.clone());
+        let server = tokio::spawn(serve(listener, move |request| {
+            let is_asked_for = [path.as_str(), "/"].contains(&request.uri().path());
+            let answer = answer(stack.s3.read(&bucket, &key).filter(|_| is_asked_for));
+            async move { Ok(answer) }
+        }));
+        Ok(Self { url, server })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for StatusPage {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// The page, as S3 would answer with it.
+fn answer(page: Option<Vec<u8>>) -> Answer {
+    let (status, content_type, body) = match page {
+        Some(page) => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page)),
+        None => (
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            Bytes::from_static(b"There is no such page. The function writes one after each run.\n"),
+        ),
+    };
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}

@@ -1,0 +1,140 @@
+//! The state of a dataset in words, and what somebody has to do about it.
+
+use super::overview::{Counts, LedgerSays, MadeBy, Overview};
+use super::words::{age, count, minute};
+
+/// How urgent a state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nobody has to do anything.
+    Good,
+    /// Something waits, and the next run deals with it.
+    Waiting,
+    /// Somebody has to act.
+    Act,
+}
+
+/// The state in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headline {
+    /// How urgent it is.
+    pub level: Level,
+    /// The state in a few words.
+    pub title: String,
+    /// A sentence with the details.
+    pub detail: String,
+    /// What somebody has to do, the most urgent first.
+    pub tasks: Vec<Task>,
+}
+
+/// What somebody has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// What, and why.
+    pub text: String,
+    /// The id of the section that says more, and its name.
+    pub section: Option<(&'static str, &'static str)>,
+}
+
+impl Overview {
+    /// The state in words. What somebody has to act on goes before what waits, and that before what is well.
+    pub fn headline(&self) -> Headline {
+        let (level, title) = self.title();
+        Headline { level, title, detail: self.detail(), tasks: self.tasks() }
+    }
+
+    fn title(&self) -> (Level, String) {
+        let Counts { good, bad_and_missing, waiting, disagreements, .. } = self.counts;
+        if let Some((failure, lasts)) = self.failure() {
+            let (level, title) = if lasts {
+                (Level::Act, "The last run failed: somebody must act")
+            } else if bad_and_missing == 0 {
+                (Level::Waiting, "The last run ended early: the next one tries again")
+            } else {
+                (Level::Act, "The last run ended early, and an archive is bad")
+            };
+            return (level, format!("{title} ({failure})"));
+        }
+        match (bad_and_missing, &self.ledger, disagreements, waiting, good) {
+            (1, ..) => (Level::Act, "1 archive is bad: it must be corrected".to_owned()),
+            (2.., ..) => {
+                (Level::Act, format!("{} are bad: they must be corrected", count(bad_and_missing, "archive")))
+            }
+            (0, LedgerSays::Unread(_), ..) => (Level::Act, "Redshift cannot be asked".to_owned()),
+            (_, _, 1.., ..) => {
+                let title = format!("Markers and ledger disagree in {}", count(disagreements, "place"));
+                (Level::Act, title)
+            }
+            (_, _, _, 1, _) => (Level::Waiting, "1 archive waits to be loaded".to_owned()),
+            (_, _, _, 2.., _) => (Level::Waiting, format!("{} wait to be loaded", count(waiting, "archive"))),
+            (.., 0) => (Level::Waiting, "No archive was loaded yet".to_owned()),
+            _ if self.truncate => (Level::Good, "The newest archive is loaded".to_owned()),
+            (.., 1) => (Level::Good, "The only archive is loaded".to_owned()),
+            _ => (Level::Good, format!("All {} are loaded", count(good, "archive"))),
+        }
+    }
+
+    /// Why the last run failed, by its kind, and whether that lasts until somebody acts.
+    fn failure(&self) -> Option<(&'static str, bool)> {
+        match &self.made_by {
+            MadeBy::Run { failure: Some(failure), .. } => Some((failure.error_type, failure.lasts())),
+            _ => None,
+        }
+    }
+
+    fn detail(&self) -> String {
+        let last = self.latest().map(|load| {
+            let lasted = age(self.made_at - load.loaded_at);
+            format!("The last load was at {}, {lasted} before this page was made.", minute(load.loaded_at))
+        });
+        let last = last.unwrap_or_else(|| match self.ledger {
+            LedgerSays::Read | LedgerSays::Absent => "Nothing was loaded yet.".to_owned(),
+            LedgerSays::Unread(_) => "When the last load was is not known.".to_owned(),
+        });
+        let oldest = self.waiting.first().map(|oldest| {
+            let waited = age(self.made_at - oldest.last_modified);
+            format!(
+                " The oldest archive that waits was uploaded at {}, {waited} before.",
+                minute(oldest.last_modified)
+            )
+        });
+        last + &oldest.unwrap_or_default()
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        let mut add = |text: String, section| tasks.push(Task { text, section });
+        if let MadeBy::Run { failure: Some(failure), request_id } = &self.made_by {
+            let who = if failure.lasts() {
+                "Whoever operates the loader must act; until then each run fails."
+            } else {
+                "The next run tries again. Nobody has to act unless this lasts."
+            };
+            add(format!("The last run ({request_id}) failed: {}. {who}", failure.message), None);
+        }
+        let missing = self.counts.bad_and_missing;
+        if missing > 0 {
+            let (subject, object) =
+                if missing == 1 { ("archive is", "it") } else { ("archives are", "them") };
+            let text = format!(
+                "{missing} {subject} bad, and nothing of {object} is loaded. Whoever uploads corrects {object} and uploads {object} again."
+            );
+            add(text, Some(("bad", "Bad archives")));
+        }
+        if let LedgerSays::Unread(why) = &self.ledger {
+            add(
+                format!("What is loaded is not known, since the ledger in Redshift could not be read: {why}"),
+                None,
+            );
+        }
+        if self.counts.disagreements > 0 {
+            let text = "What S3 says of some archives is not what Redshift says.".to_owned();
+            add(text, Some(("disagreements", "Disagreements")));
+        }
+        if self.passed_over.iter().any(|object| object.why.is_unusable_key()) {
+            let text = "Some objects cannot be loaded because of their names: rename them.".to_owned();
+            add(text, Some(("passed-over", "Passed over")));
+        }
+        tasks
+    }
+}

@@ -1,0 +1,155 @@
+//! What is bad, why, and what to do.
+
+use chrono::DateTime;
+use cmslite_core::problem::{ReportedErrorFile, ReportedProblem};
+use cmslite_core::text::start_of;
+use maud::{Markup, html};
+
+use super::left_out;
+use crate::page::overview::{BadArchive, Overview};
+use crate::page::words::{number, time};
+
+/// The most bytes of one text of an `error.json` that the page shows: as much as a reason of the program has.
+const TEXT_BYTES: usize = 1_000;
+
+/// What to do where the reason says nothing of it.
+const REMEDY: &str = "Correct it, and upload the archive again.";
+
+impl Overview {
+    pub(super) fn bad_archives(&self) -> Markup {
+        html! {
+            @if self.counts.bad > 0 {
+                section aria-labelledby="bad" {
+                    h2 id="bad" { "Bad archives" }
+                    p.note { "A bad archive is refused as a whole: nothing of it is loaded." }
+                    @for bad in &self.bad { (archive(bad)) }
+                    (left_out(self.bad.len(), self.counts.bad, "the newest first"))
+                }
+            }
+        }
+    }
+}
+
+fn archive(bad: &BadArchive) -> Markup {
+    html! {
+        article {
+            h3 { code { bdi { (bad.key) } } }
+            p {
+                "Uploaded at " (time(bad.uploaded))
+                @if let Some(error) = &bad.error { ", found bad at " (told_time(&error.at)) }
+                "."
+                @if !bad.is_missing { " The tables hold a newer archive since: nothing has to be done." }
+            }
+            @match &bad.error {
+                Some(error) => (problems(error)),
+                None => p {
+                    "There is no " code { "error.json" } " beside it that could be read: something else may have marked it as bad. "
+                    code { "load CONFIG --again KEY" } " finds the reason."
+                },
+            }
+        }
+    }
+}
+
+/// The time of an `error.json`, which may be any text.
+fn told_time(at: &str) -> Markup {
+    let parsed = DateTime::parse_from_rfc3339(at);
+    parsed.map_or_else(|_| html! { (start_of(at, TEXT_BYTES)) }, |at| time(at.to_utc()))
+}
+
+fn problems(error: &ReportedErrorFile) -> Markup {
+    let found = usize::try_from(error.problems_found).unwrap_or(usize::MAX);
+    html! {
+        table.problems role="table" {
+            caption { "What is wrong: " (number(error.problems_found)) @if found == 1 { " problem" } @else { " problems" } }
+            thead role="rowgroup" {
+                tr role="row" {
+                    @for name in ["File", "Line", "Column", "Text", "What is wrong", "What to do"] {
+                        th scope="col" role="columnheader" { (name) }
+                    }
+                }
+            }
+            tbody role="rowgroup" {
+                @for problem in &error.problems { (row(problem)) }
+            }
+        }
+        (left_out(error.problems.len(), found, "the first ones"))
+        @if let Some(why) = &error.incomplete { p.note { "There may be more: " (start_of(why, TEXT_BYTES)) } }
+    }
+}
+
+fn row(problem: &ReportedProblem) -> Markup {
+    let (wrong, remedy) = parts(&problem.reason);
+    html! {
+        tr role="row" {
+            th scope="row" role="rowheader" {
+                @match &problem.member {
+                    Some(member) => code { bdi { (start_of(member, TEXT_BYTES)) } },
+                    None => "the archive",
+                }
+            }
+            (cell("Line", problem.line.map(|line| html! { (line) })))
+            (cell("Column", problem.column.as_ref().map(|column| html! { code { bdi { (start_of(column, TEXT_BYTES)) } } })))
+            (cell("Text", text(problem)))
+            (cell("What is wrong", Some(html! { (start_of(wrong, TEXT_BYTES)) })))
+            (cell("What to do", Some(html! { (start_of(remedy.unwrap_or(REMEDY), TEXT_BYTES)) })))
+        }
+    }
+}
+
+/// A cell. An empty one is left out where the cells of a row stand below each other.
+fn cell(label: &str, content: Option<Markup>) -> Markup {
+    html! {
+        @if let Some(content) = content { td role="cell" data-label=(label) { (content) } } @else { td.empty role="cell" {} }
+    }
+}
+
+/// The text of a problem, or where it is and how long where the configuration withholds it.
+fn text(problem: &ReportedProblem) -> Option<Markup> {
+    let place = match (problem.text_bytes, problem.at_byte) {
+        (None, None) => None,
+        (Some(bytes), None) => Some(format!("{bytes} bytes")),
+        (None, Some(at)) => Some(format!("byte {at} of the row")),
+        (Some(bytes), Some(at)) => Some(format!("{bytes} bytes, from byte {at} of the row on")),
+    };
+    match (&problem.text, place) {
+        (Some(text), _) => Some(html! { code { bdi { (start_of(text, TEXT_BYTES)) } } }),
+        (None, Some(place)) => Some(html! { "not shown: " (place) }),
+        (None, None) => None,
+    }
+}
+
+/// What is wrong, and what to do about it: the reasons of the program have the one before their first semicolon and the
+/// other behind it.
+fn parts(reason: &str) -> (&str, Option<&str>) {
+    match reason.split_once("; ") {
+        Some((wrong, remedy)) => (wrong, Some(remedy)),
+        None => (reason, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmslite_core::problem::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_from_its_remedy() {
+        for (reason, wrong, remedy) in [
+            (
+                Reason::TooFewColumns { expected: 4, found: 2 },
+                "the row has 2 of 4 columns",
+                Some("look for a delimiter that is missing, or a line end in a cell that is not quoted"),
+            ),
+            (Reason::NulByte, "a NUL byte, which Redshift cannot hold", Some("remove it")),
+            (
+                Reason::MissingMember,
+                "the file is missing from the archive",
+                Some("add it, with its header line even if it has no rows"),
+            ),
+        ] {
+            assert_eq!(parts(&reason.to_string()), (wrong, remedy));
+        }
+    }
+}

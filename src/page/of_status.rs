@@ -1,0 +1,53 @@
+//! From a status to what the page shows.
+
+use chrono::{DateTime, Utc};
+use cmslite_core::config::Dataset;
+
+use super::overview::{
+    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, PASSED_OVER_SHOWN,
+    WAITING_SHOWN, is_missing,
+};
+use crate::status::{Bad, Status};
+
+impl Overview {
+    /// What the page shows of a status that was read at this time.
+    pub fn of_status(dataset: &Dataset, status: &Status, made_at: DateTime<Utc>) -> Self {
+        let held = status.tables_hold.as_ref().map(|row| row.last_modified);
+        let is_missing = |bad: &Bad| is_missing(dataset.truncate, bad.last_modified, held);
+        let newest_bad = status.bad.iter().rev().take(BAD_SHOWN);
+        let passed_over = &status.passed_over;
+        Self {
+            dataset: dataset.name.clone(),
+            uploads: format!("s3://{}/{}", dataset.bucket, dataset.source_prefix()),
+            truncate: dataset.truncate,
+            made_at,
+            made_by: MadeBy::Command,
+            counts: Counts {
+                good: status.good.len(),
+                bad: status.bad.len(),
+                bad_and_missing: status.bad.iter().filter(|bad| is_missing(bad)).count(),
+                waiting: status.queue.len(),
+                superseded: status.superseded.len(),
+                disagreements: status.disagreements.len(),
+                passed_over: passed_over.len(),
+            },
+            waiting: status.queue.iter().take(WAITING_SHOWN).cloned().collect(),
+            bad: newest_bad
+                .map(|bad| BadArchive {
+                    key: bad.key.clone(),
+                    uploaded: bad.last_modified,
+                    is_missing: is_missing(bad),
+                    error: bad.error.clone(),
+                })
+                .collect(),
+            ledger: match (&status.ledger_unreadable, status.ledger_rows) {
+                (Some(why), _) => LedgerSays::Unread(why.clone()),
+                (None, Some(_)) => LedgerSays::Read,
+                (None, None) => LedgerSays::Absent,
+            },
+            loads: status.recent_loads.clone(),
+            disagreements: Some(status.disagreements.iter().take(DISAGREEMENTS_SHOWN).cloned().collect()),
+            passed_over: passed_over[passed_over.len().saturating_sub(PASSED_OVER_SHOWN)..].to_vec(),
+        }
+    }
+}

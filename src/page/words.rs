@@ -1,0 +1,87 @@
+//! Times, ages and numbers as a person reads them.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use maud::{Markup, html};
+
+/// A time to the minute, with its exact value for programs.
+pub fn time(at: DateTime<Utc>) -> Markup {
+    html! {
+        time datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (minute(at)) }
+    }
+}
+
+/// A time to the minute as text.
+pub fn minute(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// How long something has lasted.
+pub fn age(lasted: TimeDelta) -> String {
+    let minutes = lasted.num_minutes();
+    match (minutes, minutes / 60) {
+        (..1, _) => "less than a minute".to_owned(),
+        (_, 0) => format!("{minutes} min"),
+        (_, hours @ ..48) => format!("{hours} h {} min", minutes % 60),
+        (_, hours) => format!("{} days", hours / 24),
+    }
+}
+
+/// A number with a comma before each group of three digits.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 archive`, `2 archives`.
+pub fn count(many: usize, thing: &str) -> String {
+    let ending = if many == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", number(many as u64))
+}
+
+/// Bytes in the largest unit that leaves a whole part.
+pub fn bytes(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if size < 1000.0 {
+            return if unit == "bytes" { format!("{bytes} bytes") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_ages_are_for_reading() {
+        for (given, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(number(given), text);
+        }
+        for (seconds, text) in [
+            (-5, "less than a minute"),
+            (59, "less than a minute"),
+            (60, "1 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h 0 min"),
+            (172_799, "47 h 59 min"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(age(TimeDelta::seconds(seconds)), text);
+        }
+        for (given, text) in
+            [(999, "999 bytes"), (1_500, "1.5 kB"), (2_000_000, "2.0 MB"), (5_368_709_120, "5.4 GB")]
+        {
+            assert_eq!(bytes(given), text);
+        }
+        assert_eq!((count(1, "archive"), count(2_000, "row")), ("1 archive".into(), "2,000 rows".into()));
+    }
+}
