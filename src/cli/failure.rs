@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use cmslite_core::config::Mistakes;
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::text::one_line;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::error;
 
@@ -38,8 +39,9 @@ pub(super) struct Failure {
     remedy: Option<String>,
 }
 
-/// A failure as JSON.
-#[derive(Debug, Serialize)]
+/// Why a command could not do what was asked.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 pub(super) struct FailureJson<'a> {
     /// The stable name of its kind: `Usage`, or that of the error's kind such as `Deployment.LoginRefused`.
     #[serde(rename = "type")]
