@@ -175,6 +175,9 @@ async fn a_newcomer_gets_from_an_export_to_rows() {
     well(section.take("devstack.env"));
     let told = well(section.take("status"));
     assert!(told.contains("good 1") && told.contains("5 rows"), "{told}");
+    well(section.take("--html"));
+    let page = fs::read_to_string(place.join("club.html")).unwrap();
+    assert!(page.contains("club_2026-11-02.tgz"), "{page}");
 
     let mut section = Section::of("get-started.md", "7. Break it");
     for part in ["printf", "tar -czf"] {
