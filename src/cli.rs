@@ -15,6 +15,8 @@ mod output;
 mod logging;
 // Why the command could not do what was asked.
 mod failure;
+// Where there are colours, and of what.
+mod color;
 // Ctrl-C and SIGTERM.
 mod signals;
 
@@ -36,13 +38,14 @@ use chrono::Utc;
 use clap::Parser as _;
 use clap_complete::Shell;
 use cmslite_core::config::Dataset;
-use cmslite_core::error::Error;
+use cmslite_core::error::{Deployment, Error};
 use cmslite_core::progress::Progress;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Level;
 
 use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
+use self::color::When;
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -57,6 +60,7 @@ use crate::{check, config_files, dry_run, load, show, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
+    When::said(std::env::args_os()).keep();
     let Arguments { command, showing } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refused(error).into(),
@@ -168,12 +172,13 @@ async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Resu
 }
 
 async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
-    let dataset = dataset(&check.config)?;
     if check.offline {
+        let dataset = config_files::load_named(&check.config, config_files::directory().as_deref())?;
         let check = check::check_offline(&dataset);
         output.result(&check, &check, None);
         return Ok(if check.has_failed() { exit::CONFIGURATION } else { exit::GOOD });
     }
+    let dataset = dataset(&check.config)?;
     let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;
@@ -243,9 +248,15 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file, or of this name.
+/// The dataset of a configuration file, or of this name, whose bucket is named.
 fn dataset(config: &Path) -> Result<Dataset, Failure> {
-    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
+    let dataset = config_files::load_named(config, config_files::directory().as_deref())?;
+    if dataset.has_placeholder() {
+        let message = format!("bucket: {} stands for the name of a bucket", dataset.bucket);
+        let failure = Failure::from(Error::deployment(Deployment::Configuration, message));
+        return Err(failure.with_remedy("write the bucket's name in the configuration"));
+    }
+    Ok(dataset)
 }
 
 /// A request by hand, which a signal cancels.

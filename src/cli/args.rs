@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cmslite_core::queue::Selection;
 
+use super::color::When;
 use super::{duration, help};
 
 /// Loads CMS Lite user data from archives in S3 into Redshift.
@@ -77,6 +78,9 @@ pub struct Showing {
     /// Print exactly one JSON document on standard output, also when the command fails.
     #[arg(long, global = true)]
     pub json: bool,
+    /// When to colour what is written: `auto` is on a terminal, as NO_COLOR and CLICOLOR_FORCE have it.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
     /// Say less on standard error: errors alone.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -12,7 +12,7 @@ use cmslite_core::text::one_line;
 use serde::Serialize;
 use tracing::error;
 
-use super::{exit, progress_bar};
+use super::{color, exit, progress_bar};
 use crate::config_files::Unloaded;
 use crate::show::ShowError;
 
@@ -86,6 +86,7 @@ impl Failure {
     /// exit status says it alone.
     pub(super) fn say(&self, all: bool) {
         let text = Text { failure: self, all }.to_string();
+        let text = color::painted_for(&io::stderr(), &text);
         let _ = progress_bar::above(|| io::stderr().write_all(text.as_bytes()));
         let parts = self.details.iter().chain(&*self.causes).fold(String::new(), |mut said, part| {
             let _ = write!(said, ": {part}");

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::failure::{Failure, FailureJson};
-use super::progress_bar;
+use super::{color, progress_bar};
 
 /// Where results go, and in which form.
 pub(super) struct Output {
@@ -51,7 +51,8 @@ impl Output {
 
     /// Writes a part of a result that is text.
     pub(super) fn text(&self, text: &impl Display) {
-        self.write(|out| write!(out, "{text}"));
+        let text = text.to_string();
+        self.write(|out| out.write_all(color::painted_for(&io::stdout(), &text).as_bytes()));
     }
 
     /// Writes the one JSON document.

@@ -56,6 +56,21 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
     let (status, told, _) = check(&config, &[]);
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("BAD   bucket: <bucket> stands for the name of a bucket\n"), "{told}");
+    // Nothing that needs the bucket begins.
+    let directory = temporary();
+    fs::write(directory.path().join("people.json"), config).unwrap();
+    for arguments in
+        [["load", "people.json"].as_slice(), &["status", "people.json"], &["check", "people.json"]]
+    {
+        let output =
+            Command::new(PROGRAM).args(arguments).current_dir(directory.path()).env_clear().output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains("bucket: <bucket> stands for the name of a bucket\n"),
+            "{arguments:?}: {errors}"
+        );
+    }
 }
 
 /// The message holds these lines, and the command ends as with any mistake of usage.

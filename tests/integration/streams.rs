@@ -11,12 +11,24 @@ use crate::harness::terminal::{self, On};
 use crate::harness::{Harness, PROGRAM, key, sample, temporary};
 
 /// Runs a command in a directory, with the environment of a harness.
-async fn run(harness: &Harness, mut command: Command, directory: &Path) -> Output {
+async fn run(harness: &Harness, command: Command, directory: &Path) -> Output {
+    run_with(harness, command, directory, &[]).await
+}
+
+/// The same with more of an environment.
+async fn run_with(
+    harness: &Harness,
+    mut command: Command,
+    directory: &Path,
+    environment: &[(&str, &str)],
+) -> Output {
     command
         .current_dir(directory)
         .env_clear()
         .envs(harness.environment.iter().map(|(name, value)| (name, value)))
-        .env("PATH", std::env::var_os("PATH").unwrap());
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("TERM", "xterm")
+        .envs(environment.iter().copied());
     // Its ends of pipes are closed with it.
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
@@ -213,5 +225,57 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
         let shown = text(&output.stdout);
         assert!(shown.contains("Queue 0, superseded 0, bad 0, good 1"), "{on:?}: {output:?}");
         assert!(output.stderr.is_empty(), "{on:?}: {output:?}");
+    }
+}
+
+/// Where there are colours: with which streams on a terminal, and with what environment and options.
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_for_terminals_unless_somebody_wants_it_otherwise() {
+    const NONE: &[(&str, &str)] = &[];
+    let harness = Harness::builder().appending().start().await;
+    harness.put("a", b"no archive", 1);
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    let directory = temporary();
+    for (on, environment, options, is_coloured) in [
+        (Some(On::Both), NONE, "", true),
+        (Some(On::StandardOutput), NONE, "", true),
+        (Some(On::StandardError), NONE, "", false),
+        (None, NONE, "", false),
+        (Some(On::Both), &[("NO_COLOR", "1")], "", false),
+        (Some(On::Both), &[("TERM", "dumb")], "", false),
+        (Some(On::Both), NONE, "--color=never", false),
+        (Some(On::Both), NONE, "--json", false),
+        (None, &[("CLICOLOR_FORCE", "1")], "", true),
+        (None, &[("CLICOLOR_FORCE", "1")], "--color=never", false),
+        (None, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], "", false),
+        (None, &[("NO_COLOR", "1")], "--color=always", true),
+        (None, NONE, "--color=always --json", false),
+    ] {
+        let command = |arguments: &str| {
+            let mut command = on.map_or_else(|| Command::new(PROGRAM), terminal::program);
+            command.args(arguments.split_whitespace()).args(options.split_whitespace());
+            command
+        };
+        let output =
+            run_with(&harness, command(&format!("load --dry-run {config}")), directory.path(), environment);
+        let output = output.await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        // The bar of a terminal's standard error has other sequences.
+        let has_colour = text(&output.stdout).contains("\u{1b}[31mBAD ");
+        assert_eq!(has_colour, is_coloured, "{on:?} {environment:?} {options}: {output:?}");
+        if on != Some(On::StandardOutput) {
+            // Errors, and what clap says, keep to it too.
+            let is_coloured =
+                is_coloured || on == Some(On::StandardError) || options == "--color=always --json";
+            let is_coloured = is_coloured || on == Some(On::Both) && options == "--json";
+            for arguments in ["status none", "no-such-command"] {
+                let output = run_with(&harness, command(arguments), directory.path(), environment).await;
+                assert_eq!(output.status.code(), Some(2), "{output:?}");
+                let both = [output.stdout.as_slice(), &output.stderr].concat();
+                let has_colour = text(&both).contains("\u{1b}[31merror");
+                assert_eq!(has_colour, is_coloured, "{on:?} {environment:?} {options}: {both:?}");
+            }
+        }
     }
 }

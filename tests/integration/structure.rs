@@ -61,6 +61,8 @@ const PROGRAM: &[Room] = &[
     Room { path: "clap_complete", only: &["cli"] },
     Room { path: "indicatif", only: &["cli"] },
     Room { path: "strsim", only: &["cli"] },
+    Room { path: "anstream", only: &["cli::color"] },
+    Room { path: "anstyle", only: &["cli::color"] },
     Room { path: "tracing_subscriber", only: &["cli::logging", "lambda::logging", "log_filter"] },
     Room { path: "aws_config", only: &["clients", "s3", "sns", "redshift"] },
     Room { path: "aws_sdk_s3", only: &["s3"] },
