@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use devstack::redshift::postgresql_ddl;
 use devstack::samples::{self, Member};
+use devstack::stack::BUCKET;
 use serde_json::Value;
 
-use crate::harness::{PROGRAM, cases, sample, temporary};
+use crate::harness::{Harness, PROGRAM, cases, moment, sample, temporary};
 
 /// What a run ended with.
 struct Run {
@@ -38,7 +40,7 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     for line in said
         .iter()
         .copied()
-        .chain(["By this guess the archive is good.", "To fill in in ./people.json: bucket"])
+        .chain(["By this guess the archive is good.", "To fill in in people.json: bucket"])
     {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
@@ -85,7 +87,7 @@ fn files_that_are_there_are_replaced_by_force_alone() {
     let refused = run(directory.path(), &["init", "people.tgz"]);
     assert_eq!((refused.status, &*refused.told), (Some(2), ""), "{}", refused.errors);
     assert!(
-        refused.errors.contains("./people.sql is there already") && refused.errors.contains("--force"),
+        refused.errors.contains("people.sql is there already") && refused.errors.contains("--force"),
         "{}",
         refused.errors
     );
@@ -147,4 +149,34 @@ cases! {
         empty_member("x.tgz", &archive(&[("a.csv", "")]), "a.csv is empty; a member needs a header line");
         delimiters("x.tgz", &archive(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]), "the files are delimited differently");
     }
+}
+
+/// A new dataset from its archive to its rows, with nothing written by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_leads_to_rows_in_redshift() {
+    let harness = Harness::start().await;
+    let staff = "Staff ID;Full name;Started;Is active;Order\r\n\
+                 007;\"Łukasz; K\";17/05/2024;yes;1\r\n008;-;-;no;2\r\n";
+    let archive = archive(&[("staff.csv", staff), ("visits.csv", "id;seen\r\n")]);
+    let directory = temporary();
+    fs::write(directory.path().join("staff_2024-05-18.tgz"), &archive).unwrap();
+    let Run { status, told, errors } =
+        run(directory.path(), &["init", "staff_2024-05-18.tgz", "--bucket", BUCKET]);
+    assert_eq!((status, &*errors), (Some(0), ""), "{told}");
+    assert!(!told.contains("To fill in"), "{told}");
+    let sql = fs::read_to_string(directory.path().join("staff.sql")).unwrap().replace("-- GRANT", "GRANT");
+    harness.admin(&postgresql_ddl(&sql).unwrap()).await;
+    harness.stack.s3.put_at(BUCKET, "client/staff/staff_2024-05-18.tgz", &archive, moment(1)).unwrap();
+
+    let config = directory.path().join("staff.json");
+    for step in ["check", "load"] {
+        let (output, _directory) = harness.command(&[step, config.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(0), "{step}: {output:?}");
+    }
+    let row = |cells: [&str; 5]| cells.map(|cell| (cell != "NULL").then(|| cell.to_owned())).to_vec();
+    assert_eq!(
+        harness.query("SELECT * FROM staff.staff").await,
+        [row(["007", "Łukasz; K", "2024-05-17 00:00:00", "t", "1"]), row(["008", "NULL", "NULL", "f", "2"]),]
+    );
+    assert_eq!(harness.query("SELECT count(*) FROM staff.visits").await, [[Some("0".to_owned())]]);
 }
