@@ -4,7 +4,11 @@
 mod init;
 // `validate`: its results and its exit status.
 mod validate;
+// The JSON Schemas of what is printed.
+mod schemas;
 
+// Scripts for shells.
+mod completions;
 // Subcommands and options.
 mod args;
 // What the help says beside them.
@@ -35,17 +39,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::Utc;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::progress::Progress;
-use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Level;
 
 use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
 use self::color::When;
+use self::completions::Completions;
 use self::failure::Failure;
 use self::output::Output;
 use crate::cancellation::Cancellation;
@@ -53,10 +58,20 @@ use crate::clients::{self, Clients};
 use crate::environment::{Environment, S3Settings};
 use crate::load::Run;
 use crate::metrics;
-use crate::report::{Detail, FORMAT_VERSION, Report};
+use crate::report::{Detail, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
 use crate::{check, config_files, dry_run, load, show, status};
+
+/// The JSON Schema of each document that `--json` prints, by its name.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    schemas::all().into_iter().map(|(name, schema)| (name, schema.to_value())).collect()
+}
+
+/// The command line with its help, for whoever makes documents of it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
@@ -83,19 +98,10 @@ pub async fn main() -> ExitCode {
     ended.unwrap_or_else(|failure| without_result(&failure, &output, all)).into()
 }
 
-/// What a command ends with that has no result.
-#[derive(Serialize)]
-struct NoResult {
-    /// Version of this form.
-    version: u32,
-}
-
 /// Says why there is no result, and with which status the command ends.
 fn without_result(failure: &Failure, output: &Output, all: bool) -> u8 {
     failure.say(all);
-    if output.is_json() {
-        output.document(&NoResult { version: FORMAT_VERSION }, Some(failure));
-    }
+    output.no_result(failure);
     failure.status
 }
 
@@ -108,7 +114,7 @@ fn refused(error: clap::Error) -> u8 {
     let _ = error.print();
     if error.use_stderr() && is_json {
         let failure = Failure::from(error);
-        Output::new(is_json).document(&NoResult { version: FORMAT_VERSION }, Some(&failure));
+        Output::new(is_json).no_result(&failure);
     }
     status
 }
@@ -204,25 +210,10 @@ async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8
     Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 
-/// A script for a shell.
-#[derive(Serialize)]
-struct Completions {
-    /// Version of this form.
-    version: u32,
-    /// The shell.
-    shell: String,
-    /// What it reads.
-    script: String,
-}
-
 fn run_completions(shell: Shell, output: &Output) -> u8 {
-    let script = args::completions(shell);
-    if output.is_json() {
-        let shell = shell.to_string();
-        output.document(&Completions { version: FORMAT_VERSION, shell, script }, None);
-    } else {
-        output.text(&script);
-    }
+    let datasets = config_files::known(config_files::directory().as_deref());
+    let completions = Completions::new(shell, datasets);
+    output.result(&completions, &completions, None);
     exit::GOOD
 }
 

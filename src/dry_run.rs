@@ -7,6 +7,7 @@ use cmslite_core::key::Key;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::Problems;
 use cmslite_core::queue::{ArchiveState, Kept, Object};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::listing;
@@ -16,7 +17,7 @@ use crate::s3::S3;
 use crate::stage::{NullSink, read_proven};
 
 /// What a dry run found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DryRun {
     /// Version of this form.
     pub version: u32,
@@ -39,7 +40,7 @@ pub struct DryRun {
 }
 
 /// An archive that could be loaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CheckedArchive {
     /// Its key.
     pub key: Key,
@@ -50,7 +51,7 @@ pub struct CheckedArchive {
 }
 
 /// Rows for a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TableRows {
     /// The table.
     pub table: String,

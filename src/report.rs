@@ -20,11 +20,13 @@ use cmslite_core::problem::{Problem, Problems};
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, JudgedRows};
 use cmslite_core::transform::DroppedColumns;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::redshift::LedgerRow;
 
 pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
+pub use self::json::ReportJson;
 pub use self::section::{Section, Shown, few};
 pub use self::text::superseded;
 
@@ -109,7 +111,7 @@ pub struct ArchiveOutcome {
 }
 
 /// A marker that lacks something of its archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IncompleteMarker {
     /// The archive's key.
     pub key: Key,
@@ -133,7 +135,7 @@ pub enum ArchiveEnd {
 }
 
 /// An archive that ended as good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GoodArchive {
     /// Its key.
     pub key: Key,
@@ -149,7 +151,7 @@ pub struct GoodArchive {
 }
 
 /// How an archive came to be good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GoodOutcome {
     /// This run loaded it.
@@ -162,7 +164,7 @@ pub enum GoodOutcome {
 }
 
 /// An archive that ended as bad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BadArchive {
     /// Its key.
     pub key: Key,
@@ -177,7 +179,7 @@ pub struct BadArchive {
 }
 
 /// An object that `doc` matches and that is no archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PassedOverObject {
     /// Its key.
     pub key: Key,
@@ -186,7 +188,7 @@ pub struct PassedOverObject {
 }
 
 /// A table that was loaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LoadedTable {
     /// The table.
     pub table: String,
@@ -201,7 +203,7 @@ pub struct LoadedTable {
 }
 
 /// A table that got no rows from an archive where the load before had brought some.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TableEmptied {
     /// The table.
     pub table: String,
@@ -212,7 +214,7 @@ pub struct TableEmptied {
 }
 
 /// A table that got fewer rows than the configuration allows, as the run was told to accept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AcceptedShrink {
     /// The table.
     pub table: String,
@@ -227,7 +229,7 @@ pub struct AcceptedShrink {
 }
 
 /// Why a run ended early.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Failure {
     /// The stable name of the error's kind.
     pub error_type: &'static str,
@@ -243,7 +245,7 @@ impl Failure {
 }
 
 /// Time spent by phase, in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PhaseSeconds {
     /// Listing source, good and bad.
     pub queue: f64,
@@ -263,7 +265,7 @@ impl PhaseSeconds {
 }
 
 /// The object beside a bad marker: `NAME.tgz.error.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorFile<'a> {
     /// Version of this form.
     pub version: u32,

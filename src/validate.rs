@@ -14,6 +14,7 @@ use cmslite_core::config::Dataset;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::{Problem, Problems};
 use cmslite_core::progress::Progress;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dry_run::TableRows;
@@ -25,7 +26,7 @@ pub const STANDARD_INPUT: &str = "-";
 
 /// What was found of one archive: the form of `error.json`, in which what only an uploaded archive has is
 /// null, and the tables.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Validation {
     /// Version of this form.
     pub version: u32,
@@ -52,7 +53,7 @@ pub struct Validation {
 }
 
 /// What was found of several archives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Validations {
     /// Version of this form.
     pub version: u32,
@@ -65,7 +66,7 @@ pub struct Validations {
 }
 
 /// A file that could not be read, which says nothing of the archive in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unreadable {
     /// The file, as it was named.
     pub file: String,

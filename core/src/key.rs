@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Deref;
 
 use percent_encoding::percent_decode_str;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::is_seen;
@@ -17,7 +18,7 @@ pub const MOST_KEY_BYTES: usize = 1024;
 /// It shows itself (`Display`) on one line and in characters that can be seen: every other one as `\u{202e}`, `\n` or
 /// the like, and `\` as `\\`, so that the exact key can be read off. As JSON, and as `str` for S3 and SQL, it is the
 /// exact key.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Key(String);
 

@@ -7,9 +7,11 @@ mod reason;
 
 mod quote;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::text::printable;
@@ -158,8 +160,22 @@ impl Serialize for Problem {
     }
 }
 
+impl JsonSchema for Problem {
+    fn schema_name() -> Cow<'static, str> {
+        ReportedProblem::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        ReportedProblem::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ReportedProblem::json_schema(generator)
+    }
+}
+
 /// A problem as `error.json` and the report have it, and as it is read back from there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedProblem {
     /// The member's name inside the archive.
     pub member: Option<String>,

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use cmslite_core::error::Error;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a check came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// Version of this form.
     pub version: u32,
@@ -19,7 +20,7 @@ pub struct Check {
 }
 
 /// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// What was looked at.
     pub subject: String,
@@ -32,7 +33,7 @@ pub struct Finding {
 }
 
 /// How something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it must be.

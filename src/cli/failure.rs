@@ -9,6 +9,7 @@ use cmslite_core::error::{Deployment, Error};
 use cmslite_core::key::Key;
 use cmslite_core::similar::closest;
 use cmslite_core::text::one_line;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::error;
 
@@ -41,8 +42,9 @@ pub(super) struct Failure {
     remedy: Option<String>,
 }
 
-/// A failure as JSON.
-#[derive(Debug, Serialize)]
+/// Why a command could not do what was asked.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 pub(super) struct FailureJson<'a> {
     /// The stable name of its kind: `Usage`, or that of the error's kind such as `Deployment.LoginRefused`.
     #[serde(rename = "type")]

@@ -121,9 +121,13 @@ Exit status:
      or a file is there";
 
 pub(super) const COMPLETIONS: &str = "\
+The script knows the datasets that are there when it is made.
+
 Examples:
   source <(cmslite-user-data-to-redshift completions bash)
           for this shell; in ~/.bashrc for each to come
   cmslite-user-data-to-redshift completions fish > \\
     ~/.config/fish/completions/cmslite-user-data-to-redshift.fish
-";
+
+Exit status:
+  0  always, but for mistakes of usage, which are 2";

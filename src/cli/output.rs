@@ -8,11 +8,13 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 
 use cmslite_core::text::visible_json;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::warn;
 
 use super::failure::{Failure, FailureJson};
 use super::{color, progress_bar};
+use crate::report::FORMAT_VERSION;
 
 /// Where results go, and in which form.
 pub(super) struct Output {
@@ -21,13 +23,21 @@ pub(super) struct Output {
     is_read: Cell<bool>,
 }
 
-/// A result as JSON, and why the command could not do all of what was asked.
-#[derive(Serialize)]
-struct Document<'a, T> {
+/// A result, and an error where the command could not do all that was asked.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Document<'a, T> {
     #[serde(flatten)]
     result: &'a T,
+    /// Why the command could not do all that was asked; absent where it could.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<FailureJson<'a>>,
+}
+
+/// What a command prints that has no result.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NoResult {
+    /// Version of this form.
+    version: u32,
 }
 
 impl Output {
@@ -63,6 +73,13 @@ impl Output {
             serde_json::to_writer_pretty(VisibleJson(&mut *out), &document)?;
             writeln!(out)
         });
+    }
+
+    /// Writes the one JSON document of a command that has no result, where it is to be JSON.
+    pub(super) fn no_result(&self, failure: &Failure) {
+        if self.json {
+            self.document(&NoResult { version: FORMAT_VERSION }, Some(failure));
+        }
     }
 
     fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use cmslite_core::key::Key;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The rows of an answer, as text.
@@ -33,7 +34,7 @@ impl Column {
 }
 
 /// A row of the ledger: one load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LedgerRow {
     /// The archive.
     pub key: Key,

@@ -1,7 +1,9 @@
 //! How much is said of long lists and messages, so that it fits where it is sent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
 /// The most bytes of an answer, and of a log event. Lambda takes an answer of 6 MB from a function that is waited
@@ -54,6 +56,20 @@ impl<'a, T> Ends<'a, T> {
         let (first, others) = list.split_at(list.len().min(most));
         let omitted = others.len().saturating_sub(most);
         Self { first, last: others.get(omitted..).unwrap_or_default(), omitted }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Ends<'_, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Vec::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Vec::<T>::json_schema(generator)
     }
 }
 

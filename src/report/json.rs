@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cmslite_core::key::Key;
 use cmslite_core::text::{start_of, visible_json};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::detail::{Detail, Ends, omitted};
@@ -12,46 +13,79 @@ use super::{
     PassedOverObject, PhaseSeconds, Report, TableEmptied,
 };
 
-/// The lists, cut, and beside them their counts, which are not.
-#[derive(Serialize)]
-struct ReportJson<'a> {
+/// What one run over one dataset did: its lists, and beside them their counts, which are never cut.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Report")]
+pub struct ReportJson<'a> {
+    /// Version of this form.
     version: u32,
+    /// The dataset.
     dataset: &'a str,
+    /// Its bucket.
     bucket: &'a str,
+    /// The run.
     request_id: &'a str,
+    /// Archives found, settled or not.
     objects_found: usize,
+    /// Archives worked on.
     objects_processed: usize,
+    /// Archives worked on that ended as bad or were left unsettled.
     objects_failed: usize,
+    /// Archives that ended as good.
     objects_good: usize,
+    /// Archives that ended as bad.
     objects_bad: usize,
+    /// Archives that are older than the newest that is not bad, those that are only counted included.
     objects_superseded: usize,
+    /// Archives of the queue that were not reached or left unsettled.
     objects_not_processed: usize,
+    /// Objects that are no archives for their keys alone.
     objects_unusable_keys: usize,
+    /// Loads of a table.
     tables_loaded: usize,
+    /// The archives that ended as good.
     good: Ends<'a, GoodArchive>,
+    /// The archives that ended as bad, and why.
     bad: Ends<'a, BadArchive>,
+    /// The archives of the queue that were not reached or left unsettled.
     not_processed: Ends<'a, Key>,
+    /// The archive that is too large for the time of this run.
     left_to_task: Option<&'a Key>,
+    /// The archives that another run had settled when this one came to them.
     settled_meanwhile: Ends<'a, Key>,
+    /// The archives that are older than the newest that is not bad: never loaded, unless that is found bad.
     superseded: Ends<'a, Key>,
+    /// The objects that are no archives for their keys alone: somebody must rename them.
     unusable_keys: Ends<'a, PassedOverObject>,
+    /// The tables loaded.
     loaded_tables: Ends<'a, LoadedTable>,
+    /// The tables that Redshift refused a row for, or that would have shrunk.
     failed_tables: Ends<'a, String>,
+    /// The tables that a load emptied.
     emptied_tables: Ends<'a, TableEmptied>,
+    /// The tables that got fewer rows than the configuration allows, as the run was told to accept.
     accepted_shrinks: Ends<'a, AcceptedShrink>,
+    /// The markers that lack something of their archives.
     incomplete_markers: Ends<'a, IncompleteMarker>,
+    /// How many elements each list leaves out, by its name.
     omitted: BTreeMap<&'static str, usize>,
+    /// Rows loaded.
     rows: u64,
+    /// Bytes of archives loaded.
     bytes: u64,
+    /// Seconds by phase.
     seconds: PhaseSeconds,
+    /// Archives that the run left unsettled, superseded ones aside; null where S3 could not be asked.
     queue_length: Option<usize>,
+    /// Seconds since the oldest of them was uploaded.
     oldest_unsettled_age_seconds: Option<u64>,
+    /// Why the run ended early, if it did.
     failure: Option<Failure>,
 }
 
 impl Report {
     /// The JSON form, with so much detail.
-    pub fn json(&self, detail: Detail) -> impl Serialize {
+    pub fn json(&self, detail: Detail) -> ReportJson<'_> {
         let Detail { ends, message_bytes } = detail;
         let good = Ends::of(&self.good, ends);
         let bad = Ends::of(&self.bad, ends);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::redshift::LedgerRow;
@@ -49,7 +50,7 @@ pub struct Status {
 }
 
 /// An archive that is not settled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Waiting {
     /// Its key.
     pub key: Key,
@@ -62,7 +63,7 @@ pub struct Waiting {
 }
 
 /// An archive settled as bad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bad {
     /// Its key.
     pub key: Key,
@@ -73,7 +74,7 @@ pub struct Bad {
 }
 
 /// An archive settled as good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Good {
     /// Its key.
     pub key: Key,
@@ -86,7 +87,7 @@ pub struct Good {
 }
 
 /// Markers and ledger, or markers among themselves, say different things of an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Disagreement {
     /// Its key.
     pub key: Key,
@@ -95,7 +96,7 @@ pub struct Disagreement {
 }
 
 /// What disagrees.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisagreementKind {
     /// In the ledger, but not marked: a run ended in between.

@@ -180,6 +180,43 @@ cases! {
     }
 }
 
+/// As bash asks it, with the words of a line and the last of them unfinished.
+#[test]
+fn bash_completes_subcommands_options_and_datasets() {
+    const ASK: &str = r#"
+eval "$("$0" completions bash)"
+name=cmslite-user-data-to-redshift
+function=$(complete -p $name | sed 's/.*-F \([^ ]*\).*/\1/')
+COMP_WORDS=($name "$@") COMP_CWORD=$#
+$function $name "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+    let directory = temporary();
+    fs::create_dir(directory.path().join("config.d")).unwrap();
+    for name in ["other.json", "$(touch forged).json"] {
+        fs::write(directory.path().join("config.d").join(name), "{}").unwrap();
+    }
+    for (words, expected) in [
+        (["sta"].as_slice(), ["status"].as_slice()),
+        (&["load", "cms"], &["cmslite_user_group_metadata"]),
+        (&["validate", "o"], &["other"]),
+        (&["status", "config.d/"], &[""]),
+        (&["load", "--dry"], &["--dry-run"]),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", ASK, PROGRAM]).args(words).current_dir(directory.path());
+        let output = bash.output().unwrap();
+        let completed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            completed.lines().collect::<Vec<_>>(),
+            expected,
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert!(!directory.path().join("forged").exists());
+}
+
 #[test]
 fn shells_are_told_how_to_complete_the_command() {
     for shell in ["bash", "zsh", "fish"] {
@@ -188,6 +225,7 @@ fn shells_are_told_how_to_complete_the_command() {
         assert!(
             output.status.success()
                 && script.contains("dry-run")
+                && script.contains("cmslite_user_group_metadata")
                 && script.contains("cmslite-user-data-to-redshift"),
             "{shell}: {script}"
         );

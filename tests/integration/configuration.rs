@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::harness::{PROGRAM, SHIPPED, cases, temporary};
+use crate::json::is_valid;
 
 /// `check --offline` of a configuration, as a process without any environment. There is nothing that it could reach.
 fn check(config: &str, options: &[&str]) -> (Option<i32>, String, String) {
@@ -46,6 +47,7 @@ fn what_it_says_is_shown_without_aws_and_redshift() {
 fn what_it_says_is_json_for_a_program() {
     let (status, told, _) = check(SHIPPED, &["--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
+    is_valid("check", &told);
     assert_eq!((status, &told["dataset"], &told["is_offline"]), (Some(0), &"people".into(), &true.into()));
     assert!(told["findings"].as_array().unwrap().len() > 8, "{told}");
 }

@@ -10,6 +10,7 @@ use devstack::stack::BUCKET;
 use serde_json::Value;
 
 use crate::harness::{Harness, PROGRAM, cases, moment, sample, temporary};
+use crate::json::is_valid;
 
 /// What a run ended with.
 struct Run {
@@ -47,6 +48,7 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     let check = run(directory.path(), &["check", "--offline", "people.json"]);
     assert!(check.status == Some(2) && check.told.contains("BAD   bucket"), "{}", check.told);
     let config = fs::read_to_string(directory.path().join("people.json")).unwrap();
+    is_valid_configuration(&config);
     fs::write(directory.path().join("people.json"), config.replace("<bucket>", "people-bucket")).unwrap();
     let check = run(directory.path(), &["check", "--offline", "people.json"]);
     assert_eq!(check.status, Some(0), "{}{}", check.told, check.errors);
@@ -54,6 +56,12 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     let judged =
         run(directory.path(), &["validate", "people.json", "people_2024-03-01.tgz", "--ddl", "people.sql"]);
     assert_eq!(judged.status, Some(0), "{}{}", judged.told, judged.errors);
+}
+
+/// By the schema that editors go by.
+fn is_valid_configuration(text: &str) {
+    let validator = jsonschema::validator_for(&cmslite_core::config::schema()).unwrap();
+    assert!(validator.is_valid(&serde_json::from_str(text).unwrap()), "{text}");
 }
 
 cases! {
@@ -106,6 +114,7 @@ fn options_say_what_no_archive_does() {
     let Run { status, told, errors } = run(directory.path(), &options.split_whitespace().collect::<Vec<_>>());
     assert_eq!((status, &*errors), (Some(0), ""), "{told}");
     let told: Value = serde_json::from_str(&told).unwrap();
+    is_valid("init", &told);
     assert_eq!((&told["dataset"], &told["to_fill_in"]), (&"people".into(), &serde_json::json!([])));
     assert_eq!(told["members"][0]["columns"][0]["kind"], "text");
     assert_eq!(told["validation"]["problems_found"], 0);

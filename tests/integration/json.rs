@@ -18,11 +18,37 @@ fn document(output: &Output) -> Value {
     }
 }
 
+/// Whether a document is as its schema in `docs/reference/schemas/` has it, and another without one of its parts is not.
+#[track_caller]
+pub fn is_valid(schema: &str, document: &Value) {
+    let path = format!("{}/docs/reference/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
+    let errors: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{schema}: {errors:#?}: {document}");
+    for part in document.as_object().unwrap().keys().filter(|part| *part != "error") {
+        let mut without = document.clone();
+        without.as_object_mut().unwrap().remove(part);
+        assert!(!validator.is_valid(&without), "{schema} needs no {part}");
+    }
+}
+
+/// The schema of what a command printed.
+fn schema_of<'a>(arguments: &[&'a str], document: &Value) -> &'a str {
+    match arguments {
+        _ if document.as_object().unwrap().len() == 2 => "error",
+        ["load", rest @ ..] if rest.contains(&"--dry-run") => "load-dry-run",
+        [command, ..] => command,
+        [] => "error",
+    }
+}
+
 /// Runs a command with `--json`: its document and its exit status.
 async fn run(harness: &Harness, arguments: &[&str]) -> (Value, Option<i32>) {
     let (output, _directory) = harness.command(&[arguments, &["--json"]].concat()).await;
     let document = document(&output);
     assert_eq!(document["version"], 1, "{arguments:?}: {document}");
+    is_valid(schema_of(arguments, &document), &document);
     (document, output.status.code())
 }
 
@@ -51,6 +77,7 @@ async fn every_subcommand_prints_one_document() {
     assert_eq!((&report["objects_good"], &report["omitted"]), (&json!(25), &json!({})));
     assert_eq!(report["loaded_tables"].as_array().unwrap().len(), 100);
     assert_eq!(report["bad"][0]["problems"][0]["code"], "corrupt_gzip");
+    is_valid("error-file", &harness.error_json("bad"));
     let (state, status) = run(&harness, &["status", config]).await;
     assert_eq!(status, Some(0));
     assert_eq!(state["good"].as_array().unwrap().len(), 25);
@@ -88,6 +115,7 @@ async fn what_fails_says_why_in_its_document() {
         let (output, _directory) = harness.command(&[arguments, &["--json"]].concat()).await;
         let document = document(&output);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {output:?}");
+        is_valid(schema_of(arguments, &document), &document);
         let error = &document["error"];
         assert_eq!(error["type"], json!(error_type), "{arguments:?}: {document}");
         assert!(error["message"].as_str().unwrap().contains(words), "{arguments:?}: {document}");

@@ -90,6 +90,8 @@ mod progress;
 mod streams;
 // `--json`: one document, whatever the command does.
 mod json;
+// Pages and schemas that are made of the program.
+mod reference;
 // What a person is told who has made a mistake; long lists.
 mod mistakes;
 // The function's log: flat JSON that says what each line belongs to.

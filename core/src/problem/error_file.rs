@@ -1,5 +1,6 @@
 //! An `error.json` as it is read back, whoever wrote it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Quoting, REPORTED_PROBLEMS, ReportedProblem};
@@ -13,7 +14,7 @@ const TEXT_BYTES: usize = 8_000;
 
 /// What an `error.json` says, safe to show: each text on one line, in characters that can be seen, and cut; no more
 /// problems than the program reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedErrorFile {
     /// When the archive was found bad.
     pub at: String,

@@ -2,6 +2,7 @@
 
 use memchr::{memchr, memchr_iter};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::kind::{self, Kind};
@@ -26,7 +27,7 @@ const EXCERPT_BYTES: usize = 1_000;
 const CASE_BIT: u8 = 0x20;
 
 /// The columns of a member that are not loaded, since the configuration has none for them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DroppedColumns {
     /// How many they are.
     pub count: usize,
