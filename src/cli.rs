@@ -44,7 +44,7 @@ use chrono::Utc;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 use cmslite_core::config::Dataset;
-use cmslite_core::error::Error;
+use cmslite_core::error::{Deployment, Error};
 use cmslite_core::progress::Progress;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -181,12 +181,13 @@ async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Resu
 }
 
 async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
-    let dataset = dataset(&check.config)?;
     if check.offline {
+        let dataset = config_files::load_named(&check.config, config_files::directory().as_deref())?;
         let check = check::check_offline(&dataset);
         output.result(&check, &check, None);
         return Ok(if check.has_failed() { exit::CONFIGURATION } else { exit::GOOD });
     }
+    let dataset = dataset(&check.config)?;
     let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;
@@ -254,9 +255,15 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file, or of this name.
+/// The dataset of a configuration file, or of this name, whose bucket is named.
 fn dataset(config: &Path) -> Result<Dataset, Failure> {
-    Ok(config_files::load_named(config, config_files::directory().as_deref())?)
+    let dataset = config_files::load_named(config, config_files::directory().as_deref())?;
+    if dataset.has_placeholder() {
+        let message = format!("bucket: {} stands for the name of a bucket", dataset.bucket);
+        let failure = Failure::from(Error::deployment(Deployment::Configuration, message));
+        return Err(failure.with_remedy("write the bucket's name in the configuration"));
+    }
+    Ok(dataset)
 }
 
 /// A request by hand, which a signal cancels.

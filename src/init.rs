@@ -12,6 +12,7 @@ use cmslite_core::config::{Dataset, Mistakes, parse};
 use cmslite_core::ddl::{self, DdlError};
 use cmslite_core::guess::{Guess, GuessError, Place, config_text, ddl_text, guess, heads};
 use cmslite_core::progress::Progress;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::report::FORMAT_VERSION;
@@ -36,7 +37,7 @@ pub struct Request {
 }
 
 /// What was written, and by what guess.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Initialised {
     /// Version of this form.
     pub version: u32,

@@ -11,6 +11,7 @@ use cmslite_core::problem::ReportedErrorFile;
 use cmslite_core::queue::Object;
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::similar::closest;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cancellation::Cancellation;
@@ -23,7 +24,7 @@ use crate::report::{FORMAT_VERSION, PassedOverObject};
 use crate::status::{DisagreementKind, Status, status};
 
 /// All that is known of an archive.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Archive {
     /// Version of this form.
     pub version: u32,
@@ -60,7 +61,7 @@ pub struct Archive {
 }
 
 /// What has become of an archive, or will.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Settled as good.
@@ -78,7 +79,7 @@ pub enum State {
 }
 
 /// One upload under a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Revision {
     /// Its `ETag` without quotes.
     pub etag: String,

@@ -45,7 +45,8 @@ fn request(arguments: &Init) -> Result<Request, Failure> {
             truncate: !arguments.append,
         },
         name,
-        directory: arguments.output.clone(),
+        // Names of files read better without a `./`.
+        directory: arguments.output.strip_prefix(".").unwrap_or(&arguments.output).to_owned(),
         force: arguments.force,
     })
 }

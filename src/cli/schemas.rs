@@ -1,6 +1,7 @@
 //! The JSON Schemas of what `--json` prints, made of the types that are printed. The program itself has no use for them: a test
 //! compares them with `docs/reference/schemas/`.
 
+use cmslite_core::config;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
@@ -8,7 +9,9 @@ use super::completions::Completions;
 use super::output::{Document, NoResult};
 use crate::check::Check;
 use crate::dry_run::DryRun;
+use crate::init::Initialised;
 use crate::report::{ErrorFile, ReportJson};
+use crate::show::Archive;
 use crate::status::Status;
 use crate::validate::Validations;
 
@@ -20,9 +23,13 @@ pub(super) fn all() -> Vec<(&'static str, Schema)> {
         ("check", document::<Check>("`check --json`")),
         ("status", document::<Status>("`status --json`")),
         ("validate", document::<Validations>("`validate --json`")),
+        ("show", document::<Archive>("`show --json`")),
+        ("init", document::<Initialised>("`init --json`")),
         ("completions", document::<Completions>("`completions --json`")),
         ("error", document::<NoResult>("any subcommand with `--json` that has no result")),
         ("error-file", of::<ErrorFile<'_>>("The object beside a bad marker: NAME.tgz.error.json")),
+        // Made of the tables by which the parser checks a file.
+        ("dataset", config::schema().try_into().unwrap_or_default()),
     ]
 }
 

@@ -39,7 +39,11 @@ impl fmt::Display for Initialised {
         }
         writeln!(f, "Next:")?;
         writeln!(f, "  check --offline {config}")?;
-        writeln!(f, "  validate {config} {archive} --ddl {ddl}")
+        writeln!(f, "          is it sound, and does it say what you mean?")?;
+        writeln!(f, "  validate {config} FILE... --ddl {ddl}")?;
+        writeln!(f, "          are other archives good by it?")?;
+        writeln!(f, "  check {config}")?;
+        writeln!(f, "          once the tables are made by {ddl}: is everything there that a load needs?")
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::harness::{PROGRAM, SHIPPED, cases, temporary};
+use crate::json::is_valid;
 
 /// `check --offline` of a configuration, as a process without any environment. There is nothing that it could reach.
 fn check(config: &str, options: &[&str]) -> (Option<i32>, String, String) {
@@ -46,6 +47,7 @@ fn what_it_says_is_shown_without_aws_and_redshift() {
 fn what_it_says_is_json_for_a_program() {
     let (status, told, _) = check(SHIPPED, &["--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
+    is_valid("check", &told);
     assert_eq!((status, &told["dataset"], &told["is_offline"]), (Some(0), &"people".into(), &true.into()));
     assert!(told["findings"].as_array().unwrap().len() > 8, "{told}");
 }
@@ -56,6 +58,21 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
     let (status, told, _) = check(&config, &[]);
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("BAD   bucket: <bucket> stands for the name of a bucket\n"), "{told}");
+    // Nothing that needs the bucket begins.
+    let directory = temporary();
+    fs::write(directory.path().join("people.json"), config).unwrap();
+    for arguments in
+        [["load", "people.json"].as_slice(), &["status", "people.json"], &["check", "people.json"]]
+    {
+        let output =
+            Command::new(PROGRAM).args(arguments).current_dir(directory.path()).env_clear().output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains("bucket: <bucket> stands for the name of a bucket\n"),
+            "{arguments:?}: {errors}"
+        );
+    }
 }
 
 /// The message holds these lines, and the command ends as with any mistake of usage.

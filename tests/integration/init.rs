@@ -4,10 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use devstack::redshift::postgresql_ddl;
 use devstack::samples::{self, Member};
+use devstack::stack::BUCKET;
 use serde_json::Value;
 
-use crate::harness::{PROGRAM, cases, sample, temporary};
+use crate::harness::{Harness, PROGRAM, cases, moment, sample, temporary};
+use crate::json::is_valid;
 
 /// What a run ended with.
 struct Run {
@@ -38,13 +41,14 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     for line in said
         .iter()
         .copied()
-        .chain(["By this guess the archive is good.", "To fill in in ./people.json: bucket"])
+        .chain(["By this guess the archive is good.", "To fill in in people.json: bucket"])
     {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
     let check = run(directory.path(), &["check", "--offline", "people.json"]);
     assert!(check.status == Some(2) && check.told.contains("BAD   bucket"), "{}", check.told);
     let config = fs::read_to_string(directory.path().join("people.json")).unwrap();
+    is_valid_configuration(&config);
     fs::write(directory.path().join("people.json"), config.replace("<bucket>", "people-bucket")).unwrap();
     let check = run(directory.path(), &["check", "--offline", "people.json"]);
     assert_eq!(check.status, Some(0), "{}{}", check.told, check.errors);
@@ -52,6 +56,12 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     let judged =
         run(directory.path(), &["validate", "people.json", "people_2024-03-01.tgz", "--ddl", "people.sql"]);
     assert_eq!(judged.status, Some(0), "{}{}", judged.told, judged.errors);
+}
+
+/// By the schema that editors go by.
+fn is_valid_configuration(text: &str) {
+    let validator = jsonschema::validator_for(&cmslite_core::config::schema()).unwrap();
+    assert!(validator.is_valid(&serde_json::from_str(text).unwrap()), "{text}");
 }
 
 cases! {
@@ -85,7 +95,7 @@ fn files_that_are_there_are_replaced_by_force_alone() {
     let refused = run(directory.path(), &["init", "people.tgz"]);
     assert_eq!((refused.status, &*refused.told), (Some(2), ""), "{}", refused.errors);
     assert!(
-        refused.errors.contains("./people.sql is there already") && refused.errors.contains("--force"),
+        refused.errors.contains("people.sql is there already") && refused.errors.contains("--force"),
         "{}",
         refused.errors
     );
@@ -104,6 +114,7 @@ fn options_say_what_no_archive_does() {
     let Run { status, told, errors } = run(directory.path(), &options.split_whitespace().collect::<Vec<_>>());
     assert_eq!((status, &*errors), (Some(0), ""), "{told}");
     let told: Value = serde_json::from_str(&told).unwrap();
+    is_valid("init", &told);
     assert_eq!((&told["dataset"], &told["to_fill_in"]), (&"people".into(), &serde_json::json!([])));
     assert_eq!(told["members"][0]["columns"][0]["kind"], "text");
     assert_eq!(told["validation"]["problems_found"], 0);
@@ -147,4 +158,34 @@ cases! {
         empty_member("x.tgz", &archive(&[("a.csv", "")]), "a.csv is empty; a member needs a header line");
         delimiters("x.tgz", &archive(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]), "the files are delimited differently");
     }
+}
+
+/// A new dataset from its archive to its rows, with nothing written by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_leads_to_rows_in_redshift() {
+    let harness = Harness::start().await;
+    let staff = "Staff ID;Full name;Started;Is active;Order\r\n\
+                 007;\"Łukasz; K\";17/05/2024;yes;1\r\n008;-;-;no;2\r\n";
+    let archive = archive(&[("staff.csv", staff), ("visits.csv", "id;seen\r\n")]);
+    let directory = temporary();
+    fs::write(directory.path().join("staff_2024-05-18.tgz"), &archive).unwrap();
+    let Run { status, told, errors } =
+        run(directory.path(), &["init", "staff_2024-05-18.tgz", "--bucket", BUCKET]);
+    assert_eq!((status, &*errors), (Some(0), ""), "{told}");
+    assert!(!told.contains("To fill in"), "{told}");
+    let sql = fs::read_to_string(directory.path().join("staff.sql")).unwrap().replace("-- GRANT", "GRANT");
+    harness.admin(&postgresql_ddl(&sql).unwrap()).await;
+    harness.stack.s3.put_at(BUCKET, "client/staff/staff_2024-05-18.tgz", &archive, moment(1)).unwrap();
+
+    let config = directory.path().join("staff.json");
+    for step in ["check", "load"] {
+        let (output, _directory) = harness.command(&[step, config.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(0), "{step}: {output:?}");
+    }
+    let row = |cells: [&str; 5]| cells.map(|cell| (cell != "NULL").then(|| cell.to_owned())).to_vec();
+    assert_eq!(
+        harness.query("SELECT * FROM staff.staff").await,
+        [row(["007", "Łukasz; K", "2024-05-17 00:00:00", "t", "1"]), row(["008", "NULL", "NULL", "f", "2"]),]
+    );
+    assert_eq!(harness.query("SELECT count(*) FROM staff.visits").await, [[Some("0".to_owned())]]);
 }

@@ -20,7 +20,7 @@ fn document(output: &Output) -> Value {
 
 /// Whether a document is as its schema in `docs/reference/schemas/` has it, and another without one of its parts is not.
 #[track_caller]
-fn is_valid(schema: &str, document: &Value) {
+pub fn is_valid(schema: &str, document: &Value) {
     let path = format!("{}/docs/reference/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();

@@ -4,6 +4,7 @@ use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, bad_key, key, moment, sample, sample_with};
+use crate::json::is_valid;
 
 /// `show` of an archive: the exit status, standard output and standard error.
 async fn show(harness: &Harness, asked: &str, options: &[&str]) -> (Option<i32>, String, String) {
@@ -17,7 +18,9 @@ async fn show(harness: &Harness, asked: &str, options: &[&str]) -> (Option<i32>,
 async fn document(harness: &Harness, asked: &str) -> Value {
     let (status, told, errors) = show(harness, asked, &["--json"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
+    let document = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+    is_valid("show", &document);
+    document
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,9 @@ use super::form::DATASET;
 use super::json;
 use super::mistake::{Mistake, Mistakes, Place};
 
+/// What is wrong with a bucket in angle brackets.
+const PLACEHOLDER: &str = "stands for the name of a bucket; write that";
+
 /// Parses files given as name and text, and checks them against each other.
 ///
 /// # Errors
@@ -24,6 +27,9 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
             Ok(dataset) => datasets.push((file, text, dataset)),
             Err(found) => mistakes.extend(found.0),
         }
+    }
+    for (file, text, _) in datasets.iter().filter(|(_, _, dataset)| dataset.has_placeholder()) {
+        mistakes.push(mistake_at(file, text, "bucket", PLACEHOLDER.to_owned()));
     }
     for (n, (file, text, dataset)) in datasets.iter().enumerate() {
         for (other_file, other_text, other) in datasets.iter().skip(n + 1) {

@@ -238,6 +238,15 @@ fn datasets_that_would_feed_each_other_are_refused() {
     assert!(found.to_string().contains("would be fed by what dataset a writes"), "{found}");
 }
 
+/// It is sound by itself, so that archives can be validated by it.
+#[test]
+fn a_bucket_that_is_not_named_yet_is_served_by_nobody() {
+    let text = SHIPPED.replace("sp-ca-bc-gov-131565110619-12-microservices", "<bucket>");
+    assert!(parse("a.json", &text).unwrap().has_placeholder());
+    let found = parse_all(&BTreeMap::from([("a.json".to_owned(), text)])).unwrap_err().to_string();
+    assert!(found.starts_with("a.json:3:13: bucket: stands for the name of a bucket"), "{found}");
+}
+
 #[test]
 fn a_table_may_carry_its_schema() {
     let dataset = parse("a.json", &SHIPPED.replacen("\"user_group\"", "\"Other.User_Group\"", 1)).unwrap();

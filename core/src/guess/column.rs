@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::strptime::DateFormat;
@@ -51,7 +52,7 @@ static COMPILED: LazyLock<Vec<DateFormat>> =
     LazyLock::new(|| FORMATS.iter().filter_map(|format| DateFormat::compile(format).ok()).collect());
 
 /// What is guessed of a column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ColumnGuess {
     /// Its name in the header.
     pub header: String,
@@ -67,7 +68,7 @@ pub struct ColumnGuess {
 }
 
 /// What a column holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ColumnKind {
     /// Text, numbers among it: they stay as they are written.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::column::{MARKERS, PLAIN_MARKERS};
@@ -17,7 +18,7 @@ use crate::archive::survey;
 const LEDGER: [&str; 3] = ["load_ledger", "load_ledger_tables", "load_ledger_lock"];
 
 /// What is guessed of an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Guess {
     /// The character between cells.
     pub delimiter: char,

@@ -28,6 +28,14 @@ pub fn ddl_text(guess: &Guess, schema: &str) -> String {
         }
         text.push_str(");\n");
     }
+    text.push_str(
+        "\n-- What a load needs; `check` goes through the same. Put the name of the loader's user in.\n",
+    );
+    let _ = writeln!(text, "-- GRANT USAGE, CREATE ON SCHEMA {} TO cmslite_loader;", quoted(schema));
+    for member in &guess.members {
+        let table = format!("{}.{}", quoted(schema), quoted(&member.table));
+        let _ = writeln!(text, "-- GRANT INSERT, DELETE ON {table} TO cmslite_loader;");
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::column::{ColumnGuess, ColumnSeen};
@@ -10,7 +11,7 @@ use crate::text::printable;
 use crate::transform::{RECORD_LIMIT_BYTES, separator};
 
 /// What is guessed of a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MemberGuess {
     /// The file's name in the archive.
     pub file: String,

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::{SHIPPED, parse, parse_all};
 
 #[track_caller]
@@ -106,4 +108,28 @@ fn what_two_files_say_against_each_other_has_its_place() {
         told.ends_with("\n  7 | \"doc\": \"cms-analytics-csv.*\",\n    |        ^^^^^^^^^^^^^^^^^^^^^"),
         "{told}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever stands in a file, each mistake has a place in it.
+    #[test]
+    fn every_mistake_of_any_text_has_a_place(
+        cut in 0_usize..2000,
+        removed in 0_usize..4,
+        inserted in "[\\[\\]{}\",:\\\\\n\r0é\u{202e}\u{0}a-]{0,3}",
+    ) {
+        let start = SHIPPED.floor_char_boundary(cut);
+        let end = SHIPPED.floor_char_boundary(cut + removed).max(start);
+        let text = format!("{}{inserted}{}", &SHIPPED[..start], &SHIPPED[end..]);
+        if let Err(mistakes) = parse("a.json", &text) {
+            for mistake in &mistakes.0 {
+                let place = mistake.place.as_ref().unwrap();
+                let line = text.split('\n').nth(place.line - 1).unwrap();
+                prop_assert!((1..=line.chars().count() + 1).contains(&place.column), "{}: {}", mistake, text);
+            }
+            prop_assert!(mistakes.to_string().chars().all(|c| c == '\n' || crate::text::is_seen(c)));
+        }
+    }
 }
