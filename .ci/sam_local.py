@@ -1,7 +1,7 @@
 """What `sam local invoke` does but for the container: drives the built function with AWS's own runtime interface emulator.
 
-Arguments: the program `devstack`, and the `bootstrap` that was built. `devstack serve --sam` prepares the function as the README
-says; the emulator is the one that SAM puts into its containers. Every event of events/ must be answered.
+Arguments: the program `devstack`, and the `bootstrap` that was built. `devstack serve --sam` prepares the function as
+docs/how-to/try-it-locally.md says; the emulator is the one that SAM puts into its containers. Every event of events/ must be answered.
 """
 
 import json

@@ -1,5 +1,5 @@
 -- The loader's user and what it needs, a line each: `check` goes through the same lines. Run it as an administrator, after
--- ddl/tables.sql. The user logs in by IAM, or with a password, which is best given as a digest (docs/operations.md):
+-- ddl/tables.sql. The user logs in by IAM, or with a password, which is best given as a digest (docs/how-to/deploy.md#permissions-in-redshift):
 --   ALTER USER cmslite_loader PASSWORD 'md5...';
 
 CREATE USER cmslite_loader PASSWORD DISABLE;

@@ -1,4 +1,4 @@
-//! When a run has to stop: because its time is nearly up, or because somebody asks it to.
+//! Says when a run has to stop: because its time is nearly up, or because somebody asks it to.
 
 use std::sync::Arc;
 use std::time::Duration;

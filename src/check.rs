@@ -1,4 +1,4 @@
-//! Whether a dataset could be loaded: every right, table and column that a load needs, tried without loading
+//! Checks whether a dataset could be loaded: every right, table and column that a load needs, tried without loading
 //! anything.
 //!
 //! Rights are not looked up but used: the statements of a load are sent in a transaction that is rolled back,

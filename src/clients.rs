@@ -1,4 +1,4 @@
-//! The connections to the outside, made once at start.
+//! Makes the connections to the outside, once at start.
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};

@@ -16,7 +16,7 @@ include!(concat!(env!("OUT_DIR"), "/bundled_config.rs"));
 pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     let files = match directory {
         None => BUNDLED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
-        Some(directory) => read_directory(directory).map_err(|mistake| Mistakes(vec![mistake]))?,
+        Some(directory) => read_directory(directory)?,
     };
     parse_all(&files)
 }
@@ -110,11 +110,7 @@ fn dataset_name(config: &Path) -> Option<&str> {
 pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Mistakes(vec![Mistake {
-            file: file.clone(),
-            key: String::new(),
-            reason: format!("cannot be read: {error}"),
-        }])
+        Mistakes(vec![Mistake::of_file(file.clone(), format!("cannot be read: {error}"))])
     })?;
     let mut dataset = parse(&file, &text)?;
     // What stands beside it is another run's business, unless it wants the same keys. A mistake in it is too.
@@ -130,9 +126,8 @@ pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
     Ok(dataset)
 }
 
-fn read_directory(directory: &Path) -> Result<BTreeMap<String, String>, Mistake> {
-    let fault =
-        |reason: String| Mistake { file: directory.display().to_string(), key: String::new(), reason };
+fn read_directory(directory: &Path) -> Result<BTreeMap<String, String>, Mistakes> {
+    let fault = |reason| Mistakes(vec![Mistake::of_file(directory.display().to_string(), reason)]);
     let mut files = BTreeMap::new();
     for entry in
         std::fs::read_dir(directory).map_err(|error| fault(format!("CONFIG_DIR cannot be read: {error}")))?

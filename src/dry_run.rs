@@ -1,4 +1,4 @@
-//! A dry run: the whole queue is read, unpacked and transformed, and nothing is staged, loaded or settled.
+//! Runs dry: reads, unpacks and transforms the whole queue, and stages, loads and settles nothing.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use cmslite_core::error::{Deployment, Error};
 use cmslite_core::key::Key;
 use cmslite_core::limits::TableLimits;
 use cmslite_core::problem::Problems;
-use cmslite_core::queue::{ArchiveState, Kept, Object};
+use cmslite_core::queue::{Kept, Object};
 use serde::Serialize;
 
 use crate::listing;
@@ -88,8 +88,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
         let mut queue = plan
             .queue(selection)
             .map_err(|reason| Error::deployment(Deployment::ReloadRefused, reason.to_string()))?;
-        let superseded = plan.in_state(ArchiveState::Superseded);
-        dry_run.superseded = superseded.map(|archive| archive.key.clone()).collect();
+        dry_run.superseded = plan.superseded_keys().collect();
         dry_run.superseded_further = plan.forgotten.superseded;
         let beyond = queue.split_off(left.min(queue.len()));
         dry_run.not_read = beyond.into_iter().map(|archive| archive.key).collect();

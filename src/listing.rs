@@ -1,4 +1,4 @@
-//! What S3 says of a dataset: three listings side by side, merged as they come, and the markers that these leave in
+//! Lists what S3 has of a dataset: three listings side by side, merged as they come, and the markers that these leave in
 //! doubt.
 
 use chrono::{TimeDelta, Utc};

@@ -122,7 +122,7 @@ async fn work_on_queue(
     listing::log_passed_over(plan);
     report.record_unusable_keys(&plan.passed_over);
     report.objects_found = plan.found();
-    report.superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone()).collect();
+    report.superseded = plan.superseded_keys().collect();
     report.superseded_further = plan.forgotten.superseded;
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
     // A superseded one is loaded by nobody.
@@ -166,8 +166,7 @@ async fn work_on_queue(
 /// [`Retryable::StoppedAtBadArchive`] where that one is asked for, so that Lambda's retry comes back for it.
 fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Report) -> Result<(), Error> {
     plan.settle_as_bad(bad);
-    let superseded = plan.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone());
-    report.superseded = superseded.chain(report.found_superseded.iter().cloned()).collect();
+    report.superseded = plan.superseded_keys().chain(report.found_superseded.iter().cloned()).collect();
     if selection.is_by_hand() {
         return Ok(());
     }

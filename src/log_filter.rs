@@ -1,4 +1,4 @@
-//! Which events are logged: this program's own and no others.
+//! Decides which events are logged: this program's own and no others.
 //!
 //! What the libraries below would say at debug or trace may hold statements, headers and signatures.
 

@@ -1,4 +1,4 @@
-//! What CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
+//! Writes what CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
 //! from the function's output, and from a container task's (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
 //!
 //! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid

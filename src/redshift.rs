@@ -1,4 +1,4 @@
-//! The wire to Redshift: TLS, login, simple queries, and what its refusals mean.
+//! Talks to Redshift: TLS, login, simple queries, and what its refusals mean.
 //!
 //! Only the simple query protocol is used: COPY takes no bind parameters, and prepared statements are where
 //! drivers and Redshift disagree.

@@ -1,4 +1,4 @@
-//! What a run is asked for, and how long it may go on.
+//! Defines what a run is asked for, and how long it may go on.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! A value that cannot be printed.
+//! Holds a value that cannot be printed.
 
 /// Text that must never reach a log, a report or an error: a password, a key, a token, a statement that
 /// carries one.

@@ -1,4 +1,4 @@
-//! SNS: one message to one topic.
+//! Sends one message to one topic of SNS.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A spawned task that does not outlive whoever waits for it.
+//! Spawns a task that does not outlive whoever waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! What a run waits for at this moment, so that it can be told: requests to AWS and statements to Redshift.
+//! Records what a run waits for at this moment: requests to AWS and statements to Redshift.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a load costs, measured on this machine in one run, as the tables of docs/performance.md.
+//! What a load costs, measured on this machine in one run, as the tables of docs/explanation/performance.md.
 //!
 //! ```sh
 //! cargo bench --bench measure -- --tables staging --sizes 1MB,10MB,100MB

@@ -1,4 +1,4 @@
-//! Tables as they stand in docs/performance.md.
+//! Tables as they stand in docs/explanation/performance.md.
 
 /// A Markdown table whose columns are set right.
 pub struct Table {

@@ -1,4 +1,4 @@
-//! From an archive's bytes to its members' staged files, one member after the other.
+//! Reads an archive's bytes and writes the staged files of its members, one after the other.
 //!
 //! Inflating the archive is half of the work, and has a thread of its own.
 

@@ -1,4 +1,4 @@
-//! CSV: a strict reader of records, and the writer of staged files.
+//! Reads records strictly, and writes staged files, as CSV.
 
 mod reader;
 

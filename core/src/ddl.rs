@@ -1,4 +1,4 @@
-//! What tables take by their `CREATE TABLE` statements, where no database can be asked.
+//! Reads what tables take from their `CREATE TABLE` statements, where no database can be asked.
 //!
 //! Statements about other tables are passed over. What is not understood of a configured table's statement is
 //! an error, since a check that is left out without a word would pass for one that was made.

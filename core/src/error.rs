@@ -1,4 +1,4 @@
-//! What can go wrong, sorted by who must act.
+//! Defines what can go wrong, sorted by who must act.
 //!
 //! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`,
 //! `archive` and `transform` here); above those modules nobody reads an error's text.

@@ -1,4 +1,4 @@
-//! What the function is invoked with, read into what is asked of it.
+//! Reads what the function is invoked with into what is asked of it.
 //!
 //! docs/reference/events.md shows each form.
 

@@ -1,4 +1,4 @@
-//! What a file is that should be an archive or a text, as far as its first bytes tell.
+//! Recognises by its first bytes a file that should be an archive or a text and is not.
 
 use memchr::memmem;
 

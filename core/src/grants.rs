@@ -1,4 +1,4 @@
-//! Which rights a load needs in Redshift: the lines of `ddl/grants.sql`.
+//! Reads which rights a load needs in Redshift from the lines of `ddl/grants.sql`.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Keys of objects: text by strangers.
+//! Defines the key of an object, which is text by strangers.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Write as _};

@@ -1,4 +1,4 @@
-//! A dataset's lease: which run works on its queue, and until when the others may rely on that.
+//! Decides about the lease of a dataset: which run works on its queue, and until when others may rely on that.
 //!
 //! A lease saves work and decides nothing: that no archive is loaded twice is the ledger's doing. It may be lost,
 //! left behind, or ignored.

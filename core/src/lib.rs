@@ -1,4 +1,4 @@
-//! What the loader decides: bytes and values in, bytes and values out.
+//! Decides what the loader does: bytes and values in, bytes and values out.
 //!
 //! No network, no file system, no clock, no async runtime: everything here is tested and fuzzed without a
 //! server. The data goes one way:
@@ -65,5 +65,7 @@ mod file_type;
 pub mod progress;
 // Keys of objects, made safe to show.
 pub mod key;
+// Which known name somebody may have meant.
+pub mod similar;
 // Untrusted text, made safe to show.
 pub mod text;

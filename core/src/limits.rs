@@ -1,4 +1,4 @@
-//! What the tables' columns take, as far as it is known before a load.
+//! Holds what the columns of the tables take, as far as it is known before a load.
 //!
 //! Redshift stays the judge: what is refused here is what COPY refuses however its documents are read. A text
 //! in doubt, such as a number with an exponent or a word that they do not list, is left to COPY.

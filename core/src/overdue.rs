@@ -1,4 +1,4 @@
-//! Archives that a function does not get through in its time: which tries count, and what is kept of them.
+//! Decides which tries at an archive count against it because the function ran out of time.
 //!
 //! A function that is slow by the network's or the cluster's fault must not make an archive bad. So a try counts only
 //! where the archive itself took the time.

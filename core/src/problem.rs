@@ -1,4 +1,4 @@
-//! What is wrong with an archive, reported so that its uploader can correct it.
+//! Defines what is wrong with an archive, so that its uploader can correct it.
 
 mod error_file;
 mod excerpt;

@@ -1,4 +1,4 @@
-//! How far a run has come, for whoever looks, and whether it is to read on.
+//! Counts how far a run has come, for whoever looks, and says whether it is to read on.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Which archives are unsettled, in which order, and which will never be loaded: a function of three
+//! Decides which archives are unsettled, in which order, and which will never be loaded, from three
 //! listings, which are merged as they come.
 
 // The newest bad archives, for whoever shows them.

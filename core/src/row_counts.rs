@@ -1,4 +1,4 @@
-//! Whether an archive brings so few rows that something must be wrong with the export.
+//! Decides whether an archive brings so few rows that something must be wrong with the export.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Dates, read as Python's `datetime.strptime` reads them, written as Redshift's default formats.
+//! Reads dates as Python's `datetime.strptime` does, and writes them in Redshift's default formats.
 //!
 //! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what
 //! is accepted is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own

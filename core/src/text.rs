@@ -1,4 +1,4 @@
-//! Text by strangers, made safe to show.
+//! Makes text by strangers safe to show.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! A member's text in, the staged file's text out.
+//! Turns a member's text into the text of its staged file.
 //!
 //! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus
 //! columns dropped and derived columns appended.

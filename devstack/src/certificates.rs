@@ -1,4 +1,4 @@
-//! A certificate authority of the stack's own, and a server certificate for this machine's names.
+//! Makes a certificate authority of the stack's own, and a server certificate for this machine's names.
 
 use std::io;
 

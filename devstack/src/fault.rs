@@ -1,4 +1,4 @@
-//! Faults on demand, for any server of the stack: which of the requests that fit meet one.
+//! Injects faults on demand into any server of the stack, and decides which requests meet one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Processes and directories that end with their owner, however it ends: SIGKILL is no exception.
+//! Ends processes and removes directories with their owner, however it ends: SIGKILL is no exception.
 //!
 //! A guard is a small shell process that reads a pipe whose other end only the owner holds. The system closes
 //! that end when the owner is gone, and the guard then ends and removes what it has in its care. It starts

@@ -1,4 +1,4 @@
-//! A small HTTP server, for APIs that answer at once and whole.
+//! Serves HTTP for APIs that answer at once and whole.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! Lambda in process: the runtime API that a function polls, and the Invoke API that calls it.
+//! Runs Lambda in process: the runtime API that a function polls, and the Invoke API that calls it.
 
 // A file names only modules below its own.
 

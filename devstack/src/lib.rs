@@ -1,4 +1,4 @@
-//! Everything around the loader, on one machine with no AWS account: a real S3 API, a Redshift stand-in
+//! Runs everything around the loader on one machine with no AWS account: a real S3 API, a Redshift stand-in
 //! before a real PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is
 //! linked into the function.
 
@@ -6,6 +6,9 @@
 
 /// Status pages for a browser.
 pub mod status_pages;
+
+/// The dataset that a stack is for.
+pub mod dataset;
 
 /// S3, PostgreSQL and the stand-in together, with a bucket and the tables.
 pub mod stack;

@@ -1,5 +1,5 @@
-//! `devstack demo` shows the whole way once; `devstack serve` keeps the stack up and loads what is dropped
-//! into its bucket.
+//! Runs the local stack: `devstack demo` shows the whole way once; `devstack serve` loads what is uploaded
+//! to its bucket.
 
 mod sam;
 mod show;
@@ -15,18 +15,18 @@ use std::{env, fs};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
+use devstack::dataset::{self, Dataset};
 use devstack::lambda::{self, Invocation, Lambda, Outcome};
 use devstack::redshift;
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
 use devstack::status_pages::{self, StatusPages};
+use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 const FUNCTION: &str = "cmslite-user-data-to-redshift";
-const DATASET: &str = "cmslite_user_group_metadata";
-const PREFIX: &str = "client/cmslite_gdx/";
 const SAMPLE: &str = "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz";
 
 /// A local S3, Redshift and Lambda around the loader.
@@ -46,32 +46,45 @@ enum Action {
         function: Option<PathBuf>,
     },
     /// Keep a stack up, with a sample archive in its bucket, and load whatever is uploaded to it.
-    Serve {
-        /// S3's port.
-        #[arg(long, default_value_t = 9010)]
-        s3_port: u16,
-        /// The Redshift stand-in's port.
-        #[arg(long, default_value_t = 5439)]
-        redshift_port: u16,
-        /// The port of the status page, which a browser can open.
-        #[arg(long, default_value_t = 9011)]
-        page_port: u16,
-        /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
-        /// that of `cargo lambda watch`.
-        #[arg(long, default_value = "own")]
-        function: String,
-        /// Where to write the environment for other programs, as shell commands.
-        #[arg(long, default_value = "devstack.env")]
-        environment: PathBuf,
-        /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve
-        /// containers.
-        #[arg(long)]
-        sam: bool,
-        /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the
-        /// stack.
-        #[arg(long, default_value = "172.17.0.1", requires = "sam")]
-        bridge: IpAddr,
-    },
+    Serve(Serve),
+}
+
+/// How a stack is kept up.
+#[derive(clap::Args)]
+struct Serve {
+    /// S3's port.
+    #[arg(long, default_value_t = 9010)]
+    s3_port: u16,
+    /// The Redshift stand-in's port.
+    #[arg(long, default_value_t = 5439)]
+    redshift_port: u16,
+    /// The port of the status page, which a browser can open.
+    #[arg(long, default_value_t = 9011)]
+    page_port: u16,
+    /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
+    /// that of `cargo lambda watch`.
+    #[arg(long, default_value = "own")]
+    function: String,
+    /// Where to write the environment for other programs, as shell commands.
+    #[arg(long, default_value = "devstack.env")]
+    environment: PathBuf,
+    /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve
+    /// containers.
+    #[arg(long)]
+    sam: bool,
+    /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the
+    /// stack.
+    #[arg(long, default_value = "172.17.0.1", requires = "sam")]
+    bridge: IpAddr,
+    /// A configuration of your own: its archives are loaded instead of those of the shipped dataset.
+    #[arg(long, value_name = "CONFIG", requires = "ddl")]
+    dataset: Option<PathBuf>,
+    /// The CREATE TABLE statements of its tables.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    ddl: Option<PathBuf>,
+    /// Archives that are uploaded when the stack is up, one after the other.
+    #[arg(value_name = "ARCHIVE")]
+    archives: Vec<PathBuf>,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -81,10 +94,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let done = match Arguments::parse().action {
         Action::Demo { function } => demo(function).await,
-        Action::Serve { s3_port, redshift_port, page_port, function, environment, sam, bridge } => {
-            let ports = Ports { s3: s3_port, redshift: redshift_port, page: page_port };
-            serve(ports, &function, &environment, sam.then_some(bridge)).await
-        }
+        Action::Serve(options) => serve(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,26 +130,33 @@ fn build_function() -> Result<PathBuf, Failure> {
     Ok(directory.join(FUNCTION))
 }
 
-async fn start_function(stack: &Stack, program: PathBuf) -> Result<Lambda, Failure> {
+/// The function, which has the configurations of a directory, or its own.
+async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>) -> Result<Lambda, Failure> {
     let mut environment = stack.function_environment();
-    environment.push(("STATUS_PAGE".to_owned(), "on".to_owned()));
+    environment.push(status_page());
+    environment.extend(configs.map(|path| ("CONFIG_DIR".to_owned(), path.display().to_string())));
     Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
 }
 
-/// Keeps the function's page beside this program, for a browser to be opened after the demo, and says where.
-fn keep_page(stack: &Stack) -> Result<(), Failure> {
-    let page = stack.s3.read(BUCKET, &status_pages::key(DATASET)).ok_or("there is no status page")?;
+/// Has a function write its status page.
+fn status_page() -> (String, String) {
+    ("STATUS_PAGE".to_owned(), "on".to_owned())
+}
+
+/// Keeps the function's page beside this program, for a browser to be opened after the demo.
+fn keep_page(stack: &Stack, dataset: &Dataset) -> Result<(), Failure> {
+    let page = stack.s3.read(BUCKET, &status_pages::key(dataset)).ok_or("there is no status page")?;
     let file = env::current_exe()?.with_file_name("demo-status.html");
     fs::write(&file, page)?;
     println!("\nThe function's status page, for a browser: file://{}", file.display());
     Ok(())
 }
 
-fn notify(stack: &Stack, url: String) {
+fn notify(stack: &Stack, dataset: &Dataset, url: String) {
     let target = Target::Invoke(url);
     stack.s3.notify(Notification {
-        bucket: BUCKET.to_owned(),
-        prefix: PREFIX.to_owned(),
+        bucket: dataset.bucket.clone(),
+        prefix: dataset.prefix.clone(),
         suffix: String::new(),
         target,
     });
@@ -158,13 +175,13 @@ fn uploader(stack: &Stack) -> Client {
     Client::from_conf(config.build())
 }
 
-async fn upload(client: &Client, key: &str, archive: Vec<u8>) -> Result<(), Failure> {
+async fn upload(client: &Client, bucket: &str, key: &str, archive: Vec<u8>) -> Result<(), Failure> {
     println!(
-        "\n$ aws s3 cp {} s3://{BUCKET}/{key}   ({} bytes)",
+        "\n$ aws s3 cp {} s3://{bucket}/{key}   ({} bytes)",
         key.rsplit('/').next().unwrap_or(key),
         archive.len()
     );
-    client.put_object().bucket(BUCKET).key(key).body(archive.into()).send().await?;
+    client.put_object().bucket(bucket).key(key).body(archive.into()).send().await?;
     Ok(())
 }
 
@@ -198,23 +215,24 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
     let program = function.map_or_else(build_function, Ok)?;
     println!("Starting S3, PostgreSQL, the Redshift stand-in and Lambda on this machine ...");
     let stack = Stack::start(stack::Options::default()).await?;
-    let lambda = start_function(&stack, program).await?;
-    notify(&stack, lambda.invoke_url(FUNCTION));
+    let dataset = Dataset::shipped()?;
+    let lambda = start_function(&stack, program, None).await?;
+    notify(&stack, &dataset, lambda.invoke_url(FUNCTION));
     let mut invocations = lambda.subscribe();
     let client = uploader(&stack);
 
     show::title("1. A good archive: uploaded, and S3's notification does the rest");
     show::keys("The bucket before", &stack);
-    upload(&client, SAMPLE, good_archive()?).await?;
+    upload(&client, BUCKET, SAMPLE, good_archive()?).await?;
     let invocation = next(&mut invocations).await?;
     show::invocation(&invocation);
     expect(&invocation, ["objects_good", "tables_loaded", "rows"], [1, 4, 100])?;
-    show::tables(&stack).await?;
+    show::tables(&stack, &dataset.tables).await?;
     show::keys("The bucket after", &stack);
 
     show::title("2. A bad archive: refused as a whole, and explained");
     let bad = "client/cmslite_gdx/cms-analytics-csv_2024-03-02.tgz";
-    upload(&client, bad, bad_archive()?).await?;
+    upload(&client, BUCKET, bad, bad_archive()?).await?;
     let invocation = next(&mut invocations).await?;
     show::invocation(&invocation);
     expect(&invocation, ["objects_good", "objects_bad", "rows"], [0, 1, 0])?;
@@ -224,9 +242,9 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
         "{}",
         String::from_utf8_lossy(&stack.s3.read(BUCKET, &explanation).ok_or("there is no explanation")?)
     );
-    show::tables(&stack).await?;
+    show::tables(&stack, &dataset.tables).await?;
     show::keys("The bucket after", &stack);
-    keep_page(&stack)?;
+    keep_page(&stack, &dataset)?;
     println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
     lambda.stop().await;
     Ok(())
@@ -243,40 +261,47 @@ fn expect(invocation: &Invocation, names: [&str; 3], numbers: [u64; 3]) -> Resul
     }
 }
 
-/// On which ports a stack is served.
-struct Ports {
-    s3: u16,
-    redshift: u16,
-    page: u16,
-}
-
-async fn serve(
-    ports: Ports,
-    function: &str,
-    environment: &Path,
-    bridge: Option<IpAddr>,
-) -> Result<(), Failure> {
+async fn serve(options: Serve) -> Result<(), Failure> {
+    let Serve {
+        s3_port,
+        redshift_port,
+        page_port,
+        function,
+        environment,
+        sam,
+        bridge,
+        dataset,
+        ddl,
+        archives,
+    } = options;
+    let bridge = sam.then_some(bridge);
+    let config = dataset;
+    let dataset = config.as_deref().map_or_else(Dataset::shipped, Dataset::read)?;
+    let configs = config.as_deref().map(dataset::directory_of).transpose()?;
     let program = if function == "own" { Some(build_function()?) } else { None };
     let names = move |options: &mut redshift::Options| {
         options.host_names.extend(bridge.map(|bridge| bridge.to_string()));
     };
     let stack = Stack::start(stack::Options {
-        s3_port: ports.s3,
-        redshift_port: ports.redshift,
+        s3_port,
+        redshift_port,
         redshift: Some(Arc::new(names)),
         ..stack::Options::default()
     })
     .await?;
     let stack = Arc::new(stack);
-    let pages = StatusPages::start(&stack, ports.page).await?;
+    let pages = StatusPages::start(&stack, &dataset, page_port).await?;
+    if let Some(ddl) = ddl {
+        dataset.set_up(&stack, &ddl).await?;
+    }
     let lambda = match program {
-        Some(program) => Some(start_function(&stack, program).await?),
+        Some(program) => Some(start_function(&stack, program, configs.as_ref().map(TempDir::path)).await?),
         None => None,
     };
-    match (&lambda, function) {
-        (Some(lambda), _) => notify(&stack, lambda.invoke_url(FUNCTION)),
+    match (&lambda, function.as_str()) {
+        (Some(lambda), _) => notify(&stack, &dataset, lambda.invoke_url(FUNCTION)),
         (None, "none") => {}
-        (None, url) if url.starts_with("http://") => notify(&stack, url.to_owned()),
+        (None, url) if url.starts_with("http://") => notify(&stack, &dataset, url.to_owned()),
         (None, other) => {
             return Err(format!("--function {other}: expected own, none or an http:// URL").into());
         }
@@ -288,27 +313,34 @@ async fn serve(
         sam::write(&stack, bridge)?;
     }
     let mut shell = String::new();
-    let page = ("STATUS_PAGE".to_owned(), "on".to_owned());
-    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([page]) {
+    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([status_page()]) {
         let _ = writeln!(shell, "export {name}='{value}'");
     }
-    fs::write(environment, &shell)?;
-    println!("S3:       {}, bucket {BUCKET}", stack.s3_endpoint());
+    fs::write(&environment, &shell)?;
+    let Dataset { bucket, prefix, tables, .. } = &dataset;
+    println!("S3:       {}, bucket {bucket}", stack.s3_endpoint());
     println!(
         "Redshift: localhost:{}, database {}, user {LOADER}, password {LOADER_PASSWORD}",
         stack.redshift.port(),
         stack.database
     );
-    println!("Status:   {} (after the first run)", pages.url(DATASET));
+    println!("Status:   {}, after the first run", pages.url());
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
-    println!("Upload archives to s3://{BUCKET}/{PREFIX}cms-analytics-csv_*.tgz; Ctrl-C ends.");
+    println!("Upload archives to s3://{bucket}/{prefix}; Ctrl-C ends.");
     let invocations = lambda.as_ref().map(Lambda::subscribe);
-    upload(&uploader(&stack), SAMPLE, good_archive()?).await?;
+    let client = uploader(&stack);
+    if config.is_none() {
+        upload(&client, bucket, SAMPLE, good_archive()?).await?;
+    }
+    for archive in archives {
+        let name = archive.file_name().unwrap_or_default().to_string_lossy();
+        upload(&client, bucket, &format!("{prefix}{name}"), fs::read(&archive)?).await?;
+    }
     let reports = async {
         let Some(mut invocations) = invocations else { return std::future::pending().await };
         while let Ok(invocation) = invocations.recv().await {
             show::invocation(&invocation);
-            if show::tables(&stack).await.is_err() {
+            if show::tables(&stack, tables).await.is_err() {
                 return;
             }
         }
@@ -317,7 +349,7 @@ async fn serve(
         () = reports => {}
         signal = tokio::signal::ctrl_c() => signal?,
     }
-    let _ = fs::remove_file(environment);
+    let _ = fs::remove_file(&environment);
     if bridge.is_some() {
         let _ = fs::remove_dir_all(sam::DIRECTORY);
     }

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: found on the machine or fetched, started in a temporary directory, gone with its
+//! Runs a private PostgreSQL: found on the machine or fetched, started in a temporary directory, gone with its
 //! owner.
 
 // A file names only modules below its own.

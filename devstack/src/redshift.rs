@@ -1,4 +1,4 @@
-//! The Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real
+//! Runs the Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real
 //! PostgreSQL, carries out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
 //!
 //! What it does rests on AWS's documentation, named where it is used, and where that is silent on reports of

@@ -1,4 +1,4 @@
-//! Redshift's API, as far as it gives out logins by IAM: of a cluster (`GetClusterCredentials`,
+//! Serves Redshift's API as far as it gives logins by IAM: of a cluster (`GetClusterCredentials`,
 //! `GetClusterCredentialsWithIAM`, `DescribeClusters`) and of a workgroup (`GetCredentials`, `GetWorkgroup`).
 //!
 //! Requests and answers have the form of the Amazon Redshift API Reference (a form, answered in XML) and of the Redshift

@@ -1,4 +1,4 @@
-//! A local S3 that is strict where S3 is strict.
+//! Serves a local S3 that is strict where S3 is strict.
 //!
 //! The `s3s` crate speaks HTTP, `SigV4` and XML; the backend is our own, since the known local servers let
 //! pass what the loader relies on being refused: conditions on reads and copies, part sizes and `ETag`s,

@@ -1,4 +1,4 @@
-//! What `sam local invoke` needs to run the function in a container against a stack on this machine.
+//! Writes what `sam local invoke` needs to run the function in a container against a stack on this machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Sample archives: the real dataset's four files with plausible contents, and whatever a test puts into one.
+//! Makes sample archives: the real dataset's four files with plausible contents, and whatever a test puts into one.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,4 @@
-//! What a person sees of a stack: reports, tables, keys.
+//! Prints what a person sees of a stack: reports, tables, keys.
 
 use devstack::lambda::{Invocation, Outcome};
 use devstack::stack::{BUCKET, Error, Stack};
@@ -82,15 +82,14 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The first rows and the counts of the four tables.
-pub async fn tables(stack: &Stack) -> Result<(), Error> {
+/// The first rows and the counts of tables.
+pub async fn tables(stack: &Stack, tables: &[String]) -> Result<(), Error> {
     let admin = stack.admin().await?;
-    for table in ["user_group", "cms_group", "user_activity", "user_status"] {
-        let count = admin.simple_query(&format!("SELECT count(*) FROM cmslite.{table}")).await?;
+    for table in tables {
+        let count = admin.simple_query(&format!("SELECT count(*) FROM {table}")).await?;
         let count = rows(&count).into_iter().flatten().next().unwrap_or_default();
-        println!("\ncmslite.{table}: {count} rows");
-        let first =
-            admin.simple_query(&format!("SELECT * FROM cmslite.{table} ORDER BY 1 LIMIT {ROWS}")).await?;
+        println!("\n{table}: {count} rows");
+        let first = admin.simple_query(&format!("SELECT * FROM {table} ORDER BY 1 LIMIT {ROWS}")).await?;
         for row in rows(&first) {
             println!("  {}", row.join(" | "));
         }

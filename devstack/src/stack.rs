@@ -1,4 +1,4 @@
-//! Everything together: S3, PostgreSQL, the Redshift stand-in, a bucket and the tables.
+//! Puts everything together: S3, PostgreSQL, the Redshift stand-in, a bucket and the tables.
 
 use std::fs;
 use std::io;

@@ -10,38 +10,38 @@ use http_body_util::Full;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::dataset::Dataset;
 use crate::http_server::{Answer, serve};
-use crate::stack::{BUCKET, Stack};
-
-/// Where the function writes its pages, by the shipped configuration.
-const PREFIX: &str = "processed/status/";
+use crate::stack::Stack;
 
 /// A server of status pages, for this machine alone. Dropping it ends it.
 pub struct StatusPages {
-    port: u16,
+    url: String,
     server: JoinHandle<()>,
 }
 
 impl StatusPages {
-    /// Serves the pages of a stack; port 0 is any free one.
+    /// Serves the page of a dataset, and of those that share its bucket and destination; port 0 is any free one.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub async fn start(stack: &Arc<Stack>, port: u16) -> io::Result<Self> {
+    pub async fn start(stack: &Arc<Stack>, dataset: &Dataset, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let port = listener.local_addr()?.port();
-        let stack = Arc::clone(stack);
+        let url = format!("http://localhost:{}/{}.html", listener.local_addr()?.port(), dataset.name);
+        let (stack, bucket, prefix) =
+            (Arc::clone(stack), dataset.bucket.clone(), dataset.status_prefix.clone());
         let server = tokio::spawn(serve(listener, move |request| {
-            let answer = answer(&stack, request.uri().path());
+            let key = format!("{prefix}{}", request.uri().path().trim_start_matches('/'));
+            let answer = answer(stack.s3.read(&bucket, &key));
             async move { Ok(answer) }
         }));
-        Ok(Self { port, server })
+        Ok(Self { url, server })
     }
 
-    /// The address of a dataset's page.
-    pub fn url(&self, dataset: &str) -> String {
-        format!("http://localhost:{}/{dataset}.html", self.port)
+    /// The address of the dataset's page.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 }
 
@@ -52,13 +52,12 @@ impl Drop for StatusPages {
 }
 
 /// The key of a dataset's page.
-pub fn key(dataset: &str) -> String {
-    format!("{PREFIX}{dataset}.html")
+pub fn key(dataset: &Dataset) -> String {
+    format!("{}{}.html", dataset.status_prefix, dataset.name)
 }
 
-/// The page at a path, as S3 would answer with it.
-fn answer(stack: &Stack, path: &str) -> Answer {
-    let page = stack.s3.read(BUCKET, &format!("{PREFIX}{}", path.trim_start_matches('/')));
+/// The page, if there is one, as S3 would answer with it.
+fn answer(page: Option<Vec<u8>>) -> Answer {
     let (status, content_type, body) = match page {
         Some(page) => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page)),
         None => (

@@ -1,4 +1,4 @@
-//! TLS before a server of this machine that speaks none, and the count of the bytes on its wire.
+//! Puts TLS before a server of this machine that speaks none, and counts the bytes on its wire.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Waiting for what nobody tells of.
+//! Waits for conditions that nobody announces.
 
 use std::time::Duration;
 

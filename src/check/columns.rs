@@ -1,4 +1,4 @@
-//! How a table differs from what the configuration loads into it.
+//! Compares a table with what the configuration loads into it.
 
 use cmslite_core::config::{Dataset, Table};
 

@@ -1,4 +1,4 @@
-//! Redshift: login, ledger, and a load's statements for each table, rolled back.
+//! Tries Redshift: login, ledger, and a load's statements for each table, rolled back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a check finds, and what to do about it.
+//! Defines what a check finds, and what to do about it.
 
 use std::fmt;
 

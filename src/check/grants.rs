@@ -1,4 +1,4 @@
-//! Which rights of `ddl/grants.sql` the loader's user lacks.
+//! Finds which rights of `ddl/grants.sql` the loader's user lacks.
 
 use cmslite_core::config::TableName;
 use cmslite_core::error::{Deployment, Error};

@@ -1,4 +1,4 @@
-//! S3: can archives be listed and read, staged files written, and markers set?
+//! Tries S3: whether archives can be listed and read, staged files written, and markers set.
 
 use std::ops::ControlFlow;
 

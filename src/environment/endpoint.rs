@@ -1,4 +1,4 @@
-//! A cluster's address as people paste it.
+//! Reads a cluster's address as people paste it.
 
 /// Where a cluster is, as far as its address says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The login by IAM: which cluster or workgroup gives it out, for which database and user.
+//! Reads the login by IAM: which cluster or workgroup gives it, for which database and user.
 
 use std::fmt;
 

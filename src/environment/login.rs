@@ -1,4 +1,4 @@
-//! The login to Redshift: what variables say of it, completed by a secret.
+//! Reads the login to Redshift: what variables say of it, completed by a secret.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What holds of every request to S3.
+//! Holds what applies to every request to S3.
 
 use cmslite_core::error::{Deployment, Error};
 

@@ -1,4 +1,4 @@
-//! The forms of a secret: the password alone, or Redshift's JSON.
+//! Reads the forms of a secret: the password alone, or Redshift's JSON.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What an invocation answers.
+//! Makes the answer of an invocation.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What events ask of which datasets: one run for all that is asked of a dataset's queue.
+//! Routes what events ask to datasets: one run for all that is asked of a dataset's queue.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

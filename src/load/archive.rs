@@ -1,4 +1,4 @@
-//! One archive, from the question whether it is loaded already to its marker.
+//! Takes one archive from the question whether it is loaded already to its marker.
 
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::problem::Problems;

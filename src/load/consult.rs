@@ -1,4 +1,4 @@
-//! What is asked of Redshift before an archive is staged: the ledger, and what the tables take.
+//! Asks Redshift before an archive is staged: the ledger, and what the tables take.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `error.json`: why an archive is bad, written once for each of its revisions. Whoever writes it tells of it.
+//! Writes `error.json`, once for each revision of a bad archive. Whoever writes it sends the message.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::error::{Error, Retryable};

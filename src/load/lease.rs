@@ -1,4 +1,4 @@
-//! The lease of a dataset's queue: of several runs one works, and the others wait for it.
+//! Takes the lease of a dataset's queue: of several runs one works, and the others wait for it.
 //!
 //! It saves requests, downloads and staging, and decides nothing: who has none, or has lost it, works all the same,
 //! and the ledger keeps every archive from being loaded twice.

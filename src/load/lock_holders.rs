@@ -1,4 +1,4 @@
-//! Who holds the lock that a load has waited for.
+//! Finds who holds the lock that a load has waited for.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who uploads is told of a bad archive, through an SNS topic.
+//! Sends a message about a bad archive to an SNS topic.
 
 use cmslite_core::config::Dataset;
 use cmslite_core::key::Key;

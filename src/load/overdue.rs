@@ -1,4 +1,4 @@
-//! An archive that no function gets through in its time: after some tries it is bad, so that what is behind it loads.
+//! Makes an archive that no function reads in its time bad after some tries, so that what is behind it loads.
 
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Everything that Redshift refuses of an archive: what the load met, and what the tables not yet tried would
+//! Finds everything that Redshift refuses of an archive: what the load met, and what the tables not yet tried would
 //! meet, so that an uploader corrects all of it at once.
 
 use std::time::Duration;

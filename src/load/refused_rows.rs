@@ -1,4 +1,4 @@
-//! The rows that Redshift refused of a table, as problems of the archive.
+//! Turns the rows that Redshift refused of a table into problems of the archive.
 
 use std::collections::BTreeMap;
 

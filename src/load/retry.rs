@@ -1,4 +1,4 @@
-//! When a failure is tried again within an invocation, and after which wait.
+//! Decides when a failure is tried again within an invocation, and after which wait.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -1,4 +1,4 @@
-//! Whether an archive brings so few rows that it is refused, or that somebody should look at it.
+//! Judges whether an archive brings so few rows that it is refused, or that somebody should look at it.
 
 use cmslite_core::error::Error;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, IncomingRows, JudgedRows};

@@ -1,4 +1,4 @@
-//! Markers: an archive's copy under `good/` or `bad/`, at most one of them.
+//! Sets markers: an archive's copy under `good/` or `bad/`, at most one of them.
 
 use cmslite_core::error::Error;
 use cmslite_core::queue::Object;

@@ -1,4 +1,4 @@
-//! One look whether somebody has settled an archive in the meantime: its markers, a request for each.
+//! Looks whether somebody has settled an archive in the meantime: its markers, a request for each.
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;

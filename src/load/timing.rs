@@ -1,4 +1,4 @@
-//! The phases of a run: timed, and named in the log.
+//! Times the phases of a run, and names them in the log.
 
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};

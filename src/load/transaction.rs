@@ -1,4 +1,4 @@
-//! One archive's load: the order of statements inside its one transaction.
+//! Loads one archive: the order of statements inside its one transaction.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A host's addresses, of which the next is tried only where the one before did not answer.
+//! Tries a host's addresses: the next only where the one before did not answer.
 //!
 //! The driver goes on to the next address whatever failed, a refused login included (`tokio-postgres` 0.7.18,
 //! `connect.rs`): a wrong password would be refused once for each of them, and five refusals lock a user.

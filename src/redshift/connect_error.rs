@@ -1,4 +1,4 @@
-//! What a failure to connect or to log in means, by who must act.
+//! Says what a failure to connect or to log in means, by who must act.
 
 use std::error::Error as StdError;
 

@@ -1,4 +1,4 @@
-//! What Redshift's refusals of statements mean, by who must act.
+//! Says what Redshift's refusals of statements mean, by who must act.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The errors of Redshift that are known: what each means, its source, and what to do about it.
+//! Lists the errors of Redshift that are known: what each means, its source, and what to do about it.
 //!
 //! Pages without an address are of the Amazon Redshift Database Developer Guide, others are public threads on
 //! GitHub.

@@ -1,4 +1,4 @@
-//! Where the login comes from: variables, a secret that completes them, or IAM. The latter two may change while the
+//! Gets the login from where it comes: variables, a secret that completes them, or IAM. The latter two may change while the
 //! program runs.
 
 // A secret of Secrets Manager.

@@ -1,4 +1,4 @@
-//! A stream between TLS and the driver that answers Redshift's own SHA-256 login, which the driver does not know,
+//! Wraps the stream between TLS and the driver, answers Redshift's own SHA-256 login, which the driver does not know,
 //! and leaves all else alone.
 //!
 //! The request is an authentication request with tag 13, which carries an algorithm, a salt and a nonce; the answer is

@@ -1,4 +1,4 @@
-//! The tables that a load fills, and what about one of them makes every load fail.
+//! Describes the tables that a load fills, and finds what about one of them makes every load fail.
 
 use cmslite_core::config::Table;
 

@@ -1,4 +1,4 @@
-//! The rows of Redshift's answers, as values.
+//! Reads the rows of Redshift's answers into values.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use cmslite_core::key::Key;

@@ -1,4 +1,4 @@
-//! A session: statements one after the other, by the simple query protocol.
+//! Runs a session: statements one after the other, by the simple query protocol.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What an object is encrypted with, and its tags: what explains an archive is kept as the archive is.
+//! Reads what an object is encrypted with, and its tags, so that `error.json` is kept as its archive is.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ServerSideEncryption;

@@ -1,4 +1,4 @@
-//! Small objects that several functions write: read with their revision, written on a condition.
+//! Reads small objects that several functions write with their revision, and writes them on a condition.
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;

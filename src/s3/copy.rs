@@ -1,4 +1,4 @@
-//! Copies within a bucket, conditional on the revision: markers.
+//! Copies within a bucket, on condition of the revision: markers.
 
 use std::ops::Range;
 use std::time::Duration;

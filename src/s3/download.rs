@@ -1,4 +1,4 @@
-//! The bytes of one revision, resumed where a read breaks, and compared with what S3 says of them.
+//! Reads the bytes of one revision, resumes where a read breaks, and compares them with what S3 says of them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The KMS key by which everything is encrypted that is written.
+//! Names the KMS key that encrypts everything that is written.
 
 use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};

@@ -1,4 +1,4 @@
-//! What S3's failures mean, by who must act.
+//! Says what S3's failures mean, by who must act.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};

@@ -1,4 +1,4 @@
-//! What a marker keeps of the archive that it stands for: all that S3 knows of it but its storage class.
+//! Decides what a marker keeps of its archive: all that S3 knows of it but its storage class.
 
 use std::collections::HashMap;
 

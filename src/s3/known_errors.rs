@@ -1,4 +1,4 @@
-//! What S3's codes mean: one row for each, with who must act and the remedy.
+//! Lists what S3's codes mean: one row for each, with who must act and the remedy.
 
 use cmslite_core::error::{Deployment, Retryable};
 

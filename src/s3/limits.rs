@@ -1,4 +1,4 @@
-//! How long requests may take, and what they are called while they are waited for.
+//! Limits how long requests may take, and names them while they are waited for.
 
 use std::time::Duration;
 

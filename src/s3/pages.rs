@@ -1,4 +1,4 @@
-//! Listings, page by page.
+//! Reads listings page by page.
 
 use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::types::Object as ListedObject;

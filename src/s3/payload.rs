@@ -1,4 +1,4 @@
-//! Whether what is written is signed byte by byte.
+//! Decides whether what is written is signed byte by byte.
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;

@@ -1,4 +1,4 @@
-//! A bounded number of buffers, whose memory is used again and again.
+//! Keeps a bounded number of buffers, whose memory is used again and again.
 //!
 //! A buffer counts until the last who reads it has let it go, the HTTP client included: only then is its
 //! memory free for the next. So the bound holds whatever the client keeps for another try.

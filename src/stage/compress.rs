@@ -1,4 +1,4 @@
-//! Pieces of staged files, compressed: each by itself, as many at once as there are cores.
+//! Compresses pieces of staged files: each by itself, as many at once as there are cores.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use super::buffer_pool::Buffer;
 const LEVEL: i32 = 1;
 
 /// Pieces that are compressed at once, however many cores there are: three keep up with the fastest wire that a function
-/// has (docs/performance.md), and each costs a buffer.
+/// has (docs/explanation/performance.md), and each costs a buffer.
 const MOST_AT_ONCE: usize = 3;
 
 /// What compresses pieces. Its memory is used again and again.

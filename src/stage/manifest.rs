@@ -1,4 +1,4 @@
-//! What COPY reads: the pieces of a table's staged file, and the manifest that names them.
+//! Makes what COPY reads: the pieces of a table's staged file, and the manifest that names them.
 
 use cmslite_core::config::{Dataset, Staging, Table};
 use cmslite_core::csv::FIRST_ROW_LINE;

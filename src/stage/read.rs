@@ -1,4 +1,4 @@
-//! One reading of an archive: download, unpacking, transforming and writing side by side, in bounded memory.
+//! Reads an archive once: download, unpacking, transforming and writing side by side, in bounded memory.
 
 use std::io::{self, Read};
 use std::sync::{Arc, PoisonError};

@@ -1,4 +1,4 @@
-//! Pieces of staged files, read again: Redshift does not tell every text that it refused.
+//! Reads pieces of staged files again, since Redshift does not give every text that it refused.
 
 use std::ops::ControlFlow;
 

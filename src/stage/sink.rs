@@ -1,4 +1,4 @@
-//! Where staged files go: into S3, or nowhere.
+//! Decides where staged files go: into S3, or nowhere.
 
 use std::future::Future;
 use std::io::{self, Write};

@@ -26,7 +26,7 @@ use crate::run_request::RunRequest;
 use crate::s3::S3;
 
 /// The size of a piece's text. Redshift splits files of 128 MB and more, and then tells no lines (`t_splitting-data-files.md`);
-/// below that, size is a matter of memory and of the time that a request takes (docs/performance.md).
+/// below that, size is a matter of memory and of the time that a request takes (docs/explanation/performance.md).
 const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size of the text of a piece that is compressed.
@@ -316,7 +316,7 @@ impl StagedWriter {
 impl Channel {
     /// Compresses a piece, if that is asked for, and uploads it. Returns the bytes that it has in S3.
     async fn send(&self, keys: &StagedKeys, at: usize, piece: Buffer) -> Result<u64, Error> {
-        let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be compressed").caused_by(error);
+        let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be staged").caused_by(error);
         let _permit = self.permits.acquire().await.map_err(|error| failed(io::Error::other(error)))?;
         let piece = match keys.staging() {
             Staging::Plain => piece,

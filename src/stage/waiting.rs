@@ -1,4 +1,4 @@
-//! What a reading spends waiting for others, counted where it waits.
+//! Counts what a reading spends waiting for others, where it waits.
 
 use cmslite_core::overdue::STALL;
 use cmslite_core::progress::Progress;

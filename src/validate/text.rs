@@ -1,4 +1,4 @@
-//! What was found of an archive, as text for a person.
+//! Words what was found of an archive, for a person.
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
+use devstack::dataset::Dataset;
 use devstack::guard::Directory;
 use devstack::lambda::{Lambda, Options};
 use devstack::samples::{self, Member};
@@ -69,7 +70,10 @@ impl Pages {
         // Whatever it answers: behind a bad archive one waits.
         let sweep = async || drop(lambda.invoke(json!({"dataset": DATASET})).await);
         let by_function = |name: &str| {
-            let page = stack.s3.read(BUCKET, &status_pages::key(DATASET)).expect("there is no page");
+            let page = stack
+                .s3
+                .read(BUCKET, &status_pages::key(&Dataset::shipped().unwrap()))
+                .expect("there is no page");
             fs::write(pages.file(name), page).unwrap();
         };
         for (hour, rows) in [40, 44, 43, 51, 12, 55, 58, 57].into_iter().enumerate() {

@@ -104,8 +104,8 @@ fn run(arguments: &[&str]) -> Output {
 #[test]
 fn the_help_names_every_variable_and_what_to_do_first() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let readme = include_str!("../../README.md");
-    let variables = readme
+    let page = include_str!("../../docs/reference/environment.md");
+    let variables = page
         .split("| variable | meaning |")
         .nth(1)
         .unwrap()

@@ -116,7 +116,7 @@ mod requests;
 // A long history costs listings alone.
 mod scale;
 
-// What docs/performance.md computes from what was measured.
+// What docs/explanation/performance.md computes from what was measured.
 mod reach;
 
 // Others' programs and our adapters.

@@ -1,4 +1,4 @@
-//! How much memory the function takes: what docs/performance.md says, whatever the size of the archive.
+//! How much memory the function takes: what docs/explanation/performance.md says, whatever the size of the archive.
 
 use devstack::redshift::{Action, Fault};
 use devstack::stack::BUCKET;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::harness::{Harness, SHIPPED, good_key, key, long_sample, moment, sample, sample_with};
 
-/// The most that the buffers take by docs/performance.md, and what the allocator and the HTTP client may add, in MiB. With
+/// The most that the buffers take by docs/explanation/performance.md, and what the allocator and the HTTP client may add, in MiB. With
 /// what the program of a release takes by itself, 22, this is below the ceiling of 64. (A program that is not optimised
 /// takes more by itself.)
 const BUFFERS: f64 = 33.0 + 6.0;

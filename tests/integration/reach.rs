@@ -1,4 +1,4 @@
-//! What docs/performance.md computes from what the bench measured.
+//! What docs/explanation/performance.md computes from what the bench measured.
 
 #[path = "../../benches/measure/reach.rs"]
 mod computed;

@@ -204,7 +204,9 @@ fn mistakes_in_the_configuration_are_status_2() {
     place.write(CONFIG, SHIPPED.replace("\"delim\": \",\"", "\"delim\": \"\"").as_bytes());
     let Run { status, told, errors } = place.run(&["a.tgz"]);
     assert!(
-        status == Some(2) && told.is_empty() && errors.contains("cmslite_user_group_metadata.json: delim: "),
+        status == Some(2)
+            && told.is_empty()
+            && errors.contains("cmslite_user_group_metadata.json:10:12: delim: "),
         "{told}{errors}"
     );
     assert_eq!(place.run(&[]).status, Some(2));

@@ -5,8 +5,8 @@ use devstack::s3::{Action, Fault};
 use devstack::stack::{LOADER, LOADER_PASSWORD};
 use serde_json::json;
 
+use super::page::Section;
 use super::reader::{Ran, Reader};
-use super::runbook::Section;
 use crate::harness::{Harness, SHIPPED, expected, key, members, sample, sample_with};
 
 const REVOKE: &str = "REVOKE INSERT ON cmslite.user_group FROM cmslite_loader";
@@ -21,7 +21,7 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     let told = reader.moto.heard().await;
     assert!(told.len() == 1 && told[0].0.contains(name) && told[0].1.contains("2 of 4 columns"), "{told:?}");
 
-    let mut section = Section::of("Alarm: bad archives");
+    let mut section = Section::of("runbook.md", "Alarm: bad archives");
     let status = reader.run(section.take("status")).await;
     assert!(status.contains("bad 1") && status.contains("2 of 4 columns"), "{status}");
     reader.run(section.take("NAME=")).await;
@@ -34,7 +34,7 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
 
     std::fs::write(reader.directory.path().join(format!("cms-analytics-csv_{name}.tgz")), &corrected)
         .unwrap();
-    let mut section = Section::of("Re-upload: a corrected archive");
+    let mut section = Section::of("how-to/load-again.md", "Upload a corrected archive");
     reader.run(section.take("NAME=")).await;
     reader.run(section.take("aws s3 cp")).await;
     Harness::report(reader.harness.invoke(&bad).await);
@@ -70,7 +70,7 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
         panic!("it was understood")
     };
     reader.log_arrives().await;
-    let mut section = Section::of("Alarm: configuration failures");
+    let mut section = Section::of("runbook.md", "Alarm: configuration failures");
     let log = reader.run(section.take("logs 1")).await;
     assert!(log.contains(&error_type), "{error_type}: {log}");
     // The event was at fault, the configuration is not.
@@ -79,28 +79,28 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
 
     let refused = Action::Refuse(403, "AccessDenied".to_owned());
     reader.harness.stack.s3.inject(Fault::on("GetObject", "client/", refused));
-    let section = Section::of("Alarm: storage failures");
+    let section = Section::of("runbook.md", "Alarm: storage failures");
     is_found(&mut reader, "a", section, "Deployment.S3Access", "BAD   ").await;
     reader.harness.stack.s3.clear_faults();
 
     reader.harness.admin(REVOKE).await;
-    let section = Section::of("Alarm: table failures");
+    let section = Section::of("runbook.md", "Alarm: table failures");
     let error_type = "Deployment.Privilege";
     is_found(&mut reader, "a", section, error_type, "BAD   GRANT INSERT, DELETE ON cmslite.user_group").await;
 
-    let mut section = Section::of("Alarm: oldest unsettled");
+    let mut section = Section::of("runbook.md", "Alarm: oldest unsettled");
     let status = reader.run(section.take("status")).await;
     assert!(status.contains("Queue 1") && status.contains(&key("a")), "{status}");
     assert!(reader.run(section.take("logs 3")).await.contains(error_type));
 
-    let mut section = Section::of("Alarm: near timeout");
+    let mut section = Section::of("runbook.md", "Alarm: near timeout");
     reader.harness.admin(GRANT).await;
     reader.run(section.take("load")).await;
     assert!(reader.harness.is_good("a"));
 
     // At last, since the function never sends a refused password again.
     reader.harness.stack.redshift.set_password(LOADER, "another");
-    let section = Section::of("Alarm: login failures");
+    let section = Section::of("runbook.md", "Alarm: login failures");
     is_found(&mut reader, "b", section, "Deployment.LoginRefused", "BAD   Redshift: login").await;
     reader.harness.stack.redshift.set_password(LOADER, LOADER_PASSWORD);
 }
@@ -131,7 +131,7 @@ async fn failed_events_are_read_made_good_and_put_away() {
     let send = "print(json.dumps(boto('sqs').send_message(QueueUrl=sys.argv[1], MessageBody=sys.argv[2])['MessageId']))";
     reader.moto.python(send, &[&queue, &record.to_string()]).await;
 
-    let mut section = Section::of("Alarm: failed events");
+    let mut section = Section::of("runbook.md", "Alarm: failed events");
     let told = reader.run(section.take("receive-message")).await;
     assert!(told.contains(&error_type) && told.contains(&archive), "{told}");
     reader.harness.admin(GRANT).await;
@@ -161,7 +161,7 @@ boto('events').disable_rule(Name=rule)
 print(json.dumps(rule))";
     let rule = reader.moto.python(disable, &[]).await;
 
-    let mut section = Section::of("Alarm: nothing loaded");
+    let mut section = Section::of("runbook.md", "Alarm: nothing loaded");
     let uploads = reader.run(section.take("aws s3 ls")).await;
     let names: Vec<&str> = uploads.lines().filter_map(|line| line.split(' ').next_back()).collect();
     assert_eq!(

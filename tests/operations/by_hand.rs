@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use devstack::stack::{LOADER, LOADER_PASSWORD};
 
+use super::page::{Section, files};
 use super::reader::{Ran, Reader};
-use super::runbook::Section;
 use crate::harness::{Harness, SHIPPED, appending, expected, key, members, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_is_digested_kept_and_rotated() {
     let mut reader = Reader::start(SHIPPED).await;
-    let mut section = Section::of("Permissions in Redshift");
+    let mut section = Section::of("how-to/deploy.md", "Permissions in Redshift");
     let (read, digest) = (section.take("read -rs"), section.take("md5sum"));
     reader.try_to(read, &format!("{LOADER_PASSWORD}\n")).await;
     let digested = reader.run(digest).await.trim().to_owned();
@@ -34,6 +34,10 @@ async fn the_password_is_digested_kept_and_rotated() {
     let arn = reader.run(create_secret).await;
     reader.run(&format!("PGPASS_SECRET_ID={}", arn.trim())).await;
 
+    let stop =
+        Section::of("how-to/rotate-the-login.md", "One user and a secret").take("put-function-concurrency");
+    let stopped = reader.run(&stop.replace("FUNCTION", "\"$FUNCTION\"")).await;
+    assert!(stopped.contains("\"ReservedConcurrentExecutions\": 0"), "{stopped}");
     reader.harness.stack.redshift.set_password(LOADER, "another");
     reader.try_to(read, "another\n").await;
     reader.run(section.take("put-secret-value")).await;
@@ -52,7 +56,7 @@ async fn the_password_is_digested_kept_and_rotated() {
 async fn an_archive_is_loaded_once_more() {
     let mut reader = Reader::start(SHIPPED).await;
     Harness::report(reader.harness.invoke(&reader.harness.put("2024-03-01", &sample(1, 12), 10)).await);
-    let mut section = Section::of("Replay: an archive once more");
+    let mut section = Section::of("how-to/load-again.md", "Load one archive again");
     reader.run(section.take("KEY=")).await;
     for part in ["--again", "lambda invoke"] {
         reader.harness.admin("DELETE FROM cmslite.user_group WHERE id < '00007'").await;
@@ -69,7 +73,7 @@ async fn a_table_that_has_really_shrunk_is_let_through() {
     Harness::report(reader.harness.invoke(&reader.harness.put("2024-02-29", &sample(1, 12), 10)).await);
     Harness::report(reader.harness.invoke(&reader.harness.put("2024-03-01", &sample(2, 3), 20)).await);
     assert!(reader.harness.is_bad("2024-03-01"));
-    let mut section = Section::of("Too few rows");
+    let mut section = Section::of("how-to/load-again.md", "Accept an archive with few rows");
     let told = reader.run(section.take("status")).await;
     assert!(told.contains("the load before brought 12 to its table"), "{told}");
     reader.run(section.take("KEY=")).await;
@@ -93,7 +97,7 @@ async fn many_archives_are_loaded_a_few_at_a_time() {
         reader.harness.put(name, &sample(at as u64, 3), i64::try_from(at).unwrap());
     }
     let keys: Vec<String> = names.iter().map(|name| key(name)).collect();
-    let mut section = Section::of("Backfill: many archives");
+    let mut section = Section::of("how-to/load-again.md", "Load many archives");
     let told = reader.run(section.take("--dry-run")).await;
     assert!(keys.iter().all(|key| told.contains(&format!("good  {key}"))), "{told}");
     assert_eq!(reader.harness.ledger().await, Vec::<String>::new());
@@ -107,26 +111,15 @@ async fn many_archives_are_loaded_a_few_at_a_time() {
     assert_eq!(reader.harness.rows("user_group").await.len(), 18);
 }
 
-/// The files of a directory that people read, and of those below it.
-fn documents(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            documents(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "md" || extension == "sql") {
-            found.push(path);
-        }
-    }
-}
-
 /// `ps` shows command lines, and a shell expands what stands in double quotes.
 #[test]
 fn no_document_has_a_password_on_a_command_line_or_in_double_quotes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "template.yaml"].iter().map(|name| root.join(name)).collect();
-    documents(&root.join("docs"), &mut found);
-    documents(&root.join("ddl"), &mut found);
+    for directory in ["docs", "ddl"] {
+        files(&root.join(directory), &["md", "sql"], &mut found);
+    }
     let double = regex::Regex::new(r#"(?i)(PASSWORD|pgpass)="|export \\?\w+="|--password"#).unwrap();
     let mut secrets = 0;
     for path in found {

@@ -1,19 +1,16 @@
-//! How uploads to an existing bucket are told: the README's command, and the template's rule.
+//! How uploads to an existing bucket are told: the commands of docs/how-to/deploy.md, and the template's rule.
 
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
+use super::page::Section;
 use super::reader::Reader;
 use crate::harness::{Harness, SHIPPED, expected, key, members, sample};
-
-const README: &str = include_str!("../../README.md");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_to_an_existing_bucket_reaches_the_function() {
     let mut reader = Reader::start(SHIPPED).await;
-    let command = |name: &str| {
-        README.lines().map(str::trim).find(|line| line.starts_with(&format!("aws s3api {name} "))).unwrap()
-    };
+    let mut section = Section::of("how-to/deploy.md", "5. The bucket");
     let prepare = "
 boto('s3').create_bucket(Bucket=sys.argv[1], CreateBucketConfiguration={'LocationConstraint': 'ca-central-1'})
 rules = [rule['Name'] for rule in boto('events').list_rules()['Rules']]
@@ -43,7 +40,7 @@ print('null')";
     reader.moto.python(upload, &[BUCKET, &archive]).await;
     assert_eq!(reader.moto.drain("uploads").await, Vec::<Value>::new());
     for name in ["put-bucket-notification-configuration", "put-bucket-lifecycle-configuration"] {
-        reader.run(&command(name).replace("BUCKET", BUCKET)).await;
+        reader.run(&section.take(name).replace("BUCKET", BUCKET)).await;
     }
     let rules = "print(json.dumps([rule['ID'] for rule in boto('s3').get_bucket_lifecycle_configuration(Bucket=sys.argv[1])['Rules']]))";
     assert_eq!(

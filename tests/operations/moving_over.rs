@@ -3,8 +3,8 @@
 use devstack::redshift::postgresql_ddl;
 use devstack::stack::BUCKET;
 
+use super::page::Section;
 use super::reader::Reader;
-use super::runbook::Section;
 use crate::harness::{Harness, SHIPPED, expected, good_key, key, members, moment, sample};
 
 /// What the script leaves behind: its newest archive's rows in the tables, and copies of what it settled. No
@@ -24,7 +24,7 @@ async fn after_the_script() -> Reader {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_run_side_by_side_and_the_script_is_switched_off() {
     let mut reader = after_the_script().await;
-    let mut section = Section::of("Moving over from the script, side by side first");
+    let mut section = Section::of("how-to/replace-the-script.md", "Run both side by side");
     // 1: a schema and a prefix of its own.
     reader.run(section.take("side.json")).await;
     reader.run(section.take("side.sql")).await;
@@ -54,7 +54,7 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     assert_eq!(harness.tables().await, before);
     assert_eq!(script(&reader), markers);
 
-    // 4: the runbook's own queries.
+    // 4: the document's own queries.
     let queries = [section.take("EXCEPT"), section.take("EXCEPT")];
     for query in queries {
         assert_eq!(harness.query(query).await, [[Some("0".to_owned())]], "{query}");

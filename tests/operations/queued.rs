@@ -6,10 +6,9 @@ use devstack::lambda::{Queue, QueueOptions, eventually};
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
 
+use super::page::Section;
 use super::reader::deploy_by_secret;
 use crate::harness::{HANGS_AFTER, Harness, key, moto, sample};
-
-const README: &str = include_str!("../../README.md");
 
 const SECRET: &str = "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x";
 
@@ -35,7 +34,7 @@ fn number(value: &Value) -> u64 {
 }
 
 /// The template's queue: who may send, for how long a message is hidden, and where it goes in the end; then the
-/// README's command, an upload, and moto's own messages, which load the archive.
+/// document's command, an upload, and moto's own messages, which load the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_reaches_the_function_through_the_templates_queue() {
     let moto = moto::start().await;
@@ -110,11 +109,9 @@ boto('lambda').delete_event_source_mapping(UUID=sys.argv[2])
 boto('s3').create_bucket(Bucket=sys.argv[1], CreateBucketConfiguration={'LocationConstraint': 'ca-central-1'})
 print('null')";
     moto.python(prepare, &[BUCKET, mapping["UUID"].as_str().unwrap()]).await;
-    let mut commands = README.lines().map(str::trim);
-    let command = commands.find(|line| {
-        line.starts_with("aws s3api put-bucket-notification-configuration") && line.contains("QUEUE_ARN")
-    });
-    run(&moto, &command.unwrap().replace("BUCKET", BUCKET).replace("QUEUE_ARN", arn)).await;
+    let command =
+        Section::of("how-to/deploy.md", "With a queue").take("put-bucket-notification-configuration");
+    run(&moto, &command.replace("BUCKET", BUCKET).replace("QUEUE_ARN", arn)).await;
     let upload = "
 for name in sys.argv[2:]:
     boto('s3').put_object(Bucket=sys.argv[1], Key=name, Body=b'x')

@@ -9,7 +9,7 @@ use devstack::stack::{self, LOADER, LOADER_PASSWORD};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-use super::runbook::Section;
+use super::page::Section;
 use crate::harness::moto::{self, Moto};
 use crate::harness::{HANGS_AFTER, Harness, PROGRAM, temporary};
 
@@ -69,7 +69,7 @@ impl Reader {
     }
 
     async fn settle_in(&mut self, deployed: &Value) {
-        let mut section = Section::of("Operating it");
+        let mut section = Section::of("runbook.md", "Before you start");
         for part in ["STACK=", "CONFIG=", "output()", "FUNCTION=", "logs()"] {
             self.run(section.take(part)).await;
         }

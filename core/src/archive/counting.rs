@@ -1,4 +1,4 @@
-//! Whether a member is as long as its header declares.
+//! Checks that a member is as long as its header declares.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! What an entry of a tar is: a member that fills a table, one to pass over, or a problem.
+//! Decides what an entry of a tar is: a member that fills a table, one to pass over, or a problem.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! A guard on what is unpacked, beneath the tar reader: it alone sees every byte.
+//! Limits what is unpacked, beneath the tar reader, where every byte passes.
 //!
 //! The tar reader holds whatever stands between two files in memory, skips the padding of a file unseen, and
 //! reads as long as there is something. The guard leaves extended attributes out of the first and bounds it,

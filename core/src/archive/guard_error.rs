@@ -1,4 +1,4 @@
-//! Why nothing further of an archive is read, by no fault of the reader beneath.
+//! Says why reading an archive stops without an error of the reader beneath.
 
 use std::io;
 

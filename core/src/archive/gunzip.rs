@@ -1,4 +1,4 @@
-//! The contents of a gzip file, its members one after the other.
+//! Unpacks a gzip file, its gzip members one after the other.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 

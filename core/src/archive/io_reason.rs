@@ -1,4 +1,4 @@
-//! What an error of reading an archive says of the archive.
+//! Translates an error of reading an archive into what it says of the archive.
 
 use std::io;
 

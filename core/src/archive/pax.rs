@@ -1,4 +1,4 @@
-//! Pax headers without what nobody needs: extended attributes, of which macOS writes megabytes.
+//! Reads pax headers without what nobody needs: extended attributes, of which macOS writes megabytes.
 //!
 //! Records are told apart by their lengths, since the values of attributes are binary and may hold line ends.
 

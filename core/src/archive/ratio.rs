@@ -1,4 +1,4 @@
-//! How much is unpacked from how little.
+//! Compares how much is unpacked with how little it came from.
 
 use std::io::{self, Read};
 use std::sync::Arc;

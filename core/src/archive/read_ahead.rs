@@ -1,4 +1,4 @@
-//! Reading ahead: a reader at work on a thread of its own, some buffers before whoever reads.
+//! Reads ahead on a thread of its own, some buffers before the consumer.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -33,7 +33,7 @@ impl ReadAhead {
         let (to_reader, filled) = sync_channel(BUFFERS - 2);
         let (emptied, from_reader) = channel();
         for _ in 0..BUFFERS {
-            let _ = emptied.send(Vec::with_capacity(BUFFER_BYTES));
+            let _ = emptied.send(vec![0; BUFFER_BYTES]);
         }
         Builder::new()
             .name("read-ahead".to_owned())
@@ -45,18 +45,32 @@ impl ReadAhead {
 /// An empty buffer says that there is nothing more.
 fn run(reader: &mut impl Read, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<io::Result<Vec<u8>>>) {
     while let Ok(mut buffer) = emptied.recv() {
-        buffer.clear();
-        // What came before an error is in the buffer.
-        let result = reader.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut buffer);
-        let has_ended = buffer.len() < BUFFER_BYTES;
-        if !buffer.is_empty() && filled.send(Ok(buffer)).is_err() {
+        // Nothing but the last buffers is shorter, so that hardly any byte is set before it is read.
+        buffer.resize(BUFFER_BYTES, 0);
+        let (count, result) = fill(reader, &mut buffer);
+        buffer.truncate(count);
+        if count > 0 && filled.send(Ok(buffer)).is_err() {
             return;
         }
-        if has_ended {
-            let _ = filled.send(result.map(|_| Vec::new()));
+        if count < BUFFER_BYTES {
+            let _ = filled.send(result.map(|()| Vec::new()));
             return;
         }
     }
+}
+
+/// Fills a buffer up to its end, that of the input, or an error; what came before that is in the buffer.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut at = 0;
+    while let Some(rest) = buffer.get_mut(at..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(count) => at += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (at, Err(error)),
+        }
+    }
+    (at, Ok(()))
 }
 
 impl Read for ReadAhead {

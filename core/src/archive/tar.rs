@@ -1,4 +1,4 @@
-//! An archive's bytes in, its members out, one after the other and none held whole.
+//! Reads a tar and hands on its members one after the other, none of them held whole.
 //!
 //! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and
 //! data behind the end show only then.

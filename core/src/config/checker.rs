@@ -1,75 +1,74 @@
-//! One look at each value of a configuration file: is it there, and is it of its kind?
+//! What was found wrong with a configuration so far.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-use super::mistake::Mistake;
-
-pub(super) type Object = serde_json::Map<String, Value>;
+use super::json::Node;
+use super::mistake::{Mistake, Place};
 
 /// Looks at a file's values, and keeps every mistake that it finds.
 pub(super) struct Checker<'a> {
     pub(super) file: &'a str,
-    pub(super) mistakes: Vec<Mistake>,
+    text: &'a str,
+    mistakes: Vec<(usize, Mistake)>,
+    /// Where the values begin that are not of the form that their keys have.
+    misfits: BTreeSet<usize>,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(file: &'a str) -> Self {
-        Self { file, mistakes: Vec::new() }
-    }
-}
-
-impl Checker<'_> {
-    pub(super) fn report(&mut self, key: impl Into<String>, reason: impl Into<String>) {
-        self.mistakes.push(Mistake { file: self.file.to_owned(), key: key.into(), reason: reason.into() });
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, mistakes: Vec::new(), misfits: BTreeSet::new() }
     }
 
-    pub(super) fn entries<'v>(&mut self, list: &'v Value, key: &str) -> Vec<(String, &'v Value)> {
-        if let Some(list) = list.as_array() {
-            list.iter().enumerate().map(|(n, entry)| (format!("{key}[{n}]"), entry)).collect()
-        } else {
-            self.report(key, "expected a list");
-            Vec::new()
-        }
+    /// A mistake in a value.
+    pub(super) fn report(&mut self, node: &Node, reason: impl Into<String>) {
+        self.report_at(&node.path, node.place.clone(), reason);
     }
 
-    pub(super) fn text(&mut self, object: &Object, key: &str, path: &str) -> Option<String> {
-        match self.required(object, key, path)?.as_str() {
-            Some(text) if !text.is_empty() => Some(text.to_owned()),
-            Some(_) => {
-                self.report(join(path, key), "is empty");
-                None
-            }
-            None => {
-                self.report(join(path, key), "expected a text");
-                None
-            }
-        }
+    /// A mistake in a value's key, or in a value that has none.
+    pub(super) fn report_key(&mut self, node: &Node, path: &str, reason: impl Into<String>) {
+        // Of the whole file its first character is shown.
+        let place = node.key.as_ref().map_or(node.place.start..node.place.start + 1, |key| key.place.clone());
+        self.report_at(path, place, reason);
     }
 
-    pub(super) fn required<'v>(&mut self, object: &'v Object, key: &str, path: &str) -> Option<&'v Value> {
-        let value = object.get(key);
-        if value.is_none() {
-            let hint = if key == "dateformat" { "; write [] if no column holds dates" } else { "" };
-            self.report(join(path, key), format!("missing{hint}"));
-        }
-        value
+    pub(super) fn report_at(&mut self, key: &str, place: Range<usize>, reason: impl Into<String>) {
+        let at = place.start;
+        let mistake = Mistake {
+            file: self.file.to_owned(),
+            place: Some(Place::of(self.text, place)),
+            key: key.to_owned(),
+            reason: reason.into(),
+        };
+        self.mistakes.push((at, mistake));
     }
 
-    pub(super) fn object<'v>(&mut self, value: &'v Value, key: &str) -> Option<&'v Object> {
-        let object = value.as_object();
-        if object.is_none() {
-            self.report(key, "expected an object {...}");
-        }
-        object
+    /// A value that is not of its key's form: its meaning is not asked for.
+    pub(super) fn report_misfit(&mut self, node: &Node, reason: impl Into<String>) {
+        self.misfits.insert(node.place.start);
+        self.report(node, reason);
     }
 
-    pub(super) fn unknown_keys(&mut self, object: &Object, path: &str, known: &[&str]) {
-        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.report(join(path, key), format!("unknown key; known are {}", known.join(", ")));
-        }
+    /// An object's value, if it is there and of its key's form.
+    pub(super) fn fit<'n>(&self, object: &'n Node, key: &str) -> Option<&'n Node> {
+        object.get(key).filter(|node| self.is_fit(node))
     }
-}
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    pub(super) fn is_fit(&self, node: &Node) -> bool {
+        !self.misfits.contains(&node.place.start)
+    }
+
+    pub(super) fn text_of(&self, object: &Node, key: &str) -> Option<String> {
+        self.fit(object, key)?.as_text().map(str::to_owned)
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
+    /// The mistakes in the order of the file.
+    pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
+        self.mistakes.sort_by_key(|(at, _)| *at);
+        self.mistakes.into_iter().map(|(_, mistake)| mistake).collect()
+    }
 }

@@ -1,4 +1,4 @@
-//! The configuration's types, whose invariants the rest of the program relies on.
+//! Defines the configuration's types, whose invariants the rest of the program relies on.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
 /// From how many bytes on a member is staged compressed where the configuration leaves it open. Below it, all bytes take less
-/// time on the way than a request takes by itself (docs/performance.md).
+/// time on the way than a request takes by itself (docs/explanation/performance.md).
 const COMPRESSED_FROM_BYTES: u64 = 1024 * 1024;
 
 /// One configuration file: where archives come from and which tables they fill.
@@ -188,6 +188,11 @@ impl Dataset {
     /// The table that a member fills, by the member's base name up to its first `.`.
     pub fn table_of(&self, member: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.member == member)
+    }
+
+    /// Whether the bucket is not named yet: something in angle brackets stands for it.
+    pub fn has_placeholder(&self) -> bool {
+        self.bucket.starts_with('<') && self.bucket.ends_with('>')
     }
 
     /// How the staged file of a member of so many bytes is written.

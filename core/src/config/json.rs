@@ -1,76 +1,222 @@
-//! JSON in which no object may name a key twice: `serde_json` alone would silently keep the last.
+//! JSON with the place of each value in its text, which `serde_json` alone knows for syntax errors only.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A value, and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The way to it, such as `files.user_group.columns[2]`; empty for the whole.
+    pub(super) path: String,
+    /// The key that it belongs to, if it is an object's.
+    pub(super) key: Option<Key>,
+    /// Its bytes in the text.
+    pub(super) place: Range<usize>,
+    pub(super) data: Data,
+}
+
+/// A key of an object, and where it stands.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) place: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Data {
+    /// In the order of the text; each key once.
+    Object(Vec<Node>),
+    List(Vec<Node>),
+    Scalar(Value),
+}
+
+/// A whole text.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) root: Node,
+    /// Keys given more than once, by path and place, from their second on: `serde_json` would silently keep the last.
+    pub(super) repeated: Vec<(String, Range<usize>)>,
+}
 
 /// Parses `text`.
 ///
 /// # Errors
 ///
-/// A syntax error or a key given twice, with line and column.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str::<Strict>(text.trim_start_matches('\u{feff}')).map(|strict| strict.0)
+/// A syntax error, with line and column.
+pub(super) fn parse(text: &str) -> Result<Document, serde_json::Error> {
+    // All that may be wrong with the syntax is found here: nesting that is too deep, too.
+    serde_json::from_str::<Value>(text)?;
+    let mut builder = Builder { text, repeated: Vec::new() };
+    let root = builder.node(serde_json::from_str(text)?, String::new(), None)?;
+    Ok(Document { root, repeated: builder.repeated })
 }
 
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
+struct Builder<'a> {
+    text: &'a str,
+    repeated: Vec<(String, Range<usize>)>,
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some((key, Strict(value))) = entries.next_entry::<String, Strict>()? {
-            if map.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("the key {key:?} is given twice")));
+impl<'a> Builder<'a> {
+    fn node(&mut self, raw: &'a RawValue, path: String, key: Option<Key>) -> serde_json::Result<Node> {
+        let place = self.place(raw);
+        let text = raw.get();
+        let data = match text.as_bytes().first() {
+            Some(b'{') => Data::Object(self.members(text, &path)?),
+            Some(b'[') => {
+                let list = serde_json::from_str::<Vec<&RawValue>>(text)?.into_iter().enumerate();
+                let list = list.map(|(n, raw)| self.node(raw, format!("{path}[{n}]"), None));
+                Data::List(list.collect::<Result<_, _>>()?)
             }
-            map.insert(key, value);
+            _ => Data::Scalar(serde_json::from_str(text)?),
+        };
+        Ok(Node { path, key, place, data })
+    }
+
+    fn members(&mut self, object: &'a str, path: &str) -> serde_json::Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (raw_key, raw) in serde_json::from_str::<Entries<'a>>(object)?.0 {
+            let name: String = serde_json::from_str(raw_key.get())?;
+            let (path, place) = (join(path, &name), self.place(raw_key));
+            if seen.insert(name.clone()) {
+                nodes.push(self.node(raw, path, Some(Key { name, place }))?);
+            } else {
+                self.repeated.push((path, place));
+            }
         }
-        Ok(Value::Object(map))
+        Ok(nodes)
+    }
+
+    /// Where a part of the text stands in it.
+    fn place(&self, part: &RawValue) -> Range<usize> {
+        let start = part.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        start..start + part.get().len()
+    }
+}
+
+/// An object's keys and values as they are written.
+struct Entries<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+impl Node {
+    /// The value of an object's key.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find(|node| node.key.as_ref().is_some_and(|key| key.name == name))
+    }
+
+    /// An object's values, each with its key; none of anything else.
+    pub(super) fn members(&self) -> &[Self] {
+        if let Data::Object(members) = &self.data { members } else { &[] }
+    }
+
+    /// A list's values; none of anything else.
+    pub(super) fn items(&self) -> &[Self] {
+        if let Data::List(items) = &self.data { items } else { &[] }
+    }
+
+    pub(super) fn as_text(&self) -> Option<&str> {
+        self.scalar()?.as_str()
+    }
+
+    pub(super) fn as_truth(&self) -> Option<bool> {
+        self.scalar()?.as_bool()
+    }
+
+    /// A whole number, 0 or more, that is written without a fraction.
+    pub(super) fn as_number(&self) -> Option<u64> {
+        self.scalar()?.as_u64()
+    }
+
+    fn scalar(&self) -> Option<&Value> {
+        if let Data::Scalar(value) = &self.data { Some(value) } else { None }
+    }
+
+    /// What it is, for a message.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Object(_) => "an object",
+            Data::List(_) => "a list",
+            Data::Scalar(Value::Null) => "null",
+            Data::Scalar(Value::Bool(_)) => "true or false",
+            Data::Scalar(Value::Number(_)) => "a number",
+            Data::Scalar(_) => "a text",
+        }
+    }
+}
+
+/// The path of an object's key.
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts<'t>(node: &Node, text: &'t str, found: &mut Vec<(String, &'t str, &'t str)>) {
+        let key = node.key.as_ref().map_or("", |key| &text[key.place.clone()]);
+        found.push((node.path.clone(), key, &text[node.place.clone()]));
+        for below in node.members().iter().chain(node.items()) {
+            texts(below, text, found);
+        }
+    }
+
+    #[test]
+    fn every_value_and_key_knows_its_place() {
+        let text = " {\"a\" : [1, \"é\" ,{}],\n \"\\u0062\":\ttrue, \"a\": 2}\n";
+        let document = parse(text).unwrap();
+        let mut found = Vec::new();
+        texts(&document.root, text, &mut found);
+        let found: Vec<(&str, &str, &str)> =
+            found.iter().map(|(path, key, at)| (&**path, *key, *at)).collect();
+        assert_eq!(
+            found,
+            [
+                ("", "", text.trim()),
+                ("a", "\"a\"", "[1, \"é\" ,{}]"),
+                ("a[0]", "", "1"),
+                ("a[1]", "", "\"é\""),
+                ("a[2]", "", "{}"),
+                ("b", "\"\\u0062\"", "true"),
+            ]
+        );
+        let (path, place) = &document.repeated[0];
+        assert_eq!((&**path, place.start), ("a", text.rfind("\"a\"").unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let deep = "[".repeat(200_000);
+        for text in ["", "{", "{a: 1}", "[1,]", "\"\\ud800\"", "1e999", "{} {}", "// x\n1", &deep] {
+            assert!(parse(text).is_err(), "{text:.20}");
+        }
     }
 }

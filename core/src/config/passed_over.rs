@@ -1,4 +1,4 @@
-//! Objects that lie beside archives and are none, by their names.
+//! Recognises by their names the objects that lie beside archives and are none.
 
 use std::fmt;
 
@@ -203,11 +203,11 @@ mod tests {
         }
     }
 
-    /// The README's table is for those who choose names: it has every ending, and what it has is passed over.
+    /// The document's table is for those who choose names: it has every ending, and what it has is passed over.
     #[test]
-    fn the_readme_names_what_is_passed_over() {
-        let readme = include_str!("../../../README.md");
-        let table = readme.split("| passed over | by the name |").nth(1).unwrap();
+    fn the_document_names_what_is_passed_over() {
+        let page = include_str!("../../../docs/reference/configuration.md");
+        let table = page.split("| passed over | by the name |").nth(1).unwrap();
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         let mut documented = Vec::new();
         for row in rows {

@@ -42,6 +42,20 @@ impl Dataset {
     }
 }
 
+impl Dataset {
+    /// A key that an archive of this dataset may have, if one is found. That none is found proves nothing.
+    pub fn example_key(&self) -> Option<String> {
+        let prefix = self.source_prefix();
+        let examples = examples(&self.doc);
+        let usual = examples.iter().map(|name| {
+            let below = name.strip_prefix(&prefix).unwrap_or(name);
+            format!("{prefix}{}.tgz", below.strip_suffix(".tgz").unwrap_or(below))
+        });
+        let others = examples.iter().flat_map(|name| [format!("{prefix}{name}"), name.clone()]);
+        usual.chain(others).find(|key| self.matches(key))
+    }
+}
+
 /// Some texts that a pattern matches, if it is of the usual kind.
 fn examples(pattern: &Regex) -> Vec<String> {
     let Ok(hir) = regex_syntax::parse(pattern.as_str()) else { return Vec::new() };
@@ -99,6 +113,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_shown_that_the_pattern_matches() {
+        for (doc, expected) in [
+            ("cms-analytics-csv.*", Some("client/d/cms-analytics-csv.tgz")),
+            (r"(x|y)_\\d{8}\\.tgz", Some("client/d/x_00000000.tgz")),
+            (r"client/d/export_[a-c]+\\.tar\\.gz", Some("client/d/export_a.tar.gz")),
+            ("^export.*", None),
+            (r"\\.md5", None),
+        ] {
+            let config = SHIPPED.replace("cms-analytics-csv.*", doc).replace("\"cmslite_gdx\"", "\"d\"");
+            let dataset = super::super::parse("a.json", &config).unwrap();
+            let example = dataset.example_key();
+            assert_eq!(example.as_deref(), expected, "{doc}");
+            assert!(example.is_none_or(|key| dataset.matches(&key)), "{doc}");
+        }
+    }
+
+    #[test]
     fn patterns_that_overlap_are_found_at_start() {
         for docs in [
             ["x.*", "x.*"],
@@ -108,7 +139,7 @@ mod tests {
             ["export.*", ".*"],
         ] {
             let found = with(docs, ["d", "d"], "").unwrap_err();
-            assert!(found.contains("b.json: doc: ") && found.contains("a.json"), "{docs:?}: {found}");
+            assert!(found.starts_with("b.json:7:10: doc: ") && found.contains("a.json"), "{docs:?}: {found}");
         }
         let nested = with(["x.*", "x.*"], ["d", "d/e"], "").unwrap_err();
         assert!(nested.contains("client/d/e/x"), "{nested}");

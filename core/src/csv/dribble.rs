@@ -1,4 +1,4 @@
-//! An input that comes in pieces.
+//! Gives an input in pieces, for tests.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! RFC 4180 records, read strictly and without copying.
+//! Reads RFC 4180 records strictly and without copying.
 //!
 //! Where delimiters, quotes and line ends stand is found for many bytes at once (`structural`); a record is
 //! then read from mark to mark, without a look at what is between them.

@@ -1,4 +1,4 @@
-//! A record as it was read: its cells, or why there is none.
+//! Holds a record as it was read: its cells, or why there is none.
 
 use std::io;
 use std::ops::Range;

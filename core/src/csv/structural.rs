@@ -1,4 +1,4 @@
-//! Where the bytes stand that mean something to CSV, found 64 at a time.
+//! Finds the bytes that mean something to CSV, 64 at a time.
 
 use wide::u8x16;
 

@@ -1,4 +1,4 @@
-//! The staged file's text: CSV as the `csv` crate writes it, quoted where that is needed and nowhere else.
+//! Writes the text of a staged file: CSV as the `csv` crate writes it, with quotes only where they are needed.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What is not understood of statements, and where.
+//! Says what of a statement is not understood, and where.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! One statement: whether it makes or changes a configured table, and with which columns.
+//! Reads one statement: whether it makes or changes a configured table, and with which columns.
 
 use super::error::DdlError;
 use super::token::{Kind, Token};

@@ -1,4 +1,4 @@
-//! The words of SQL: names, quoted names, texts, numbers and symbols, without comments.
+//! Splits SQL into names, quoted names, texts, numbers and symbols, without comments.
 
 use super::error::DdlError;
 

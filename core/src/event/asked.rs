@@ -1,4 +1,4 @@
-//! What an event may ask for.
+//! Defines what an event may ask for.
 
 use chrono::DateTime;
 use chrono::Utc;

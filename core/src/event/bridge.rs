@@ -1,4 +1,4 @@
-//! EventBridge: S3's events (Amazon S3 User Guide, "EventBridge event message structure" and "Using EventBridge",
+//! Reads EventBridge's events: S3's (Amazon S3 User Guide, "EventBridge event message structure" and "Using EventBridge",
 //! which lists the types) and schedules.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;

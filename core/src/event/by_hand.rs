@@ -1,4 +1,4 @@
-//! What a person writes: `{"dataset": NAME, "key": KEY, "again": true}`.
+//! Reads the event that a person writes: `{"dataset": NAME, "key": KEY, "again": true}`.
 
 use std::collections::HashSet;
 

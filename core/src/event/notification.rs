@@ -1,4 +1,4 @@
-//! S3's notifications: what one record tells (Amazon S3 User Guide, "Event message structure" and "Supported event
+//! Reads S3's notifications: what one record says (Amazon S3 User Guide, "Event message structure" and "Supported event
 //! types for SQS, SNS, and Lambda").
 
 use aws_lambda_events::s3::S3Entity;

@@ -1,4 +1,4 @@
-//! What is said of an event that is none of the accepted forms.
+//! Words the refusal of an event that has none of the accepted forms.
 
 use serde_json::Value;
 

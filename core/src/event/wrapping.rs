@@ -1,4 +1,4 @@
-//! The ways by which events come: directly, through SNS, through SQS, or wrapped in one another.
+//! Unwraps events that come through SNS, SQS, or both.
 
 use std::collections::HashSet;
 

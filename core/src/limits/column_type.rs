@@ -1,4 +1,4 @@
-//! The types of columns, and the texts that COPY is certain to refuse for them.
+//! Defines the types of columns, and finds the texts that COPY is certain to refuse for them.
 
 use std::fmt;
 use std::num::IntErrorKind;

@@ -1,4 +1,4 @@
-//! An `error.json` as it is read back, whoever wrote it.
+//! Reads an `error.json` back, whoever wrote it.
 
 use serde::{Deserialize, Serialize};
 

@@ -23,7 +23,7 @@ pub struct Excerpt {
 
 impl Excerpt {
     /// The part of `record` around a place in its bytes.
-    pub(super) fn of(record: &[u8], place: Range<usize>) -> Self {
+    pub(crate) fn of(record: &[u8], place: Range<usize>) -> Self {
         let end = place.end.min(record.len());
         let start = place.start.min(end);
         let part = |range: Range<usize>| record.get(range).unwrap_or_default();

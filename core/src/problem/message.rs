@@ -1,4 +1,4 @@
-//! What the reasons say to people: what is wrong, with the remedy.
+//! Words the reasons for people: what is wrong, with the remedy.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Texts that quote what an archive holds: shown, or withheld.
+//! Quotes what an archive holds, or withholds it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The reasons for which an archive is bad, and their stable codes.
+//! Defines the reasons for which an archive is bad, and their stable codes.
 
 use super::quote::Quote;
 

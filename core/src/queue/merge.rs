@@ -1,4 +1,4 @@
-//! Three listings in key order, merged page by page: what lies in the source under a key, and its markers.
+//! Merges three listings in key order page by page: what lies in the source under a key, and its markers.
 //!
 //! "List results are always returned in UTF-8 binary order" (Amazon S3 User Guide, "Listing object keys
 //! programmatically"), and the markers' prefixes are followed by the archives' keys: below their prefixes all three

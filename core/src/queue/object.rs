@@ -1,4 +1,4 @@
-//! An object, and what its markers may say of it.
+//! Defines an object of a listing, and what its markers may say of it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What is decided: which archives are loaded, in which order, and which never.
+//! Holds what is decided: which archives are loaded, in which order, and which never.
 
 use std::collections::HashSet;
 
@@ -164,6 +164,11 @@ impl Plan {
     /// The archives in a state, oldest first: of settled ones those that the plan holds.
     pub fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &Object> {
         self.archives.iter().filter(move |archive| archive.state == state).map(|archive| &archive.object)
+    }
+
+    /// The keys of superseded archives, oldest first: those that the plan holds.
+    pub fn superseded_keys(&self) -> impl Iterator<Item = Key> {
+        self.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone())
     }
 
     /// The archives that a run works on, in this order. `selection` is the one that the plan was made for.

@@ -1,4 +1,4 @@
-//! From what the merged listings tell, key by key, to a plan. What is settled is counted and forgotten, but for what
+//! Makes a plan from what the merged listings say, key by key. What is settled is counted and forgotten, but for what
 //! decisions need, and so is what newer archives supersede: memory grows with the queue, not with history.
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! The plan as three whole listings in memory tell it: what the merged ones are held to.
+//! Makes the plan from three whole listings in memory; tests hold the merged one to it.
 
 use std::collections::HashMap;
 

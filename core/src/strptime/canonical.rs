@@ -1,4 +1,4 @@
-//! The form `YYYY-MM-DD HH:MM:SS[.f]`, which is that of most dates and nearly the one that is written, judged eight bytes at
+//! Judges the form `YYYY-MM-DD HH:MM:SS[.f]`, which most dates have and which is nearly the one that is written, eight bytes at
 //! a time.
 
 /// Bytes of the form without its fraction.

@@ -1,4 +1,4 @@
-//! Where a text departs from its format, for whoever wrote it.
+//! Finds where a text departs from its format, for whoever wrote it.
 //!
 //! Only texts that were refused come here. What is accepted the expressions decide alone, so that nothing
 //! here can make a date of a text or refuse one.

@@ -1,4 +1,4 @@
-//! The directives of a format, as expressions.
+//! Holds the directives of a format, as expressions.
 
 /// A format that cannot be honoured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A format as its elements, and the expressions that are made of them.
+//! Splits a format into its elements, and makes expressions of them.
 
 use std::fmt::Write as _;
 

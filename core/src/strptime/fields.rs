@@ -1,4 +1,4 @@
-//! From the fields that were read to a moment, as Python puts them together.
+//! Puts the fields that were read together to a moment, as Python does.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 

@@ -1,4 +1,4 @@
-//! A moment, and how it is written.
+//! Holds a moment, and writes it.
 
 use std::fmt::Write as _;
 

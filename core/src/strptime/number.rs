@@ -1,4 +1,4 @@
-//! Numbers, of whatever script their digits are.
+//! Reads numbers, of whatever script their digits are.
 
 use regex::Regex;
 

@@ -1,4 +1,4 @@
-//! Cells of a staged file, found again by their lines: Redshift names the line and the column that it
+//! Finds cells of a staged file again by their lines, since Redshift names the line and the column that it
 //! refused, and not always the text.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Derived columns: texts found in the cells of others.
+//! Makes derived columns: texts found in the cells of others.
 
 use memchr::memmem::Finder;
 

@@ -1,4 +1,4 @@
-//! A member's first line: whether it is a header, and whether it fits the configured columns.
+//! Reads a member's first line: whether it is a header, and whether it fits the configured columns.
 
 use memchr::{memchr, memchr_iter};
 

@@ -1,4 +1,4 @@
-//! What a cell looks like: a name, or one of the things that are seldom a name.
+//! Tells what a cell looks like: a name, or one of the things that are seldom a name.
 
 /// The kind of a cell's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! From a staged file's lines back to the member's.
+//! Leads from the lines of a staged file back to those of the member.
 
 /// Entries of a [`LineMap`] before it stops to grow: a megabyte.
 const LINE_MAP_ENTRIES: usize = 65_536;

@@ -1,4 +1,4 @@
-//! Rows that nothing is wrong with, many at once, straight from the reader's buffer.
+//! Takes rows that nothing is wrong with, many at once, straight from the reader's buffer.
 //!
 //! One walk from mark to mark counts a row's cells and judges them, and what stays as it is written is copied together,
 //! over cells and rows. It is only a faster way to do what [`Row`] does, and has no rule of its own: where a row is not

@@ -1,4 +1,4 @@
-//! How the cells of one row are judged and written.
+//! Judges and writes the cells of one row.
 
 use std::ops::Range;
 

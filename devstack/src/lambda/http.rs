@@ -1,4 +1,4 @@
-//! What both APIs say in HTTP.
+//! Holds what both APIs say in HTTP.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};

@@ -1,4 +1,4 @@
-//! What was asked of a function, and what came of it.
+//! Defines what was asked of a function, and what came of it.
 
 use std::time::Duration;
 

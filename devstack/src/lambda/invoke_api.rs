@@ -1,4 +1,4 @@
-//! The Invoke API that calls a function (AWS Lambda API Reference, Invoke).
+//! Serves the Invoke API that calls a function (AWS Lambda API Reference, Invoke).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How to run a function.
+//! Defines how to run a function.
 
 use std::path::PathBuf;
 use std::time::Duration;

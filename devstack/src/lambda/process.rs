@@ -1,4 +1,4 @@
-//! The function's processes: each with a runtime API of its own, so that it is known who takes an invocation.
+//! Runs the function's processes, each with a runtime API of its own, so that it is known who takes an invocation.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The invocations that wait, run and have ended, and the processes that serve them.
+//! Holds the invocations that wait, run and have ended, and the processes that serve them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

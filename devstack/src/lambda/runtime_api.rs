@@ -1,4 +1,4 @@
-//! The runtime API that a function's process polls (AWS Lambda Developer Guide, "Using the Lambda runtime API").
+//! Serves the runtime API that a function polls (AWS Lambda Developer Guide, "Using the Lambda runtime API").
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! A queue of SQS, and the event source mapping by which Lambda hands its messages to a function (AWS Lambda
+//! Runs a queue of SQS, and the event source mapping by which Lambda hands its messages to a function (AWS Lambda
 //! Developer Guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source").
 
 use std::collections::HashSet;

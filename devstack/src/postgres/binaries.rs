@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are: on the machine, or fetched.
+//! Finds PostgreSQL's programs on the machine, or fetches them.
 
 use std::path::PathBuf;
 use std::{env, fs};

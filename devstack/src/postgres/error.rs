@@ -1,4 +1,4 @@
-//! Why there is no PostgreSQL.
+//! Says why there is no PostgreSQL.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! As whom the server runs: it refuses root.
+//! Chooses the user as whom the server runs, since it refuses root.
 
 use std::{fs, io};
 

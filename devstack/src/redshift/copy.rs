@@ -1,4 +1,4 @@
-//! COPY from S3, carried out: objects are read, split into records, converted by the target's column types,
+//! Carries out COPY from S3: objects are read, split into records, converted by the target's column types,
 //! and handed to PostgreSQL as `COPY FROM STDIN` in the client's own session.
 
 // A module names only those below it.

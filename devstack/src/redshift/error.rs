@@ -1,4 +1,4 @@
-//! Why the stand-in cannot start.
+//! Says why the stand-in cannot start.
 
 use std::io;
 

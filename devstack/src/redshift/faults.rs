@@ -1,4 +1,4 @@
-//! Faults on demand.
+//! Defines the faults that the stand-in injects on demand.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From the first byte to a session: TLS, who is there, and the password.
+//! Takes a client from its first byte to a session: TLS, who it is, and its password.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! How to start the stand-in.
+//! Defines how to start the stand-in.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The running stand-in, as the stack and its tests use it.
+//! Controls the running stand-in, as the stack and its tests use it.
 
 use std::sync::Arc;
 use std::time::SystemTime;

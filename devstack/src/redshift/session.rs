@@ -1,4 +1,4 @@
-//! A session: the client on one side, PostgreSQL on the other, and what the stand-in does in between.
+//! Runs a session: the client on one side, PostgreSQL on the other, and what the stand-in does in between.
 
 // A module names only those below it.
 

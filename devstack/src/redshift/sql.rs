@@ -1,4 +1,4 @@
-//! SQL as far as the stand-in must understand it: where statements end, which words are Redshift's alone and
+//! Reads SQL as far as the stand-in must understand it: where statements end, which words are Redshift's alone and
 //! which are none of its.
 
 // A module names only those below it.

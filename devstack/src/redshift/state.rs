@@ -1,4 +1,4 @@
-//! What all sessions share.
+//! Holds what all sessions share.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;

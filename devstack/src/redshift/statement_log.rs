@@ -1,4 +1,4 @@
-//! What clients sent, and how it ended.
+//! Records what clients sent, and how it ended.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

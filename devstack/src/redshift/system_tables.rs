@@ -1,4 +1,4 @@
-//! The system tables and functions that PostgreSQL lacks. Load errors are written by a connection of their
+//! Makes the system tables and functions that PostgreSQL lacks. Load errors are written by a connection of their
 //! own, so that they outlive the client's rollback.
 
 use tokio_postgres::Client;

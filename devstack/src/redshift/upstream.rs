@@ -1,4 +1,4 @@
-//! PostgreSQL, as one session sees it.
+//! Connects one session to PostgreSQL.
 
 use std::io;
 use std::path::Path;

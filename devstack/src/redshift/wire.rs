@@ -1,4 +1,4 @@
-//! Messages of the PostgreSQL protocol, version 3, as frames: a tag, a length, a body.
+//! Reads and writes messages of the PostgreSQL protocol, version 3: a tag, a length, a body.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The operations: what each needs to be allowed, and what it answers.
+//! Carries out the operations: what each needs to be allowed, and what it answers.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the answers depend on: names, and what a test changes.
+//! Holds what the answers depend on: names, and what a test changes.
 
 use std::time::{Duration, SystemTime};
 

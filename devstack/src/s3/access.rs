@@ -1,4 +1,4 @@
-//! Who may do what; and, since every request passes here with its operation known, the log and the faults.
+//! Decides who may do what. Every request passes here with its operation known, so it also logs and injects faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! S3's operations as `s3s` names them; each is carried out by the module for its kind.
+//! Implements S3's operations as `s3s` names them; the module for its kind carries each out.
 
 // A module names only those below it.
 

@@ -1,4 +1,4 @@
-//! Bytes in files that live as long as something refers to them.
+//! Keeps bytes in files that live as long as something refers to them.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

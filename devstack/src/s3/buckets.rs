@@ -1,4 +1,4 @@
-//! What the server holds: buckets with their objects, and multipart uploads that are under way.
+//! Holds buckets with their objects, and multipart uploads that are under way.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

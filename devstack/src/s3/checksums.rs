@@ -1,4 +1,4 @@
-//! What a request says about its body's bytes, in headers or in the trailers behind it, verified (Amazon S3
+//! Verifies what a request says about its body's bytes, in headers or in the trailers behind it (Amazon S3
 //! User Guide, "Checking object integrity").
 
 use std::fmt;

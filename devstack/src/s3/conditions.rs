@@ -1,4 +1,4 @@
-//! Conditions on a request, decided without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`; RFC
+//! Decides conditions on a request, without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`; RFC
 //! 9110, 13.2.2).
 
 use s3s::dto::{ETagCondition, Timestamp};

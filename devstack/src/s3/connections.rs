@@ -1,4 +1,4 @@
-//! Connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
+//! Serves connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Keys that the server accepts, and what they may be used for.
+//! Knows the keys that the server accepts, and what they may be used for.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A connection that can be broken behind a certain byte: what was written before reaches the client, however
+//! Wraps a connection that can be broken behind a certain byte: what was written before reaches the client, however
 //! slowly it reads.
 
 use std::io;

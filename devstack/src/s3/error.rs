@@ -1,4 +1,4 @@
-//! Errors with codes of S3's.
+//! Makes errors with S3's codes.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What is decided while a request is checked, and acted on while it is answered. It goes along with the
+//! Carries what is decided while a request is checked, and acted on while it is answered. It goes along with the
 //! request as an extension.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Faults on demand.
+//! Defines the faults that the local S3 injects on demand.
 
 use std::sync::Arc;
 use std::time::Duration;

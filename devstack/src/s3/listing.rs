@@ -1,4 +1,4 @@
-//! One page of a listing, without I/O.
+//! Makes one page of a listing, without I/O.
 
 use s3s::{S3Result, s3_error};
 

@@ -1,4 +1,4 @@
-//! Notifications, as S3 sends them: asynchronously, after the object is there (Amazon S3 User Guide, "Event
+//! Sends notifications as S3 does: asynchronously, after the object is there (Amazon S3 User Guide, "Event
 //! message structure").
 
 use std::sync::atomic::{AtomicI64, Ordering};

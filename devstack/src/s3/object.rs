@@ -1,4 +1,4 @@
-//! An object: its pieces and what is known of it.
+//! Defines an object: its pieces and what is known of it.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! How to start the server.
+//! Defines how to start the server.
 
 use super::credentials::Credentials;
 

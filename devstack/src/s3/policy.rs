@@ -1,4 +1,4 @@
-//! What an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"):
+//! Reads what an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"):
 //! statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on `s3:prefix` and
 //! `StringEquals` on `s3:ResourceAccount`.
 //! Anything else is an error, not a guess.

@@ -1,4 +1,4 @@
-//! The requests that came, and how each was answered.
+//! Records the requests that came, and how each was answered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

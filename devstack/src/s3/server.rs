@@ -1,4 +1,4 @@
-//! The running server, as the stack and its tests use it.
+//! Controls the running server, as the stack and its tests use it.
 
 use std::collections::HashMap;
 use std::io;

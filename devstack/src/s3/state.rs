@@ -1,4 +1,4 @@
-//! What all parts of the server share.
+//! Holds what all parts of the server share.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a refusal of the services that keep or give out logins means, by who must act.
+//! Says what a refusal of the services that keep or give logins means, by who must act.
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 

@@ -1,4 +1,4 @@
-//! A login that Redshift's API gives out by IAM: a user and a password for a quarter of an hour, and where the
+//! Gets the login that Redshift's API gives by IAM: a user and a password for a quarter of an hour, and where the
 //! cluster is.
 
 use std::error::Error as StdError;

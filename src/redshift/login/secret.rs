@@ -1,4 +1,4 @@
-//! A password that Secrets Manager keeps.
+//! Reads a password that Secrets Manager keeps.
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;

@@ -1,4 +1,4 @@
-//! Names and values in a statement's text.
+//! Quotes names and values in the text of a statement.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! One cell, as it is written: from its first mark to where the next one begins.
+//! Writes one cell, from its first mark to where the next one begins.
 
 use std::ops::Range;
 

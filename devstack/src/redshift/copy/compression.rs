@@ -1,4 +1,4 @@
-//! Compressed files, unpacked as they come.
+//! Unpacks compressed files as they come.
 
 use std::io::{self, Write as _};
 

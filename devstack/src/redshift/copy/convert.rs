@@ -1,4 +1,4 @@
-//! Fields into a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes
+//! Converts fields for a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes
 //! here, PostgreSQL takes as well.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! The session's `statement_timeout`.
+//! Keeps the session's `statement_timeout`.
 
 use std::future::Future;
 use std::time::Duration;

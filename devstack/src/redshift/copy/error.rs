@@ -1,4 +1,4 @@
-//! Why a COPY stops.
+//! Says why a COPY stops.
 
 use std::io;
 

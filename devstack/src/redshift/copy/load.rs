@@ -1,4 +1,4 @@
-//! One COPY from beginning to end.
+//! Carries out one COPY from beginning to end.
 
 use std::io;
 

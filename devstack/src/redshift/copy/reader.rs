@@ -1,4 +1,4 @@
-//! A file's bytes into records and fields, by the rules of CSV or of delimited text.
+//! Splits a file's bytes into records and fields, by the rules of CSV or of delimited text.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Where COPY reads from: keys by prefix or manifest, with the credentials that the statement brings.
+//! Finds what COPY reads: keys by prefix or manifest, with the credentials that the statement brings.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};

@@ -1,4 +1,4 @@
-//! `COPY ... FROM 's3://...'`, parsed. An option that is not carried out is refused, never ignored.
+//! Parses `COPY ... FROM 's3://...'`. An option that is not carried out is refused, never ignored.
 
 use crate::redshift::sql::lexer::{Token, TokenKind, tokens};
 use crate::redshift::wire::Report;

@@ -1,4 +1,4 @@
-//! The table that a COPY fills.
+//! Describes the table that a COPY fills.
 
 use super::convert::{Column, ColumnType};
 use super::error::CopyError;

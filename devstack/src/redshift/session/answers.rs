@@ -1,4 +1,4 @@
-//! PostgreSQL's answers to the extended query protocol.
+//! Reads PostgreSQL's answers to the extended query protocol.
 
 use super::session_state::{Pending, Session, SessionEnd};
 use crate::redshift::wire::{Frame, Report, take_text};

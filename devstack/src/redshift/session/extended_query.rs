@@ -1,4 +1,4 @@
-//! Messages of the extended query protocol.
+//! Handles messages of the extended query protocol.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! The session's beginning, and its messages in the order in which they come.
+//! Begins a session, and takes its messages in the order in which they come.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

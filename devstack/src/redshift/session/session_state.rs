@@ -1,4 +1,4 @@
-//! What a session knows, and how it logs and refuses statements.
+//! Holds what a session knows; logs and refuses statements.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

@@ -1,4 +1,4 @@
-//! Queries of the simple protocol.
+//! Handles queries of the simple protocol.
 
 use super::session_state::{Session, SessionEnd};
 use crate::redshift::sql;

@@ -1,4 +1,4 @@
-//! One statement, by either protocol.
+//! Handles one statement, by either protocol.
 
 use std::io;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Redshift's DDL in PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks
+//! Translates Redshift's DDL into PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks
 //! goes, what Redshift lacks is refused.
 
 use super::edit::{Edit, apply};

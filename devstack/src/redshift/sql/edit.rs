@@ -1,4 +1,4 @@
-//! Edits of a statement's text.
+//! Edits the text of a statement.
 
 use std::ops::Range;
 

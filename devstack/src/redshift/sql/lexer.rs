@@ -1,4 +1,4 @@
-//! A query as tokens: words, names, literals, symbols; white space and comments between them.
+//! Splits a query into tokens: words, names, literals, symbols; white space and comments between them.
 
 use std::ops::Range;
 

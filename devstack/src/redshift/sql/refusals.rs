@@ -1,4 +1,4 @@
-//! What Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`; `r_LOCK.md`
+//! Refuses what Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`; `r_LOCK.md`
 //! has no NOWAIT).
 
 use super::lexer::Token;

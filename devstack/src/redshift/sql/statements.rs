@@ -1,4 +1,4 @@
-//! Where statements end, of which kind they are, and what a log may show of them.
+//! Finds where statements end, of which kind they are, and what a log may show of them.
 
 use super::edit::apply;
 use super::lexer::{TokenKind, tokens};

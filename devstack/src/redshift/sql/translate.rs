@@ -1,4 +1,4 @@
-//! Statements in PostgreSQL's words.
+//! Translates statements into PostgreSQL's words.
 
 use super::ddl;
 use super::edit::{Edit, apply};

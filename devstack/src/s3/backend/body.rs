@@ -1,4 +1,4 @@
-//! Bodies: those of requests into files, those of answers out of them.
+//! Moves bodies: those of requests into files, those of answers out of them.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! The operations on buckets.
+//! Carries out the operations on buckets.
 
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CommonPrefix, CreateBucketInput, CreateBucketOutput, ETag,

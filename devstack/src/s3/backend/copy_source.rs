@@ -1,4 +1,4 @@
-//! The source of a copy, of a whole object or of a part.
+//! Finds the source of a copy, of a whole object or of a part.
 
 use std::io;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What a writer says of an object besides its bytes.
+//! Holds what a writer says of an object besides its bytes.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The operations on multipart uploads.
+//! Carries out the operations on multipart uploads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The operations on objects.
+//! Carries out the operations on objects.
 
 use std::sync::Arc;
 

@@ -1,0 +1,37 @@
+//! Which known name somebody may have meant.
+
+/// How much alike two names must be, by the measure of Jaro and Winkler: 1 is the same. At 0.8 `delimiter` means
+/// `delim`, and `bucket` does not mean `files`.
+const ALIKE: f64 = 0.8;
+
+/// The one of `known` that is most like `wanted`, if any is like it.
+pub fn closest<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let wanted = wanted.to_lowercase();
+    let likeness = |name: &'k str| (strsim::jaro_winkler(&wanted, &name.to_lowercase()), name);
+    let alike = known.into_iter().map(likeness).filter(|(alike, _)| *alike >= ALIKE);
+    alike.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_recognised_however_it_was_misspelt() {
+        let known = ["bucket", "delim", "column_count", "columns", "dbtable", "truncate", "null_as"];
+        for (wanted, meant) in [
+            ("buckett", Some("bucket")),
+            ("delimiter", Some("delim")),
+            ("column", Some("columns")),
+            ("columncount", Some("column_count")),
+            ("table", Some("dbtable")),
+            ("TRUNCATE", Some("truncate")),
+            ("null", Some("null_as")),
+            ("host", None),
+            ("", None),
+            ("名前", None),
+        ] {
+            assert_eq!(closest(wanted, known), meant, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Prepares a stack for a dataset: the shipped one, or one of its user's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::redshift::postgresql_ddl;
+use crate::stack::{self, LOADER, Stack};
+
+/// Why a dataset cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration lacks what is needed here. The loader says more about it.
+    #[error("{path}: {source}; `check --offline` says more")]
+    Configuration {
+        /// The file.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Redshift would refuse the statements that make the tables.
+    #[error("{path}: {reason}")]
+    Statements {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The database.
+    #[error("{0}")]
+    Stack(#[from] stack::Error),
+}
+
+/// What the local stack must know of a configuration.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Its name: that of its configuration file without `.json`.
+    pub name: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The prefix of the keys of its archives, with a `/` at the end.
+    pub prefix: String,
+    /// The prefix of status pages, with a `/` at the end.
+    pub status_prefix: String,
+    /// The tables that it fills, with their schemas, in the order of the files' names.
+    pub tables: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    bucket: String,
+    source: String,
+    destination: String,
+    directory: String,
+    schema: String,
+    files: BTreeMap<String, Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    dbtable: String,
+}
+
+impl Configuration {
+    fn of(self, name: &str) -> Dataset {
+        let Self { bucket, source, destination, directory, schema, files } = self;
+        let table = |Member { dbtable }: Member| {
+            if dbtable.contains('.') { dbtable } else { format!("{schema}.{dbtable}") }
+        };
+        Dataset {
+            name: name.to_owned(),
+            bucket,
+            prefix: format!("{source}/{directory}/"),
+            status_prefix: format!("{destination}/status/"),
+            tables: files.into_values().map(table).collect(),
+        }
+    }
+}
+
+impl Dataset {
+    /// The shipped one, whose bucket and tables every stack has.
+    ///
+    /// # Errors
+    ///
+    /// The shipped configuration is no configuration.
+    pub fn shipped() -> Result<Self, Error> {
+        let path = Path::new("config.d/cmslite_user_group_metadata.json");
+        Self::parse(path, include_str!("../../config.d/cmslite_user_group_metadata.json"))
+    }
+
+    /// That of a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or lacks what is needed here.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::parse(path, &text(path)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let configuration: Configuration = serde_json::from_str(text)
+            .map_err(|source| Error::Configuration { path: path.display().to_string(), source })?;
+        Ok(configuration.of(&path.file_stem().unwrap_or_default().to_string_lossy()))
+    }
+
+    /// Makes the bucket and, by the `CREATE TABLE` statements in `ddl`, the tables; gives the loader's user its rights to
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// Statements that cannot be read or are refused.
+    pub async fn set_up(&self, stack: &Stack, ddl: &Path) -> Result<(), Error> {
+        let statements = postgresql_ddl(&text(ddl)?)
+            .map_err(|reason| Error::Statements { path: ddl.display().to_string(), reason })?;
+        stack.s3.create_bucket(&self.bucket);
+        let admin = stack.admin().await?;
+        let schemas: BTreeSet<&str> =
+            self.tables.iter().filter_map(|table| table.split('.').next()).collect();
+        let schema = schemas.iter().map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};"));
+        let usage =
+            schemas.iter().map(|schema| format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {LOADER};"));
+        let rights = self.tables.iter().map(|table| format!("GRANT INSERT, DELETE ON {table} TO {LOADER};"));
+        let all: Vec<String> = schema.chain([format!("{statements};")]).chain(usage).chain(rights).collect();
+        admin.batch_execute(&all.join("\n")).await.map_err(stack::Error::from)?;
+        Ok(())
+    }
+}
+
+/// A directory with just this configuration, for `CONFIG_DIR`.
+///
+/// # Errors
+///
+/// The file's or the directory's.
+pub fn directory_of(config: &Path) -> Result<TempDir, Error> {
+    let failed = |source| Error::File { path: config.display().to_string(), source };
+    let directory = tempfile::tempdir().map_err(failed)?;
+    let name = config.file_name().unwrap_or_default();
+    fs::copy(config, directory.path().join(name)).map_err(failed)?;
+    Ok(directory)
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::File { path: path.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_dataset_is_read() {
+        let dataset = Dataset::shipped().unwrap();
+        assert_eq!(
+            (dataset.name.as_str(), dataset.bucket.as_str()),
+            ("cmslite_user_group_metadata", stack::BUCKET)
+        );
+        assert_eq!(
+            (dataset.prefix.as_str(), dataset.status_prefix.as_str()),
+            ("client/cmslite_gdx/", "processed/status/")
+        );
+        let tables = ["cms_group", "user_activity", "user_group", "user_status"];
+        assert_eq!(dataset.tables, tables.map(|table| format!("cmslite.{table}")));
+    }
+
+    #[test]
+    fn a_table_may_bear_its_schema() {
+        let text = r#"{"bucket": "b", "source": "s", "destination": "p", "directory": "d", "schema": "x", "files": {"a": {"dbtable": "y.t"}, "b": {"dbtable": "u"}}}"#;
+        let parse = |text| Dataset::parse(Path::new("c.json"), text);
+        assert_eq!(parse(text).unwrap().tables, ["y.t", "x.u"]);
+        assert!(matches!(parse("{}"), Err(Error::Configuration { .. })));
+    }
+}

@@ -1,0 +1,121 @@
+//! Documents whose commands need little: what they tell is done as it stands there.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use devstack::dataset::Dataset;
+use devstack::samples::{Member, archive};
+
+use super::page::Section;
+use super::reader::Reader;
+use crate::harness::{Harness, PROGRAM, SHIPPED, expected, key, members, moment, sample, temporary};
+
+/// A line in a shell that knows the program and no variable.
+fn shell(line: &str, directory: &Path) -> Output {
+    let path = [Path::new(PROGRAM).parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
+    let path = std::env::join_paths(path).unwrap();
+    Command::new("bash")
+        .args(["-c", line])
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", path)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_exporter_validates_a_file_and_standard_input() {
+    let directory = temporary();
+    let place = directory.path();
+    fs::write(place.join("cmslite_user_group_metadata.json"), SHIPPED).unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/ddl/tables.sql"), place.join("tables.sql")).unwrap();
+    fs::write(place.join("export.tgz"), sample(1, 5)).unwrap();
+    assert!(shell("tar -xzf export.tgz", place).status.success());
+    for line in [
+        Section::of("how-to/validate-before-upload.md", "Validate archives before the upload")
+            .take("export.tgz --ddl"),
+        Section::of("how-to/validate-before-upload.md", "What it says").take("tar -cz"),
+    ] {
+        let output = shell(line, place);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("cmslite.cms_group: 5 rows"), "{line}: {output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_loads_the_queue_on_any_machine() {
+    let mut reader = Reader::start(SHIPPED).await;
+    reader.harness.put("2024-03-01", &sample(1, 6), 10);
+    let load = Section::of("how-to/run-without-lambda.md", "On a machine").take("load");
+    let told = reader.run(load).await;
+    assert!(told.contains(&key("2024-03-01")), "{told}");
+    assert_eq!(reader.harness.tables().await, expected(&members(1, 6)));
+}
+
+/// Readers see tables and ledger, and cannot hold up a load by the lock table.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_get_their_rights_and_no_more() {
+    let harness = Harness::start().await;
+    Harness::report(harness.invoke(&harness.put("a", &sample(1, 4), 10)).await);
+    // Groups are those of the whole cluster, which other tests use too.
+    let statement = |line: &str| line.replace("analysts", "readers_of_a_test");
+    let mut section = Section::of("how-to/give-readers-access.md", "The tables");
+    for part in ["CREATE GROUP", "USAGE", "ALL TABLES", "REVOKE ALL"] {
+        harness.admin(&statement(section.take(part))).await;
+    }
+    harness
+        .admin(&statement(
+            Section::of("how-to/give-readers-access.md", "The ledger").take("load_ledger_tables"),
+        ))
+        .await;
+    let may = |table: &str, right: &str| {
+        format!("SELECT has_table_privilege('readers_of_a_test', 'cmslite.{table}', '{right}')")
+    };
+    for (table, right, expected) in [
+        ("user_group", "SELECT", "t"),
+        ("load_ledger", "SELECT", "t"),
+        ("load_ledger_tables", "SELECT", "t"),
+        ("load_ledger_lock", "SELECT", "f"),
+        ("user_group", "INSERT", "f"),
+    ] {
+        assert_eq!(harness.query(&may(table, right)).await, [[Some(expected.to_owned())]], "{right} {table}");
+    }
+    harness.admin("DROP OWNED BY readers_of_a_test; DROP ROLE readers_of_a_test").await;
+}
+
+/// What `devstack serve --dataset` does: a bucket, tables and rights for a dataset that the stack did not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_made_for_a_dataset_of_ones_own() {
+    let harness = Harness::start().await;
+    let directory = temporary();
+    let place = directory.path();
+    let config = r#"{"bucket": "club-data", "source": "client", "destination": "processed", "directory": "club",
+        "doc": "club_.*", "schema": "club", "truncate": true, "delim": ",",
+        "files": {"members": {"dbtable": "members", "column_count": 2, "columns": ["id", "joined"],
+                              "dateformat": [{"field": "joined", "format": "%Y-%m-%d"}]}}}"#;
+    fs::write(place.join("club.json"), config).unwrap();
+    fs::write(
+        place.join("club.sql"),
+        "CREATE TABLE club.members (id VARCHAR(9) NOT NULL ENCODE ZSTD, joined TIMESTAMP)",
+    )
+    .unwrap();
+    let dataset = Dataset::read(&place.join("club.json")).unwrap();
+    dataset.set_up(&harness.stack, &place.join("club.sql")).await.unwrap();
+    let archive = archive(&[Member::new("members.csv", "id,joined\n007,2024-02-29\n")]).unwrap();
+    let key = format!("{}club_1.tgz", dataset.prefix);
+    harness.stack.s3.put_at(&dataset.bucket, &key, &archive, moment(10)).unwrap();
+
+    let environment = harness.stack.function_environment();
+    let output = Command::new(PROGRAM)
+        .args(["load", "club.json"])
+        .current_dir(place)
+        .env_clear()
+        .envs(environment)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let rows = harness.query("SELECT * FROM club.members").await;
+    assert_eq!(rows, [[Some("007".to_owned()), Some("2024-02-29 00:00:00".to_owned())]]);
+    assert_eq!(dataset.tables, ["club.members"]);
+}
