@@ -8,6 +8,8 @@
 mod database;
 // S3: listing, reading, writing, copying.
 mod storage;
+// What the configuration says by itself.
+mod offline;
 // How a table differs from the configuration.
 mod columns;
 // Which rights the user lacks.
@@ -26,6 +28,7 @@ use crate::clients::Clients;
 use crate::report::FORMAT_VERSION;
 
 pub use self::finding::{Check, Finding, Outcome};
+pub use self::offline::check_offline;
 
 /// Tries everything that a load of `dataset` needs. Leaves nothing behind but the small files that it writes
 /// below `batch/`, which the bucket's lifecycle rule removes with the rest. What was found until the time was up is
@@ -50,5 +53,5 @@ pub async fn check(clients: &Clients, dataset: &Dataset, cancellation: &Cancella
     if let Err(error) = cancellation.bounded(work).await {
         findings.push(Finding::bad("check", error.chain(), error.remedy()));
     }
-    Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), findings }
+    Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), is_offline: false, findings }
 }

@@ -1,5 +1,7 @@
 //! The entry point for people: the command line.
 
+// `init`: its options, its results and its exit status.
+mod init;
 // `validate`: its results and its exit status.
 mod validate;
 
@@ -44,7 +46,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Level;
 
-use self::args::{Arguments, Check, Command, Limits, Load, Showing, Status};
+use self::args::{Arguments, Check, Command, Limits, Load, Show, Showing, Status};
 use self::color::When;
 use self::failure::Failure;
 use self::output::Output;
@@ -57,7 +59,7 @@ use crate::page::Overview;
 use crate::report::{Detail, FORMAT_VERSION, Report};
 use crate::run_request::RunRequest;
 use crate::waits::Waits;
-use crate::{check, config_files, dry_run, load, status};
+use crate::{check, config_files, dry_run, load, show, status};
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
@@ -74,7 +76,9 @@ pub async fn main() -> ExitCode {
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Show(show) => run_show(show, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
+            Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
         }
     };
@@ -172,6 +176,11 @@ async fn run_dry(load: &Load, output: &Output, waits: &Waits, all: bool) -> Resu
 
 async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, Failure> {
     let dataset = dataset(&check.config)?;
+    if check.offline {
+        let check = check::check_offline(&dataset);
+        output.result(&check, &check, None);
+        return Ok(if check.has_failed() { exit::CONFIGURATION } else { exit::GOOD });
+    }
     let cancellation = cancellation(&check.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let check = check::check(&clients, &dataset, &cancellation).await;
@@ -199,6 +208,15 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Resul
         output.result(&status, &status, None);
     }
     Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+}
+
+async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+    let dataset = dataset(&arguments.config)?;
+    let cancellation = cancellation(&arguments.limits, waits);
+    let clients = connect(waits, &cancellation).await?;
+    let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
+    output.result(&archive, &archive, None);
+    Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
 }
 
 /// A script for a shell.

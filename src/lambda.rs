@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cmslite_core::config::Dataset;
-use cmslite_core::error::{Deployment, Error, Retryable};
+use cmslite_core::error::{Error, Retryable};
 use cmslite_core::event::{Asked, Event, Message, coming_again};
 use cmslite_core::progress::Progress;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -138,8 +138,7 @@ impl Invocation {
 impl Handler {
     async fn new(waits: &Waits) -> Result<Self, Error> {
         let environment = Environment::from_process()?;
-        let datasets = config_files::load_all(environment.config_dir.as_deref())
-            .map_err(|mistakes| Error::deployment(Deployment::Configuration, mistakes.to_string()))?;
+        let datasets = config_files::load_all(environment.config_dir.as_deref()).map_err(Error::from)?;
         let clients = Clients::new(&environment, waits).await?;
         Ok(Self {
             clients,

@@ -26,6 +26,10 @@ pub mod lambda;
 pub mod page;
 // `check`: what a load would lack.
 pub mod check;
+// `show`: all that is known of one archive.
+pub mod show;
+// `init`: a first configuration, guessed from an archive on this machine.
+pub mod init;
 // `validate`: what a load would find in archives on this machine.
 pub mod validate;
 // `load --dry-run`: what a load would find.

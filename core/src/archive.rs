@@ -2,6 +2,8 @@
 //!
 //! Inflating the archive is half of the work, and has a thread of its own.
 
+mod survey;
+
 mod tar;
 
 mod counting;
@@ -25,6 +27,7 @@ use self::counting::{CountingReader, finish};
 use self::gunzip::inflate;
 use self::ratio::{Packed, RatioReader};
 use self::read_ahead::ReadAhead;
+pub use self::survey::{SurveyedMember, survey};
 use self::tar::{MemberError, UnpackError, unpack};
 use crate::config::{Dataset, Table};
 use crate::csv::RowSink;

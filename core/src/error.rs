@@ -147,6 +147,12 @@ impl<K> Fault<K> {
         Self { kind, message: one_line(&message.into()).into_owned(), source: None }
     }
 
+    /// A fault whose message has several lines, each of which is shown as [`one_line`] shows it.
+    pub fn of_lines(kind: K, message: &str) -> Self {
+        let lines: Vec<_> = message.lines().map(one_line).collect();
+        Self { kind, message: lines.join("\n"), source: None }
+    }
+
     /// The same fault with the error that caused it.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -212,23 +218,31 @@ impl Error {
 
     /// The whole story on one line: this error and every cause beneath it.
     pub fn chain(&self) -> String {
-        chain(self)
+        parts(self.said(), self).join(": ")
     }
 
     /// What each cause beneath this error adds to it, the deepest last, each on one line.
     pub fn causes(&self) -> Vec<String> {
-        parts(self).split_off(1)
+        parts(self.said(), self).split_off(1)
+    }
+
+    /// What it says without its causes: on one line, unless it is a fault that has several.
+    fn said(&self) -> String {
+        match self {
+            Self::BadInput(_) => one_line(&self.to_string()).into_owned(),
+            Self::Retryable(_) | Self::Deployment(_) => self.to_string(),
+        }
     }
 }
 
 /// An error and its causes, joined by `: `, each said once, on one line.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    parts(error).join(": ")
+    parts(one_line(&error.to_string()).into_owned(), error).join(": ")
 }
 
-/// What an error says and what each cause beneath it adds, each on one line.
-fn parts(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut parts = vec![one_line(&error.to_string()).into_owned()];
+/// What is said of an error, and what each cause beneath it adds, each on one line.
+fn parts(said: String, error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut parts = vec![said];
     let mut next = error.source();
     while let Some(cause) = next {
         let part = one_line(&cause.to_string()).into_owned();

@@ -25,6 +25,9 @@
 //!
 //! The `mod` lines stand in import order: a module uses only modules listed below it.
 
+// From an archive to a first configuration, for a new dataset.
+pub mod guess;
+
 // From an archive's bytes to its members' staged files.
 pub mod archive;
 // From a member's text to the staged file's text.

@@ -24,7 +24,8 @@ use crate::progress::Progress;
 
 pub use self::cell_finder::{CellFinder, CellPlace, StagedCell};
 pub use self::header::DroppedColumns;
-use self::header::{Header, separator};
+use self::header::Header;
+pub(crate) use self::header::{comparable, separator};
 pub use self::line_map::LineMap;
 use self::plain::PlainRows;
 pub use self::row::NULL_TEXT;

@@ -45,14 +45,14 @@ pub enum Error {
 /// What the local stack must know of a configuration.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Its name: that of its configuration file without `.json`.
+    /// Its name: that of its file.
     pub name: String,
+    /// The key of its status page.
+    pub page: String,
     /// The bucket.
     pub bucket: String,
     /// The prefix of the keys of its archives, with a `/` at the end.
     pub prefix: String,
-    /// The prefix of status pages, with a `/` at the end.
-    pub status_prefix: String,
     /// The tables that it fills, with their schemas, in the order of the files' names.
     pub tables: Vec<String>,
 }
@@ -72,22 +72,6 @@ struct Member {
     dbtable: String,
 }
 
-impl Configuration {
-    fn of(self, name: &str) -> Dataset {
-        let Self { bucket, source, destination, directory, schema, files } = self;
-        let table = |Member { dbtable }: Member| {
-            if dbtable.contains('.') { dbtable } else { format!("{schema}.{dbtable}") }
-        };
-        Dataset {
-            name: name.to_owned(),
-            bucket,
-            prefix: format!("{source}/{directory}/"),
-            status_prefix: format!("{destination}/status/"),
-            tables: files.into_values().map(table).collect(),
-        }
-    }
-}
-
 impl Dataset {
     /// The shipped one, whose bucket and tables every stack has.
     ///
@@ -95,8 +79,10 @@ impl Dataset {
     ///
     /// The shipped configuration is no configuration.
     pub fn shipped() -> Result<Self, Error> {
-        let path = Path::new("config.d/cmslite_user_group_metadata.json");
-        Self::parse(path, include_str!("../../config.d/cmslite_user_group_metadata.json"))
+        Self::parse(
+            "cmslite_user_group_metadata.json",
+            include_str!("../../config.d/cmslite_user_group_metadata.json"),
+        )
     }
 
     /// That of a configuration file.
@@ -105,13 +91,24 @@ impl Dataset {
     ///
     /// A file that cannot be read, or lacks what is needed here.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::parse(path, &text(path)?)
+        Self::parse(&path.display().to_string(), &text(path)?)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let configuration: Configuration = serde_json::from_str(text)
-            .map_err(|source| Error::Configuration { path: path.display().to_string(), source })?;
-        Ok(configuration.of(&path.file_stem().unwrap_or_default().to_string_lossy()))
+    fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let configuration = serde_json::from_str(text)
+            .map_err(|source| Error::Configuration { path: path.to_owned(), source })?;
+        let Configuration { bucket, source, destination, directory, schema, files } = configuration;
+        let table = |Member { dbtable }: Member| {
+            if dbtable.contains('.') { dbtable } else { format!("{schema}.{dbtable}") }
+        };
+        let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            page: format!("{destination}/status/{name}.html"),
+            name,
+            bucket,
+            prefix: format!("{source}/{directory}/"),
+            tables: files.into_values().map(table).collect(),
+        })
     }
 
     /// Makes the bucket and, by the `CREATE TABLE` statements in `ddl`, the tables; gives the loader's user its rights to
@@ -162,12 +159,8 @@ mod tests {
     fn the_shipped_dataset_is_read() {
         let dataset = Dataset::shipped().unwrap();
         assert_eq!(
-            (dataset.name.as_str(), dataset.bucket.as_str()),
-            ("cmslite_user_group_metadata", stack::BUCKET)
-        );
-        assert_eq!(
-            (dataset.prefix.as_str(), dataset.status_prefix.as_str()),
-            ("client/cmslite_gdx/", "processed/status/")
+            (dataset.bucket.as_str(), dataset.prefix.as_str(), dataset.page.as_str()),
+            (stack::BUCKET, "client/cmslite_gdx/", "processed/status/cmslite_user_group_metadata.html")
         );
         let tables = ["cms_group", "user_activity", "user_group", "user_status"];
         assert_eq!(dataset.tables, tables.map(|table| format!("cmslite.{table}")));
@@ -176,8 +169,7 @@ mod tests {
     #[test]
     fn a_table_may_bear_its_schema() {
         let text = r#"{"bucket": "b", "source": "s", "destination": "p", "directory": "d", "schema": "x", "files": {"a": {"dbtable": "y.t"}, "b": {"dbtable": "u"}}}"#;
-        let parse = |text| Dataset::parse(Path::new("c.json"), text);
-        assert_eq!(parse(text).unwrap().tables, ["y.t", "x.u"]);
-        assert!(matches!(parse("{}"), Err(Error::Configuration { .. })));
+        assert_eq!(Dataset::parse("c", text).unwrap().tables, ["y.t", "x.u"]);
+        assert!(matches!(Dataset::parse("c", "{}"), Err(Error::Configuration { .. })));
     }
 }

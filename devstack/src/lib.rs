@@ -4,8 +4,8 @@
 
 // A module names only those below it.
 
-/// Status pages for a browser.
-pub mod status_pages;
+/// Serves the status page to a browser.
+pub mod status_page;
 
 /// The dataset that a stack is for.
 pub mod dataset;

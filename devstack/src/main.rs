@@ -21,7 +21,7 @@ use devstack::redshift;
 use devstack::s3::{Notification, Target};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, LOADER, LOADER_PASSWORD, Stack, uploader_keys};
-use devstack::status_pages::{self, StatusPages};
+use devstack::status_page::StatusPage;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
@@ -133,19 +133,14 @@ fn build_function() -> Result<PathBuf, Failure> {
 /// The function, which has the configurations of a directory, or its own.
 async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>) -> Result<Lambda, Failure> {
     let mut environment = stack.function_environment();
-    environment.push(status_page());
     environment.extend(configs.map(|path| ("CONFIG_DIR".to_owned(), path.display().to_string())));
+    environment.push(("STATUS_PAGE".to_owned(), "on".to_owned()));
     Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
 }
 
-/// Has a function write its status page.
-fn status_page() -> (String, String) {
-    ("STATUS_PAGE".to_owned(), "on".to_owned())
-}
-
-/// Keeps the function's page beside this program, for a browser to be opened after the demo.
+/// Keeps the function's page beside this program, for a browser to be opened after the demo, and says where.
 fn keep_page(stack: &Stack, dataset: &Dataset) -> Result<(), Failure> {
-    let page = stack.s3.read(BUCKET, &status_pages::key(dataset)).ok_or("there is no status page")?;
+    let page = stack.s3.read(&dataset.bucket, &dataset.page).ok_or("there is no status page")?;
     let file = env::current_exe()?.with_file_name("demo-status.html");
     fs::write(&file, page)?;
     println!("\nThe function's status page, for a browser: file://{}", file.display());
@@ -289,11 +284,11 @@ async fn serve(options: Serve) -> Result<(), Failure> {
         ..stack::Options::default()
     })
     .await?;
-    let stack = Arc::new(stack);
-    let pages = StatusPages::start(&stack, &dataset, page_port).await?;
     if let Some(ddl) = ddl {
         dataset.set_up(&stack, &ddl).await?;
     }
+    let stack = Arc::new(stack);
+    let page = StatusPage::start(&stack, &dataset, page_port).await?;
     let lambda = match program {
         Some(program) => Some(start_function(&stack, program, configs.as_ref().map(TempDir::path)).await?),
         None => None,
@@ -313,7 +308,8 @@ async fn serve(options: Serve) -> Result<(), Failure> {
         sam::write(&stack, bridge)?;
     }
     let mut shell = String::new();
-    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([status_page()]) {
+    let switch = ("STATUS_PAGE".to_owned(), "on".to_owned());
+    for (name, value) in stack.environment(&uploader_keys()).into_iter().chain([switch]) {
         let _ = writeln!(shell, "export {name}='{value}'");
     }
     fs::write(&environment, &shell)?;
@@ -324,7 +320,7 @@ async fn serve(options: Serve) -> Result<(), Failure> {
         stack.redshift.port(),
         stack.database
     );
-    println!("Status:   {}, after the first run", pages.url());
+    println!("Status:   {} (after the first run)", page.url());
     println!("Environment for other programs, also in {}:\n\n{shell}", environment.display());
     println!("Upload archives to s3://{bucket}/{prefix}; Ctrl-C ends.");
     let invocations = lambda.as_ref().map(Lambda::subscribe);

@@ -12,6 +12,8 @@ pub struct Check {
     pub version: u32,
     /// The dataset.
     pub dataset: String,
+    /// Whether nothing was asked of S3 and Redshift.
+    pub is_offline: bool,
     /// What was found, in the order in which it was looked for.
     pub findings: Vec<Finding>,
 }
@@ -86,7 +88,8 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Check: {}", self.dataset)?;
+        let how = if self.is_offline { ", offline" } else { "" };
+        writeln!(f, "Check{how}: {}", self.dataset)?;
         for Finding { subject, outcome, text, remedy } in &self.findings {
             let mark = match outcome {
                 Outcome::Good => "ok  ",
@@ -100,6 +103,9 @@ impl fmt::Display for Check {
         }
         let bad = self.findings.iter().filter(|finding| finding.outcome == Outcome::Bad).count();
         match bad {
+            0 if self.is_offline => {
+                writeln!(f, "  The configuration is sound. Nothing was asked of S3 and Redshift.")
+            }
             0 => writeln!(f, "  An archive can be loaded. Nothing was."),
             1 => writeln!(f, "  1 obstacle. Nothing was loaded."),
             bad => writeln!(f, "  {bad} obstacles. Nothing was loaded."),

@@ -53,6 +53,16 @@ pub enum Command {
     /// nothing.
     #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::STATUS, help::EXIT_STATUS))]
     Status(Status),
+    /// Show all that is known of one archive: what has become of it, its loads, its problems. Changes nothing.
+    #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::SHOW, help::EXIT_STATUS))]
+    Show(Show),
+    /// Write a first configuration and the DDL of its tables for a new dataset, guessed from one of its
+    /// archives: to be looked at and edited. Needs no AWS and no Redshift.
+    #[command(
+        after_help = help::INIT_EXIT_STATUS,
+        after_long_help = format!("{}\n{}", help::INIT, help::INIT_EXIT_STATUS)
+    )]
+    Init(Init),
     /// Print a script that completes this command in a shell.
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -121,6 +131,9 @@ const ARCHIVES: &str = "Which archives";
 pub struct Check {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
+    /// Check the configuration by itself, and show what it says. Needs no AWS and no Redshift.
+    #[arg(long)]
+    pub offline: bool,
     #[command(flatten)]
     pub limits: Limits,
 }
@@ -167,6 +180,54 @@ pub struct Validate {
     #[arg(long, value_name = "FILE")]
     pub ddl: Option<PathBuf>,
 }
+
+/// Which archive is shown.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
+    pub config: PathBuf,
+    /// The archive: its key, or its name below the dataset's prefix.
+    pub key: String,
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What a new dataset is made of.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// An archive of the dataset, as it will be uploaded.
+    pub archive: PathBuf,
+    /// Write the files, NAME.json and NAME.sql, into this directory.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub force: bool,
+    /// The dataset's name. [default: the archive's, without dates and numbers at its end]
+    #[arg(long, help_heading = DATASET)]
+    pub name: Option<String>,
+    /// The bucket. [default: a placeholder, to be filled in]
+    #[arg(long, help_heading = DATASET)]
+    pub bucket: Option<String>,
+    /// The first prefix of archives.
+    #[arg(long, value_name = "PREFIX", default_value = "client", help_heading = DATASET)]
+    pub source: String,
+    /// The first prefix of everything that is written.
+    #[arg(long, value_name = "PREFIX", default_value = "processed", help_heading = DATASET)]
+    pub destination: String,
+    /// The prefix between either and an archive's name. [default: the dataset's name]
+    #[arg(long, value_name = "PREFIX", help_heading = DATASET)]
+    pub directory: Option<String>,
+    /// The schema of the tables. [default: the dataset's name]
+    #[arg(long, help_heading = DATASET)]
+    pub schema: Option<String>,
+    /// Have each load add its rows. Without this a load replaces the rows of the tables.
+    #[arg(long, help_heading = DATASET)]
+    pub append: bool,
+}
+
+/// The heading of the options that say what no archive does.
+const DATASET: &str = "Dataset";
 
 impl Load {
     /// Which archives of the queue are worked on.

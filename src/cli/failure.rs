@@ -6,12 +6,15 @@ use std::io::{self, Write as _};
 use clap::error::ErrorKind;
 use cmslite_core::config::Mistakes;
 use cmslite_core::error::{Deployment, Error};
+use cmslite_core::key::Key;
+use cmslite_core::similar::closest;
 use cmslite_core::text::one_line;
 use serde::Serialize;
 use tracing::error;
 
 use super::{color, exit, progress_bar};
 use crate::config_files::Unloaded;
+use crate::show::ShowError;
 
 /// The target of the event that tells a failure to the log file: standard error has it in another form.
 pub(super) const TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::cli::failure");
@@ -107,8 +110,9 @@ impl fmt::Display for Text<'_> {
         } else {
             writeln!(f, "error[{error_type}]: {message}")?;
         }
-        for detail in details {
-            writeln!(f, "  {detail}")?;
+        // A detail may show its place in further lines.
+        for line in details.iter().flat_map(|detail| detail.lines()) {
+            writeln!(f, "  {line}")?;
         }
         if self.all {
             for cause in causes {
@@ -153,13 +157,15 @@ impl From<Error> for Failure {
 
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
-        let failure: Self = Error::deployment(Deployment::Configuration, mistakes.to_string()).into();
         match mistakes.0.as_slice() {
-            [] | [_] => failure,
+            [] | [_] => Error::from(mistakes).into(),
             several => Self {
-                message: format!("the configuration has {} mistakes", several.len()),
-                details: several.iter().map(|mistake| one_line(&mistake.to_string()).into_owned()).collect(),
-                ..failure
+                details: mistakes.told().into(),
+                ..Error::deployment(
+                    Deployment::Configuration,
+                    format!("the configuration has {} mistakes", several.len()),
+                )
+                .into()
             },
         }
     }
@@ -171,7 +177,7 @@ impl From<Unloaded> for Failure {
             Unloaded::Mistakes(mistakes) => return mistakes.into(),
             Unloaded::UnknownDataset { name, known } => (name, known),
         };
-        let remedy = match nearest(&name, &known) {
+        let remedy = match closest(&name, known.iter().map(String::as_str)) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None if known.is_empty() => "give the path of a configuration file".to_owned(),
             None => format!("name one of {}, or give the path of a configuration file", known.join(", ")),
@@ -181,12 +187,18 @@ impl From<Unloaded> for Failure {
     }
 }
 
-/// What somebody may have meant: the most similar name, where one is similar, as clap has it for subcommands.
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    const SIMILAR: f64 = 0.7;
-    let similarity = |known: &String| strsim::jaro(name, known);
-    let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
-    (similarity(nearest) > SIMILAR).then_some(nearest)
+impl From<ShowError> for Failure {
+    fn from(error: ShowError) -> Self {
+        let (asked, prefix, nearest) = match error {
+            ShowError::Failed(error) => return error.into(),
+            ShowError::Unknown { asked, prefix, nearest } => (Key::from(asked), prefix, nearest),
+        };
+        let remedy = match nearest {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => "look for it in `status --all`".to_owned(),
+        };
+        Self::usage(format!("the dataset has no archive {asked}, nor {prefix}{asked}")).with_remedy(remedy)
+    }
 }
 
 /// What clap found wrong, from its own words: the mistake, then paragraphs with a tip and the usage.

@@ -10,12 +10,14 @@ Exit status:
 
 pub(super) const FIRST_STEPS: &str = "\
 First steps, with CONFIG such as cmslite_user_group_metadata:
+  init FILE                a configuration for a new dataset, from an archive
   validate CONFIG FILE...  before the upload: is an archive on this machine good?
   check CONFIG             is everything there that a load needs?
   load CONFIG --dry-run    what would be loaded, and what is wrong?
   load CONFIG --limit 1    load the oldest archive
   load CONFIG              load them all
   status CONFIG            what is loaded, what waits, what is bad and why?
+  show CONFIG KEY          all about one archive
 ";
 
 pub(super) const ENVIRONMENT: &str = "\
@@ -62,6 +64,8 @@ logs/cmslite_user_data_to_redshift.log, or in the file of --log-file.
 
 pub(super) const CHECK: &str = "\
 Examples:
+  check --offline CONFIG
+          is the configuration sound, and what does it say?
   check CONFIG
           each thing that a load needs, and what to do where it lacks
   check CONFIG --json | jq '.findings[] | select(.outcome == \"bad\")'
@@ -76,6 +80,14 @@ Examples:
           the keys of all bad archives
   status CONFIG --html status.html
           the same as a page for a browser
+";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  show CONFIG cms-analytics-csv_2024.tgz
+          the archive of this name below the dataset's prefix
+  show CONFIG client/cmslite_gdx/cms-analytics-csv_2024.tgz --json | jq .state
+          whether it is good, bad, waiting, superseded, passed_over or gone
 ";
 
 pub(super) const VALIDATE: &str = "\
@@ -95,6 +107,21 @@ Exit status:
   0  every archive is good
   1  an archive is bad
   2  usage: a file cannot be read; CONFIG or the statements of --ddl are wrong";
+
+pub(super) const INIT: &str = "\
+Examples:
+  init people_2024-03-01.tgz --bucket my-bucket
+          people.json and people.sql, in this directory
+  init people.tgz --output config.d --name people --append --force
+          the same elsewhere, for archives that are added up
+";
+
+pub(super) const INIT_EXIT_STATUS: &str = "\
+Exit status:
+  0  both files are written
+  1  both are written, but the archive is bad by them: the result says why
+  2  nothing is written: the archive cannot be read, nothing can be guessed of it,
+     or a file is there";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(Of(2, Shown::First, 0).to_string(), "  Names:\n    0\n    1\n");
         assert_eq!(Of(MOST, Shown::Last, 0).to_string().lines().count(), 1 + MOST);
         assert_eq!(Of(MOST + 1, Shown::All, 0).to_string().lines().count(), 2 + MOST);
-        let few: String = (0..FEW).map(|n| format!("    {n}\n")).collect();
+        let few = (0..FEW).map(|n| format!("    {n}\n")).collect::<Vec<_>>().concat();
         let first = format!("  Names (21):\n{few}    and 11 more; --all shows them all\n");
         assert_eq!(Of(21, Shown::First, 0).to_string(), first);
         let last = Of(21, Shown::Last, 0).to_string();

@@ -10,7 +10,6 @@ use devstack::guard::Directory;
 use devstack::lambda::{Lambda, Options};
 use devstack::samples::{self, Member};
 use devstack::stack::{self, BUCKET, Stack};
-use devstack::status_pages;
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
@@ -70,10 +69,7 @@ impl Pages {
         // Whatever it answers: behind a bad archive one waits.
         let sweep = async || drop(lambda.invoke(json!({"dataset": DATASET})).await);
         let by_function = |name: &str| {
-            let page = stack
-                .s3
-                .read(BUCKET, &status_pages::key(&Dataset::shipped().unwrap()))
-                .expect("there is no page");
+            let page = stack.s3.read(BUCKET, &Dataset::shipped().unwrap().page).expect("there is no page");
             fs::write(pages.file(name), page).unwrap();
         };
         for (hour, rows) in [40, 44, 43, 51, 12, 55, 58, 57].into_iter().enumerate() {

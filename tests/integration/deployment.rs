@@ -251,7 +251,7 @@ cases! {
         delimiter_of_two_characters(
             Harness::builder().config(SHIPPED.replace("\"delim\": \",\"", "\"delim\": \",,\"")),
             "Deployment.Configuration",
-            &["cmslite_user_group_metadata.json:10:12: delim: expected one ASCII character", "\"delim\": \",,\""],
+            &["cmslite_user_group_metadata.json:10:12: delim: expected one ASCII character", "\n  10 | \"delim\": \",,\""],
         );
         two_variables(
             Harness::builder().env("PGSSLMODE", "require").env("PGHOST", ""),

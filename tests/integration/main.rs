@@ -15,6 +15,8 @@ mod harness;
 
 // Which events are served, from an upload's notification to a sweep by hand.
 mod events;
+// `show`: one archive.
+mod show;
 // Events that come through SQS: each message is done or comes again by itself.
 mod explanations;
 mod sqs;
@@ -63,6 +65,8 @@ mod deadline;
 mod blocked;
 // Nothing hangs: whatever is silent is given up before the time is up, and named.
 mod hangs;
+// A configuration by itself: its mistakes, and what it says.
+mod configuration;
 // The function's end before and after each of its steps.
 mod crash_points;
 // Random histories of uploads, events and trouble against a model.
@@ -121,6 +125,8 @@ mod reach;
 
 // Others' programs and our adapters.
 
+// `init`: what it writes is sound, and the archive good by it.
+mod init;
 // moto as the S3, the AWS command line as the uploader.
 mod interoperability;
 // What is written over TLS bears a CRC, and no signed SHA-256.

@@ -97,11 +97,11 @@ fn a_dataset_has_a_name() {
         ("./x", &[], "./x"),
     ] {
         let (status, told) = run(&files, &["status", config], environment);
-        let named = format!(" {read}: ");
+        let named = format!(" {read}:1:1: ");
         assert!(status == Some(2) && told.contains(&named), "{config}: {told}");
     }
     // A file of the name is read where no dataset has it.
-    assert!(run(&[broken("y")], &["status", "y"], &[]).1.contains(" y: "));
+    assert!(run(&[broken("y")], &["status", "y"], &[]).1.contains(" y:1:1: "));
     // Those bundled into the program need no file; that S3 cannot be asked is said behind it.
     let bundled = ["validate", "cmslite_user_group_metadata", "none.tgz"];
     assert_eq!(

@@ -138,7 +138,7 @@ fn every_command_of_a_document_is_followed() {
         for (heading, mark, lines) in blocks(&text) {
             let is_followed = match mark {
                 Some(Mark::NotRun(reason)) => !reason.is_empty(),
-                Some(Mark::RunBy(test)) => tests.contains(&format!("fn {test}(")),
+                Some(Mark::RunBy(name)) => tests.contains(&format!("fn {name}(")),
                 None => tests.contains(&format!("Section::of({page:?}, {heading:?})")),
             };
             followed += usize::from(is_followed);

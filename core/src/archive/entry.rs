@@ -30,6 +30,19 @@ fn is_leftover(path: &[u8]) -> bool {
         || parts(path).any(|part| part == b"__MACOSX")
 }
 
+/// Whether an entry is none that anybody means: a directory, bookkeeping, or what an operating system left.
+pub(super) fn is_passed_over<R: Read>(entry: &Entry<'_, R>, path: &[u8]) -> bool {
+    let kind = entry.header().entry_type();
+    let is_bookkeeping = match kind.as_byte() {
+        // A directory in an incremental backup, which lists its files; the label of a volume, if it has a
+        // size.
+        b'D' | b'V' => true,
+        // The oldest tars have directories as empty files.
+        _ => kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0,
+    };
+    is_bookkeeping || is_leftover(path)
+}
+
 /// The members that were met, by table.
 pub(super) struct Members<'d> {
     dataset: &'d Dataset,
@@ -66,14 +79,7 @@ impl<'d> Members<'d> {
                 }
             });
         }
-        let is_bookkeeping = match kind.as_byte() {
-            // A directory in an incremental backup, which lists its files; the label of a volume, if it has a
-            // size.
-            b'D' | b'V' => true,
-            // The oldest tars have directories as empty files.
-            _ => kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0,
-        };
-        if is_bookkeeping || is_leftover(path) {
+        if is_passed_over(entry, path) {
             return Ok(EntryKind::Skipped);
         }
         let problem = |reason| {

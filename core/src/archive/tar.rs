@@ -138,9 +138,9 @@ pub fn unpack<R: Read, E>(
 }
 
 /// An entry that was read, and its size if it fills a table.
-struct Passed {
-    name: String,
-    filled_bytes: Option<u64>,
+pub(super) struct Passed {
+    pub(super) name: String,
+    pub(super) filled_bytes: Option<u64>,
 }
 
 /// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes
@@ -168,7 +168,7 @@ fn in_archive<E>(error: &io::Error) -> UnpackError<E> {
 
 /// What is wrong where an entry should be: behind another one, or at the beginning, where there may be no tar
 /// at all.
-fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Problem {
+pub(super) fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Problem {
     let place = match behind {
         Some(passed) => format!("behind {}", passed.name),
         None => "at its beginning".to_owned(),

@@ -72,14 +72,15 @@ impl Dataset {
     /// Whether anything that this dataset writes can come to lie below the prefix that `reader` reads.
     pub(super) fn feeds(&self, reader: &Self) -> bool {
         let read = reader.source_prefix();
-        let written = [
+        [
             self.good_prefix(),
             self.bad_prefix(),
             self.batch_prefix(),
             self.lease_prefix(),
             self.status_prefix(),
-        ];
-        written.iter().any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
+        ]
+        .iter()
+        .any(|written| written.starts_with(&read) || read.starts_with(written.as_str()))
     }
 
     /// The lease of the dataset's queue, beside those of the datasets that share its prefix.

@@ -8,9 +8,6 @@ use super::checker::Checker;
 use super::dataset::{Dataset, SizeLimits, Staging, TableName};
 use super::form::DEFAULT_LEDGER;
 use super::json::Node;
-use super::size_limits::{
-    DEFAULT_MAX_PACKED_BYTES, DEFAULT_MAX_PAX_BYTES, DEFAULT_MAX_UNPACKED_BYTES, DEFAULT_MAX_UNPACKED_RATIO,
-};
 use crate::key::MOST_KEY_BYTES;
 use crate::problem::Quoting;
 
@@ -115,11 +112,12 @@ impl Checker<'_> {
 
     fn size_limits(&self, object: &Node) -> SizeLimits {
         let limit = |key, default| self.fit(object, key).and_then(Node::as_number).unwrap_or(default);
+        let default = SizeLimits::default();
         SizeLimits {
-            packed_bytes: limit("max_packed_bytes", DEFAULT_MAX_PACKED_BYTES),
-            unpacked_bytes: limit("max_unpacked_bytes", DEFAULT_MAX_UNPACKED_BYTES),
-            unpacked_ratio: limit("max_unpacked_ratio", DEFAULT_MAX_UNPACKED_RATIO),
-            pax_bytes: limit("max_pax_bytes", DEFAULT_MAX_PAX_BYTES),
+            packed_bytes: limit("max_packed_bytes", default.packed_bytes),
+            unpacked_bytes: limit("max_unpacked_bytes", default.unpacked_bytes),
+            unpacked_ratio: limit("max_unpacked_ratio", default.unpacked_ratio),
+            pax_bytes: limit("max_pax_bytes", default.pax_bytes),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::error::{Deployment, Error, Fault};
 use crate::problem::Excerpt;
 use crate::text::one_line;
 
@@ -57,6 +58,7 @@ impl Place {
     }
 }
 
+/// Without its excerpt, on one line.
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.file))?;
@@ -66,11 +68,7 @@ impl fmt::Display for Mistake {
         if !self.key.is_empty() {
             write!(f, ": {}", one_line(&self.key))?;
         }
-        write!(f, ": {}", one_line(&self.reason))?;
-        if let Some(place) = &self.place {
-            write!(f, "\n{place}")?;
-        }
-        Ok(())
+        write!(f, ": {}", one_line(&self.reason))
     }
 }
 
@@ -91,14 +89,29 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<Mistake>);
 
+impl Mistakes {
+    /// Each mistake with its excerpt; of several at one place only the last has it.
+    pub fn told(&self) -> Vec<String> {
+        let next = self.0.iter().skip(1).map(Some).chain([None]);
+        let told = self.0.iter().zip(next).map(|(mistake, next)| match &mistake.place {
+            Some(place) if next.is_none_or(|next| next.place.as_ref() != Some(place)) => {
+                format!("{mistake}\n{place}")
+            }
+            _ => mistake.to_string(),
+        });
+        told.collect()
+    }
+}
+
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, mistake) in self.0.iter().enumerate() {
-            if n > 0 {
-                f.write_str("\n")?;
-            }
-            mistake.fmt(f)?;
-        }
-        Ok(())
+        f.write_str(&self.told().join("\n"))
+    }
+}
+
+/// One for whoever operates, with a line for each mistake and under it the place.
+impl From<Mistakes> for Error {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Deployment(Fault::of_lines(Deployment::Configuration, &mistakes.to_string()))
     }
 }

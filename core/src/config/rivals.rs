@@ -48,10 +48,10 @@ impl Dataset {
         let prefix = self.source_prefix();
         let examples = examples(&self.doc);
         let usual = examples.iter().map(|name| {
-            let below = name.strip_prefix(&prefix).unwrap_or(name);
+            let below = name.strip_prefix(&prefix).unwrap_or(name).trim_start_matches('/');
             format!("{prefix}{}.tgz", below.strip_suffix(".tgz").unwrap_or(below))
         });
-        let others = examples.iter().flat_map(|name| [format!("{prefix}{name}"), name.clone()]);
+        let others = examples.iter().flat_map(|name| [name.clone(), format!("{prefix}{name}")]);
         usual.chain(others).find(|key| self.matches(key))
     }
 }
@@ -118,6 +118,7 @@ mod tests {
             ("cms-analytics-csv.*", Some("client/d/cms-analytics-csv.tgz")),
             (r"(x|y)_\\d{8}\\.tgz", Some("client/d/x_00000000.tgz")),
             (r"client/d/export_[a-c]+\\.tar\\.gz", Some("client/d/export_a.tar.gz")),
+            (r"/export[^/]*\\.tgz", Some("client/d/export.tgz")),
             ("^export.*", None),
             (r"\\.md5", None),
         ] {

@@ -223,14 +223,14 @@ fn reordered(names: &[String], table: &Table) -> Option<Reason> {
 }
 
 /// A name as names are compared: without case, blanks and quotes around it.
-fn comparable(cell: &[u8]) -> String {
+pub(crate) fn comparable(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell)
         .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'))
         .to_lowercase()
 }
 
 /// What a first line says of the delimiter, as Excel reads it: `sep=;`.
-pub(super) fn separator(first_line: &[u8]) -> Option<u8> {
+pub(crate) fn separator(first_line: &[u8]) -> Option<u8> {
     match first_line {
         [name @ .., separator]
             if name.eq_ignore_ascii_case(b"sep=") && memchr(*separator, b"\r\n\"").is_none() =>

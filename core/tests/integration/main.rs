@@ -9,6 +9,8 @@
 
 // Every way known to us in which an archive can be bad, or odd and yet good.
 mod bad_archives;
+// What is guessed of an archive, and whether the same archive is then good.
+mod guess;
 // Another opinion: the machine's python3.
 mod python;
 // Tables against Python's own csv.

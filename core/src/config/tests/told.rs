@@ -48,6 +48,15 @@ c/a.json:33:5: files.analytics_user_status.dbtable: missing
 }
 
 #[test]
+fn a_place_is_shown_once() {
+    let mistakes = "c/a.json:1:1: {}: missing\n";
+    let keys =
+        ["bucket", "source", "destination", "directory", "doc", "schema", "truncate", "delim", "files"];
+    let lines: Vec<String> = keys.iter().map(|key| mistakes.replace("{}", key)).collect();
+    told("{}", &format!("{}  1 | {{}}\n    | ^", lines.concat()));
+}
+
+#[test]
 fn a_mistake_in_the_syntax_shows_its_line_too() {
     for (text, expected) in [
         (

@@ -1,4 +1,4 @@
-//! The status pages in a stack's bucket, for a browser, which cannot sign requests to S3.
+//! Serves the status page in a stack's bucket to a browser, which cannot sign requests to S3.
 
 use std::io;
 use std::sync::Arc;
@@ -14,49 +14,44 @@ use crate::dataset::Dataset;
 use crate::http_server::{Answer, serve};
 use crate::stack::Stack;
 
-/// A server of status pages, for this machine alone. Dropping it ends it.
-pub struct StatusPages {
+/// A server of a dataset's status page, for this machine alone. Dropping it ends it.
+pub struct StatusPage {
     url: String,
     server: JoinHandle<()>,
 }
 
-impl StatusPages {
-    /// Serves the page of a dataset, and of those that share its bucket and destination; port 0 is any free one.
+impl StatusPage {
+    /// Serves the page in a stack; port 0 is any free one.
     ///
     /// # Errors
     ///
     /// The system's.
     pub async fn start(stack: &Arc<Stack>, dataset: &Dataset, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let url = format!("http://localhost:{}/{}.html", listener.local_addr()?.port(), dataset.name);
-        let (stack, bucket, prefix) =
-            (Arc::clone(stack), dataset.bucket.clone(), dataset.status_prefix.clone());
+        let path = format!("/{}.html", dataset.name);
+        let url = format!("http://localhost:{}{path}", listener.local_addr()?.port());
+        let (stack, bucket, key) = (Arc::clone(stack), dataset.bucket.clone(), dataset.page.clone());
         let server = tokio::spawn(serve(listener, move |request| {
-            let key = format!("{prefix}{}", request.uri().path().trim_start_matches('/'));
-            let answer = answer(stack.s3.read(&bucket, &key));
+            let is_asked_for = [path.as_str(), "/"].contains(&request.uri().path());
+            let answer = answer(stack.s3.read(&bucket, &key).filter(|_| is_asked_for));
             async move { Ok(answer) }
         }));
         Ok(Self { url, server })
     }
 
-    /// The address of the dataset's page.
+    /// Its address.
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
-impl Drop for StatusPages {
+impl Drop for StatusPage {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-/// The key of a dataset's page.
-pub fn key(dataset: &Dataset) -> String {
-    format!("{}{}.html", dataset.status_prefix, dataset.name)
-}
-
-/// The page, if there is one, as S3 would answer with it.
+/// The page, as S3 would answer with it.
 fn answer(page: Option<Vec<u8>>) -> Answer {
     let (status, content_type, body) = match page {
         Some(page) => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page)),

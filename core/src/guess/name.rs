@@ -1,0 +1,89 @@
+//! Names for columns and tables, made of whatever stands in headers and file names.
+
+use std::collections::BTreeSet;
+
+use crate::transform::comparable;
+
+/// The most bytes of a name that is made here. Redshift takes 127 (Amazon Redshift Database Developer Guide, Names and
+/// identifiers); a number may come behind it.
+const MOST_BYTES: usize = 100;
+
+/// A text as an identifier: lower case, letters, digits and `_`; empty where nothing of it is left.
+pub fn identifier(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            name.push(c);
+        } else if !name.is_empty() && !name.ends_with('_') {
+            name.push('_');
+        }
+    }
+    let name = name.get(..name.floor_char_boundary(MOST_BYTES)).unwrap_or_default().trim_end_matches('_');
+    if name.starts_with(|c: char| c.is_numeric()) { format!("c_{name}") } else { name.to_owned() }
+}
+
+/// A name for each cell of a header, no two alike. None is the text of another cell, since a name at another
+/// position than its own means that columns were reordered.
+pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
+    let texts: Vec<String> = header.iter().map(|cell| comparable(cell)).collect();
+    let mut taken = BTreeSet::new();
+    let mut names = Vec::new();
+    for (at, text) in texts.iter().enumerate() {
+        let base = Some(identifier(text)).filter(|name| !name.is_empty());
+        let base = base.unwrap_or_else(|| format!("column_{}", at + 1));
+        let is_free = |name: &String| {
+            !taken.contains(name) && texts.iter().enumerate().all(|(other, text)| other == at || text != name)
+        };
+        let name = unlike(base, is_free);
+        taken.insert(name.clone());
+        names.push(name);
+    }
+    names
+}
+
+/// A name that is free: the name itself, or with the first number that makes it so.
+pub(super) fn unlike(base: String, is_free: impl Fn(&String) -> bool) -> String {
+    if is_free(&base) {
+        return base;
+    }
+    let mut number = 1_u64;
+    loop {
+        let name = format!("{base}_{number}");
+        if is_free(&name) {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// What the names of a dataset's archives have in common, by one of them: what stands before a date or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveName {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The pattern of the archives' keys: for `doc`.
+    pub doc: String,
+}
+
+impl ArchiveName {
+    /// By an archive's file name.
+    pub fn of(file: &str) -> Self {
+        let endings = [".tgz", ".tar.gz"];
+        let stem = endings.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(file);
+        let ending = file.get(stem.len()..).unwrap_or_default();
+        // Dates and numbers, and what stands between them.
+        let base =
+            stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | 'T' | ' '));
+        let dataset = Some(identifier(base)).filter(|name| !name.is_empty());
+        Self {
+            dataset: dataset.unwrap_or_else(|| "dataset".to_owned()),
+            doc: format!("/{}[^/]*{}", escaped(base), escaped(ending)),
+        }
+    }
+}
+
+/// A text as a regular expression, without escapes where none are needed.
+fn escaped(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { regex::escape(&c.to_string()) }).collect()
+}

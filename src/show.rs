@@ -1,0 +1,286 @@
+//! `show`: all that is known of one archive.
+
+// For a person.
+mod text;
+
+use chrono::{DateTime, Utc};
+use cmslite_core::config::Dataset;
+use cmslite_core::error::Error;
+use cmslite_core::key::Key;
+use cmslite_core::problem::ReportedErrorFile;
+use cmslite_core::queue::Object;
+use cmslite_core::row_counts::RowsByTable;
+use cmslite_core::similar::closest;
+use serde::Serialize;
+
+use crate::cancellation::Cancellation;
+use crate::clients::Clients;
+use crate::dry_run::TableRows;
+use crate::redshift::session::Session;
+use crate::redshift::statement::{LedgerKey, Statement};
+use crate::redshift::{LedgerRow, StatementError};
+use crate::report::{FORMAT_VERSION, PassedOverObject};
+use crate::status::{DisagreementKind, Status, status};
+
+/// All that is known of an archive.
+#[derive(Debug, Serialize)]
+pub struct Archive {
+    /// Version of this form.
+    pub version: u32,
+    /// The dataset.
+    pub dataset: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// The archive.
+    pub key: Key,
+    /// What has become of it, or will.
+    pub state: State,
+    /// Why it is passed over, if it is.
+    pub passed_over: Option<PassedOverObject>,
+    /// What lies in S3 under its key now; none where nothing does any more.
+    pub revision: Option<Revision>,
+    /// When its marker was set, if it has one.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// The latest load of this revision; or of the key's latest revision that was loaded, where nothing lies there any more.
+    pub load: Option<LedgerRow>,
+    /// How many rows that load brought to each table; empty where the ledger does not say so.
+    pub tables: Vec<TableRows>,
+    /// Loads of other revisions under its key, and earlier ones of this, oldest first.
+    pub other_loads: Vec<LedgerRow>,
+    /// While appending: the load that brought the same bytes, before this archive was loaded or why it was not.
+    pub same_bytes_as: Option<LedgerRow>,
+    /// Under truncate: whether the tables hold it, by the ledger.
+    pub is_held: Option<bool>,
+    /// Why it is bad, as its `error.json` says.
+    pub error: Option<ReportedErrorFile>,
+    /// Where its markers and the ledger disagree.
+    pub disagreements: Vec<DisagreementKind>,
+    /// Why the ledger could not be read.
+    pub ledger_unreadable: Option<String>,
+}
+
+/// What has become of an archive, or will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Settled as good.
+    Good,
+    /// Settled as bad.
+    Bad,
+    /// It is to be loaded.
+    Waiting,
+    /// Older than the newest that is not bad: not loaded, unless that is found bad.
+    Superseded,
+    /// No archive by its name.
+    PassedOver,
+    /// Loaded once, and no longer in the bucket.
+    Gone,
+}
+
+/// One upload under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// Its `ETag` without quotes.
+    pub etag: String,
+    /// When it was uploaded.
+    pub last_modified: DateTime<Utc>,
+    /// Bytes.
+    pub size_bytes: u64,
+}
+
+/// Why an archive is not shown.
+#[derive(Debug)]
+pub enum ShowError {
+    /// The dataset has none of this key.
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// The prefix under which a name alone was looked for.
+        prefix: Key,
+        /// The key that may have been meant.
+        nearest: Option<Key>,
+    },
+    /// It could not be looked for.
+    Failed(Error),
+}
+
+impl From<Error> for ShowError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Asks S3 and Redshift for all that is known of an archive of `dataset`, given by its key or by its name below the dataset's
+/// prefix. A ledger that cannot be read leaves what S3 has.
+///
+/// # Errors
+///
+/// [`ShowError`].
+pub async fn show(
+    clients: &Clients,
+    dataset: &Dataset,
+    asked: &str,
+    cancellation: &Cancellation,
+) -> Result<Archive, ShowError> {
+    let status = status(clients, dataset, true, cancellation).await?;
+    let read = async {
+        let (loads, ledger_unreadable) = match loads(clients, dataset, cancellation).await {
+            Ok(loads) => (loads, None),
+            Err(StatementError::MissingRelation(_)) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(Error::from(error).chain())),
+        };
+        let Some((key, state)) = find(&status, &loads, dataset, asked) else {
+            return Ok(Err(unknown(&status, dataset, asked)));
+        };
+        let bucket = &dataset.bucket;
+        let object = clients.s3.head(bucket, &key).await?;
+        let marker = match state {
+            State::Good => clients.s3.head(bucket, &dataset.good_key(&key)).await?,
+            State::Bad => clients.s3.head(bucket, &dataset.bad_key(&key)).await?,
+            State::Waiting | State::Superseded | State::PassedOver | State::Gone => None,
+        };
+        let mut archive = assemble(&status, loads, key, state, object, dataset);
+        archive.settled_at = marker.map(|marker| marker.last_modified);
+        archive.ledger_unreadable = ledger_unreadable;
+        if let Some(load) = &archive.load {
+            archive.tables = tables(clients, dataset, load, cancellation).await;
+        }
+        Ok::<_, Error>(Ok(archive))
+    };
+    cancellation.bounded(read).await?
+}
+
+/// The archive that is asked for, among those that there are.
+fn find(status: &Status, loads: &[LedgerRow], dataset: &Dataset, asked: &str) -> Option<(Key, State)> {
+    let below = format!("{}{asked}", dataset.source_prefix());
+    [asked, &below].into_iter().find_map(|wanted| {
+        let known = all(status).find(|(key, _)| key.as_str() == wanted);
+        let gone =
+            || loads.iter().rev().find(|row| row.key.as_str() == wanted).map(|row| (&row.key, State::Gone));
+        known.or_else(gone).map(|(key, state)| (key.clone(), state))
+    })
+}
+
+/// Every key that S3 has of a dataset.
+fn all(status: &Status) -> impl Iterator<Item = (&Key, State)> {
+    let waiting = status.queue.iter().map(|archive| (&archive.key, State::Waiting));
+    let superseded = status.superseded.iter().map(|archive| (&archive.key, State::Superseded));
+    let bad = status.bad.iter().map(|archive| (&archive.key, State::Bad));
+    let good = status.good.iter().map(|archive| (&archive.key, State::Good));
+    let passed_over = status.passed_over.iter().map(|object| (&object.key, State::PassedOver));
+    waiting.chain(superseded).chain(bad).chain(good).chain(passed_over)
+}
+
+fn unknown(status: &Status, dataset: &Dataset, asked: &str) -> ShowError {
+    let prefix = dataset.source_prefix();
+    // What all keys begin with says nothing of which is meant.
+    let name = asked.strip_prefix(&prefix).unwrap_or(asked);
+    let names = all(status).map(|(key, _)| key.strip_prefix(&prefix).unwrap_or(key));
+    let nearest = closest(name, names).map(|name| Key::from(format!("{prefix}{name}")));
+    ShowError::Unknown { asked: asked.to_owned(), prefix: prefix.into(), nearest }
+}
+
+fn assemble(
+    status: &Status,
+    mut loads: Vec<LedgerRow>,
+    key: Key,
+    state: State,
+    object: Option<Object>,
+    dataset: &Dataset,
+) -> Archive {
+    let latest = loads.last().map(|row| (row.key.clone(), row.etag.clone()));
+    loads.retain(|row| row.key == key);
+    let revision = object.map(|object| Revision {
+        etag: object.revision().to_owned(),
+        last_modified: object.last_modified,
+        size_bytes: object.size,
+    });
+    let of_revision = |row: &LedgerRow| revision.as_ref().is_none_or(|revision| revision.etag == row.etag);
+    let load = loads.iter().rposition(of_revision).map(|at| loads.remove(at));
+    let good = status.good.iter().find(|good| good.key == key);
+    let bad = status.bad.iter().find(|bad| bad.key == key);
+    let passed_over = status.passed_over.iter().find(|object| object.key == key);
+    let disagreements = status.disagreements.iter().filter(|found| found.key == key);
+    let is_held = load
+        .as_ref()
+        .is_some_and(|load| latest.is_some_and(|(key, etag)| key == load.key && etag == load.etag));
+    Archive {
+        version: FORMAT_VERSION,
+        dataset: status.dataset.clone(),
+        bucket: status.bucket.clone(),
+        state,
+        passed_over: passed_over.cloned(),
+        revision,
+        settled_at: None,
+        load,
+        tables: Vec::new(),
+        other_loads: loads,
+        same_bytes_as: good.and_then(|good| good.same_bytes_as.clone()),
+        is_held: dataset.truncate.then_some(is_held),
+        error: bad.and_then(|bad| bad.error.clone()),
+        disagreements: disagreements.map(|found| found.kind.clone()).collect(),
+        ledger_unreadable: None,
+        key,
+    }
+}
+
+async fn connect(clients: &Clients, cancellation: &Cancellation) -> Result<Session, StatementError> {
+    let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
+    if let Some(limit) = cancellation.statement_timeout() {
+        session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
+    }
+    Ok(session)
+}
+
+async fn loads(
+    clients: &Clients,
+    dataset: &Dataset,
+    cancellation: &Cancellation,
+) -> Result<Vec<LedgerRow>, StatementError> {
+    let session = connect(clients, cancellation).await?;
+    let loads = session.loads(dataset).await;
+    session.close().await;
+    loads
+}
+
+/// How many rows a load brought to each table; nothing where that cannot be read.
+async fn tables(
+    clients: &Clients,
+    dataset: &Dataset,
+    load: &LedgerRow,
+    cancellation: &Cancellation,
+) -> Vec<TableRows> {
+    let read = async {
+        let session = connect(clients, cancellation).await?;
+        let entry = LedgerKey {
+            dataset: &dataset.name,
+            bucket: &dataset.bucket,
+            key: &load.key,
+            etag: &load.etag,
+            sha256: None,
+            last_modified: load.last_modified,
+        };
+        let told = session
+            .run(&Statement::ReadLedger {
+                ledger: &dataset.ledger,
+                entry: &entry,
+                by_request: Some(&load.request_id),
+            })
+            .await?;
+        // The second number is that of the latest load of this revision.
+        let number = told.first().and_then(|row| row.get(1)).and_then(Option::as_ref);
+        let rows = match number.and_then(|number| number.parse().ok()) {
+            Some(sequence) => session.table_rows(dataset, sequence).await,
+            None => Ok(RowsByTable::default()),
+        };
+        session.close().await;
+        rows
+    };
+    match read.await {
+        Ok(rows) => rows.into_iter().map(|(table, rows)| TableRows { table, rows }).collect(),
+        Err(error) => {
+            tracing::debug!(error = %Error::from(error).chain(), "the rows by table are not known");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is known of an archive, as text for a person.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use cmslite_core::text::one_line;
+
+use super::{Archive, State};
+use crate::redshift::LedgerRow;
+
+impl fmt::Display for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} (s3://{})", self.key, one_line(&self.bucket))?;
+        write!(f, "  State: {}", state(self))?;
+        match self.settled_at {
+            Some(at) => writeln!(f, ", settled {}", seconds(at))?,
+            None => writeln!(f)?,
+        }
+        if let Some(revision) = &self.revision {
+            writeln!(
+                f,
+                "  Revision: {}, uploaded {}, {} bytes",
+                one_line(&revision.etag),
+                seconds(revision.last_modified),
+                revision.size_bytes
+            )?;
+        }
+        match (&self.load, &self.ledger_unreadable) {
+            (Some(load), _) => writeln!(f, "  Loaded: {}{}", loaded(load), held(self.is_held))?,
+            (None, Some(why)) => writeln!(f, "  Loaded: the ledger cannot be read: {}", one_line(why))?,
+            (None, None) => writeln!(f, "  Loaded: no, by the ledger")?,
+        }
+        for table in &self.tables {
+            writeln!(f, "    {}: {} rows", one_line(&table.table), table.rows)?;
+        }
+        if let Some(sha256) = self.load.as_ref().and_then(|load| load.sha256.as_ref()) {
+            writeln!(f, "  SHA-256: {}", one_line(sha256))?;
+        }
+        if let Some(same) = &self.same_bytes_as {
+            writeln!(f, "  Same bytes as {}, loaded {}", same.key, seconds(same.loaded_at))?;
+        }
+        for other in &self.other_loads {
+            writeln!(f, "  Also loaded: revision {}, {}", one_line(&other.etag), loaded(other))?;
+        }
+        self.write_problems(f)?;
+        for disagreement in &self.disagreements {
+            writeln!(f, "  Disagreement: {} {disagreement}", self.key)?;
+        }
+        Ok(())
+    }
+}
+
+impl Archive {
+    fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(error) = &self.error else { return Ok(()) };
+        writeln!(f, "  Problems:")?;
+        for problem in &error.problems {
+            writeln!(f, "    {problem}")?;
+        }
+        let unreported = error.problems_found.saturating_sub(error.problems.len() as u64);
+        if unreported > 0 {
+            writeln!(f, "    and {unreported} more")?;
+        }
+        match &error.incomplete {
+            Some(why) => writeln!(f, "    there may be more: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn state(archive: &Archive) -> String {
+    match archive.state {
+        State::Good => "good".to_owned(),
+        State::Bad => "bad".to_owned(),
+        State::Waiting => "waiting to be loaded".to_owned(),
+        State::Superseded => "superseded by a newer archive, never loaded".to_owned(),
+        State::PassedOver => {
+            let why = archive.passed_over.as_ref().map(|object| object.why.to_string());
+            format!("passed over, no archive by its name: {}", why.unwrap_or_default())
+        }
+        State::Gone => "no longer in the bucket".to_owned(),
+    }
+}
+
+fn loaded(load: &LedgerRow) -> String {
+    format!("{} by {}, {} rows", seconds(load.loaded_at), one_line(&load.request_id), load.rows)
+}
+
+fn held(is_held: Option<bool>) -> &'static str {
+    match is_held {
+        Some(true) => "; the tables hold it",
+        Some(false) => "; the tables hold another archive now",
+        None => "",
+    }
+}
+
+fn seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
