@@ -78,13 +78,13 @@ pub struct Showing {
     /// Print exactly one JSON document on standard output, also when the command fails.
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour what is written: `auto` is on a terminal, as NO_COLOR and CLICOLOR_FORCE have it.
+    /// When to use colours. `auto`: on a terminal, unless NO_COLOR or CLICOLOR_FORCE is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: When,
-    /// Say less on standard error: errors alone.
+    /// Write only errors to standard error.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more on standard error: every step, and of an error every cause.
+    /// Write every step to standard error, and every cause of an error.
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Append a log to this file. `load` alone keeps one without it, below `logs/`.
@@ -108,7 +108,7 @@ pub struct Load {
     /// Work on the queue up to and including this archive.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["again", "accept_shrink"], help_heading = ARCHIVES)]
     pub until: Option<String>,
-    /// Work on so many archives at the most, and leave the others in the queue.
+    /// Work on at most N archives, and leave the others in the queue.
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = ARCHIVES)]
     pub limit: Option<usize>,
     /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle
@@ -163,7 +163,7 @@ pub struct Limits {
     /// begins no archive in its last 15 seconds. [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
-    /// Give a statement up that Redshift works on for longer.
+    /// Stop a statement that runs longer than this.
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
     pub statement_timeout: Duration,
 }

@@ -11,7 +11,7 @@ Exit status:
 pub(super) const FIRST_STEPS: &str = "\
 First steps, with CONFIG such as cmslite_user_group_metadata:
   init FILE                a configuration for a new dataset, from an archive
-  validate CONFIG FILE...  before the upload: is an archive on this machine good?
+  validate CONFIG FILE...  before the upload: is an archive here good?
   check CONFIG             is everything there that a load needs?
   load CONFIG --dry-run    what would be loaded, and what is wrong?
   load CONFIG --limit 1    load the oldest archive
@@ -67,7 +67,7 @@ Examples:
   check --offline CONFIG
           is the configuration sound, and what does it say?
   check CONFIG
-          each thing that a load needs, and what to do where it lacks
+          each thing that a load needs, and what to do if it is missing
   check CONFIG --json | jq '.findings[] | select(.outcome == \"bad\")'
           what is wrong alone
 ";
@@ -120,8 +120,8 @@ pub(super) const INIT_EXIT_STATUS: &str = "\
 Exit status:
   0  both files are written
   1  both are written, but the archive is bad by them: the result says why
-  2  nothing is written: the archive cannot be read, nothing can be guessed of it,
-     or a file is there";
+  2  nothing is written: the archive cannot be read, nothing can be guessed
+     of it, or a file is there";
 
 pub(super) const COMPLETIONS: &str = "\
 The script knows the datasets that are there when it is made.
@@ -133,4 +133,5 @@ Examples:
     ~/.config/fish/completions/cmslite-user-data-to-redshift.fish
 
 Exit status:
-  0  always, but for mistakes of usage, which are 2";
+  0  the script is printed
+  2  usage";

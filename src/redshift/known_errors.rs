@@ -28,7 +28,7 @@ pub(super) type Known = (Meaning, &'static str);
 /// are the same. The first row that fits decides.
 type Row = (&'static str, &'static str, Meaning, &'static str);
 
-const MAKE_TABLE: &str = "make the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or mend \"dbtable\", \"schema\" or \"ledger\" in the configuration";
+const MAKE_TABLE: &str = "make the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or correct \"dbtable\", \"schema\" or \"ledger\" in the configuration";
 const PLAIN_TABLE: &str = "name a plain table in \"dbtable\": a view and an external table take no COPY";
 const ROLE: &str = "attach the role of COPY_IAM_ROLE to the cluster or workgroup, and let Redshift assume it";
 const READ_STAGED: &str = "let the role of COPY (COPY_IAM_ROLE, else the program's own) s3:GetObject below batch/ and s3:ListBucket, and kms:Decrypt where a KMS key of your own encrypts the bucket";
@@ -102,7 +102,7 @@ const ROWS: &[Row] = &[
         "42703",
         "",
         Lasts(Deployment::SchemaMismatch),
-        "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
+        "add the column to the table, or correct \"columns\" or \"derived\" in the configuration",
     ),
     ("42804", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
     ("3D000", "", Lasts(Deployment::SchemaMismatch), "set PGDATABASE to the database of the tables"),
@@ -137,7 +137,7 @@ const S3_ERRORS: &[(&str, Deployment, &str)] = &[
     ("InvalidToken", Deployment::CopyAuthorization, KEYS),
     ("PermanentRedirect", Deployment::Configuration, REGION),
     ("AuthorizationHeaderMalformed", Deployment::Configuration, REGION),
-    ("NoSuchBucket", Deployment::NoSuchBucket, "mend \"bucket\" in the configuration, or AWS_REGION"),
+    ("NoSuchBucket", Deployment::NoSuchBucket, "correct \"bucket\" in the configuration, or AWS_REGION"),
 ];
 
 /// What Redshift means by an error; none if it is not known.

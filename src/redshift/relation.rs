@@ -60,7 +60,7 @@ pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) 
     let is_there = |name: &&str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
     let absent = table.loaded_columns().filter(|name| !is_there(name)).map(|name| Obstacle {
         text: format!("it has no column {name}"),
-        remedy: "add the column to the table, or mend \"columns\" or \"derived\" in the configuration",
+        remedy: "add the column to the table, or correct \"columns\" or \"derived\" in the configuration",
     });
     let left_out = left_out(table, columns).map(|column| Obstacle {
         text: format!("its column {} is NOT NULL, has no default, and is not loaded", column.name),

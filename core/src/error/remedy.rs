@@ -6,7 +6,7 @@ impl Error {
     /// What to do about it, for whoever must act.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::BadInput(_) => "mend the archive",
+            Self::BadInput(_) => "correct the archive, and upload it again",
             Self::Retryable(fault) => match fault.kind {
                 Retryable::ConnectionLost => {
                     "look at PGHOST and PGPORT, whether the cluster runs, and whether its security group lets this machine or the function's subnets in"
@@ -26,7 +26,7 @@ impl Error {
                 | Retryable::CountsDiffer
                 | Retryable::SourceChanged
                 | Retryable::DamagedDownload
-                | Retryable::Unknown => "try again; if it lasts, the message says where",
+                | Retryable::Unknown => "try again; if it fails again, look at what the message names",
                 Retryable::DeadlineNear => {
                     "give it more time; if it waited for a lock, try again when whoever holds it has ended"
                 }
@@ -37,8 +37,7 @@ impl Error {
             },
             Self::Deployment(fault) => match fault.kind {
                 Deployment::S3Access => {
-                    "give the program's role s3:ListBucket on the bucket, s3:GetObject on archives and markers, s3:PutObject below batch/, good/ and bad/, and \
-                     s3:DeleteObject on markers, as template.yaml does; or look at the AWS_* variables"
+                    "give the program's role the rights on the bucket that LoaderRole in template.yaml has; or look at the AWS_* variables"
                 }
                 Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
                 Deployment::UnorderedListing => {
@@ -59,20 +58,20 @@ impl Error {
                 Deployment::TlsUnsupported => {
                     "let the server, or what stands before it, speak TLS 1.2 or newer"
                 }
-                Deployment::SchemaMismatch => "make the table as ddl/ does, or mend the configuration",
+                Deployment::SchemaMismatch => "make the table as ddl/ does, or correct the configuration",
                 Deployment::Privilege => "grant the user what ddl/grants.sql grants",
                 Deployment::CopyAuthorization => {
-                    "attach the role of COPY_IAM_ROLE to the cluster and let it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
+                    "attach the role of COPY_IAM_ROLE to the cluster and allow it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
                 }
                 Deployment::StorageFull => "free disk space on the cluster, or resize it",
                 Deployment::SecretUnreadable => {
-                    "let the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID"
+                    "allow the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID, and kms:Decrypt on its key; look at what the message says of its contents"
                 }
                 Deployment::LoginNotGiven => {
                     "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the rights that template.yaml gives it"
                 }
                 Deployment::Configuration => {
-                    "mend the configuration file or the variable of the environment that is named"
+                    "correct the configuration file or the variable of the environment that is named"
                 }
                 Deployment::UnknownEvent => "send an event of a form that docs/reference/events.md has",
                 Deployment::ReloadRefused => {
