@@ -30,6 +30,9 @@ use crate::status::{RECENT_LOADS, Waiting};
 /// what another run needs, writes none.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// How much of it Redshift may take. A page that says that Redshift does not answer is worth more than none.
+const LEDGER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Writes the page of a dataset after a run, if that has read the queue and has left time. What fails is a warning: a run
 /// that has loaded its archives has not failed.
 pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancellation: &Cancellation) {
@@ -60,23 +63,25 @@ pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancel
     }
 }
 
-/// What the ledger says of the latest loads. Redshift ends the query when the page's time is up.
+/// What the ledger says of the latest loads. Redshift ends the query when its time is up.
 async fn ledger(
     clients: &Clients,
     dataset: &Dataset,
     cancellation: &Cancellation,
 ) -> (LedgerSays, Vec<RecentLoad>) {
+    let cancellation = cancellation.within(LEDGER_WITHIN + REPORT_RESERVE);
     let loads = async {
-        let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
-        session.run(&Statement::StatementTimeout(WITHIN.as_millis())).await?;
+        let session = clients.redshift.connect(&cancellation).await.map_err(StatementError::Other)?;
+        session.run(&Statement::StatementTimeout(LEDGER_WITHIN.as_millis())).await?;
         let loads = session.recent_loads(dataset, RECENT_LOADS).await;
         session.close().await;
         loads
     };
-    match loads.await {
-        Ok(loads) => (LedgerSays::Read, loads),
-        Err(StatementError::MissingRelation(_)) => (LedgerSays::Absent, Vec::new()),
-        Err(error) => (LedgerSays::Unread(Error::from(error).chain()), Vec::new()),
+    match cancellation.bounded(async { Ok(loads.await) }).await {
+        Ok(Ok(loads)) => (LedgerSays::Read, loads),
+        Ok(Err(StatementError::MissingRelation(_))) => (LedgerSays::Absent, Vec::new()),
+        Ok(Err(error)) => (LedgerSays::Unread(Error::from(error).chain()), Vec::new()),
+        Err(error) => (LedgerSays::Unread(error.chain()), Vec::new()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! What it shows is tested beside its code, and in a browser in tests/browser.
 
 use std::fs;
+use std::time::Duration;
 
 use devstack::lambda::Outcome;
 use devstack::redshift;
@@ -162,6 +163,28 @@ async fn a_page_that_cannot_be_written_fails_no_run() {
     let warning = log.lines().find(|line| line.contains("cannot write the status page")).unwrap();
     assert!(warning.contains("\"WARN\"") && warning.contains("Deployment.S3Access"), "{warning}");
     assert!(!harness.keys().iter().any(|key| key == PAGE));
+}
+
+/// Its time is what the run has left: first of all the report is handed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_left_little_time_writes_no_page() {
+    let harness = with_page().timeout(Duration::from_secs(22)).start().await;
+    let report = Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    assert_eq!(report["objects_good"], 1);
+    assert!(!harness.keys().iter().any(|key| key == PAGE));
+    assert!(harness.log().await.contains("the status page stays as it is: too little of the time is left"));
+}
+
+/// A cluster that does not answer holds neither the run nor the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_does_not_wait_for_redshift() {
+    let harness = with_page().start().await;
+    harness.stack.redshift.inject(redshift::Fault::on("LEFT JOIN", redshift::Action::Silence));
+    let report = Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
+    assert_eq!((&report["objects_good"], &report["failure"]), (&1.into(), &Value::Null));
+    let after = page(&harness);
+    assert_eq!(heading(&after), "Redshift cannot be asked");
+    assert!(after.contains("the time is nearly up, while waiting for Redshift: "), "{after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
