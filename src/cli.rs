@@ -90,7 +90,7 @@ pub async fn main() -> ExitCode {
             Command::Load(load) if load.dry_run => run_dry(load, &output, &waits, all).await,
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
-            Command::Status(status) => run_status(status, &output, &waits).await,
+            Command::Status(status) => run_status(status, &output, &waits, all).await,
             Command::Show(show) => run_show(show, &output, &waits).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
             Command::Init(arguments) => init::run(arguments, &output).await,
@@ -195,7 +195,7 @@ async fn run_check(check: &Check, output: &Output, waits: &Waits) -> Result<u8, 
     Ok(if check.has_failed() { exit::FAILED } else { exit::GOOD })
 }
 
-async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+async fn run_status(arguments: &Status, output: &Output, waits: &Waits, all: bool) -> Result<u8, Failure> {
     let dataset = dataset(&arguments.config)?;
     let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
     if is_printed && output.is_json() {
@@ -211,10 +211,11 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Resul
         Some(file) => written_page::replace(file, &page())?,
         None => {}
     }
+    let failure = status.ledger_unreadable.as_ref().map(Failure::from);
     if arguments.html.is_none() || output.is_json() {
-        output.result(&status, &status, None);
+        output.result(&status, &status, failure.as_ref());
     }
-    Ok(if status.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+    Ok(said(failure.as_ref(), all))
 }
 
 async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {

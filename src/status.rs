@@ -29,7 +29,7 @@ use crate::listing;
 use crate::redshift::statement::Statement;
 use crate::redshift::{RecentLoad, StatementError};
 
-pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Unreadable, Waiting};
 
 /// The latest loads of which the rows by table are asked for.
 pub const RECENT_LOADS: usize = 20;
@@ -139,7 +139,7 @@ async fn ledger(
     let ledger = match rows.await {
         Ok(rows) => Ledger::Rows(rows),
         Err(StatementError::MissingRelation(_)) => Ledger::Absent,
-        Err(error) => Ledger::Unreadable(Error::from(error).chain()),
+        Err(error) => Ledger::Unreadable(Error::from(error).into()),
     };
     (ledger, recent_loads)
 }

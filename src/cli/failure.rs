@@ -16,6 +16,7 @@ use tracing::error;
 use super::{color, exit, progress_bar};
 use crate::config_files::Unloaded;
 use crate::show::ShowError;
+use crate::status::Unreadable;
 
 /// The target of the event that tells a failure to the log file: standard error has it in another form.
 pub(super) const TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::cli::failure");
@@ -153,6 +154,18 @@ impl From<Error> for Failure {
             causes: error.causes().into(),
             remedy: Some(error.remedy().to_owned()),
             error: Some(Box::new(error)),
+        }
+    }
+}
+
+/// Of a result that is shown all the same, without what the ledger knows.
+impl From<&Unreadable> for Failure {
+    fn from(unreadable: &Unreadable) -> Self {
+        let Unreadable { error_type, message, remedy } = unreadable;
+        Self {
+            status: exit::FAILED,
+            error_type,
+            ..Self::usage(format!("the ledger cannot be read: {message}")).with_remedy(*remedy)
         }
     }
 }

@@ -65,6 +65,9 @@ impl Overview {
                 let title = format!("Markers and ledger disagree in {}", count(disagreements, "place"));
                 (Level::Act, title)
             }
+            _ if self.has_unusable_key() => {
+                (Level::Act, "An upload cannot be loaded because of its name".to_owned())
+            }
             (_, _, _, 1, _) => (Level::Waiting, "1 archive waits to be loaded".to_owned()),
             (_, _, _, 2.., _) => (Level::Waiting, format!("{} wait to be loaded", count(waiting, "archive"))),
             (.., 0) => (Level::Waiting, "No archive was loaded yet".to_owned()),
@@ -82,14 +85,21 @@ impl Overview {
         }
     }
 
+    /// Whether there is an object that should have been an archive, and cannot be one by its key.
+    fn has_unusable_key(&self) -> bool {
+        self.passed_over.iter().any(|object| object.why.is_unusable_key())
+    }
+
     fn detail(&self) -> String {
         let last = self.latest().map(|load| {
             let lasted = age(self.made_at - load.loaded_at);
             format!("The last load was at {}, {lasted} before this page was made.", minute(load.loaded_at))
         });
         let last = last.unwrap_or_else(|| match self.ledger {
-            LedgerSays::Read | LedgerSays::Absent => "Nothing was loaded yet.".to_owned(),
-            LedgerSays::Unread(_) => "When the last load was is not known.".to_owned(),
+            LedgerSays::Read | LedgerSays::Absent if self.counts.good == 0 => {
+                "Nothing was loaded yet.".to_owned()
+            }
+            _ => "The time of the last load is not known.".to_owned(),
         });
         let oldest = self.waiting.first().map(|oldest| {
             let waited = age(self.made_at - oldest.last_modified);
@@ -131,7 +141,7 @@ impl Overview {
             let text = "What S3 says of some archives is not what Redshift says.".to_owned();
             add(text, Some(("disagreements", "Disagreements")));
         }
-        if self.passed_over.iter().any(|object| object.why.is_unusable_key()) {
+        if self.has_unusable_key() {
             let text = "Some objects cannot be loaded because of their names: rename them.".to_owned();
             add(text, Some(("passed-over", "Passed over")));
         }

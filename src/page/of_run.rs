@@ -16,7 +16,8 @@ use cmslite_core::queue::{ArchiveState, Object};
 use tracing::{debug, info, warn};
 
 use super::overview::{
-    BAD_SHOWN, BadArchive, Counts, LedgerSays, MadeBy, Overview, PASSED_OVER_SHOWN, WAITING_SHOWN, is_missing,
+    BAD_SHOWN, BadArchive, Counts, LedgerSays, MadeBy, Overview, WAITING_SHOWN, held_by_markers, is_missing,
+    shown_of_passed_over,
 };
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation, REPORT_RESERVE};
 use crate::clients::Clients;
@@ -97,7 +98,13 @@ impl Overview {
     ) -> Self {
         let Listings { plan, .. } = listings;
         let states = States::after(report, listings);
-        let held = loads.last().map(|load| load.last_modified);
+        let held = match ledger {
+            LedgerSays::Unread(_) => {
+                let good = states.in_state(ArchiveState::Good).map(|archive| archive.last_modified);
+                Some(held_by_markers(good))
+            }
+            LedgerSays::Read | LedgerSays::Absent => loads.last().map(|load| load.last_modified),
+        };
         let bad = states.bad(dataset, held);
         let bad_and_missing = if dataset.truncate {
             bad.iter().filter(|bad| bad.is_missing).count()
@@ -110,7 +117,8 @@ impl Overview {
             last_modified: archive.last_modified,
             size_bytes: archive.size,
         });
-        let passed_over = plan.passed_over.iter().rev().take(PASSED_OVER_SHOWN).rev();
+        let passed_over =
+            plan.passed_over.iter().map(|(key, why)| PassedOverObject { key: key.clone(), why: *why });
         // One that stopped behind a bad archive says so by that.
         let failure = report.failure.clone().filter(|_| report.bad.is_empty());
         Self {
@@ -133,9 +141,7 @@ impl Overview {
             ledger,
             loads,
             disagreements: None,
-            passed_over: passed_over
-                .map(|(key, why)| PassedOverObject { key: key.clone(), why: *why })
-                .collect(),
+            passed_over: shown_of_passed_over(passed_over),
         }
     }
 }

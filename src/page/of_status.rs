@@ -4,18 +4,21 @@ use chrono::{DateTime, Utc};
 use cmslite_core::config::Dataset;
 
 use super::overview::{
-    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, PASSED_OVER_SHOWN,
-    WAITING_SHOWN, is_missing,
+    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, WAITING_SHOWN,
+    held_by_markers, is_missing, shown_of_passed_over,
 };
 use crate::status::{Bad, Status};
 
 impl Overview {
     /// What the page shows of a status that was read at this time.
     pub fn of_status(dataset: &Dataset, status: &Status, made_at: DateTime<Utc>) -> Self {
-        let held = status.tables_hold.as_ref().map(|row| row.last_modified);
+        let held = match (&status.tables_hold, &status.ledger_unreadable) {
+            (Some(row), _) => Some(row.last_modified),
+            (None, None) => None,
+            (None, Some(_)) => Some(held_by_markers(status.good.iter().map(|good| good.last_modified))),
+        };
         let is_missing = |bad: &Bad| is_missing(dataset.truncate, bad.last_modified, held);
         let newest_bad = status.bad.iter().rev().take(BAD_SHOWN);
-        let passed_over = &status.passed_over;
         Self {
             dataset: dataset.name.clone(),
             uploads: format!("s3://{}/{}", dataset.bucket, dataset.source_prefix()),
@@ -29,7 +32,7 @@ impl Overview {
                 waiting: status.queue.len(),
                 superseded: status.superseded.len(),
                 disagreements: status.disagreements.len(),
-                passed_over: passed_over.len(),
+                passed_over: status.passed_over.len(),
             },
             waiting: status.queue.iter().take(WAITING_SHOWN).cloned().collect(),
             bad: newest_bad
@@ -41,13 +44,13 @@ impl Overview {
                 })
                 .collect(),
             ledger: match (&status.ledger_unreadable, status.ledger_rows) {
-                (Some(why), _) => LedgerSays::Unread(why.clone()),
+                (Some(why), _) => LedgerSays::Unread(why.message.clone()),
                 (None, Some(_)) => LedgerSays::Read,
                 (None, None) => LedgerSays::Absent,
             },
             loads: status.recent_loads.clone(),
             disagreements: Some(status.disagreements.iter().take(DISAGREEMENTS_SHOWN).cloned().collect()),
-            passed_over: passed_over[passed_over.len().saturating_sub(PASSED_OVER_SHOWN)..].to_vec(),
+            passed_over: shown_of_passed_over(status.passed_over.iter().cloned()),
         }
     }
 }

@@ -46,7 +46,8 @@ pub struct Overview {
     pub loads: Vec<RecentLoad>,
     /// Where markers and ledger disagree, [`DISAGREEMENTS_SHOWN`] at the most; none where they were not compared.
     pub disagreements: Option<Vec<Disagreement>>,
-    /// The objects that are no archives by their names, [`PASSED_OVER_SHOWN`] at the most.
+    /// The objects that are no archives by their names, [`PASSED_OVER_SHOWN`] at the most:
+    /// those first that should have been archives.
     pub passed_over: Vec<PassedOverObject>,
 }
 
@@ -112,6 +113,24 @@ impl Overview {
     pub fn latest(&self) -> Option<&RecentLoad> {
         self.loads.last()
     }
+}
+
+/// Under truncate, when the archive was uploaded that the tables hold, where the ledger does not say so: the newest good one.
+/// Where there is none, nothing is known to be missing.
+pub fn held_by_markers(good: impl Iterator<Item = DateTime<Utc>>) -> DateTime<Utc> {
+    good.max().unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// The objects passed over that are shown: those that should have been archives, and the last of the others.
+pub fn shown_of_passed_over(
+    all: impl DoubleEndedIterator<Item = PassedOverObject> + Clone,
+) -> Vec<PassedOverObject> {
+    let unusable = all.clone().filter(|object| object.why.is_unusable_key());
+    let mut shown: Vec<PassedOverObject> = unusable.take(PASSED_OVER_SHOWN).collect();
+    let others = all.rev().filter(|object| !object.why.is_unusable_key());
+    let others: Vec<PassedOverObject> = others.take(PASSED_OVER_SHOWN - shown.len()).collect();
+    shown.extend(others.into_iter().rev());
+    shown
 }
 
 /// Whether the data of a bad archive, uploaded at this time, is missing from the tables. While appending each archive's is;

@@ -5,7 +5,10 @@ use cmslite_core::config::PassedOver;
 use cmslite_core::problem::{ReportedErrorFile, ReportedProblem};
 
 use super::headline::{Level, Task};
-use super::overview::{BAD_SHOWN, DISAGREEMENTS_SHOWN, PASSED_OVER_SHOWN, WAITING_SHOWN};
+use super::overview::{
+    BAD_SHOWN, DISAGREEMENTS_SHOWN, PASSED_OVER_SHOWN, WAITING_SHOWN, held_by_markers, is_missing,
+    shown_of_passed_over,
+};
 use super::{BadArchive, Counts, LedgerSays, MadeBy, Overview};
 use crate::redshift::RecentLoad;
 use crate::report::{Failure, PassedOverObject};
@@ -80,6 +83,10 @@ fn bad(key: &str, text: &str, problems: usize) -> BadArchive {
     }
 }
 
+fn passed_over(why: PassedOver) -> PassedOverObject {
+    PassedOverObject { key: "client/x".into(), why }
+}
+
 fn failed(error_type: &'static str) -> MadeBy {
     let failure = Failure { error_type, message: MARKUP.to_owned() };
     MadeBy::Run { request_id: MARKUP.to_owned(), failure: Some(failure) }
@@ -144,6 +151,11 @@ fn the_state_comes_first_in_words() {
         (&|page| page.counts.waiting = 2_000, Level::Waiting, "2,000 archives wait to be loaded"),
         (&|page| page.counts.disagreements = 1, Level::Act, "Markers and ledger disagree in 1 place"),
         (&|page| page.ledger = LedgerSays::Unread("x".to_owned()), Level::Act, "Redshift cannot be asked"),
+        (
+            &|page| page.passed_over = vec![passed_over(PassedOver::KeyTooLong)],
+            Level::Act,
+            "An upload cannot be loaded because of its name",
+        ),
         (&|page| page.counts.bad = 3, Level::Good, "All 12 archives are loaded"),
         (&|page| page.counts.bad_and_missing = 1, Level::Act, "1 archive is bad: it must be corrected"),
         (&|page| page.counts.bad_and_missing = 2, Level::Act, "2 archives are bad: they must be corrected"),
@@ -164,6 +176,30 @@ fn the_state_comes_first_in_words() {
     assert!(page.find("All 12 archives").unwrap() < page.find("<h2").unwrap(), "{page}");
     assert_eq!(page.matches("<h1").count(), 1, "{page}");
     assert!(page.contains("The last load was at 2024-03-31 20:00 UTC, 13 h 0 min before"), "{page}");
+}
+
+#[test]
+fn what_is_not_known_is_not_said() {
+    for (good_archives, told) in
+        [(0, "Nothing was loaded yet."), (3, "The time of the last load is not known.")]
+    {
+        let mut overview = Overview { loads: Vec::new(), ..good() };
+        overview.counts.good = good_archives;
+        assert_eq!(overview.headline().detail, told);
+    }
+    assert_eq!(held_by_markers([now(), now() - TimeDelta::hours(1)].into_iter()), now());
+    assert!(!is_missing(true, now(), Some(held_by_markers([].into_iter()))));
+}
+
+#[test]
+fn what_should_have_been_an_archive_is_shown_before_other_objects() {
+    let others = || vec![passed_over(PassedOver::Checksum); 20].into_iter();
+    let objects = || others().chain([passed_over(PassedOver::UnfitCharacter)]).chain(others());
+    let shown = shown_of_passed_over(objects());
+    assert_eq!((shown.len(), shown[0].why), (PASSED_OVER_SHOWN, PassedOver::UnfitCharacter));
+    assert!(shown[1..].iter().all(|object| object.why == PassedOver::Checksum));
+    let many = vec![passed_over(PassedOver::KeyTooLong); 20];
+    assert_eq!(shown_of_passed_over(many.into_iter()).len(), PASSED_OVER_SHOWN);
 }
 
 #[test]

@@ -103,6 +103,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
             .map(|object| Good {
                 key: object.key.clone(),
                 etag: object.revision().to_owned(),
+                last_modified: object.last_modified,
                 load: loads.get(&revision(object)).map(|row| (*row).clone()),
                 same_bytes_as: same_bytes_as(object).cloned(),
             })

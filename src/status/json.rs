@@ -77,7 +77,7 @@ impl Serialize for Status {
             passed_over_count: self.passed_over.len(),
             passed_over: &self.passed_over,
             ledger_rows: self.ledger_rows,
-            ledger_unreadable: self.ledger_unreadable.as_deref(),
+            ledger_unreadable: self.ledger_unreadable.as_ref().map(|why| why.message.as_str()),
             tables_hold: self.tables_hold.as_ref(),
             disagreements_count: self.disagreements.len(),
             disagreements: &self.disagreements,

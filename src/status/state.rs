@@ -1,6 +1,7 @@
 //! What a status says, as values.
 
 use chrono::{DateTime, Utc};
+use cmslite_core::error::Error;
 use cmslite_core::key::Key;
 use cmslite_core::problem::ReportedErrorFile;
 use schemars::JsonSchema;
@@ -17,7 +18,24 @@ pub enum Ledger {
     /// There is none yet: the first load makes it.
     Absent,
     /// It could not be read.
-    Unreadable(String),
+    Unreadable(Unreadable),
+}
+
+/// Why the ledger could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The stable name of the error's kind.
+    pub error_type: &'static str,
+    /// The whole story.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl From<Error> for Unreadable {
+    fn from(error: Error) -> Self {
+        Self { error_type: error.error_type(), message: error.chain(), remedy: error.remedy() }
+    }
 }
 
 /// Where a dataset stands.
@@ -40,7 +58,7 @@ pub struct Status {
     /// How many rows the ledger has; none where there is no ledger or it could not be read.
     pub ledger_rows: Option<usize>,
     /// Why the ledger could not be read.
-    pub ledger_unreadable: Option<String>,
+    pub ledger_unreadable: Option<Unreadable>,
     /// Under truncate: the archive that the tables hold, by the ledger.
     pub tables_hold: Option<LedgerRow>,
     /// The latest loads with their rows by table, oldest first; empty where the ledger does not say so.
@@ -85,6 +103,9 @@ pub struct Good {
     pub key: Key,
     /// Its revision.
     pub etag: String,
+    /// When it was uploaded.
+    #[serde(skip)]
+    pub last_modified: DateTime<Utc>,
     /// Its last load, where the ledger knows one.
     pub load: Option<LedgerRow>,
     /// While appending: the load that brought the same bytes, before this archive was loaded or why it was not.

@@ -43,7 +43,7 @@ impl fmt::Display for Status {
         )?;
         match (self.ledger_rows, &self.ledger_unreadable) {
             (Some(rows), _) => writeln!(f, "; {rows} loads in the ledger")?,
-            (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {why}")?,
+            (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {}", why.message)?,
             (None, None) => writeln!(f, "; no ledger yet, the first load makes it")?,
         }
         if let Some(row) = &self.tables_hold {

@@ -83,12 +83,29 @@ async fn the_command_writes_a_page_to_a_file_that_it_replaces_at_once() {
     ));
     let (output, _) = harness.command(&["status", config, "--html", file.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the ledger cannot be read"));
     assert!(fs::read_to_string(&file).unwrap().contains("the ledger in Redshift could not be read"));
 
     let nowhere = directory.path().join("nowhere/status.html");
     let (output, _) = harness.command(&["status", config, "--html", nowhere.to_str().unwrap()]).await;
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("cannot write the page to "), "{told}");
+}
+
+/// Under truncate a bad archive that a newer good one follows is no loss, also where only the markers say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_bad_archive_is_no_loss_while_redshift_is_silent() {
+    let harness = Harness::start().await;
+    Harness::report(harness.invoke(&harness.put("a", &two_columns(), 1)).await);
+    Harness::report(harness.invoke(&harness.put("b", &sample(1, 5), 2)).await);
+    harness.stack.redshift.inject(redshift::Fault::on(
+        "load_ledger",
+        redshift::Action::Refuse("42501".to_owned(), "permission denied".to_owned()),
+    ));
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["status", config.to_str().unwrap(), "--html", "-"]).await;
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(heading(&page), "Redshift cannot be asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,16 @@ async fn what_can_be_told_without_redshift_is_told() {
             && told.contains("refused the login"),
         "{told}"
     );
+    let config = harness.config_file();
+    let (output, _) = harness.command(&["status", config.to_str().unwrap()]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("error[Deployment.LoginRefused]: the ledger cannot be read: "), "{told}");
+    let (output, _) = harness.command(&["status", config.to_str().unwrap(), "--json"]).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&json["queue_count"], &json["error"]["type"]),
+        (&json!(1), &json!("Deployment.LoginRefused"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
