@@ -20,7 +20,10 @@ mod words;
 mod overview;
 
 pub use self::of_run::write_after;
-pub use self::overview::{BadArchive, Counts, LedgerSays, MadeBy, Overview};
+pub use self::overview::{
+    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, PASSED_OVER_SHOWN,
+    WAITING_SHOWN,
+};
 
 #[cfg(test)]
 mod tests;
