@@ -1,6 +1,7 @@
 //! Configuration files, from a directory or bundled into the program.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use cmslite_core::config::{Dataset, Mistake, Mistakes, parse, parse_all};
@@ -50,6 +51,13 @@ pub enum Unloaded {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// There is no file at this path.
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// The names of datasets that there are.
+        known: Vec<String>,
+    },
     /// It has mistakes.
     Mistakes(Mistakes),
 }
@@ -59,9 +67,14 @@ pub enum Unloaded {
 ///
 /// # Errors
 ///
-/// Every mistake in it; a name that no dataset has.
+/// Every mistake in it; a name that no dataset has; a path at which there is nothing.
 pub fn load_named(config: &Path, directory: Option<&Path>) -> Result<Dataset, Unloaded> {
-    let Some(name) = dataset_name(config) else { return load_file(config).map_err(Unloaded::Mistakes) };
+    let Some(name) = dataset_name(config) else {
+        if std::fs::metadata(config).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Err(Unloaded::NoFile { path: config.to_owned(), known: known(directory) });
+        }
+        return load_file(config).map_err(Unloaded::Mistakes);
+    };
     let file = format!("{name}.json");
     let path = directory.unwrap_or(Path::new(BESIDE)).join(&file);
     let bundled = || BUNDLED.iter().any(|(bundled, _)| directory.is_none() && *bundled == file);

@@ -175,16 +175,22 @@ impl From<Mistakes> for Failure {
 
 impl From<Unloaded> for Failure {
     fn from(unloaded: Unloaded) -> Self {
-        let (name, known) = match unloaded {
+        let (name, known, message) = match unloaded {
             Unloaded::Mistakes(mistakes) => return mistakes.into(),
-            Unloaded::UnknownDataset { name, known } => (name, known),
+            Unloaded::UnknownDataset { name, known } => {
+                let message = format!("there is no dataset {name}");
+                (name, known, message)
+            }
+            Unloaded::NoFile { path, known } => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                (name, known, format!("there is no file {}", path.display()))
+            }
         };
         let remedy = match closest(&name, known.iter().map(String::as_str)) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None if known.is_empty() => "give the path of a configuration file".to_owned(),
             None => format!("name one of {}, or give the path of a configuration file", known.join(", ")),
         };
-        let message = format!("there is no dataset {name}");
         Self::from(Error::deployment(Deployment::Configuration, message)).with_remedy(one_line(&remedy))
     }
 }

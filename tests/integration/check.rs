@@ -4,11 +4,11 @@ use devstack::stack::BUCKET;
 use devstack::{redshift, s3};
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, HarnessBuilder, SHIPPED, cases, expected, key, members, sample};
+use crate::harness::{Harness, HarnessBuilder, SHIPPED, cases, expected, key, members, sample, told};
 
 async fn check(harness: &Harness) -> (Option<i32>, String) {
     let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap()]).await;
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    (output.status.code(), told(&output))
 }
 
 /// Checks, and expects an obstacle of a subject whose text and remedy hold these words.

@@ -53,8 +53,13 @@ cases! {
         );
         a_file_that_is_not_there(
             &[], &["status", "./none.json"],
-            "error[Deployment.Configuration]: ./none.json: cannot be read: No such file or directory (os error 2)\n  \
-             what to do: mend the configuration\n",
+            "error[Deployment.Configuration]: there is no file ./none.json\n  \
+             what to do: name one of cmslite_user_group_metadata, or give the path of a configuration file\n",
+        );
+        a_file_that_is_elsewhere(
+            &[], &["status", "config/cmslite_user_group.json"],
+            "error[Deployment.Configuration]: there is no file config/cmslite_user_group.json\n  \
+             what to do: did you mean cmslite_user_group_metadata?\n",
         );
     }
 }
@@ -65,7 +70,10 @@ fn every_mistake_of_a_configuration_has_its_line() {
     let (status, told) = run(&[file], &["check", "a.json"], &[]);
     assert_eq!(status, Some(2), "{told}");
     let first = "error[Deployment.Configuration]: the configuration has 9 mistakes\n";
-    assert!(told.starts_with(first) && told.ends_with("  what to do: mend the configuration\n"), "{told}");
+    assert!(
+        told.starts_with(first) && told.contains("\n  what to do: mend the configuration file"),
+        "{told}"
+    );
     for key in ["source", "destination", "directory", "doc", "schema", "truncate", "delim", "files"] {
         assert!(told.lines().any(|line| line.contains("a.json") && line.contains(key)), "{key}: {told}");
     }

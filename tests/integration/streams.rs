@@ -218,6 +218,17 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["objects_good"], 1, "{document}");
     assert!(!text(&output.stderr).contains("ANSI") && !text(&output.stderr).contains("ansi"), "{output:?}");
+    // A bar is drawn on standard error, and only where that is a terminal, and somebody wants to see it.
+    for (on, option, is_drawn) in
+        [(On::StandardError, "-v", true), (On::StandardError, "-q", false), (On::StandardOutput, "-v", false)]
+    {
+        let mut command = terminal::program(on);
+        command.args(["load", config, "--again", &key("a"), "--color=never", option]);
+        let output = run(&harness, command, directory.path()).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(text(&output.stderr).contains("\u{1b}["), is_drawn, "{on:?} {option}: {output:?}");
+        assert!(!text(&output.stdout).contains('\u{1b}'), "{on:?} {option}: {output:?}");
+    }
     for on in [On::Both, On::StandardOutput] {
         let mut command = terminal::program(on);
         command.args(["status", config]);

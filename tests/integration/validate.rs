@@ -306,7 +306,7 @@ fn an_interrupt_ends_it() {
 fn a_terminal_shows_a_bar_and_is_left_clean() {
     let place = Place::with(&[("a.tgz", long_sample(1, 10_000_000))]);
     let output = terminal::program(On::Both)
-        .args(["validate", CONFIG, "a.tgz"])
+        .args(["validate", CONFIG, "a.tgz", "--color=never"])
         .current_dir(place.0.path())
         .env("TERM", "xterm")
         .output()

@@ -71,7 +71,9 @@ impl Error {
                 Deployment::LoginNotGiven => {
                     "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the rights that template.yaml gives it"
                 }
-                Deployment::Configuration => "mend the configuration",
+                Deployment::Configuration => {
+                    "mend the configuration file or the variable of the environment that is named"
+                }
                 Deployment::UnknownEvent => "send an event of a form that docs/reference/events.md has",
                 Deployment::ReloadRefused => {
                     "choose another archive: `status` lists them and says how each stands"
