@@ -53,7 +53,7 @@ pub struct Archive {
     /// Under truncate: whether the tables hold it, by the ledger.
     pub is_held: Option<bool>,
     /// Why it is bad, as its `error.json` says.
-    pub error: Option<ReportedErrorFile>,
+    pub error_file: Option<ReportedErrorFile>,
     /// Where its markers and the ledger disagree.
     pub disagreements: Vec<DisagreementKind>,
     /// Why the ledger could not be read.
@@ -218,7 +218,7 @@ fn assemble(
         other_loads: loads,
         same_bytes_as: good.and_then(|good| good.same_bytes_as.clone()),
         is_held: dataset.truncate.then_some(is_held),
-        error: bad.and_then(|bad| bad.error.clone()),
+        error_file: bad.and_then(|bad| bad.error.clone()),
         disagreements: disagreements.map(|found| found.kind.clone()).collect(),
         ledger_unreadable: None,
         key,

@@ -52,7 +52,7 @@ impl fmt::Display for Archive {
 
 impl Archive {
     fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(error) = &self.error else { return Ok(()) };
+        let Some(error) = &self.error_file else { return Ok(()) };
         writeln!(f, "  Problems:")?;
         for problem in &error.problems {
             writeln!(f, "    {problem}")?;

@@ -70,7 +70,7 @@ async fn every_state_has_what_belongs_to_it() {
         (&shown["state"], &shown["is_held"], &shown["load"]),
         (&json!("bad"), &json!(false), &json!(null))
     );
-    assert_eq!(shown["error"]["problems"][0]["code"], json!("too_few_columns"));
+    assert_eq!(shown["error_file"]["problems"][0]["code"], json!("too_few_columns"));
     assert_eq!(shown["revision"]["size_bytes"], json!(bad.len()));
     assert_eq!(shown["disagreements"], json!([]));
 }
