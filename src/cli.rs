@@ -91,7 +91,7 @@ pub async fn main() -> ExitCode {
             Command::Load(load) => run_load(load, &output, &waits, all).await,
             Command::Check(check) => run_check(check, &output, &waits).await,
             Command::Status(status) => run_status(status, &output, &waits, all).await,
-            Command::Show(show) => run_show(show, &output, &waits).await,
+            Command::Show(show) => run_show(show, &output, &waits, all).await,
             Command::Validate(arguments) => validate::run(arguments, &output, all).await,
             Command::Init(arguments) => init::run(arguments, &output).await,
             Command::Completions { shell } => Ok(run_completions(*shell, &output)),
@@ -218,13 +218,14 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits, all: boo
     Ok(said(failure.as_ref(), all))
 }
 
-async fn run_show(arguments: &Show, output: &Output, waits: &Waits) -> Result<u8, Failure> {
+async fn run_show(arguments: &Show, output: &Output, waits: &Waits, all: bool) -> Result<u8, Failure> {
     let dataset = dataset(&arguments.config)?;
     let cancellation = cancellation(&arguments.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
-    output.result(&archive, &archive, None);
-    Ok(if archive.ledger_unreadable.is_some() { exit::FAILED } else { exit::GOOD })
+    let failure = archive.failure.as_ref().map(Failure::from);
+    output.result(&archive, &archive, failure.as_ref());
+    Ok(said(failure.as_ref(), all))
 }
 
 fn run_completions(shell: Shell, output: &Output) -> u8 {

@@ -21,7 +21,7 @@ use crate::redshift::session::Session;
 use crate::redshift::statement::{LedgerKey, Statement};
 use crate::redshift::{LedgerRow, StatementError};
 use crate::report::{FORMAT_VERSION, PassedOverObject};
-use crate::status::{DisagreementKind, Status, status};
+use crate::status::{DisagreementKind, Status, Unreadable, status};
 
 /// All that is known of an archive.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -58,6 +58,9 @@ pub struct Archive {
     pub disagreements: Vec<DisagreementKind>,
     /// Why the ledger could not be read.
     pub ledger_unreadable: Option<String>,
+    /// The same, for whoever shows it.
+    #[serde(skip)]
+    pub failure: Option<Unreadable>,
 }
 
 /// What has become of an archive, or will.
@@ -128,10 +131,11 @@ pub async fn show(
         let (loads, ledger_unreadable) = match loads(clients, dataset, cancellation).await {
             Ok(loads) => (loads, None),
             Err(StatementError::MissingRelation(_)) => (Vec::new(), None),
-            Err(error) => (Vec::new(), Some(Error::from(error).chain())),
+            Err(error) => (Vec::new(), Some(Error::from(error))),
         };
         let Some((key, state)) = find(&status, &loads, dataset, asked) else {
-            return Ok(Err(unknown(&status, dataset, asked)));
+            // The ledger may know it.
+            return ledger_unreadable.map_or_else(|| Ok(Err(unknown(&status, dataset, asked))), Err);
         };
         let bucket = &dataset.bucket;
         let object = clients.s3.head(bucket, &key).await?;
@@ -142,7 +146,8 @@ pub async fn show(
         };
         let mut archive = assemble(&status, loads, key, state, object, dataset);
         archive.settled_at = marker.map(|marker| marker.last_modified);
-        archive.ledger_unreadable = ledger_unreadable;
+        archive.ledger_unreadable = ledger_unreadable.as_ref().map(Error::chain);
+        archive.failure = ledger_unreadable.map(Unreadable::from);
         if let Some(load) = &archive.load {
             archive.tables = tables(clients, dataset, load, cancellation).await;
         }
@@ -221,6 +226,7 @@ fn assemble(
         error_file: bad.and_then(|bad| bad.error.clone()),
         disagreements: disagreements.map(|found| found.kind.clone()).collect(),
         ledger_unreadable: None,
+        failure: None,
         key,
     }
 }

@@ -128,4 +128,12 @@ async fn a_ledger_that_cannot_be_read_leaves_what_s3_has() {
             && told.contains("  Loaded: the ledger cannot be read: "),
         "{told}"
     );
+    let (status, told, _) = show(&harness, &key("a"), &["--json"]).await;
+    let json: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((status, &json["state"]), (Some(3), &"waiting".into()));
+    assert_eq!(json["error"]["type"], "Deployment.LoginRefused");
+    // The ledger may know what S3 does not have.
+    let (status, _, errors) = show(&harness, &key("gone"), &[]).await;
+    assert_eq!(status, Some(3), "{errors}");
+    assert!(errors.starts_with("error[Deployment.LoginRefused]: "), "{errors}");
 }

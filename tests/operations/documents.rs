@@ -131,7 +131,7 @@ async fn a_newcomer_gets_from_an_export_to_rows() {
         .stack
         .environment(&uploader_keys())
         .iter()
-        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .map(|(name, value)| ["export ", name, "='", value, "'\n"].concat())
         .collect();
     fs::write(place.join("devstack.env"), environment).unwrap();
     let aws = moto::aws();
