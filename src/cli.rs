@@ -208,7 +208,7 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits) -> Resul
     let page = || Overview::of_status(&dataset, &status, Utc::now()).html();
     match &arguments.html {
         Some(_) if is_printed => output.text(&page()),
-        Some(file) => written_page::replace(file, &page())?,
+        Some(file) => written_page::write(file, &page())?,
         None => {}
     }
     if arguments.html.is_none() || output.is_json() {
