@@ -148,7 +148,9 @@ async fn run_load(load: &Load, output: &Output, waits: &Waits, all: bool) -> Res
     };
     let (request, clients) = ready.await.inspect_err(|failure: &Failure| {
         if load.metrics {
-            let dataset = load.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let file = load.config.file_name().unwrap_or_default().to_string_lossy();
+            // The name of a dataset may have a dot.
+            let dataset = file.strip_suffix(".json").unwrap_or(&file).to_owned();
             let report = Report { dataset, ..Report::default() };
             metrics::emit(io::stderr().lock(), begun, None, &report, failure.error.as_deref());
         }
@@ -208,7 +210,7 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits, all: boo
     let page = || Overview::of_status(&dataset, &status, Utc::now()).html();
     match &arguments.html {
         Some(_) if is_printed => output.text(&page()),
-        Some(file) => written_page::replace(file, &page())?,
+        Some(file) => written_page::write(file, &page())?,
         None => {}
     }
     let failure = status.ledger_unreadable.as_ref().map(Failure::from);

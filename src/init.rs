@@ -43,10 +43,10 @@ pub struct Initialised {
     pub version: u32,
     /// The dataset.
     pub dataset: String,
-    /// The configuration.
-    pub config: PathBuf,
-    /// The statements that make the tables.
-    pub ddl: PathBuf,
+    /// The configuration's file, as it can be shown: a path need not be text.
+    pub config: String,
+    /// The file of the statements that make the tables, in the same way.
+    pub ddl: String,
     /// Keys of the configuration whose value nobody could guess.
     pub to_fill_in: Vec<&'static str>,
     /// The pattern of the archives' keys.
@@ -112,8 +112,8 @@ pub fn init(request: &Request, progress: &Progress) -> Result<Initialised, InitE
         version: FORMAT_VERSION,
         dataset: name.clone(),
         to_fill_in: to_fill_in(&dataset),
-        config: config_path,
-        ddl: ddl_path,
+        config: config_path.display().to_string(),
+        ddl: ddl_path.display().to_string(),
         doc: place.doc.clone(),
         truncate: place.truncate,
         guess,

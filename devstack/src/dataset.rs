@@ -122,12 +122,14 @@ impl Dataset {
             .map_err(|reason| Error::Statements { path: ddl.display().to_string(), reason })?;
         stack.s3.create_bucket(&self.bucket);
         let admin = stack.admin().await?;
-        let schemas: BTreeSet<&str> =
-            self.tables.iter().filter_map(|table| table.split('.').next()).collect();
+        let schemas: BTreeSet<String> =
+            self.tables.iter().filter_map(|table| table.split('.').next()).map(quoted).collect();
         let schema = schemas.iter().map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};"));
         let usage =
             schemas.iter().map(|schema| format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {LOADER};"));
-        let rights = self.tables.iter().map(|table| format!("GRANT INSERT, DELETE ON {table} TO {LOADER};"));
+        let tables =
+            self.tables.iter().map(|table| table.split('.').map(quoted).collect::<Vec<_>>().join("."));
+        let rights = tables.map(|table| format!("GRANT INSERT, DELETE ON {table} TO {LOADER};"));
         let all: Vec<String> = schema.chain([format!("{statements};")]).chain(usage).chain(rights).collect();
         admin.batch_execute(&all.join("\n")).await.map_err(stack::Error::from)?;
         Ok(())
@@ -145,6 +147,11 @@ pub fn directory_of(config: &Path) -> Result<TempDir, Error> {
     let name = config.file_name().unwrap_or_default();
     fs::copy(config, directory.path().join(name)).map_err(failed)?;
     Ok(directory)
+}
+
+/// A name, which may be a word of SQL. Redshift folds letters of names, quoted or not, and PostgreSQL only of those that are not.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.to_ascii_lowercase().replace('"', "\"\""))
 }
 
 fn text(path: &Path) -> Result<String, Error> {

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::dataset::Dataset;
 use crate::http_server::{Answer, serve};
 use crate::stack::Stack;
+
+/// What of an address's path is percent-encoded: all but RFC 3986's unreserved characters.
+const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A server of a dataset's status page, for this machine alone. Dropping it ends it.
 pub struct StatusPage {
@@ -28,11 +32,14 @@ impl StatusPage {
     /// The system's.
     pub async fn start(stack: &Arc<Stack>, dataset: &Dataset, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let path = format!("/{}.html", dataset.name);
-        let url = format!("http://localhost:{}{path}", listener.local_addr()?.port());
+        let name = format!("{}.html", dataset.name);
+        let port = listener.local_addr()?.port();
+        let url = format!("http://localhost:{port}/{}", utf8_percent_encode(&name, &PATH));
         let (stack, bucket, key) = (Arc::clone(stack), dataset.bucket.clone(), dataset.page.clone());
         let server = tokio::spawn(serve(listener, move |request| {
-            let is_asked_for = [path.as_str(), "/"].contains(&request.uri().path());
+            // Browsers differ in what they encode.
+            let asked = request.uri().path().strip_prefix('/').unwrap_or_default();
+            let is_asked_for = asked.is_empty() || percent_decode_str(asked).eq(name.bytes());
             let answer = answer(stack.s3.read(&bucket, &key).filter(|_| is_asked_for));
             async move { Ok(answer) }
         }));

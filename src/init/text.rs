@@ -9,8 +9,7 @@ use super::Initialised;
 
 impl fmt::Display for Initialised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (config, ddl) = (self.config.display().to_string(), self.ddl.display().to_string());
-        let (config, ddl) = (one_line(&config), one_line(&ddl));
+        let (config, ddl) = (one_line(&self.config), one_line(&self.ddl));
         let archive = one_line(&self.validation.key);
         writeln!(f, "Wrote {config} and {ddl} by what {archive} holds.")?;
         writeln!(f, "Guessed; look at each, and edit what is wrong:")?;

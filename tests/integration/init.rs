@@ -1,9 +1,12 @@
 //! `init`: what it writes is sound, and the same archive is good by it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use devstack::dataset::Dataset;
 use devstack::redshift::postgresql_ddl;
 use devstack::samples::{self, Member};
 use devstack::stack::BUCKET;
@@ -188,4 +191,43 @@ async fn what_is_written_leads_to_rows_in_redshift() {
         [row(["007", "Łukasz; K", "2024-05-17 00:00:00", "t", "1"]), row(["008", "NULL", "NULL", "f", "2"]),]
     );
     assert_eq!(harness.query("SELECT count(*) FROM staff.visits").await, [[Some("0".to_owned())]]);
+}
+
+/// A dataset may be called by a word of SQL, and the local stack serves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_sql_are_names_too() {
+    let harness = Harness::start().await;
+    let archive = archive(&[("order.csv", "id,group\n1,x\n")]);
+    let directory = temporary();
+    let place = directory.path();
+    fs::write(place.join("user_2024.tgz"), &archive).unwrap();
+    let Run { status, told, errors } = run(place, &["init", "user_2024.tgz", "--bucket", "users"]);
+    assert_eq!((status, &*errors), (Some(0), ""), "{told}");
+    let config = place.join("user.json");
+    let dataset = Dataset::read(&config).unwrap();
+    dataset.set_up(&harness.stack, &place.join("user.sql")).await.unwrap();
+    let key = format!("{}user_2024.tgz", dataset.prefix);
+    harness.stack.s3.put_at(&dataset.bucket, &key, &archive, moment(1)).unwrap();
+    let (output, _directory) = harness.command(&["load", config.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let rows = harness.query("SELECT * FROM \"user\".\"order\"").await;
+    assert_eq!(rows, [[Some("1".to_owned()), Some("x".to_owned())]]);
+}
+
+#[test]
+fn a_path_that_is_no_text_is_shown_all_the_same() {
+    let directory = temporary();
+    fs::write(directory.path().join("x.tgz"), archive(&[("a.csv", "id\n1\n")])).unwrap();
+    let output = OsStr::from_bytes(b"\xff");
+    let Output { status, stdout, stderr } = Command::new(PROGRAM)
+        .args(["init", "x.tgz", "--json", "--output"])
+        .arg(output)
+        .current_dir(directory.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!((status.code(), &*stderr), (Some(0), &b""[..]));
+    let told: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!((&told["config"], &told["ddl"]), (&"\u{fffd}/x.json".into(), &"\u{fffd}/x.sql".into()));
+    assert!(directory.path().join(output).join("x.sql").exists());
 }

@@ -5,7 +5,7 @@ use devstack::s3;
 use serde_json::{Value, json};
 use std::process::Output;
 
-use crate::harness::{Harness, key, sample};
+use crate::harness::{Harness, key, sample, temporary};
 
 /// The one document on standard output.
 #[track_caller]
@@ -83,8 +83,20 @@ async fn every_subcommand_prints_one_document() {
     assert_eq!(state["good"].as_array().unwrap().len(), 25);
     assert_eq!(state["queue"][0]["key"], json!(key("behind")));
 
-    let (check, status) = run(&harness, &["check", config]).await;
-    assert_eq!((status, &check["findings"][0]["outcome"]), (Some(0), &json!("good")));
+    for options in [[].as_slice(), &["--offline"]] {
+        let (check, status) = run(&harness, &[&["check", config], options].concat()).await;
+        assert_eq!((status, &check["findings"][0]["outcome"]), (Some(0), &json!("good")), "{options:?}");
+    }
+    let (archive, status) = run(&harness, &["show", config, &key("00")]).await;
+    assert_eq!((status, &archive["state"]), (Some(0), &json!("good")));
+    let directory = temporary();
+    let page = directory.path().join("page.html");
+    let (state, status) = run(&harness, &["status", config, "--html", page.to_str().unwrap()]).await;
+    assert_eq!((status, state["good"].as_array().unwrap().len(), page.exists()), (Some(0), 25, true));
+    let people = directory.path().join("people.tgz");
+    std::fs::write(&people, sample(1, 5)).unwrap();
+    let (guess, status) = run(&harness, &["init", people.to_str().unwrap()]).await;
+    assert_eq!((status, &guess["config"]), (Some(0), &json!("people.json")));
     let (validations, status) = run(&harness, &["validate", config, config]).await;
     assert_eq!((status, validations["archives"].as_array().unwrap().len()), (Some(1), 1));
     let (completions, status) = run(&harness, &["completions", "bash"]).await;
@@ -103,7 +115,16 @@ async fn what_fails_says_why_in_its_document() {
     for (arguments, status, error_type, words) in [
         (["load", "/none.json"].as_slice(), 2, "Deployment.Configuration", "/none.json"),
         (&["status", "/none.json"], 2, "Deployment.Configuration", "/none.json"),
+        (&["status", config, "--html", "-"], 2, "Usage", "--html -"),
+        (&["status", config, "--html", "/dev/null/page"], 2, "Usage", "/dev/null/page"),
         (&["check", "/none.json"], 2, "Deployment.Configuration", "/none.json"),
+        (&["check", "--offline", "/none.json"], 2, "Deployment.Configuration", "/none.json"),
+        (&["show", "/none.json", "a"], 2, "Deployment.Configuration", "/none.json"),
+        (&["show", config, "none"], 2, "Usage", "none"),
+        (&["show", config], 2, "Usage", "<KEY>"),
+        (&["init", "/none.tgz"], 2, "Usage", "/none.tgz"),
+        (&["init", config], 2, "Usage", "the archive cannot be read"),
+        (&["init", config, "--name", "a/b"], 2, "Usage", "a/b"),
         (&["validate", "/none.json", "a.tgz"], 2, "Deployment.Configuration", "/none.json"),
         (&["validate", config, "-", "-"], 2, "Usage", "standard input"),
         (&refused, 2, "Deployment.NotAgain", "there is no archive none"),
@@ -139,7 +160,16 @@ async fn what_fails_says_why_in_its_document() {
         "",
         s3::Action::Refuse(403, "AccessDenied".to_owned()),
     ));
-    for arguments in [["load", config].as_slice(), &["load", config, "--dry-run"], &["status", config]] {
+    let directory = temporary();
+    let page = directory.path().join("page.html");
+    let page = page.to_str().unwrap();
+    for arguments in [
+        ["load", config].as_slice(),
+        &["load", config, "--dry-run"],
+        &["status", config],
+        &["status", config, "--html", page],
+        &["show", config, "none"],
+    ] {
         let (document, status) = run(&harness, arguments).await;
         assert_eq!(status, Some(3), "{arguments:?}");
         assert_eq!(document["error"]["type"], "Deployment.S3Access", "{arguments:?}: {document}");
@@ -155,12 +185,15 @@ async fn what_fails_says_why_in_its_document() {
 async fn an_environment_that_is_wrong_is_in_the_document() {
     let harness = Harness::builder().env("PGPORT", "x").start().await;
     let config = harness.config_file();
-    for command in ["load", "check", "status"] {
-        let (document, status) = run(&harness, &[command, config.to_str().unwrap()]).await;
+    let config = config.to_str().unwrap();
+    for command in
+        [["load", config].as_slice(), &["check", config], &["status", config], &["show", config, "a"]]
+    {
+        let (document, status) = run(&harness, command).await;
         assert_eq!(
             (status, &document["error"]["type"]),
             (Some(2), &json!("Deployment.Configuration")),
-            "{command}"
+            "{command:?}"
         );
         assert!(document["error"]["message"].as_str().unwrap().contains("PGPORT"), "{document}");
     }

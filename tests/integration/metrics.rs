@@ -550,3 +550,19 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
         .collect();
     assert_eq!(&rows, emitted);
 }
+
+/// What could not even begin is counted for the dataset that was named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_cannot_start_counts_for_its_own_dataset() {
+    let harness = Harness::start().await;
+    for (named, dataset) in
+        [("people.v2", "people.v2"), ("/none/people.v2.json", "people.v2"), ("people", "people")]
+    {
+        let (output, _directory) = harness.command(&["load", named, "--metrics"]).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let line = stderr.lines().find(|line| line.contains("_aws")).unwrap_or_else(|| panic!("{stderr}"));
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["Dataset"], json!(dataset), "{named}: {line}");
+    }
+}

@@ -2,13 +2,18 @@
 //! What it shows is tested beside its code, and in a browser in tests/browser.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
+use devstack::dataset::Dataset;
 use devstack::lambda::Outcome;
 use devstack::redshift;
 use devstack::s3::{Action, Fault};
-use devstack::stack::BUCKET;
+use devstack::stack::{self, BUCKET, Stack};
+use devstack::status_page::StatusPage;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::events::uploader;
 use crate::harness::{Harness, HarnessBuilder, key, moment, sample, sample_with, temporary};
@@ -106,6 +111,34 @@ async fn an_old_bad_archive_is_no_loss_while_redshift_is_silent() {
     let (output, _) = harness.command(&["status", config.to_str().unwrap(), "--html", "-"]).await;
     let page = String::from_utf8(output.stdout).unwrap();
     assert_eq!(heading(&page), "Redshift cannot be asked");
+}
+
+/// What is named for the page may be a link, and what is behind that need be no file.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_regular_file_stays_what_it_is() {
+    let harness = Harness::start().await;
+    let config = harness.config_file();
+    let config = config.to_str().unwrap();
+    let directory = temporary();
+    let place = directory.path();
+    fs::write(place.join("former.html"), "the former page").unwrap();
+    for (link, behind) in [("a", "former.html"), ("b", "new.html"), ("c", "/proc/self/fd/1")] {
+        std::os::unix::fs::symlink(behind, place.join(link)).unwrap();
+        let (output, _) =
+            harness.command(&["status", config, "--html", place.join(link).to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(0), "{link}: {output:?}");
+        assert_eq!(fs::read_link(place.join(link)).unwrap().to_str(), Some(behind));
+        let page = if link == "c" { output.stdout } else { fs::read(place.join(behind)).unwrap() };
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"), "{link}: {page}");
+    }
+    // A directory is none either, and cannot be written to.
+    let (output, _) = harness.command(&["status", config, "--html", place.to_str().unwrap()]).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("cannot write the page to "), "{told}");
+    let mut left: Vec<_> = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["a", "b", "c", "former.html", "new.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,4 +265,36 @@ async fn the_page_costs_requests_that_do_not_grow_with_history() {
     let after = page(&harness);
     assert_eq!(heading(&after), "2,500 archives are bad: they must be corrected");
     assert!(after.contains("10 of 2,500 are shown, the newest first."), "{after}");
+}
+
+/// The whole answer to a GET of an address on this machine.
+async fn get(url: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut connection = TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The local stack serves the page of a dataset at the address that it prints, whatever the dataset is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_stack_serves_the_page_at_the_address_that_it_prints() {
+    let stack = Arc::new(Stack::start(stack::Options::default()).await.unwrap());
+    let config = include_str!("../../config.d/cmslite_user_group_metadata.json");
+    let directory = temporary();
+    for (name, path) in [("club", "/club.html"), ("my é#1 data", "/my%20%C3%A9%231%20data.html")] {
+        let file = directory.path().join(format!("{name}.json"));
+        fs::write(&file, config).unwrap();
+        let dataset = Dataset::read(&file).unwrap();
+        stack.s3.put_at(BUCKET, &dataset.page, name.as_bytes(), moment(1)).unwrap();
+        let page = StatusPage::start(&stack, &dataset, 0).await.unwrap();
+        assert!(page.url().ends_with(path), "{}", page.url());
+        for (url, status) in [(page.url(), 200), (&page.url().replace(path, "/other.html"), 404)] {
+            let answer = get(url).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{url}: {answer}");
+            assert_eq!(answer.ends_with(name), status == 200, "{url}: {answer}");
+        }
+    }
 }

@@ -46,14 +46,21 @@ fn text(bytes: &[u8]) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn results_alone_are_on_standard_output() {
     let harness = Harness::builder().appending().start().await;
-    harness.put("a", &sample(1, 5), 1);
+    let shown = harness.put("a", &sample(1, 5), 1);
     let config = harness.config_file();
     let config = config.to_str().unwrap();
+    let directory = temporary();
+    let archive = directory.path().join("people.tgz");
+    fs::write(&archive, sample(1, 5)).unwrap();
     for (arguments, first, says_steps) in [
         (["load", config, "--dry-run"].as_slice(), "Dry run: ", true),
         (&["load", config], "Report: ", true),
         (&["check", config], "Check: ", false),
+        (&["check", "--offline", config], "Check, offline: ", false),
         (&["status", config], "Status: ", false),
+        (&["status", config, "--html", "-"], "<!DOCTYPE html>", false),
+        (&["show", config, &shown], &shown, false),
+        (&["init", archive.to_str().unwrap()], "Wrote people.json and people.sql ", false),
     ] {
         let (Output { stdout, stderr, .. }, _directory) = harness.command(arguments).await;
         let (stdout, stderr) = (text(&stdout), text(&stderr));
@@ -75,12 +82,19 @@ fn left(directory: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_alone_keeps_a_log_unless_one_is_named() {
     let harness = Harness::builder().appending().start().await;
-    harness.put("a", &sample(1, 5), 1);
+    let shown = harness.put("a", &sample(1, 5), 1);
     let config = harness.config_file();
     let config = config.to_str().unwrap();
+    let directory = temporary();
+    let archive = directory.path().join("people.tgz");
+    fs::write(&archive, sample(1, 5)).unwrap();
     for (arguments, files) in [
         (["status", config].as_slice(), [].as_slice()),
         (&["check", config], &[]),
+        (&["check", "--offline", config], &[]),
+        (&["status", config, "--html", "-"], &[]),
+        (&["show", config, &shown], &[]),
+        (&["init", archive.to_str().unwrap()], &["people.json", "people.sql"]),
         (&["validate", config, "none.tgz"], &[]),
         (&["completions", "bash"], &[]),
         (&["status", config, "--log-file", "a.log"], &["a.log"]),
@@ -159,14 +173,26 @@ async fn whether_somebody_reads_changes_no_exit_status_and_no_work() {
         harness.put("b", b"no archive", 2);
         harness.put("c", &sample(2, 5), 3);
         fs::write(directory.path().join("bad.tgz"), "no archive").unwrap();
+        fs::write(directory.path().join("people.tgz"), sample(1, 5)).unwrap();
         for (arguments, status) in [
             (["load", config, "--limit", "1"].as_slice(), 0),
             (&["load", config, "--json"], 1),
             (&["load", config, "--dry-run"], 0),
             (&["check", config], 0),
+            (&["check", "--offline", config], 0),
+            (&["check", "--offline", config, "--json"], 0),
+            (&["check", "--offline", "/none.json", "--json"], 2),
             (&["status", config], 0),
             (&["status", config, "--json"], 0),
+            (&["status", config, "--html", "-"], 0),
+            (&["status", config, "--html", "-", "--json"], 2),
             (&["status", "/none.json", "--json"], 2),
+            (&["show", config, &key("b")], 0),
+            (&["show", config, &key("b"), "--json"], 0),
+            (&["show", config, "none", "--json"], 2),
+            (&["init", "people.tgz"], 0),
+            (&["init", "people.tgz", "--json"], 2),
+            (&["init", "people.tgz", "--json", "--force"], 0),
             (&["validate", config, "bad.tgz"], 1),
             (&["validate", config, "bad.tgz", "--json"], 1),
             (&["completions", "zsh"], 0),
@@ -188,6 +214,7 @@ async fn whether_somebody_reads_changes_no_exit_status_and_no_work() {
             };
             assert_eq!(warnings, expected, "{sink:?} {arguments:?}: {stderr}");
         }
+        assert!(left(directory.path()).iter().any(|name| name == "people.sql"));
         assert_eq!(harness.ledger().await.len(), 1);
         assert!(harness.is_good("a") && harness.is_bad("b") && harness.is_unsettled("c"));
 

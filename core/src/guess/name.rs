@@ -71,15 +71,27 @@ impl ArchiveName {
         let endings = [".tgz", ".tar.gz"];
         let stem = endings.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(file);
         let ending = file.get(stem.len()..).unwrap_or_default();
-        // Dates and numbers, and what stands between them.
-        let base =
-            stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | 'T' | ' '));
+        let base = without_dates(stem);
         let dataset = Some(identifier(base)).filter(|name| !name.is_empty());
         Self {
             dataset: dataset.unwrap_or_else(|| "dataset".to_owned()),
             doc: format!("/{}[^/]*{}", escaped(base), escaped(ending)),
         }
     }
+}
+
+/// A name without the dates and numbers at its end, and without what stands between them. A `T` does so between digits only;
+/// elsewhere it is a letter of the name.
+fn without_dates(stem: &str) -> &str {
+    let bytes = stem.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let is_of_date = |&(at, c): &(usize, char)| match c {
+        '-' | '_' | '.' | ' ' => true,
+        'T' => is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1)),
+        _ => c.is_ascii_digit(),
+    };
+    let begin = stem.char_indices().rev().take_while(is_of_date).last().map_or(stem.len(), |(at, _)| at);
+    stem.get(..begin).unwrap_or_default()
 }
 
 /// A text as a regular expression, without escapes where none are needed.

@@ -231,6 +231,11 @@ fn the_names_of_archives_are_told_from_their_dates() {
         ("cms-analytics-csv_2024-03-01.tgz", "cms_analytics_csv", r"/cms-analytics-csv[^/]*\.tgz"),
         ("people.tar.gz", "people", r"/people[^/]*\.tar\.gz"),
         ("20240301T091542.tgz", "dataset", r"/[^/]*\.tgz"),
+        // A T is a part of a time between digits only.
+        ("people_2024-03-01T09.15.42.tgz", "people", r"/people[^/]*\.tgz"),
+        ("EVENT_2024-01-01.tgz", "event", r"/EVENT[^/]*\.tgz"),
+        ("REPORT.tgz", "report", r"/REPORT[^/]*\.tgz"),
+        ("T2024-01-01.tgz", "t", r"/T[^/]*\.tgz"),
         ("a+b(1).tgz", "a_b_1", r"/a\+b\(1\)[^/]*\.tgz"),
     ] {
         let expected = ArchiveName { dataset: dataset.to_owned(), doc: doc.to_owned() };
