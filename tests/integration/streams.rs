@@ -4,8 +4,11 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use devstack::s3::{Action, Fault, Gate};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::harness::terminal::{self, On};
 use crate::harness::{Harness, PROGRAM, key, sample, temporary};
@@ -249,11 +252,26 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
     for (on, option, is_drawn) in
         [(On::StandardError, "-v", true), (On::StandardError, "-q", false), (On::StandardOutput, "-v", false)]
     {
-        let mut command = terminal::program(on);
+        let gate = Gate::new();
+        harness.stack.s3.inject(Fault::on("GetObject", &key("a"), Action::Wait(gate.clone())).times(1));
+        let (mut command, errors) = (terminal::program(on), directory.path().join("errors"));
         command.args(["load", config, "--again", &key("a"), "--color=never", option]);
-        let output = run(&harness, command, directory.path()).await;
+        command.stderr(File::create(&errors).unwrap());
+        let is_shown = || text(&fs::read(&errors).unwrap()).contains("\u{1b}[");
+        // The archive is read as long as it takes to draw the bar, or as long as it should have taken.
+        let reading = async {
+            gate.reached().await;
+            for _ in 0..if is_drawn { 3_000 } else { 25 } {
+                if is_shown() {
+                    break;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+            gate.open();
+        };
+        let (output, ()) = tokio::join!(run(&harness, command, directory.path()), reading);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert_eq!(text(&output.stderr).contains("\u{1b}["), is_drawn, "{on:?} {option}: {output:?}");
+        assert_eq!(is_shown(), is_drawn, "{on:?} {option}: {output:?}");
         assert!(!text(&output.stdout).contains('\u{1b}'), "{on:?} {option}: {output:?}");
     }
     for on in [On::Both, On::StandardOutput] {
