@@ -127,13 +127,13 @@ async fn a_newcomer_gets_from_an_export_to_rows() {
     let harness = Harness::start().await;
     let directory = temporary();
     let place = directory.path();
-    let environment: String = harness
+    let environment: Vec<String> = harness
         .stack
         .environment(&uploader_keys())
         .iter()
         .map(|(name, value)| ["export ", name, "='", value, "'\n"].concat())
         .collect();
-    fs::write(place.join("devstack.env"), environment).unwrap();
+    fs::write(place.join("devstack.env"), environment.concat()).unwrap();
     let aws = moto::aws();
     let path =
         [Path::new(PROGRAM).parent().unwrap(), aws.parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
