@@ -110,7 +110,7 @@ impl RunMetrics {
     }
 }
 
-/// The metric of what has to be mended, so that an alarm can name it. There is none where nothing failed: a metric
+/// The metric of what has to be corrected, so that an alarm can name it. There is none where nothing failed: a metric
 /// costs for the hours in which it is written.
 fn failed_area(failure: Option<&Error>) -> Option<&'static str> {
     let Some(Error::Deployment(fault)) = failure else { return None };

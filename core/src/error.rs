@@ -15,7 +15,7 @@ use crate::text::one_line;
 /// A failure, by who must act upon it.
 #[derive(Debug)]
 pub enum Error {
-    /// The archive is at fault: whoever uploads must mend it. The only kind that settles an archive as bad.
+    /// The archive is at fault: whoever uploads must correct it. The only kind that settles an archive as bad.
     BadInput(Problems),
     /// Something that passes: the archive stays unsettled and a later try goes on from there.
     Retryable(Fault<Retryable>),
@@ -111,7 +111,7 @@ pub enum Area {
 }
 
 impl Deployment {
-    /// Where it must be mended.
+    /// Where it must be corrected.
     pub fn area(self) -> Area {
         match self {
             Self::LoginRefused

@@ -88,6 +88,8 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     let deployed = Deployed::new(&moto, &harness).await;
     let (mut function, task) = (deployed.function.clone(), deployed.task());
     let most = function.remove("LEAVE_TO_TASK_BYTES").unwrap();
+    // The page is the function's.
+    assert_eq!(function.remove("STATUS_PAGE").as_deref(), Some("on"));
     let mut shared = task.clone();
     shared.retain(|_, value| !value.is_empty());
     assert!(shared.remove("AWS_REGION").is_some());

@@ -24,7 +24,7 @@ impl Dataset {
 
     /// Why an object that `doc` matches is no archive of this dataset, if it is none.
     pub fn passed_over(&self, key: &str) -> Option<PassedOver> {
-        // Of those only that has to be mended.
+        // Of those only that has to be corrected.
         PassedOver::of(key).or_else(|| self.unusable(key)).filter(|_| self.is_meant(key))
     }
 

@@ -2,7 +2,7 @@
 
 use super::quote::Quote;
 
-/// What is wrong, with what is needed to say how to mend it.
+/// What is wrong, with what is needed to say how to correct it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// No header and no rows.
@@ -267,7 +267,7 @@ impl Reason {
         }
     }
 
-    /// A stable name for programs, one for all that is mended in the same way; the text is for people.
+    /// A stable name for programs, one for all that is corrected in the same way; the text is for people.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyMember => "empty_member",
