@@ -37,7 +37,9 @@ impl Error {
             },
             Self::Deployment(fault) => match fault.kind {
                 Deployment::S3Access => {
-                    "give the program's role the rights on the bucket that LoaderRole in template.yaml has; or look at the AWS_* variables"
+                    "give the program's role s3:ListBucket on the bucket, s3:GetObject and s3:GetObjectTagging on archives and markers, s3:PutObject below batch/, \
+                     good/, bad/, lease/ and status/, s3:PutObjectTagging and s3:DeleteObject below the first four, as LoaderRole in template.yaml does; or look at \
+                     the AWS_* variables"
                 }
                 Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
                 Deployment::UnorderedListing => {
