@@ -71,7 +71,7 @@ fn every_mistake_of_a_configuration_has_its_line() {
     assert_eq!(status, Some(2), "{told}");
     let first = "error[Deployment.Configuration]: the configuration has 9 mistakes\n";
     assert!(
-        told.starts_with(first) && told.contains("\n  what to do: mend the configuration file"),
+        told.starts_with(first) && told.contains("\n  what to do: correct the configuration file"),
         "{told}"
     );
     for key in ["source", "destination", "directory", "doc", "schema", "truncate", "delim", "files"] {
