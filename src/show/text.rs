@@ -7,6 +7,7 @@ use cmslite_core::text::one_line;
 
 use super::{Archive, State};
 use crate::redshift::LedgerRow;
+use crate::report::few;
 
 impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,8 +40,12 @@ impl fmt::Display for Archive {
         if let Some(same) = &self.same_bytes_as {
             writeln!(f, "  Same bytes as {}, loaded {}", same.key, seconds(same.loaded_at))?;
         }
-        for other in &self.other_loads {
+        let (others, more) = few(&self.other_loads);
+        for other in others {
             writeln!(f, "  Also loaded: revision {}, {}", one_line(&other.etag), loaded(other))?;
+        }
+        if more > 0 {
+            writeln!(f, "  Also loaded: {more} more times (--json has them all)")?;
         }
         self.write_problems(f)?;
         for disagreement in &self.disagreements {

@@ -86,6 +86,12 @@ async fn a_key_has_a_history_of_loads() {
     assert_eq!(second["other_loads"], json!([first["load"]]));
     assert_eq!(second["tables"][0], json!({"table": "cmslite.cms_group", "rows": 6}));
     assert_eq!(second["is_held"], json!(null));
+    // Of a long history a person is shown a part.
+    let again = "INSERT INTO cmslite.load_ledger SELECT l.* FROM cmslite.load_ledger l, generate_series(1, 30) WHERE l.row_count = 20";
+    harness.admin(again).await;
+    let (_, told, _) = show(&harness, &key("a"), &[]).await;
+    assert_eq!(told.matches("  Also loaded: revision ").count(), 10, "{told}");
+    assert!(told.contains("  Also loaded: 21 more times (--json has them all)\n"), "{told}");
     // What has left the source is still known.
     harness.stack.s3.empty_bucket(BUCKET);
     let gone = document(&harness, &key("a")).await;
