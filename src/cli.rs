@@ -225,7 +225,7 @@ async fn run_show(arguments: &Show, output: &Output, waits: &Waits, all: bool) -
     let cancellation = cancellation(&arguments.limits, waits);
     let clients = connect(waits, &cancellation).await?;
     let archive = show::show(&clients, &dataset, &arguments.key, &cancellation).await?;
-    let failure = archive.failure.as_ref().map(Failure::from);
+    let failure = archive.ledger_unreadable.as_ref().map(Failure::from);
     output.result(&archive, &archive, failure.as_ref());
     Ok(said(failure.as_ref(), all))
 }

@@ -12,16 +12,15 @@ use cmslite_core::queue::Object;
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::similar::closest;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::dry_run::TableRows;
-use crate::redshift::session::Session;
 use crate::redshift::statement::{LedgerKey, Statement};
 use crate::redshift::{LedgerRow, StatementError};
 use crate::report::{FORMAT_VERSION, PassedOverObject};
-use crate::status::{DisagreementKind, Status, Unreadable, status};
+use crate::status::{DisagreementKind, Status, Unreadable, read};
 
 /// All that is known of an archive.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,10 +56,9 @@ pub struct Archive {
     /// Where its markers and the ledger disagree.
     pub disagreements: Vec<DisagreementKind>,
     /// Why the ledger could not be read.
-    pub ledger_unreadable: Option<String>,
-    /// The same, for whoever shows it.
-    #[serde(skip)]
-    pub failure: Option<Unreadable>,
+    #[serde(serialize_with = "message")]
+    #[schemars(with = "Option<String>")]
+    pub ledger_unreadable: Option<Unreadable>,
 }
 
 /// What has become of an archive, or will.
@@ -104,6 +102,8 @@ pub enum ShowError {
         /// The key that may have been meant.
         nearest: Option<Key>,
     },
+    /// S3 has none of this key, and the ledger, which may know one, cannot be read.
+    Unreadable(Unreadable),
     /// It could not be looked for.
     Failed(Error),
 }
@@ -126,16 +126,16 @@ pub async fn show(
     asked: &str,
     cancellation: &Cancellation,
 ) -> Result<Archive, ShowError> {
-    let status = status(clients, dataset, true, cancellation).await?;
+    let below = format!("{}{asked}", dataset.source_prefix());
+    let is_asked_for = |key: &Key| [asked, &below].contains(&key.as_str());
     let read = async {
-        let (loads, ledger_unreadable) = match loads(clients, dataset, cancellation).await {
-            Ok(loads) => (loads, None),
-            Err(StatementError::MissingRelation(_)) => (Vec::new(), None),
-            Err(error) => (Vec::new(), Some(Error::from(error))),
-        };
-        let Some((key, state)) = find(&status, &loads, dataset, asked) else {
+        let (status, loads) = read(clients, dataset, true, is_asked_for, cancellation).await?;
+        let Some((key, state)) = find(&status, &loads, [asked, &below]) else {
             // The ledger may know it.
-            return ledger_unreadable.map_or_else(|| Ok(Err(unknown(&status, dataset, asked))), Err);
+            return Ok(Err(match status.ledger_unreadable {
+                Some(why) => ShowError::Unreadable(why),
+                None => unknown(&status, dataset, asked),
+            }));
         };
         let bucket = &dataset.bucket;
         let object = clients.s3.head(bucket, &key).await?;
@@ -146,8 +146,6 @@ pub async fn show(
         };
         let mut archive = assemble(&status, loads, key, state, object, dataset);
         archive.settled_at = marker.map(|marker| marker.last_modified);
-        archive.ledger_unreadable = ledger_unreadable.as_ref().map(Error::chain);
-        archive.failure = ledger_unreadable.map(Unreadable::from);
         if let Some(load) = &archive.load {
             archive.tables = tables(clients, dataset, load, cancellation).await;
         }
@@ -156,10 +154,15 @@ pub async fn show(
     cancellation.bounded(read).await?
 }
 
+/// In JSON the story alone.
+#[allow(clippy::ref_option, reason = "serde hands on a field by reference")]
+fn message<S: Serializer>(why: &Option<Unreadable>, serializer: S) -> Result<S::Ok, S::Error> {
+    why.as_ref().map(|why| why.message.as_str()).serialize(serializer)
+}
+
 /// The archive that is asked for, among those that there are.
-fn find(status: &Status, loads: &[LedgerRow], dataset: &Dataset, asked: &str) -> Option<(Key, State)> {
-    let below = format!("{}{asked}", dataset.source_prefix());
-    [asked, &below].into_iter().find_map(|wanted| {
+fn find(status: &Status, loads: &[LedgerRow], keys: [&str; 2]) -> Option<(Key, State)> {
+    keys.into_iter().find_map(|wanted| {
         let known = all(status).find(|(key, _)| key.as_str() == wanted);
         let gone =
             || loads.iter().rev().find(|row| row.key.as_str() == wanted).map(|row| (&row.key, State::Gone));
@@ -225,29 +228,9 @@ fn assemble(
         is_held: dataset.truncate.then_some(is_held),
         error_file: bad.and_then(|bad| bad.error.clone()),
         disagreements: disagreements.map(|found| found.kind.clone()).collect(),
-        ledger_unreadable: None,
-        failure: None,
+        ledger_unreadable: status.ledger_unreadable.clone(),
         key,
     }
-}
-
-async fn connect(clients: &Clients, cancellation: &Cancellation) -> Result<Session, StatementError> {
-    let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
-    if let Some(limit) = cancellation.statement_timeout() {
-        session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
-    }
-    Ok(session)
-}
-
-async fn loads(
-    clients: &Clients,
-    dataset: &Dataset,
-    cancellation: &Cancellation,
-) -> Result<Vec<LedgerRow>, StatementError> {
-    let session = connect(clients, cancellation).await?;
-    let loads = session.loads(dataset).await;
-    session.close().await;
-    loads
 }
 
 /// How many rows a load brought to each table; nothing where that cannot be read.
@@ -258,7 +241,10 @@ async fn tables(
     cancellation: &Cancellation,
 ) -> Vec<TableRows> {
     let read = async {
-        let session = connect(clients, cancellation).await?;
+        let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
+        if let Some(limit) = cancellation.statement_timeout() {
+            session.limit_statements(limit).await?;
+        }
         let entry = LedgerKey {
             dataset: &dataset.name,
             bucket: &dataset.bucket,

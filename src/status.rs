@@ -26,8 +26,7 @@ use self::markers::Markers;
 use crate::cancellation::Cancellation;
 use crate::clients::Clients;
 use crate::listing;
-use crate::redshift::statement::Statement;
-use crate::redshift::{RecentLoad, StatementError};
+use crate::redshift::{LedgerRow, RecentLoad, StatementError};
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Unreadable, Waiting};
 
@@ -50,15 +49,22 @@ pub async fn status(
     all: bool,
     cancellation: &Cancellation,
 ) -> Result<Status, Error> {
-    cancellation.bounded(read(clients, dataset, all, cancellation)).await
+    let read = read(clients, dataset, all, |_| true, cancellation);
+    cancellation.bounded(async { Ok(read.await?.0) }).await
 }
 
-async fn read(
+/// As [`status`], with every row of the ledger, and of the bad archives alone whose keys are `wanted` why they are.
+///
+/// # Errors
+///
+/// S3's, by who must act.
+pub(crate) async fn read(
     clients: &Clients,
     dataset: &Dataset,
     all: bool,
+    wanted: impl Fn(&Key) -> bool,
     cancellation: &Cancellation,
-) -> Result<Status, Error> {
+) -> Result<(Status, Vec<LedgerRow>), Error> {
     // What is shown is kept: this alone takes memory that grows with history.
     let mut markers = Markers::default();
     let listed = listing::read(&clients.s3, dataset, &Selection::WholeQueue, Kept::Everything, |listed| {
@@ -67,7 +73,7 @@ async fn read(
     let (plan, (ledger, recent_loads)) = tokio::join!(listed, ledger(clients, dataset, cancellation));
     let plan = plan?;
     let mut errors = BTreeMap::new();
-    for archive in plan.in_state(ArchiveState::Bad) {
+    for archive in plan.in_state(ArchiveState::Bad).filter(|archive| wanted(&archive.key)) {
         let file = clients.s3.read_small(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
         let file = file.and_then(|file| ReportedErrorFile::parse(&file.bytes));
         // It may have been written when cells could be quoted.
@@ -75,18 +81,20 @@ async fn read(
         errors.extend(file.map(|file| (archive.key.clone(), file)));
     }
     let unloaded = unloaded(clients, dataset, &markers, &plan, &ledger).await;
-    Ok(assemble(
-        dataset,
-        Read {
-            markers: &markers,
-            plan: &plan,
-            errors: &errors,
-            unloaded: &unloaded,
-            recent_loads: &recent_loads,
-        },
-        ledger,
-        all,
-    ))
+    let read = Read {
+        markers: &markers,
+        plan: &plan,
+        errors: &errors,
+        unloaded: &unloaded,
+        recent_loads: &recent_loads,
+    };
+    let (rows, ledger_unreadable) = match ledger {
+        Ledger::Rows(rows) => (Some(rows), None),
+        Ledger::Absent => (None, None),
+        Ledger::Unreadable(why) => (None, Some(why)),
+    };
+    let status = assemble(dataset, read, rows.as_deref(), ledger_unreadable, all);
+    Ok((status, rows.unwrap_or_default()))
 }
 
 /// The markers that were read, of archives that are marked good and not in the ledger: the SHA-256 that they name, where the
@@ -124,7 +132,7 @@ async fn ledger(
     let rows = async {
         let session = clients.redshift.connect(cancellation).await.map_err(StatementError::Other)?;
         if let Some(limit) = cancellation.statement_timeout() {
-            session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
+            session.limit_statements(limit).await?;
         }
         let rows = session.loads(dataset).await;
         if rows.is_ok() {

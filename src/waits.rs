@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use cmslite_core::text::seconds;
 use tokio::time::Instant;
 
 /// Everything that is waited for. Clones are one.
@@ -78,7 +79,7 @@ impl Wait {
 /// `waiting for WHAT since TIME (N s)`.
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = self.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let since = seconds(self.since);
         write!(f, "waiting for {} since {since} ({} s)", self.what, self.elapsed().as_secs())
     }
 }

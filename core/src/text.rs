@@ -1,9 +1,10 @@
-//! Makes text by strangers safe to show.
+//! Makes text by strangers safe to show, and times readable.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use regex::Regex;
 
 /// How many characters of a text are shown.
@@ -13,6 +14,11 @@ const SHOWN_CHARS: usize = 120;
 /// and bytes that are not UTF-8 as escapes.
 pub fn printable(bytes: &[u8]) -> String {
     printable_start(bytes, SHOWN_CHARS)
+}
+
+/// A time to the second, in UTC, such as `2026-03-01T09:15:42Z`.
+pub fn seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// The first bytes of a text, at most so many, and an ellipsis where something is left out.

@@ -39,7 +39,7 @@ pub(super) async fn check_redshift(
     };
     findings.push(Finding::good("Redshift: login", clients.redshift.describe().await));
     let each = within.time_left().into_iter().chain(within.statement_timeout()).min().unwrap_or(WITHIN);
-    if let Err(error) = session.run(&Statement::StatementTimeout(each.as_millis().max(1))).await {
+    if let Err(error) = session.limit_statements(each).await {
         let error = Error::from(error);
         findings.push(Finding::bad("Redshift: session", error.chain(), error.remedy()));
     }

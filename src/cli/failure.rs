@@ -212,6 +212,7 @@ impl From<ShowError> for Failure {
     fn from(error: ShowError) -> Self {
         let (asked, prefix, nearest) = match error {
             ShowError::Failed(error) => return error.into(),
+            ShowError::Unreadable(why) => return Self::from(&why),
             ShowError::Unknown { asked, prefix, nearest } => (Key::from(asked), prefix, nearest),
         };
         let remedy = match nearest {

@@ -150,8 +150,3 @@ impl IamVariables<'_> {
 fn is_identifier(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
-
-/// A moment as it is told.
-pub(super) fn told(moment: &DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-}

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cmslite_core::error::{Deployment, Error};
+use cmslite_core::text::seconds;
 
-use super::iam::{TemporaryLogin, Warehouse, told};
+use super::iam::{TemporaryLogin, Warehouse};
 use super::stored_secret::StoredSecret;
 use crate::secret::Secret;
 
@@ -62,7 +63,7 @@ impl fmt::Display for PasswordOrigin {
             Self::Secret { id, version: None } => write!(f, "the secret {id}"),
             Self::Secret { id, version: Some(version) } => write!(f, "the secret {id}, version {version}"),
             Self::Iam { warehouse, until } => {
-                write!(f, "IAM for {warehouse} ({}), good until {}", warehouse.variable(), told(until))
+                write!(f, "IAM for {warehouse} ({}), good until {}", warehouse.variable(), seconds(*until))
             }
         }
     }

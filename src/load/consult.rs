@@ -254,7 +254,7 @@ impl ArchiveLoad<'_> {
         let Some(limit) = left.into_iter().chain(cancellation.statement_timeout()).min() else {
             return Ok(());
         };
-        session.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
+        session.limit_statements(limit).await?;
         Ok(())
     }
 }

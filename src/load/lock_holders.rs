@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::SecondsFormat;
 use cmslite_core::config::TableName;
 use cmslite_core::error::{Error, Fault};
+use cmslite_core::text::seconds;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -70,6 +70,6 @@ fn holder(row: Vec<Option<String>>) -> Option<String> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
     let (pid, user, since, mode) = (next()?, next()?, next()?, next()?);
-    let since = timestamp(&since).map_or(since, |since| since.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let since = timestamp(&since).map_or(since, seconds);
     Some(format!("session {pid} of user {user} since {since} ({mode})"))
 }

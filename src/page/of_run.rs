@@ -22,7 +22,6 @@ use super::overview::{
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation, REPORT_RESERVE};
 use crate::clients::Clients;
 use crate::load::{Listings, Run};
-use crate::redshift::statement::Statement;
 use crate::redshift::{RecentLoad, StatementError};
 use crate::report::{PassedOverObject, Report};
 use crate::status::{RECENT_LOADS, Waiting};
@@ -73,7 +72,7 @@ async fn ledger(
     let cancellation = cancellation.within(LEDGER_WITHIN + REPORT_RESERVE);
     let loads = async {
         let session = clients.redshift.connect(&cancellation).await.map_err(StatementError::Other)?;
-        session.run(&Statement::StatementTimeout(LEDGER_WITHIN.as_millis())).await?;
+        session.limit_statements(LEDGER_WITHIN).await?;
         let loads = session.recent_loads(dataset, RECENT_LOADS).await;
         session.close().await;
         loads

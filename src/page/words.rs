@@ -1,12 +1,13 @@
 //! Times, ages and numbers as a person reads them.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use cmslite_core::text::seconds;
 use maud::{Markup, html};
 
 /// A time to the minute, with its exact value for programs.
 pub fn time(at: DateTime<Utc>) -> Markup {
     html! {
-        time datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (minute(at)) }
+        time datetime=(seconds(at)) { (minute(at)) }
     }
 }
 

@@ -45,6 +45,16 @@ pub struct Session {
 }
 
 impl Session {
+    /// Has Redshift end each further statement that runs longer than this; a limit of nothing would be none at all.
+    ///
+    /// # Errors
+    ///
+    /// As of any statement.
+    pub async fn limit_statements(&self, limit: Duration) -> Result<(), StatementError> {
+        self.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
+        Ok(())
+    }
+
     pub(super) fn new(
         client: Client,
         connection: Task<()>,

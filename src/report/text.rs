@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use chrono::SecondsFormat;
-use cmslite_core::text::one_line;
+use cmslite_core::problem::problem_lines;
+use cmslite_core::text::{one_line, seconds};
 use cmslite_core::transform::DroppedColumns;
 
 use super::{
@@ -86,7 +86,7 @@ impl fmt::Display for PassedOverObject {
 impl GoodArchive {
     fn text(&self) -> String {
         let Self { key, etag, outcome, rows, loaded_before } = self;
-        let when = |before: &LedgerRow| before.loaded_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let when = |before: &LedgerRow| seconds(before.loaded_at);
         match (outcome, loaded_before) {
             (GoodOutcome::Loaded, _) => format!("{key}: {rows} rows"),
             (GoodOutcome::AlreadyLoaded, Some(before)) if before.key == *key && before.etag != *etag => {
@@ -114,7 +114,7 @@ impl GoodArchive {
         if self.outcome == GoodOutcome::Repeated {
             return None;
         }
-        let at = before.loaded_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let at = seconds(before.loaded_at);
         Some(format!("{}: as {}, loaded {at}", self.key, before.key))
     }
 }
@@ -154,15 +154,8 @@ impl BadArchive {
     /// Its key and its problems, a line each.
     pub fn text(&self) -> String {
         let mut text = self.key.to_string();
-        for problem in &self.problems {
-            let _ = write!(text, "\n      {problem}");
-        }
-        let unreported = self.problems_found.saturating_sub(self.problems.len() as u64);
-        if unreported > 0 {
-            let _ = write!(text, "\n      and {unreported} more");
-        }
-        if let Some(why) = &self.incomplete {
-            let _ = write!(text, "\n      there may be more: {why}");
+        for line in problem_lines(&self.problems, self.problems_found, self.incomplete.as_deref()) {
+            let _ = write!(text, "\n      {line}");
         }
         text
     }

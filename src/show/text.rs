@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use cmslite_core::text::one_line;
+use cmslite_core::problem::problem_lines;
+use cmslite_core::text::{one_line, seconds};
 
 use super::{Archive, State};
 use crate::redshift::LedgerRow;
@@ -28,7 +28,9 @@ impl fmt::Display for Archive {
         }
         match (&self.load, &self.ledger_unreadable) {
             (Some(load), _) => writeln!(f, "  Loaded: {}{}", loaded(load), held(self.is_held))?,
-            (None, Some(why)) => writeln!(f, "  Loaded: the ledger cannot be read: {}", one_line(why))?,
+            (None, Some(why)) => {
+                writeln!(f, "  Loaded: the ledger cannot be read: {}", one_line(&why.message))?;
+            }
             (None, None) => writeln!(f, "  Loaded: no, by the ledger")?,
         }
         for table in &self.tables {
@@ -59,17 +61,10 @@ impl Archive {
     fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(error) = &self.error_file else { return Ok(()) };
         writeln!(f, "  Problems:")?;
-        for problem in &error.problems {
-            writeln!(f, "    {problem}")?;
+        for line in problem_lines(&error.problems, error.problems_found, error.incomplete.as_deref()) {
+            writeln!(f, "    {line}")?;
         }
-        let unreported = error.problems_found.saturating_sub(error.problems.len() as u64);
-        if unreported > 0 {
-            writeln!(f, "    and {unreported} more")?;
-        }
-        match &error.incomplete {
-            Some(why) => writeln!(f, "    there may be more: {why}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -97,8 +92,4 @@ fn held(is_held: Option<bool>) -> &'static str {
         Some(false) => "; the tables hold another archive now",
         None => "",
     }
-}
-
-fn seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -9,7 +9,7 @@ use cmslite_core::problem::ReportedErrorFile;
 use cmslite_core::queue::{Archive, ArchiveState, Object, Plan};
 
 use super::markers::Markers;
-use super::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Waiting};
+use super::state::{Bad, Disagreement, DisagreementKind, Good, Status, Unreadable, Waiting};
 use crate::redshift::{LedgerRow, RecentLoad};
 use crate::report::PassedOverObject;
 
@@ -35,14 +35,15 @@ pub(super) struct Read<'a> {
 }
 
 /// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
-pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: bool) -> Status {
+pub(super) fn assemble(
+    dataset: &Dataset,
+    read: Read<'_>,
+    rows: Option<&[LedgerRow]>,
+    ledger_unreadable: Option<Unreadable>,
+    all: bool,
+) -> Status {
     let Read { markers, plan, errors, unloaded, recent_loads } = read;
-    let (rows, ledger_unreadable) = match ledger {
-        Ledger::Rows(rows) => (Some(rows), None),
-        Ledger::Absent => (None, None),
-        Ledger::Unreadable(why) => (None, Some(why)),
-    };
-    let known = rows.as_deref().unwrap_or_default();
+    let known = rows.unwrap_or_default();
     let loads: HashMap<Revision<'_>, &LedgerRow> =
         known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
     // Behind a bad archive may wait one that is older than what the tables hold: the next run finds it superseded.
@@ -113,7 +114,7 @@ pub(super) fn assemble(dataset: &Dataset, read: Read<'_>, ledger: Ledger, all: b
             .iter()
             .map(|(key, why)| PassedOverObject { key: key.clone(), why: *why })
             .collect(),
-        ledger_rows: rows.as_ref().map(Vec::len),
+        ledger_rows: rows.map(<[LedgerRow]>::len),
         ledger_unreadable,
         recent_loads: recent_loads.to_vec(),
         tables_hold: known.last().filter(|_| dataset.truncate).cloned(),

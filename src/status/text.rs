@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
-use cmslite_core::text::one_line;
+use cmslite_core::problem::problem_lines;
+use cmslite_core::text::{one_line, seconds};
 
 use super::state::{Bad, Disagreement, DisagreementKind, Good, Status, Waiting};
 use crate::report::{Section, Shown};
@@ -24,10 +23,6 @@ impl fmt::Display for DisagreementKind {
             Self::TablesHoldAnother => "is the newest good archive, but by the ledger the tables hold another; `load --again` loads it",
         })
     }
-}
-
-fn seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 impl fmt::Display for Status {
@@ -88,12 +83,7 @@ impl Bad {
     fn text(&self) -> String {
         let Some(error) = &self.error else { return self.key.to_string() };
         let mut lines = vec![format!("{} (settled {})", self.key, error.at)];
-        lines.extend(error.problems.iter().map(ToString::to_string));
-        let unreported = error.problems_found.saturating_sub(error.problems.len() as u64);
-        if unreported > 0 {
-            lines.push(format!("and {unreported} more"));
-        }
-        lines.extend(error.incomplete.as_ref().map(|why| format!("there may be more: {why}")));
+        lines.extend(problem_lines(&error.problems, error.problems_found, error.incomplete.as_deref()));
         lines.join("\n      ")
     }
 }

@@ -1,5 +1,7 @@
 //! Reads an `error.json` back, whoever wrote it.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +60,19 @@ impl ReportedErrorFile {
         });
         [Some(&mut self.at), self.incomplete.as_mut()].into_iter().flatten().chain(problems)
     }
+}
+
+/// A line for each of the first problems of an archive, and one each for how many more were found and why there may be
+/// others.
+pub fn problem_lines<'p>(
+    problems: &'p [impl fmt::Display],
+    found: u64,
+    incomplete: Option<&'p str>,
+) -> impl Iterator<Item = String> + 'p {
+    let unreported = found.saturating_sub(problems.len() as u64);
+    let more = (unreported > 0).then(|| format!("and {unreported} more"));
+    let why = incomplete.map(|why| format!("there may be more: {why}"));
+    problems.iter().map(ToString::to_string).chain(more).chain(why)
 }
 
 #[cfg(test)]
