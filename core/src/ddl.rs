@@ -20,6 +20,11 @@ use crate::limits::TableLimits;
 
 pub use self::error::DdlError;
 
+/// A name as a statement has it, which may be any text and any word of SQL.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// What the tables of `dataset` take by the statements of `text`, which are separated by semicolons.
 ///
 /// A name without a schema is that of a configured table of any schema. Names are compared without regard to

@@ -9,12 +9,13 @@ mod quote;
 use std::fmt::{self, Write as _};
 
 use cmslite_core::config::{LOAD_ERROR_NAME_BYTES, Staging, TableName};
+use cmslite_core::ddl::quoted;
 use cmslite_core::grants::{Grant, GrantedOn};
 use cmslite_core::problem::{Quoting, REPORTED_PROBLEMS};
 use cmslite_core::row_counts::RowsByTable;
 use cmslite_core::transform::NULL_TEXT;
 
-use self::quote::{identifier, literal, one_of, table};
+use self::quote::{literal, one_of, table};
 use super::ledger::{COLUMNS, LOCK_COLUMNS, TABLE_ROWS_COLUMNS};
 use crate::secret::Secret;
 
@@ -343,7 +344,7 @@ fn load_errors(table: LoadErrorTable, files: &str, passed_over: &[i64]) -> Strin
 
 impl Copy<'_> {
     fn text(&self, max_error: u32, secrets: bool) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
+        let columns: Vec<String> = self.columns.iter().map(|column| quoted(column)).collect();
         let mut text =
             format!("COPY {} ({}) FROM {} ", table(self.table), columns.join(", "), literal(self.manifest));
         match self.authorization {

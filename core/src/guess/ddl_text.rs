@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dataset::Guess;
+use crate::ddl::quoted;
 
 /// `CREATE TABLE` statements for the tables of a guess. Every name is quoted, since any may be a word of SQL.
 pub fn ddl_text(guess: &Guess, schema: &str) -> String {
@@ -37,8 +38,4 @@ pub fn ddl_text(guess: &Guess, schema: &str) -> String {
         let _ = writeln!(text, "-- GRANT INSERT, DELETE ON {table} TO cmslite_loader;");
     }
     text
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -4,15 +4,11 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
+use cmslite_core::ddl::quoted;
 
 /// A table, with its schema.
 pub(super) fn table(name: &TableName) -> String {
-    format!("{}.{}", identifier(&name.schema), identifier(&name.table))
-}
-
-/// A name.
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    format!("{}.{}", quoted(&name.schema), quoted(&name.table))
 }
 
 /// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
