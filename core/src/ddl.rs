@@ -7,6 +7,8 @@
 mod statement;
 // Words, quotes and comments.
 mod token;
+// The words that no name may be without quotes.
+mod reserved_words;
 
 // What is not understood, and where.
 mod error;
@@ -19,6 +21,7 @@ use crate::config::{Dataset, TableName};
 use crate::limits::TableLimits;
 
 pub use self::error::DdlError;
+pub use self::reserved_words::is_reserved;
 
 /// A name as a statement has it, which may be any text and any word of SQL.
 pub fn quoted(name: &str) -> String {

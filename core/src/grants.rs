@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::{Dataset, TableName};
-use crate::ddl::quoted;
+use crate::ddl::{is_reserved, quoted};
 
 /// Rights on one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl fmt::Display for Grant<'_> {
 fn identifier(name: &str) -> String {
     let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit());
-    if is_plain && !name.is_empty() { name.to_owned() } else { quoted(name) }
+    if is_plain && !name.is_empty() && !is_reserved(name) { name.to_owned() } else { quoted(name) }
 }
 
 #[cfg(test)]
@@ -116,6 +116,20 @@ mod tests {
         let statements = statements(&config, true);
         assert!(statements.contains(&"GRANT USAGE ON SCHEMA other TO cmslite_loader;".to_owned()));
         assert!(statements.contains(&"GRANT INSERT ON other.\"cms-group\" TO cmslite_loader;".to_owned()));
+    }
+
+    #[test]
+    fn reserved_words_are_quoted() {
+        let config = SHIPPED.replace("\"cmslite\"", "\"user\"").replace("\"cms_group\"", "\"Order\"");
+        let statements = statements(&config, true);
+        assert!(
+            statements.contains(&"GRANT USAGE, CREATE ON SCHEMA \"user\" TO cmslite_loader;".to_owned()),
+            "{statements:?}"
+        );
+        assert!(
+            statements.contains(&"GRANT INSERT, DELETE ON \"user\".\"order\" TO cmslite_loader;".to_owned()),
+            "{statements:?}"
+        );
     }
 
     #[test]
