@@ -1,4 +1,4 @@
-//! Says when a run has to stop: because its time is nearly up, or because somebody asks it to.
+//! Says when a run must stop: because its time is nearly used up, or because it was asked to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use cmslite_core::error::{Error, Retryable};
 
 use crate::waits::Waits;
 
-/// What is left of the time when no archive is begun any more, none is read on, and nothing is tried again:
-/// it would not be loaded.
+/// The time left at which no archive is begun, no reading continues, and nothing is tried again: an archive
+/// would no longer be loaded.
 pub const ARCHIVE_RESERVE: Duration = Duration::from_secs(15);
 
-/// What is left of the time when whatever still waits is dropped: enough for the report and the metrics to be
-/// written, with a small function's share of a processor (128 MB have a fourteenth) and a busy one's log. It is
-/// less than what `statement_timeout` leaves, so that Redshift's own answer comes first.
+/// The time left at which everything that still waits is dropped. It is enough to write the report and the
+/// metrics with a small function's share of a processor (128 MB have a fourteenth) and a busy processor's
+/// log. It is less than what `statement_timeout` leaves, so that Redshift's own answer comes first.
 pub const REPORT_RESERVE: Duration = Duration::from_secs(3);
 
-/// How long a run that is asked to stop may go on with what it has begun, so that an answer that is under way
-/// is not lost. Whoever presses Ctrl-C has the prompt again within two seconds.
+/// The time for which a run may continue with what it has begun after it was asked to stop, so that an answer
+/// on its way is not lost. After Ctrl-C, the prompt returns within two seconds.
 const STOP_WITHIN: Duration = Duration::from_millis(1_500);
 
-/// Until when a run may go on. Clones are one: what is cancelled for one is cancelled for all.
+/// The limit until which a run may continue. All clones share it: a cancellation of one cancels all.
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation {
     deadline: Option<Instant>,
@@ -34,26 +34,26 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
-    /// A run whose time is up at `deadline`, if it is limited.
+    /// Creates the limit of a run whose time ends at `deadline`, if there is one.
     pub fn at(deadline: Option<Instant>) -> Self {
         Self { deadline, begun: Some(Instant::now()), ..Self::default() }
     }
 
-    /// The same, with `waits` asked what was waited for when it ends early.
+    /// Adds `waits`, which is asked what the run was waiting for when it ends early.
     #[must_use]
     pub fn telling(mut self, waits: &Waits) -> Self {
         self.waits = waits.clone();
         self
     }
 
-    /// The same, with a limit for each statement to Redshift.
+    /// Adds a limit for each statement to Redshift.
     #[must_use]
     pub fn with_statement_timeout(mut self, limit: Duration) -> Self {
         self.statement_timeout = Some(limit);
         self
     }
 
-    /// The same for a part of the run that must end within `limit`.
+    /// Returns the same for a part of the run that must end within `limit`.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         let until = Instant::now() + limit;
@@ -61,33 +61,34 @@ impl Cancellation {
         Self { deadline: Some(deadline), ..self.clone() }
     }
 
-    /// Asks the run to stop before its next step, and to give up what it waits for.
+    /// Asks the run to stop before its next step, and to drop what it waits for.
     pub fn request(&self) {
         self.is_requested.send_replace(true);
     }
 
-    /// When the time is up.
+    /// Returns the deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// How long one statement to Redshift may take.
+    /// Returns how long one statement to Redshift may take.
     pub fn statement_timeout(&self) -> Option<Duration> {
         self.statement_timeout
     }
 
-    /// What is left of the time.
+    /// Returns the time left.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// What a run has for reading archives, from its beginning; none where its time is not limited.
+    /// Returns the time for reading archives that the run had at its beginning; `None` if its time is not
+    /// limited.
     pub fn usable(&self) -> Option<Duration> {
         let whole = self.deadline?.saturating_duration_since(self.begun?);
         Some(whole.saturating_sub(ARCHIVE_RESERVE))
     }
 
-    /// Comes when no more than `reserve` is left of the time.
+    /// Completes when no more than `reserve` is left of the time.
     pub async fn near(&self, reserve: Duration) {
         match self.deadline {
             Some(at) => sleep_until(at.checked_sub(reserve).unwrap_or(at)).await,
@@ -95,8 +96,8 @@ impl Cancellation {
         }
     }
 
-    /// Whether the next step may begin, which `step` names: it is not asked to stop, and more than `reserve`
-    /// is left.
+    /// Checks whether the next step, named by `step`, may begin: the run was not asked to stop, and more than
+    /// `reserve` is left.
     ///
     /// # Errors
     ///
@@ -118,12 +119,12 @@ impl Cancellation {
     }
 
     /// Does `work`, but drops it, whatever it waits for, when [`REPORT_RESERVE`] is left of the time, or soon
-    /// after it was asked to stop.
+    /// after the run was asked to stop.
     ///
     /// # Errors
     ///
-    /// Those of `work`; [`Retryable::DeadlineNear`] and [`Retryable::Interrupted`], which say what was waited
-    /// for, and since when.
+    /// Those of `work`; [`Retryable::DeadlineNear`] and [`Retryable::Interrupted`], which say what the run
+    /// was waiting for, and since when.
     pub async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::select! {
             biased;
@@ -132,11 +133,11 @@ impl Cancellation {
         }
     }
 
-    /// Comes when the run has to end, while what it waits for is still there to be named.
+    /// Completes when the run must end, while what it waits for can still be named.
     async fn ended(&self) -> Error {
         let time_is_up = self.near(REPORT_RESERVE);
         let stopped = async {
-            // The sender is this run's own: it is there for as long as it is waited for.
+            // The sender belongs to this run: it lives for as long as the run waits.
             let _ = self.is_requested.subscribe().wait_for(|is_requested| *is_requested).await;
             sleep(STOP_WITHIN).await;
         };
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(check(&unlimited), Err("Retryable.Interrupted"));
     }
 
-    /// Work that never ends, and what became of it.
+    /// Returns the result of work that never ends.
     async fn waiting(cancellation: &Cancellation, waits: &Waits) -> (String, Duration) {
         let begun = Instant::now();
         let silent = async {

@@ -1,21 +1,21 @@
-//! Checks whether a dataset could be loaded: every right, table and column that a load needs, tried without loading
-//! anything.
+//! Checks whether a dataset could be loaded: every permission, table and column that a load needs is tried,
+//! and nothing is loaded.
 //!
-//! Rights are not looked up but used: the statements of a load are sent in a transaction that is rolled back,
-//! with COPY told to load nothing.
+//! Permissions are not looked up but used: the statements of a load are sent in a transaction that is rolled
+//! back, with COPY told to load nothing.
 
 // Redshift: login, ledger, tables.
 mod database;
 // S3: listing, reading, writing, copying.
 mod storage;
-// What the configuration says by itself.
+// What the configuration shows by itself.
 mod offline;
-// How a table differs from the configuration.
+// The differences between a table and the configuration.
 mod columns;
-// Which rights the user lacks.
+// The permissions that the user lacks.
 mod grants;
 
-// What is found, and what to do about it.
+// The findings and their remedies.
 mod finding;
 
 use cmslite_core::config::Dataset;
@@ -31,8 +31,8 @@ pub use self::finding::{Check, Finding, Outcome};
 pub use self::offline::check_offline;
 
 /// Tries everything that a load of `dataset` needs. Leaves nothing behind but the small files that it writes
-/// below `batch/`, which the bucket's lifecycle rule removes with the rest. What was found until the time was up is
-/// told then, and what was waited for.
+/// below `batch/`, which the bucket's lifecycle rule removes. When the time is used up, it returns the
+/// findings so far and what it was waiting for.
 pub async fn check(clients: &Clients, dataset: &Dataset, cancellation: &Cancellation) -> Check {
     let mut findings = vec![Finding::good(
         "configuration",

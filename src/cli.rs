@@ -4,35 +4,35 @@
 mod init;
 // `validate`: its results and its exit status.
 mod validate;
-// The JSON Schemas of what is printed.
+// The JSON Schemas of the output.
 mod schemas;
 
-// Scripts for shells.
+// Completion scripts for shells.
 mod completions;
 // Subcommands and options.
 mod args;
-// What the help says beside them.
+// The parts of the help that are not options.
 mod help;
 // The status page in a file.
 mod written_page;
 // Standard output.
 mod output;
-// Where the command's log goes.
+// The command's log.
 mod logging;
-// Why the command could not do what was asked.
+// The reason why the command could not do what was asked.
 mod failure;
-// Where there are colours, and of what.
+// Colours: where they are shown, and for which words.
 mod color;
 // Ctrl-C and SIGTERM.
 mod signals;
 
 // Durations such as `90s`.
 mod duration;
-// What is waited for, told once a minute.
+// The message, once a minute, about what the command waits for.
 mod awaited;
 // Exit statuses.
 mod exit;
-// How far a run has come, for a person.
+// The progress of a run, for a person.
 mod progress_bar;
 
 use std::io;
@@ -66,17 +66,17 @@ use crate::run_request::RunRequest;
 use crate::waits::Waits;
 use crate::{check, config_files, dry_run, load, show, status};
 
-/// The JSON Schema of each document that `--json` prints, by its name.
+/// Returns the JSON Schema of each document that `--json` prints, by its name.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     schemas::all().into_iter().map(|(name, schema)| (name, schema.to_value())).collect()
 }
 
-/// The command line with its help, for whoever makes documents of it.
+/// Returns the command line with its help, from which documents are generated.
 pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Does what the command line says.
+/// Does what the command line asks.
 pub async fn main() -> ExitCode {
     When::said(std::env::args_os()).keep();
     let Arguments { command, showing } = match Arguments::try_parse() {
@@ -101,19 +101,19 @@ pub async fn main() -> ExitCode {
     ended.unwrap_or_else(|failure| without_result(&failure, &output, all)).into()
 }
 
-/// Says why there is no result, and with which status the command ends.
+/// Says why there is no result, and returns the exit status.
 fn without_result(failure: &Failure, output: &Output, all: bool) -> u8 {
     failure.say(all);
     output.no_result(failure);
     failure.status
 }
 
-/// Says what is wrong with the command line, or shows the help that it asks for.
+/// Says what is wrong with the command line, or shows the help that was asked for.
 fn refused(error: clap::Error) -> u8 {
     let is_json =
         std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|it| it == "--json");
     let status = if error.use_stderr() { exit::CONFIGURATION } else { exit::GOOD };
-    // Where nobody reads it, the exit status says it alone.
+    // If nobody reads the message, the exit status still says it.
     let _ = error.print();
     if error.use_stderr() && is_json {
         let failure = Failure::from(error);
@@ -122,7 +122,7 @@ fn refused(error: clap::Error) -> u8 {
     status
 }
 
-/// Only a load keeps a log file by itself, and only it says on standard error what it does step by step.
+/// Only a load keeps a log file by itself, and only a load reports each step on standard error.
 fn prepare_log(command: &Command, showing: &Showing) {
     let Showing { quiet, verbose, log_file, .. } = showing;
     let is_load = matches!(command, Command::Load(_));
@@ -237,7 +237,7 @@ fn run_completions(shell: Shell, output: &Output) -> u8 {
     exit::GOOD
 }
 
-/// Says why a command that has shown its result ended early, if it did, and with which status it ends.
+/// Says why a command that has shown its result ended early, if it did, and returns the exit status.
 fn said(failure: Option<&Failure>, all: bool) -> u8 {
     failure.map_or(exit::GOOD, |failure| {
         failure.say(all);
@@ -249,9 +249,9 @@ async fn connect(waits: &Waits, cancellation: &Cancellation) -> Result<Clients, 
     cancellation.bounded(Clients::new(&Environment::from_process()?, waits)).await
 }
 
-/// The limits of a run by hand, which a signal cancels.
+/// Returns the limits of a run by hand, which a signal cancels.
 fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
-    // A time past the clock's end is no limit.
+    // A time beyond the clock's range is not a limit.
     let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let cancellation =
         Cancellation::at(deadline).with_statement_timeout(limits.statement_timeout).telling(waits);
@@ -259,7 +259,7 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     cancellation
 }
 
-/// The dataset of a configuration file, or of this name, whose bucket is named.
+/// Returns the dataset with this name or configuration file, if its bucket is named.
 fn dataset(config: &Path) -> Result<Dataset, Failure> {
     let dataset = config_files::load_named(config, config_files::directory().as_deref())?;
     if dataset.has_placeholder() {
@@ -270,7 +270,7 @@ fn dataset(config: &Path) -> Result<Dataset, Failure> {
     Ok(dataset)
 }
 
-/// A request by hand, which a signal cancels.
+/// Returns a request by hand, which a signal cancels.
 fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");

@@ -1,4 +1,4 @@
-//! Makes the connections to the outside, once at start.
+//! Creates the clients of all services, once at start.
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -14,15 +14,15 @@ use crate::sns::Topic;
 use crate::time_limits::CREDENTIALS;
 use crate::waits::Waits;
 
-/// The connections to the outside.
+/// The clients of all services.
 pub struct Clients {
-    /// S3.
+    /// The client of S3.
     pub s3: S3,
-    /// Redshift.
+    /// The connection to Redshift.
     pub redshift: Redshift,
     /// The bucket's region.
     pub region: String,
-    /// The topic that hears of bad archives, if there is one.
+    /// The topic for messages about bad archives, if there is one.
     pub topic: Option<Topic>,
     copy: CopyAccess,
     credentials: Option<SharedCredentialsProvider>,
@@ -30,8 +30,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Prepares the connections that the environment describes; connects to nothing but Secrets Manager,
-    /// where it keeps the password. What is waited for is entered into `waits`.
+    /// Creates the clients that the environment describes. It connects only to Secrets Manager, if that has
+    /// the password. Waits are entered into `waits`.
     ///
     /// # Errors
     ///
@@ -49,11 +49,11 @@ impl Clients {
         })
     }
 
-    /// What COPY reads S3 with.
+    /// Returns the authorization with which COPY reads S3.
     ///
     /// # Errors
     ///
-    /// [`Deployment::CopyAuthorization`] when there are no credentials to give to it;
+    /// [`Deployment::CopyAuthorization`] if there are no credentials for it;
     /// [`Retryable::CredentialsUnavailable`].
     pub async fn copy_authorization(&self) -> Result<Authorization, Error> {
         match &self.copy {
@@ -91,7 +91,7 @@ impl Clients {
     }
 }
 
-/// S3 alone, for what needs no access to Redshift.
+/// Creates only the client of S3, for work that needs no access to Redshift.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ pub async fn s3_only(settings: &S3Settings, waits: &Waits) -> Result<S3, Error> 
     Ok(S3::of(&aws(waits).await?.0, settings, waits))
 }
 
-/// What the `AWS_*` variables and files say, and the region among it.
+/// Reads the `AWS_*` variables and files, and returns the region too.
 async fn aws(waits: &Waits) -> Result<(SdkConfig, String), Error> {
     let load = aws_config::load_defaults(BehaviorVersion::latest());
     let aws = waits.during("the AWS configuration".to_owned(), load).await;
@@ -119,8 +119,8 @@ async fn aws(waits: &Waits) -> Result<(SdkConfig, String), Error> {
     Ok((aws, region))
 }
 
-/// The profile that is asked for, where it is not there. The SDK goes on without it, and at last says only that
-/// there are no credentials.
+/// Returns the requested profile if it does not exist. The SDK continues without it, and finally reports only
+/// that there are no credentials.
 async fn missing_profile() -> Option<String> {
     let (files, environment, profile_files) = Default::default();
     let profiles = aws_config::profile::load(&files, &environment, &profile_files, None).await.ok()?;

@@ -1,4 +1,4 @@
-//! Configuration files, from a directory or bundled into the program.
+//! Reads configuration files from a directory, or those bundled into the program.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,11 +8,11 @@ use cmslite_core::config::{Dataset, Mistake, Mistakes, parse, parse_all};
 
 include!(concat!(env!("OUT_DIR"), "/bundled_config.rs"));
 
-/// Reads the files of `directory`, or those bundled into the program when there is none given.
+/// Reads the files of `directory`, or those bundled into the program if it is `None`.
 ///
 /// # Errors
 ///
-/// Every mistake of every file, those between files included; a directory that cannot be read or holds no
+/// Every mistake of every file, including those between files; a directory that cannot be read or has no
 /// configuration.
 pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     let files = match directory {
@@ -22,8 +22,8 @@ pub fn load_all(directory: Option<&Path>) -> Result<Vec<Dataset>, Mistakes> {
     parse_all(&files)
 }
 
-/// The names of the datasets of `directory`, or of those bundled into the program, whatever their files hold:
-/// a configuration that cannot be read still has a name under which that can be told.
+/// Returns the names of the datasets of `directory`, or of those bundled into the program, whatever the files
+/// contain. A configuration that cannot be read still has a name under which that can be reported.
 pub fn names(directory: Option<&Path>) -> Vec<String> {
     let files: Vec<String> = match directory {
         None => BUNDLED.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -38,36 +38,37 @@ pub fn names(directory: Option<&Path>) -> Vec<String> {
     names
 }
 
-/// Where a dataset that is called by its name is looked for, where no directory is given, before those bundled.
+/// The directory in which a dataset is looked for by name if no directory is given, before the bundled ones.
 const BESIDE: &str = "config.d";
 
-/// Why a configuration that somebody named could not be read.
+/// The reason why a named configuration could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unloaded {
     /// No dataset has this name.
     UnknownDataset {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The existing names.
         known: Vec<String>,
     },
     /// There is no file at this path.
     NoFile {
         /// The path.
         path: PathBuf,
-        /// The names of datasets that there are.
+        /// The names of existing datasets.
         known: Vec<String>,
     },
-    /// It has mistakes.
+    /// The configuration has mistakes.
     Mistakes(Mistakes),
 }
 
-/// Reads the configuration that somebody named: by its path, or by the name of a dataset, which has no `/` and does not end in
-/// `.json`. A dataset is looked for in `directory`; without one in `config.d/`, and among those bundled into the program.
+/// Reads a configuration by its path, or by the name of a dataset, which has no `/` and does not end in
+/// `.json`. A dataset is looked for in `directory`; if that is `None`, in `config.d/` and among those bundled
+/// into the program.
 ///
 /// # Errors
 ///
-/// Every mistake in it; a name that no dataset has; a path at which there is nothing.
+/// Every mistake in it; a name that no dataset has; a path without a file.
 pub fn load_named(config: &Path, directory: Option<&Path>) -> Result<Dataset, Unloaded> {
     let Some(name) = dataset_name(config) else {
         if std::fs::metadata(config).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
@@ -91,7 +92,7 @@ pub fn load_named(config: &Path, directory: Option<&Path>) -> Result<Dataset, Un
     }
 }
 
-/// The names by which [`load_named`] finds a dataset.
+/// Returns the names by which [`load_named`] finds a dataset.
 pub fn known(directory: Option<&Path>) -> Vec<String> {
     let mut known = names(Some(directory.unwrap_or(Path::new(BESIDE))));
     if directory.is_none() {
@@ -102,12 +103,12 @@ pub fn known(directory: Option<&Path>) -> Vec<String> {
     known
 }
 
-/// The directory that the environment names instead of the bundled configuration.
+/// Returns the directory that the environment names in place of the bundled configuration.
 pub fn directory() -> Option<PathBuf> {
     std::env::var_os("CONFIG_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from)
 }
 
-/// What was named, where it is the name of a dataset and not the path of a file.
+/// Returns the name if `config` is the name of a dataset and not a path.
 fn dataset_name(config: &Path) -> Option<&str> {
     let name = config.to_str()?;
     let is_one_part = matches!(config.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
@@ -126,7 +127,7 @@ pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
         Mistakes(vec![Mistake::of_file(file.clone(), format!("cannot be read: {error}"))])
     })?;
     let mut dataset = parse(&file, &text)?;
-    // What stands beside it is another run's business, unless it wants the same keys. A mistake in it is too.
+    // The files beside it belong to other runs, unless they match the same keys. Mistakes in them do too.
     let beside = path.parent().filter(|_| path.is_file()).map(|directory| match directory {
         empty if empty.as_os_str().is_empty() => read_directory(Path::new(".")),
         directory => read_directory(directory),

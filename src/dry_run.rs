@@ -1,4 +1,4 @@
-//! Runs dry: reads, unpacks and transforms the whole queue, and stages, loads and settles nothing.
+//! Makes a dry run: reads, unpacks and transforms the whole queue, and stages, loads and settles nothing.
 
 use std::fmt;
 
@@ -16,24 +16,24 @@ use crate::run_request::RunRequest;
 use crate::s3::S3;
 use crate::stage::{NullSink, read_proven};
 
-/// What a dry run found.
+/// The result of a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DryRun {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Its bucket.
+    /// The dataset's bucket.
     pub bucket: String,
-    /// The archives of the queue that could be loaded, as far as that shows before Redshift has seen them.
+    /// The archives of the queue that could be loaded, as far as this can be known without Redshift.
     pub good: Vec<CheckedArchive>,
-    /// Those that would be found bad, and why.
+    /// The archives that would be found bad, and why.
     pub bad: Vec<BadArchive>,
     /// The archives of the queue that were beyond the limit.
     pub not_read: Vec<Key>,
-    /// The archives that are older than the newest that is not bad, and never loaded.
+    /// The archives that are older than the newest that is not bad, and are never loaded.
     pub superseded: Vec<Key>,
-    /// How many there are that are older than these.
+    /// The number of further archives, older than these.
     pub superseded_further: usize,
     /// Why the dry run ended early, if it did.
     pub failure: Option<Failure>,
@@ -42,25 +42,25 @@ pub struct DryRun {
 /// An archive that could be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CheckedArchive {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// Rows by table.
+    /// The rows by table.
     pub tables: Vec<TableRows>,
 }
 
-/// Rows for a table.
+/// The rows for a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TableRows {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// Reads every archive that the request names, up to its limit, also behind a bad one. Needs S3 only: what
-/// the ledger would say, and what Redshift would refuse, is not asked.
+/// Reads every archive that the request names, up to its limit, also after a bad one. It needs only S3: the
+/// ledger and Redshift are not asked.
 pub async fn run(s3: &S3, request: &RunRequest) -> (DryRun, Option<Error>) {
     let mut dry_run = DryRun {
         version: FORMAT_VERSION,
@@ -104,7 +104,7 @@ async fn work(s3: &S3, request: &RunRequest, dry_run: &mut DryRun) -> Result<(),
                 }
             }
         }
-        // Behind a bad archive waits the one that it would have replaced.
+        // After a bad archive, the one that it would have replaced is next.
         match found_bad {
             Some(bad) if dataset.truncate && !selection.is_by_hand() => plan.settle_as_bad(&bad),
             _ => return Ok(()),

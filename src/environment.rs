@@ -1,18 +1,18 @@
-//! The environment, read once at start into types.
+//! Reads the environment once, at start, into types.
 
-// The login, of variables and a secret.
+// The login, from variables and a secret.
 mod login;
 
 // The forms of a secret.
 mod stored_secret;
 
-// The login by IAM.
+// The IAM login.
 mod iam;
 
 // Addresses of clusters.
 mod endpoint;
 
-// What holds of every request to S3.
+// The settings of every request to S3.
 mod s3_settings;
 
 use std::path::{Path, PathBuf};
@@ -27,36 +27,36 @@ pub use self::iam::{IamLogin, TemporaryLogin, Warehouse};
 pub use self::login::{FetchedSecret, Login, PasswordOrigin, Tls};
 pub use self::s3_settings::S3Settings;
 
-/// Everything that the program takes from its environment, `AWS_*` aside.
+/// Everything that the program takes from its environment, except `AWS_*`.
 #[derive(Clone)]
 pub struct Environment {
-    /// Instead of the bundled `config.d/`.
+    /// The directory that replaces the bundled `config.d/`.
     pub config_dir: Option<PathBuf>,
-    /// How COPY reads S3.
+    /// The authorization with which COPY reads S3.
     pub copy: CopyAccess,
     /// The secret that completes the login, if there is one.
     pub password_secret_id: Option<String>,
-    /// The login by IAM, if it is one.
+    /// The IAM login, if it is one.
     pub iam_login: Option<IamLogin>,
-    /// The ARN of the SNS topic to which bad archives are told, if there is one.
+    /// The ARN of the SNS topic for messages about bad archives, if there is one.
     pub bad_archive_topic: Option<String>,
-    /// As [`RunRequest`](crate::run_request::RunRequest) has it: the function's, not the command's.
+    /// As in [`RunRequest`](crate::run_request::RunRequest): for the function, not for the command.
     pub left_to_task_above: Option<u64>,
     /// Whether the function writes a dataset's status page after each run.
     pub has_status_page: bool,
-    /// What holds of every request to S3.
+    /// The settings of every request to S3.
     pub s3: S3Settings,
     login: PartialLogin,
 }
 
-/// How COPY reads S3.
+/// The authorization with which COPY reads S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyAccess {
-    /// With the function's own keys and their session token.
+    /// The function's own keys and their session token.
     OwnKeys,
-    /// With the cluster's default role.
+    /// The cluster's default role.
     DefaultRole,
-    /// With a role, by ARN.
+    /// A role, by ARN.
     Role(String),
 }
 
@@ -74,8 +74,8 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`Deployment::Configuration`] names every variable that has no valid value. What a secret may still
-    /// supply is asked for in [`Environment::login`].
+    /// [`Deployment::Configuration`] names every variable without a valid value. Values that a secret may
+    /// supply are checked in [`Environment::login`].
     pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
@@ -214,26 +214,26 @@ impl Environment {
         }
     }
 
-    /// The login, completed by the secret that [`Environment::password_secret_id`] names.
+    /// Returns the login, completed by the secret that [`Environment::password_secret_id`] names.
     ///
     /// # Errors
     ///
-    /// [`Deployment::Configuration`] names what neither the environment nor the secret says;
+    /// [`Deployment::Configuration`] names what neither the environment nor the secret has;
     /// [`Deployment::SecretUnreadable`] names the fields of the secret that are missing or of another type.
     pub fn login(&self, secret: Option<&FetchedSecret>) -> Result<Login, Error> {
         self.login.with(secret)
     }
 
-    /// The login that Redshift's API gave for [`Environment::iam_login`].
+    /// Returns the login that Redshift's API issued for [`Environment::iam_login`].
     ///
     /// # Errors
     ///
-    /// [`Deployment::Configuration`] names what neither the environment nor the API says.
+    /// [`Deployment::Configuration`] names what neither the environment nor the API has.
     pub fn login_by_iam(&self, given: TemporaryLogin) -> Result<Login, Error> {
         self.login.by_iam(given)
     }
 
-    /// How the server must prove itself, and the certificates to trust instead of the system's.
+    /// Returns how the server must prove its identity, and the certificates to trust instead of the system's.
     pub fn trust(&self) -> (Tls, Option<&Path>) {
         (self.login.tls, self.login.root_certificates.as_deref())
     }
@@ -318,7 +318,7 @@ mod tests {
         assert!(message(&with(&[("LEAVE_TO_TASK_BYTES", "2 GiB")])).contains("is no number of bytes"));
     }
 
-    /// The login that a secret completes, or what is said of it.
+    /// Returns the login that a secret completes, or the error.
     fn completed(variables: &[(&str, &str)], secret: &str) -> Result<Login, String> {
         let origin = PasswordOrigin::Secret { id: "s".to_owned(), version: Some("7".to_owned()) };
         let secret = FetchedSecret { text: Secret::new(secret), origin };

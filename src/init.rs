@@ -1,7 +1,7 @@
-//! `init`: a first configuration for a new dataset, and the statements that make its tables, guessed from one of its
-//! archives.
+//! Writes a first configuration for a new dataset, and the statements that create its tables, guessed from
+//! one of its archives.
 
-// For a person.
+// The result for a person.
 mod text;
 
 use std::fs::{self, OpenOptions};
@@ -18,78 +18,79 @@ use serde::Serialize;
 use crate::report::FORMAT_VERSION;
 use crate::validate::{Source, Validation, validate};
 
-/// What stands for a bucket that is not named yet.
+/// The placeholder for a bucket that is not named yet.
 pub const BUCKET_PLACEHOLDER: &str = "<bucket>";
 
-/// What is asked for.
+/// The request of an `init`.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The archive.
+    /// The archive's path.
     pub archive: PathBuf,
     /// The dataset's name.
     pub name: String,
-    /// What the archive does not say.
+    /// The settings that the archive does not reveal.
     pub place: Place,
-    /// Where the files are written.
+    /// The directory for the files.
     pub directory: PathBuf,
-    /// Whether files that are there are replaced.
+    /// Whether existing files are replaced.
     pub force: bool,
 }
 
-/// What was written, and by what guess.
+/// The files that were written, and the guess.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Initialised {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// The configuration's file, as it can be shown: a path need not be text.
+    /// The configuration's file, in printable form: a path need not be text.
     pub config: String,
-    /// The file of the statements that make the tables, in the same way.
+    /// The file of the statements that create the tables, in the same form.
     pub ddl: String,
-    /// Keys of the configuration whose value nobody could guess.
+    /// The keys of the configuration whose value cannot be guessed.
     pub to_fill_in: Vec<&'static str>,
     /// The pattern of the archives' keys.
     pub doc: String,
     /// Whether a load replaces the tables' rows.
     pub truncate: bool,
-    /// What was guessed.
+    /// The guess.
     #[serde(flatten)]
     pub guess: Guess,
-    /// What the same archive is by these files.
+    /// The result of validating the archive with these files.
     pub validation: Validation,
 }
 
-/// Why nothing was written.
+/// The reason why nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// Nothing can be guessed of the archive.
+    /// Nothing can be guessed from the archive.
     #[error(transparent)]
     Guess(#[from] GuessError),
-    /// What was asked for makes no configuration.
+    /// The request does not make a valid configuration.
     #[error(transparent)]
     Config(#[from] Mistakes),
-    /// The statements do not say what they were made to say.
+    /// The statements are not read as they were meant.
     #[error("the statements that were made are not understood: {0}")]
     Ddl(#[from] DdlError),
-    /// A file is there already.
+    /// A file exists already.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
-    /// The archive cannot be read, or a file not be written.
+    /// The archive cannot be read, or a file cannot be written.
     #[error("{}: {error}", path.display())]
     Io {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// Guesses, and writes both files. They are judged before they are written, and so is the archive by them.
+/// Guesses, and writes both files. The files, and the archive with them, are validated before they are
+/// written.
 ///
 /// # Errors
 ///
-/// [`InitError`]; nothing is written then, but where the second file could not be.
+/// [`InitError`]. Then nothing was written, unless only the second file failed.
 pub fn init(request: &Request, progress: &Progress) -> Result<Initialised, InitError> {
     let Request { archive, name, place, directory, force } = request;
     let guess = read(archive)?;

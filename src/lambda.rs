@@ -1,10 +1,10 @@
 //! The entry point for AWS Lambda: an event in, a report or a diagnostic out.
 
-// Where the log goes.
+// The log.
 mod logging;
-// Reports as Lambda hands them on.
+// Reports in the form of Lambda's answers.
 mod answer;
-// What events ask of which datasets.
+// From events to datasets and their archives.
 mod routing;
 
 use std::io;
@@ -39,7 +39,7 @@ use crate::{config_files, load, page};
 struct Handler {
     clients: Clients,
     datasets: Vec<Arc<Dataset>>,
-    /// As [`RunRequest`] has it.
+    /// As in [`RunRequest`].
     left_to_task_above: Option<u64>,
     /// Whether a dataset's status page is written after each run.
     has_status_page: bool,
@@ -47,8 +47,8 @@ struct Handler {
 
 /// Serves events until the runtime ends the process.
 ///
-/// A function that could not be set up is served too: each event tries it again, and is answered with the
-/// reason, so that the reason stands where people look for it.
+/// If the set-up fails, events are served too: each event tries the set-up again, and its answer has the
+/// reason, so that the reason is where people look for it.
 pub async fn main() -> ExitCode {
     logging::init();
     let directory = config_files::directory();
@@ -66,7 +66,7 @@ pub async fn main() -> ExitCode {
     }
 }
 
-/// The handler, as soon as it could be made.
+/// The set-up, with the handler once it was created.
 #[derive(Default)]
 struct Setup {
     handler: OnceCell<Handler>,
@@ -79,8 +79,8 @@ impl Setup {
     }
 }
 
-/// Serves events with a handler, or answers each of them with why there is none, and counts that for every
-/// one of `datasets`.
+/// Serves events with a handler. If there is none, it answers each event with the reason, and counts that for
+/// every one of `datasets`.
 async fn serve(setup: &Setup, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
@@ -122,7 +122,7 @@ impl Invocation {
         metrics::emit(io::stdout().lock(), self.begun, self.deadline, report, failure);
     }
 
-    /// An invocation that failed before any dataset was worked on has failed for all of them.
+    /// Counts an invocation that failed before it worked on a dataset as a failure of all of them.
     fn failed_before_any<'a>(&self, datasets: impl Iterator<Item = &'a str>, error: &Error) {
         for dataset in datasets {
             let report = Report {
@@ -161,7 +161,7 @@ impl Handler {
         }
     }
 
-    /// An event that fails if anything that it asks for does.
+    /// Handles an event that fails if anything that it asks for fails.
     async fn handle_whole(
         &self,
         asked: Result<Asked, Error>,
@@ -183,8 +183,8 @@ impl Handler {
         failure.map_or(Ok(Answer::Done(done)), |error| Err(diagnostic(&error)))
     }
 
-    /// A batch of SQS: whatever can be done is done, once for all messages, and those come again of which something
-    /// was left undone. The reports are in the log, since nobody reads what Lambda is answered for SQS.
+    /// Handles a batch of SQS: everything possible is done, once for all messages, and the messages with
+    /// undone work come again. The reports are in the log, since Lambda discards the answer to SQS.
     async fn handle_batch(
         &self,
         messages: Vec<Message>,
@@ -201,7 +201,7 @@ impl Handler {
             let message_id = labels.get(n).and_then(|(id, _)| id.as_deref());
             error!(message_id, error_type = error.error_type(), "{}", error.chain());
         }
-        // Counted once, as an event that is not understood is.
+        // Counted once, like an event that is not understood.
         if let Some((_, error)) = routing.refusals().next() {
             self.count_refusal(invocation, error);
         }
@@ -219,13 +219,13 @@ impl Handler {
                 info!(messages = labels.len(), again = again.len(), "batch done");
                 Ok(Answer::again(again))
             }
-            // A message that has no name cannot come again by itself.
+            // A message without an id cannot come again by itself.
             (None, Some(error)) => Err(diagnostic(error)),
             (None, None) => Ok(Answer::again(Vec::new())),
         }
     }
 
-    /// An event that is not understood has failed for all datasets: which of them it meant, nobody knows.
+    /// Counts an event that is not understood as a failure of all datasets, since its dataset is not known.
     fn count_refusal(&self, invocation: &Invocation, error: &Error) {
         invocation.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), error);
     }
@@ -263,7 +263,7 @@ impl Handler {
             info!(dataset = run.report.dataset, report = run.report.to_log_text(), "report");
             invocation.emit_metrics(&run.report, run.failure.as_ref());
             if self.has_status_page {
-                // Boxed: as the steps of a run are.
+                // Boxed, like the steps of a run.
                 Box::pin(page::write_after(&self.clients, asked.dataset, &run, cancellation)).await;
             }
             runs.push((asked, run));
@@ -272,15 +272,15 @@ impl Handler {
     }
 }
 
-/// What was done of what was asked.
+/// The work done for an event.
 struct Worked<'a> {
-    /// What is said of it but for the runs.
+    /// The answer, except for the runs.
     done: Done,
     runs: Vec<(RunAsked<'a>, Run)>,
 }
 
-/// The deadline on this process's clock. One that is long past is none: `cargo lambda watch` sends one in
-/// 1970.
+/// Returns the deadline on this process's clock. A deadline long past is none: `cargo lambda watch` sends one
+/// in 1970.
 fn deadline(at: SystemTime, now: SystemTime) -> Option<Instant> {
     match at.duration_since(now) {
         Ok(left) => Instant::now().checked_add(left),

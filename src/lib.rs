@@ -1,7 +1,7 @@
 //! Loads CMS Lite user data from archives in S3 into Redshift: once, in order, with nothing lost and
 //! everything explained.
 //!
-//! This crate does the I/O; what is to be done is decided in [`cmslite_core`]. One run goes this way:
+//! This crate does the I/O; [`cmslite_core`] decides what to do. One run goes this way:
 //!
 //! ```text
 //! Lambda event or command line
@@ -13,20 +13,18 @@
 //!   -> report
 //! ```
 //!
-//! The `mod` lines stand in layers and in import order: a module uses only modules listed below it.
+//! The `mod` lines are in layers and in import order: a module uses only modules listed below it.
 
-// Entry points.
-// The command line.
+// Entry points. The command line.
 pub mod cli;
 // AWS Lambda.
 pub mod lambda;
 
-// Jobs.
-// The status page: `status --html`, and what the function writes after each run.
+// Jobs. The status page: `status --html`, and the page that the function writes after each run.
 pub mod page;
-// `check`: what a load would lack.
+// `check`: what a load lacks.
 pub mod check;
-// `show`: all that is known of one archive.
+// `show`: everything about one archive.
 pub mod show;
 // `init`: a first configuration, guessed from an archive on this machine.
 pub mod init;
@@ -34,49 +32,46 @@ pub mod init;
 pub mod validate;
 // `load --dry-run`: what a load would find.
 pub mod dry_run;
-// `status`: the queue, what is settled, and how.
+// `status`: the queue, and the settled archives.
 pub mod status;
-// `load`, and what the function does: work through a dataset's queue.
+// `load`, and the function's work: through a dataset's queue.
 pub mod load;
 
-// Shared by jobs.
-// The connections to the outside.
+// Shared by jobs. The clients of all services.
 pub mod clients;
-// What CloudWatch counts.
+// Metrics for CloudWatch.
 pub mod metrics;
-// What a run did, as JSON and as text.
+// The report of a run, as JSON and as text.
 pub mod report;
 
-// Steps.
-// The listings of a dataset in S3.
+// Steps. The listings of a dataset in S3.
 pub mod listing;
 // From an archive to its staged files.
 pub mod stage;
 
-// Adapters: one for each service. They map each failure to a kind of `cmslite_core::error`.
-// Sessions, statements, the ledger's columns, logins.
+// Adapters, one for each service. They map each failure to a kind of `cmslite_core::error`. Sessions,
+// statements, the ledger's columns, logins.
 pub mod redshift;
 // Listing, downloading, uploading, copying, deleting.
 pub mod s3;
 // Messages about bad archives.
 pub mod sns;
 
-// Base.
-// Configuration files, from a directory or bundled.
+// Base. Configuration files, from a directory or bundled.
 pub mod config_files;
 // The environment variables.
 pub mod environment;
 // A run's parameters.
 pub mod run_request;
-// Deadline and cancellation of a run.
+// The deadline and the cancellation of a run.
 pub mod cancellation;
-// What a run waits for at this moment.
+// What a run is waiting for.
 pub mod waits;
-// How long a request to AWS may take.
+// The time limits of requests to AWS.
 pub mod time_limits;
-// Tasks that end with whoever waits for them.
+// Tasks that end with the code that waits for them.
 mod task;
-// Which events are logged.
+// The events that are logged.
 pub mod log_filter;
 // Secrets: a type that cannot be printed.
 pub mod secret;

@@ -1,5 +1,5 @@
-//! Lists what S3 has of a dataset: three listings side by side, merged as they come, and the markers that these leave in
-//! doubt.
+//! Lists a dataset's objects in S3: three listings side by side, merged as their pages arrive, and the
+//! markers that the listings leave in doubt.
 
 use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
@@ -13,24 +13,25 @@ use cmslite_core::queue::{
 
 use crate::s3::S3;
 
-/// The longest that an upload may take for every run to notice that it was completed after the marker of the
-/// revision before it. The run of its own event notices in any case.
+/// The maximum duration of an upload with which every run notices that it was completed after the marker of
+/// the previous revision. The run of its own event notices in any case.
 const UPLOAD_WITHIN: TimeDelta = TimeDelta::days(2);
 
-/// Objects passed over that a log line names: there may be one beside every archive.
+/// The number of passed-over objects that a log line names: there may be one beside every archive.
 const NAMED_PASSED_OVER: usize = 20;
 
-/// Markers asked for at a time.
+/// The number of markers that are asked at the same time.
 const AT_A_TIME: usize = 16;
 
-/// Lists a dataset's source, good and bad prefixes side by side and makes the plan for runs of `selection` of them, for
-/// which no more than a few pages are in memory. Asks those markers which revision they settle whose `ETag` does not
-/// tell and whose archive is recent or named by `selection`: history costs listings only. Each key is shown to `seen`.
+/// Lists a dataset's source, good and bad prefixes side by side, and makes the plan for runs of `selection`,
+/// with no more than a few pages in memory. Reads the metadata of a marker only if its `ETag` does not say
+/// which revision it settles and its archive is recent or named by `selection`: a long history costs listings
+/// only. Each key is passed to `seen`.
 ///
 /// # Errors
 ///
-/// S3's, by who must act. [`Deployment::UnorderedListing`] where a listing is not in the order of its keys, so that an
-/// archive might be taken for one without markers.
+/// S3's, by who must act. [`Deployment::UnorderedListing`] if a listing is not in key order, so that an
+/// archive could seem to have no markers.
 pub async fn read(
     s3: &S3,
     dataset: &Dataset,
@@ -70,7 +71,7 @@ pub async fn read(
     Ok(planner.finish(&revisions))
 }
 
-/// Which revision each of these markers says it is the copy of.
+/// Returns the revision that each of these markers says it is a copy of.
 async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Result<MarkerRevisions, Error> {
     if !ambiguous.is_empty() {
         debug!(markers = ambiguous.len(), "asking markers which revision they settle");
@@ -95,7 +96,7 @@ async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Resu
     Ok(revisions)
 }
 
-/// Logs which objects were passed over, if any were: the last of the listing, and how many there are.
+/// Logs which objects were passed over, if there are any: the last of the listing, and their number.
 pub fn log_passed_over(plan: &Plan) {
     let count = plan.passed_over_count();
     if count == 0 {

@@ -1,38 +1,38 @@
-//! A load: one run over one dataset's queue, and what became of each of its archives.
+//! Makes a load: one run over one dataset's queue, with the result for each of its archives.
 
 // One archive, from the ledger to its marker.
 mod archive;
 
 // One archive's transaction.
 mod transaction;
-// Who holds a lock that was waited for.
+// The holder of a lock that the load waited for.
 mod lock_holders;
-// Everything that Redshift refuses of an archive.
+// Everything that Redshift refuses in an archive.
 mod refusals;
-// Whether an archive brings too few rows.
+// Whether an archive has too few rows.
 mod row_guards;
 // What is asked before an archive is staged.
 mod consult;
 // The rows that Redshift refused.
 mod refused_rows;
 
-// Which of several runs works on the queue.
+// The lease: which of several runs works on the queue.
 mod lease;
-// Whether somebody has settled an archive meanwhile.
+// Whether another run has settled an archive in the meantime.
 mod settled;
 
-// Whether an archive takes longer than a function has.
+// Whether an archive takes longer than the function's time.
 mod overdue;
 
 // Markers.
 mod settle;
-// `error.json`, and who writes it.
+// `error.json`, and which run writes it.
 mod explain;
-// Who is told of bad archives.
+// The messages about bad archives.
 mod notify;
 // What is tried again within a run.
 mod retry;
-// How long each phase takes.
+// The duration of each phase.
 mod timing;
 
 use chrono::Utc;
@@ -49,25 +49,25 @@ use crate::listing;
 use crate::report::{ArchiveEnd, Report};
 use crate::run_request::RunRequest;
 
-/// What a run came to.
+/// The result of a run.
 pub struct Run {
-    /// What it did.
+    /// The report of the run.
     pub report: Report,
-    /// Why it ended before its goal, if it did.
+    /// The reason why the run ended before its goal, if it did.
     pub failure: Option<Error>,
-    /// What it has read of S3; none where it did not come to that.
+    /// What the run has read from S3; `None` if it did not get that far.
     pub listings: Option<Listings>,
 }
 
-/// What a run has read of S3 before its first archive, for whoever shows it.
+/// What a run has read from S3 before its first archive, for a status page.
 pub struct Listings {
-    /// The plan, in which an archive that the run found bad may be bad already.
+    /// The plan, in which an archive that the run found bad may be marked as bad already.
     pub plan: Plan,
     /// The newest of the archives that were bad before.
     pub newest_bad: NewestBad,
 }
 
-/// Bad archives of which a run keeps the keys for whoever shows them.
+/// The number of bad archives whose keys a run keeps for a status page.
 const NEWEST_BAD: usize = 20;
 
 /// Works through the queue of a dataset, oldest first, and stops at the first archive that is bad or cannot
@@ -76,7 +76,7 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     let dataset = &request.dataset;
     let span = info_span!("run", request_id = request.request_id, dataset = dataset.name);
     let mut report = Report::of(dataset, &request.request_id);
-    // Boxed: the steps below nest deeper than the compiler cares to lay out in one piece.
+    // Boxed: the steps below are nested too deep for the compiler to lay out in one piece.
     let mut listings = None;
     let failure = Box::pin(work(clients, request, &mut listings, &mut report)).instrument(span).await.err();
     report.failure = failure.as_ref().map(Into::into);
@@ -125,7 +125,7 @@ async fn work_on_queue(
     report.superseded = plan.superseded_keys().collect();
     report.superseded_further = plan.forgotten.superseded;
     let unsettled: Vec<Object> = plan.in_state(ArchiveState::Queued).cloned().collect();
-    // A superseded one is loaded by nobody.
+    // A superseded archive is not loaded.
     let shared = unsettled.iter().find_map(|archive| Some((&archive.key, dataset.rival_of(&archive.key)?)));
     if let Some((key, rival)) = shared {
         report.record_remaining(&unsettled, Utc::now());
@@ -152,18 +152,19 @@ async fn work_on_queue(
     report.record_remaining(&unsettled, Utc::now());
     if let (true, Some(bad)) = (dataset.truncate, bad) {
         worked = worked.and(uncover(plan, &bad, selection, report));
-        // What was superseded until now waits from now on: it is counted, and has no age.
+        // Archives that were superseded until now are in the queue from now on: they are counted, and have no
+        // age.
         report.queue_length = Some(plan.count(ArchiveState::Queued));
     }
     worked
 }
 
-/// Under truncate an archive that was found bad supersedes nothing: says which one is the newest that is left. The next
-/// run loads it, if it is newer than what the tables hold.
+/// With `truncate`, an archive that was found bad supersedes nothing: names the newest archive that is left.
+/// The next run loads it, if it is newer than the archive in the tables.
 ///
 /// # Errors
 ///
-/// [`Retryable::StoppedAtBadArchive`] where that one is asked for, so that Lambda's retry comes back for it.
+/// [`Retryable::StoppedAtBadArchive`] if that archive is asked for, so that Lambda's retry loads it.
 fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Report) -> Result<(), Error> {
     plan.settle_as_bad(bad);
     report.superseded = plan.superseded_keys().chain(report.found_superseded.iter().cloned()).collect();
@@ -180,7 +181,7 @@ fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Repor
     Ok(())
 }
 
-/// Works on archives in their order, and says which were not reached.
+/// Works on archives in their order, and returns which ones were not reached.
 async fn work_through(
     clients: &Clients,
     request: &RunRequest,
@@ -203,7 +204,7 @@ async fn work_through(
             worked = Err(error);
             break;
         }
-        // Of the first one the listings have just told.
+        // For the first archive, the listings are still fresh.
         if !std::mem::take(&mut is_first) {
             let look = settled::is_settled(&clients.s3, dataset, &archive).instrument(span.clone());
             let look = request.cancellation.bounded(look);

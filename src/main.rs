@@ -1,4 +1,4 @@
-//! Picks the entry point: a Lambda function where Lambda's runtime is, a command elsewhere.
+//! Picks the entry point: a Lambda function if Lambda's runtime is present, otherwise the command.
 
 use std::env;
 use std::io;
@@ -11,7 +11,7 @@ fn main() -> io::Result<ExitCode> {
     let runtime = Runtime::new()?;
     let is_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
     let status = runtime.block_on(async { if is_lambda { lambda::main().await } else { cli::main().await } });
-    // A thread that looks a name up, or reads a pipe, may do so for long after it was given up.
+    // A thread that looks up a name, or reads a pipe, may continue for long after it was given up.
     runtime.shutdown_background();
     Ok(status)
 }

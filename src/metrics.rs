@@ -1,9 +1,10 @@
-//! Writes what CloudWatch counts: a report as one line of the embedded metric format, which CloudWatch Logs takes
-//! from the function's output, and from a container task's (Amazon CloudWatch User Guide, "Specification: Embedded metric format").
+//! Writes the metrics for CloudWatch: a report as one line of the embedded metric format, which CloudWatch
+//! Logs reads from the output of the function and of a container task (Amazon CloudWatch User Guide,
+//! "Specification: Embedded metric format").
 //!
-//! The one dimension is the dataset: each further value of a dimension would be another metric, to be paid
-//! for and to be alarmed on. What tells one invocation from another is a plain member of the line, for
-//! CloudWatch Logs Insights.
+//! The only dimension is the dataset: each further value of a dimension would be another metric, with its own
+//! cost and alarm. The values that identify one invocation are plain members of the line, for CloudWatch Logs
+//! Insights.
 
 use std::io;
 
@@ -20,7 +21,7 @@ pub const NAMESPACE: &str = "CmsLiteUserData";
 /// The metrics' only dimension.
 pub const DIMENSION: &str = "Dataset";
 
-/// The units that are used, of those of CloudWatch (Amazon CloudWatch API Reference, MetricDatum).
+/// The units used, from those of CloudWatch (Amazon CloudWatch API Reference, MetricDatum).
 mod unit {
     pub(super) const COUNT: &str = "Count";
     pub(super) const BYTES: &str = "Bytes";
@@ -29,18 +30,18 @@ mod unit {
     pub(super) const PERCENT: &str = "Percent";
 }
 
-/// What a run has used up to the moment at which its metrics are taken.
+/// The time and memory that a run has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunMetrics {
-    /// Percent of its time limit; none where there is no limit.
+    /// The percentage of its time limit; `None` if there is no limit.
     pub duration_percent: Option<f64>,
-    /// The most memory that the process ever had, in megabytes of 2^20 bytes, as Lambda's limit is given;
-    /// none where the system does not tell.
+    /// The process's peak memory in megabytes of 2^20 bytes, the unit of Lambda's limit; `None` if the system
+    /// does not report it.
     pub memory_peak_megabytes: Option<f64>,
 }
 
 impl RunMetrics {
-    /// What a run that began at `begun` has used by now.
+    /// Returns what a run that began at `begun` has used so far.
     pub fn since(begun: Instant, deadline: Option<Instant>) -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self {
@@ -49,12 +50,12 @@ impl RunMetrics {
         }
     }
 
-    /// The metrics of one run over one dataset, as one line of the embedded metric format.
+    /// Returns the metrics of one run over one dataset, as one line of the embedded metric format.
     pub fn to_emf_line(&self, report: &Report, failure: Option<&Error>, now: DateTime<Utc>) -> String {
         let mut root = Map::new();
         let mut definitions = Vec::new();
         for (name, unit, value) in self.metrics(report, failure) {
-            // What is unknown is no number, and left out.
+            // An unknown value is not a number, and is left out.
             if value.is_number() {
                 definitions.push(json!({"Name": name, "Unit": unit}));
                 root.insert(name.to_owned(), value);
@@ -110,8 +111,8 @@ impl RunMetrics {
     }
 }
 
-/// The metric of what has to be corrected, so that an alarm can name it. There is none where nothing failed: a metric
-/// costs for the hours in which it is written.
+/// Returns the metric of the area that must be corrected, so that an alarm can name it. There is none if
+/// nothing failed: a metric costs for each hour in which it is written.
 fn failed_area(failure: Option<&Error>) -> Option<&'static str> {
     let Some(Error::Deployment(fault)) = failure else { return None };
     Some(match fault.kind.area() {
@@ -122,14 +123,15 @@ fn failed_area(failure: Option<&Error>) -> Option<&'static str> {
     })
 }
 
-/// How much of the time from `begun` to `deadline` is over, in percent. Of no time at all everything is.
+/// Returns how much of the time from `begun` to `deadline` is used, in percent; 100 if there is no time at
+/// all.
 fn percent(begun: Instant, deadline: Instant, now: Instant) -> f64 {
     let limit = deadline.saturating_duration_since(begun);
     let used = now.saturating_duration_since(begun);
     if limit.is_zero() { 100.0 } else { thousandths(used.as_secs_f64() / limit.as_secs_f64() * 100.0) }
 }
 
-/// The peak of the resident memory, from `/proc/self/status`: `VmHWM` in units of 1024 bytes
+/// Returns the peak resident memory from `/proc/self/status`: `VmHWM` in units of 1024 bytes
 /// (proc_pid_status(5)).
 fn memory_peak_megabytes(status: &str) -> Option<f64> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -141,8 +143,8 @@ fn thousandths(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
 
-/// A dataset's name as the value of a dimension, which must be printable ASCII (Amazon CloudWatch API
-/// Reference, Dimension): CloudWatch would drop the whole line for another letter, and say so to nobody.
+/// Returns a dataset's name as the value of a dimension, which must be printable ASCII (Amazon CloudWatch API
+/// Reference, Dimension): CloudWatch would silently drop the whole line for any other character.
 fn dimension_value(dataset: &str) -> String {
     dataset
         .chars()
@@ -150,8 +152,8 @@ fn dimension_value(dataset: &str) -> String {
         .collect()
 }
 
-/// Writes the metrics of a run that began at `begun`, as a line where CloudWatch Logs finds it: alone and whole, past the
-/// log, whose lines have other members around them.
+/// Writes the metrics of a run that began at `begun` as a separate, complete line for CloudWatch Logs. It
+/// bypasses the log, whose lines add other members.
 pub fn emit(
     mut output: impl io::Write,
     begun: Instant,
@@ -160,7 +162,7 @@ pub fn emit(
     failure: Option<&Error>,
 ) {
     let line = RunMetrics::since(begun, deadline).to_emf_line(report, failure, Utc::now());
-    // Metrics that cannot be written are no reason to fail.
+    // A failure to write metrics does not fail the run.
     let _ = output.write_all(format!("{line}\n").as_bytes());
 }
 

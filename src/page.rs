@@ -1,22 +1,22 @@
-//! The status page of a dataset: one HTML file that needs nothing else.
+//! Builds the status page of a dataset: one HTML file that is complete in itself.
 //!
-//! What it shows is a plain value, [`Overview`], of which [`Overview::html`] makes the page: without servers, clock or files.
-//! `status --html` makes the value of a whole [`Status`](crate::status::Status), the function of what its run has read
-//! anyway.
+//! Its contents are a plain value, [`Overview`], from which [`Overview::html`] makes the page without
+//! servers, clock or files. `status --html` makes the value from a whole [`Status`](crate::status::Status);
+//! the function makes it from what its run has read anyway.
 
 // The page that the function writes.
 mod of_run;
-// From a status to what the page shows.
+// From a status to the page's contents.
 mod of_status;
 
 // The document.
 mod html;
-// The state in words, and what somebody has to do.
+// The state in words, and the tasks.
 mod headline;
 // Times, ages and numbers as text.
 mod words;
 
-// What the page shows.
+// The page's contents.
 mod overview;
 
 pub use self::of_run::write_after;

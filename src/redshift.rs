@@ -1,7 +1,7 @@
-//! Talks to Redshift: TLS, login, simple queries, and what its refusals mean.
+//! Talks to Redshift: TLS, login, simple queries, and the meaning of errors.
 //!
-//! Only the simple query protocol is used: COPY takes no bind parameters, and prepared statements are where
-//! drivers and Redshift disagree.
+//! Only the simple query protocol is used: COPY takes no bind parameters, and drivers and Redshift disagree
+//! about prepared statements.
 
 // The latest loads, with their rows by table.
 mod recent_loads;
@@ -9,27 +9,27 @@ mod recent_loads;
 // Statements one after the other.
 pub mod session;
 
-// Which address of a host is tried.
+// The choice of a host's address.
 mod addresses;
 
-// What failures mean.
+// The meaning of failures.
 mod connect_error;
 mod error;
 mod known_errors;
 
-// Every statement that is sent.
+// All statements that are sent.
 pub mod statement;
 
-// The ledger's columns, and what it decides.
+// The ledger's columns, and its decisions.
 pub mod ledger;
 
-// What a table must be for a load.
+// The requirements for a table.
 mod relation;
 
 // Rows of answers, as values.
 mod rows;
 
-// Where the login comes from.
+// The sources of the login.
 mod login;
 
 // Redshift's own login, within TLS.
@@ -65,31 +65,32 @@ pub use self::recent_loads::RecentLoad;
 pub use self::relation::{Obstacle, RelationKind, obstacles};
 pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows, timestamp};
 
-/// When an idle connection is asked whether it still stands, how often, and how many unanswered questions end
-/// it: an answer to COPY may take longer than a firewall remembers a connection that says nothing.
+/// The keepalive of an idle connection: the time until the first probe, the interval, and the number of
+/// unanswered probes that end it. An answer to COPY may take longer than a firewall remembers a silent
+/// connection.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
-/// How long before its end a password that IAM gave is replaced by a new one: longer than a login may take
+/// The time before its expiry at which an IAM password is replaced: longer than a login may take
 /// ([`CONNECT_WITHIN`]), and enough for clocks that differ.
 const RENEW_BEFORE: TimeDelta = TimeDelta::seconds(60);
 
 /// A cluster, ready to be connected to.
 pub struct Redshift {
     source: LoginSource,
-    /// Held while a session is opened, so that what one refusal teaches is known to the next.
+    /// Locked while a session is opened, so that the next session knows about a refusal.
     known: Mutex<Known>,
     tls: MakeTlsConnector,
     waits: Waits,
 }
 
-/// The login as it was read last, and what Redshift refused.
+/// The login as it was last read, and the refused passwords.
 struct Known {
-    /// None before it was needed.
+    /// The login; `None` until it is needed.
     login: Option<Login>,
-    /// Users and passwords: none is sent again, since five refusals in a row lock the user (Management Guide, behavior
-    /// changes).
+    /// The refused users and passwords. None is sent again, since five refusals in a row lock the user
+    /// (Management Guide, behavior changes).
     refused: Vec<(String, Secret)>,
-    /// What was said of the last of them.
+    /// The message of the last refusal.
     refusal: String,
 }
 
@@ -98,7 +99,7 @@ impl Known {
         self.refused.iter().any(|(user, password)| *user == login.user && *password == login.password)
     }
 
-    /// Keeps what a refusal says; hands other answers on.
+    /// Records a refusal; passes other answers on.
     fn learn(&mut self, login: &Login, connected: &Result<Session, Error>) {
         if let Err(Error::Deployment(fault)) = connected
             && fault.kind == Deployment::LoginRefused
@@ -110,8 +111,8 @@ impl Known {
 }
 
 impl Redshift {
-    /// Reads the login and prepares connections; connects to nothing but Secrets Manager, where it keeps the
-    /// password. A login by IAM is asked for with the first session. What is waited for is entered into `waits`.
+    /// Reads the login and prepares connections. It connects only to Secrets Manager, if that has the
+    /// password. An IAM login is requested with the first session. Waits are entered into `waits`.
     ///
     /// # Errors
     ///
@@ -128,15 +129,16 @@ impl Redshift {
         })
     }
 
-    /// Opens a session for a run with the limits of `cancellation`. A password that was refused is not sent again
-    /// as long as the process lives. If a secret or IAM gives it, it is asked for again, and what has changed is tried
-    /// once: a password is rotated while a function lives. What IAM gave is kept until shortly before its end.
+    /// Opens a session for a run with the limits of `cancellation`. A refused password is not sent again as
+    /// long as the process lives. If a secret or IAM supplies it, it is read again, and a changed one is
+    /// tried once: a password may be rotated while a function lives. An IAM password is kept until shortly
+    /// before it expires.
     ///
     /// # Errors
     ///
-    /// Deployment faults for a refused login, an authentication that cannot be answered, a certificate that
-    /// is not trusted, a server without TLS or a missing database; else [`Retryable::ConnectionLost`]; those of
-    /// [`LoginSource::read`] when it is read again.
+    /// Deployment faults for a refused login, an unsupported authentication method, an untrusted certificate,
+    /// a server without TLS or a missing database; else [`Retryable::ConnectionLost`]; those of
+    /// [`LoginSource::read`] when the login is read again.
     pub async fn connect(&self, cancellation: &Cancellation) -> Result<Session, Error> {
         let mut known = self.known.lock().await;
         let kept = known.login.clone().filter(|login| !login.ends_within(RENEW_BEFORE, Utc::now()));
@@ -148,7 +150,7 @@ impl Redshift {
         if !known.was_refused(&login) {
             let connected = self.connect_as(&login, cancellation).await;
             known.learn(&login, &connected);
-            // One that was asked for just now is not asked for again.
+            // A login that was requested just now is not requested again.
             if is_new || !known.was_refused(&login) || !self.source.can_change() {
                 return connected;
             }
@@ -212,7 +214,7 @@ impl Redshift {
         Ok(Session::new(client, connection, cancellation, &self.waits))
     }
 
-    /// Where a session would lead, as whom, and how the server proves itself.
+    /// Describes where a session would connect to, as which user, and how the server proves its identity.
     pub async fn describe(&self) -> String {
         let known = self.known.lock().await;
         let Some(login) = &known.login else { return "not asked for yet".to_owned() };
@@ -249,7 +251,7 @@ fn config(login: &Login) -> Config {
 
 fn tls_connector(server: Tls, root_certificates: Option<&Path>) -> Result<TlsConnector, Error> {
     let mut tls = TlsConnector::builder();
-    // Redshift takes nothing older (Management Guide, behavior changes).
+    // Redshift accepts nothing older (Management Guide, behavior changes).
     tls.min_protocol_version(Some(Protocol::Tlsv12));
     if server == Tls::VerifyCa {
         tls.danger_accept_invalid_hostnames(true);

@@ -1,10 +1,10 @@
-//! What a run did, for a person and for a program.
+//! Describes what a run did, for a person and for a program.
 
 // As JSON.
 mod json;
 // As text for a person.
 mod text;
-// How much is said of long lists.
+// The level of detail for long lists.
 mod detail;
 // A list in a text for a person.
 mod section;
@@ -30,21 +30,21 @@ pub use self::json::ReportJson;
 pub use self::section::{Section, Shown, few};
 pub use self::text::superseded;
 
-/// Version of the JSON forms of [`Report`] and [`ErrorFile`].
+/// The version of the JSON forms of [`Report`] and [`ErrorFile`].
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What one run over one dataset did.
+/// The result of one run over one dataset.
 ///
-/// The lists say everything; what is counted is counted from them.
+/// The lists are complete; counts are made from them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Its bucket.
+    /// The dataset's bucket.
     pub bucket: String,
-    /// The invocation.
+    /// The invocation's id.
     pub request_id: String,
-    /// Archives found, settled or not.
+    /// The number of archives found, settled or not.
     pub objects_found: usize,
     /// The archives that ended as good.
     pub good: Vec<GoodArchive>,
@@ -52,61 +52,64 @@ pub struct Report {
     pub bad: Vec<BadArchive>,
     /// The archives that were worked on and left unsettled.
     pub unsettled: Vec<Key>,
-    /// The archives that were worked on and found older than what the tables hold.
+    /// The archives that were worked on and found older than the archive in the tables.
     pub found_superseded: Vec<Key>,
     /// The archives of the queue that were not reached or left unsettled.
     pub not_processed: Vec<Key>,
-    /// The archive that is too large for this run's time: it, and what waits behind it, is left to the container task.
+    /// The archive that is too large for this run's time. It and the archives after it are left to the
+    /// container task.
     pub left_to_task: Option<Key>,
-    /// The archives that were settled already when the run came to them: another had done it since they were listed,
-    /// or before their event came.
+    /// The archives that were settled already when the run came to them: another run settled them after they
+    /// were listed, or before their event came.
     pub settled_meanwhile: Vec<Key>,
-    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
+    /// The archives that are older than the newest that is not bad. They are not loaded, unless that one is
+    /// found bad.
     pub superseded: Vec<Key>,
-    /// How many there are that are older than these.
+    /// The number of further archives, older than these.
     pub superseded_further: usize,
-    /// The objects that are no archives for their keys alone: somebody must rename them.
+    /// The objects that are not archives because of their keys alone: they must be renamed.
     pub unusable_keys: Vec<PassedOverObject>,
     /// The tables loaded.
     pub loaded_tables: Vec<LoadedTable>,
-    /// The tables that Redshift refused a row for, or that would have shrunk.
+    /// The tables with a row that Redshift refused, or that would have shrunk.
     pub failed_tables: Vec<String>,
     /// The tables that a load emptied.
     pub emptied_tables: Vec<TableEmptied>,
     /// The tables that got fewer rows than the configuration allows, because the run was told to accept them.
     pub accepted_shrinks: Vec<AcceptedShrink>,
-    /// The markers that lack something of the archives that they stand for.
+    /// The markers that lack something of their archives.
     pub incomplete_markers: Vec<IncompleteMarker>,
-    /// Bytes of archives loaded.
+    /// The number of bytes of the loaded archives.
     pub bytes: u64,
-    /// Seconds by phase.
+    /// The duration of each phase, in seconds.
     pub seconds: PhaseSeconds,
-    /// Archives that the run left unsettled, superseded ones aside; none where S3 could not be asked.
+    /// The number of archives that the run left unsettled, without superseded ones; `None` if S3 could not be
+    /// asked.
     pub queue_length: Option<usize>,
-    /// Seconds since the oldest of them was uploaded, 0 when there is none.
+    /// The seconds since the oldest of them was uploaded; 0 if there is none.
     pub oldest_unsettled_age_seconds: Option<u64>,
     /// Why the run ended early, if it did.
     pub failure: Option<Failure>,
 }
 
-/// What became of one archive that a run worked on.
+/// The result for one archive that a run worked on.
 #[derive(Debug)]
 pub struct ArchiveOutcome {
-    /// How it ended.
+    /// The end of the archive.
     pub end: ArchiveEnd,
-    /// The tables that this run loaded from it; none where the transaction was not committed or not begun.
+    /// The tables that this run loaded from it; `None` if there was no committed transaction.
     pub loaded_tables: Option<Vec<LoadedTable>>,
-    /// The tables that Redshift refused a row for, or that would have shrunk.
+    /// The tables with a row that Redshift refused, or that would have shrunk.
     pub failed_tables: Vec<String>,
-    /// What is conspicuous about the rows that it brought.
+    /// The result of judging its numbers of rows.
     pub judged: JudgedRows,
-    /// What its marker lacks of it, each in words.
+    /// What its marker lacks, in words.
     pub marker_lacks: Vec<String>,
-    /// The earlier load of this archive or of the same bytes, where the ledger knows one.
+    /// The earlier load of this archive or of the same bytes, if the ledger knows one.
     pub loaded_before: Option<LedgerRow>,
-    /// Whether it was not loaded since its bytes were loaded under another key.
+    /// Whether it was not loaded because its bytes were loaded under another key.
     pub is_repeated: bool,
-    /// The SHA-256 of its bytes, where these were read and not loaded.
+    /// The SHA-256 of its bytes, if these were read and not loaded.
     pub unloaded_sha256: Option<String>,
 }
 
@@ -115,42 +118,42 @@ pub struct ArchiveOutcome {
 pub struct IncompleteMarker {
     /// The archive's key.
     pub key: Key,
-    /// What is missing, each in words.
+    /// What is missing, in words.
     pub lacks: Vec<String>,
 }
 
-/// How an archive ended.
+/// The end of an archive.
 #[derive(Debug)]
 pub enum ArchiveEnd {
-    /// Loaded, now or before, and settled as good.
+    /// The archive is loaded, now or before, and settled as good.
     Good,
-    /// The tables hold a newer archive: never loaded.
+    /// The tables hold a newer archive, so this one is never loaded.
     Superseded,
-    /// Too large for this run's time, and left unsettled.
+    /// The archive is too large for this run's time, and is left unsettled.
     LeftToTask,
-    /// Settled as bad.
+    /// The archive is settled as bad.
     Bad(Problems),
-    /// Left unsettled.
+    /// The archive is left unsettled.
     Unsettled(Error),
 }
 
 /// An archive that ended as good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GoodArchive {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
     /// Whether this run loaded it, or an earlier one had.
     pub outcome: GoodOutcome,
-    /// Rows loaded by this run.
+    /// The number of rows loaded by this run.
     pub rows: u64,
-    /// The earlier load that is why it was not loaded; or, of one that was loaded, that of the same bytes under another
-    /// key.
+    /// If it was not loaded, the earlier load that is the reason. If it was, the load of the same bytes under
+    /// another key.
     pub loaded_before: Option<LedgerRow>,
 }
 
-/// How an archive came to be good.
+/// The way in which an archive became good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GoodOutcome {
@@ -158,93 +161,93 @@ pub enum GoodOutcome {
     Loaded,
     /// The ledger says that it was loaded before, or the same bytes under its key; this run only settled it.
     AlreadyLoaded,
-    /// The ledger says that the same bytes were loaded under another key, and the configuration skips such archives; this
-    /// run only settled it.
+    /// The ledger says that the same bytes were loaded under another key, and the configuration skips such
+    /// archives; this run only settled it.
     Repeated,
 }
 
 /// An archive that ended as bad.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BadArchive {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// How many problems were found.
+    /// The number of problems found.
     pub problems_found: u64,
-    /// Why there may be more than were found; none where nothing is known to have been left out.
+    /// Why there may be more problems; null if no check is known to have been left out.
     pub incomplete: Option<String>,
-    /// The first of them.
+    /// The first of the problems.
     pub problems: Vec<Problem>,
 }
 
-/// An object that `doc` matches and that is no archive.
+/// An object that matches `doc` and is not an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PassedOverObject {
-    /// Its key.
+    /// The object's key.
     pub key: Key,
-    /// What it is.
+    /// What the object is.
     pub why: PassedOver,
 }
 
 /// A table that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LoadedTable {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
-    /// Rows loaded.
+    /// The number of rows loaded.
     pub rows: u64,
-    /// Rows of the member left out since all of their cells are empty.
+    /// The number of rows of the member left out because all of their cells are empty.
     pub empty_rows: u64,
-    /// Columns of the member that the configuration has no column for.
+    /// The columns of the member that the configuration does not have.
     pub dropped_columns: DroppedColumns,
 }
 
-/// A table that got no rows from an archive where the load before had brought some.
+/// A table that got no rows from an archive although the previous load had some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TableEmptied {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
-    /// Rows that the load before brought.
+    /// The number of rows of the previous load.
     pub rows_before: u64,
 }
 
-/// A table that got fewer rows than the configuration allows, as the run was told to accept.
+/// A table that got fewer rows than the configuration allows, because the run was told to accept them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AcceptedShrink {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
     /// The code of the problem that it would have been.
     pub code: &'static str,
-    /// Rows loaded.
+    /// The number of rows loaded.
     pub rows: u64,
-    /// The fewest that the configuration allows.
+    /// The minimum number of rows that the configuration allows.
     pub expected: u64,
 }
 
 /// Why a run ended early.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Failure {
-    /// The stable name of the error's kind.
+    /// The stable name of the error's type.
     pub error_type: &'static str,
-    /// The whole story.
+    /// The error with all of its causes.
     pub message: String,
 }
 
 impl Failure {
-    /// Whether it lasts until somebody who operates acts.
+    /// Checks whether the failure lasts until the operator acts.
     pub fn lasts(&self) -> bool {
         self.error_type.starts_with("Deployment.")
     }
 }
 
-/// Time spent by phase, in seconds.
+/// The duration of each phase, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PhaseSeconds {
     /// Listing source, good and bad.
@@ -267,33 +270,33 @@ impl PhaseSeconds {
 /// The object beside a bad marker: `NAME.tgz.error.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorFile<'a> {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: &'a str,
-    /// The bucket.
+    /// The bucket's name.
     pub bucket: &'a str,
-    /// The archive.
+    /// The archive's key.
     pub key: &'a str,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: &'a str,
-    /// When it was found bad, as RFC 3339.
+    /// The time when it was found bad, as RFC 3339.
     pub at: String,
     /// The invocation that found it bad.
     pub request_id: &'a str,
-    /// How many problems were found.
+    /// The number of problems found.
     pub problems_found: u64,
-    /// Why there may be more than were found.
+    /// Why there may be more problems.
     pub incomplete: Option<&'a str>,
-    /// The first of them.
+    /// The first of the problems.
     pub problems: &'a [Problem],
-    /// Whether a message was sent of it while its marker could not be set: then none is sent again.
+    /// Whether a message was sent although the marker could not be set: then no other is sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub told: bool,
 }
 
 impl ArchiveOutcome {
-    /// An archive that ended so; nothing else is known of it.
+    /// Creates the result of an archive of which only the end is known.
     pub fn new(end: ArchiveEnd) -> Self {
         Self {
             end,
@@ -309,7 +312,7 @@ impl ArchiveOutcome {
 }
 
 impl Report {
-    /// Of a run in which nothing was done yet.
+    /// Creates the report of a run that has done nothing yet.
     pub fn of(dataset: &Dataset, request_id: &str) -> Self {
         Self {
             dataset: dataset.name.clone(),
@@ -319,7 +322,7 @@ impl Report {
         }
     }
 
-    /// Records what became of an archive.
+    /// Records the result of an archive.
     pub fn record(&mut self, archive: &Object, outcome: &ArchiveOutcome) {
         let key = archive.key.clone();
         let loaded = outcome.loaded_tables.as_deref();
@@ -369,35 +372,35 @@ impl Report {
         }
     }
 
-    /// Says which objects a plan passes over that somebody must rename.
+    /// Records the passed-over objects of a plan that must be renamed.
     pub fn record_unusable_keys(&mut self, passed_over: &[(Key, PassedOver)]) {
         let unusable = passed_over.iter().filter(|(_, why)| why.is_unusable_key());
         self.unusable_keys =
             unusable.map(|(key, why)| PassedOverObject { key: key.clone(), why: *why }).collect();
     }
 
-    /// Whether the run has left something undone that was asked of it about this key. A run that failed without
-    /// having begun has left everything.
+    /// Checks whether the run left something undone that was asked about this key. A run that failed before
+    /// it began has left everything.
     pub fn has_left(&self, key: &Key) -> bool {
         self.failure.is_some() && (self.not_processed.is_empty() || self.not_processed.contains(key))
     }
 
-    /// Archives worked on in this run.
+    /// Returns the number of archives worked on in this run.
     pub fn objects_processed(&self) -> usize {
         self.good.len() + self.found_superseded.len() + self.objects_failed()
     }
 
-    /// Archives worked on that ended as bad or were left unsettled.
+    /// Returns the number of archives worked on that ended as bad or were left unsettled.
     pub fn objects_failed(&self) -> usize {
         self.bad.len() + self.unsettled.len()
     }
 
-    /// Rows loaded.
+    /// Returns the number of rows loaded.
     pub fn rows(&self) -> u64 {
         rows(&self.loaded_tables)
     }
 
-    /// Says what the run has left, at `now`, of the archives that were unsettled when it began.
+    /// Records what the run has left, at `now`, of the archives that were unsettled when it began.
     pub fn record_remaining(&mut self, unsettled: &[Object], now: DateTime<Utc>) {
         let good = self.good.iter().map(|archive| archive.key.as_str());
         let bad = self.bad.iter().map(|archive| archive.key.as_str());
@@ -423,7 +426,7 @@ impl From<&Error> for Failure {
 }
 
 impl BadArchive {
-    /// An archive and what is wrong with it.
+    /// Creates the entry of a bad archive with its problems.
     pub fn new(key: &str, etag: &str, problems: &Problems) -> Self {
         Self {
             key: key.into(),

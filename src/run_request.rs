@@ -1,4 +1,4 @@
-//! Defines what a run is asked for, and how long it may go on.
+//! Defines what a run is asked for, and its limits.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,33 +14,34 @@ use crate::cancellation::Cancellation;
 pub struct RunRequest {
     /// The dataset.
     pub dataset: Arc<Dataset>,
-    /// Which archives of its queue it works on.
+    /// The archives of its queue that it works on.
     pub selection: Selection,
-    /// The revisions that an event of S3 tells of. If they are settled, the run has nothing to do. None where the
-    /// event does not say enough of each of them, or is none of S3's.
+    /// The revisions that an event of S3 names. If they are settled, the run has nothing to do. Empty if the
+    /// event does not describe each of them completely, or is not from S3.
     pub uploads: Vec<Object>,
-    /// The invocation's id, kept in the ledger.
+    /// The invocation's id, which is stored in the ledger.
     pub request_id: String,
-    /// How many archives it works on at the most.
+    /// The maximum number of archives that it works on.
     pub limit: Option<usize>,
-    /// The most bytes of an archive that it loads. A larger one is left to the container task, which has no limit of
-    /// time, and so is what waits behind it. None where there is no such task, and in the task itself.
+    /// The maximum number of bytes of an archive that it loads. A larger one is left to the container task,
+    /// which has no time limit, and so are the archives after it. `None` if there is no such task, and in the
+    /// task itself.
     pub left_to_task_above: Option<u64>,
-    /// Until when it may go on.
+    /// The time limit and the cancellation.
     pub cancellation: Cancellation,
-    /// Where it shows how far it has come.
+    /// The progress that it reports.
     pub progress: Progress,
-    /// The reading that was given up since the time was nearly up, if one was.
+    /// The reading that was given up because the time was nearly used up, if there was one.
     pub given_up: Arc<Mutex<Option<Effort>>>,
 }
 
 impl RunRequest {
-    /// Whether an archive is loaded even if an earlier invocation has loaded it.
+    /// Checks whether an archive is loaded even if an earlier invocation has loaded it.
     pub fn is_reload(&self) -> bool {
         matches!(self.selection, Selection::Reload(_))
     }
 
-    /// Whether an archive is loaded however few rows it has.
+    /// Checks whether an archive is loaded however few rows it has.
     pub fn accepts_few_rows(&self) -> bool {
         matches!(self.selection, Selection::AcceptShrink(_))
     }

@@ -1,16 +1,16 @@
-//! S3: the operations that the program uses, and what their failures mean.
+//! Provides the S3 operations that the program uses, and the meaning of their failures.
 
 // Conditional copies: markers.
 mod copy;
 
-// Small objects that several functions write, and looks at markers.
+// Small objects that several functions write, and lookups of markers.
 mod conditional;
-// What an archive is encrypted with, and its tags.
+// The encryption and the tags of an archive.
 mod attributes;
 
 // The bytes of one revision.
 mod download;
-// Whether they are those that S3 holds.
+// The comparison with the checksums that S3 stores.
 mod verify;
 // Uploads in parts.
 mod multipart;
@@ -23,18 +23,18 @@ mod pages;
 // One client: reading, writing and deleting.
 mod client;
 
-// What failures mean.
+// The meaning of failures.
 mod error;
 // S3's codes, each with its remedy.
 mod known_errors;
 
-// How long requests may take.
+// The time limits of requests.
 mod limits;
-// Whose bucket it must be.
+// The bucket's owner.
 mod owner;
-// What everything written is encrypted by.
+// The encryption of everything written.
 mod encryption;
-// What of what is written is signed.
+// The signing of payloads.
 mod payload;
 
 pub use self::attributes::Attributes;

@@ -1,10 +1,10 @@
 //! Holds a value that cannot be printed.
 
-/// Text that must never reach a log, a report or an error: a password, a key, a token, a statement that
-/// carries one.
+/// A text that must never reach a log, a report or an error: a password, a key, a token, a statement that
+/// contains one.
 ///
-/// It has no `Debug`, `Display` or `Serialize`, so a struct that holds one cannot derive them either.
-/// The only way to the text is [`Secret::expose`].
+/// It has no `Debug`, `Display` or `Serialize`, so a struct that contains one cannot derive them either.
+/// [`Secret::expose`] is the only way to the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -14,7 +14,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one call that needs it.
+    /// Returns the text itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! `show`: all that is known of one archive.
+//! Shows everything about one archive.
 
 // For a person.
 mod text;
@@ -22,38 +22,40 @@ use crate::redshift::{LedgerRow, StatementError};
 use crate::report::{FORMAT_VERSION, PassedOverObject};
 use crate::status::{DisagreementKind, Status, Unreadable, read};
 
-/// All that is known of an archive.
+/// Everything that is known about an archive.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Archive {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Its bucket.
+    /// The dataset's bucket.
     pub bucket: String,
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
-    /// What has become of it, or will.
+    /// The archive's state.
     pub state: State,
     /// Why it is passed over, if it is.
     pub passed_over: Option<PassedOverObject>,
-    /// What lies in S3 under its key now; none where nothing does any more.
+    /// The object that is now in S3 under its key; null if there is none.
     pub revision: Option<Revision>,
-    /// When its marker was set, if it has one.
+    /// The time when its marker was set, if it has one.
     pub settled_at: Option<DateTime<Utc>>,
-    /// The latest load of this revision; or of the key's latest revision that was loaded, where nothing lies there any more.
+    /// The latest load of this revision; if the object no longer exists, that of the key's latest loaded
+    /// revision.
     pub load: Option<LedgerRow>,
-    /// How many rows that load brought to each table; empty where the ledger does not say so.
+    /// The number of rows that this load added to each table; empty if the ledger does not say so.
     pub tables: Vec<TableRows>,
     /// Loads of other revisions under its key, and earlier ones of this, oldest first.
     pub other_loads: Vec<LedgerRow>,
-    /// While appending: the load that brought the same bytes, before this archive was loaded or why it was not.
+    /// Without `truncate`, the load of the same bytes that came before this archive's, or because of which it
+    /// was not loaded.
     pub same_bytes_as: Option<LedgerRow>,
-    /// Under truncate: whether the tables hold it, by the ledger.
+    /// With `truncate`, whether the tables hold it, according to the ledger.
     pub is_held: Option<bool>,
-    /// Why it is bad, as its `error.json` says.
+    /// Why it is bad, from its `error.json`.
     pub error_file: Option<ReportedErrorFile>,
-    /// Where its markers and the ledger disagree.
+    /// The disagreements of its markers and the ledger.
     pub disagreements: Vec<DisagreementKind>,
     /// Why the ledger could not be read.
     #[serde(serialize_with = "message")]
@@ -61,50 +63,50 @@ pub struct Archive {
     pub ledger_unreadable: Option<Unreadable>,
 }
 
-/// What has become of an archive, or will.
+/// The state of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Settled as good.
+    /// It is settled as good.
     Good,
-    /// Settled as bad.
+    /// It is settled as bad.
     Bad,
     /// It is to be loaded.
     Waiting,
-    /// Older than the newest that is not bad: not loaded, unless that is found bad.
+    /// It is older than the newest that is not bad. It is not loaded, unless that one is found bad.
     Superseded,
-    /// No archive by its name.
+    /// It is not an archive, by its name.
     PassedOver,
-    /// Loaded once, and no longer in the bucket.
+    /// It was loaded once, and is no longer in the bucket.
     Gone,
 }
 
 /// One upload under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Revision {
-    /// Its `ETag` without quotes.
+    /// The `ETag` without quotes.
     pub etag: String,
-    /// When it was uploaded.
+    /// The time when it was uploaded.
     pub last_modified: DateTime<Utc>,
-    /// Bytes.
+    /// The size in bytes.
     pub size_bytes: u64,
 }
 
-/// Why an archive is not shown.
+/// The reason why an archive is not shown.
 #[derive(Debug)]
 pub enum ShowError {
-    /// The dataset has none of this key.
+    /// The dataset has no archive with this key.
     Unknown {
-        /// What was asked for.
+        /// The text that was asked for.
         asked: String,
         /// The prefix under which a name alone was looked for.
         prefix: Key,
-        /// The key that may have been meant.
+        /// The key that was probably meant.
         nearest: Option<Key>,
     },
-    /// S3 has none of this key, and the ledger, which may know one, cannot be read.
+    /// S3 has no archive with this key, and the ledger, which may have one, cannot be read.
     Unreadable(Unreadable),
-    /// It could not be looked for.
+    /// The search failed.
     Failed(Error),
 }
 
@@ -114,8 +116,8 @@ impl From<Error> for ShowError {
     }
 }
 
-/// Asks S3 and Redshift for all that is known of an archive of `dataset`, given by its key or by its name below the dataset's
-/// prefix. A ledger that cannot be read leaves what S3 has.
+/// Asks S3 and Redshift for everything about an archive of `dataset`, given by its key or by its name after
+/// the dataset's prefix. If the ledger cannot be read, the result has what S3 says.
 ///
 /// # Errors
 ///
@@ -131,7 +133,7 @@ pub async fn show(
     let read = async {
         let (status, loads) = read(clients, dataset, true, is_asked_for, cancellation).await?;
         let Some((key, state)) = find(&status, &loads, [asked, &below]) else {
-            // The ledger may know it.
+            // The ledger may have it.
             return Ok(Err(match status.ledger_unreadable {
                 Some(why) => ShowError::Unreadable(why),
                 None => unknown(&status, dataset, asked),
@@ -154,13 +156,13 @@ pub async fn show(
     cancellation.bounded(read).await?
 }
 
-/// In JSON the story alone.
+/// In JSON, only the message is written.
 #[allow(clippy::ref_option, reason = "serde hands on a field by reference")]
 fn message<S: Serializer>(why: &Option<Unreadable>, serializer: S) -> Result<S::Ok, S::Error> {
     why.as_ref().map(|why| why.message.as_str()).serialize(serializer)
 }
 
-/// The archive that is asked for, among those that there are.
+/// Returns the archive that is asked for, if it exists.
 fn find(status: &Status, loads: &[LedgerRow], keys: [&str; 2]) -> Option<(Key, State)> {
     keys.into_iter().find_map(|wanted| {
         let known = all(status).find(|(key, _)| key.as_str() == wanted);
@@ -170,7 +172,7 @@ fn find(status: &Status, loads: &[LedgerRow], keys: [&str; 2]) -> Option<(Key, S
     })
 }
 
-/// Every key that S3 has of a dataset.
+/// Returns every key that S3 has of a dataset.
 fn all(status: &Status) -> impl Iterator<Item = (&Key, State)> {
     let waiting = status.queue.iter().map(|archive| (&archive.key, State::Waiting));
     let superseded = status.superseded.iter().map(|archive| (&archive.key, State::Superseded));
@@ -182,7 +184,7 @@ fn all(status: &Status) -> impl Iterator<Item = (&Key, State)> {
 
 fn unknown(status: &Status, dataset: &Dataset, asked: &str) -> ShowError {
     let prefix = dataset.source_prefix();
-    // What all keys begin with says nothing of which is meant.
+    // The prefix that all keys share does not help to find the one that was meant.
     let name = asked.strip_prefix(&prefix).unwrap_or(asked);
     let names = all(status).map(|(key, _)| key.strip_prefix(&prefix).unwrap_or(key));
     let nearest = closest(name, names).map(|name| Key::from(format!("{prefix}{name}")));
@@ -233,7 +235,7 @@ fn assemble(
     }
 }
 
-/// How many rows a load brought to each table; nothing where that cannot be read.
+/// Returns the number of rows that a load added to each table; empty if that cannot be read.
 async fn tables(
     clients: &Clients,
     dataset: &Dataset,

@@ -12,7 +12,7 @@ use cmslite_core::error::chain;
 use crate::time_limits::{CONNECT, MESSAGE};
 use crate::waits::Waits;
 
-/// The longest wait before another attempt.
+/// The maximum wait before another attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A topic.
@@ -23,17 +23,17 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topic with this ARN. What is waited for is entered into `waits`.
+    /// Creates the topic with this ARN. Waits are entered into `waits`.
     pub fn new(config: &SdkConfig, arn: &str, waits: &Waits) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(MESSAGE).build();
-        // The waits between these attempts leave room within the limit, so that an error says what
-        // SNS answered, and not only that time was up.
+        // The waits between these attempts leave room within the limit, so that an error says what SNS
+        // answered, and not only that the time was up.
         let retries = RetryConfig::standard().with_max_backoff(LONGEST_WAIT);
         let config = Builder::from(config).timeout_config(timeouts).retry_config(retries);
         Self { client: Client::from_conf(config.build()), arn: arn.to_owned(), waits: waits.clone() }
     }
 
-    /// Its ARN.
+    /// Returns the topic's ARN.
     pub fn arn(&self) -> &str {
         &self.arn
     }

@@ -1,25 +1,25 @@
-//! From an archive's revision in S3 to its staged files: download, unpacking, transforming and writing side
-//! by side, in bounded memory.
+//! Turns an archive's revision in S3 into its staged files: it downloads, unpacks, transforms and writes at
+//! the same time, in bounded memory.
 
-// Reading again, until it is known what S3 holds.
+// The repetition of a reading, until it is known what S3 stores.
 mod proof;
 // One reading: download, unpacking, transforming.
 mod read;
 
 // The sink that uploads.
 mod upload;
-// Pieces, read again.
+// Reading pieces back.
 mod read_back;
 
-// Sinks, and the one that throws away.
+// Sinks, and the one that discards.
 mod sink;
 
-// A piece's text, compressed and back.
+// The compression of a piece's text, and its inverse.
 mod compress;
 
 // A bounded number of buffers.
 mod buffer_pool;
-// What COPY reads.
+// The manifest and the keys for COPY.
 mod manifest;
 // Waits that are counted.
 mod waiting;
@@ -49,39 +49,39 @@ pub use self::sink::{AsyncSink, NullSink};
 pub struct StagedTable<'a> {
     /// The table.
     pub table: &'a Table,
-    /// The member that it was made of.
+    /// The name of the source member.
     pub member: String,
     /// The bucket of its pieces and its manifest.
     pub bucket: &'a str,
-    /// Their keys.
+    /// The keys of its pieces and its manifest.
     pub keys: StagedKeys,
     /// The pieces.
     pub pieces: Pieces,
-    /// Its manifest, as `s3://bucket/key`.
+    /// The manifest, as `s3://bucket/key`.
     pub manifest: String,
-    /// Rows in it.
+    /// The number of rows.
     pub rows: u64,
-    /// Rows left out since all of their cells are empty.
+    /// The number of rows left out because all of their cells are empty.
     pub empty_rows: u64,
-    /// Columns of the member that are not loaded.
+    /// The columns of the member that are not loaded.
     pub dropped_columns: DroppedColumns,
-    /// From its lines to the member's.
+    /// The mapping from its lines to the member's.
     pub lines: LineMap,
 }
 
 impl StagedTable<'_> {
-    /// What the URLs of all of its pieces begin with, and no others do.
+    /// Returns the prefix of the URLs of its pieces, which no other URL has.
     pub fn files(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.keys.all_pieces())
     }
 
-    /// The member's line for a line of a piece, if it is known.
+    /// Returns the member's line for a line of a piece, if it is known.
     pub fn source_line(&self, piece: usize, line: u64) -> Option<u64> {
         self.lines.source_line(self.pieces.line(piece, line)?)
     }
 }
 
-/// Removes what was staged and is not loaded, as far as that is quickly done.
+/// Deletes staged files that are not loaded, as far as that is quickly done.
 pub async fn discard(s3: &S3, staged: &[StagedTable<'_>]) {
     let Some(StagedTable { bucket, .. }) = staged.first() else { return };
     let keys = staged.iter().flat_map(|StagedTable { keys, pieces, .. }| {
@@ -90,8 +90,8 @@ pub async fn discard(s3: &S3, staged: &[StagedTable<'_>]) {
     upload::remove(s3, bucket, keys).await;
 }
 
-/// Stages a revision of an archive, and names the staged files in manifests. Beside them, how far the bytes that
-/// they are made of are known to be S3's.
+/// Stages a revision of an archive, and names the staged files in manifests. Also returns how far the source
+/// bytes are known to be S3's.
 ///
 /// # Errors
 ///
@@ -140,8 +140,8 @@ pub async fn stage<'r>(
     Ok((staged, downloaded))
 }
 
-/// An id for one reading of an archive. Files are written before it is known whether the download brought what S3
-/// holds, and another run may be loading from the files of its own reading.
+/// Returns an id for one reading of an archive. Files are written before it is known whether the downloaded
+/// bytes are right, and another run may be loading from the files of its own reading.
 fn reading_id() -> String {
     format!("{:08x}", RandomState::new().build_hasher().finish() as u32)
 }

@@ -1,6 +1,6 @@
-//! Where a dataset stands: its queue, what is settled and how, and where markers and ledger disagree.
+//! Describes the state of a dataset: its queue, its settled archives, and where markers and ledger disagree.
 
-// Listings, ledger and `error.json`s put together.
+// Listings, ledger and `error.json` files combined.
 mod assemble;
 // The markers that were found.
 mod markers;
@@ -9,7 +9,7 @@ mod json;
 // As text for a person.
 mod text;
 
-// What a status says.
+// The values of a status.
 mod state;
 
 use std::collections::BTreeMap;
@@ -30,15 +30,14 @@ use crate::redshift::{LedgerRow, RecentLoad, StatementError};
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Unreadable, Waiting};
 
-/// The latest loads of which the rows by table are asked for.
+/// The number of latest loads whose rows by table are read.
 pub const RECENT_LOADS: usize = 20;
 
-/// Markers that are read, the newest of those that the ledger does not explain.
+/// The number of markers that are read: the newest of those that the ledger does not explain.
 const MARKERS_READ: usize = 100;
 
-/// Asks S3 and Redshift where `dataset` stands; `all` is whether everything is
-/// shown, and not only both ends of long lists. A ledger that
-/// cannot be read leaves the markers to be shown.
+/// Asks S3 and Redshift for the state of `dataset`; `all` is whether everything is shown, and not only both
+/// ends of long lists. If the ledger cannot be read, the markers are still shown.
 ///
 /// # Errors
 ///
@@ -53,7 +52,8 @@ pub async fn status(
     cancellation.bounded(async { Ok(read.await?.0) }).await
 }
 
-/// As [`status`], with every row of the ledger, and of the bad archives alone whose keys are `wanted` why they are.
+/// Does the same as [`status`], with every row of the ledger, but reads `error.json` only for the bad
+/// archives whose keys are `wanted`.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub(crate) async fn read(
     wanted: impl Fn(&Key) -> bool,
     cancellation: &Cancellation,
 ) -> Result<(Status, Vec<LedgerRow>), Error> {
-    // What is shown is kept: this alone takes memory that grows with history.
+    // What is shown is kept: only this takes memory that grows with history.
     let mut markers = Markers::default();
     let listed = listing::read(&clients.s3, dataset, &Selection::WholeQueue, Kept::Everything, |listed| {
         markers.add(listed);
@@ -97,8 +97,8 @@ pub(crate) async fn read(
     Ok((status, rows.unwrap_or_default()))
 }
 
-/// The markers that were read, of archives that are marked good and not in the ledger: the SHA-256 that they name, where the
-/// archive's bytes were loaded before.
+/// Returns the markers that were read, of archives that are marked good and not in the ledger: the SHA-256 in
+/// their metadata, if the archive's bytes were loaded before.
 async fn unloaded(
     clients: &Clients,
     dataset: &Dataset,
@@ -122,7 +122,7 @@ async fn unloaded(
     unloaded
 }
 
-/// The ledger, and the latest loads with their rows by table, which are none where they cannot be read.
+/// Returns the ledger, and the latest loads with their rows by table, which are empty if they cannot be read.
 async fn ledger(
     clients: &Clients,
     dataset: &Dataset,

@@ -1,4 +1,4 @@
-//! Spawns a task that does not outlive whoever waits for it.
+//! Spawns a task that ends with the code that waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ impl<T: Send + 'static> Task<T> {
         Self(tokio::spawn(work))
     }
 
-    /// Whether it has ended.
+    /// Checks whether the task has ended.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }

@@ -1,6 +1,6 @@
-//! `validate`: archives on this machine, read as a load reads them, before they are uploaded.
+//! Validates archives on this machine, before they are uploaded: it reads them as a load does.
 
-// For a person, with the places that are at fault.
+// For a person, with the positions of problems.
 mod text;
 
 use std::fs::File;
@@ -21,61 +21,61 @@ use crate::dry_run::TableRows;
 use crate::report::FORMAT_VERSION;
 use crate::stage::NullSink;
 
-/// The file's name that means standard input.
+/// The file name that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// What was found of one archive: the form of `error.json`, in which what only an uploaded archive has is
-/// null, and the tables.
+/// The result for one archive: the form of `error.json`, in which fields that only an uploaded archive has
+/// are null, and the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Validation {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// No bucket.
+    /// Null: there is no bucket.
     pub bucket: (),
     /// The file, as it was named.
     pub key: String,
-    /// No ETag.
+    /// Null: there is no `ETag`.
     pub etag: (),
-    /// When it was read, as RFC 3339.
+    /// The time when it was read, as RFC 3339.
     pub at: String,
-    /// No invocation.
+    /// Null: there is no invocation.
     pub request_id: (),
-    /// How many problems were found; 0 for a good archive.
+    /// The number of problems found; 0 for a good archive.
     pub problems_found: u64,
-    /// The first of them.
+    /// The first of the problems.
     pub problems: Vec<Problem>,
-    /// Redshift is not asked.
+    /// Null: Redshift is not asked.
     pub incomplete: (),
-    /// Rows by table; none where the archive is bad.
+    /// The rows by table; empty if the archive is bad.
     pub tables: Vec<TableRows>,
 }
 
-/// What was found of several archives.
+/// The result for several archives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Validations {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
     /// The archives that could be read, in the order in which they were named.
     pub archives: Vec<Validation>,
-    /// The files that could not.
+    /// The files that could not be read.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A file that could not be read, which says nothing of the archive in it.
+/// A file that could not be read. This says nothing about the archive in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unreadable {
     /// The file, as it was named.
     pub file: String,
-    /// What the system says.
+    /// The system's message.
     pub message: String,
 }
 
 impl Validations {
-    /// Of a dataset, with no archive yet.
+    /// Creates the result of a dataset without archives.
     pub fn of(dataset: &Dataset) -> Self {
         let dataset = dataset.name.clone();
         Self { version: FORMAT_VERSION, dataset, archives: Vec::new(), unreadable: Vec::new() }
@@ -83,7 +83,7 @@ impl Validations {
 }
 
 impl Validation {
-    /// Whether anything is wrong with the archive.
+    /// Checks whether anything is wrong with the archive.
     pub fn is_bad(&self) -> bool {
         self.problems_found > 0
     }
@@ -92,13 +92,13 @@ impl Validation {
 /// An archive that is to be read.
 pub struct Source {
     name: String,
-    /// Its size in bytes, where it is a file and not a pipe.
+    /// The size in bytes, if it is a file and not a pipe.
     size_bytes: Option<u64>,
     reader: Box<dyn Read + Send>,
 }
 
 impl Source {
-    /// A file, or standard input by its name [`STANDARD_INPUT`].
+    /// Opens a file, or standard input by its name [`STANDARD_INPUT`].
     ///
     /// # Errors
     ///
@@ -114,11 +114,11 @@ impl Source {
     }
 }
 
-/// Reads an archive to its end. Without `limits` it is not judged whether the tables take its cells.
+/// Reads an archive to its end. Without `limits`, its cells are not compared with the tables.
 ///
 /// # Errors
 ///
-/// The system's, which say nothing of the archive.
+/// The system's, which say nothing about the archive.
 pub fn validate(
     source: Source,
     dataset: &Dataset,
@@ -126,7 +126,7 @@ pub fn validate(
     progress: &Progress,
 ) -> io::Result<Validation> {
     let Source { name, size_bytes, reader } = source;
-    // A bar needs an end.
+    // A progress bar needs an end.
     if let Some(size_bytes) = size_bytes {
         progress.begin(&name, size_bytes);
     }
@@ -137,7 +137,7 @@ pub fn validate(
         None => archive::read(reader, dataset, limits, &mut NullSink, progress),
     };
     progress.end();
-    // A fault of the system reaches the parsers as a short or broken archive: it is looked at first.
+    // A system fault looks like a short or broken archive to the parsers, so it is checked first.
     if let Some(error) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
@@ -166,7 +166,7 @@ pub fn validate(
     })
 }
 
-/// A reader that keeps its first error, and shows how far it has come.
+/// A reader that keeps its first error, and reports its progress.
 struct FaultKeepingReader<'a, R> {
     reader: R,
     fault: &'a Mutex<Option<io::Error>>,
@@ -194,7 +194,7 @@ impl<R: Read> Read for FaultKeepingReader<'_, R> {
 mod tests {
     use super::*;
 
-    /// What of an archive can be read, and then a fault of the disk.
+    /// A reader of the readable part of an archive, followed by a disk fault.
     struct Failing(&'static [u8], io::ErrorKind);
 
     impl Read for Failing {
@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    /// A fault that looks to the parsers like a damaged archive is none of the archive's.
+    /// A fault that looks like a damaged archive to the parsers does not make the archive bad.
     #[test]
     fn a_fault_of_the_disk_is_no_bad_archive() {
         let config = include_str!("../config.d/cmslite_user_group_metadata.json");

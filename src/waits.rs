@@ -1,4 +1,4 @@
-//! Records what a run waits for at this moment: requests to AWS and statements to Redshift.
+//! Records what a run is waiting for: requests to AWS and statements to Redshift.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::text::seconds;
 use tokio::time::Instant;
 
-/// Everything that is waited for. Clones are one.
+/// All current waits. All clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Waits(Arc<Mutex<Open>>);
 
@@ -19,17 +19,17 @@ struct Open {
     waits: BTreeMap<u64, Wait>,
 }
 
-/// Something that is waited for.
+/// A wait.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// Its number, by which it is told from one like it.
+    /// The wait's number, which distinguishes it from similar ones.
     pub number: u64,
     what: String,
     since: DateTime<Utc>,
     begun: Instant,
 }
 
-/// The time during which something is waited for: it ends when this is dropped.
+/// A wait that ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "the wait ends at once"]
 pub struct Waiting {
@@ -38,7 +38,7 @@ pub struct Waiting {
 }
 
 impl Waits {
-    /// Enters what is waited for from now on. `what` is shown to people, and must hold no secret.
+    /// Enters a wait that begins now. `what` is shown to people, and must contain no secret.
     pub fn enter(&self, what: String) -> Waiting {
         let mut open = self.lock();
         open.begun += 1;
@@ -47,13 +47,13 @@ impl Waits {
         Waiting { waits: self.clone(), number }
     }
 
-    /// Does `work`, and enters it for as long as it takes.
+    /// Does `work`, and enters it as a wait.
     pub async fn during<T>(&self, what: String, work: impl Future<Output = T>) -> T {
         let _waiting = self.enter(what);
         work.await
     }
 
-    /// What has been waited for longest, if anything is.
+    /// Returns the longest current wait, if there is one.
     pub fn oldest(&self) -> Option<Wait> {
         self.lock().waits.values().next().cloned()
     }
@@ -70,13 +70,13 @@ impl Drop for Waiting {
 }
 
 impl Wait {
-    /// How long it has been waited for.
+    /// Returns the duration of the wait so far.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 }
 
-/// `waiting for WHAT since TIME (N s)`.
+/// Writes `waiting for WHAT since TIME (N s)`.
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = seconds(self.since);

@@ -36,49 +36,49 @@ use crate::problem::{Problem, Problems, Reason};
 use crate::progress::Progress;
 use crate::transform::{DroppedColumns, LineMap, Transform, TransformError};
 
-/// Where staged files go.
+/// A destination for staged files.
 pub trait Sink {
-    /// A file being written. One that is not completed is loaded by nobody.
+    /// A file being written. A file that is not completed is never loaded.
     type File: RowSink;
 
-    /// Begins the staged file of a table, made of a member of `size_bytes`.
+    /// Begins the staged file of a table, made from a member of `size_bytes`.
     fn create(&mut self, table: &Table, size_bytes: u64) -> Self::File;
 
-    /// Completes a file that was made of this member.
+    /// Completes a file that was made from this member.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; the place that it goes to may know why.
+    /// When the file cannot be written; the sink may know the cause.
     fn complete(&mut self, file: Self::File, member: &StagedMember) -> io::Result<()>;
 }
 
 /// A member whose staged file is written.
 #[derive(Debug)]
 pub struct StagedMember {
-    /// Its name inside the archive.
+    /// The member's name in the archive.
     pub name: String,
-    /// The member of the configuration that it is.
+    /// The member's name in the configuration.
     pub member: String,
-    /// Rows in the file.
+    /// The number of rows in the file.
     pub rows: u64,
-    /// Rows left out since all of their cells are empty.
+    /// The number of rows that were left out because all of their cells are empty.
     pub empty_rows: u64,
-    /// Columns that are not loaded.
+    /// The columns that are not loaded.
     pub dropped_columns: DroppedColumns,
-    /// From the file's lines to the member's.
+    /// The mapping from the file's lines to the member's.
     pub lines: LineMap,
 }
 
-/// Why an archive's members are not staged. Some files may be written.
+/// The reason why an archive's members were not staged. Some files may have been written.
 #[derive(Debug)]
 pub enum ReadError {
-    /// This is wrong with the archive; or with the reader beneath, which may know a fault of its own.
+    /// The problems of the archive, or a fault that the underlying reader knows.
     Bad(Problems),
-    /// A file cannot be written, or the system has no thread left.
+    /// A file cannot be written, or the system cannot start a thread.
     Failed(io::Error),
 }
 
-/// What is wrong with an archive of so many bytes, before any of them is read.
+/// Returns the problem of an archive of `size_bytes`, before any byte is read.
 pub fn too_large(dataset: &Dataset, size_bytes: u64) -> Option<Problems> {
     let limit_bytes = dataset.size_limits.packed_bytes;
     let reason = Reason::PackedTooLarge { limit_bytes, found_bytes: size_bytes };

@@ -1,31 +1,31 @@
-//! A dataset's configuration file, read into types whose invariants the rest of the program relies on.
+//! Reads a dataset's configuration file into types whose invariants the rest of the program relies on.
 //!
-//! Every mistake of every file is found at start, before an event is handled, and reported with file, key
-//! and reason.
+//! Every mistake of every file is found at start, before an event is handled, and reported with file, key and
+//! reason.
 
 // From texts to datasets.
 mod parse;
 
-// What a file's keys mean: of the whole, of each table, and beside `truncate`.
+// The meaning of a file's keys: of the whole file, of each table, and those that depend on `truncate`.
 mod meaning;
 mod tables;
 
 mod row_guards;
 
-// Whether a file has the keys and values that it must have.
+// The check that a file has the keys and values that it must have.
 mod shape;
-// The same, for editors.
+// The JSON Schema of the same keys, for editors.
 mod schema;
-// The tables of keys that both go by.
+// The tables of keys that both of these use.
 mod form;
 
 mod size_limits;
 
-// The mistakes that were found so far.
+// The mistakes found so far.
 mod checker;
 mod rivals;
 
-// JSON, with the place of each value.
+// JSON with the position of each value.
 mod json;
 
 mod keys;

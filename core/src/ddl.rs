@@ -1,9 +1,9 @@
-//! Reads what tables take from their `CREATE TABLE` statements, where no database can be asked.
+//! Reads the column types of tables from their `CREATE TABLE` statements, where no database can be asked.
 //!
-//! Statements about other tables are passed over. What is not understood of a configured table's statement is
-//! an error, since a check that is left out without a word would pass for one that was made.
+//! Statements about other tables are ignored. A part of a configured table's statement that is not understood
+//! is an error: a check that is silently left out would look like one that passed.
 
-// Columns and types of one statement.
+// The columns and types of one statement.
 mod statement;
 // Words, quotes and comments.
 mod token;
@@ -23,20 +23,21 @@ use crate::limits::TableLimits;
 pub use self::error::DdlError;
 pub use self::reserved_words::is_reserved;
 
-/// A name as a statement has it, which may be any text and any word of SQL.
+/// Returns a name in quotes. The name may be any text and any word of SQL.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// What the tables of `dataset` take by the statements of `text`, which are separated by semicolons.
+/// Returns the column limits of `dataset`'s tables according to the statements in `text`, which are separated
+/// by semicolons.
 ///
-/// A name without a schema is that of a configured table of any schema. Names are compared without regard to
-/// case, as Redshift does by default.
+/// A name without a schema matches a configured table of any schema. Upper and lower case are equal, as in
+/// Redshift by default.
 ///
 /// # Errors
 ///
-/// [`DdlError`] where a statement about a configured table is not understood, or one of them has none or two,
-/// or lacks a configured column.
+/// [`DdlError`] if a statement about a configured table is not understood, or if a configured table has no
+/// statement or two, or lacks a configured column.
 pub fn limits(text: &str, dataset: &Dataset) -> Result<TableLimits, DdlError> {
     let tokens = tokens(text)?;
     let mut found: BTreeMap<&TableName, Definition> = BTreeMap::new();

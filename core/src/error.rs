@@ -1,9 +1,9 @@
 //! Defines what can go wrong, sorted by who must act.
 //!
 //! The class of a failure is decided where it happens (`s3` and `redshift` in the program; `config`,
-//! `archive` and `transform` here); above those modules nobody reads an error's text.
+//! `archive` and `transform` here). Above those modules, no code reads an error's text.
 
-// What to do about each.
+// The remedy for each failure.
 mod remedy;
 
 use std::error::Error as StdError;
@@ -12,53 +12,54 @@ use std::fmt;
 use crate::problem::Problems;
 use crate::text::one_line;
 
-/// A failure, by who must act upon it.
+/// A failure, sorted by who must act.
 #[derive(Debug)]
 pub enum Error {
-    /// The archive is at fault: whoever uploads must correct it. The only kind that settles an archive as bad.
+    /// The archive is wrong: the uploader must correct it. Only this failure settles an archive as bad.
     BadInput(Problems),
-    /// Something that passes: the archive stays unsettled and a later try goes on from there.
+    /// A temporary failure: the archive stays unsettled, and a later try continues.
     Retryable(Fault<Retryable>),
-    /// Whoever operates must act: a login, a right, a table, the configuration. The archive stays unsettled.
+    /// The operator must act: a login, a permission, a table or the configuration is wrong. The archive stays
+    /// unsettled.
     Deployment(Fault<Deployment>),
 }
 
 /// A failure that a later try may not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retryable {
-    /// S3 throttled, answered 5xx, or could not be reached.
+    /// S3 throttled the request, answered 5xx, or could not be reached.
     S3Unavailable,
-    /// Secrets Manager throttled, answered 5xx, or did not answer.
+    /// Secrets Manager throttled the request, answered 5xx, or did not answer.
     SecretUnavailable,
-    /// Redshift's API, which gives out logins by IAM, throttled, answered 5xx, or did not answer.
+    /// Redshift's API, which issues IAM logins, throttled the request, answered 5xx, or did not answer.
     LoginUnavailable,
-    /// Whoever gives AWS credentials did not answer.
+    /// The provider of the AWS credentials did not answer.
     CredentialsUnavailable,
     /// The connection to Redshift was refused or lost.
     ConnectionLost,
-    /// Redshift's `1023`, or a conflict with a concurrent transaction.
+    /// Redshift reported `1023`, or a conflict with a concurrent transaction.
     Serialization,
-    /// `statement_timeout`, or a statement cancelled on request.
+    /// A statement reached `statement_timeout`, or was cancelled on request.
     StatementTimeout,
-    /// The cluster reads only, as it does while it is resized.
+    /// The cluster is read-only, as it is while it is resized.
     ClusterUnavailable,
-    /// COPY loaded another number of rows than were staged.
+    /// COPY did not load as many rows as were staged.
     CountsDiffer,
     /// The source object is no longer the revision that was listed.
     SourceChanged,
-    /// What came of an archive is not what S3 holds, or came differently each time.
+    /// The received bytes of an archive differ from those in S3, or differ from try to try.
     DamagedDownload,
     /// Too little of the function's time is left to begin the next step.
     DeadlineNear,
-    /// Somebody asked the program to stop.
+    /// The program was asked to stop.
     Interrupted,
-    /// An earlier archive of the queue was bad, so the wanted one was not reached.
+    /// An earlier archive of the queue was bad, so the run did not reach the wanted one.
     StoppedAtBadArchive,
-    /// Nothing known: treated as something that passes, because only input may make an archive bad.
+    /// An unknown failure. It is treated as temporary, because only input may make an archive bad.
     Unknown,
 }
 
-/// A failure that lasts until somebody changes the deployment.
+/// A failure that lasts until the deployment is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deployment {
     /// A configuration file or an environment variable is invalid.
@@ -67,17 +68,18 @@ pub enum Deployment {
     S3Access,
     /// The bucket does not exist, or is in another region.
     NoSuchBucket,
-    /// The bucket lists its keys in no order, so that no archive can be told from its markers.
+    /// The bucket does not list its keys in order, so that archives cannot be matched with their markers.
     UnorderedListing,
-    /// S3 does not give an object out as it is stored: its storage class, or the key that it is encrypted with.
+    /// S3 does not return an object because of its storage class or its encryption key.
     ObjectUnreadable,
-    /// Redshift refused user or password.
+    /// Redshift refused the user or the password.
     LoginRefused,
-    /// Redshift asked for an authentication that this program cannot answer.
+    /// Redshift asked for an authentication method that this program does not support.
     AuthenticationUnsupported,
     /// The server's certificate is not trusted, has expired, or names another host.
     TlsNotTrusted,
-    /// The server offers no TLS, or none that this program speaks: a protocol before TLS 1.2, no cipher in common.
+    /// The server offers no TLS, or none that this program supports: a version before TLS 1.2, or no common
+    /// cipher.
     TlsUnsupported,
     /// A database, schema, table or column is missing or has another shape.
     SchemaMismatch,
@@ -89,20 +91,21 @@ pub enum Deployment {
     StorageFull,
     /// The secret with the password cannot be read.
     SecretUnreadable,
-    /// Redshift's API gives no login by IAM, or does not say where the cluster is: no right to it, no such cluster.
+    /// Redshift's API issues no IAM login, or does not return the cluster's address: the permission or the
+    /// cluster is missing.
     LoginNotGiven,
-    /// The event is none of the accepted forms.
+    /// The event has none of the accepted forms.
     UnknownEvent,
-    /// The archive that was to be loaded alone is not there, or loading it would break the order.
+    /// The archive to be loaded alone does not exist, or loading it would break the order.
     ReloadRefused,
 }
 
-/// Where somebody who operates must act.
+/// The area in which the operator must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     /// The login to Redshift, its secret, and the connection's TLS.
     Login,
-    /// Redshift's tables, rights and space.
+    /// Redshift's tables, permissions and disk space.
     Tables,
     /// S3, for the function or for COPY.
     Storage,
@@ -111,7 +114,7 @@ pub enum Area {
 }
 
 impl Deployment {
-    /// Where it must be corrected.
+    /// Returns the area in which the failure must be corrected.
     pub fn area(self) -> Area {
         match self {
             Self::LoginRefused
@@ -131,29 +134,29 @@ impl Deployment {
     }
 }
 
-/// What happened, where, and the cause beneath.
+/// What happened, where, and the underlying cause.
 #[derive(Debug)]
 pub struct Fault<K> {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: K,
-    /// What was being done, and the remedy where there is one.
+    /// The action that failed, and the remedy if there is one.
     pub message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl<K> Fault<K> {
-    /// A fault without a deeper cause. What its message quotes of others is shown as [`one_line`] shows it.
+    /// Creates a fault without an underlying cause. The message is shown as by [`one_line`].
     pub fn new(kind: K, message: impl Into<String>) -> Self {
         Self { kind, message: one_line(&message.into()).into_owned(), source: None }
     }
 
-    /// A fault whose message has several lines, each of which is shown as [`one_line`] shows it.
+    /// Creates a fault whose message has several lines, each of which is shown as by [`one_line`].
     pub fn of_lines(kind: K, message: &str) -> Self {
         let lines: Vec<_> = message.lines().map(one_line).collect();
         Self { kind, message: lines.join("\n"), source: None }
     }
 
-    /// The same fault with the error that caused it.
+    /// Adds the error that caused the fault.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -162,17 +165,17 @@ impl<K> Fault<K> {
 }
 
 impl Error {
-    /// A retryable fault without a deeper cause.
+    /// Creates a retryable fault without an underlying cause.
     pub fn retryable(kind: Retryable, message: impl Into<String>) -> Self {
         Self::Retryable(Fault::new(kind, message))
     }
 
-    /// A deployment fault without a deeper cause.
+    /// Creates a deployment fault without an underlying cause.
     pub fn deployment(kind: Deployment, message: impl Into<String>) -> Self {
         Self::Deployment(Fault::new(kind, message))
     }
 
-    /// A stable name for alarms and for Lambda's `errorType`.
+    /// Returns a stable name for alarms and for Lambda's `errorType`.
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::BadInput(_) => "BadInput",
@@ -210,23 +213,23 @@ impl Error {
                 Deployment::SecretUnreadable => "Deployment.SecretUnreadable",
                 Deployment::LoginNotGiven => "Deployment.LoginNotGiven",
                 Deployment::UnknownEvent => "Deployment.UnknownEvent",
-                // The name that users see stays.
+                // The name that users see stays the same.
                 Deployment::ReloadRefused => "Deployment.NotAgain",
             },
         }
     }
 
-    /// The whole story on one line: this error and every cause beneath it.
+    /// Returns this error and every underlying cause on one line.
     pub fn chain(&self) -> String {
         parts(self.said(), self).join(": ")
     }
 
-    /// What each cause beneath this error adds to it, the deepest last, each on one line.
+    /// Returns what each underlying cause adds to this error, the deepest last, each on one line.
     pub fn causes(&self) -> Vec<String> {
         parts(self.said(), self).split_off(1)
     }
 
-    /// What it says without its causes: on one line, unless it is a fault that has several.
+    /// Returns the error's message without its causes: on one line, unless it is a fault of several lines.
     fn said(&self) -> String {
         match self {
             Self::BadInput(_) => one_line(&self.to_string()).into_owned(),
@@ -235,12 +238,12 @@ impl Error {
     }
 }
 
-/// An error and its causes, joined by `: `, each said once, on one line.
+/// Returns an error and its causes on one line, joined by `: `, without repetitions.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     parts(one_line(&error.to_string()).into_owned(), error).join(": ")
 }
 
-/// What is said of an error, and what each cause beneath it adds, each on one line.
+/// Returns an error's message, and what each underlying cause adds, each on one line.
 fn parts(said: String, error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut parts = vec![said];
     let mut next = error.source();

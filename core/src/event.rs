@@ -1,18 +1,18 @@
-//! Reads what the function is invoked with into what is asked of it.
+//! Reads an invocation's event into what it asks for.
 //!
 //! docs/reference/events.md shows each form.
 
-// From what Lambda hands over to what is asked, by whatever way it came.
+// From Lambda's event to what is asked, through any service.
 mod wrapping;
 // S3's notifications.
 mod notification;
 // EventBridge: S3's events, and schedules.
 mod bridge;
-// What a person writes.
+// Events that a person writes.
 mod by_hand;
 // What an event may ask for.
 mod asked;
-// What is said of an event that is none of these.
+// The refusal of an event that has none of these forms.
 mod refusal;
 
 pub use self::asked::{Asked, DatasetAsked, ObjectRef, PassedOverEvent};

@@ -1,23 +1,23 @@
-//! Recognises by its first bytes a file that should be an archive or a text and is not.
+//! Recognises, by its first bytes, a file that is not the expected archive or text.
 
 use memchr::memmem;
 
-/// As many bytes as are looked at: a tar has its mark within the first block.
+/// The number of bytes that are checked: a tar has its mark within the first block.
 pub const HEAD_BYTES: usize = 512;
 
-/// With which every gzip file begins.
+/// The first bytes of every gzip file.
 pub const GZIP: &[u8] = b"\x1f\x8b";
 
 /// A type of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileType {
-    /// What it is, in words that follow "it is".
+    /// The type's name, in words that follow "it is".
     pub name: &'static str,
-    /// Whether its beginning says more than its name.
+    /// Whether the file's beginning tells more than the type's name.
     pub is_text: bool,
 }
 
-/// With which other files begin.
+/// The first bytes of other types of file.
 const MAGIC: [(&[u8], &str); 11] = [
     (GZIP, "a gzip file"),
     (b"PK\x03\x04", "a ZIP archive"),
@@ -32,24 +32,24 @@ const MAGIC: [(&[u8], &str); 11] = [
     (b"\x1f\x9d", "a file of `compress`"),
 ];
 
-/// Whether a tar of any but the oldest form begins with `head`.
+/// Checks whether `head` is the beginning of a tar of any but the oldest format.
 pub fn is_tar(head: &[u8]) -> bool {
     head.get(257..262) == Some(b"ustar")
 }
 
-/// What a file is that begins with `head`.
+/// Returns the type of a file that begins with `head`.
 pub fn detect(head: &[u8]) -> Option<FileType> {
     detect_other_than_table(head)
         .or_else(|| text(head).map(|_| FileType { name: "a plain text", is_text: true }))
 }
 
-/// What a file is that begins with `head`, if that can be no table of delimited text.
+/// Returns the type of a file that begins with `head`, if it cannot be a table of delimited text.
 pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
     let binary = |name| Some(FileType { name, is_text: false });
     if is_tar(head) {
         return binary("a tar that is not compressed");
     }
-    // The digit is the level; the rest begins a block.
+    // The digit is the level; a block begins after it.
     if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
         return binary("a bzip2 file");
     }
@@ -74,7 +74,7 @@ pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
     Some(FileType { name, is_text: true })
 }
 
-/// Whether a text begins with the byte order mark of UTF-16, or with two characters of ASCII written so.
+/// Checks whether a text begins with the byte order mark of UTF-16, or with two ASCII characters in UTF-16.
 pub fn is_utf16(head: &[u8]) -> bool {
     match head {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -86,7 +86,7 @@ pub fn is_utf16(head: &[u8]) -> bool {
     }
 }
 
-/// The bytes as text, if they are one; a character may be cut at their end.
+/// Returns the bytes as text, if they are text; a character may be cut at the end.
 fn text(head: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,

@@ -1,4 +1,4 @@
-//! Reads which rights a load needs in Redshift from the lines of `ddl/grants.sql`.
+//! Lists the permissions that a load needs in Redshift, one for each line of `ddl/grants.sql`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::fmt;
 use crate::config::{Dataset, TableName};
 use crate::ddl::{is_reserved, quoted};
 
-/// Rights on one thing.
+/// Privileges on one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant<'a> {
-    /// The rights, as GRANT has them.
+    /// The privileges, as GRANT names them.
     pub privileges: Vec<&'static str>,
-    /// On what.
+    /// The object.
     pub on: GrantedOn<'a>,
 }
 
-/// What a right is on.
+/// The object of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantedOn<'a> {
     /// A schema.
@@ -24,10 +24,11 @@ pub enum GrantedOn<'a> {
     Table(&'a TableName),
 }
 
-/// The rights that loads of a dataset need. `absent` are those of the ledger's tables that the first load has to make.
+/// Returns the grants that loads of a dataset need. `absent` lists those of the ledger's tables that the
+/// first load must create.
 ///
-/// COPY needs INSERT (`r_COPY.md`), DELETE that of its name (`r_DELETE.md`): the loader reads no row of the tables that it
-/// fills.
+/// COPY needs INSERT (`r_COPY.md`), DELETE needs the privilege of the same name (`r_DELETE.md`). The loader
+/// reads no row of the tables that it fills.
 pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>> {
     let ledgers = [&dataset.ledger, &dataset.ledger_tables, &dataset.ledger_lock];
     let all = dataset.tables.iter().map(|table| &table.name).chain(ledgers);
@@ -44,7 +45,8 @@ pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>>
         on: GrantedOn::Table(&table.name),
     });
     let ledgers = ledgers.into_iter().filter(|name| !absent.contains(name)).map(|name| {
-        // AWS is silent on what LOCK needs; PostgreSQL 8.0, which Redshift comes from, wants UPDATE or DELETE.
+        // AWS does not say what LOCK needs; PostgreSQL 8.0, on which Redshift is based, requires UPDATE or
+        // DELETE.
         let is_lock = *name == dataset.ledger_lock;
         let more: &[&str] = if is_lock { &["UPDATE", "DELETE"] } else { &[] };
         Grant { privileges: [&["SELECT", "INSERT"], more].concat(), on: GrantedOn::Table(name) }
@@ -53,13 +55,13 @@ pub fn needed<'a>(dataset: &'a Dataset, absent: &[&TableName]) -> Vec<Grant<'a>>
 }
 
 impl Grant<'_> {
-    /// The statement that grants these rights to a user.
+    /// Returns the statement that grants these privileges to a user.
     pub fn to(&self, user: &str) -> String {
         format!("{self} TO {};", identifier(user))
     }
 }
 
-/// The statement without its end: to whom.
+/// Writes the statement without its grantee.
 impl fmt::Display for Grant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GRANT {} ON ", self.privileges.join(", "))?;
@@ -72,7 +74,7 @@ impl fmt::Display for Grant<'_> {
     }
 }
 
-/// A name as a statement has it: quoted where it must be.
+/// Returns a name as it is written in a statement, with quotes if it needs them.
 fn identifier(name: &str) -> String {
     let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit());
@@ -96,7 +98,8 @@ mod tests {
         needed(&dataset, &absent).iter().map(|grant| grant.to("cmslite_loader")).collect()
     }
 
-    /// What is granted by hand is what the program asks for: with a ledger that it makes, and with one that is there.
+    /// The script has exactly the grants that the program asks for: with a ledger that the program creates,
+    /// and with an existing one.
     #[test]
     fn the_script_is_what_is_needed() {
         let script = include_str!("../../ddl/grants.sql");

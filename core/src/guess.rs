@@ -1,19 +1,19 @@
-//! A first configuration for a new dataset, guessed from one of its archives: to be looked at and edited.
+//! Guesses a first configuration for a new dataset from one of its archives. It is to be checked and edited.
 //!
-//! Every value is read, not just the first ones: what is guessed fits the whole archive.
+//! Every value is read, not only the first ones, so that the guess fits the whole archive.
 
-// The texts of a configuration and of DDL.
+// The texts of the configuration and of the DDL.
 mod config_text;
 mod ddl_text;
 
-// What is guessed of a whole archive.
+// The guess for a whole archive.
 mod dataset;
 
 // What is seen of a member.
 mod member;
-// What is seen of a column, and what is guessed of it.
+// What is seen of a column, and what is guessed from it.
 mod column;
-// What stands between cells.
+// The delimiter between cells.
 mod delimiter;
 // The beginnings of files.
 mod head;

@@ -1,4 +1,4 @@
-//! Defines the key of an object, which is text by strangers.
+//! Defines the key of an object, which is untrusted text.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Write as _};
@@ -10,33 +10,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::is_seen;
 
-/// The most bytes of UTF-8 that a key has (Amazon S3 User Guide, "Naming Amazon S3 objects").
+/// The maximum number of bytes of a key in UTF-8 (Amazon S3 User Guide, "Naming Amazon S3 objects").
 pub const MOST_KEY_BYTES: usize = 1024;
 
-/// An object's key, which whoever uploads chooses.
+/// An object's key, which the uploader chooses.
 ///
-/// It shows itself (`Display`) on one line and in characters that can be seen: every other one as `\u{202e}`, `\n` or
-/// the like, and `\` as `\\`, so that the exact key can be read off. As JSON, and as `str` for S3 and SQL, it is the
-/// exact key.
+/// `Display` shows it on one line and in visible characters: every other character as `\u{202e}`, `\n` or
+/// similar, and `\` as `\\`, so that the exact key can be read. As JSON, and as `str` for S3 and SQL, it is
+/// the exact key.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Key(String);
 
 impl Key {
-    /// The exact key.
+    /// Returns the exact key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A key as S3 writes it into notifications, and into listings with `encoding-type=url`: `+` is a space, the rest
-    /// percent-encoded UTF-8. What is no UTF-8 is U+FFFD, with which a key is no archive's.
+    /// Decodes a key as S3 writes it in notifications, and in listings with `encoding-type=url`: `+` is a
+    /// space, the rest is percent-encoded UTF-8. Bytes that are not UTF-8 become U+FFFD, which no archive's
+    /// key has.
     pub fn decoded(encoded: &str) -> Self {
         Self(percent_decode_str(&encoded.replace('+', " ")).decode_utf8_lossy().into_owned())
     }
 
-    /// The first character that makes a key unfit: one that XML 1.0 has no form for, in which S3 answers
-    /// (<https://www.w3.org/TR/xml/#charsets>; among them NUL, which no database holds), or U+FFFD, which stands for
-    /// what was no UTF-8.
+    /// Returns the first character that an archive's key must not have: one that XML 1.0, the format of S3's
+    /// answers, cannot express (<https://www.w3.org/TR/xml/#charsets>; among them NUL, which no database
+    /// stores), or U+FFFD, which replaces bytes that are not UTF-8.
     pub fn unfit_character(key: &str) -> Option<char> {
         key.chars().find(|c| {
             matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffd}'..='\u{ffff}')
@@ -122,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// The key that is shown so.
+    /// Returns the key that is shown like this.
     fn read_off(shown: &str) -> String {
         let mut key = String::new();
         let mut chars = shown.chars();

@@ -1,44 +1,46 @@
-//! Decides about the lease of a dataset: which run works on its queue, and until when others may rely on that.
+//! Decides about the lease of a dataset: which run works on its queue, and how long other runs may rely on
+//! that.
 //!
-//! A lease saves work and decides nothing: that no archive is loaded twice is the ledger's doing. It may be lost,
-//! left behind, or ignored.
+//! A lease saves work and decides nothing: the ledger prevents that an archive is loaded twice. A lease may
+//! be lost, left behind, or ignored.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How long a lease holds unless it is renewed: so long is the queue left alone at the most after its holder died.
-/// Three renewals fit in.
+/// The time for which a lease is valid unless it is renewed. After its holder died, nobody works on the queue
+/// for this long at most. It is long enough for three renewals.
 pub const LEASE: Duration = Duration::from_secs(20);
 
-/// After how long its holder renews it.
+/// The interval at which the holder renews its lease.
 pub const RENEWED_AFTER: Duration = Duration::from_secs(6);
 
-/// What a lease's object says.
+/// The contents of a lease's object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseNote {
-    /// The run, by its request's id.
+    /// The run that holds the lease, by its request's id.
     pub holder: String,
-    /// When it is over, by its holder's clock.
+    /// The time at which the lease expires, by its holder's clock.
     pub until: DateTime<Utc>,
 }
 
 impl LeaseNote {
-    /// A lease from `now` on, not beyond the end of what is `left` of the holder's time.
+    /// Creates a lease that begins at `now` and does not exceed the time that its holder has `left`.
     pub fn new(holder: &str, now: DateTime<Utc>, left: Option<Duration>) -> Self {
         Self { holder: holder.to_owned(), until: now + left.map_or(LEASE, |left| left.min(LEASE)) }
     }
 
-    /// As it is read back; none where it is no lease, which nobody holds then.
+    /// Reads a lease; `None` if the bytes are not a lease, which then has no holder.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Whether `me` may have it at `now`, having seen it unchanged for so long.
+    /// Checks whether `me` may take the lease at `now`, having seen it unchanged for the given time.
     ///
-    /// It is `me`'s own after a retry of an invocation that died, or of a request whose answer was lost. A clock that
-    /// is wrong makes nobody wait longer than for a lease without renewal.
+    /// The lease may already belong to `me`: after a retry of an invocation that died, or of a request whose
+    /// answer was lost. If a clock is wrong, a run still waits no longer than for a lease that is not
+    /// renewed.
     pub fn may_be_taken(&self, me: &str, now: DateTime<Utc>, unchanged_for: Duration) -> bool {
         self.holder == me || self.until <= now || unchanged_for >= LEASE
     }
@@ -66,7 +68,7 @@ mod tests {
         assert!(!note.may_be_taken("b", at(19), second));
         assert!(note.may_be_taken("a", at(1), Duration::ZERO));
         assert!(note.may_be_taken("b", at(20), Duration::ZERO));
-        // The holder's clock is an hour ahead.
+        // The holder's clock is an hour fast.
         let ahead = LeaseNote::new("a", at(3600), None);
         assert!(!ahead.may_be_taken("b", at(5), 19 * second));
         assert!(ahead.may_be_taken("b", at(20), 20 * second));

@@ -1,7 +1,7 @@
-//! Holds what the columns of the tables take, as far as it is known before a load.
+//! Holds the limits of the tables' columns, as far as they are known before a load.
 //!
-//! Redshift stays the judge: what is refused here is what COPY refuses however its documents are read. A text
-//! in doubt, such as a number with an exponent or a word that they do not list, is left to COPY.
+//! Redshift decides: a text is refused here only if COPY refuses it under any reading of the documentation. A
+//! doubtful text, such as a number with an exponent or an undocumented word, is left to COPY.
 
 mod column_type;
 
@@ -12,19 +12,19 @@ use crate::problem::Reason;
 
 pub use self::column_type::ColumnType;
 
-/// What a table's column takes.
+/// The limits of a table's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ColumnLimit {
-    /// Its type.
+    /// The column's type.
     pub column_type: ColumnType,
-    /// The most bytes of a text.
+    /// The maximum number of bytes of a text.
     pub max_bytes: Option<u64>,
-    /// Whether it takes no NULL.
+    /// Whether the column is NOT NULL.
     pub not_null: bool,
 }
 
 impl ColumnLimit {
-    /// The bytes of the shortest text that may be refused: each shorter one is taken, whatever it says.
+    /// Returns the number of bytes of the shortest text that may be refused. Every shorter text is accepted.
     pub fn shortest_refused(&self) -> usize {
         match (self.column_type, self.max_bytes) {
             (ColumnType::Text, Some(max_bytes)) => {
@@ -35,13 +35,13 @@ impl ColumnLimit {
         }
     }
 
-    /// Why COPY is certain to refuse a text that is not the one for NULL.
+    /// Returns why COPY is certain to refuse a text that does not mean NULL.
     #[inline]
     pub fn refusal(&self, text: &[u8]) -> Option<Reason> {
         if text.len() < self.shortest_refused() { None } else { self.judge(text) }
     }
 
-    /// Judges by more than the length. Texts, which are most cells, do not come here.
+    /// Judges a text by more than its length. Most cells are text, for which this is not called.
     #[inline(never)]
     fn judge(&self, text: &[u8]) -> Option<Reason> {
         let found_bytes = text.len() as u64;
@@ -51,8 +51,8 @@ impl ColumnLimit {
         if matches!(self.column_type, ColumnType::Text) {
             return None;
         }
-        // "Empty fields of other types always NULL"; BLANKSASNULL: "blank non-char fields always NULL" (Amazon
-        // Redshift Database Developer Guide, Data conversion parameters).
+        // "Empty fields of other types always NULL"; BLANKSASNULL: "blank non-char fields always NULL"
+        // (Amazon Redshift Database Developer Guide, Data conversion parameters).
         if text.iter().all(|byte| *byte == b' ') {
             return self.not_null.then_some(Reason::EmptyNotAllowed);
         }
@@ -60,7 +60,7 @@ impl ColumnLimit {
     }
 }
 
-/// What a dataset's tables take. The default knows nothing of their columns, so that every text fits.
+/// The limits of a dataset's tables. The default has no limits for their columns, so that every text fits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableLimits {
     columns: BTreeMap<String, Vec<ColumnLimit>>,
@@ -68,23 +68,23 @@ pub struct TableLimits {
 }
 
 impl TableLimits {
-    /// Sets what the columns of a table take, by position in the staged file.
+    /// Sets the limits of a table's columns, by position in the staged file.
     pub fn set(&mut self, table: &Table, columns: Vec<ColumnLimit>) {
         self.columns.insert(table.member.clone(), columns);
     }
 
-    /// What the columns of a table take, by position in the staged file; nothing is known of columns beyond
-    /// its end.
+    /// Returns the limits of a table's columns, by position in the staged file. Columns after the end of the
+    /// list have no known limit.
     pub fn of(&self, table: &Table) -> &[ColumnLimit] {
         self.columns.get(&table.member).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes any number of rows, whatever the configuration says.
+    /// Accepts any number of rows, whatever the configuration says.
     pub fn accept_few_rows(&mut self) {
         self.are_few_rows_accepted = true;
     }
 
-    /// The fewest rows that a table's member may have.
+    /// Returns the minimum number of rows of a table's member.
     pub fn min_rows(&self, table: &Table) -> u64 {
         if self.are_few_rows_accepted { 0 } else { table.min_rows }
     }

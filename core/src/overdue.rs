@@ -1,7 +1,7 @@
-//! Decides which tries at an archive count against it because the function ran out of time.
+//! Decides which tries of an archive count against it because the function ran out of time.
 //!
-//! A function that is slow by the network's or the cluster's fault must not make an archive bad. So a try counts only
-//! where the archive itself took the time.
+//! A slow network or cluster must not make an archive bad. So a try counts only if the archive itself took
+//! the time.
 
 use std::time::Duration;
 
@@ -12,36 +12,37 @@ use crate::problem::Reason;
 use crate::progress::Extent;
 use crate::queue::Object;
 
-/// How often an archive may be begun and not be read to its end.
+/// The number of times that an archive may be begun without being read to its end.
 pub const TRIES: usize = 3;
 
-/// Bytes a second that a download brings at the least where nobody is slow but the archive large: a fourth of what
-/// Lambda's network carries (625 Mbit/s, AWS Lambda quotas).
+/// The minimum rate of a download, in bytes a second, if nothing but the archive's size takes the time: a
+/// quarter of Lambda's network bandwidth (625 Mbit/s, AWS Lambda quotas).
 const FLOWING_BYTES_PER_SECOND: f64 = 20.0e6;
 
-/// A single wait for S3 that is longer is no flow of data.
+/// The longest wait for S3 that counts as part of a flowing download.
 pub const STALL: Duration = Duration::from_secs(2);
 
-/// A reading that was given up since the time was nearly up.
+/// A reading that was given up because the time was nearly used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
-    /// What a reading may take at the most, if it is the first thing that the function does.
+    /// The maximum duration of a reading, if it is the first thing that the function does.
     pub usable: Duration,
-    /// What this one took.
+    /// The duration of this reading.
     pub took: Duration,
-    /// How much of it was spent waiting for S3: for the next bytes, or until it has taken others.
+    /// The time spent waiting for S3: for the next bytes, or until S3 took others.
     pub waited: Duration,
-    /// How much of that in waits that were longer than [`STALL`].
+    /// The part of that time in waits longer than [`STALL`].
     pub stalled: Duration,
-    /// How far it came.
+    /// How far the reading came.
     pub extent: Extent,
 }
 
 impl Effort {
-    /// Whether the archive is to blame, and nobody else.
+    /// Checks whether the archive alone is the cause.
     ///
-    /// It had at least half of the time that a reading may have; S3 was not silent for more than a tenth of that; and
-    /// either the processor was the limit, for half of the time or more, or as many bytes came as can be expected.
+    /// The reading had at least half of the time that a reading may have; S3 was silent for no more than a
+    /// tenth of that; and either the processor was the limit, for half of the time or more, or as many bytes
+    /// arrived as can be expected.
     pub fn counts(&self) -> bool {
         let had_time = !self.usable.is_zero() && self.took * 2 >= self.usable;
         let was_served = self.stalled * 10 <= self.took;
@@ -54,16 +55,16 @@ impl Effort {
 /// A try that counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Try {
-    /// When it ended.
+    /// The time when the try ended.
     pub at: DateTime<Utc>,
-    /// Whole seconds that it took.
+    /// The duration of the try in whole seconds.
     pub seconds: u64,
-    /// How far it came.
+    /// How far the try came.
     pub extent: Extent,
 }
 
-/// The tries of one upload that counted, as they are kept between invocations. They may be lost: then it takes more of
-/// them.
+/// The tries of one upload that counted, as they are stored between invocations. If they are lost, more tries
+/// are needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriesNote {
     key: String,
@@ -73,7 +74,7 @@ pub struct TriesNote {
 }
 
 impl TriesNote {
-    /// An upload without any.
+    /// Creates a note without tries.
     pub fn new(archive: &Object) -> Self {
         Self {
             key: archive.key.as_str().to_owned(),
@@ -83,7 +84,7 @@ impl TriesNote {
         }
     }
 
-    /// As it is read back; without any tries where it tells of another upload, or is none.
+    /// Reads a note. It is without tries if the bytes are about another upload, or are not a note.
     pub fn parse(bytes: &[u8], archive: &Object) -> Self {
         let untried = Self::new(archive);
         match serde_json::from_slice::<Self>(bytes) {
@@ -92,17 +93,17 @@ impl TriesNote {
         }
     }
 
-    /// Counts one more.
+    /// Counts one more try.
     pub fn count(&mut self, at: DateTime<Utc>, effort: &Effort) {
         self.tries.push(Try { at, seconds: effort.took.as_secs(), extent: effort.extent });
     }
 
-    /// How many there were.
+    /// Returns the number of tries.
     pub fn tries(&self) -> usize {
         self.tries.len()
     }
 
-    /// Why the archive is bad, once there were enough of them.
+    /// Returns why the archive is bad, once there were enough tries.
     pub fn reason(&self, archive: &Object) -> Option<Reason> {
         if self.tries.len() < TRIES {
             return None;

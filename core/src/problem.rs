@@ -21,24 +21,24 @@ pub use excerpt::Excerpt;
 pub use quote::{Quote, Quoting};
 pub use reason::Reason;
 
-/// How many problems of one archive are reported in full; more are only counted.
+/// The number of problems of one archive that are reported in full; more are only counted.
 pub const REPORTED_PROBLEMS: usize = 20;
 
-/// One thing that is wrong with an archive, and where.
+/// One thing that is wrong with an archive, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The member's name inside the archive; none when the archive itself is at fault.
+    /// The member's name in the archive; `None` if the archive itself is wrong.
     pub member: Option<String>,
     /// The line in the member at which the record begins, counted from 1.
     pub line: Option<u64>,
     /// The column's name in the configuration.
     pub column: Option<String>,
-    /// What is wrong with it.
+    /// The reason: what is wrong.
     pub reason: Reason,
     quoted: Box<Quoted>,
 }
 
-/// What a problem quotes, and what is told in its place. Boxed, since results hand problems on.
+/// The cells that a problem quotes, and the text shown instead. Boxed, since results carry problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Quoted {
     path: Option<String>,
@@ -50,7 +50,7 @@ struct Quoted {
 }
 
 impl Problem {
-    /// A problem of the archive as a whole.
+    /// Creates a problem of the archive as a whole.
     pub fn archive(reason: Reason) -> Self {
         Self {
             member: None,
@@ -68,53 +68,53 @@ impl Problem {
         }
     }
 
-    /// A problem of a member as a whole.
+    /// Creates a problem of a member as a whole.
     pub fn member(member: &str, reason: Reason) -> Self {
         Self { member: Some(member.to_owned()), ..Self::archive(reason) }
     }
 
-    /// The same problem at a line.
+    /// Sets the line of the problem.
     #[must_use]
     pub fn at_line(mut self, line: u64) -> Self {
         self.line = Some(line);
         self
     }
 
-    /// The same problem in a column.
+    /// Sets the column of the problem.
     #[must_use]
     pub fn in_column(mut self, column: &str) -> Self {
         self.column = Some(column.to_owned());
         self
     }
 
-    /// The same problem with the text that offends, all of it; what is shown is cut and made printable.
+    /// Adds the whole text at fault. When it is shown, it is cut and made printable.
     #[must_use]
     pub fn with_text(self, text: &[u8]) -> Self {
         self.with_beginning(text).of_bytes(text.len())
     }
 
-    /// The same problem with the path of its member, which is no cell.
+    /// Adds the path of the member, which is not a cell.
     #[must_use]
     pub fn with_path(mut self, path: &[u8]) -> Self {
         self.quoted.path = Some(printable(path));
         self
     }
 
-    /// The same problem with the beginning of the text that offends.
+    /// Adds the beginning of the text at fault.
     #[must_use]
     pub fn with_beginning(mut self, text: &[u8]) -> Self {
         self.quoted.text = Some(Quote::new(printable(text), ""));
         self
     }
 
-    /// The same problem with the length of the text that offends.
+    /// Adds the length of the text at fault.
     #[must_use]
     pub fn of_bytes(mut self, bytes: usize) -> Self {
         self.quoted.text_bytes = u64::try_from(bytes).ok();
         self
     }
 
-    /// The same problem with the record that it is in, and where in its bytes it is.
+    /// Adds the record of the problem, and the range of its bytes that are wrong.
     #[must_use]
     pub fn in_record(mut self, record: &[u8], place: Range<usize>) -> Self {
         self.quoted.at_byte = u64::try_from(place.start).ok().map(|start| start + 1);
@@ -122,20 +122,20 @@ impl Problem {
         self
     }
 
-    /// The same problem at a byte of its record, counted from 0.
+    /// Adds the byte of the record at which the problem begins, counted from 0.
     #[must_use]
     pub fn at_byte(mut self, byte: usize) -> Self {
         self.quoted.at_byte = u64::try_from(byte).ok().map(|byte| byte + 1);
         self
     }
 
-    /// The offending text, cut and made printable, if it may be shown.
+    /// Returns the text at fault, cut and made printable, if it may be shown.
     pub fn text(&self) -> Option<&str> {
         self.quoted.path.as_deref().or_else(|| self.quoted.text.as_ref()?.shown())
     }
 
-    /// The record around the place, if it may be shown, for a person who looks at it at once; `error.json` and the
-    /// report have the text alone.
+    /// Returns the record around the position, if it may be shown, for a person at a terminal; `error.json`
+    /// and the report have the text alone.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         self.quoted.excerpt.as_ref().filter(|_| self.quoted.quoting == Quoting::Shown)
     }
@@ -174,24 +174,24 @@ impl JsonSchema for Problem {
     }
 }
 
-/// A problem as `error.json` and the report have it, and as it is read back from there.
+/// A problem in the form of `error.json` and the report, also when it is read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedProblem {
-    /// The member's name inside the archive.
+    /// The member's name in the archive.
     pub member: Option<String>,
     /// The line in the member.
     pub line: Option<u64>,
-    /// The column.
+    /// The column's name.
     pub column: Option<String>,
-    /// The offending text.
+    /// The text at fault.
     pub text: Option<String>,
-    /// Where the text is withheld: how many bytes it has, if that is known.
+    /// If the text is withheld: its number of bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_bytes: Option<u64>,
-    /// Where the text is withheld: the byte of its record at which what is wrong begins, counted from 1.
+    /// If the text is withheld: the byte of the record at which the problem begins, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_byte: Option<u64>,
-    /// The reason's stable name.
+    /// The reason's stable code.
     pub code: String,
     /// The reason.
     pub reason: String,
@@ -216,13 +216,13 @@ impl From<&Problem> for ReportedProblem {
 }
 
 impl ReportedProblem {
-    /// It without its text, and without a reason that quotes one.
+    /// Returns the problem without its text, and without a reason that quotes a cell.
     #[must_use]
     pub fn withheld(mut self) -> Self {
         let had_text = self.text.take().is_some();
         match self.code.as_str() {
             "bad_date" if had_text => "not a date of the configured form".clone_into(&mut self.reason),
-            // It may quote a value of which no text is known.
+            // It may quote a value whose text is not known.
             "refused_by_redshift" => "Redshift refused the row".clone_into(&mut self.reason),
             _ => {}
         }
@@ -248,14 +248,14 @@ impl fmt::Display for ReportedProblem {
             (Some(bytes), Some(at)) => write!(f, " ({bytes} bytes, byte {at} of its record)")?,
         }
         match text {
-            // The text is printable already: escaped once more it would not be what the file holds.
+            // The text is printable already: escaped again, it would differ from the file.
             Some(text) => write!(f, ": \"{text}\""),
             None => Ok(()),
         }
     }
 }
 
-/// Everything found wrong with one archive: the first [`REPORTED_PROBLEMS`] in full, the rest as a count.
+/// All problems of one archive: the first [`REPORTED_PROBLEMS`] in full, the rest as a count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     reported: Vec<Problem>,
@@ -264,7 +264,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds a problem; beyond [`REPORTED_PROBLEMS`] it is only counted.
+    /// Adds a problem; after [`REPORTED_PROBLEMS`] it is only counted.
     pub fn push(&mut self, problem: Problem) {
         self.found += 1;
         if self.reported.len() < REPORTED_PROBLEMS {
@@ -272,40 +272,40 @@ impl Problems {
         }
     }
 
-    /// Shows the texts of cells in them, or withholds them. Until then they are withheld.
+    /// Shows the texts of cells in the problems, or withholds them. Until then they are withheld.
     pub fn decide(&mut self, quoting: Quoting) {
         for problem in &mut self.reported {
             problem.decide(quoting);
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Checks whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.found == 0
     }
 
-    /// Whether no further problem would be reported.
+    /// Checks whether no further problem would be reported.
     pub fn is_full(&self) -> bool {
         self.reported.len() >= REPORTED_PROBLEMS
     }
 
-    /// How many were found, reported or not.
+    /// Returns the number of problems found, reported or not.
     pub fn found(&self) -> u64 {
         self.found
     }
 
-    /// Those reported, in the order found.
+    /// Returns the reported problems, in the order in which they were found.
     pub fn reported(&self) -> &[Problem] {
         &self.reported
     }
 
-    /// Says why there may be more problems than were found.
+    /// Sets why there may be more problems than were found.
     pub fn set_incomplete(&mut self, why: String) {
         self.incomplete = Some(why);
     }
 
-    /// Why there may be more problems than were found, where what was to be asked could not be asked. That
-    /// looking ends at [`REPORTED_PROBLEMS`] is no such reason.
+    /// Returns why there may be more problems than were found, because a check could not be made. The limit
+    /// [`REPORTED_PROBLEMS`] is not such a reason.
     pub fn incomplete(&self) -> Option<&str> {
         self.incomplete.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Counts how far a run has come, for whoever looks, and says whether it is to read on.
+//! Counts how far a run has come, and says whether it is to continue reading.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 
-/// How far the archive that is being read has come. Clones are one.
+/// The progress of the archive that is being read. All clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counters>);
 
@@ -25,43 +25,43 @@ struct Counters {
     has_stopped: AtomicBool,
 }
 
-/// What was spent waiting for others.
+/// The time spent waiting for S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Waited {
-    /// All of it.
+    /// The total time.
     pub total: Duration,
-    /// Waits that took long, each of them.
+    /// The part in waits that were each longer than the limit.
     pub stalled: Duration,
 }
 
 /// How far a reading came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Extent {
-    /// Bytes of the archive that were read.
+    /// The number of bytes of the archive that were read.
     pub read_bytes: u64,
-    /// Bytes that were unpacked of them.
+    /// The number of bytes that were unpacked from them.
     pub unpacked_bytes: u64,
-    /// Files that were read to their ends.
+    /// The number of files that were read to their ends.
     pub members: u64,
-    /// Rows that came out of it.
+    /// The number of rows found.
     pub rows: u64,
 }
 
 /// The archive that is being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its size in bytes.
+    /// The archive's size in bytes.
     pub size_bytes: u64,
-    /// Bytes of it that were read.
+    /// The number of bytes of the archive that were read.
     pub read_bytes: u64,
-    /// Rows that came out of it.
+    /// The number of rows found.
     pub rows: u64,
 }
 
 impl Progress {
-    /// An archive's reading begins.
+    /// Begins the reading of an archive.
     pub fn begin(&self, key: &str, size_bytes: u64) {
         self.0.bytes.store(0, Ordering::Relaxed);
         self.0.rows.store(0, Ordering::Relaxed);
@@ -72,32 +72,32 @@ impl Progress {
         self.set(Some(Reading { key: key.into(), size_bytes, read_bytes: 0, rows: 0 }));
     }
 
-    /// What was waited for so far belongs to another archive.
+    /// Clears the waits so far, which belong to another archive.
     pub fn forget_waits(&self) {
         *self.0.waited.lock().unwrap_or_else(PoisonError::into_inner) = Waited::default();
     }
 
-    /// It has ended, well or not.
+    /// Ends the reading, successful or not.
     pub fn end(&self) {
         self.set(None);
     }
 
-    /// So many bytes more were read.
+    /// Counts bytes that were read.
     pub fn read(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// So many rows more came out.
+    /// Counts rows that were found.
     pub fn rows(&self, rows: u64) {
         self.0.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// A file was read to its end.
+    /// Counts a file that was read to its end.
     pub fn member(&self) {
         self.0.members.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Others were waited for, at a stretch. A wait longer than `stall` is one that brought nothing.
+    /// Counts a wait without interruption. A wait longer than `stall` counts as stalled.
     pub fn waited(&self, wait: Duration, stall: Duration) {
         let mut waited = self.0.waited.lock().unwrap_or_else(PoisonError::into_inner);
         waited.total += wait;
@@ -106,17 +106,17 @@ impl Progress {
         }
     }
 
-    /// Has the reading end with an error as soon as it reads on.
+    /// Makes the reading end with an error at its next read.
     pub fn stop(&self) {
         self.0.is_to_stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the reading ended since it was told to.
+    /// Checks whether the reading ended because it was told to stop.
     pub fn has_stopped(&self) -> bool {
         self.0.has_stopped.load(Ordering::Relaxed)
     }
 
-    /// How far the reading has come, or came; and what was waited for meanwhile.
+    /// Returns how far the reading has come, and the time that it waited.
     pub fn extent(&self) -> (Extent, Waited) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { bytes, rows, unpacked_bytes, members, waited, .. } = &*self.0;
@@ -129,12 +129,12 @@ impl Progress {
         (extent, *waited.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A reader of what is unpacked, which is counted, and ends when the reading is to stop.
+    /// Returns a reader that counts unpacked bytes, and ends when the reading is to stop.
     pub fn counting<R: Read>(&self, unpacked: R) -> impl Read + use<R> {
         Unpacked { reader: unpacked, progress: self.clone() }
     }
 
-    /// What is being read, if anything is.
+    /// Returns the archive that is being read, if there is one.
     pub fn reading(&self) -> Option<Reading> {
         let archive = self.0.archive.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(Reading {
@@ -149,7 +149,7 @@ impl Progress {
     }
 }
 
-/// What is unpacked, as it is read.
+/// A reader of unpacked bytes.
 struct Unpacked<R> {
     reader: R,
     progress: Progress,

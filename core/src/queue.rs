@@ -1,15 +1,15 @@
-//! Decides which archives are unsettled, in which order, and which will never be loaded, from three
-//! listings, which are merged as they come.
+//! Decides which archives are unsettled, in which order, and which will never be loaded. It merges three
+//! listings as their pages arrive.
 
-// The newest bad archives, for whoever shows them.
+// The newest bad archives, for a status.
 mod newest_bad;
-// From the merged listings to a plan, which forgets what is settled.
+// From the merged listings to a plan, which forgets settled archives.
 mod planner;
 // Three listings in key order, merged.
 mod merge;
-// What is decided.
+// The decisions.
 mod plan;
-// An object, and what its markers may say of it.
+// An object, and what its markers may say about it.
 mod object;
 
 pub use self::merge::{Disorder, Listed, Listing, Merge, Step};

@@ -1,62 +1,62 @@
-//! Decides whether an archive brings so few rows that something must be wrong with the export.
+//! Decides whether an archive has so few rows that something must be wrong with the export.
 
 use std::collections::BTreeMap;
 
 use crate::config::{Dataset, Table};
 use crate::problem::{Problem, Problems, Reason};
 
-/// Rows by table, under the name that [`crate::config::TableName`] shows.
+/// The numbers of rows by table, under the name that [`crate::config::TableName`] shows.
 pub type RowsByTable = BTreeMap<String, u64>;
 
-/// What an archive brings to a table.
+/// The rows that an archive has for a table.
 #[derive(Debug, Clone, Copy)]
 pub struct IncomingRows<'a> {
     /// The table.
     pub table: &'a Table,
-    /// The member's name inside the archive.
+    /// The member's name in the archive.
     pub member: &'a str,
-    /// Rows of it.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// What is conspicuous about the rows that an archive brings.
+/// The result of judging the numbers of rows in an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JudgedRows {
     /// The tables that get fewer rows than the configuration allows.
     pub too_few: Vec<FewRows>,
-    /// Under truncate: the tables that get none where the latest load brought some.
+    /// With `truncate`, the tables that get no rows although the latest load had some.
     pub emptied: Vec<EmptiedTable>,
-    /// Under truncate: the tables of which nobody knows how many rows the latest load brought.
+    /// With `truncate`, the tables whose number of rows in the latest load is not known.
     pub unknown: Vec<String>,
 }
 
 /// A table that gets fewer rows than the configuration allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FewRows {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// Rows that it gets.
+    /// The number of rows that it gets.
     pub rows: u64,
-    /// The fewest that the configuration allows.
+    /// The minimum number of rows that the configuration allows.
     pub expected: u64,
-    /// The member, and why these are too few.
+    /// The problem of the member.
     pub problem: Problem,
 }
 
-/// A table that gets no rows where the latest load brought some.
+/// A table that gets no rows although the latest load had some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmptiedTable {
-    /// The table.
+    /// The table's name.
     pub table: String,
-    /// Rows that the latest load brought.
+    /// The number of rows in the latest load.
     pub rows_before: u64,
 }
 
 impl JudgedRows {
-    /// Judges what an archive brings by the configuration and by what the dataset's latest load brought;
-    /// `before` is none where there was no load yet.
+    /// Judges the rows of an archive by the configuration and by the dataset's latest load; `before` is
+    /// `None` if there was no load yet.
     ///
-    /// What the latest load brought counts under truncate only: while appending, no table gets smaller.
+    /// The latest load counts with `truncate` only: when appending, no table gets smaller.
     pub fn judge<'a>(
         dataset: &Dataset,
         before: Option<&RowsByTable>,
@@ -91,7 +91,7 @@ impl JudgedRows {
         judged
     }
 
-    /// Why the archive is bad, unless its few rows are accepted; empty where they are not too few.
+    /// Returns why the archive is bad, unless its few rows are accepted; empty if the rows are enough.
     pub fn problems(&self) -> Problems {
         let mut problems = Problems::default();
         for few in &self.too_few {
@@ -101,10 +101,11 @@ impl JudgedRows {
     }
 }
 
-/// The fewest rows that are left of `before` when the share of them is gone; a part of a row counts as one.
+/// Returns the minimum number of rows when at most `max_shrink_percent` of `before` may be missing; a part of
+/// a row counts as one.
 fn fewest_rows(before: u64, max_shrink_percent: u8) -> u64 {
     let kept_percent = 100_u128.saturating_sub(u128::from(max_shrink_percent));
-    // Never more than `before`.
+    // The result is never more than `before`.
     u64::try_from((u128::from(before) * kept_percent).div_ceil(100)).unwrap_or(before)
 }
 
@@ -126,7 +127,7 @@ mod tests {
         dataset
     }
 
-    /// Judges rows for one table after so many; none where the latest load did not say.
+    /// Judges rows for one table after a load with `before` rows; `None` if that number is not known.
     fn judge(dataset: &Dataset, before: Option<u64>, rows: u64) -> JudgedRows {
         let before: RowsByTable = before.map(|rows| (GROUP.to_owned(), rows)).into_iter().collect();
         let incoming = IncomingRows { table: &dataset.tables[0], member: "analytics_group.csv", rows };

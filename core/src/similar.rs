@@ -1,10 +1,10 @@
-//! Which known name somebody may have meant.
+//! Finds the known name that was probably meant.
 
-/// How much alike two names must be, by the measure of Jaro and Winkler: 1 is the same. At 0.8 `delimiter` means
-/// `delim`, and `bucket` does not mean `files`.
+/// The minimum similarity of two names, by the measure of Jaro and Winkler, where 1 is the same. At 0.8,
+/// `delimiter` matches `delim`, and `bucket` does not match `files`.
 const ALIKE: f64 = 0.8;
 
-/// The one of `known` that is most like `wanted`, if any is like it.
+/// Returns the name in `known` that is most similar to `wanted`, if any is similar.
 pub fn closest<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let wanted = wanted.to_lowercase();
     let likeness = |name: &'k str| (strsim::jaro_winkler(&wanted, &name.to_lowercase()), name);

@@ -1,25 +1,25 @@
 //! Reads dates as Python's `datetime.strptime` does, and writes them in Redshift's default formats.
 //!
-//! A format is compiled once into a regular expression, as `CPython`'s `_strptime.py` does it, so that what
-//! is accepted is what the script accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a path of its own
-//! without one.
+//! A format is compiled once into a regular expression, as in `CPython`'s `_strptime.py`, so that the
+//! script's dates are accepted. The common format `%Y-%m-%d %H:%M:%S.%f` has a faster path without an
+//! expression.
 //!
-//! The meaning is that of Python 3.9 to 3.13, in the C locale. What is refused although some or all of them
-//! accept it:
+//! The meaning is that of Python 3.9 to 3.13, in the C locale. These are refused although some or all of
+//! these versions accept them:
 //!
-//! - An offset with seconds is refused: Redshift cannot read it. Seconds of zero are dropped.
-//! - `%G` and `%V` are taken only together, with a weekday and without `%j`, `%Y` and `%y`. What else Python
-//!   makes of them beside other directives changed with 3.13.
-//! - A week that its ISO year does not have is refused. Before 3.12 Python counts on into the next year.
-//! - `%Z` reads `UTC` and `GMT`, not the names of the machine's own zone.
-//! - Later versions also read a blank before an hour of one digit and nothing at all for `%z`, and know
-//!   further directives.
+//! - An offset with seconds, which Redshift cannot read. Seconds of zero are dropped.
+//! - `%G` and `%V` without each other, without a weekday, or with `%j`, `%Y` or `%y`. Python's meaning of
+//!   other combinations changed with 3.13.
+//! - A week that its ISO year does not have. Before 3.12, Python counts on into the next year.
+//! - For `%Z`, names other than `UTC` and `GMT`: the names of the machine's own zone.
+//! - A blank before a one-digit hour, an empty text for `%z`, and further directives, which later versions
+//!   accept.
 //!
-//! What is accepted although Python refuses it, as pandas 1.3 took it for the script:
+//! These are accepted although Python refuses them, because pandas 1.3 accepted them for the script:
 //!
-//! - In `%S.%f` the fraction, with its dot, may be absent: a whole second.
-//! - There it may also have more than six digits where the rest are zeros, which are dropped. Redshift keeps
-//!   microseconds.
+//! - In `%S.%f`, the fraction with its dot may be absent: a whole second.
+//! - The fraction may also have more than six digits if the rest are zeros, which are dropped. Redshift
+//!   stores microseconds.
 
 mod canonical;
 mod departure;
@@ -45,11 +45,12 @@ pub use self::directive::FormatError;
 pub struct DateFormat {
     text: String,
     elements: Vec<Element>,
-    /// What Python accepts.
+    /// The expression for what Python accepts.
     strict: Regex,
-    /// What is accepted beyond that; asked second, so that no text that Python accepts means something else.
+    /// The expression for what is accepted beyond that. It is tried second, so that no text that Python
+    /// accepts gets another meaning.
     lenient: Option<Regex>,
-    /// The number of each directive's group in both.
+    /// The number of each directive's group in both expressions.
     groups: Vec<(usize, char)>,
     common: bool,
 }
@@ -59,7 +60,7 @@ impl DateFormat {
     ///
     /// # Errors
     ///
-    /// [`FormatError`] names the directive that cannot be honoured.
+    /// [`FormatError`] names the directive that is not supported.
     pub fn compile(format: &str) -> Result<Self, FormatError> {
         let elements = elements(format)?;
         let directives = elements.iter().filter_map(|element| match element {
@@ -88,13 +89,13 @@ impl DateFormat {
         })
     }
 
-    /// The format as it was given.
+    /// Returns the format as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Reads `text` and appends it to `out` as `YYYY-MM-DD HH:MM:SS[.ffffff]`, with the offset if `%z` was
-    /// given.
+    /// Reads `text` and appends it to `out` as `YYYY-MM-DD HH:MM:SS[.ffffff]`, with the offset if the format
+    /// has `%z`.
     ///
     /// # Errors
     ///
@@ -110,14 +111,14 @@ impl DateFormat {
         Ok(())
     }
 
-    /// A text that is quickly seen to be a date.
+    /// Returns a text that is quickly recognised as a date.
     #[inline]
     pub(crate) fn canonical<'t>(&self, text: &'t [u8]) -> Option<Canonical<'t>> {
         if self.common { Canonical::of(text) } else { None }
     }
 
-    /// Why a text that [`rewrite`](Self::rewrite) refuses is no date of this form, in words that have nothing of it
-    /// but the place.
+    /// Says why a text that [`rewrite`](Self::rewrite) refuses is not a date of this format. Of the text
+    /// itself the answer has only the position.
     pub fn departure(&self, text: &[u8]) -> String {
         let Ok(text) = std::str::from_utf8(text) else { return "it is not UTF-8".to_owned() };
         let is_read = self.strict.captures(text).is_some_and(|found| is_whole(&found, text))
@@ -149,7 +150,7 @@ impl DateFormat {
     }
 }
 
-/// Whether a match is one of all of `text`. As in Python it is the first match that counts, wherever it ends.
+/// Checks whether a match covers all of `text`. As in Python, the first match counts, wherever it ends.
 fn is_whole(found: &Captures<'_>, text: &str) -> bool {
     found.get(0).is_some_and(|all| all.end() == text.len())
 }
@@ -237,7 +238,7 @@ mod tests {
                 "2024-03-01 09:15:42.500000+02:00",
             ),
             ("%d %X.%f %Y", "1 09:15:42 2024", "2024-01-01 09:15:42"),
-            // Where Python reads a text, nothing else is read in it.
+            // If Python accepts a text, it has no other meaning.
             ("%S.%f%H", "05.12345601", "1900-01-01 01:00:05.123456"),
         ] {
             assert_eq!(read(format, text).as_deref(), Ok(expected), "{format} {text}");

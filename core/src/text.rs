@@ -1,4 +1,4 @@
-//! Makes text by strangers safe to show, and times readable.
+//! Makes untrusted text safe to show, and times readable.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,21 +7,21 @@ use std::sync::LazyLock;
 use chrono::{DateTime, SecondsFormat, Utc};
 use regex::Regex;
 
-/// How many characters of a text are shown.
+/// The maximum number of characters of a text that are shown.
 const SHOWN_CHARS: usize = 120;
 
-/// `bytes` as text for a person: cut to 120 characters; control characters, characters that cannot be seen,
-/// and bytes that are not UTF-8 as escapes.
+/// Returns `bytes` as text for a person: cut to 120 characters, with escapes for control characters,
+/// invisible characters, and bytes that are not UTF-8.
 pub fn printable(bytes: &[u8]) -> String {
     printable_start(bytes, SHOWN_CHARS)
 }
 
-/// A time to the second, in UTC, such as `2026-03-01T09:15:42Z`.
+/// Returns a time to the second, in UTC, such as `2026-03-01T09:15:42Z`.
 pub fn seconds(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The first bytes of a text, at most so many, and an ellipsis where something is left out.
+/// Returns the first `most_bytes` of a text, with an ellipsis if something is left out.
 pub fn start_of(text: &str, most_bytes: usize) -> String {
     if text.len() <= most_bytes {
         return text.to_owned();
@@ -29,7 +29,7 @@ pub fn start_of(text: &str, most_bytes: usize) -> String {
     format!("{}…", &text[..text.floor_char_boundary(most_bytes)])
 }
 
-/// As [`printable`], cut to its first `most_chars`.
+/// Does the same as [`printable`], cut to the first `most_chars`.
 pub fn printable_start(bytes: &[u8], most_chars: usize) -> String {
     let mut text = String::new();
     let mut shown = 0;
@@ -44,9 +44,9 @@ pub fn printable_start(bytes: &[u8], most_chars: usize) -> String {
     text
 }
 
-/// As [`printable`], cut to its last `most_chars`.
+/// Does the same as [`printable`], cut to the last `most_chars`.
 pub fn printable_end(bytes: &[u8], most_chars: usize) -> String {
-    // A character has four bytes at the most; half of one would look like bytes that are not UTF-8.
+    // A character has at most four bytes; half of one would look like bytes that are not UTF-8.
     let mut from = bytes.len().saturating_sub(4 * (most_chars + 1));
     while bytes.get(from).is_some_and(|byte| from > 0 && byte & 0xc0 == 0x80) {
         from += 1;
@@ -68,7 +68,7 @@ pub fn printable_end(bytes: &[u8], most_chars: usize) -> String {
     kept.into_iter().rev().collect()
 }
 
-/// Characters that can be seen, and an escape for each of the others.
+/// Returns visible characters, and an escape for each of the others.
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = String> {
     bytes.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid().chars();
@@ -77,7 +77,7 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// `text` on one line: characters that cannot be seen as escapes, nothing cut. What is escaped already stays.
+/// Returns `text` on one line: with escapes for invisible characters, and nothing cut. Existing escapes stay.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_seen) {
         return Cow::Borrowed(text);
@@ -85,8 +85,8 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(pieces(text.as_bytes()).collect())
 }
 
-/// JSON as a terminal, a log or a mail may have it: characters that cannot be seen as `\u` escapes of JSON, so that
-/// whoever parses it gets the same values. Line ends between its tokens stay.
+/// Returns JSON that is safe for a terminal, a log or a mail: invisible characters become JSON's `\u`
+/// escapes, so that a parser gets the same values. Line ends between its tokens stay.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     let is_kept = |c: char| is_seen(c) || matches!(c, '\n' | '\r' | '\t');
     if json.chars().all(is_kept) {
@@ -106,15 +106,16 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Whether a character shows itself for what it is: a no-break space in a date, or a zero-width one in a
-/// name, does not.
+/// Checks whether a character is visible as itself: a no-break space in a date, or a zero-width one in a
+/// name, is not.
 ///
-/// Not seen are, of Unicode's general categories, all of `C` (control characters, format characters such as those
-/// that turn the direction of writing, private use, unassigned) and of `Z` (spaces and line ends) but the space; what
-/// is to be ignored where it cannot be displayed (`Default_Ignorable_Code_Point`: tags, variation selectors,
-/// fillers); the empty Braille pattern; and U+FFFC and U+FFFD, which stand for something else.
+/// Not visible are, of Unicode's general categories, all of `C` (control characters, format characters such
+/// as those that change the direction of writing, private use, unassigned) and of `Z` (spaces and line ends)
+/// except the space; characters that are ignored where they cannot be displayed
+/// (`Default_Ignorable_Code_Point`: tags, variation selectors, fillers); the empty Braille pattern; and
+/// U+FFFC and U+FFFD, which replace something else.
 pub fn is_seen(c: char) -> bool {
-    // \p{C} and \p{Z} are known to `regex`, so that there always is one.
+    // \p{C} and \p{Z} are known to `regex`, so that there is always an expression.
     static UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\x{2800}\x{FFFC}\x{FFFD}]").ok()
     });

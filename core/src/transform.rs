@@ -1,7 +1,7 @@
 //! Turns a member's text into the text of its staged file.
 //!
-//! Cells pass through untouched; only configured dates are rewritten, configured nulls marked, surplus
-//! columns dropped and derived columns appended.
+//! Cells stay unchanged, except that configured dates are rewritten, configured nulls marked, surplus columns
+//! dropped and derived columns appended.
 
 mod cell_finder;
 mod plain;
@@ -35,55 +35,54 @@ use self::row::{Row, flawed, place};
 /// MB" (Amazon Redshift Database Developer Guide, COPY).
 pub const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Rows that are counted together, at least.
+/// The minimum number of rows that are counted together.
 const ROWS_REPORTED: u64 = 1024;
 
-/// What became of a member.
+/// The result of transforming a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transformed {
-    /// Rows written, the header not counted.
+    /// The number of rows written, without the header.
     pub rows: u64,
-    /// Rows left out since all of their cells are empty.
+    /// The number of rows left out because all of their cells are empty.
     pub empty_rows: u64,
-    /// Columns that are not loaded.
+    /// The columns that are not loaded.
     pub dropped_columns: DroppedColumns,
-    /// Rows that the member has, written or not; none where it was not read to its end.
+    /// The number of rows of the member, written or not; `None` if it was not read to its end.
     pub rows_found: Option<u64>,
-    /// From the staged file's lines back to the member's.
+    /// The mapping from the staged file's lines to the member's.
     pub lines: LineMap,
 }
 
-/// Why a member could not be transformed to its end, other than for what it says.
+/// The reason why a member could not be transformed to its end, other than its contents.
 #[derive(Debug)]
 pub enum TransformError {
-    /// The member cannot be read on: the archive, or the network beneath it.
+    /// The member cannot be read further, because of the archive or of the network.
     Read(io::Error),
     /// The staged file cannot be written.
     Write(io::Error),
 }
 
-/// One member's way into its table's staged file.
+/// The transformation of one member into its table's staged file.
 #[derive(Clone, Copy)]
 pub struct Transform<'a> {
-    /// The member's name inside the archive.
+    /// The member's name in the archive.
     pub member: &'a str,
-    /// The table that it fills.
+    /// The table that the member fills.
     pub table: &'a Table,
-    /// The dataset of the table.
+    /// The table's dataset.
     pub dataset: &'a Dataset,
-    /// What the table's columns take, by position in the staged file; nothing is known of columns beyond its
-    /// end.
+    /// The limits of the table's columns, by position in the staged file. Columns after the end of the list
+    /// have no known limit.
     pub limits: &'a [ColumnLimit],
-    /// Where the rows are counted while the member is read.
+    /// The progress, which counts the rows while the member is read.
     pub progress: &'a Progress,
 }
 
 impl Transform<'_> {
-    /// Reads the member from `reader` and writes the staged file to `out`, header line included.
+    /// Reads the member from `reader` and writes the staged file to `out`, with its header line.
     ///
-    /// What is wrong with the text goes to `problems`; from the first problem on nothing more is written,
-    /// since a bad archive is not loaded, but reading goes on so that its uploader learns more than the
-    /// first.
+    /// Problems of the text go to `problems`. After the first problem nothing more is written, since a bad
+    /// archive is not loaded, but reading continues, so that the uploader learns about more than the first.
     ///
     /// # Errors
     ///
@@ -97,7 +96,8 @@ impl Transform<'_> {
         self.run_by(reader, out, problems, true)
     }
 
-    /// Where plain rows are not to be taken together, each row goes the general way, with the same result.
+    /// Reads the member. Unless plain rows are to be taken together, each row goes the general way, with the
+    /// same result.
     fn run_by<R: Read, W: RowSink>(
         &self,
         reader: R,
@@ -115,7 +115,7 @@ impl Transform<'_> {
         let row = Row::new(member, table, dataset, limits, &header);
         let mut dropped_columns = header.dropped(table);
         if dataset.quoting == Quoting::Withheld {
-            // Data may stand where names should.
+            // The first line may be data instead of names.
             dropped_columns.names.clear();
         }
         let mut transformed = Transformed { dropped_columns, ..Transformed::default() };
@@ -172,7 +172,7 @@ impl Transform<'_> {
             }
         }
         progress.rows(transformed.rows - counted);
-        // What is no row's problem ended the reading.
+        // A failure other than a row's problem ended the reading.
         if !problems.is_full() && problems.found() == before_rows + refused {
             transformed.rows_found = Some(transformed.rows + refused + dropped);
         }
@@ -180,7 +180,7 @@ impl Transform<'_> {
         Ok(transformed)
     }
 
-    /// Reads up to the header, and judges it. Without one, the problem is told.
+    /// Reads up to the header, and judges it. Reports the problem if there is no header.
     fn header<R: Read>(
         &self,
         records: &mut RecordReader<R>,
@@ -237,7 +237,7 @@ impl Transform<'_> {
     }
 }
 
-/// Goes on to the next record, if there is one and anything further can be read with sense.
+/// Advances to the next record, if there is one and the input can still be read.
 #[inline]
 fn advance<R: Read>(
     records: &mut RecordReader<R>,

@@ -1,4 +1,4 @@
-//! Makes a certificate authority of the stack's own, and a server certificate for this machine's names.
+//! Creates a certificate authority for the stack, and a server certificate for this machine's names.
 
 use std::io;
 
@@ -8,14 +8,14 @@ use rcgen::{
 };
 use tokio_native_tls::TlsAcceptor;
 
-/// What a server shows of itself in TLS.
+/// The certificate that a server presents in TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certificate {
-    /// One of its authority.
+    /// A certificate of the stack's authority.
     Issued,
-    /// One of its authority, of which the time is over.
+    /// An expired certificate of the stack's authority.
     Expired,
-    /// One that nobody has signed but itself.
+    /// A self-signed certificate.
     SelfSigned,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Identity {
     pub(crate) acceptor: TlsAcceptor,
 }
 
-/// Makes both; the server's certificate is for `names`.
+/// Creates both; the server's certificate is for `names`.
 pub(crate) fn identity(names: &[String], kind: Certificate) -> io::Result<Identity> {
     let failed = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! Prepares a stack for a dataset: the shipped one, or one of its user's own.
+//! Prepares a stack for a dataset: the shipped one, or one of the user's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,48 +10,48 @@ use tempfile::TempDir;
 use crate::redshift::postgresql_ddl;
 use crate::stack::{self, LOADER, Stack};
 
-/// Why a dataset cannot be served.
+/// The reason why a dataset cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// The file.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The configuration lacks what is needed here. The loader says more about it.
+    /// The configuration lacks something that is needed here. The loader reports more about it.
     #[error("{path}: {source}; `check --offline` says more")]
     Configuration {
-        /// The file.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// Redshift would refuse the statements that make the tables.
+    /// Redshift would refuse the statements that create the tables.
     #[error("{path}: {reason}")]
     Statements {
-        /// The file.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The database.
+    /// The database failed.
     #[error("{0}")]
     Stack(#[from] stack::Error),
 }
 
-/// What the local stack must know of a configuration.
+/// The part of a configuration that the local stack needs.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Its name: that of its file.
+    /// The dataset's name: that of its file.
     pub name: String,
     /// The key of its status page.
     pub page: String,
-    /// The bucket.
+    /// The bucket's name.
     pub bucket: String,
-    /// The prefix of the keys of its archives, with a `/` at the end.
+    /// The prefix of its archives' keys, with a `/` at the end.
     pub prefix: String,
     /// The tables that it fills, with their schemas, in the order of the files' names.
     pub tables: Vec<String>,
@@ -73,11 +73,11 @@ struct Member {
 }
 
 impl Dataset {
-    /// The shipped one, whose bucket and tables every stack has.
+    /// Returns the shipped dataset, whose bucket and tables every stack has.
     ///
     /// # Errors
     ///
-    /// The shipped configuration is no configuration.
+    /// The shipped configuration is not a configuration.
     pub fn shipped() -> Result<Self, Error> {
         Self::parse(
             "cmslite_user_group_metadata.json",
@@ -85,11 +85,11 @@ impl Dataset {
         )
     }
 
-    /// That of a configuration file.
+    /// Reads the dataset of a configuration file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or lacks what is needed here.
+    /// A file that cannot be read, or that lacks something needed here.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Self::parse(&path.display().to_string(), &text(path)?)
     }
@@ -111,8 +111,8 @@ impl Dataset {
         })
     }
 
-    /// Makes the bucket and, by the `CREATE TABLE` statements in `ddl`, the tables; gives the loader's user its rights to
-    /// them.
+    /// Creates the bucket and, with the `CREATE TABLE` statements in `ddl`, the tables; grants the loader's
+    /// user its privileges on them.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Dataset {
     }
 }
 
-/// A directory with just this configuration, for `CONFIG_DIR`.
+/// Creates a directory that has only this configuration, for `CONFIG_DIR`.
 ///
 /// # Errors
 ///
@@ -149,7 +149,8 @@ pub fn directory_of(config: &Path) -> Result<TempDir, Error> {
     Ok(directory)
 }
 
-/// A name, which may be a word of SQL. Redshift folds letters of names, quoted or not, and PostgreSQL only of those that are not.
+/// Returns a quoted name, which may be a word of SQL. Redshift folds the letters of all names; PostgreSQL
+/// folds only those of unquoted ones.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.to_ascii_lowercase().replace('"', "\"\""))
 }

@@ -1,36 +1,36 @@
-//! Injects faults on demand into any server of the stack, and decides which requests meet one.
+//! Injects faults into any server of the stack, and decides which requests they affect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-/// A fault that some of the next requests meet. `P` says which requests fit, `A` what happens to them.
+/// A fault that affects some of the next requests. `P` says which requests match, `A` what happens to them.
 #[derive(Clone)]
 pub struct Fault<P, A> {
-    /// Which requests fit.
+    /// The requests that match.
     pub pattern: P,
-    /// Fitting requests to let pass first.
+    /// The number of matching requests that pass first.
     pub skip: usize,
-    /// Fitting requests to fail after those.
+    /// The number of matching requests that fail after those.
     pub times: usize,
     /// What happens to them.
     pub action: A,
 }
 
 impl<P, A> Fault<P, A> {
-    /// Every request that fits.
+    /// Creates a fault for every request that matches.
     pub fn new(pattern: P, action: A) -> Self {
         Self { pattern, skip: 0, times: usize::MAX, action }
     }
 
-    /// The same fault, met so often only.
+    /// Limits the number of requests that the fault affects.
     #[must_use]
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
-    /// The same fault, after letting so many pass.
+    /// Lets a number of requests pass first.
     #[must_use]
     pub fn after(mut self, skip: usize) -> Self {
         self.skip = skip;
@@ -38,10 +38,10 @@ impl<P, A> Fault<P, A> {
     }
 }
 
-/// What a test lets happen at the moment of a request.
+/// An action that a test runs at the moment of a request.
 pub type Callback = Arc<dyn Fn() + Send + Sync>;
 
-/// A gate before which a request waits, so that something else can be done at exactly that moment.
+/// A gate before which a request waits, so that a test can act at exactly that moment.
 #[derive(Clone)]
 pub struct Gate {
     arrived: Arc<Semaphore>,
@@ -55,7 +55,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Creates a closed gate.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,7 +65,7 @@ impl Gate {
         let _ = self.arrived.acquire().await;
     }
 
-    /// Opens it for good.
+    /// Opens the gate for good.
     pub fn open(&self) {
         self.opened.close();
     }
@@ -94,10 +94,10 @@ impl<P, A: Clone> Faults<P, A> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// What happens to a request; the first fault that fits is used up by it.
+    /// Returns what happens to a request; this uses up the first fault that matches.
     pub(crate) fn take(&self, fits: impl Fn(&P) -> bool) -> Option<A> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A fault that still lets requests pass counts them, and leaves them to the faults behind it.
+        // A fault that still lets requests pass counts them, and leaves them to the faults after it.
         let mut fitting = faults.iter_mut().filter(|fault| fault.times > 0 && fits(&fault.pattern));
         let fault = fitting.find_map(|fault| {
             if fault.skip == 0 {

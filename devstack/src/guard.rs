@@ -1,12 +1,12 @@
-//! Ends processes and removes directories with their owner, however it ends: SIGKILL is no exception.
+//! Ends processes and removes directories with their owner, however the owner ends, also by SIGKILL.
 //!
 //! A guard is a small shell process that reads a pipe whose other end only the owner holds. The system closes
-//! that end when the owner is gone, and the guard then ends and removes what it has in its care. It starts
-//! before that exists, and makes it itself: there is no instant in which nobody has the duty to remove it.
+//! that end when the owner is gone; the guard then ends and removes what it guards. The guard starts before
+//! that exists, and creates it itself, so that it is guarded at every moment.
 //!
-//! A guard has a process group of its own, so that Ctrl-C at the terminal reaches its owner alone. It keeps the
-//! owner's standard error: whoever reads that to its end knows that the owner, the guard and its server are all
-//! gone.
+//! A guard has a process group of its own, so that Ctrl-C at the terminal reaches only its owner. It keeps
+//! the owner's standard error: a reader that reaches its end knows that the owner, the guard and its server
+//! are all gone.
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
@@ -23,14 +23,17 @@ use std::{env, thread};
 
 const SHELL: &str = "/bin/sh";
 
-/// Does what its owner writes, line by line, until there is no owner. `$1` is the directory.
+/// The script that carries out what its owner writes, line by line, until the owner is gone. `$1` is the
+/// directory.
 ///
-/// - `run` says `done`, or what the command said, and ends.
-/// - `start` closes the guard's own standard output, so that it ends, for its reader, with the server.
-/// - The server gets TERM and then INT. A shell starts it with INT ignored: until PostgreSQL has handlers of its
-///   own, only TERM ends it; from then on TERM would wait for its clients, and INT does not. PostgreSQL blocks
-///   both while it installs its handlers, so that none is lost. Never KILL: it would leave shared memory.
-/// - TERM has no handler while the server is forked: its copy of the shell would take the signal and forget it.
+/// - `run` answers `done`, or the command's output, and ends.
+/// - `start` closes the guard's own standard output, so that its reader sees the end of the server.
+/// - The server gets TERM and then INT. A shell starts it with INT ignored: until PostgreSQL has handlers of
+///   its own, only TERM ends it. After that, TERM would wait for its clients, and INT does not. PostgreSQL
+///   blocks both while it installs its handlers, so neither is lost. KILL is never used: it would leave shared
+///   memory.
+/// - TERM has no handler while the server is forked: its copy of the shell would take the signal and forget
+///   it.
 /// - A write to an owner that is gone must not end the guard.
 const DIRECTORY_GUARD: &str = r#"
 directory=$1 server=
@@ -67,8 +70,9 @@ echo done 2>/dev/null
 while IFS= read -r line; do eval "$line"; done
 "#;
 
-/// Becomes the command, once a guard is there that kills the command's process group. The guard is no child of
-/// the command, which may wait for its own; a group's number is not used again while the guard is in it.
+/// The script that becomes the command, once a guard exists that kills the command's process group. The guard
+/// is not a child of the command, which may wait for its own children; a group's number is not used again
+/// while the guard is in the group.
 const COMMAND_GUARD: &str = r#"
 exec 3<&0 </dev/null
 ( (while read -r _; do :; done; kill -s KILL 0) <&3 >/dev/null 2>&1 & )
@@ -84,8 +88,8 @@ pub struct OwnerPipe {
     _writer: io::PipeWriter,
 }
 
-/// A command whose process, and every process of its group, is killed when the [`OwnerPipe`] is dropped or this
-/// process is gone. Its standard input is `/dev/null`.
+/// Creates a command whose process, and every process of its group, is killed when the [`OwnerPipe`] is
+/// dropped or this process is gone. Its standard input is `/dev/null`.
 ///
 /// # Errors
 ///
@@ -108,32 +112,32 @@ pub fn output(program: impl AsRef<OsStr>, change: impl FnOnce(&mut Command)) -> 
     command.spawn()?.wait_with_output()
 }
 
-/// A temporary directory that is removed when this is dropped or this process is gone, and a server that may run
-/// in it, which is ended before.
+/// A temporary directory that is removed when this is dropped or this process is gone, and a server that may
+/// run in it, which is ended first.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     guard: Child,
     owner: Option<ChildStdin>,
-    /// None once a thread reads it.
+    /// The guard's answers; `None` once a thread reads them.
     answers: Option<BufReader<ChildStdout>>,
 }
 
 impl Directory {
-    /// Makes a directory that only this process's user can enter.
+    /// Creates a directory that only this process's user can enter.
     ///
     /// # Errors
     ///
-    /// What `mkdir` said.
+    /// The output of `mkdir`.
     pub fn make(prefix: &str) -> io::Result<Self> {
         Self::make_as(prefix, None)
     }
 
-    /// Makes a directory as another user, by its numbers.
+    /// Creates a directory as another user, given by numeric ids.
     ///
     /// # Errors
     ///
-    /// What `mkdir` said.
+    /// The output of `mkdir`.
     pub fn make_as(prefix: &str, user: Option<(u32, u32)>) -> io::Result<Self> {
         let path = std::path::absolute(env::temp_dir())?.join(format!("{prefix}{}", random_name()));
         let mut guard = Command::new(SHELL);
@@ -141,7 +145,7 @@ impl Directory {
         if let Some((uid, gid)) = user {
             guard.uid(uid).gid(gid);
         }
-        // The owner's directory may be closed to the guard's user.
+        // The guard's user may not be able to enter the owner's directory.
         guard.current_dir("/").env("LC_ALL", "C").process_group(0);
         let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (owner, answers) = (guard.stdin.take(), guard.stdout.take().map(BufReader::new));
@@ -150,16 +154,16 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The directory.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs a command in the guard's care, to its end. It is not interrupted if the owner ends meanwhile.
+    /// Runs a command under the guard, to its end. It is not interrupted if the owner ends in the meantime.
     ///
     /// # Errors
     ///
-    /// What a command that failed has written.
+    /// The output of a command that failed.
     pub fn run(&mut self, command: &[&OsStr]) -> io::Result<()> {
         self.request("run", command)?;
         self.wait_until(|line| line == "done")
@@ -169,7 +173,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// What a server that ended before has written.
+    /// The output of a server that ended first.
     pub fn start(&mut self, command: &[&OsStr], is_ready: impl Fn(&str) -> bool) -> io::Result<()> {
         self.request("start", command)?;
         self.wait_until(is_ready)?;
@@ -191,7 +195,7 @@ impl Directory {
         self.owner.as_mut().map_or(Ok(()), |owner| owner.write_all(&line))
     }
 
-    /// Reads up to the line that is waited for; what came instead is the error.
+    /// Reads up to the awaited line; the lines before it are the error if it does not come.
     fn wait_until(&mut self, is_awaited: impl Fn(&str) -> bool) -> io::Result<()> {
         let Some(answers) = &mut self.answers else { return Err(io::Error::other("a server runs already")) };
         let mut said = Vec::new();
@@ -214,7 +218,7 @@ impl Drop for Directory {
     }
 }
 
-/// Adds an argument as the shell reads it back.
+/// Adds an argument, quoted for the shell.
 fn quote(argument: &[u8], line: &mut Vec<u8>) -> io::Result<()> {
     if argument.contains(&b'\n') {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a line feed in an argument"));
@@ -231,18 +235,19 @@ fn quote(argument: &[u8], line: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A name that nobody can foresee; short, because a socket's path may have about a hundred bytes.
+/// Returns a name that cannot be predicted. It is short, because a socket's path may have about a hundred
+/// bytes.
 fn random_name() -> String {
     format!("{:012x}", RandomState::new().build_hasher().finish() >> 16)
 }
 
-/// Whether this process is root's.
+/// Checks whether this process belongs to root.
 ///
 /// # Errors
 ///
 /// The system's.
 pub fn is_root() -> io::Result<bool> {
-    // A pipe belongs to whoever makes it, and leaves nothing behind.
+    // A pipe belongs to the process that creates it, and leaves nothing behind.
     let (reader, _writer) = io::pipe()?;
     Ok(File::from(OwnedFd::from(reader)).metadata()?.uid() == 0)
 }

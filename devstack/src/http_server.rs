@@ -1,4 +1,4 @@
-//! Serves HTTP for APIs that answer at once and whole.
+//! Serves HTTP for APIs whose answers are complete at once.
 
 use std::future::Future;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// An answer.
 pub type Answer = Response<Full<Bytes>>;
 
-/// Answers requests until it is dropped, and with it every connection.
+/// Answers requests until it is dropped; its connections end with it.
 pub async fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
 where
     F: Future<Output = Result<Answer, hyper::Error>> + Send + 'static,
@@ -26,7 +26,7 @@ where
         let service = service_fn(answer.clone());
         connections.spawn(async move {
             let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            // A process that is killed breaks its connection: nothing to be said of it.
+            // A process that is killed breaks its connection, which is not an error.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -1,26 +1,26 @@
-//! Runs Lambda in process: the runtime API that a function polls, and the Invoke API that calls it.
+//! Runs Lambda in this process: the runtime API that a function polls, and the Invoke API that calls it.
 
-// A file names only modules below its own.
+// A file uses only modules listed below its own.
 
 /// The function's processes.
 mod process;
 
-/// What a process asks.
+/// The requests of a process.
 mod runtime_api;
 
-/// What everybody else asks.
+/// The requests of all other callers.
 mod invoke_api;
 
-/// What both need of HTTP.
+/// The HTTP parts that both share.
 mod http;
 
-/// A queue of SQS whose messages are handed to the function.
+/// A queue of SQS whose messages are passed to the function.
 mod sqs;
 
 /// The invocations that wait, run and have ended.
 mod queue;
 
-/// How to run a function.
+/// The options of a function.
 mod options;
 
 /// An invocation and its outcome.
@@ -43,7 +43,7 @@ use self::queue::Shared;
 pub use self::sqs::{Mapping, Queue, QueueOptions};
 pub use crate::wait::eventually;
 
-/// What never takes so long: whoever waits for it would wait for ever.
+/// The limit after which a wait is reported as hanging.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// A function and the APIs around it. Dropping it kills the function.
@@ -74,12 +74,12 @@ impl Lambda {
         Ok(Self { address, shared, invoke_api, processes })
     }
 
-    /// The URL of the APIs.
+    /// Returns the URL of the APIs.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The URL at which a function is invoked, by any name.
+    /// Returns the URL at which a function is invoked, with any name.
     pub fn invoke_url(&self, name: &str) -> String {
         format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint())
     }
@@ -91,22 +91,22 @@ impl Lambda {
         receiver.await.unwrap_or_else(|_| Outcome::failed("Runtime.Gone", "the function is gone"))
     }
 
-    /// Invokes the function as S3 does: it is tried again where it fails. Returns the request id.
+    /// Invokes the function as S3 does: a failed invocation is tried again. Returns the request id.
     pub fn invoke_asynchronously(&self, payload: Value) -> String {
         self.shared.submit(payload, None)
     }
 
-    /// Hands the messages of a queue to the function, for as long as the mapping lives.
+    /// Passes the messages of a queue to the function, as long as the mapping lives.
     pub fn map(&self, queue: &Queue) -> Mapping {
         Mapping::start(queue, &self.shared)
     }
 
-    /// Every try that has ended, in order.
+    /// Returns every try that has ended, in order.
     pub fn history(&self) -> Vec<Invocation> {
         self.shared.state().history.clone()
     }
 
-    /// Asynchronous invocations that failed for good: what a dead-letter queue would get.
+    /// Returns the asynchronous invocations that failed for good: the contents of a dead-letter queue.
     pub fn dead_letters(&self) -> Vec<Invocation> {
         let is_dead = |ended: &Invocation| {
             ended.is_asynchronous && ended.is_final && matches!(ended.outcome, Outcome::Failed { .. })
@@ -114,23 +114,23 @@ impl Lambda {
         self.history().into_iter().filter(is_dead).collect()
     }
 
-    /// Every try that ends from now on.
+    /// Subscribes to every try that ends from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Invocation> {
         self.shared.events.subscribe()
     }
 
-    /// Whether no invocation waits, runs, or will be tried again.
+    /// Checks whether no invocation waits, runs, or will be tried again.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.state();
         state.queue.is_empty() && state.running.is_empty() && state.retrying == 0
     }
 
-    /// Everything that the function wrote.
+    /// Returns everything that the function wrote.
     pub fn log(&self) -> String {
         self.shared.state().log.clone()
     }
 
-    /// Waits until a condition on what the function did and wrote holds; it looks whenever that changes.
+    /// Waits until a condition on what the function did and wrote is true; it checks whenever that changes.
     ///
     /// # Errors
     ///
@@ -140,21 +140,20 @@ impl Lambda {
         held.map_err(|_| format!("it did not come to pass within {HANGS_AFTER:?}"))
     }
 
-    /// Kills every process with SIGKILL, which fails what they are doing; new ones take their place, and
-    /// serve what comes from now on.
+    /// Kills every process with SIGKILL, so that their invocations fail. New processes replace them.
     pub fn kill(&self) {
         self.shared.kill();
     }
 
-    /// Kills every process, and returns when none of them lives any more: what they asked for after that was
-    /// not asked. For a thread of a runtime that has others.
+    /// Kills every process, and returns when none of them lives any more, so that they send no further
+    /// request. For a thread of a runtime that has others.
     pub fn kill_and_wait(&self) {
         let doomed: Vec<u64> = self.shared.state().processes.keys().copied().collect();
         self.kill();
         tokio::task::block_in_place(|| self.shared.wait_for_end(&doomed));
     }
 
-    /// Ends whatever runs as if its time were over, without the wait.
+    /// Ends all running invocations as if their time were over, without the wait.
     pub fn time_out(&self) {
         let state = self.shared.state();
         let running = state.running.iter().map(|(id, running)| (id.clone(), running.process));

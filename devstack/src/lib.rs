@@ -1,8 +1,8 @@
-//! Runs everything around the loader on one machine with no AWS account: a real S3 API, a Redshift stand-in
-//! before a real PostgreSQL, and Lambda's runtime API. For the demo, the tests, and people; nothing of it is
-//! linked into the function.
+//! Runs everything around the loader on one machine without an AWS account: a real S3 API, a Redshift
+//! stand-in in front of a real PostgreSQL, and Lambda's runtime API. It is for the demo, the tests, and
+//! people; nothing of it is linked into the function.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
 /// Serves the status page to a browser.
 pub mod status_page;
@@ -16,22 +16,22 @@ pub mod stack;
 /// Lambda: the runtime API, and functions run against it.
 pub mod lambda;
 
-/// TLS before a server that speaks none, and the bytes on its wire.
+/// Puts TLS in front of a server without it, and counts the bytes on the wire.
 pub mod tls_proxy;
 
-/// Redshift's API, as far as it gives out logins by IAM.
+/// The part of Redshift's API that issues IAM logins.
 pub mod redshift_api;
 
-/// The Redshift stand-in, before a PostgreSQL.
+/// The Redshift stand-in, in front of a PostgreSQL.
 pub mod redshift;
 
 /// The local S3.
 pub mod s3;
 
-/// A PostgreSQL of the machine's or a fetched one, started for us.
+/// Starts the machine's PostgreSQL, or a fetched one.
 pub mod postgres;
 
-/// Python programs, each with what it needs from PyPI.
+/// Python programs, each with its packages from PyPI.
 pub mod python;
 
 /// Sample archives.
@@ -40,14 +40,14 @@ pub mod samples;
 /// A small HTTP server.
 mod http_server;
 
-/// A certificate authority, and a certificate by it.
+/// A certificate authority, and a certificate issued by it.
 pub mod certificates;
 
-/// Faults on demand, for S3 and the stand-ins.
+/// Injected faults, for S3 and the stand-ins.
 pub mod fault;
 
 /// Processes and directories that end with their owner, however it ends.
 pub mod guard;
 
-/// Waiting for what nobody reports.
+/// Waiting for conditions that are not announced.
 pub mod wait;

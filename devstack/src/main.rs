@@ -40,16 +40,17 @@ struct Arguments {
 enum Action {
     /// Upload a good and a bad archive to a new stack, and show what becomes of them.
     Demo {
-        /// A function that is built already, such as the `bootstrap` of the zip that `cargo lambda build`
+        /// A function that is already built, such as the `bootstrap` of the zip that `cargo lambda build`
         /// makes.
         #[arg(long)]
         function: Option<PathBuf>,
     },
-    /// Keep a stack up, with a sample archive in its bucket, and load whatever is uploaded to it.
+    /// Keep a stack running, with a sample archive in its bucket, and load every archive that is uploaded to
+    /// it.
     Serve(Serve),
 }
 
-/// How a stack is kept up.
+/// The options of `serve`.
 #[derive(clap::Args)]
 struct Serve {
     /// S3's port.
@@ -61,28 +62,28 @@ struct Serve {
     /// The port of the status page, which a browser can open.
     #[arg(long, default_value_t = 9011)]
     page_port: u16,
-    /// Whom S3 notifies of uploads: `own` for a function of the stack's, `none`, or an invoke URL such as
-    /// that of `cargo lambda watch`.
+    /// The function that S3 notifies of uploads: `own` for one that the stack runs, `none`, or an invoke URL
+    /// such as that of `cargo lambda watch`.
     #[arg(long, default_value = "own")]
     function: String,
     /// Where to write the environment for other programs, as shell commands.
     #[arg(long, default_value = "devstack.env")]
     environment: PathBuf,
-    /// Also write what `sam local invoke` needs, to `devstack.sam/`, after `sam build`; and serve
+    /// Also write the files for `sam local invoke` to `devstack.sam/`, after `sam build`; and serve
     /// containers.
     #[arg(long)]
     sam: bool,
-    /// Where containers reach this machine. Docker's bridge: nothing but containers should reach the
-    /// stack.
+    /// The address at which containers reach this machine. The default is Docker's bridge, so that only
+    /// containers reach the stack.
     #[arg(long, default_value = "172.17.0.1", requires = "sam")]
     bridge: IpAddr,
-    /// A configuration of your own: its archives are loaded instead of those of the shipped dataset.
+    /// A configuration of your own, whose archives are loaded instead of those of the shipped dataset.
     #[arg(long, value_name = "CONFIG", requires = "ddl")]
     dataset: Option<PathBuf>,
-    /// The CREATE TABLE statements of its tables.
+    /// The CREATE TABLE statements of the tables.
     #[arg(long, value_name = "FILE", requires = "dataset")]
     ddl: Option<PathBuf>,
-    /// Archives that are uploaded when the stack is up, one after the other.
+    /// Archives to upload when the stack is running, one after the other.
     #[arg(value_name = "ARCHIVE")]
     archives: Vec<PathBuf>,
 }
@@ -105,7 +106,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Builds the loader as this program was built, and returns its path.
+/// Builds the loader with the profile of this program, and returns its path.
 fn build_function() -> Result<PathBuf, Failure> {
     let directory = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -130,7 +131,7 @@ fn build_function() -> Result<PathBuf, Failure> {
     Ok(directory.join(FUNCTION))
 }
 
-/// The function, which has the configurations of a directory, or its own.
+/// Starts the function with the configurations of a directory, or with its own.
 async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>) -> Result<Lambda, Failure> {
     let mut environment = stack.function_environment();
     environment.extend(configs.map(|path| ("CONFIG_DIR".to_owned(), path.display().to_string())));
@@ -138,7 +139,8 @@ async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>)
     Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
 }
 
-/// Keeps the function's page beside this program, for a browser to be opened after the demo, and says where.
+/// Keeps the function's page beside this program, so that a browser can open it after the demo, and prints
+/// where.
 fn keep_page(stack: &Stack, dataset: &Dataset) -> Result<(), Failure> {
     let page = stack.s3.read(&dataset.bucket, &dataset.page).ok_or("there is no status page")?;
     let file = env::current_exe()?.with_file_name("demo-status.html");
@@ -157,7 +159,7 @@ fn notify(stack: &Stack, dataset: &Dataset, url: String) {
     });
 }
 
-/// S3 as the uploading team sees it.
+/// Returns the S3 client of the uploading team.
 fn uploader(stack: &Stack) -> Client {
     let keys = uploader_keys();
     let keys = Credentials::new(keys.access_key_id, keys.secret_access_key, None, None, "uploader");
@@ -186,13 +188,13 @@ async fn next(invocations: &mut Receiver<Invocation>) -> Result<Invocation, Fail
         .map_err(|_| "the function did not answer within five minutes")??)
 }
 
-/// A good archive with what usually gets lost on the way: quotes, backslashes, leading zeros, line ends,
-/// other alphabets.
+/// Creates a good archive with texts that are often damaged on the way: quotes, backslashes, leading zeros,
+/// line ends, other alphabets.
 fn good_archive() -> std::io::Result<Vec<u8>> {
     samples::archive(&samples::real_dataset(2024, 25)?)
 }
 
-/// The same with three mistakes in one of its files.
+/// Creates the same archive with three mistakes in one of its files.
 fn bad_archive() -> std::io::Result<Vec<u8>> {
     let mut members = samples::real_dataset(2025, 25)?;
     let text = "user_id,user_idir,activity_type,memo,activity_date\n\

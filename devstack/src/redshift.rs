@@ -1,30 +1,30 @@
 //! Runs the Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real
 //! PostgreSQL, carries out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
 //!
-//! What it does rests on AWS's documentation, named where it is used, and where that is silent on reports of
-//! users. Where both are silent it has choices of its own, on which nothing is tested:
+//! Its behaviour follows AWS's documentation, named where it is used, and reports of users where that is
+//! silent. Where both are silent it makes choices of its own, on which no test depends:
 //!
-//! - The statements of one simple query stand each for itself unless BEGIN is among them.
-//! - A quoted CSV field that equals the null string is NULL, as an unquoted one is; so is, with ESCAPE, an
+//! - The statements of one simple query are separate unless BEGIN is among them.
+//! - A quoted CSV field that equals the null string is NULL, like an unquoted one; so is, with ESCAPE, an
 //!   escaped one.
-//! - The carriage return of a CRLF goes, outside quotes and unless escaped; a missing last newline does no
-//!   harm.
-//! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its DECIMAL
-//!   is 1204.
+//! - The carriage return of a CRLF is dropped, outside quotes and unless escaped; a missing last newline
+//!   does no harm.
+//! - A NUL byte in a field is error 1218; misplaced quotes are error 1214; a number too large for its
+//!   DECIMAL is 1204.
 //! - DATE takes `YYYY-MM-DD` only, and TIMESTAMP no date alone; a seventh digit of a second is an error.
 //! - `pg_last_copy_id()` and `pg_last_copy_count()` keep their values when the transaction is rolled back.
-//! - NOLOAD asks for the rights that loading asks for, and counts the rows that it would load.
+//! - NOLOAD requires the privileges that loading requires, and counts the rows that it would load.
 //! - A body from S3 that breaks off fails the COPY at once.
 //! - Keys (PRIMARY KEY, UNIQUE, FOREIGN KEY) are dropped from DDL without a trace, and VARCHAR's length is
-//!   measured in bytes by COPY, but in characters by INSERT, which is PostgreSQL's.
+//!   measured in bytes by COPY, but in characters by INSERT, as PostgreSQL does.
 //!
-//! Known limits: a prepared statement keeps the values of `pg_last_copy_id()` and `pg_last_copy_count()` that
-//! it was prepared with; the load errors of a COPY that succeeded (MAXERROR) are seen from the next
+//! Known limits: a prepared statement keeps the values of `pg_last_copy_id()` and `pg_last_copy_count()` with
+//! which it was prepared; the load errors of a COPY that succeeded (MAXERROR) are visible from the next
 //! transaction on.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
-/// The running stand-in, as the stack and its tests use it.
+/// The running stand-in, for the stack and its tests.
 mod server;
 
 /// A session: the client on one side, PostgreSQL on the other.
@@ -36,13 +36,13 @@ mod login;
 /// COPY from S3.
 mod copy;
 
-/// What all sessions share.
+/// The state that all sessions share.
 mod state;
 
-/// The statements so far, without the secrets in them.
+/// A log of the statements, without the secrets in them.
 mod statement_log;
 
-/// SQL as far as the stand-in must understand it.
+/// SQL, as far as the stand-in must understand it.
 mod sql;
 
 /// The system tables and functions that PostgreSQL lacks.
@@ -54,13 +54,13 @@ mod upstream;
 /// Messages of the PostgreSQL protocol.
 mod wire;
 
-/// How to start the stand-in.
+/// The options of the stand-in.
 mod options;
 
-/// Why the stand-in cannot start.
+/// The reason why the stand-in cannot start.
 mod error;
 
-/// Faults on demand.
+/// Injected faults.
 mod faults;
 
 pub use self::error::Error;

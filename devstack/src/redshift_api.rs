@@ -1,16 +1,17 @@
-//! Serves Redshift's API as far as it gives logins by IAM: of a cluster (`GetClusterCredentials`,
-//! `GetClusterCredentialsWithIAM`, `DescribeClusters`) and of a workgroup (`GetCredentials`, `GetWorkgroup`).
+//! Serves the part of Redshift's API that issues IAM logins: for a cluster (`GetClusterCredentials`,
+//! `GetClusterCredentialsWithIAM`, `DescribeClusters`) and for a workgroup (`GetCredentials`,
+//! `GetWorkgroup`).
 //!
-//! Requests and answers have the form of the Amazon Redshift API Reference (a form, answered in XML) and of the Redshift
-//! Serverless API Reference (JSON 1.1). What it gives out is taken by the stand-in to which it is tied. A policy says
-//! what is allowed, on the resources of the Service Authorization Reference.
+//! Requests and answers have the form of the Amazon Redshift API Reference (a form, answered in XML) and of
+//! the Redshift Serverless API Reference (JSON 1.1). The connected stand-in accepts the logins that it
+//! issues. A policy says what is allowed, on the resources of the Service Authorization Reference.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
 // The operations.
 mod operation;
 
-// What the answers depend on.
+// The settings that the answers depend on.
 mod settings;
 
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ use crate::s3::policy::{Permission, Policy};
 
 pub use self::settings::{CLUSTER, REGION, ROLE, WORKGROUP, WORKGROUP_ID};
 
-/// A fault that requests of an operation meet: the status and the code of its refusal.
+/// A fault that affects requests of an operation: the status and the code of its refusal.
 pub type Fault = fault::Fault<&'static str, (u16, &'static str)>;
 
 /// A request that was answered.
@@ -42,9 +43,9 @@ pub type Fault = fault::Fault<&'static str, (u16, &'static str)>;
 pub struct Request {
     /// The operation.
     pub operation: String,
-    /// Its parameters, by the names that the API gives them.
+    /// The request's parameters, by their names in the API.
     pub parameters: BTreeMap<String, String>,
-    /// What its signer must be allowed to do.
+    /// The permissions that its signer needs.
     pub required_permissions: Vec<Permission>,
     /// The answer's HTTP status.
     pub status: u16,
@@ -65,7 +66,7 @@ struct State {
 }
 
 impl RedshiftApi {
-    /// Starts an API that is tied to nothing yet.
+    /// Starts an API that is not connected to a stand-in yet.
     ///
     /// # Errors
     ///
@@ -79,12 +80,12 @@ impl RedshiftApi {
         Ok(Self { port, state, server })
     }
 
-    /// Its URL.
+    /// Returns the API's URL.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Gives out logins of this stand-in from now on.
+    /// Issues logins for this stand-in from now on.
     pub fn serve(&self, redshift: &Redshift) {
         self.settings().redshift = Some((redshift.issuer(), redshift.port()));
     }
@@ -94,22 +95,22 @@ impl RedshiftApi {
         self.settings().policy = Some(policy);
     }
 
-    /// For how many seconds a password is taken from now on; none, if they are negative.
+    /// Sets for how many seconds a password is valid from now on; an expired one if they are negative.
     pub fn set_lifetime(&self, seconds: i64) {
         self.settings().seconds = seconds;
     }
 
-    /// Gives out this password from now on, without telling the stand-in, which takes what it took.
+    /// Issues this password from now on, without telling the stand-in, which still accepts the earlier ones.
     pub fn fix_password(&self, password: Option<&str>) {
         self.settings().password = password.map(str::to_owned);
     }
 
-    /// The cluster's and the workgroup's status; they have an endpoint where it is `available`.
+    /// Sets the status of the cluster and the workgroup; they have an endpoint if it is `available`.
     pub fn set_status(&self, status: &'static str) {
         self.settings().status = status;
     }
 
-    /// Every request so far.
+    /// Returns every request so far.
     pub fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -141,7 +142,7 @@ impl State {
     }
 }
 
-/// Answers a request, and keeps it.
+/// Answers a request, and records it.
 async fn served(request: HttpRequest<Incoming>, state: Arc<State>) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -174,7 +175,7 @@ async fn served(request: HttpRequest<Incoming>, state: Arc<State>) -> Result<Ans
     Ok(response)
 }
 
-/// How a request is written, and its answer.
+/// The form of a request and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Query,
@@ -212,7 +213,7 @@ impl Form {
         }
     }
 
-    /// What a missing right is called (Common Errors of both references).
+    /// Returns the name of the error for a missing permission (Common Errors of both references).
     fn denied(self) -> &'static str {
         match self {
             Self::Query => "AccessDenied",
@@ -254,7 +255,7 @@ impl Form {
     }
 }
 
-/// Elements by the names of members, in a list by the name that stands before it.
+/// Returns XML elements named after members; in a list, after the member that contains it.
 fn xml(value: &Value) -> String {
     match value {
         Value::Object(fields) => {

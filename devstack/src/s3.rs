@@ -1,27 +1,27 @@
 //! Serves a local S3 that is strict where S3 is strict.
 //!
-//! The `s3s` crate speaks HTTP, `SigV4` and XML; the backend is our own, since the known local servers let
-//! pass what the loader relies on being refused: conditions on reads and copies, part sizes and `ETag`s,
-//! session tokens.
+//! The `s3s` crate handles HTTP, `SigV4` and XML. The backend is the project's own, since the known local
+//! servers accept requests that the loader relies on being refused: conditions on reads and copies, part
+//! sizes and `ETag`s, session tokens.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
-/// The running server, as the stack and its tests use it.
+/// The running server, for the stack and its tests.
 mod server;
 
 /// Connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
 mod connections;
 
-/// Who may do what. Every request passes here with its operation known, so here it is logged and meets faults.
+/// Access. Every request passes here with its operation known, so here it is logged and meets faults.
 mod access;
 
 /// S3's operations.
 mod backend;
 
-/// What all parts of the server share.
+/// The state that all parts of the server share.
 mod state;
 
-/// Which objects are told to whom, and in which form.
+/// The targets and the form of notifications.
 mod notifications;
 
 /// Conditions on reads, writes and copies.
@@ -33,7 +33,7 @@ mod listing;
 /// The objects of each bucket, and unfinished multipart uploads.
 mod buckets;
 
-/// An object: its bytes' pieces and its metadata.
+/// An object: the pieces of its bytes and its metadata.
 mod object;
 
 /// Bytes in files.
@@ -42,28 +42,28 @@ mod blob;
 /// Checksums, computed and verified.
 mod checksums;
 
-/// What the access check decides about an answer.
+/// The decisions of the access check about an answer.
 mod exchange;
 
-/// A connection that breaks behind a certain byte.
+/// A connection that breaks after a certain byte.
 mod disconnect;
 
-/// The requests so far.
+/// The log of requests.
 mod request_log;
 
-/// Faults on demand.
+/// Injected faults.
 mod faults;
 
-/// How to start the server.
+/// The options of the server.
 mod options;
 
 /// The keys that the server accepts.
 mod credentials;
 
-/// What an IAM policy allows.
+/// IAM policies.
 pub mod policy;
 
-/// Errors with codes of S3's.
+/// Errors with S3's codes.
 mod error;
 
 pub use self::checksums::Algorithm;

@@ -1,4 +1,5 @@
-//! Writes what `sam local invoke` needs to run the function in a container against a stack on this machine.
+//! Writes the files that `sam local invoke` needs to run the function in a container against a stack on this
+//! machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,17 +16,17 @@ use tokio::net::{TcpListener, TcpStream};
 /// The directory that this writes.
 pub const DIRECTORY: &str = "devstack.sam";
 
-/// What `sam build` makes of the template's function.
+/// The output of `sam build` for the template's function.
 const BUILT: &str = ".aws-sam/build/Loader/bootstrap";
 
 /// The stack's certificates, beside the program.
 const CERTIFICATES: &str = "devstack-ca.pem";
 
-/// Writes a template whose function is the built program with the stack's certificates, and its variables, by
-/// which it reaches the stack at `bridge`.
+/// Writes a template whose function is the built program with the stack's certificates, and its variables,
+/// with which it reaches the stack at `bridge`.
 ///
-/// The variables are in a file of their own: SAM takes those of the shell rather than the template's, and a
-/// file's rather than the shell's; and of the file's only those that the template names.
+/// The variables are in a separate file: SAM prefers those of the shell to the template's, and those of a
+/// file to the shell's, but only those that the template names.
 pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Box<dyn Error>> {
     let code = Path::new(DIRECTORY).join("code");
     fs::create_dir_all(&code)?;

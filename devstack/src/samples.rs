@@ -1,4 +1,4 @@
-//! Makes sample archives: the real dataset's four files with plausible contents, and whatever a test puts into one.
+//! Creates sample archives: the real dataset's four files with plausible contents, and any files for a test.
 
 use std::io::{self, Read, Write};
 
@@ -8,24 +8,24 @@ use flate2::write::GzEncoder;
 /// A file for an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its path in the archive.
+    /// The file's path in the archive.
     pub name: String,
-    /// Its bytes.
+    /// The file's bytes.
     pub contents: Vec<u8>,
 }
 
 impl Member {
-    /// A file.
+    /// Creates a file.
     pub fn new(name: &str, contents: impl Into<Vec<u8>>) -> Self {
         Self { name: name.to_owned(), contents: contents.into() }
     }
 }
 
-/// A `.tgz` of the members, the same for the same members.
+/// Returns a `.tgz` of the members, the same for the same members.
 ///
 /// # Errors
 ///
-/// A name that tar cannot hold.
+/// A name that tar cannot store.
 pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for member in members {
@@ -36,7 +36,7 @@ pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
     gzip.finish()
 }
 
-/// The header of a file of `size` bytes.
+/// Returns the header of a file of `size` bytes.
 fn header(size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
@@ -44,16 +44,17 @@ fn header(size: u64) -> tar::Header {
     header
 }
 
-/// The most rows of which a file of [`write_archive`] is made: in the smallest file more than any decoder looks back on,
-/// which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to level 3 (`clevels.h`).
+/// The maximum number of different rows in a file of [`write_archive`]. Even in the smallest file they are
+/// longer than any decoder's window, which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to level 3
+/// (`clevels.h`).
 const MOST_REPEATED_ROWS: usize = 100_000;
 
-/// Less than what one row of each file takes together, in bytes.
+/// A lower bound for the bytes of one row of each file together.
 const LEAST_ROW_BYTES: u64 = 200;
 
 /// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
-/// not depend on the size. The files have about `csv_bytes` together, in the proportion of as many rows each.
-/// Returns what they have.
+/// not depend on the size. The files have about `csv_bytes` together, with the same number of rows each.
+/// Returns their sizes.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u
     Ok(total)
 }
 
-/// The same rows again and again, up to a size, to the end of a row.
+/// A reader that repeats the same rows, up to a size, to the end of a row.
 struct Rows<'a> {
     text: &'a [u8],
     at: usize,
@@ -97,7 +98,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Where rows end: at line ends that no quotes enclose.
+/// Returns where rows end: at line ends that are not enclosed in quotes.
 fn ends(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut quoted = false;
     text.iter().enumerate().filter_map(move |(at, byte)| {
@@ -117,7 +118,7 @@ impl Read for Rows<'_> {
     }
 }
 
-/// Numbers that look random and are the same for the same seed (`SplitMix64`).
+/// A generator of random-looking numbers, the same for the same seed (`SplitMix64`).
 struct Numbers(u64);
 
 impl Numbers {
@@ -151,11 +152,11 @@ const GROUPS: [&str; 6] =
     ["Communications", "Forests, Lands", "Health \"Public\"", "Santé", "Water\\Land", "Web Team"];
 const SITES: [&str; 4] = ["gov-bc", "007", "1.0", "NA"];
 
-/// The four files of the real dataset, with `rows` rows each, the same for the same seed.
+/// Returns the four files of the real dataset, with `rows` rows each, the same for the same seed.
 ///
 /// # Errors
 ///
-/// None that memory would not have raised before.
+/// Only those that memory would have raised before.
 pub fn real_dataset(seed: u64, rows: usize) -> io::Result<Vec<Member>> {
     let mut numbers = Numbers(seed);
     let mut files = [

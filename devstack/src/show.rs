@@ -1,21 +1,21 @@
-//! Prints what a person sees of a stack: reports, tables, keys.
+//! Prints reports, tables and keys of a stack for a person.
 
 use devstack::lambda::{Invocation, Outcome};
 use devstack::stack::{BUCKET, Error, Stack};
 use serde_json::Value;
 use tokio_postgres::SimpleQueryMessage;
 
-/// Rows of a table that are shown.
+/// The number of rows of a table that are shown.
 const ROWS: usize = 3;
 
-/// Characters of a cell that are shown.
+/// The number of characters of a cell that are shown.
 const CELL_CHARS: usize = 28;
 
 pub fn title(text: &str) {
     println!("\n{text}\n{}", "=".repeat(text.chars().count()));
 }
 
-/// The keys of the bucket.
+/// Prints the keys of the bucket.
 pub fn keys(what: &str, stack: &Stack) {
     println!("\n{what}:");
     let objects = stack.s3.objects(BUCKET);
@@ -27,7 +27,7 @@ pub fn keys(what: &str, stack: &Stack) {
     }
 }
 
-/// What an invocation answered.
+/// Prints the answer of an invocation.
 pub fn invocation(invocation: &Invocation) {
     match &invocation.outcome {
         Outcome::Failed { error_type, message } => println!("\nThe function failed: {error_type}: {message}"),
@@ -82,7 +82,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The first rows and the counts of tables.
+/// Prints the first rows and the counts of tables.
 pub async fn tables(stack: &Stack, tables: &[String]) -> Result<(), Error> {
     let admin = stack.admin().await?;
     for table in tables {

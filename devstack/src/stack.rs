@@ -1,4 +1,4 @@
-//! Puts everything together: S3, PostgreSQL, the Redshift stand-in, a bucket and the tables.
+//! Combines S3, PostgreSQL, the Redshift stand-in, a bucket and the tables.
 
 use std::fs;
 use std::io;
@@ -17,21 +17,21 @@ pub const BUCKET: &str = "sp-ca-bc-gov-131565110619-12-microservices";
 /// The loader's user.
 pub const LOADER: &str = "cmslite_loader";
 
-/// Its password: of this machine's stack only, and easy to grep for.
+/// The loader's password: only for stacks on this machine, and easy to search for.
 pub const LOADER_PASSWORD: &str = "devstack-Passw0rd-of-the-loader";
 
 /// The superuser's password.
 pub const SUPERUSER_PASSWORD: &str = "devstack-Passw0rd-of-postgres";
 
-/// The role that COPY may take.
+/// The role that COPY may use.
 pub const COPY_ROLE: &str = "arn:aws:iam::000000000000:role/devstack-copy";
 
-/// The keys of the uploading team.
+/// Returns the keys of the uploading team.
 pub fn uploader_keys() -> Credentials {
     Credentials::long_term("AKIADEVSTACKUPLOADER", "devstack/Secret0fTheUploader")
 }
 
-/// The temporary keys of the function.
+/// Returns the temporary keys of the function.
 pub fn function_keys() -> Credentials {
     Credentials::temporary(
         "ASIADEVSTACKFUNCTION",
@@ -48,19 +48,19 @@ fn role_keys() -> Credentials {
     )
 }
 
-/// Why the stack cannot start.
+/// The reason why the stack cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// S3, or a file.
+    /// S3, or a file, failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// PostgreSQL.
+    /// PostgreSQL failed.
     #[error("{0}")]
     Postgres(#[from] postgres::Error),
-    /// The stand-in.
+    /// The stand-in failed.
     #[error("{0}")]
     Redshift(#[from] redshift::Error),
-    /// A statement.
+    /// A statement failed.
     #[error("a statement was refused: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
     Sql(#[from] tokio_postgres::Error),
 }
@@ -68,28 +68,28 @@ pub enum Error {
 /// A change of options before something starts.
 pub type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
 
-/// How to start a stack.
+/// The options of a stack.
 #[derive(Clone, Default)]
 pub struct Options {
     /// S3's port; 0 for any free one.
     pub s3_port: u16,
     /// The stand-in's port; 0 for any free one.
     pub redshift_port: u16,
-    /// S3 elsewhere, instead of our own: its URL.
+    /// The URL of another S3, if the stack's own is not to be used.
     pub s3_endpoint: Option<String>,
-    /// Changes the stand-in's own options before it starts.
+    /// A change of the stand-in's options before it starts.
     pub redshift: Option<Change<redshift::Options>>,
-    /// Changes S3's own options before it starts.
+    /// A change of S3's options before it starts.
     pub s3: Option<Change<s3::Options>>,
 }
 
-/// A running stack with one bucket and one database, its tables made and empty.
+/// A running stack with one bucket and one database, whose tables exist and are empty.
 pub struct Stack {
-    /// S3.
+    /// The S3 server.
     pub s3: S3,
-    /// The stand-in.
+    /// The Redshift stand-in.
     pub redshift: Redshift,
-    /// The database.
+    /// The database's name.
     pub database: String,
     s3_endpoint: String,
     certificates: tempfile::NamedTempFile,
@@ -107,7 +107,7 @@ impl Stack {
         Self::start_on(Arc::new(Postgres::start().await?), "analytics", options).await
     }
 
-    /// Starts a stack on a PostgreSQL that others use too, in a database of its own.
+    /// Starts a stack on a PostgreSQL that others use too, in a separate database.
     ///
     /// # Errors
     ///
@@ -145,11 +145,11 @@ impl Stack {
         fs::write(certificates.path(), redshift.ca_pem())?;
         postgres.create_database(database).await?;
         let stack = Self { s3, redshift, database: database.to_owned(), s3_endpoint, certificates, postgres };
-        // The superuser of PostgreSQL, which stays beside the front: the front's login may be of a kind that
-        // no driver answers.
+        // The superuser of PostgreSQL, who bypasses the stand-in: its login may be of a kind that no driver
+        // supports.
         let admin = stack.admin().await?;
         for ddl in [include_str!("../../ddl/tables.sql"), include_str!("../../ddl/grants.sql")] {
-            // The user is there already, with its password.
+            // The user exists already, with its password.
             let plain =
                 redshift::postgresql_ddl(&ddl.replace("CREATE USER cmslite_loader PASSWORD DISABLE;", ""))
                     .map_err(io::Error::other)?;
@@ -158,7 +158,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// A connection to the database as superuser, past the stand-in: for looking at what is there.
+    /// Connects to the database as superuser, bypassing the stand-in, to look at its contents.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Stack {
         Ok(self.postgres.connect(&self.database, "postgres").await?)
     }
 
-    /// A connection through the stand-in, unencrypted.
+    /// Connects through the stand-in, unencrypted.
     ///
     /// # Errors
     ///
@@ -185,22 +185,22 @@ impl Stack {
         Ok(client)
     }
 
-    /// S3's URL.
+    /// Returns S3's URL.
     pub fn s3_endpoint(&self) -> &str {
         &self.s3_endpoint
     }
 
-    /// The stand-in's certificate authority, as a file.
+    /// Returns the file of the stand-in's certificate authority.
     pub fn certificates(&self) -> PathBuf {
         self.certificates.path().to_owned()
     }
 
-    /// The environment of the function, with its temporary keys.
+    /// Returns the environment of the function, with its temporary keys.
     pub fn function_environment(&self) -> Vec<(String, String)> {
         self.environment(&function_keys())
     }
 
-    /// The environment of the command or the function with some keys.
+    /// Returns the environment of the command or the function with some keys.
     pub fn environment(&self, keys: &Credentials) -> Vec<(String, String)> {
         let mut environment = vec![
             ("AWS_ENDPOINT_URL", self.s3_endpoint.clone()),

@@ -15,17 +15,17 @@ use crate::dataset::Dataset;
 use crate::http_server::{Answer, serve};
 use crate::stack::Stack;
 
-/// What of an address's path is percent-encoded: all but RFC 3986's unreserved characters.
+/// The characters of an address's path that are percent-encoded: all except RFC 3986's unreserved characters.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A server of a dataset's status page, for this machine alone. Dropping it ends it.
+/// A server of a dataset's status page, only for this machine. Dropping it ends it.
 pub struct StatusPage {
     url: String,
     server: JoinHandle<()>,
 }
 
 impl StatusPage {
-    /// Serves the page in a stack; port 0 is any free one.
+    /// Serves the page of a stack; port 0 is any free one.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl StatusPage {
         Ok(Self { url, server })
     }
 
-    /// Its address.
+    /// Returns the page's address.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -58,7 +58,7 @@ impl Drop for StatusPage {
     }
 }
 
-/// The page, as S3 would answer with it.
+/// Returns the page as S3 would.
 fn answer(page: Option<Vec<u8>>) -> Answer {
     let (status, content_type, body) = match page {
         Some(page) => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page)),

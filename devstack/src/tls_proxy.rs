@@ -1,4 +1,4 @@
-//! Puts TLS before a server of this machine that speaks none, and counts the bytes on its wire.
+//! Puts TLS in front of a server on this machine that has none, and counts the bytes on the wire.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use tokio_native_tls::TlsAcceptor;
 use crate::certificates::{self, Certificate};
 use crate::guard::Directory;
 
-/// What is read at once: some records of TLS, which have 16 KiB at the most (RFC 8446, section 5.1).
+/// The number of bytes read at once: a few TLS records, which have 16 KiB at most (RFC 8446, section 5.1).
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A running proxy. Dropping it ends its connections and removes its authority's file.
@@ -27,17 +27,17 @@ pub struct TlsProxy {
     server: JoinHandle<()>,
 }
 
-/// Bytes at the clients' sockets: TLS with its handshakes, without what TCP and IP add to it.
+/// The bytes at the clients' sockets: TLS with its handshakes, without TCP and IP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WireBytes {
-    /// From the clients.
+    /// The bytes from the clients.
     pub received: u64,
-    /// To the clients.
+    /// The bytes to the clients.
     pub sent: u64,
 }
 
 impl TlsProxy {
-    /// Starts a proxy before the server on a port of 127.0.0.1.
+    /// Starts a proxy in front of the server on a port of 127.0.0.1.
     ///
     /// # Errors
     ///
@@ -54,17 +54,17 @@ impl TlsProxy {
         Ok(Self { port, authority, wire, server })
     }
 
-    /// The URL at which the server is reached by TLS.
+    /// Returns the URL at which the server is reached through TLS.
     pub fn endpoint(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// The certificate authority to trust, as a file: what `SSL_CERT_FILE` names for the AWS SDK.
+    /// Returns the file of the certificate authority to trust: the value of `SSL_CERT_FILE` for the AWS SDK.
     pub fn certificates(&self) -> PathBuf {
         self.authority.path().join("ca.pem")
     }
 
-    /// The bytes so far.
+    /// Returns the bytes so far.
     pub fn wire_bytes(&self) -> WireBytes {
         WireBytes {
             received: self.wire.received.load(Ordering::Relaxed),
@@ -72,7 +72,7 @@ impl TlsProxy {
         }
     }
 
-    /// Counts from zero again.
+    /// Sets the counts to zero.
     pub fn clear_wire_bytes(&self) {
         self.wire.received.store(0, Ordering::Relaxed);
         self.wire.sent.store(0, Ordering::Relaxed);

@@ -1,15 +1,15 @@
-//! Waits for conditions that nobody announces.
+//! Waits for conditions that are not announced.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// Waits until a condition holds, looking often. What a function does is told without looking:
-/// [`crate::lambda::Lambda::until`].
+/// Waits until a condition is true, checking often. [`crate::lambda::Lambda::until`] waits for what a
+/// function does without polling.
 ///
 /// # Errors
 ///
-/// When it does not within `within`.
+/// When it is not true within `within`.
 pub async fn eventually(within: Duration, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let begun = Instant::now();
     let looked = timeout(within, async {

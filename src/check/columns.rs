@@ -5,7 +5,7 @@ use cmslite_core::config::{Dataset, Table};
 use super::finding::Finding;
 use crate::redshift::{Column, Obstacle, RelationKind, obstacles};
 
-/// How a table differs from what the configuration loads into it.
+/// Returns the difference between a table and what the configuration loads into it.
 pub(super) fn compare(
     table: &Table,
     dataset: &Dataset,

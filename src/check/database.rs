@@ -19,7 +19,7 @@ use crate::redshift::session::Session;
 use crate::redshift::statement::{Authorization, Copy, LedgerKey, Load, LoadErrorTable, Statement};
 use crate::redshift::{Column, StatementError, ledger};
 
-/// How long Redshift may take over all of it: the lock is held for a moment, and loads wait for it.
+/// The time limit for Redshift: the lock is held for a moment, and loads wait for it.
 const WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn check_redshift(
@@ -50,7 +50,7 @@ pub(super) async fn check_redshift(
         Err(error) => (vec![Vec::new(); names.len()], Some(Error::from(error).chain())),
     };
     let found = columns.split_off(dataset.tables.len());
-    // Who cannot read these has the columns compared, and COPY tried below.
+    // For a user who cannot read these, the columns are compared, and COPY is tried below.
     let kinds = session.table_types(&names).await.unwrap_or_else(|_| vec![None; names.len()]);
     if let Err(error) = session.reveal_defaults(&dataset.tables, &mut columns).await {
         let error = Error::from(error);
@@ -59,7 +59,7 @@ pub(super) async fn check_redshift(
     let absent: Vec<&TableName> = of_ledger
         .iter()
         .zip(&found)
-        // Who sees no columns does not see whether a table is there either.
+        // A user who sees no columns cannot see whether a table exists either.
         .filter(|(_, columns)| columns.is_empty() && unseen.is_none())
         .map(|((name, _), _)| *name)
         .collect();
@@ -73,7 +73,7 @@ pub(super) async fn check_redshift(
         let subject = format!("table {}", table.name);
         let lacks = rights.lacking.contains(&&table.name);
         match &unseen {
-            // Who has no right to it does not see it.
+            // A user without permission for the table does not see it.
             None if lacks && columns.is_empty() => {}
             None => findings.extend(compare(table, dataset, kind, &columns)),
             Some(why) => findings.push(Finding::note(
@@ -108,8 +108,8 @@ pub(super) async fn check_redshift(
     session.close().await;
 }
 
-/// The statements of the ledger, of the table of rows and of the lock table beside it, rolled back; `found` has the
-/// columns of each, in this order, and `missing` are those that are not there.
+/// Tries the statements of the ledger, the table of rows and the lock table, and rolls them back. `found` has
+/// the columns of each, in this order; `missing` lists those that do not exist.
 async fn check_ledger(
     session: &Session,
     dataset: &Dataset,
@@ -183,7 +183,7 @@ async fn check_ledger(
     Finding::of(&subject, &text, tried)
 }
 
-/// The statements of a load of one table, rolled back.
+/// Tries the statements of a load of one table, and rolls them back.
 async fn try_load(
     session: &Session,
     clients: &Clients,
@@ -228,7 +228,7 @@ async fn rolled_back<'s>(
     result
 }
 
-/// Whether it can be told which rows Redshift refused.
+/// Checks whether Redshift's answers will show which rows it refused.
 async fn check_load_errors(session: &Session) -> Finding {
     let subject = "load errors";
     for (table, name) in

@@ -1,4 +1,4 @@
-//! Defines what a check finds, and what to do about it.
+//! Defines the findings of a check and their remedies.
 
 use std::fmt;
 
@@ -6,39 +6,39 @@ use cmslite_core::error::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
-    /// Version of this form.
+    /// The version of this form.
     pub version: u32,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Whether nothing was asked of S3 and Redshift.
+    /// Whether S3 and Redshift were not asked.
     pub is_offline: bool,
-    /// What was found, in the order in which it was looked for.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that was looked at.
+/// The result of checking one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// What was looked at.
+    /// The thing that was checked.
     pub subject: String,
-    /// How it was found.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What was found.
+    /// The description of what was found.
     pub text: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: Option<String>,
 }
 
-/// How something was found.
+/// The outcome of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// As it must be.
+    /// The thing is as it must be.
     Good,
-    /// Worth knowing, and no obstacle.
+    /// The finding is worth knowing, but is not an obstacle.
     Note,
     /// A load would fail.
     Bad,
@@ -71,7 +71,7 @@ impl Finding {
         }
     }
 
-    /// What an attempt came to.
+    /// Returns the finding of an attempt.
     pub(super) fn of(subject: &str, good: &str, result: Result<(), Error>) -> Self {
         match result {
             Ok(()) => Self::good(subject, good),
@@ -81,7 +81,7 @@ impl Finding {
 }
 
 impl Check {
-    /// Whether a load would fail.
+    /// Checks whether a load would fail.
     pub fn has_failed(&self) -> bool {
         self.findings.iter().any(|finding| finding.outcome == Outcome::Bad)
     }

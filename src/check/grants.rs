@@ -1,4 +1,4 @@
-//! Finds which rights of `ddl/grants.sql` the loader's user lacks.
+//! Finds the grants of `ddl/grants.sql` that the loader's user lacks.
 
 use cmslite_core::config::TableName;
 use cmslite_core::error::{Deployment, Error};
@@ -9,16 +9,16 @@ use crate::redshift::StatementError;
 use crate::redshift::session::Session;
 use crate::redshift::statement::Statement;
 
-/// What is known of rights.
+/// What is known about the user's permissions.
 #[derive(Default)]
 pub(super) struct Rights<'a> {
-    /// A line for each grant.
+    /// A finding for each grant.
     pub(super) findings: Vec<Finding>,
-    /// The tables on which the user lacks a right: what needs it is not tried.
+    /// The tables for which the user lacks a permission. Statements that need it are not tried.
     pub(super) lacking: Vec<&'a TableName>,
 }
 
-/// Looks each of these rights up. Where that cannot be done, trying them tells.
+/// Looks up each of these grants. If that is not possible, the statements that need them show it.
 pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) -> Rights<'a> {
     let mut rights = Rights::default();
     let mut user = String::new();
@@ -29,9 +29,9 @@ pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) ->
                 lacks
             }
             Err(error) => match Error::from(error) {
-                // There is no such table: that is told with its columns.
+                // The table does not exist, which the comparison of its columns reports.
                 Error::Deployment(fault) if fault.kind == Deployment::SchemaMismatch => continue,
-                // Of its schema.
+                // The permission for its schema is missing.
                 Error::Deployment(fault) if fault.kind == Deployment::Privilege => grant.privileges.clone(),
                 error => {
                     let text = format!("it cannot be looked up: {}", error.chain());
@@ -56,7 +56,7 @@ pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) ->
     rights
 }
 
-/// The user, and which of these rights it lacks.
+/// Returns the user, and the grants that it lacks.
 async fn look_up(
     session: &Session,
     grant: &Grant<'_>,
@@ -64,7 +64,7 @@ async fn look_up(
     let rows = session.run(&Statement::Privileges(grant)).await?;
     let mut values = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
     let user = values.next().unwrap_or_default();
-    // A boolean, or by HAS_SCHEMA_PRIVILEGE "a CHAR or VARCHAR string" (r_HAS_SCHEMA_PRIVILEGE.md).
+    // A boolean or, for HAS_SCHEMA_PRIVILEGE, "a CHAR or VARCHAR string" (r_HAS_SCHEMA_PRIVILEGE.md).
     let is_held = |value: &String| value == "t" || value == "true";
     let lacks = grant.privileges.iter().zip(values).filter(|(_, value)| !is_held(value));
     Ok((user, lacks.map(|(name, _)| *name).collect()))

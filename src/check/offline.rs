@@ -1,4 +1,4 @@
-//! What a configuration says by itself, with nothing asked of S3 and Redshift.
+//! Checks a configuration by itself, without asking S3 or Redshift.
 
 use cmslite_core::config::{Dataset, Staging, Table};
 use cmslite_core::key::Key;
@@ -7,7 +7,7 @@ use cmslite_core::text::one_line;
 use super::finding::{Check, Finding};
 use crate::report::FORMAT_VERSION;
 
-/// Says what was understood of a configuration, and what only a check that asks S3 and Redshift can try.
+/// Describes how a configuration is understood, and what only a check with S3 and Redshift can try.
 pub fn check_offline(dataset: &Dataset) -> Check {
     let mut findings = Vec::new();
     findings.push(bucket(dataset));

@@ -14,11 +14,11 @@ use crate::clients::Clients;
 use crate::listing;
 use crate::stage::{Manifest, StagedKeys, staged_text};
 
-/// The name of the archive that is none, under which files are written for the check.
+/// The name under which files are written for the check. It is not an archive's name.
 pub(super) const NAME: &str = "check";
 
-/// Whether archives can be listed and read, staged files written, and markers set. Returns whether files for
-/// COPY were written.
+/// Checks whether archives can be listed and read, staged files written, and markers set. Returns whether
+/// files for COPY were written.
 pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mut Vec<Finding>) -> bool {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
     let mut shared = None;
@@ -39,7 +39,8 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
         None => findings.push(Finding::note("S3: read", "there is no archive yet to be read", "upload one")),
         Some(newest) => {
             let key = &newest.object.key;
-            // What HEAD tells, GET may refuse: storage classes and keys of encryption. A range of nothing is none.
+            // GET may be refused where HEAD is not: for storage classes and encryption keys. An empty range
+            // is not possible.
             let read = match newest.object.size {
                 0 => s3.head(bucket, key).await.map(drop),
                 _ => s3.read_beginning(bucket, key, 1, |_| ControlFlow::Break(())).await,
@@ -62,7 +63,7 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
     is_written
 }
 
-/// Finds the oldest archive that is one of another dataset too: its time, its key, and that dataset.
+/// Finds the oldest archive that another dataset also matches: its time, its key, and that dataset.
 fn find_shared<'a>(
     dataset: &'a Dataset,
     listed: &Listed,
@@ -93,14 +94,14 @@ fn listing_text(plan: &Plan) -> String {
     )
 }
 
-/// The keys of one table's staged file and manifest.
+/// Returns the keys of one table's staged file and manifest.
 pub(super) fn staged_keys(dataset: &Dataset, table: &Table) -> StagedKeys {
     let key = format!("{}{NAME}", dataset.source_prefix());
-    // As a large archive's, so that COPY takes that too.
+    // Written like a large archive's, so that COPY is tried with that format too.
     StagedKeys::new(dataset, &key, "00000000", "check", table, dataset.staging_of(u64::MAX))
 }
 
-/// A staged file without rows, and its manifest, for each table.
+/// Writes a staged file without rows, and its manifest, for each table.
 async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
     for table in &dataset.tables {
@@ -116,7 +117,8 @@ async fn write_files(clients: &Clients, dataset: &Dataset) -> Result<(), Error> 
     Ok(())
 }
 
-/// By which KMS key the files are encrypted that were written, if it is one: COPY's role must be able to use it too.
+/// Finds the KMS key, if there is one, that encrypts the written files: COPY's role must be able to use it
+/// too.
 async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Finding> {
     const SUBJECT: &str = "S3: encryption";
     let key = staged_keys(dataset, dataset.tables.first()?).piece(0);
@@ -136,7 +138,7 @@ async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Findin
     }
 }
 
-/// Copies a file to where markers are, under a name that is no archive's, and removes the copies.
+/// Copies a file to the markers' prefixes, under a name that is not an archive's, and removes the copies.
 async fn settle_nothing(clients: &Clients, dataset: &Dataset) -> Result<(), Error> {
     let (s3, bucket) = (&clients.s3, &dataset.bucket);
     let Some(table) = dataset.tables.first() else { return Ok(()) };

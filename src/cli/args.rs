@@ -1,4 +1,4 @@
-//! The command line: subcommands, options, and their help.
+//! Defines the command line: subcommands, options, and their help.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct Arguments {
     pub showing: Showing,
 }
 
-/// How wide the help may get.
+/// The maximum width of the help, in columns.
 pub const MOST_COLUMNS: usize = 80;
 
 /// What the command does.
@@ -49,15 +49,14 @@ pub enum Command {
         after_long_help = format!("{}\n{}", help::VALIDATE, help::VALIDATE_EXIT_STATUS)
     )]
     Validate(Validate),
-    /// Show a dataset's queue, what is settled and how, and where markers and ledger disagree. Changes
-    /// nothing.
+    /// Show a dataset's queue, its settled archives, and where markers and ledger disagree. Changes nothing.
     #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::STATUS, help::EXIT_STATUS))]
     Status(Status),
-    /// Show all that is known of one archive: what has become of it, its loads, its problems. Changes nothing.
+    /// Show everything about one archive: its state, its loads, its problems. Changes nothing.
     #[command(after_help = help::EXIT_STATUS, after_long_help = format!("{}\n{}", help::SHOW, help::EXIT_STATUS))]
     Show(Show),
     /// Write a first configuration and the DDL of its tables for a new dataset, guessed from one of its
-    /// archives: to be looked at and edited. Needs no AWS and no Redshift.
+    /// archives. Check and edit both files. Needs no AWS and no Redshift.
     #[command(
         after_help = help::INIT_EXIT_STATUS,
         after_long_help = format!("{}\n{}", help::INIT, help::INIT_EXIT_STATUS)
@@ -87,22 +86,23 @@ pub struct Showing {
     /// Write every step to standard error, and every cause of an error.
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Append a log to this file. `load` alone keeps one without it, below `logs/`.
+    /// Append a log to this file. Without this option, only `load` keeps a log, in `logs/`.
     #[arg(long, global = true, value_name = "PATH")]
     pub log_file: Option<PathBuf>,
 }
 
-/// What is loaded.
+/// The arguments of `load`.
 #[derive(Debug, clap::Args)]
 pub struct Load {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
-    /// Load this archive alone, even if it is loaded already. While appending, its rows are then there
-    /// twice.
+    /// Load this archive alone, even if it is loaded already. With `truncate` off, its rows are then in the
+    /// tables twice.
     #[arg(long, value_name = "KEY", help_heading = ARCHIVES)]
     pub again: Option<String>,
-    /// Load this archive alone, also where it was found bad, with fewer rows than `min_rows` and
-    /// `max_shrink_percent` in the configuration allow. What is loaded already is not loaded again.
+    /// Load this archive alone, even if it was found bad, with fewer rows than `min_rows` and
+    /// `max_shrink_percent` in the configuration allow. An archive that is loaded already is not loaded
+    /// again.
     #[arg(long, value_name = "KEY", conflicts_with = "again", help_heading = ARCHIVES)]
     pub accept_shrink: Option<String>,
     /// Work on the queue up to and including this archive.
@@ -111,56 +111,56 @@ pub struct Load {
     /// Work on at most N archives, and leave the others in the queue.
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = ARCHIVES)]
     pub limit: Option<usize>,
-    /// Read, check and transform the queue's archives, also behind a bad one, and stage, load and settle
+    /// Read, check and transform the queue's archives, also those after a bad one. Stages, loads and settles
     /// nothing. Needs no access to Redshift.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     pub limits: Limits,
-    /// Write what the function counts for CloudWatch to standard error, as a line of the embedded metric format: for a
-    /// container task whose log goes to CloudWatch Logs.
+    /// Write the function's CloudWatch metrics to standard error, as a line in the embedded metric format:
+    /// for a container task whose log goes to CloudWatch Logs.
     #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
     pub metrics: bool,
 }
 
-/// The heading of the options that choose among archives.
+/// The heading of the options that select archives.
 const ARCHIVES: &str = "Which archives";
 
-/// What is checked.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
-    /// Check the configuration by itself, and show what it says. Needs no AWS and no Redshift.
+    /// Check only the configuration, and show what it means. Needs no AWS and no Redshift.
     #[arg(long)]
     pub offline: bool,
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// What is shown of a dataset.
+/// The arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Status {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
-    /// Show every archive and every object passed over, not just a part of long lists. JSON always has them
-    /// all.
+    /// Show every archive and every object passed over, not only a part of long lists. JSON always has all of
+    /// them.
     #[arg(long)]
     pub all: bool,
-    /// Write a page for a browser to this file instead of printing, `-` for standard output. It needs no
-    /// other file and no connection. A file that is there is replaced when the page is whole.
+    /// Write a page for a browser to this file instead of printing; `-` is standard output. The page needs no
+    /// other file and no connection. An existing file is replaced when the page is complete.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// How long a command may take.
+/// The time limits of a command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Time")]
 pub struct Limits {
-    /// End after this time at the latest, such as `90s`, `15m` or `2h`, and say what was waited for. A load
-    /// begins no archive in its last 15 seconds. [default: no limit]
+    /// End after this time at the latest, such as `90s`, `15m` or `2h`, and say what the command was waiting
+    /// for. A load begins no archive in its last 15 seconds. [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
     /// Stop a statement that runs longer than this.
@@ -168,7 +168,7 @@ pub struct Limits {
     pub statement_timeout: Duration,
 }
 
-/// What is validated.
+/// The arguments of `validate`.
 #[derive(Debug, clap::Args)]
 pub struct Validate {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
@@ -176,23 +176,23 @@ pub struct Validate {
     /// The archives; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Also judge lengths, booleans, numbers and NOT NULL, by the CREATE TABLE statements in this file.
+    /// Also check lengths, booleans, numbers and NOT NULL, against the CREATE TABLE statements in this file.
     #[arg(long, value_name = "FILE")]
     pub ddl: Option<PathBuf>,
 }
 
-/// Which archive is shown.
+/// The arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub struct Show {
     /// The dataset: the path of its configuration file, or its name, such as `cmslite_user_group_metadata`.
     pub config: PathBuf,
-    /// The archive: its key, or its name below the dataset's prefix.
+    /// The archive: its key, or its name after the dataset's prefix.
     pub key: String,
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// What a new dataset is made of.
+/// The arguments of `init`.
 #[derive(Debug, clap::Args)]
 pub struct Init {
     /// An archive of the dataset, as it will be uploaded.
@@ -200,37 +200,37 @@ pub struct Init {
     /// Write the files, NAME.json and NAME.sql, into this directory.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
-    /// Replace files that are there.
+    /// Replace existing files.
     #[arg(long)]
     pub force: bool,
-    /// The dataset's name. [default: the archive's, without dates and numbers at its end]
+    /// The dataset's name. [default: the archive's name, without dates and numbers at its end]
     #[arg(long, help_heading = DATASET)]
     pub name: Option<String>,
     /// The bucket. [default: a placeholder, to be filled in]
     #[arg(long, help_heading = DATASET)]
     pub bucket: Option<String>,
-    /// The first prefix of archives.
+    /// The first part of the archives' prefix.
     #[arg(long, value_name = "PREFIX", default_value = "client", help_heading = DATASET)]
     pub source: String,
-    /// The first prefix of everything that is written.
+    /// The first part of the prefix of everything that is written.
     #[arg(long, value_name = "PREFIX", default_value = "processed", help_heading = DATASET)]
     pub destination: String,
-    /// The prefix between either and an archive's name. [default: the dataset's name]
+    /// The prefix between either of these and an archive's name. [default: the dataset's name]
     #[arg(long, value_name = "PREFIX", help_heading = DATASET)]
     pub directory: Option<String>,
     /// The schema of the tables. [default: the dataset's name]
     #[arg(long, help_heading = DATASET)]
     pub schema: Option<String>,
-    /// Have each load add its rows. Without this a load replaces the rows of the tables.
+    /// Let each load add its rows. Without this option, a load replaces the rows of the tables.
     #[arg(long, help_heading = DATASET)]
     pub append: bool,
 }
 
-/// The heading of the options that say what no archive does.
+/// The heading of the options that an archive does not reveal.
 const DATASET: &str = "Dataset";
 
 impl Load {
-    /// Which archives of the queue are worked on.
+    /// Returns which archives of the queue are worked on.
     pub fn selection(&self) -> Selection {
         match self {
             Self { again: Some(key), .. } => Selection::Reload(key.as_str().into()),
@@ -241,7 +241,7 @@ impl Load {
     }
 }
 
-/// A number of archives: none at all would do nothing, and look like success.
+/// Parses a number of archives. 0 is refused: it would do nothing, and look like success.
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be 1 or more".to_owned()),

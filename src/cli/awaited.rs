@@ -1,4 +1,4 @@
-//! What a command waits for, told once a minute, so that nobody looks at a silent terminal.
+//! Tells once a minute what a command waits for, so that the terminal is not silent.
 
 use std::convert::Infallible;
 use std::env;
@@ -10,16 +10,17 @@ use tokio::time::interval;
 use super::progress_bar;
 use crate::waits::Waits;
 
-/// How often it is told what is waited for.
+/// The interval between the messages.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// For tests: milliseconds in place of [`TOLD_EVERY`].
+/// The variable that replaces [`TOLD_EVERY`] in tests, in milliseconds.
 const TOLD_EVERY_MS: &str = "CMSLITE_TEST_TOLD_EVERY_MS";
 
-/// How often within [`TOLD_EVERY`] it is looked at.
+/// The number of looks at what is waited for within [`TOLD_EVERY`].
 const LOOKS: u32 = 20;
 
-/// Does `work`, and says on standard error what it waits for, once for each minute of waiting, unless it is to be `quiet`.
+/// Does `work`, and says on standard error what it waits for, once for each minute of waiting, unless `quiet`
+/// is set.
 pub(super) async fn told<T>(waits: &Waits, quiet: bool, work: impl Future<Output = T>) -> T {
     if quiet {
         return work.await;
@@ -42,7 +43,7 @@ async fn tell(waits: &Waits, every: Duration) -> Infallible {
         let (number, before) = told;
         if times > 0 && (number != wait.number || times > before) {
             told = (wait.number, times);
-            // Whoever closed standard error does not want to know.
+            // Standard error may be closed.
             let _ = progress_bar::above(|| writeln!(io::stderr(), "{wait}"));
         }
     }

@@ -1,7 +1,7 @@
-//! Colours: where they are shown, and of what.
+//! Decides where colours are shown, and colours the words that begin certain lines.
 //!
-//! Texts are written without them, so that a log or a mail may have them as they are. Here the words with which their lines begin
-//! are painted; no name by a stranger begins one of these lines.
+//! Texts are written without colours, so that a log or a mail can use them unchanged. The first words of
+//! their lines are coloured here. None of these lines begins with untrusted text.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -11,21 +11,21 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
-/// When there are colours.
+/// When colours are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// On a terminal, unless `NO_COLOR` is set; elsewhere where `CLICOLOR_FORCE` is.
+    /// On a terminal, unless `NO_COLOR` is set; elsewhere if `CLICOLOR_FORCE` is set.
     #[default]
     Auto,
-    /// Also where no terminal is.
+    /// Always, also where there is no terminal.
     Always,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
 impl When {
-    /// What the command line says of colours, wherever it says it: clap's own messages keep to it too, also where the command line
-    /// is wrong.
+    /// Finds the choice of colours in the arguments. It also applies to clap's own messages, and if the
+    /// command line is wrong.
     pub(super) fn said(arguments: impl Iterator<Item = OsString>) -> Self {
         let mut said = Self::Auto;
         let mut is_next = false;
@@ -38,7 +38,7 @@ impl When {
         said
     }
 
-    /// Keeps to it from now on.
+    /// Applies the choice from now on.
     pub(super) fn keep(self) {
         let choice = match self {
             Self::Auto => ColorChoice::Auto,
@@ -49,12 +49,12 @@ impl When {
     }
 }
 
-/// Whether a stream shows colours.
+/// Checks whether a stream shows colours.
 fn is_shown(stream: &impl anstream::stream::RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }
 
-/// A text as a stream is to have it.
+/// Returns a text in the form for a stream.
 pub(super) fn painted_for<'t>(stream: &impl anstream::stream::RawStream, text: &'t str) -> Cow<'t, str> {
     if is_shown(stream) { Cow::Owned(painted(text)) } else { Cow::Borrowed(text) }
 }
@@ -66,7 +66,7 @@ const YELLOW: Style = PLAIN.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow
 const GREEN: Style = PLAIN.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
 const CYAN: Style = PLAIN.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 
-/// How a line begins that is painted, behind its indentation; that much of it is painted.
+/// The beginnings of lines that are coloured, after their indentation.
 const BEGINNINGS: [(&str, Style); 16] = [
     ("Report:", BOLD),
     ("Status:", BOLD),
@@ -86,7 +86,7 @@ const BEGINNINGS: [(&str, Style); 16] = [
     ("what to do:", CYAN),
 ];
 
-/// The deepest indentation of a painted line, except for remedies: below it stand names by strangers.
+/// The deepest indentation of a coloured line, except for remedies: deeper lines have untrusted names.
 const DEEPEST: usize = 2;
 
 fn painted(text: &str) -> String {
@@ -98,7 +98,7 @@ fn painted(text: &str) -> String {
         painted.push_str(indentation);
         match found {
             Some((beginning, style)) if indentation.len() <= DEEPEST || *beginning == "->" => {
-                // The kind of an error stands in its brackets.
+                // The error's type is in its brackets.
                 let end = if beginning.ends_with('[') { words.find("]:").map(|at| at + 2) } else { None };
                 let (word, rest) = words.split_at(end.unwrap_or(beginning.len()));
                 let _ = write!(painted, "{style}{word}{style:#}{rest}");

@@ -1,4 +1,5 @@
-//! Scripts that complete the command in a shell: subcommands, options, files, and the names of datasets.
+//! Generates scripts that complete the command in a shell: subcommands, options, files, and the names of
+//! datasets.
 
 use std::fmt;
 
@@ -11,22 +12,22 @@ use serde::Serialize;
 use super::args::Arguments;
 use crate::report::FORMAT_VERSION;
 
-/// The argument that names a dataset, or its configuration file.
+/// The argument that names a dataset or its configuration file.
 const CONFIG: &str = "config";
 
-/// A script for a shell.
+/// A completion script for a shell.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Completions {
-    /// Version of this form.
+    /// The version of this form.
     version: u32,
-    /// The shell.
+    /// The shell's name.
     shell: String,
-    /// What it reads.
+    /// The script.
     script: String,
 }
 
 impl Completions {
-    /// What completes the command in a shell, with the names of datasets that are there now.
+    /// Generates the script that completes the command in a shell, with the names of the present datasets.
     pub(super) fn new(shell: Shell, datasets: Vec<String>) -> Self {
         Self { version: FORMAT_VERSION, shell: shell.to_string(), script: script(shell, datasets) }
     }
@@ -39,7 +40,7 @@ impl fmt::Display for Completions {
 }
 
 fn script(shell: Shell, datasets: Vec<String>) -> String {
-    // A shell reads them: what could mean something to it is left out.
+    // A shell reads the names, so characters with a special meaning are left out.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let datasets: Vec<String> = datasets.into_iter().filter(|name| name.chars().all(is_plain)).collect();
     let names = datasets.join(" ");
@@ -60,19 +61,19 @@ fn script(shell: Shell, datasets: Vec<String>) -> String {
     clap_complete::generate(shell, &mut command, env!("CARGO_PKG_NAME"), &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
-        // Version 4.6.11 of clap_complete has two names for a subcommand of a command with a hyphen in its name, so that nothing
-        // behind the subcommand is completed. Where no name of a dataset fits, bash falls back to files.
+        // clap_complete 4.6.11 has two names for a subcommand of a command with a hyphen in its name, so that
+        // nothing after the subcommand is completed. If no dataset's name matches, bash completes files.
         Shell::Bash => {
             let name = env!("CARGO_PKG_NAME");
             script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
         }
         _ if datasets.is_empty() => script,
-        // Without this it would complete names alone, and no files.
+        // Without this it would complete only names, and no files.
         Shell::Zsh => script.replace(
             &format!(":({names})' \\"),
             &format!(":{{_alternative \"datasets:dataset:({names})\" \"files:file:_files\"}}' \\"),
         ),
-        // clap_complete knows no arguments without a name for it.
+        // clap_complete does not support positional arguments here.
         Shell::Fish => {
             let name = env!("CARGO_PKG_NAME");
             let subcommands = subcommands.join(" ");

@@ -1,12 +1,12 @@
-//! Times as people give them: `90s`, `15m`, `2h`.
+//! Parses durations as people write them: `90s`, `15m`, `2h`.
 
 use std::time::Duration;
 
-/// A number and its unit: `s`, `m` or `h`.
+/// Parses a number and its unit: `s`, `m` or `h`.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for whoever typed it.
+/// What is wrong with the text.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time: give a number and s, m or h, such as 90s, 15m or 2h");
     let (number, seconds) = [("s", 1), ("m", 60), ("h", 60 * 60)]

@@ -1,4 +1,4 @@
-//! Exit statuses, as the command's help names them.
+//! Defines the exit statuses that the command's help lists.
 
 pub(super) const GOOD: u8 = 0;
 pub(super) const BAD_ARCHIVE: u8 = 1;

@@ -1,4 +1,4 @@
-//! Why the command could not do what was asked: for a person in a few lines, for a program as JSON.
+//! Describes why the command could not do what was asked: for a person in a few lines, for a program as JSON.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -18,28 +18,29 @@ use crate::config_files::Unloaded;
 use crate::show::ShowError;
 use crate::status::Unreadable;
 
-/// The target of the event that tells a failure to the log file: standard error has it in another form.
+/// The target of the event that writes a failure to the log file. Standard error has it in another form.
 pub(super) const TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::cli::failure");
 
-/// The kind of a failure that lies in the command line itself.
+/// The type of a failure in the command line itself.
 const USAGE: &str = "Usage";
 
-/// Why the command could not do what was asked.
+/// The reason why the command could not do what was asked.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// The error that it was made of, if it was.
+    /// The original error, if there is one.
     pub(super) error: Option<Box<Error>>,
-    /// The exit status that it ends with.
+    /// The exit status.
     pub(super) status: u8,
-    /// The stable name of its kind, as `Error::error_type` has it; `Usage` where the command line is wrong.
+    /// The stable name of the failure's type, as in `Error::error_type`; `Usage` if the command line is
+    /// wrong.
     error_type: &'static str,
     /// What happened, and where.
     message: String,
-    /// What there is to say of it one by one, such as the mistakes in a file.
+    /// The details one by one, such as the mistakes in a file.
     details: Box<[String]>,
-    /// What each deeper cause adds, the deepest last.
+    /// What each underlying cause adds, the deepest last.
     causes: Box<[String]>,
-    /// What to do about it.
+    /// The remedy.
     remedy: Option<String>,
 }
 
@@ -47,21 +48,21 @@ pub(super) struct Failure {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(super) struct FailureJson<'a> {
-    /// The stable name of its kind: `Usage`, or that of the error's kind such as `Deployment.LoginRefused`.
+    /// The stable name of the failure's type: `Usage`, or that of an error such as `Deployment.LoginRefused`.
     #[serde(rename = "type")]
     error_type: &'a str,
     /// What happened, and where.
     message: &'a str,
-    /// What there is to say of it one by one, such as the mistakes in a file.
+    /// The details one by one, such as the mistakes in a file.
     details: &'a [String],
-    /// What each deeper cause adds, the deepest last.
+    /// What each underlying cause adds, the deepest last.
     causes: &'a [String],
     /// What to do about it.
     remedy: Option<&'a str>,
 }
 
 impl Failure {
-    /// A mistake in the command line, or in a file that it names.
+    /// Creates a failure of usage: a mistake in the command line, or in a file that it names.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
@@ -75,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// The same with what to do about it.
+    /// Adds a remedy.
     pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
@@ -85,8 +86,8 @@ impl Failure {
         FailureJson { error_type, message, details, causes, remedy: remedy.as_deref() }
     }
 
-    /// Says it on standard error, and in the log file; `all` is whether every cause is said. Where standard error is closed, the
-    /// exit status says it alone.
+    /// Writes the failure to standard error and to the log file; `all` adds every cause. If standard error is
+    /// closed, the exit status still says it.
     pub(super) fn say(&self, all: bool) {
         let text = Text { failure: self, all }.to_string();
         let text = color::painted_for(&io::stderr(), &text);
@@ -113,7 +114,7 @@ impl fmt::Display for Text<'_> {
         } else {
             writeln!(f, "error[{error_type}]: {message}")?;
         }
-        // A detail may show its place in further lines.
+        // A detail may show an excerpt in further lines.
         for line in details.iter().flat_map(|detail| detail.lines()) {
             writeln!(f, "  {line}")?;
         }
@@ -158,7 +159,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Of a result that is shown all the same, without what the ledger knows.
+/// A failure of the ledger's part of a result that is shown without it.
 impl From<&Unreadable> for Failure {
     fn from(unreadable: &Unreadable) -> Self {
         let Unreadable { error_type, message, remedy } = unreadable;
@@ -223,7 +224,7 @@ impl From<ShowError> for Failure {
     }
 }
 
-/// What clap found wrong, from its own words: the mistake, then paragraphs with a tip and the usage.
+/// A failure that clap found, from its message: the mistake, then paragraphs with a tip and the usage.
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
         let said = error.render().to_string();

@@ -1,6 +1,7 @@
-//! What the help says beside the options: examples, variables, exit statuses. Lines fit 80 columns.
+//! Holds the parts of the help that are not options: examples, variables, exit statuses. Lines fit 80
+//! columns.
 
-/// Of `load`, `check` and `status`, and of the command as a whole.
+/// The exit statuses of `load`, `check` and `status`, and of the command as a whole.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:
   0  everything asked for was done; of load: each archive ended as good

@@ -1,4 +1,4 @@
-//! `init`: what was guessed on standard output, files beside it.
+//! Runs `init`: the guess on standard output, and the files that it writes.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::output::Output;
 use super::{exit, progress_bar};
 use crate::init::{BUCKET_PLACEHOLDER, InitError, Request, init};
 
-/// Writes the files of a new dataset; an archive that is bad by its own guess is told, and so is why.
+/// Writes the files of a new dataset. If the archive is bad by its own guess, the result says so and why.
 pub(super) async fn run(arguments: &Init, output: &Output) -> Result<u8, Failure> {
     let request = request(arguments)?;
     let progress = Progress::default();
@@ -45,7 +45,7 @@ fn request(arguments: &Init) -> Result<Request, Failure> {
             truncate: !arguments.append,
         },
         name,
-        // Names of files read better without a `./`.
+        // File names read better without a `./`.
         directory: arguments.output.strip_prefix(".").unwrap_or(&arguments.output).to_owned(),
         force: arguments.force,
     })

@@ -1,4 +1,4 @@
-//! Where the command's events go: standard error, and a file where there is one.
+//! Writes the command's events to standard error, and to a file if there is one.
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -22,17 +22,17 @@ use super::failure;
 use super::progress_bar::LogWriter;
 use crate::log_filter::own_events;
 
-/// The log file that a load keeps.
+/// The path of the log file that a load keeps.
 pub const LOG_FILE: &str = "logs/cmslite_user_data_to_redshift.log";
 
-/// Bytes at which the log file is rotated, when a command begins: some thousands of loads.
+/// The size in bytes at which the log file is rotated when a command begins: a few thousand loads.
 const ROTATED_BYTES: u64 = 10_000_000;
 
-/// Former log files that are kept.
+/// The number of former log files that are kept.
 const ROTATED_FILES: u32 = 5;
 
-/// Events at `level` and above on standard error, and from debug on appended to the log file. Without the file the command goes
-/// on, and says so.
+/// Writes events at `level` and above to standard error, and from debug on to the log file. If the file
+/// cannot be opened, the command continues and says so.
 pub fn init(level: Level, path: Option<&Path>) {
     let (file, unopened) = match path.map(|path| open(path).map_err(|error| (path, error))) {
         None => (None, None),
@@ -57,8 +57,8 @@ pub fn init(level: Level, path: Option<&Path>) {
     }
 }
 
-/// Opens the log file to append to it, after it was rotated if it is large. Only its owner may read it: it quotes
-/// cells of archives.
+/// Opens the log file to append to it, after rotating it if it is large. Only its owner may read it: it
+/// quotes cells of archives.
 fn open(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -68,7 +68,8 @@ fn open(path: &Path) -> io::Result<File> {
         rotate(path)?;
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    // One that an earlier version made is open to all. What is no file, such as /dev/null, is others' too.
+    // An earlier version's file is readable for all. What is not a regular file, such as /dev/null, belongs
+    // to others too.
     if file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
@@ -85,7 +86,8 @@ fn rotate(path: &Path) -> io::Result<()> {
     fs::rename(path, numbered(1))
 }
 
-/// `LEVEL:target:YYYY-MM-DD HH:MM:SS,mmm:message`, as the script wrote it. An event is one line, whatever it quotes.
+/// Formats an event as `LEVEL:target:YYYY-MM-DD HH:MM:SS,mmm:message`, as the script did. An event is one
+/// line, whatever it quotes.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -107,7 +109,7 @@ where
             metadata.target(),
             Local::now().format("%Y-%m-%d %H:%M:%S,%3f")
         )?;
-        // Without ANSI's sequences, which could not be told from those that keys and errors hold.
+        // Without ANSI sequences, which could not be told from those in keys and errors.
         let mut said = String::new();
         context.field_format().format_fields(Writer::new(&mut said), event)?;
         for span in context.event_scope().into_iter().flatten() {
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(kept, 1 + ROTATED_FILES as usize);
         let last = path.with_added_extension(ROTATED_FILES.to_string());
         assert_eq!(size(&last), Some(ROTATED_BYTES + 2));
-        // One that is not large is appended to.
+        // A file that is not large is appended to.
         OpenOptions::new().write(true).open(&path).unwrap().set_len(ROTATED_BYTES - 1).unwrap();
         open(&path).unwrap();
         assert_eq!(size(&path), Some(ROTATED_BYTES - 1));

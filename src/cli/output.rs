@@ -1,7 +1,7 @@
-//! Standard output: results and nothing else, as text or as one JSON document.
+//! Writes results, and nothing else, to standard output, as text or as one JSON document.
 //!
-//! Whoever reads may have seen enough, as `head` has, and a disk may be full: neither changes what was done, and so neither
-//! changes the exit status.
+//! The reader may stop early, as `head` does, and the disk may be full. Neither changes what was done, so
+//! neither changes the exit status.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -16,19 +16,19 @@ use super::failure::{Failure, FailureJson};
 use super::{color, progress_bar};
 use crate::report::FORMAT_VERSION;
 
-/// Where results go, and in which form.
+/// The destination of results, and their form.
 pub(super) struct Output {
     json: bool,
-    /// Whether what is written still arrives.
+    /// Whether output still arrives.
     is_read: Cell<bool>,
 }
 
-/// A result, and an error where the command could not do all that was asked.
+/// A result, with an error if the command could not do all that was asked.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Document<'a, T> {
     #[serde(flatten)]
     result: &'a T,
-    /// Why the command could not do all that was asked; absent where it could.
+    /// Why the command could not do all that was asked; absent if it could.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<FailureJson<'a>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Document<'a, T> {
 /// What a command prints that has no result.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct NoResult {
-    /// Version of this form.
+    /// The version of this form.
     version: u32,
 }
 
@@ -45,12 +45,13 @@ impl Output {
         Self { json, is_read: Cell::new(true) }
     }
 
-    /// Whether the result is one JSON document.
+    /// Checks whether the result is one JSON document.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Writes the result of a command in its form: as text, or as its one JSON document with the failure in it.
+    /// Writes the result of a command in its form: as text, or as one JSON document that contains the
+    /// failure.
     pub(super) fn result(&self, text: &impl Display, json: &impl Serialize, failure: Option<&Failure>) {
         if self.json {
             self.document(json, failure);
@@ -59,23 +60,23 @@ impl Output {
         }
     }
 
-    /// Writes a part of a result that is text.
+    /// Writes a part of a text result.
     pub(super) fn text(&self, text: &impl Display) {
         let text = text.to_string();
         self.write(|out| out.write_all(color::painted_for(&io::stdout(), &text).as_bytes()));
     }
 
-    /// Writes the one JSON document.
+    /// Writes the JSON document.
     pub(super) fn document(&self, result: &impl Serialize, failure: Option<&Failure>) {
         let document = Document { result, error: failure.map(Failure::json) };
-        // As it goes: there may be a hundred thousand archives in it.
+        // Written step by step: there may be a hundred thousand archives in it.
         self.write(|out| {
             serde_json::to_writer_pretty(VisibleJson(&mut *out), &document)?;
             writeln!(out)
         });
     }
 
-    /// Writes the one JSON document of a command that has no result, where it is to be JSON.
+    /// Writes the JSON document of a command that has no result, if JSON was asked for.
     pub(super) fn no_result(&self, failure: &Failure) {
         if self.json {
             self.document(&NoResult { version: FORMAT_VERSION }, Some(failure));
@@ -95,7 +96,7 @@ impl Output {
         });
         if let Err(error) = written {
             self.is_read.set(false);
-            // A reader that has gone knows it; that a disk is full nobody may have seen.
+            // A closed pipe is the reader's choice; a full disk may go unnoticed.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 warn!("the result is not complete: cannot write to standard output: {error}");
             }
@@ -103,7 +104,8 @@ impl Output {
     }
 }
 
-/// Writes JSON on, in characters that can be seen. What it is handed at a time is whole text, as `serde_json` does.
+/// A writer of JSON that makes all characters visible. It gets whole texts at a time, as `serde_json` writes
+/// them.
 struct VisibleJson<W>(W);
 
 impl<W: Write> Write for VisibleJson<W> {

@@ -1,5 +1,5 @@
-//! How far a run has come, shown to a person: a bar where standard error is a terminal, a line of the log now and then
-//! elsewhere.
+//! Shows a person the progress of a run: a bar if standard error is a terminal, otherwise a line of the log
+//! at intervals.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,16 +13,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, interval, interval_at};
 use tracing::info;
 
-/// How often the bar is drawn anew.
+/// The interval at which the bar is redrawn.
 const REDRAWN_EVERY: Duration = Duration::from_millis(100);
 
-/// How often a line is written where there is no terminal.
+/// The interval between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// What is drawn on the terminal, so that lines that are written go above it.
+/// The bars on the terminal, kept so that other lines are written above them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Draws nothing from now on.
+/// Stops drawing.
 pub fn hide() {
     BARS.set_draw_target(ProgressDrawTarget::hidden());
 }
@@ -81,12 +81,12 @@ async fn write_lines(progress: &Progress) -> Infallible {
     }
 }
 
-/// Writes lines that go above what is drawn.
+/// Writes lines above what is drawn.
 pub fn above<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Standard error for lines that go above what is drawn.
+/// A writer to standard error whose lines go above what is drawn.
 pub struct LogWriter;
 
 impl Write for LogWriter {

@@ -1,5 +1,5 @@
-//! The JSON Schemas of what `--json` prints, made of the types that are printed. The program itself has no use for them: a test
-//! compares them with `docs/reference/schemas/`.
+//! Generates the JSON Schemas of what `--json` prints from the printed types. The program itself does not use
+//! them: a test compares them with `docs/reference/schemas/`.
 
 use cmslite_core::config;
 use schemars::generate::SchemaSettings;
@@ -15,7 +15,7 @@ use crate::show::Archive;
 use crate::status::Status;
 use crate::validate::Validations;
 
-/// Each schema and its name, which is that of the subcommand.
+/// Returns each schema with its name, which is that of the subcommand.
 pub(super) fn all() -> Vec<(&'static str, Schema)> {
     vec![
         ("load", document::<ReportJson<'_>>("`load --json`")),
@@ -28,17 +28,17 @@ pub(super) fn all() -> Vec<(&'static str, Schema)> {
         ("completions", document::<Completions>("`completions --json`")),
         ("error", document::<NoResult>("any subcommand with `--json` that has no result")),
         ("error-file", of::<ErrorFile<'_>>("The object beside a bad marker: NAME.tgz.error.json")),
-        // Made of the tables by which the parser checks a file.
+        // Made from the tables that the parser uses.
         ("dataset", config::schema().try_into().unwrap_or_default()),
     ]
 }
 
-/// The schema of a subcommand's document.
+/// Returns the schema of a subcommand's document.
 fn document<T: JsonSchema>(of_what: &str) -> Schema {
     of::<Document<'_, T>>(&format!("What is printed by {of_what}"))
 }
 
-/// The schema of a type as it is written, under a title.
+/// Returns the schema of a type as it is written, with a title.
 fn of<T: JsonSchema>(title: &str) -> Schema {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();

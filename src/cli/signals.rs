@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Handles Ctrl-C and SIGTERM.
 
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
@@ -6,8 +6,8 @@ use tracing::warn;
 
 use crate::cancellation::Cancellation;
 
-/// Stops before the next step at the first Ctrl-C or SIGTERM, or gives up what still waits soon after it, and
-/// ends at once at the second, as an impatient person means it.
+/// Stops before the next step at the first Ctrl-C or SIGTERM, or drops what still waits soon after it, and
+/// ends at once at the second.
 pub(super) fn cancel(cancellation: &Cancellation, status: u8) {
     let requested = cancellation.clone();
     tokio::spawn(async move {

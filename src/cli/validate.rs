@@ -1,4 +1,4 @@
-//! `validate`: what was found of each archive on standard output, what kept it from being read on standard
+//! Runs `validate`: the result for each archive on standard output, and what prevented reading it on standard
 //! error.
 
 use std::io;
@@ -18,8 +18,8 @@ use super::{exit, progress_bar};
 use crate::config_files;
 use crate::validate::{STANDARD_INPUT, Source, Unreadable, Validations, validate};
 
-/// Validates archives one after the other, also behind one that is bad or cannot be read, and whether or not somebody reads on,
-/// so that the exit status is that of all.
+/// Validates archives one after the other, also after a bad or unreadable one, and whether or not the output
+/// is read, so that the exit status covers all of them.
 pub(super) async fn run(arguments: &Validate, output: &Output, all: bool) -> Result<u8, Failure> {
     let (dataset, limits) = prepare(arguments)?;
     let mut validations = Validations::of(&dataset);
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: &Validate, output: &Output, all: bool) -> Res
     Ok(status)
 }
 
-/// The dataset, and what its tables take as far as the command line tells it.
+/// Returns the dataset, and the limits of its tables as far as the command line gives them.
 fn prepare(arguments: &Validate) -> Result<(Dataset, TableLimits), Failure> {
     if arguments.files.iter().filter(|path| path.as_os_str() == STANDARD_INPUT).count() > 1 {
         return Err(Failure::usage(format!("standard input ({STANDARD_INPUT}) can be read only once")));

@@ -1,4 +1,4 @@
-//! The status page in a file.
+//! Writes the status page to a file.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::failure::Failure;
 
-/// Writes the page to a file, which is replaced at once. Behind a symbolic link is the file that is meant; a pipe, a terminal or
-/// a device stays what it is and is written to.
+/// Writes the page to a file, which is replaced in one step. A symbolic link is followed; a pipe, a terminal
+/// or a device is not replaced but written to.
 ///
 /// # Errors
 ///
-/// One of usage, since the command line names the file.
+/// A failure of usage, since the command line names the file.
 pub(super) fn write(file: &Path, page: &str) -> Result<(), Failure> {
     written(file, page).map_err(|error| {
         let message = format!("cannot write the page to {}: {error}", file.display());
@@ -23,14 +23,14 @@ fn written(file: &Path, page: &str) -> io::Result<()> {
     match fs::metadata(file) {
         Ok(there) if there.is_file() => replaced(&fs::canonicalize(file)?, page),
         Ok(_) => File::options().write(true).open(file)?.write_all(page.as_bytes()),
-        // A link to a file that is not there yet: nobody reads that while it is written.
+        // A link to a file that does not exist yet: nobody reads it while it is written.
         Err(_) if file.is_symlink() => fs::write(file, page),
         Err(_) => replaced(file, page),
     }
 }
 
-/// Replaces a file at once: whoever reads it, such as a web server, has the former page or the new one. The new one is
-/// written beside it, since a rename does not lead from one file system to another.
+/// Replaces a file in one step: a reader such as a web server sees the former page or the new one. The new
+/// one is written beside it, since a rename does not work between file systems.
 fn replaced(file: &Path, page: &str) -> io::Result<()> {
     let Some(name) = file.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no name of a file"));
@@ -40,7 +40,7 @@ fn replaced(file: &Path, page: &str) -> io::Result<()> {
     let beside = file.with_file_name(beside);
     let written = fs::write(&beside, page).and_then(|()| fs::rename(&beside, file));
     if written.is_err() {
-        // It may not even be there.
+        // It may not exist.
         let _ = fs::remove_file(&beside);
     }
     written

@@ -1,6 +1,6 @@
-//! Reads a cluster's address as people paste it.
+//! Parses a cluster's address as people paste it.
 
-/// Where a cluster is, as far as its address says.
+/// The parts of a cluster's address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) host: String,
@@ -8,17 +8,17 @@ pub(super) struct Endpoint {
     pub(super) database: Option<String>,
 }
 
-/// What may stand before an address and says nothing that is not known.
+/// The prefixes of an address that add no information.
 const SCHEMES: [&str; 5] =
     ["jdbc:redshift://", "jdbc:postgresql://", "redshift://", "postgresql://", "postgres://"];
 
 impl Endpoint {
-    /// Takes `host`, `host:port`, `host:port/database` and the same behind `jdbc:redshift://` apart. Blanks around it,
-    /// and a dot at the host's end, are passed over.
+    /// Splits `host`, `host:port`, `host:port/database` and the same after `jdbc:redshift://`. Blanks around
+    /// the text, and a dot at the host's end, are ignored.
     ///
     /// # Errors
     ///
-    /// What to write instead, without a word of what may be a password.
+    /// What to write instead, without any text that may be a password.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let rest = SCHEMES.iter().find_map(|scheme| {
@@ -82,7 +82,7 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), String> {
     }
 }
 
-/// Labels of letters, digits, `-` and `_`, with dots between them.
+/// Checks whether a host has labels of letters, digits, `-` and `_`, with dots between them.
 fn is_name(host: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     host.len() <= 253 && host.split('.').all(|label| !label.is_empty() && label.chars().all(letter))

@@ -1,4 +1,4 @@
-//! Reads the login by IAM: which cluster or workgroup gives it, for which database and user.
+//! Reads the settings of an IAM login: the cluster or workgroup that issues it, the database and the user.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 
 use crate::secret::Secret;
 
-/// What is asked of Redshift's API instead of a password.
+/// What Redshift's API is asked for instead of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IamLogin {
-    /// Who gives the login out.
+    /// The cluster or workgroup that issues the login.
     pub warehouse: Warehouse,
-    /// The one database that it is to be good for.
+    /// The database for which the login is valid.
     pub database: String,
     /// Whether the address is known, so that the API need not be asked for it.
     pub is_located: bool,
@@ -22,20 +22,20 @@ pub struct IamLogin {
 pub enum Warehouse {
     /// A provisioned cluster.
     Cluster {
-        /// Its identifier.
+        /// The cluster's identifier.
         id: String,
-        /// The user of the database to log in as; none for the one that stands for the IAM identity.
+        /// The database user to log in as; `None` for the user that represents the IAM identity.
         user: Option<String>,
     },
-    /// A workgroup of Redshift Serverless. Its user stands for the IAM identity.
+    /// A workgroup of Redshift Serverless. Its user represents the IAM identity.
     Workgroup {
-        /// Its name.
+        /// The workgroup's name.
         name: String,
     },
 }
 
 impl Warehouse {
-    /// The variable that names it.
+    /// Returns the variable that names it.
     pub fn variable(&self) -> &'static str {
         match self {
             Self::Cluster { .. } => "REDSHIFT_CLUSTER",
@@ -53,21 +53,21 @@ impl fmt::Display for Warehouse {
     }
 }
 
-/// A login as Redshift's API gave it.
+/// A login that Redshift's API issued.
 pub struct TemporaryLogin {
-    /// The user as it stands before the password: `IAM:u`, `IAMA:u` or `IAMR:role`.
+    /// The user's name: `IAM:u`, `IAMA:u` or `IAMR:role`.
     pub user: String,
     /// The password.
     pub password: Secret,
-    /// Who gave it out.
+    /// The cluster or workgroup that issued the login.
     pub warehouse: Warehouse,
-    /// When the password is no longer taken.
+    /// The time when the password expires.
     pub until: DateTime<Utc>,
-    /// Host and port, where they were asked for.
+    /// Host and port, if the API was asked for them.
     pub endpoint: Option<(String, u16)>,
 }
 
-/// What the variables say of a login by IAM, as [`Environment::read`](super::Environment::read) has them.
+/// The variables of an IAM login, as [`Environment::read`](super::Environment::read) reads them.
 pub(super) struct IamVariables<'v> {
     pub(super) cluster: Option<String>,
     pub(super) workgroup: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct IamVariables<'v> {
 }
 
 impl IamVariables<'_> {
-    /// The login by IAM, if one is asked for.
+    /// Returns the IAM login, if one is configured.
     ///
     /// # Errors
     ///
@@ -145,8 +145,8 @@ impl IamVariables<'_> {
     }
 }
 
-/// "1 to 63 alphanumeric characters or hyphens" (`CreateCluster`, ClusterIdentifier); a workgroup's name may have 64
-/// (Redshift Serverless API Reference, WorkgroupName).
+/// Checks an identifier: "1 to 63 alphanumeric characters or hyphens" (`CreateCluster`, ClusterIdentifier); a
+/// workgroup's name may have 64 (Redshift Serverless API Reference, WorkgroupName).
 fn is_identifier(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

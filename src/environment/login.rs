@@ -1,4 +1,4 @@
-//! Reads the login to Redshift: what variables say of it, completed by a secret.
+//! Reads the login to Redshift from variables, completed by a secret.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use super::iam::{TemporaryLogin, Warehouse};
 use super::stored_secret::StoredSecret;
 use crate::secret::Secret;
 
-/// Redshift's port when none is given.
+/// The default port of Redshift.
 const DEFAULT_PORT: u16 = 5439;
 
-/// Where and as whom to log in to Redshift.
+/// The address and the user of a login to Redshift.
 #[derive(Clone)]
 pub struct Login {
     /// The host, as the certificate names it.
@@ -27,31 +27,31 @@ pub struct Login {
     pub user: String,
     /// The password.
     pub password: Secret,
-    /// Where the password comes from.
+    /// The origin of the password.
     pub password_origin: PasswordOrigin,
-    /// How the server must prove itself.
+    /// How the server must prove its identity.
     pub tls: Tls,
-    /// Certificates to trust instead of the system's, a PEM file.
+    /// A PEM file with certificates to trust instead of the system's.
     pub root_certificates: Option<PathBuf>,
 }
 
-/// Where a password comes from.
+/// The origin of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordOrigin {
     /// A variable, by name.
     Variable(&'static str),
     /// A secret of Secrets Manager.
     Secret {
-        /// Its name or ARN.
+        /// The secret's name or ARN.
         id: String,
-        /// Its version, if Secrets Manager says it.
+        /// The secret's version, if Secrets Manager returns it.
         version: Option<String>,
     },
-    /// Redshift's API, by IAM.
+    /// Redshift's API, for an IAM login.
     Iam {
-        /// Who gave it out.
+        /// The cluster or workgroup that issued the password.
         warehouse: Warehouse,
-        /// When it is no longer taken.
+        /// The time when the password expires.
         until: DateTime<Utc>,
     },
 }
@@ -70,7 +70,7 @@ impl fmt::Display for PasswordOrigin {
 }
 
 impl Login {
-    /// Whether its password is no longer taken `margin` from now on.
+    /// Checks whether the password expires within `margin` from now.
     pub fn ends_within(&self, margin: TimeDelta, now: DateTime<Utc>) -> bool {
         match self.password_origin {
             PasswordOrigin::Iam { until, .. } => until < now + margin,
@@ -79,26 +79,26 @@ impl Login {
     }
 }
 
-/// A secret as Secrets Manager gave it.
+/// A secret that Secrets Manager returned.
 pub struct FetchedSecret {
-    /// Its text.
+    /// The secret's text.
     pub text: Secret,
-    /// Which it is.
+    /// The secret's origin.
     pub origin: PasswordOrigin,
 }
 
-/// How the server must prove itself.
+/// How the server must prove its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// By a trusted certificate for the host's name.
+    /// With a trusted certificate for the host's name.
     VerifyFull,
-    /// By a trusted certificate, whatever name it bears: for a DNS alias.
+    /// With a trusted certificate for any name: for a DNS alias.
     VerifyCa,
-    /// Not at all, and unencrypted: towards this machine only.
+    /// Not at all, and without encryption: only for servers on this machine.
     Disable,
 }
 
-/// A login as far as variables say it.
+/// The part of a login that variables give.
 #[derive(Clone)]
 pub(super) struct PartialLogin {
     pub(super) host: Option<String>,
@@ -111,7 +111,7 @@ pub(super) struct PartialLogin {
 }
 
 impl PartialLogin {
-    /// The login, completed by a secret.
+    /// Returns the login, completed by a secret.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl PartialLogin {
         login.finished(Some(&stored))
     }
 
-    /// The login that Redshift's API gave. What the variables say of the address wins.
+    /// Returns the login that Redshift's API issued. An address in the variables has priority.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl PartialLogin {
         login.finished(None)
     }
 
-    /// The variables that are missing, and the fields of a secret that would do instead.
+    /// Returns the missing variables, and the fields of a secret that could replace them.
     pub(super) fn missing(&self, secret: Option<&StoredSecret>) -> Vec<String> {
         let in_json = |field: &str| match secret {
             Some(stored) if stored.is_json => format!(", and the secret has no {field:?}"),
@@ -169,7 +169,7 @@ impl PartialLogin {
         .collect()
     }
 
-    /// The fields that a secret of Redshift's form would have to have.
+    /// Returns the fields that a secret in Redshift's form would need.
     fn missing_fields(&self) -> Vec<&'static str> {
         let fields = [
             (true, "\"password\""),
@@ -180,7 +180,8 @@ impl PartialLogin {
         fields.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect()
     }
 
-    /// The environment wins over the secret, but for the password and the user that it belongs to.
+    /// Completes the login: the environment has priority over the secret, except for the password and the
+    /// user that belongs to it.
     fn completed_by(&self, stored: &StoredSecret, origin: &PasswordOrigin) -> Self {
         Self {
             host: self.host.clone().or(stored.host.clone()),

@@ -1,18 +1,18 @@
-//! Holds what applies to every request to S3.
+//! Holds the settings of every request to S3.
 
 use cmslite_core::error::{Deployment, Error};
 
-/// What holds of every request to S3.
+/// The settings of every request to S3.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct S3Settings {
     /// The account that the bucket must belong to, if one is given: 12 digits.
     pub bucket_owner: Option<String>,
-    /// The KMS key by which everything is encrypted that is written, if one is given: its ARN or id, or an alias.
+    /// The KMS key that encrypts everything written, if one is given: its ARN or id, or an alias.
     pub kms_key: Option<String>,
 }
 
 impl S3Settings {
-    /// Reads the process's variables, for what needs nothing else of the environment.
+    /// Reads the process's variables, for a caller that needs nothing else of the environment.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ impl S3Settings {
         })
     }
 
-    /// Reads the variables through `var`, which tells of no empty one; or says what is wrong.
+    /// Reads the variables through `var`, which returns `None` for an empty one; or returns what is wrong.
     pub(super) fn read(var: &impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let bucket_owner = var("S3_BUCKET_OWNER");
         if let Some(account) = &bucket_owner
@@ -43,8 +43,8 @@ impl S3Settings {
     }
 }
 
-/// "Key ID, Key ARN, or Key Alias" (Amazon S3 API Reference, `PutObject`); an id is a UUID, or `mrk-` and 32 digits (AWS
-/// KMS Developer Guide, "Key identifiers").
+/// Checks the form of a KMS key: "Key ID, Key ARN, or Key Alias" (Amazon S3 API Reference, `PutObject`); an
+/// id is a UUID, or `mrk-` and 32 digits (AWS KMS Developer Guide, "Key identifiers").
 fn is_kms_key(text: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte))

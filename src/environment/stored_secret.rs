@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::endpoint::Endpoint;
 use crate::secret::Secret;
 
-/// What a secret says. A secret that is no JSON object is the password itself.
+/// The contents of a secret. A secret that is not a JSON object is the password itself.
 #[derive(Default)]
 pub(super) struct StoredSecret {
     pub(super) username: Option<String>,
@@ -13,20 +13,20 @@ pub(super) struct StoredSecret {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) database: Option<String>,
-    /// The cluster, or the namespace of a workgroup, that a secret names which Redshift manages.
+    /// The cluster, or the namespace of a workgroup, in a secret that Redshift manages.
     pub(super) cluster: Option<String>,
-    /// Whether it has fields, so that one can be missing.
+    /// Whether the secret has fields, so that one can be missing.
     pub(super) is_json: bool,
 }
 
 impl StoredSecret {
-    /// Reads a secret. Redshift's form has `username`, `password`, `engine`, `host`, `port`, `dbname` or `database`,
-    /// `dbClusterIdentifier` and `namespaceName` (AWS Secrets Manager User Guide, "JSON structure of AWS Secrets Manager
-    /// secrets"), of which all but the password may be absent.
+    /// Reads a secret. Redshift's form has `username`, `password`, `engine`, `host`, `port`, `dbname` or
+    /// `database`, `dbClusterIdentifier` and `namespaceName` (AWS Secrets Manager User Guide, "JSON structure
+    /// of AWS Secrets Manager secrets"), of which all but the password may be absent.
     ///
     /// # Errors
     ///
-    /// What is wrong, by the names of fields: never a value.
+    /// What is wrong, with the names of fields and never a value.
     pub(super) fn parse(secret: &Secret) -> Result<Self, String> {
         let text = secret.expose();
         if !text.trim_start().starts_with('{') {

@@ -1,4 +1,4 @@
-//! What was guessed, as text for a person.
+//! Writes the guess as text for a person.
 
 use std::fmt;
 

@@ -13,21 +13,22 @@ use serde_json::value::RawValue;
 
 use crate::report::{Detail, Ends, FORMAT_VERSION, Report, omitted};
 
-/// The most bytes of a failure's message. Escaped, none is six times as long.
+/// The maximum number of bytes of a failure's message. Escaped, a message is less than six times as long.
 const MESSAGE_BYTES: usize = 16_000;
 
-/// What an invocation answers.
+/// The answer of an invocation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Answer {
-    /// To whoever invoked it, or wherever Lambda keeps it.
+    /// An answer to the caller, or to the place where Lambda stores it.
     Done(Done),
-    /// To Lambda itself, for SQS: the messages that come again. All others of the batch are deleted.
+    /// An answer to Lambda itself, for SQS: the messages that come again. All other messages of the batch are
+    /// deleted.
     Batch(SqsBatchResponse),
 }
 
 impl Answer {
-    /// These messages come again.
+    /// Returns the answer that lets these messages come again.
     pub(super) fn again(message_ids: Vec<String>) -> Self {
         let mut response = SqsBatchResponse::default();
         response.set_failures(message_ids);
@@ -35,14 +36,14 @@ impl Answer {
     }
 }
 
-/// What was done. As JSON, its lists are cut so that it is below
-/// [`MOST_BYTES`](crate::report::MOST_BYTES); their lengths stand beside them.
+/// The work that was done. Its lists are cut in JSON so that it is shorter than
+/// [`MOST_BYTES`](crate::report::MOST_BYTES); their lengths are beside them.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// One report for each dataset that was worked on.
+    /// A report for each dataset that was worked on.
     pub(super) reports: Vec<Report>,
-    /// Objects that belong to no dataset, or lie beside its archives and are none, or that an event tells of which asks
-    /// for nothing.
+    /// The objects that belong to no dataset, are not archives, or are named by an event that asks for
+    /// nothing.
     pub(super) ignored: Vec<Key>,
 }
 
@@ -75,7 +76,7 @@ impl Serialize for Done {
     }
 }
 
-/// What Lambda is told of a failure.
+/// Returns the diagnostic of a failure for Lambda.
 pub(super) fn diagnostic(error: &Error) -> Diagnostic {
     Diagnostic {
         error_type: error.error_type().to_owned(),

@@ -1,4 +1,4 @@
-//! Where the function's events go: JSON lines on stdout.
+//! Writes the function's events to standard output as JSON lines.
 
 use std::{fmt, io};
 
@@ -17,14 +17,15 @@ use tracing_subscriber::{Layer as _, fmt as layer};
 use crate::log_filter::own_events;
 use crate::report::MOST_BYTES;
 
-/// JSON lines on stdout at info and above: `timestamp`, `level`, then what the line belongs to (`request_id`,
-/// `dataset`, `archive`, `phase`, as far as it does), `message`, and the event's own fields.
+/// Writes events at info and above to standard output as JSON lines: `timestamp`, `level`, then the context
+/// of the line (`request_id`, `dataset`, `archive`, `phase`, if it has them), `message`, and the event's own
+/// fields.
 pub fn init() {
     let json = layer::layer().fmt_fields(JsonFields::new()).event_format(JsonLine).with_writer(io::stdout);
     tracing_subscriber::registry().with(json.with_filter(own_events(Level::INFO))).init();
 }
 
-/// One flat object: what a line belongs to is asked for more often than anything else, and by name.
+/// Formats an event as one flat object, so that the context can be searched by name.
 struct JsonLine;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLine
@@ -67,11 +68,13 @@ impl Fields {
     }
 }
 
-/// What texts are cut to in an event that is too long, from the first that makes it short enough.
+/// The lengths to which texts of an event that is too long are cut. The first that makes it short enough is
+/// used.
 const TEXT_BYTES: [usize; 4] = [64_000, 16_000, 4_000, 400];
 
 impl Fields {
-    /// The event as a line of characters that can be seen, its texts cut if it would be longer than [`MOST_BYTES`].
+    /// Returns the event as a line of visible characters. Its texts are cut if it would be longer than
+    /// [`MOST_BYTES`].
     fn that_fits(&self) -> String {
         let mut line = visible_json(&self.to_string()).into_owned();
         for most_bytes in TEXT_BYTES {

@@ -1,4 +1,4 @@
-//! Routes what events ask to datasets: one run for all that is asked of a dataset's queue.
+//! Assigns the requests of events to datasets: one run for everything that is asked of a dataset's queue.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -12,23 +12,24 @@ use cmslite_core::queue::{Object, Selection};
 use crate::load::Run;
 use crate::report::Report;
 
-/// The most revisions whose markers are asked for before the queue is read: two requests each, where the queue takes
-/// three for each thousand objects.
+/// The maximum number of revisions whose markers are looked up before the queue is read. Each costs two
+/// requests; the queue costs three for each thousand objects.
 const MOST_UPLOADS: usize = 10;
 
-/// What events ask for in all, and each of them by itself.
+/// Everything that events ask for, in total and for each event.
 pub(super) struct Routing<'a> {
     datasets: &'a [Arc<Dataset>],
-    /// By the dataset's place.
+    /// The requests by dataset index.
     queues: BTreeMap<usize, QueueAsked>,
-    /// By the dataset's place; archives by hand, which are loaded alone.
+    /// The archives asked for by hand, by dataset index. Each is loaded alone.
     alone: Vec<(usize, Selection)>,
-    /// What was asked by each event, in the order in which they were added, or why it was not understood.
+    /// The requests of each event, in the order in which the events were added, or why an event was not
+    /// understood.
     events: Vec<Result<Vec<Asked>, Error>>,
     ignored: Vec<Ignored<'a>>,
 }
 
-/// What is asked of one dataset's queue.
+/// The requests for one dataset's queue.
 #[derive(Default)]
 struct QueueAsked {
     whole: bool,
@@ -38,11 +39,11 @@ struct QueueAsked {
     is_unknown: bool,
 }
 
-/// What one event asks for, of a dataset by its place.
+/// What one event asks for, with its dataset's index.
 enum Asked {
-    /// Its whole queue.
+    /// The dataset's whole queue.
     Queue(usize),
-    /// Its queue up to this key.
+    /// The dataset's queue up to this key.
     UpTo(usize, Key),
     /// An archive alone.
     Alone(usize, Selection),
@@ -52,7 +53,7 @@ enum Asked {
 pub(super) struct RunAsked<'a> {
     pub(super) dataset: &'a Arc<Dataset>,
     pub(super) selection: Selection,
-    /// As [`RunRequest`](crate::run_request::RunRequest) has them.
+    /// As in [`RunRequest`](crate::run_request::RunRequest).
     pub(super) uploads: Vec<Object>,
     dataset_place: usize,
 }
@@ -62,21 +63,21 @@ pub(super) struct Ignored<'a> {
     bucket: Option<String>,
     key: Option<Key>,
     why: Why,
-    /// The dataset that passes it over by its key.
+    /// The dataset that passes the object over, by its key.
     dataset: Option<&'a Dataset>,
 }
 
 #[derive(PartialEq)]
 enum Why {
     OfNoDataset,
-    /// By its key.
+    /// The object is passed over by its key.
     PassedOver(PassedOver),
-    /// By the name of the event.
+    /// The event is ignored by its name.
     Event(String),
 }
 
 impl Ignored<'_> {
-    /// Why it asks for nothing.
+    /// Returns why it asks for nothing.
     pub(super) fn why(&self) -> String {
         match &self.why {
             Why::OfNoDataset => "it belongs to no dataset".to_owned(),
@@ -87,7 +88,7 @@ impl Ignored<'_> {
         }
     }
 
-    /// What is said of it by a dataset whose archive it may have been meant to be.
+    /// Returns the report of a dataset whose archive the object may have been meant to be.
     pub(super) fn report(&self, request_id: &str) -> Option<Report> {
         let (Why::PassedOver(why), Some(dataset)) = (&self.why, self.dataset) else { return None };
         let mut report = Report::of(dataset, request_id);
@@ -107,14 +108,14 @@ impl<'a> Routing<'a> {
         Self { datasets, queues: BTreeMap::new(), alone: Vec::new(), events: Vec::new(), ignored: Vec::new() }
     }
 
-    /// Adds what an event asks for, or why it is not understood. One that names a dataset that there is not asks for
-    /// nothing.
+    /// Adds what an event asks for, or why it is not understood. An event that names an unknown dataset asks
+    /// for nothing.
     pub(super) fn add(&mut self, event: Result<event::Asked, Error>) {
         let asked = event.and_then(|event| self.ask(event));
         self.events.push(asked);
     }
 
-    /// Why events were not understood, and their places.
+    /// Returns why events were not understood, with their indexes.
     pub(super) fn refusals(&self) -> impl Iterator<Item = (usize, &Error)> {
         self.events.iter().enumerate().filter_map(|(n, event)| Some((n, event.as_ref().err()?)))
     }
@@ -179,7 +180,7 @@ impl<'a> Routing<'a> {
         Asked::UpTo(place, key)
     }
 
-    /// An object is asked for of every dataset that it is an archive of, by each key that it may have.
+    /// Asks for an object in every dataset of which it is an archive, for each key that it may have.
     fn ask_for_object(&mut self, object: &ObjectRef) -> Vec<Asked> {
         let datasets = self.datasets;
         let of_bucket = || datasets.iter().enumerate().filter(|(_, dataset)| dataset.bucket == object.bucket);
@@ -202,7 +203,7 @@ impl<'a> Routing<'a> {
         asked
     }
 
-    /// Whatever comes several times is said once.
+    /// Records an ignored object or event once.
     fn ignore(&mut self, ignored: Ignored<'a>) {
         let is_same = |other: &Ignored<'_>| {
             (&other.bucket, &other.key, &other.why) == (&ignored.bucket, &ignored.key, &ignored.why)
@@ -216,7 +217,8 @@ impl<'a> Routing<'a> {
         &self.ignored
     }
 
-    /// The runs that do all of it: the queues first, since an archive alone is loaded only when none waits before it.
+    /// Returns the runs that do all of it: the queues first, since an archive alone is loaded only if none
+    /// waits before it.
     pub(super) fn runs(&self) -> Vec<RunAsked<'a>> {
         let mut runs = Vec::new();
         for (&place, queue) in &self.queues {
@@ -242,7 +244,8 @@ impl<'a> Routing<'a> {
         Some(RunAsked { dataset, selection, uploads, dataset_place })
     }
 
-    /// Whether the event in this place was not understood, or the runs have left something undone of what it asked for.
+    /// Checks whether the event with this index was not understood, or whether the runs left some of its work
+    /// undone.
     pub(super) fn has_failed(&self, event: usize, runs: &[(RunAsked<'a>, Run)]) -> bool {
         let Some(Ok(asked)) = self.events.get(event) else { return true };
         asked.iter().any(|asked| runs.iter().any(|(run, outcome)| run.has_left(asked, outcome)))
@@ -250,7 +253,7 @@ impl<'a> Routing<'a> {
 }
 
 impl RunAsked<'_> {
-    /// Whether what was asked is this run's, and it has left it undone.
+    /// Checks whether a request belongs to this run, which has left it undone.
     fn has_left(&self, asked: &Asked, outcome: &Run) -> bool {
         let is_of_queue = |place: usize| place == self.dataset_place && !self.selection.is_by_hand();
         match asked {
@@ -283,7 +286,7 @@ mod tests {
         format!("{beginning}_{name}.tgz").into()
     }
 
-    /// An event about objects, all of whose revision is known where `etag` is.
+    /// Returns an event about objects, whose revision is known if `etag` is given.
     fn created(datasets: &[Arc<Dataset>], keys: &[Key], etag: Option<&str>) -> event::Asked {
         let objects = keys.iter().map(|key| ObjectRef {
             bucket: datasets[0].bucket.clone(),
@@ -304,7 +307,7 @@ mod tests {
         event::Asked { by_name, ..event::Asked::default() }
     }
 
-    /// The runs, each with what it came to: it went well, or it failed and left these.
+    /// Returns the runs with their results: success, or a failure that left these archives.
     fn ran<'a>(routing: &Routing<'a>, left: &[Option<&[Key]>]) -> Vec<(RunAsked<'a>, Run)> {
         let runs = routing.runs();
         assert_eq!(runs.len(), left.len());

@@ -1,4 +1,4 @@
-//! Takes one archive from the question whether it is loaded already to its marker.
+//! Takes one archive from the ledger's decision to its marker.
 
 use cmslite_core::error::{Deployment, Error};
 use cmslite_core::problem::Problems;
@@ -29,7 +29,7 @@ pub async fn run(
     info!(etag = archive.etag, size = archive.size, "archive begun");
     let begun = Instant::now();
     let mut outcome = ArchiveOutcome::new(ArchiveEnd::Good);
-    // What is known by then of what was loaded stays, whatever is dropped.
+    // What is known so far about the load is kept, even if the work is dropped.
     let work = async {
         let loaded = match Box::pin(load(clients, request, archive, seconds, &mut outcome)).await {
             Err(error) => Err(overdue::judge(&clients.s3, request, archive, error).await),
@@ -74,7 +74,7 @@ async fn load(
     }
     if request.left_to_task_above.is_some_and(|most| archive.size > most) {
         if request.selection.is_by_hand() {
-            // The task works through the queue, in which this one is not.
+            // The task works through the queue, which does not contain this archive.
             let message = format!(
                 "{} is larger than what the function loads (LEAVE_TO_TASK_BYTES): have the container task, or the command, load it by its key",
                 archive.key
@@ -89,7 +89,7 @@ async fn load(
     let (staged, downloaded) = Phase::Stage.of(seconds, stage(&clients.s3, request, archive, limits)).await?;
     let load = ArchiveLoad { sha256: Some(&downloaded.sha256), ..load };
     let authorization = clients.copy_authorization().await?;
-    // The staged files are used again. A COMMIT whose answer was lost is no riddle: the ledger is read first.
+    // The staged files are used again. A COMMIT without an answer is no problem: the ledger is read first.
     let mut learned = Learned::default();
     let run = retry::with_retries(&request.cancellation, async || {
         load.run(clients, &authorization, &staged, &mut learned).await
@@ -102,7 +102,7 @@ async fn load(
             return Err(problems.into());
         }
         Err(error) => {
-            // Whoever looks up which rows were refused looks into the files.
+            // Staged files are needed to find out which rows were refused.
             if !learned.has_unknown_refusals {
                 discard(&clients.s3, &staged).await;
             }
@@ -136,7 +136,7 @@ async fn load(
     Ok(ArchiveEnd::Good)
 }
 
-/// How an archive ends that the ledger says is not to be loaded.
+/// Returns the outcome of an archive that is not to be loaded, according to the ledger.
 fn nothing_to_load(decided: &Decided) -> Option<ArchiveEnd> {
     match decided.decision {
         LoadDecision::Load { .. } => None,
@@ -148,7 +148,7 @@ fn nothing_to_load(decided: &Decided) -> Option<ArchiveEnd> {
     }
 }
 
-/// Notes why nothing is loaded.
+/// Records why nothing is loaded.
 fn note(decided: Decided, outcome: &mut ArchiveOutcome) {
     outcome.is_repeated = matches!(decided.decision, LoadDecision::Repeated { .. });
     let Some(before) = decided.before else { return };
@@ -161,7 +161,7 @@ fn note(decided: Decided, outcome: &mut ArchiveOutcome) {
     outcome.loaded_before.get_or_insert(before);
 }
 
-/// The tables whose members have problems.
+/// Returns the tables whose members have problems.
 fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String> {
     let is_refused = |table: &&StagedTable<'_>| {
         problems.reported().iter().any(|problem| problem.member.as_ref() == Some(&table.member))
@@ -169,7 +169,7 @@ fn refused_tables(staged: &[StagedTable<'_>], problems: &Problems) -> Vec<String
     staged.iter().filter(is_refused).map(|table| table.table.name.to_string()).collect()
 }
 
-/// Explains why an archive is bad, publishes that it is, and settles it. Returns what its marker lacks.
+/// Explains why an archive is bad, sends the message, and settles it. Returns what its marker lacks.
 async fn settle_bad(
     clients: &Clients,
     request: &RunRequest,
@@ -187,8 +187,8 @@ async fn settle_bad(
     let Some(written) = explanation.write_unless_there(&clients.s3, lease.is_certain()).await? else {
         return settle::bad(&clients.s3, request, archive).await;
     };
-    // Before the marker: an invocation that ends in between leaves an archive that is found bad, and published, once
-    // more.
+    // Before the marker: if an invocation ends in between, the archive is found bad, and the message sent,
+    // again.
     let mut is_told = false;
     if let Some(topic) = &clients.topic {
         let bad = BadArchive::new(&archive.key, archive.revision(), problems);

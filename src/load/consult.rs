@@ -1,4 +1,4 @@
-//! Asks Redshift before an archive is staged: the ledger, and what the tables take.
+//! Asks Redshift before an archive is staged: the ledger, and the limits of the tables.
 
 use std::time::Duration;
 
@@ -14,33 +14,33 @@ use crate::redshift::statement::{LedgerKey, Statement};
 use crate::redshift::{Column, LedgerRow, Obstacle, Redshift, StatementError, obstacles};
 use crate::run_request::RunRequest;
 
-/// What is left of the function's time when a statement is stopped: enough to roll back and to report.
+/// The time left when a statement is stopped: enough to roll back and to report.
 const RESERVE: Duration = Duration::from_secs(5);
 
-/// An archive's revision on its way into Redshift.
+/// A revision of an archive that is to be loaded.
 pub struct ArchiveLoad<'a> {
-    /// The run that it belongs to.
+    /// The run that loads it.
     pub request: &'a RunRequest,
     /// The archive.
     pub archive: &'a Object,
-    /// The SHA-256 of its bytes; none before they were read.
+    /// The SHA-256 of the archive's bytes; `None` before they were read.
     pub sha256: Option<&'a str>,
 }
 
-/// What is done with an archive, by the ledger.
+/// The ledger's decision about an archive.
 #[derive(Debug)]
 pub struct Decided {
-    /// What that is.
+    /// The decision.
     pub decision: LoadDecision,
-    /// The earlier load that decided it, or that brought the same bytes; none where there is none such.
+    /// The earlier load that decided it, or that had the same bytes; `None` if there is no such load.
     pub before: Option<LedgerRow>,
 }
 
 /// What is known before an archive is staged.
 pub struct Consulted {
-    /// What is to be done, by the ledger.
+    /// The ledger's decision.
     pub decided: Decided,
-    /// What the tables' columns take.
+    /// The limits of the tables' columns.
     pub limits: TableLimits,
 }
 
@@ -56,7 +56,7 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// Asks the ledger before anything is staged, and makes it where there is none.
+    /// Asks the ledger before anything is staged, and creates it if it does not exist.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl ArchiveLoad<'_> {
         let names = ledger::all_tables(dataset);
         let (mut columns, may_look) = match session.columns(&names).await {
             Ok(columns) => (columns, true),
-            // Who may not look may still load: the ledger's own statements and COPY say the rest.
+            // A user who may not look may still load: the ledger's own statements and COPY show it.
             Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
                 (vec![Vec::new(); names.len()], false)
             }
@@ -99,8 +99,8 @@ impl ArchiveLoad<'_> {
             session.reveal_defaults(&dataset.tables, &mut columns).await?;
             self.refuse_unfit_tables(session, &columns).await?;
         }
-        // So that a cell that does not fit is told like everything else that is wrong with an archive, all of
-        // them at once, and before anything is staged.
+        // So that a cell that does not fit is reported like every other problem of an archive, all at once,
+        // and before anything is staged.
         let mut limits = TableLimits::default();
         if self.request.accepts_few_rows() {
             limits.accept_few_rows();
@@ -111,8 +111,8 @@ impl ArchiveLoad<'_> {
         Ok(Consulted { decided, limits })
     }
 
-    /// Refuses tables that no archive can be loaded into, before anything is staged for them. Where their
-    /// columns cannot be read COPY decides.
+    /// Refuses tables that no archive can be loaded into, before anything is staged for them. If their
+    /// columns cannot be read, COPY decides.
     async fn refuse_unfit_tables(&self, session: &Session, columns: &[Vec<Column>]) -> Result<(), Error> {
         let tables = &self.request.dataset.tables;
         let names: Vec<&TableName> = tables.iter().map(|table| &table.name).collect();
@@ -149,16 +149,16 @@ impl ArchiveLoad<'_> {
         let created = session.run(&Statement::CreateLedger(&self.request.dataset.ledger)).await;
         match self.read_ledger(session).await {
             Ok(decided) => Ok(decided),
-            // Another function may have made it in the meantime; what counts is whether it is there.
+            // Another function may have created it in the meantime: it counts whether it exists.
             Err(error) => Err(created.err().unwrap_or(error).into()),
         }
     }
 
-    /// Makes the table of rows beside the ledger, unless the user sees no columns and yet may use it. A ledger
-    /// of an earlier version has none.
+    /// Creates the table of rows beside the ledger, unless the user sees no columns but may use it. A ledger
+    /// of an earlier version has no such table.
     async fn find_or_create_table_rows(&self, session: &Session) -> Result<(), Error> {
         let dataset = &self.request.dataset;
-        // No load has this number: what counts is whether the table is there.
+        // No load has this number: the query only shows whether the table exists.
         match session.table_rows(dataset, 0).await {
             Err(StatementError::MissingRelation(_)) => {}
             answer => return Ok(answer.map(drop)?),
@@ -172,15 +172,15 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// Makes the lock table. Whether it is there is not asked by reading it, which would wait for a load. A user who may
-    /// not look need not know of it: LOCK says the rest.
+    /// Creates the lock table. Reading it would wait for a load, so its columns show whether it exists. A
+    /// user who may not look need not know: LOCK shows it.
     async fn create_lock(&self, session: &Session, may_look: bool) -> Result<(), Error> {
         let lock = &self.request.dataset.ledger_lock;
         info!(table = %lock, "making the lock table beside the ledger");
         let Err(refused) = session.run(&Statement::CreateLock(lock)).await else { return Ok(()) };
         match Error::from(refused) {
             error if may_look => {
-                // Another function may have made it in the meantime.
+                // Another function may have created it in the meantime.
                 let is_there = session.columns(&[lock]).await?.iter().any(|columns| !columns.is_empty());
                 if is_there { Ok(()) } else { Err(error) }
             }
@@ -192,7 +192,7 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// Asks the ledger what is to be done, and which earlier load is the reason.
+    /// Reads the ledger's decision, and the earlier load that is the reason.
     pub(super) async fn read_ledger(&self, session: &Session) -> Result<Decided, StatementError> {
         let dataset = &self.request.dataset;
         let decision = self.decide(session).await?;
@@ -207,8 +207,8 @@ impl ArchiveLoad<'_> {
 
     async fn decide(&self, session: &Session) -> Result<LoadDecision, StatementError> {
         let entry = self.key();
-        // Loading again, only what this very invocation loaded counts as loaded: its COMMIT may have lost its
-        // answer.
+        // When an archive is loaded again, only a load of this same invocation counts: the answer to its
+        // COMMIT may have been lost.
         let by_request = self.request.is_reload().then_some(self.request.request_id.as_str());
         let rows = session
             .run(&Statement::ReadLedger { ledger: &self.request.dataset.ledger, entry: &entry, by_request })
@@ -234,13 +234,13 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// Bounds the next statements to what is left of the function's time, so that Redshift holds no lock for
-    /// a function that is dead, and to the limit of a statement.
+    /// Limits the next statements to the function's remaining time, so that Redshift holds no lock for a dead
+    /// function, and to the limit of a statement.
     pub(super) async fn limit_statements(&self, session: &Session) -> Result<(), Error> {
         self.leave(session, RESERVE, || format!("nothing of {} was loaded", self.archive.key)).await
     }
 
-    /// Bounds the next statements so that `reserve` is left of the function's time when the last of them
+    /// Limits the next statements so that `reserve` is left of the function's time when the last of them
     /// ends.
     pub(super) async fn leave(
         &self,
@@ -259,7 +259,7 @@ impl ArchiveLoad<'_> {
     }
 }
 
-/// Refuses a table that is no ledger, or none that stands beside one, before anything is staged for it.
+/// Refuses a table that is not a ledger, or not one of the tables beside it, before anything is staged.
 fn check_columns(
     name: &TableName,
     wanted: &[(&str, ledger::ColumnType)],
@@ -288,7 +288,7 @@ fn limit(columns: &[Column], name: &str) -> ColumnLimit {
     let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
         return ColumnLimit::default();
     };
-    // CHAR is another matter: blanks at a text's end do not count there.
+    // CHAR is different: blanks at a text's end do not count there.
     let max_bytes = column.length.filter(|_| column.data_type == "character varying");
     ColumnLimit {
         column_type: ColumnType::of(&column.data_type, column.digits),

@@ -1,4 +1,4 @@
-//! Writes `error.json`, once for each revision of a bad archive. Whoever writes it sends the message.
+//! Writes `error.json`, once for each revision of a bad archive. The run that writes it sends the message.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::error::{Error, Retryable};
@@ -12,30 +12,30 @@ use crate::report::{ErrorFile, FORMAT_VERSION};
 use crate::run_request::RunRequest;
 use crate::s3::{Attributes, S3, SmallObject, WriteIf};
 
-/// For so long whoever explained an archive may still be about to tell of it and to set its marker: more than SNS is
-/// waited for, and than a copy takes.
+/// The time for which another run may still be about to send its message and to set its marker after its
+/// explanation: longer than the wait for SNS, and than a copy.
 const SETTLES_WITHIN_SECONDS: i64 = 60;
 
-/// How often an explanation is tried to write that others write or remove at the same time.
+/// The number of tries to write an explanation that other runs write or remove at the same time.
 const TRIES: usize = 5;
 
-/// Why an archive is bad.
+/// The explanation of a bad archive.
 pub struct Explanation<'a> {
     /// The run that found it.
     pub request: &'a RunRequest,
     /// The archive.
     pub archive: &'a Object,
-    /// What is wrong with it.
+    /// The archive's problems.
     pub problems: &'a Problems,
 }
 
-/// An explanation as it was written.
+/// An explanation that was written.
 pub struct Written {
     etag: String,
     attributes: Attributes,
 }
 
-/// What an `error.json` says of itself.
+/// The contents of an existing `error.json`.
 #[derive(Debug, Deserialize)]
 struct Found {
     etag: String,
@@ -46,12 +46,12 @@ struct Found {
 }
 
 impl Found {
-    /// Whether this revision needs no further explanation, at `now`.
+    /// Checks whether this revision needs no further explanation at `now`.
     ///
-    /// `is_alone`: no other run works on the queue, so that whoever explained it has ended before its marker was set,
-    /// and perhaps before it told. A message twice is better than none.
+    /// `is_alone` means that no other run works on the queue. Then the run that explained the archive ended
+    /// before it set the marker, and perhaps before it sent the message. Two messages are better than none.
     fn suffices(&self, revision: &str, me: &str, now: DateTime<Utc>, is_alone: bool) -> bool {
-        // Whoever wrote it may have named any time: nothing is added to that.
+        // The time is untrusted: nothing is added to it.
         let age_seconds = now.signed_duration_since(self.at).num_seconds();
         let may_be_at_it = !is_alone && self.request_id != me && age_seconds < SETTLES_WITHIN_SECONDS;
         self.etag == revision && (self.told || may_be_at_it)
@@ -59,10 +59,10 @@ impl Found {
 }
 
 impl Explanation<'_> {
-    /// Writes the explanation before the marker is there, unless another run has explained this revision.
+    /// Writes the explanation before the marker is set, unless another run has explained this revision.
     ///
-    /// The explanation of an older revision, or of an earlier upload of the same bytes, is replaced. A run by hand
-    /// explains anew.
+    /// It replaces the explanation of an older revision, or of an earlier upload of the same bytes. A run by
+    /// hand always writes it.
     ///
     /// # Errors
     ///
@@ -77,7 +77,8 @@ impl Explanation<'_> {
             match s3.put_as_if(bucket, &key, self.json(false), condition.clone(), &attributes).await {
                 Ok(Some(etag)) => return Ok(Some(Written { etag, attributes })),
                 Ok(None) => {}
-                // Without a right to the key or to tags the explanation is still there, as the bucket keeps all else.
+                // Without permission for the key or for tags the explanation is still written, with the
+                // bucket's defaults.
                 Err(Error::Deployment(fault)) if !attributes.are_none() => {
                     warn!("error.json is kept without the archive's own key and tags: {}", fault.message);
                     attributes = Attributes::default();
@@ -108,8 +109,8 @@ impl Explanation<'_> {
                 .is_ok_and(|found| found.suffices(self.archive.revision(), request_id, Utc::now(), is_alone))
     }
 
-    /// Notes that a message was sent of an explanation whose marker could not be set, so that none is sent again by
-    /// the run that sets it. If that cannot be noted, one is.
+    /// Records that a message was sent although the marker could not be set, so that the run that sets it
+    /// sends no second message. If that cannot be recorded, the message is sent twice.
     pub async fn note_told(&self, s3: &S3, written: Written) {
         let dataset = &self.request.dataset;
         let key = dataset.error_key(&self.archive.key);

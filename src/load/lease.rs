@@ -1,7 +1,7 @@
-//! Takes the lease of a dataset's queue: of several runs one works, and the others wait for it.
+//! Takes the lease of a dataset's queue: one of several runs works, and the others wait for it.
 //!
-//! It saves requests, downloads and staging, and decides nothing: who has none, or has lost it, works all the same,
-//! and the ledger keeps every archive from being loaded twice.
+//! The lease saves requests, downloads and staging, and decides nothing: a run without a lease works too, and
+//! the ledger prevents that an archive is loaded twice.
 
 use std::time::Duration;
 
@@ -19,32 +19,33 @@ use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 use crate::run_request::RunRequest;
 use crate::s3::{S3, WriteIf};
 
-/// The longest wait between the first two looks at another run's lease; each further one is twice as long.
+/// The longest wait between the first two looks at another run's lease; each further wait may be twice as
+/// long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// The longest wait between looks: so long a queue lies idle at the most after a run has ended.
+/// The longest wait between looks, which is how long a queue may be idle after a run has ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long another run is waited for at the most, if that is less than half of the time that is left. By then it
-/// has more to do than an event should wait for, such as a backlog that is loaded by hand.
+/// The longest wait for another run, if that is less than half of the time left. After that the other run has
+/// more to do than an event should wait for, such as a backlog that is loaded by hand.
 const WAIT_AT_MOST: Duration = Duration::from_secs(5 * 60);
 
-/// How long giving a lease back may take; whoever waits has to wait for its end else.
+/// The time limit for releasing a lease; otherwise the waiting runs must wait until it expires.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
-/// The same at the end of a run's time, and after a request to stop, of which the command's two seconds are left.
+/// The same at the end of a run's time, and after a request to stop, when the command has two seconds left.
 const GIVEN_BACK_AT_LAST_WITHIN: Duration = Duration::from_millis(400);
 
-/// Whose turn it is.
+/// The result of waiting for the lease.
 pub enum Turn {
-    /// This run's.
+    /// This run works, with its lease.
     Ours(Lease),
-    /// Nobody's: what the event tells of was settled meanwhile.
+    /// No run needs to work: what the event asks for was settled in the meantime.
     Settled,
 }
 
-/// A lease that this run has, or none where S3 does not let it have one. Dropped without [`Lease::release`] it is
-/// over when it is not renewed.
+/// A lease that this run holds, or none if S3 does not allow it. If it is dropped without [`Lease::release`],
+/// it expires.
 pub struct Lease(Option<Held>);
 
 struct Held {
@@ -53,7 +54,7 @@ struct Held {
     renewal: JoinHandle<()>,
 }
 
-/// Where a lease lies, and whose it shall be.
+/// The object of a lease, and the run that wants it.
 #[derive(Clone)]
 struct Place {
     s3: S3,
@@ -63,18 +64,18 @@ struct Place {
     cancellation: Cancellation,
 }
 
-/// What came of trying to get a lease.
+/// The result of trying to get a lease.
 enum Attempt {
-    /// It is ours, with this `ETag`.
+    /// This run has taken the lease, which has this `ETag`.
     Taken(String),
-    /// Another run has it.
+    /// Another run holds the lease.
     Held(String),
-    /// It changed hands just now.
+    /// The lease has just changed hands.
     Changed,
 }
 
-/// Waits until no other run works on the dataset's queue, or until what the event tells of is settled. Who has waited
-/// for [`WAIT_AT_MOST`] works without a lease.
+/// Waits until no other run works on the dataset's queue, or until what the event asks for is settled. After
+/// [`WAIT_AT_MOST`] the run works without a lease.
 ///
 /// # Errors
 ///
@@ -102,12 +103,12 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
             Ok(Attempt::Taken(etag)) => return Ok(Turn::Ours(Lease::held(place, etag, begun))),
             Ok(Attempt::Held(holder)) => format!("another run ({})", printable(holder.as_bytes())),
             Ok(Attempt::Changed) => "another run".to_owned(),
-            // A role of an earlier version's template. If nothing is allowed, the listings say so.
+            // A role of an earlier version's template. If nothing is allowed, the listings show it.
             Err(Error::Deployment(fault)) => {
                 warn!("working without a lease on the queue: {}", fault.message);
                 return Ok(Turn::Ours(Lease(None)));
             }
-            // A store that knows no such conditions.
+            // A store that does not support such conditions.
             Err(Error::Retryable(fault)) if fault.kind == Retryable::Unknown => {
                 warn!("working without a lease on the queue: {}", fault.message);
                 return Ok(Turn::Ours(Lease(None)));
@@ -133,12 +134,12 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
     }
 }
 
-/// Another run's lease as it was seen first, and when.
+/// Another run's lease as it was first seen, and when.
 #[derive(Default)]
 struct Watched(Option<(String, Instant)>);
 
 impl Watched {
-    /// For how long the lease has been as it is.
+    /// Returns for how long the lease has not changed.
     fn unchanged_for(&mut self, etag: &str) -> Duration {
         let now = Instant::now();
         match &self.0 {
@@ -152,9 +153,9 @@ impl Watched {
 }
 
 impl Place {
-    /// Takes the lease if nobody has it: one request where it is free, and one more where it is not.
+    /// Takes the lease if no run holds it: one request if it is free, and one more if it is not.
     async fn attempt(&self, watched: &mut Watched) -> Result<Attempt, Error> {
-        // Who waits already expects to find it.
+        // A run that waits already expects to find it.
         if watched.0.is_none()
             && let Some(etag) = self.write(WriteIf::Absent).await?
         {
@@ -189,7 +190,7 @@ impl Place {
         self.s3.put_if(&self.bucket, &self.key, json, condition).await
     }
 
-    /// Renews the lease until somebody else has it; `valid_until` says until when it is certain.
+    /// Renews the lease until another run takes it; `valid_until` says until when it is certain.
     async fn keep(self, mut etag: String, valid_until: watch::Sender<Instant>) {
         loop {
             sleep(RENEWED_AFTER).await;
@@ -209,12 +210,12 @@ impl Place {
         }
     }
 
-    /// Renews the lease: its `ETag`, or none where it is another run's or nobody's.
+    /// Renews the lease and returns its `ETag`, or `None` if another run has it or it is gone.
     async fn renew(&self, etag: &str) -> Result<Option<String>, Error> {
         if let Some(renewed) = self.write(WriteIf::Matches(etag.to_owned())).await? {
             return Ok(Some(renewed));
         }
-        // The answer to the renewal before may have been lost.
+        // The answer to the previous renewal may have been lost.
         let Some(found) = self.s3.read_small(&self.bucket, &self.key).await? else { return Ok(None) };
         match LeaseNote::parse(&found.bytes) {
             Some(note) if note.holder == self.holder => Ok(Some(found.etag)),
@@ -230,13 +231,13 @@ impl Lease {
         Self(Some(Held { place, valid_until, renewal }))
     }
 
-    /// Whether no other run works on the queue, as far as a clock can tell: none whose lease is in order.
+    /// Checks whether no other run with a valid lease works on the queue, as far as a clock can tell.
     pub fn is_certain(&self) -> bool {
         self.0.as_ref().is_some_and(|held| *held.valid_until.borrow() > Instant::now())
     }
 
-    /// Gives the lease back, so that the next run need not wait for its end. One that is no longer certain may be
-    /// another run's, and is left.
+    /// Releases the lease, so that the next run need not wait until it expires. A lease that is no longer
+    /// certain may belong to another run, and is left alone.
     pub async fn release(self) {
         let is_certain = self.is_certain();
         let Some(held) = &self.0 else { return };

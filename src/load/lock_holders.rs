@@ -1,4 +1,4 @@
-//! Finds who holds the lock that a load has waited for.
+//! Finds which session holds the lock that a load has waited for.
 
 use std::time::Duration;
 
@@ -13,17 +13,18 @@ use crate::cancellation::REPORT_RESERVE;
 use crate::redshift::statement::Statement;
 use crate::redshift::{Redshift, StatementError, timestamp};
 
-/// How long it may take to ask who holds a lock: that is a convenience, and the run has failed.
+/// The time limit for asking which session holds a lock: the answer is a convenience, and the run has failed
+/// already.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
 
-/// Sessions that are named.
+/// The number of sessions that are named.
 const NAMED: usize = 5;
 
 impl ArchiveLoad<'_> {
-    /// The error of a statement that was stopped at its limit, with those who hold a lock on its table, as far as the user
-    /// sees them, and the query that shows all of them.
+    /// Adds to the error of a statement that was stopped at its limit the sessions that hold a lock on its
+    /// table, as far as the user sees them, and the query that shows all of them.
     ///
-    /// It is asked in a session of its own, when the other is rolled back.
+    /// It asks in a separate session, after the other was rolled back.
     pub(super) async fn name_lock_holders(
         &self,
         redshift: &Redshift,

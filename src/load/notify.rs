@@ -8,16 +8,15 @@ use tracing::{info, warn};
 use crate::report::BadArchive;
 use crate::sns::Topic;
 
-/// A subject is "less than 100 characters long" (Amazon SNS API Reference, Publish).
+/// The maximum length of a subject: "less than 100 characters long" (Amazon SNS API Reference, Publish).
 const SUBJECT_CHARS: usize = 99;
 
-/// A message is at most 262,144 bytes (Amazon SNS API Reference, Publish); some are left for the subject and
-/// for what is added where a message is cut.
+/// The maximum size of the body. A message has at most 262,144 bytes (Amazon SNS API Reference, Publish);
+/// some are left for the subject and for the note that a message is cut.
 const BODY_BYTES: usize = 261_000;
 
-/// Publishes that an archive was found bad. A message that cannot be sent is logged: what becomes of the
-/// archive does not depend on who hears of it, and its `error.json` is there in any case. Returns whether it was
-/// sent.
+/// Publishes that an archive was found bad. A message that cannot be sent is logged: the archive's result
+/// does not depend on it, and its `error.json` exists in any case. Returns whether it was sent.
 pub async fn bad_archive(topic: &Topic, dataset: &Dataset, archive: &BadArchive) -> bool {
     let Message { subject, body } = message(dataset, archive);
     match topic.publish(subject, body).await {
@@ -59,7 +58,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
         lines.push(format!("and {unreported} more"));
     }
     lines.extend(incomplete.as_ref().map(|why| format!("There may be more: {why}")));
-    // Nor may a message hold what is no XML (Amazon SNS FAQs).
+    // Nor may a message have characters that XML does not allow (Amazon SNS FAQs).
     let mut body: String = lines.iter().map(|line| one_line(line).into_owned() + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));
@@ -68,7 +67,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
     Message { subject: subject(&format!("Bad archive in {}: {name}", dataset.name)), body }
 }
 
-/// ASCII without control characters, cut at its end.
+/// Returns a text as ASCII without control characters, cut at its end.
 fn subject(text: &str) -> String {
     let mut subject: String = text
         .chars()

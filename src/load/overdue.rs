@@ -1,4 +1,5 @@
-//! Makes an archive that no function reads in its time bad after some tries, so that what is behind it loads.
+//! Marks an archive as bad after several tries if no function can read it in its time, so that the archives
+//! after it are loaded.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -14,20 +15,22 @@ use tracing::{debug, info, warn};
 use crate::run_request::RunRequest;
 use crate::s3::{S3, WriteIf};
 
-/// How long counting may take: what is left of the time is for settling the archive and for the report.
+/// The time limit for counting: the rest of the time is for settling the archive and for the report.
 const COUNTED_WITHIN: Duration = Duration::from_secs(4);
 
-/// Whoever settles an archive sooner than this has no tries of it to forget: each that counts takes half of a function's
-/// time. If there are some all the same, they expire.
+/// The duration below which no tries need to be forgotten: each try that counts takes half of a function's
+/// time. If there are some anyway, they expire.
 const MAY_HAVE_TRIES_AFTER: Duration = Duration::from_secs(10);
 
-/// What is smaller is copied to its marker in less than the time that is left after its reading was given up.
+/// The size below which an archive is copied to its marker in less than the time left after its reading was
+/// given up.
 const SETTLED_SLOWLY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How long forgetting may take.
+/// The time limit for forgetting tries.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// What an archive that could not be loaded is: as it was, or bad since this was the last of its tries.
+/// Returns the error of an archive that could not be loaded: unchanged, or bad input if this was the last of
+/// its tries.
 pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error) -> Error {
     let effort = request.given_up.lock().unwrap_or_else(PoisonError::into_inner).take();
     let is_near = matches!(&error, Error::Retryable(fault) if fault.kind == Retryable::DeadlineNear);
@@ -47,7 +50,7 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
             None => (TriesNote::new(archive), WriteIf::Absent),
         };
         note.count(Utc::now(), &effort);
-        // The last one too: what is left of the time may not suffice for settling it.
+        // The last try too: the time left may not be enough to settle the archive.
         let json = serde_json::to_string(&note).unwrap_or_default();
         if s3.put_if(bucket, &key, json, condition).await?.is_none() {
             debug!("another run counted at the same time");
@@ -69,8 +72,8 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
     }
 }
 
-/// Refuses an archive that has had its tries and could not be settled in what was left of the last one's time, which
-/// happens to large ones only.
+/// Refuses an archive that has had its tries but could not be settled in the time left of the last one, which
+/// happens to large archives only.
 ///
 /// # Errors
 ///
@@ -96,7 +99,7 @@ pub async fn refuse_tried(s3: &S3, request: &RunRequest, archive: &Object) -> Re
     }
 }
 
-/// Forgets the tries of an archive that is settled, after so long a time. If that fails they expire.
+/// Forgets the tries of a settled archive, after this long a run. If that fails they expire.
 pub async fn forget(s3: &S3, request: &RunRequest, archive: &Object, took: Duration) {
     if took < MAY_HAVE_TRIES_AFTER && archive.size < SETTLED_SLOWLY_BYTES && !request.selection.is_by_hand() {
         return;

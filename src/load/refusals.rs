@@ -1,5 +1,5 @@
-//! Finds everything that Redshift refuses of an archive: what the load met, and what the tables not yet tried would
-//! meet, so that an uploader corrects all of it at once.
+//! Finds everything that Redshift refuses in an archive, in the table that failed and in the tables not yet
+//! tried, so that an uploader corrects all of it at once.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use crate::redshift::statement::{Authorization, Copy, Statement};
 use crate::redshift::{RefusedRow, RefusedRows, StatementError};
 use crate::stage::StagedTable;
 
-/// The refused rows at which COPY gives a file up: far more than are reported, so that those reported are the
-/// first of their file even where Redshift reads it in several places at once.
+/// The number of refused rows after which COPY stops: far more than are reported, so that those reported are
+/// the first of their file even if Redshift reads it in several places at once.
 const MAX_ERROR: u32 = 1_000;
 
-/// How long reading back the texts of one staged file may take: they are a convenience.
+/// The time limit for reading back the texts of one staged file: the texts are a convenience.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 impl ArchiveLoad<'_> {
-    /// What Redshift refuses of the first of `tables`, whose COPY failed, and of those behind it, which were
-    /// not tried: [`Error::BadInput`], or the fault itself where Redshift does not tell which rows it
+    /// Returns what Redshift refuses in the first of `tables`, whose COPY failed, and in those after it,
+    /// which were not tried: [`Error::BadInput`], or the fault itself if Redshift does not show which rows it
     /// refused.
     ///
-    /// To be called outside of the transaction. Once it is known that rows were refused, nothing that fails
-    /// here changes that: it is then said that there may be more.
+    /// Call it outside the transaction. Once it is known that rows were refused, no failure here changes
+    /// that: the result then says that there may be more.
     pub(super) async fn refusals(
         &self,
         clients: &Clients,
@@ -83,7 +83,7 @@ impl ArchiveLoad<'_> {
         problems.into()
     }
 
-    /// What Redshift refuses of a table's staged file.
+    /// Returns what Redshift refuses in a table's staged file.
     async fn ask(
         &self,
         session: &Session,
@@ -107,15 +107,15 @@ impl ArchiveLoad<'_> {
         }
     }
 
-    /// When nothing more may be looked for, so that the archive is settled in time; a bad archive that is
-    /// not would be found bad once more.
+    /// Returns the time after which nothing more may be looked for, so that the archive is settled in time. A
+    /// bad archive that is not settled would be found bad once more.
     fn settling_begins(&self) -> Option<Instant> {
         let left = self.request.cancellation.time_left()?;
         Some(Instant::now() + left.saturating_sub(ARCHIVE_RESERVE))
     }
 }
 
-/// The COPY of a table's staged file.
+/// Returns the COPY of a table's staged file.
 pub(super) fn copy_of<'c>(
     staged: &'c StagedTable<'c>,
     authorization: &'c Authorization,
@@ -133,7 +133,7 @@ pub(super) fn copy_of<'c>(
     }
 }
 
-/// What `work` comes to, if it does so in time.
+/// Returns the result of `work`, if it finishes in time.
 async fn within<T>(until: Option<Instant>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match until {
         None => work.await,
@@ -143,7 +143,7 @@ async fn within<T>(until: Option<Instant>, work: impl Future<Output = Result<T, 
     }
 }
 
-/// Why there may be more problems, for an uploader and whoever operates.
+/// Returns why there may be more problems, for the uploader and the operator.
 fn unasked(tables: &[StagedTable<'_>], error: &Error) -> String {
     let members: Vec<String> = tables.iter().map(|table| printable(table.member.as_bytes())).collect();
     format!(

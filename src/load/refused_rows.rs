@@ -1,4 +1,4 @@
-//! Turns the rows that Redshift refused of a table into problems of the archive.
+//! Turns the rows of a table that Redshift refused into problems of the archive.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,24 @@ use crate::redshift::{RefusedRow, RefusedRows};
 use crate::s3::S3;
 use crate::stage::{StagedTable, read_piece};
 
-/// `raw_field_value` is CHAR(1024) (`STL_LOAD_ERRORS`): a value of that length may have been longer.
+/// The length of `raw_field_value`, CHAR(1024) (`STL_LOAD_ERRORS`): a value of this length may have been
+/// longer.
 const RAW_VALUE_BYTES: usize = 1024;
 
-/// How much of a staged file's name is told: more than a bucket's name (63) and a key (1024) have.
+/// The maximum length of a staged file's name in a message: more than a bucket's name (63) and a key (1024)
+/// have.
 const FILE_CHARS: usize = 1200;
 
 /// The rows of one table that Redshift refused.
 pub(super) struct Refused<'t> {
     staged: &'t StagedTable<'t>,
     rows: Vec<RefusedRow>,
-    /// Texts that were read back, by piece and place in it.
+    /// The texts that were read back, by piece and position in it.
     cells: BTreeMap<(usize, CellPlace), StagedCell>,
 }
 
-/// The rows that Redshift refused of a staged file; the fault itself when Redshift does not tell them, since
-/// then nobody knows that the input is at fault.
+/// Returns the rows of a staged file that Redshift refused; the fault itself if Redshift does not show them,
+/// since then the input may not be at fault.
 pub(super) async fn told_rows(
     session: &Session,
     staged: &StagedTable<'_>,
@@ -58,19 +60,19 @@ pub(super) async fn told_rows(
 }
 
 impl<'t> Refused<'t> {
-    /// Rows refused of a table, in any order.
+    /// Creates a collection of a table's refused rows, in any order.
     pub(super) fn new(staged: &'t StagedTable<'t>, rows: Vec<RefusedRow>) -> Self {
         let mut refused = Self { staged, rows: Vec::new(), cells: BTreeMap::new() };
         refused.merge(rows);
         refused
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub(super) fn count(&self) -> usize {
         self.rows.len()
     }
 
-    /// Adds those that are not there yet, and puts all in the file's order.
+    /// Adds the rows that are new, and sorts all in the file's order.
     pub(super) fn merge(&mut self, rows: Vec<RefusedRow>) {
         for row in rows {
             if !self.rows.contains(&row) {
@@ -81,13 +83,13 @@ impl<'t> Refused<'t> {
         self.rows.sort_by_key(|row| (row.line.is_none(), staged.keys.piece_of(&row.file), row.line));
     }
 
-    /// Keeps the first `most` of them; returns how many are left.
+    /// Keeps the first `most` rows; returns how many are left.
     pub(super) fn cut_to(&mut self, most: usize) -> usize {
         self.rows.truncate(most);
         self.rows.len()
     }
 
-    /// Reads the texts that Redshift does not tell, or not to their end, from the staged file.
+    /// Reads the texts that Redshift does not show, or not completely, from the staged file.
     ///
     /// # Errors
     ///
@@ -107,7 +109,7 @@ impl<'t> Refused<'t> {
         Ok(())
     }
 
-    /// Them as problems of the archive; `null_as` is the text that was staged as NULL.
+    /// Returns the rows as problems of the archive; `null_as` is the text that was staged as NULL.
     pub(super) fn problems(&self, null_as: Option<&str>) -> impl Iterator<Item = Problem> {
         self.rows.iter().map(move |row| self.problem(row, null_as))
     }
@@ -138,7 +140,7 @@ impl<'t> Refused<'t> {
             }
             message
         };
-        // Redshift's own words may have the value in them, such as "Invalid digit, Value 'x', Pos 0".
+        // Redshift's own message may contain the value, such as "Invalid digit, Value 'x', Pos 0".
         let quote = Quote::new(message(&row.message), message(meaning(row.code)));
         let reason = Reason::Refused { code: row.code, message: quote };
         let mut problem = Problem::member(&self.staged.member, reason);
@@ -157,26 +159,26 @@ impl<'t> Refused<'t> {
         }
     }
 
-    /// The piece that a row stands in, and its line there.
+    /// Returns the piece that contains a row, and the row's line there.
     fn piece(&self, row: &RefusedRow) -> Option<(usize, u64)> {
         Some((self.staged.keys.piece_of(&row.file)?, row.line?))
     }
 
-    /// The refused cell: its piece and its place there.
+    /// Returns the refused cell: its piece and its position there.
     fn place(&self, row: &RefusedRow) -> Option<(usize, CellPlace)> {
         let (piece, line) = self.piece(row)?;
         Some((piece, CellPlace { line, column: self.column(row)?.0 }))
     }
 
-    /// The refused column as the configuration has it, and its position. Redshift tells names in lower case
-    /// (Amazon Redshift Database Developer Guide, Names and identifiers).
+    /// Returns the refused column as the configuration names it, and its position. Redshift returns names in
+    /// lower case (Amazon Redshift Database Developer Guide, Names and identifiers).
     fn column(&self, row: &RefusedRow) -> Option<(usize, &str)> {
         let told = row.column.as_deref()?;
         self.staged.table.loaded_columns().enumerate().find(|(_, name)| name.eq_ignore_ascii_case(told))
     }
 }
 
-/// What a code of COPY's means, in words that quote nothing (`r_Load_Error_Reference.md`).
+/// Returns the meaning of COPY's error code, in words that quote nothing (`r_Load_Error_Reference.md`).
 fn meaning(code: Option<i64>) -> &'static str {
     match code {
         Some(1201 | 1214) => "a delimiter is missing",

@@ -10,16 +10,16 @@ use tracing::warn;
 
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 
-/// The longest first wait; each further one may be twice as long.
+/// The maximum first wait; each further one may be twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// Tries after the first. What lasts longer than these is for Lambda's own retry, a minute later.
+/// The number of retries. A fault that lasts longer is left to Lambda's own retry, a minute later.
 const RETRIES: u32 = 3;
 
-/// The wait before try number `retry` (from 0), or none if there is to be no further.
+/// Returns the wait before retry number `retry` (from 0), or `None` if there is to be no further one.
 ///
-/// `random` is between 0 and 1 and spreads functions that met each other ("full jitter"). Only conflicts,
-/// lost connections and COPY's own trouble with S3 are tried again here: everything staged is still there.
+/// `random` is between 0 and 1 and separates functions that collided ("full jitter"). Only conflicts, lost
+/// connections and COPY's own trouble with S3 are retried here: everything staged still exists.
 pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
@@ -43,7 +43,7 @@ pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f6
     (passes && retry < RETRIES && left.is_none_or(|left| left > wait + ARCHIVE_RESERVE)).then_some(wait)
 }
 
-/// Tries `attempt` until it succeeds or [`retry_delay`] says that it is enough.
+/// Runs `attempt` until it succeeds or [`retry_delay`] allows no further try.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub async fn with_retries<T>(
     }
 }
 
-/// A number between 0 and 1: each `RandomState` has keys of its own.
+/// Returns a number between 0 and 1: each `RandomState` has keys of its own.
 pub(super) fn random() -> f64 {
     (RandomState::new().build_hasher().finish() >> 11) as f64 / (1_u64 << 53) as f64
 }

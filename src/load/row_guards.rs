@@ -1,4 +1,4 @@
-//! Judges whether an archive brings so few rows that it is refused, or that somebody should look at it.
+//! Judges whether an archive has so few rows that it is refused, or that the operator should look at it.
 
 use cmslite_core::error::Error;
 use cmslite_core::row_counts::{EmptiedTable, FewRows, IncomingRows, JudgedRows};
@@ -9,12 +9,12 @@ use crate::redshift::session::Session;
 use crate::stage::StagedTable;
 
 impl ArchiveLoad<'_> {
-    /// Compares the rows staged with those of the latest load before this one, which gets the number
-    /// `sequence`. To be asked under the lock: no other load comes in between.
+    /// Compares the staged rows with those of the previous load; this load gets the number `sequence`. Call
+    /// it under the lock, so that no other load comes in between.
     ///
     /// # Errors
     ///
-    /// [`Error::BadInput`] where the configuration allows no such few rows and the run does not accept them;
+    /// [`Error::BadInput`] if the configuration does not allow so few rows and the run does not accept them;
     /// else Redshift's, by who must act.
     pub(super) async fn judge_rows(
         &self,

@@ -9,9 +9,10 @@ use crate::s3::S3;
 
 /// Settles an archive as good.
 ///
-/// The other marker goes first: a crash in between leaves an unsettled archive, which the next run settles
-/// from the ledger, and never two markers. The marker of one that was not loaded names the SHA-256 of its bytes, since the
-/// ledger does not know its revision. Returns what the marker lacks of the archive, each in words.
+/// The other marker is deleted first: a crash in between leaves an unsettled archive, which the next run
+/// settles from the ledger, and never two markers. The marker of an archive that was not loaded has the
+/// SHA-256 of its bytes, since the ledger does not have its revision. Returns what the marker lacks of the
+/// archive, in words.
 ///
 /// # Errors
 ///
@@ -31,7 +32,7 @@ pub async fn good(
     Ok(told(missing))
 }
 
-/// Settles an archive as bad that is explained already. Returns what the marker lacks of it.
+/// Settles an archive as bad that is explained already. Returns what the marker lacks.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Looks whether somebody has settled an archive in the meantime: its markers, a request for each.
+//! Checks whether another run has settled an archive in the meantime, with a request for each of its markers.
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::Error;
@@ -7,7 +7,7 @@ use cmslite_core::queue::{Object, settles};
 use crate::run_request::RunRequest;
 use crate::s3::S3;
 
-/// Whether a revision has a marker, good or bad: at most two requests.
+/// Checks whether a revision has a marker, good or bad, with at most two requests.
 ///
 /// # Errors
 ///
@@ -22,11 +22,11 @@ async fn has_marker(s3: &S3, dataset: &Dataset, archive: &Object, marker: &str) 
     Ok(found.is_some_and(|found| settles(&found.object, found.revision.as_deref(), archive)))
 }
 
-/// Whether everything that an event tells of is settled, so that it asks for nothing. Archives that are older than its
-/// own do not matter: they have events of their own, and the sweep.
+/// Checks whether everything that an event asks for is settled, so that there is nothing to do. Archives
+/// older than the event's do not matter: they have events of their own, and the sweep.
 ///
-/// Under truncate that holds of a good archive only. A bad one supersedes nothing, and the older one that waits behind
-/// it may have had its event while it still counted as superseded.
+/// With `truncate`, only a good archive counts. A bad one supersedes nothing, and the older archive that
+/// waits may have had its event while it still counted as superseded.
 ///
 /// # Errors
 ///

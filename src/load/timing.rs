@@ -1,11 +1,11 @@
-//! Times the phases of a run, and names them in the log.
+//! Measures the phases of a run, and names them in the log.
 
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
 
 use crate::report::PhaseSeconds;
 
-/// A part of the work that is timed, and named in the log.
+/// A part of the work that is measured, and named in the log.
 #[derive(Clone, Copy)]
 pub enum Phase {
     /// Listing source, good and bad.
@@ -19,7 +19,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Does `work`, and adds the time that it takes to `seconds`, also where it is dropped before its end.
+    /// Does `work`, and adds its duration to `seconds`, also if it is dropped before its end.
     pub async fn of<T>(self, seconds: &mut PhaseSeconds, work: impl Future<Output = T>) -> T {
         let (phase, spent) = match self {
             Self::Queue => ("queue", &mut seconds.queue),
@@ -32,7 +32,7 @@ impl Phase {
     }
 }
 
-/// Time that is being spent.
+/// A duration that is being measured.
 struct Spending<'s> {
     spent: &'s mut f64,
     begun: Instant,

@@ -1,4 +1,4 @@
-//! Loads one archive: the order of statements inside its one transaction.
+//! Loads one archive: the order of statements in its one transaction.
 
 use std::time::Duration;
 
@@ -17,31 +17,31 @@ use crate::redshift::{LedgerRow, StatementError};
 use crate::stage::StagedTable;
 use cmslite_core::row_counts::{JudgedRows, RowsByTable};
 
-/// What is left of the function's time when LOCK is stopped: enough to ask who holds the lock.
+/// The time left when LOCK is stopped: enough to ask which session holds the lock.
 const LOCK_RESERVE: Duration = Duration::from_secs(8);
 
-/// What tries to load an archive have learned of it. It stays when COMMIT has no answer: the next try finds the archive
-/// loaded, and learns nothing.
+/// What tries to load an archive have found out about it. It is kept if COMMIT has no answer: the next try
+/// finds the archive loaded, and finds out nothing.
 #[derive(Debug, Default)]
 pub struct Learned {
-    /// What is conspicuous about its rows.
+    /// The result of judging its rows.
     pub judged: JudgedRows,
-    /// The load that brought the same bytes under another key.
+    /// The load that had the same bytes under another key.
     pub repeats: Option<LedgerRow>,
-    /// Whether Redshift refused rows and did not tell which.
+    /// Whether Redshift refused rows and did not show which.
     pub has_unknown_refusals: bool,
 }
 
 impl ArchiveLoad<'_> {
-    /// Loads all tables in one transaction. [`LoadDecision::Load`] says that it is committed; with any other
+    /// Loads all tables in one transaction. [`LoadDecision::Load`] means that it is committed; with any other
     /// decision nothing was loaded.
     ///
-    /// `learned` gets what is conspicuous about the archive as soon as it is known.
+    /// `learned` gets its values as soon as they are known.
     ///
     /// # Errors
     ///
     /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded
-    /// then, unless the connection broke after COMMIT was sent: the ledger knows.
+    /// then, unless the connection broke after COMMIT was sent: the ledger has the answer.
     pub async fn run(
         &self,
         clients: &Clients,
@@ -157,18 +157,18 @@ impl ArchiveLoad<'_> {
     }
 }
 
-/// Why a transaction was not committed.
+/// The reason why a transaction was not committed.
 enum Failure<'t> {
     /// Redshift refused rows of the first of these tables; the others were not tried.
     Rows(&'t [StagedTable<'t>], Error),
-    /// A statement was stopped at its limit, which may have waited for a lock on this table.
+    /// A statement, which may have waited for a lock on this table, was stopped at its limit.
     Stopped(&'t TableName, Error),
-    /// Anything else.
+    /// Any other error.
     Other(Error),
 }
 
 impl<'t> Failure<'t> {
-    /// Of a statement that may have had to wait for a lock on a table.
+    /// Returns the failure of a statement that may have waited for a lock on a table.
     fn at(table: &'t TableName, error: StatementError) -> Self {
         match Error::from(error) {
             Error::Retryable(fault) if fault.kind == Retryable::StatementTimeout => {

@@ -1,43 +1,43 @@
-//! The state of a dataset in words, and what somebody has to do about it.
+//! Describes the state of a dataset in words, and what to do about it.
 
 use super::overview::{Counts, LedgerSays, MadeBy, Overview};
 use super::words::{age, count, minute};
 
-/// How urgent a state is.
+/// The urgency of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Nobody has to do anything.
+    /// There is nothing to do.
     Good,
-    /// Something waits, and the next run deals with it.
+    /// An archive is waiting, and the next run deals with it.
     Waiting,
-    /// Somebody has to act.
+    /// Someone must act.
     Act,
 }
 
 /// The state in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headline {
-    /// How urgent it is.
+    /// The urgency.
     pub level: Level,
     /// The state in a few words.
     pub title: String,
     /// A sentence with the details.
     pub detail: String,
-    /// What somebody has to do, the most urgent first.
+    /// The tasks, the most urgent first.
     pub tasks: Vec<Task>,
 }
 
-/// What somebody has to do.
+/// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// What, and why.
+    /// The task and its reason.
     pub text: String,
-    /// The id of the section that says more, and its name.
+    /// The id and the name of the section with the details.
     pub section: Option<(&'static str, &'static str)>,
 }
 
 impl Overview {
-    /// The state in words. What somebody has to act on goes before what waits, and that before what is well.
+    /// Returns the state in words. Tasks come before what is waiting, and that before what is well.
     pub fn headline(&self) -> Headline {
         let (level, title) = self.title();
         Headline { level, title, detail: self.detail(), tasks: self.tasks() }
@@ -77,7 +77,7 @@ impl Overview {
         }
     }
 
-    /// Why the last run failed, by its kind, and whether that lasts until somebody acts.
+    /// Returns why the last run failed, by its type, and whether that lasts until someone acts.
     fn failure(&self) -> Option<(&'static str, bool)> {
         match &self.made_by {
             MadeBy::Run { failure: Some(failure), .. } => Some((failure.error_type, failure.lasts())),
@@ -85,7 +85,8 @@ impl Overview {
         }
     }
 
-    /// Whether there is an object that should have been an archive, and cannot be one by its key.
+    /// Checks whether there is an object that should have been an archive, but cannot be one because of its
+    /// key.
     fn has_unusable_key(&self) -> bool {
         self.passed_over.iter().any(|object| object.why.is_unusable_key())
     }

@@ -1,12 +1,12 @@
-//! The document.
+//! Writes the document.
 
-// What is loaded.
+// The loaded archives.
 mod loaded;
-// What is bad, and why.
+// The bad archives, and the reasons.
 mod bad;
-// What waits, what disagrees, and what is no archive.
+// The lists of waiting archives, disagreements, and objects passed over.
 mod lists;
-// Bars over the last loads.
+// Bars for the last loads.
 mod bars;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -15,10 +15,10 @@ use super::headline::{Headline, Level};
 use super::overview::{MadeBy, Overview};
 use super::words::{number, time};
 
-/// The style of the page, in it.
+/// The style sheet, which is part of the page.
 const STYLE: &str = include_str!("html/style.css");
 
-/// What the page may fetch and run: nothing. The icon is in the page too.
+/// The content security policy: the page may fetch and run nothing. The icon is part of the page too.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
@@ -39,7 +39,7 @@ impl Level {
         }
     }
 
-    /// A disc in the level's colour. Without an icon in it a browser asks the page's server for one.
+    /// Returns a disc in the level's colour. Without an icon in the page, a browser would request one.
     fn icon(self) -> &'static str {
         match self {
             Self::Good => {
@@ -56,7 +56,7 @@ impl Level {
 }
 
 impl Overview {
-    /// The page: a whole HTML document, which asks for nothing else and runs nothing.
+    /// Returns the page: a complete HTML document, which requests nothing and runs nothing.
     pub fn html(&self) -> String {
         let headline = self.headline();
         let Headline { level, title, .. } = &headline;

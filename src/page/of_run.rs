@@ -1,8 +1,9 @@
-//! The page that the function writes after a run: from what the run has read of S3 anyway, and one question to Redshift.
+//! Writes the function's page after a run, from what the run has read from S3 anyway, and one query to
+//! Redshift.
 //!
-//! A whole status would list the bucket again, read the ledger from its beginning, and hold both. So markers and ledger are not
-//! compared here, and the cost does not grow with the history: one session with one query, an `error.json` for each bad
-//! archive that is shown, and one write.
+//! A whole status would list the bucket again, read the ledger from its beginning, and hold both. So markers
+//! and ledger are not compared here, and the cost does not grow with the history: one session with one query,
+//! an `error.json` for each bad archive that is shown, and one write.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -26,15 +27,15 @@ use crate::redshift::{RecentLoad, StatementError};
 use crate::report::{PassedOverObject, Report};
 use crate::status::{RECENT_LOADS, Waiting};
 
-/// How long the page may take. It is written after the report and its metrics, and a run that leaves less time than this, and
-/// what another run needs, writes none.
+/// The time limit for the page. It is written after the report and its metrics. If less than this time, plus
+/// what another run needs, is left, no page is written.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How much of it Redshift may take. A page that says that Redshift does not answer is worth more than none.
+/// The part of it for Redshift. A page that says that Redshift does not answer is better than none.
 const LEDGER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Writes the page of a dataset after a run, if that has read the queue and has left time. What fails is a warning: a run
-/// that has loaded its archives has not failed.
+/// Writes the page of a dataset after a run, if the run has read the queue and has left time. A failure is a
+/// warning: a run that has loaded its archives has not failed.
 pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancellation: &Cancellation) {
     let Some(listings) = &run.listings else {
         debug!("the status page stays as it is: the run has not read the queue");
@@ -63,7 +64,7 @@ pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancel
     }
 }
 
-/// What the ledger says of the latest loads. Redshift ends the query when its time is up.
+/// Returns what the ledger says about the latest loads. Redshift ends the query when its time is up.
 async fn ledger(
     clients: &Clients,
     dataset: &Dataset,
@@ -86,7 +87,7 @@ async fn ledger(
 }
 
 impl Overview {
-    /// What the page shows after a run; why its bad archives are bad is to be added.
+    /// Returns the page's contents after a run, without the reasons of its bad archives.
     fn of_run(
         dataset: &Dataset,
         report: &Report,
@@ -118,7 +119,7 @@ impl Overview {
         });
         let passed_over =
             plan.passed_over.iter().map(|(key, why)| PassedOverObject { key: key.clone(), why: *why });
-        // One that stopped behind a bad archive says so by that.
+        // A run that stopped after a bad archive shows that by the archive.
         let failure = report.failure.clone().filter(|_| report.bad.is_empty());
         Self {
             dataset: dataset.name.clone(),
@@ -145,11 +146,11 @@ impl Overview {
     }
 }
 
-/// The state of each archive after a run: what the run made of it, else what the listings said before.
+/// The state of each archive after a run: the run's result, or else the listings' state.
 struct States<'a> {
     listings: &'a Listings,
     made: HashMap<&'a str, ArchiveState>,
-    /// Settled by another run, nobody here knows how.
+    /// Archives settled by another run, with a result that is not known here.
     settled_meanwhile: HashSet<&'a str>,
 }
 
@@ -165,7 +166,7 @@ impl<'a> States<'a> {
         }
     }
 
-    /// The archives in a state that the plan holds, oldest first.
+    /// Returns the archives in a state that the plan holds, oldest first.
     fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &'a Object> {
         self.listings.plan.archives.iter().filter_map(move |archive| {
             let key = archive.object.key.as_str();
@@ -174,13 +175,13 @@ impl<'a> States<'a> {
         })
     }
 
-    /// How many archives are in a state, held or forgotten.
+    /// Returns the number of archives in a state, held or forgotten.
     fn count(&self, state: ArchiveState) -> usize {
         let plan = &self.listings.plan;
         self.in_state(state).count() + plan.count(state) - plan.in_state(state).count()
     }
 
-    /// The newest bad archives, the newest first.
+    /// Returns the newest bad archives, newest first.
     fn bad(&self, dataset: &Dataset, held: Option<DateTime<Utc>>) -> Vec<BadArchive> {
         let in_plan: HashSet<&str> =
             self.listings.plan.archives.iter().map(|archive| archive.object.key.as_str()).collect();

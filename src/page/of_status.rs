@@ -1,4 +1,4 @@
-//! From a status to what the page shows.
+//! Turns a status into the page's contents.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::Dataset;
@@ -10,7 +10,7 @@ use super::overview::{
 use crate::status::{Bad, Status};
 
 impl Overview {
-    /// What the page shows of a status that was read at this time.
+    /// Returns the page's contents for a status that was read at this time.
     pub fn of_status(dataset: &Dataset, status: &Status, made_at: DateTime<Utc>) -> Self {
         let held = match (&status.tables_hold, &status.ledger_unreadable) {
             (Some(row), _) => Some(row.last_modified),

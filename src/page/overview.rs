@@ -1,4 +1,4 @@
-//! What the page shows of a dataset, as a plain value.
+//! Defines the page's contents as a plain value.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::key::Key;
@@ -8,88 +8,90 @@ use crate::redshift::RecentLoad;
 use crate::report::{Failure, PassedOverObject};
 use crate::status::{Disagreement, Waiting};
 
-/// Bad archives that are shown, the newest of them.
+/// The number of bad archives that are shown: the newest.
 pub const BAD_SHOWN: usize = 10;
 
-/// Archives that wait and are shown, the oldest of them.
+/// The number of waiting archives that are shown: the oldest.
 pub const WAITING_SHOWN: usize = 20;
 
-/// Disagreements that are shown, the first of them.
+/// The number of disagreements that are shown: the first.
 pub const DISAGREEMENTS_SHOWN: usize = 20;
 
-/// Objects passed over that are shown, the last of them.
+/// The number of passed-over objects that are shown: the last.
 pub const PASSED_OVER_SHOWN: usize = 10;
 
-/// Where a dataset stands, as far as the page shows it. Lists are cut to what is shown, and counts are not: however long
-/// the history is, the page is not.
+/// The state of a dataset, as far as the page shows it. Lists are cut to what is shown, and counts are
+/// complete: the page does not grow with the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Where its archives are uploaded: `s3://BUCKET/PREFIX/`.
+    /// The prefix to which its archives are uploaded: `s3://BUCKET/PREFIX/`.
     pub uploads: String,
     /// Whether a load replaces the tables' rows; then only the newest archive counts.
     pub truncate: bool,
-    /// When the page was made.
+    /// The time when the page was made.
     pub made_at: DateTime<Utc>,
-    /// By what.
+    /// The maker of the page.
     pub made_by: MadeBy,
-    /// How many archives there are.
+    /// The numbers of archives.
     pub counts: Counts,
-    /// The archives that wait to be loaded, the oldest first, [`WAITING_SHOWN`] at the most.
+    /// The archives that wait to be loaded, oldest first, at most [`WAITING_SHOWN`].
     pub waiting: Vec<Waiting>,
-    /// The bad archives, the newest first, [`BAD_SHOWN`] at the most.
+    /// The bad archives, newest first, at most [`BAD_SHOWN`].
     pub bad: Vec<BadArchive>,
-    /// What the ledger says.
+    /// The state of the ledger.
     pub ledger: LedgerSays,
-    /// The latest loads, the oldest first.
+    /// The latest loads, oldest first.
     pub loads: Vec<RecentLoad>,
-    /// Where markers and ledger disagree, [`DISAGREEMENTS_SHOWN`] at the most; none where they were not compared.
+    /// The disagreements of markers and ledger, at most [`DISAGREEMENTS_SHOWN`]; `None` if they were not
+    /// compared.
     pub disagreements: Option<Vec<Disagreement>>,
-    /// The objects that are no archives by their names, [`PASSED_OVER_SHOWN`] at the most:
-    /// those first that should have been archives.
+    /// The objects that are not archives by their names, at most [`PASSED_OVER_SHOWN`], beginning with those
+    /// that should have been archives.
     pub passed_over: Vec<PassedOverObject>,
 }
 
-/// What has made a page.
+/// The maker of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MadeBy {
     /// The command `status`.
     Command,
     /// A run of the function.
     Run {
-        /// The invocation.
+        /// The invocation's id.
         request_id: String,
-        /// Why the run ended early, if it did; one that stopped behind a bad archive did its work.
+        /// Why the run ended early, if it did. A run that stopped after a bad archive did its work.
         failure: Option<Failure>,
     },
 }
 
-/// How many there are, shown or not.
+/// The numbers of archives and objects, shown or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Archives settled as good.
+    /// The number of archives settled as good.
     pub good: usize,
-    /// Archives settled as bad.
+    /// The number of archives settled as bad.
     pub bad: usize,
-    /// Of these the ones whose data is missing: under truncate those that are newer than what the tables hold.
+    /// The number of these whose data is missing: with `truncate`, those newer than the archive in the
+    /// tables.
     pub bad_and_missing: usize,
-    /// Archives to be loaded.
+    /// The number of archives to be loaded.
     pub waiting: usize,
-    /// Archives that newer ones supersede.
+    /// The number of superseded archives.
     pub superseded: usize,
-    /// Disagreements of markers and ledger.
+    /// The number of disagreements of markers and ledger.
     pub disagreements: usize,
-    /// Objects that are no archives by their names.
+    /// The number of objects that are not archives by their names.
     pub passed_over: usize,
 }
 
 /// A bad archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadArchive {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// When it was uploaded.
+    /// The time when it was uploaded.
     pub uploaded: DateTime<Utc>,
     /// Whether its data is missing.
     pub is_missing: bool,
@@ -97,31 +99,31 @@ pub struct BadArchive {
     pub error: Option<ReportedErrorFile>,
 }
 
-/// What the ledger was found to be.
+/// The state of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerSays {
-    /// It was read.
+    /// The ledger was read.
     Read,
-    /// There is none yet: the first load makes it.
+    /// The ledger does not exist yet: the first load creates it.
     Absent,
-    /// It was not read, and why.
+    /// The ledger was not read, for this reason.
     Unread(String),
 }
 
 impl Overview {
-    /// The latest load.
+    /// Returns the latest load.
     pub fn latest(&self) -> Option<&RecentLoad> {
         self.loads.last()
     }
 }
 
-/// Under truncate, when the archive was uploaded that the tables hold, where the ledger does not say so: the newest good one.
-/// Where there is none, nothing is known to be missing.
+/// With `truncate`, returns when the archive in the tables was uploaded if the ledger does not say so: the
+/// time of the newest good one. If there is none, nothing is known to be missing.
 pub fn held_by_markers(good: impl Iterator<Item = DateTime<Utc>>) -> DateTime<Utc> {
     good.max().unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The objects passed over that are shown: those that should have been archives, and the last of the others.
+/// Returns the passed-over objects to show: those that should have been archives, and the last of the others.
 pub fn shown_of_passed_over(
     all: impl DoubleEndedIterator<Item = PassedOverObject> + Clone,
 ) -> Vec<PassedOverObject> {
@@ -133,8 +135,8 @@ pub fn shown_of_passed_over(
     shown
 }
 
-/// Whether the data of a bad archive, uploaded at this time, is missing from the tables. While appending each archive's is;
-/// under truncate that of an archive that is newer than what the tables hold.
+/// Checks whether the data of a bad archive, uploaded at this time, is missing from the tables. Without
+/// `truncate` it always is; with `truncate` only if the archive is newer than the one in the tables.
 pub fn is_missing(truncate: bool, uploaded: DateTime<Utc>, held: Option<DateTime<Utc>>) -> bool {
     !truncate || held.is_none_or(|held| uploaded >= held)
 }

@@ -14,7 +14,7 @@ use crate::redshift::RecentLoad;
 use crate::report::{Failure, PassedOverObject};
 use crate::status::{Disagreement, DisagreementKind, RECENT_LOADS, Waiting};
 
-/// Text by strangers, with markup in it.
+/// Untrusted text with markup in it.
 const MARKUP: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>";
 
 fn now() -> DateTime<Utc> {
@@ -92,7 +92,7 @@ fn failed(error_type: &'static str) -> MadeBy {
     MadeBy::Run { request_id: MARKUP.to_owned(), failure: Some(failure) }
 }
 
-/// A page in which everything is that may be, each text with markup.
+/// Returns contents with everything that may occur, each text with markup.
 fn everything(elements: usize) -> Overview {
     let kinds = [DisagreementKind::TwoMarkers, DisagreementKind::LoadedNotMarked];
     Overview {
@@ -275,7 +275,7 @@ fn the_page_asks_for_nothing_and_runs_nothing() {
     for reference in ["src=", "href=", "url(", "@import"] {
         for (at, _) in page.match_indices(reference) {
             let rest = &page[at + reference.len()..];
-            // Text by strangers says `src=x`, which is no attribute.
+            // Untrusted text says `src=x`, which is not an attribute.
             let is_inert =
                 rest.starts_with("\"#") || rest.starts_with("\"data:") || rest.starts_with("x onerror");
             assert!(is_inert, "{}", &page[at..at + 60]);
@@ -283,7 +283,7 @@ fn the_page_asks_for_nothing_and_runs_nothing() {
     }
 }
 
-/// However long the lists are that it is made of.
+/// However long its lists are.
 #[test]
 fn the_page_has_a_bounded_size() {
     let page = everything(usize::MAX).html();

@@ -1,22 +1,22 @@
-//! Times, ages and numbers as a person reads them.
+//! Writes times, ages and numbers as a person reads them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cmslite_core::text::seconds;
 use maud::{Markup, html};
 
-/// A time to the minute, with its exact value for programs.
+/// Returns a time to the minute, with its exact value for programs.
 pub fn time(at: DateTime<Utc>) -> Markup {
     html! {
         time datetime=(seconds(at)) { (minute(at)) }
     }
 }
 
-/// A time to the minute as text.
+/// Returns a time to the minute as text.
 pub fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// How long something has lasted.
+/// Returns a duration as text.
 pub fn age(lasted: TimeDelta) -> String {
     let minutes = lasted.num_minutes();
     match (minutes, minutes / 60) {
@@ -27,7 +27,7 @@ pub fn age(lasted: TimeDelta) -> String {
     }
 }
 
-/// A number with a comma before each group of three digits.
+/// Returns a number with a comma before each group of three digits.
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -40,13 +40,13 @@ pub fn number(number: u64) -> String {
     text
 }
 
-/// A number of things: `1 archive`, `2 archives`.
+/// Returns a number of things: `1 archive`, `2 archives`.
 pub fn count(many: usize, thing: &str) -> String {
     let ending = if many == 1 { "" } else { "s" };
     format!("{} {thing}{ending}", number(many as u64))
 }
 
-/// Bytes in the largest unit that leaves a whole part.
+/// Returns a number of bytes in the largest unit that leaves a whole part.
 pub fn bytes(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["bytes", "kB", "MB", "GB"] {

@@ -1,7 +1,7 @@
-//! Tries a host's addresses: the next only where the one before did not answer.
+//! Tries a host's addresses: the next only if the one before did not answer.
 //!
-//! The driver goes on to the next address whatever failed, a refused login included (`tokio-postgres` 0.7.18,
-//! `connect.rs`): a wrong password would be refused once for each of them, and five refusals lock a user.
+//! The driver tries the next address after any failure, also after a refused login (`tokio-postgres` 0.7.18,
+//! `connect.rs`): a wrong password would be refused once for each address, and five refusals lock a user.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,10 +11,10 @@ use tokio::net::lookup_host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 
-/// How long name look-up, connection, TLS and login may take together.
+/// The time limit for name look-up, connection, TLS and login together.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
-/// The addresses of a host, in the order in which the system tells them, each once.
+/// Returns the addresses of a host, in the system's order, each once.
 ///
 /// # Errors
 ///
@@ -32,7 +32,8 @@ pub(super) async fn look_up(host: &str, port: u16) -> io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-/// Connects to one of the addresses and logs in there; none without addresses. They share the time for a connection.
+/// Connects to one of the addresses and logs in there; `None` if there are no addresses. They share the time
+/// for a connection.
 ///
 /// # Errors
 ///
@@ -74,8 +75,8 @@ mod tests {
 
     use super::*;
 
-    /// A server at an address of this machine that answers every start-up with `answer` and hangs up; how often it
-    /// was asked.
+    /// Starts a server at an address of this machine that answers every start-up with `answer` and hangs up.
+    /// Returns how often it was asked.
     async fn server(address: Ipv4Addr, port: u16, answer: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
         let listener = TcpListener::bind((address, port)).await.unwrap();
         let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));

@@ -1,4 +1,4 @@
-//! Says what a failure to connect or to log in means, by who must act.
+//! Classifies a failure to connect or to log in, by who must act.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,8 @@ use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 use super::login_stream::UNKNOWN_DIGEST;
 use crate::environment::{PasswordOrigin, Warehouse};
 
-/// What a failure to open a session means. `place` is where it was to lead, as `host:port/database`.
+/// Returns the error for a failure to open a session. `place` is where it was to connect, as
+/// `host:port/database`.
 pub(super) fn classify_connect(
     error: tokio_postgres::Error,
     place: &str,
@@ -17,7 +18,8 @@ pub(super) fn classify_connect(
     if let Some(refused) = error.as_db_error() {
         let code = refused.code().code();
         let message = refused.message();
-        // Which SQLSTATE Redshift gives a refused password is not documented; PostgreSQL says 28P01 with these words.
+        // It is not documented which SQLSTATE Redshift uses for a refused password; PostgreSQL uses 28P01
+        // with these words.
         let is_refused =
             matches!(code, "28000" | "28P01") || message.contains("password authentication failed");
         return match code {
@@ -39,7 +41,7 @@ pub(super) fn classify_connect(
         };
     }
     let story = chain(&error);
-    // Within TLS tag 13 does not reach the driver, which knows no other name for it than its text.
+    // Within TLS, tag 13 does not reach the driver, which has no name for it except its text.
     if story.contains("unknown authentication tag `13`") {
         let message = format!(
             "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program answers within TLS only: leave PGSSLMODE=disable out"
@@ -81,10 +83,10 @@ pub(super) fn classify_connect(
         .into()
 }
 
-/// What to do about a refused login. A user that IAM names must be in the database: "if a database user matching the
-/// value for DbUser doesn't exist and Autocreate is False, then the command succeeds but the connection attempt will fail"
-/// (Amazon Redshift API Reference, `GetClusterCredentials`). Whether a user that stands for an IAM identity is made at its
-/// first login is not documented.
+/// Returns the remedy for a refused login. A user that IAM names must exist in the database: "if a database
+/// user matching the value for DbUser doesn't exist and Autocreate is False, then the command succeeds but
+/// the connection attempt will fail" (Amazon Redshift API Reference, `GetClusterCredentials`). It is not
+/// documented whether a user that represents an IAM identity is created at its first login.
 fn remedy(user: &str, origin: &PasswordOrigin) -> String {
     match origin {
         PasswordOrigin::Variable(_) | PasswordOrigin::Secret { .. } => format!(
@@ -104,18 +106,19 @@ fn remedy(user: &str, origin: &PasswordOrigin) -> String {
     }
 }
 
-/// What TLS failed at, where it is not the network.
+/// A failure of TLS that is not the network's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TlsRefusal {
-    /// The server's certificate.
+    /// The server's certificate was refused.
     Certificate,
-    /// The version of the protocol, or the cipher.
+    /// The version of the protocol, or the cipher, was refused.
     Protocol,
 }
 
-/// What OpenSSL says (`crypto/err/openssl.txt`, `ssl/ssl_err.c` of OpenSSL 3). An alert is the server's: RFC 8446,
-/// section 6.2, has `protocol_version`, and `handshake_failure` and `insufficient_security` where no parameters are
-/// acceptable to both. All else, an end of the stream above all, is the network's.
+/// The messages of OpenSSL (`crypto/err/openssl.txt`, `ssl/ssl_err.c` of OpenSSL 3). An alert comes from the
+/// server: RFC 8446, section 6.2, defines `protocol_version`, and `handshake_failure` and
+/// `insufficient_security` where no parameters are acceptable to both. Everything else, such as an end of the
+/// stream, is a network failure.
 const TLS_REFUSALS: [(&str, TlsRefusal); 7] = [
     ("certificate verify failed", TlsRefusal::Certificate),
     ("unsupported protocol", TlsRefusal::Protocol),

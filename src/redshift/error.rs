@@ -1,4 +1,4 @@
-//! Says what Redshift's refusals of statements mean, by who must act.
+//! Classifies Redshift's refusals of statements, by who must act.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio_postgres::error::DbError;
 use super::known_errors::{Meaning, S3Exception, known};
 use super::statement::Statement;
 
-/// Why a statement was not carried out.
+/// The reason why a statement was not carried out.
 #[derive(Debug)]
 pub enum StatementError {
-    /// COPY met rows that the table does not take: the load-error tables know which.
+    /// COPY met rows that the table does not accept. The load-error tables name them.
     RowsRefused(Fault<Retryable>),
     /// A relation does not exist.
     MissingRelation(Fault<Deployment>),
-    /// Anything else.
+    /// Any other error.
     Other(Error),
 }
 
@@ -30,12 +30,12 @@ impl From<StatementError> for Error {
     }
 }
 
-/// Why an answer is waited for no longer.
+/// The reason why the program stops waiting for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// The run's time is up.
+    /// The run's time is used up.
     TimeIsUp,
-    /// The statement's own limit, at which Redshift should have stopped it, is over.
+    /// The statement's own limit, at which Redshift should have stopped it, is exceeded.
     After(Duration),
 }
 
@@ -53,7 +53,7 @@ pub(super) fn unanswered(statement: &Statement<'_>, limit: Limit) -> StatementEr
     StatementError::Other(Error::retryable(kind, message))
 }
 
-/// A statement that is not sent, since an earlier one was not answered.
+/// Returns the error of a statement that is not sent, since an earlier one was not answered.
 pub(super) fn gone(statement: &Statement<'_>) -> StatementError {
     let message =
         format!("{} was not sent: Redshift has not answered the statement before it", name(statement));
@@ -75,7 +75,7 @@ pub(super) fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) 
     classify_refused(code, &text, told, statement)
 }
 
-/// Everything that Redshift says of an error, which may be in the detail only.
+/// Returns everything that Redshift says about an error; some of it may be in the detail only.
 fn full_text(refused: &DbError) -> String {
     match refused.detail() {
         Some(detail) => {
@@ -85,8 +85,9 @@ fn full_text(refused: &DbError) -> String {
     }
 }
 
-/// What of an error may be told where cells may not: the texts that are known are about tables, rights and S3, in the
-/// message or, as those of S3, in the detail. Any other may quote what COPY has read.
+/// Returns what may be shown of an error if cells may not be. The known texts are about tables, permissions
+/// and S3; they are in the message or, like those of S3, in the detail. Any other text may quote what COPY
+/// has read.
 fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     match (known(code, message), S3Exception::find(text)) {
         (_, Some(_)) => text,
@@ -95,10 +96,10 @@ fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     }
 }
 
-/// `told` is what of `text` may be told.
+/// `told` is the part of `text` that may be shown.
 fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_>) -> StatementError {
     let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
-    // Only what is inside an archive makes it bad, so what nobody knows is taken for something that passes.
+    // Only input may make an archive bad, so an unknown error counts as temporary.
     let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Passes(Retryable::Unknown), ""));
     let message = if remedy.is_empty() { message } else { format!("{message}; {remedy}") };
     match meaning {
@@ -111,7 +112,7 @@ fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_
     }
 }
 
-/// A statement's beginning, enough to know it by, without secrets.
+/// Returns a statement's beginning, enough to recognise it, without secrets.
 pub(super) fn name(statement: &Statement<'_>) -> String {
     let text = statement.to_string();
     let cut = text.find(" (").or_else(|| text.char_indices().nth(60).map(|(at, _)| at)).unwrap_or(text.len());

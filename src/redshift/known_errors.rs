@@ -1,31 +1,31 @@
-//! Lists the errors of Redshift that are known: what each means, its source, and what to do about it.
+//! Lists the known errors of Redshift: the meaning of each, its source, and its remedy.
 //!
-//! Pages without an address are of the Amazon Redshift Database Developer Guide, others are public threads on
-//! GitHub.
+//! Pages without an address are from the Amazon Redshift Database Developer Guide; the others are public
+//! threads on GitHub.
 
 use cmslite_core::error::{Deployment, Retryable};
 
-/// What an error means, by who must act.
+/// The meaning of an error, by who must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// COPY met rows that the table does not take.
+    /// COPY met rows that the table does not accept.
     Rows,
     /// A relation does not exist.
     NoRelation,
-    /// It passes.
+    /// The error is temporary.
     Passes(Retryable),
-    /// It lasts until somebody acts.
+    /// The error lasts until someone acts.
     Lasts(Deployment),
 }
 
 use Meaning::{Lasts, NoRelation, Passes, Rows};
 
-/// What is known of an error: its meaning and, for one that lasts, what to do.
+/// The meaning of an error, with the remedy if it lasts.
 pub(super) type Known = (Meaning, &'static str);
 
-/// The beginning of an SQLSTATE, a part of the text, what they mean, and what to do. An empty text stands for
-/// any, and one of digits for Redshift's own number, which is then all of the message. Large and small letters
-/// are the same. The first row that fits decides.
+/// The beginning of an SQLSTATE, a part of the text, their meaning, and the remedy. An empty text matches any
+/// text. A text of digits matches Redshift's own number, which is then the whole message. Upper and lower
+/// case are equal. The first matching row decides.
 type Row = (&'static str, &'static str, Meaning, &'static str);
 
 const MAKE_TABLE: &str = "make the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or correct \"dbtable\", \"schema\" or \"ledger\" in the configuration";
@@ -37,7 +37,7 @@ const KEYS: &str =
 const REGION: &str = "set AWS_REGION to the region of the bucket, which COPY is told as REGION";
 const DISK: &str = "free disk space on the cluster (VACUUM, or drop what nobody needs) or resize it";
 
-/// XX000 is Redshift's class for bad rows, conflicts and missing tables alike; its text tells them apart.
+/// XX000 is Redshift's class for bad rows, conflicts and missing tables alike; the text distinguishes them.
 const ROWS: &[Row] = &[
     // tutorial-loading-run-copy.md
     ("XX000", "Check 'stl_load_errors'", Rows, ""),
@@ -46,18 +46,18 @@ const ROWS: &[Row] = &[
     // c_serial_isolation.md; on the wire the message is "1023" alone (aws/aws-sdk-pandas#665)
     ("XX000", "1023", Passes(Retryable::Serialization), ""),
     ("XX000", "Serializable isolation violation", Passes(Retryable::Serialization), ""),
-    // c_serial_isolation.md: "ERROR:1018 DETAIL: Relation does not exist", a table made or dropped by a
-    // transaction that runs at the same time; a new transaction sees it as it is
+    // c_serial_isolation.md: "ERROR:1018 DETAIL: Relation does not exist", for a table created or dropped by
+    // a concurrent transaction; a new transaction sees the current state
     ("XX000", "1018", Passes(Retryable::Serialization), ""),
     // aws/amazon-redshift-jdbc-driver#147
     ("XX000", "conflict with concurrent transaction", Passes(Retryable::Serialization), ""),
     ("40001", "", Passes(Retryable::Serialization), ""),
     ("40P01", "", Passes(Retryable::Serialization), ""),
-    // r_statement_timeout.md; also with two l (metabase/metabase#36770)
+    // r_statement_timeout.md; also with a double l (metabase/metabase#36770)
     ("57014", "", Passes(Retryable::StatementTimeout), ""),
     ("XX000", "canceled on user's request", Passes(Retryable::StatementTimeout), ""),
     ("XX000", "cancelled on user's request", Passes(Retryable::StatementTimeout), ""),
-    // The cluster's workload management ends a query: error 1020, "system requested abort"
+    // The cluster's workload management ended a query: error 1020, "system requested abort"
     // (PostHog/posthog#64160)
     ("XX000", "system requested abort", Passes(Retryable::StatementTimeout), ""),
     ("XX000", "cancelled by WLM", Passes(Retryable::StatementTimeout), ""),
@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
     ("XX000", "not authorized to", Lasts(Deployment::CopyAuthorization), ROLE),
     ("XX000", "IAM role", Lasts(Deployment::CopyAuthorization), ROLE),
     ("XX000", "IAM_ROLE", Lasts(Deployment::CopyAuthorization), ROLE),
-    // The manifest was written a moment ago: whoever does not find it may not read it (PostHog/posthog#61603)
+    // The manifest was written a moment ago: if it is not found, it may not be read (PostHog/posthog#61603)
     (
         "XX000",
         "COPY with MANIFEST parameter requires full path",
@@ -79,11 +79,11 @@ const ROWS: &[Row] = &[
         READ_STAGED,
     ),
     ("XX000", "Access Denied", Lasts(Deployment::CopyAuthorization), READ_STAGED),
-    // "the cluster is read-only" while it is resized (Management Guide, managing-cluster-operations); 25006 is
+    // "the cluster is read-only" during a resize (Management Guide, managing-cluster-operations); 25006 is
     // PostgreSQL's
     ("25006", "", Passes(Retryable::ClusterUnavailable), ""),
-    // PostgreSQL's codes of a server that stops or starts: a cluster that is paused, restarted or maintained
-    // refuses connections
+    // PostgreSQL's codes of a server that stops or starts: a cluster that is paused, restarted or in
+    // maintenance refuses connections
     ("57P", "", Passes(Retryable::ConnectionLost), ""),
     ("08", "", Passes(Retryable::ConnectionLost), ""),
     // apache/airflow#30341
@@ -96,7 +96,7 @@ const ROWS: &[Row] = &[
     // PostgreSQL's codes: wrong object type, feature not supported
     ("42809", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
     ("0A000", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
-    // and schema, column, type, database that are missing or other ones
+    // and a schema, column, type or database that is missing or different
     ("3F000", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
     (
         "42703",
@@ -116,12 +116,12 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// What passes at KMS: it is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`
-/// and "Common errors").
+/// KMS errors that are temporary: KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API
+/// Reference, `Decrypt` and "Common errors").
 const KMS_PASSES: [&str; 4] =
     ["KMS.Throttling", "KMS.DependencyTimeout", "KMS.KeyUnavailable", "KMS.KMSInternal"];
 
-/// S3's errors as COPY passes them on, by the beginning of their code
+/// S3's errors in COPY's messages, by the beginning of their code
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>); `s3serviceexception-error.md` has
 /// the form of the text.
 const S3_ERRORS: &[(&str, Deployment, &str)] = &[
@@ -140,7 +140,7 @@ const S3_ERRORS: &[(&str, Deployment, &str)] = &[
     ("NoSuchBucket", Deployment::NoSuchBucket, "correct \"bucket\" in the configuration, or AWS_REGION"),
 ];
 
-/// What Redshift means by an error; none if it is not known.
+/// Returns the meaning of an error; `None` if it is not known.
 pub(super) fn known(code: &str, text: &str) -> Option<Known> {
     if let Some(exception) = S3Exception::find(text) {
         return Some(exception.meaning());
@@ -150,7 +150,7 @@ pub(super) fn known(code: &str, text: &str) -> Option<Known> {
     ROWS.iter().find(fits).map(|(_, _, meaning, remedy)| (*meaning, *remedy))
 }
 
-/// Whether a text in small letters has the sign of a row.
+/// Checks whether a text in lower case contains the sign of a row.
 fn says(lower: &str, sign: &str) -> bool {
     if !sign.is_empty() && sign.bytes().all(|byte| byte.is_ascii_digit()) {
         return lower.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
@@ -158,8 +158,8 @@ fn says(lower: &str, sign: &str) -> bool {
     lower.contains(&sign.to_lowercase())
 }
 
-/// An error of S3 in the text of one of Redshift:
-/// `S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid ...`.
+/// An S3 error in the text of a Redshift error: `S3ServiceException:Access Denied,Status 403,Error
+/// AccessDenied,Rid ...`.
 pub(super) struct S3Exception<'t> {
     message: &'t str,
     status: Option<u16>,

@@ -1,4 +1,4 @@
-//! The ledger, the table of rows and the lock table beside it: which columns they have, and what the ledger decides.
+//! Defines the ledger, the table of rows and the lock table: their columns, and the ledger's decisions.
 
 use cmslite_core::config::{Dataset, TableName};
 
@@ -7,9 +7,9 @@ use super::rows::Column;
 /// The type of a ledger's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
-    /// VARCHAR of at least so many bytes.
+    /// VARCHAR of at least this many bytes.
     Text(u64),
-    /// VARCHAR of at least so many bytes, NULL where it is not known.
+    /// VARCHAR of at least this many bytes, NULL if the value is not known.
     TextOrNull(u64),
     /// TIMESTAMP without a time zone.
     Timestamp,
@@ -17,8 +17,8 @@ pub enum ColumnType {
     Number,
 }
 
-/// The column that earlier versions of the ledger lack: the SHA-256 of the archive's bytes, in hexadecimal digits. Rows of
-/// theirs have none.
+/// The column that earlier versions of the ledger lack: the SHA-256 of the archive's bytes, in hexadecimal
+/// digits. Their rows have none.
 pub const SHA256: (&str, ColumnType) = ("sha256", ColumnType::TextOrNull(64));
 
 /// The ledger's columns.
@@ -36,10 +36,10 @@ pub const COLUMNS: [(&str, ColumnType); 11] = [
     SHA256,
 ];
 
-/// The columns of the table beside the ledger: what one load brought to one table.
+/// The columns of the table beside the ledger: the rows that one load added to one table.
 ///
-/// The first three name the ledger's row. A sequence alone does not where somebody has deleted rows of the
-/// ledger, since it is then given again. A name has up to 127 bytes (Amazon Redshift Database Developer
+/// The first three identify the ledger's row. The sequence alone does not, if rows of the ledger were
+/// deleted, since it is then used again. A name has up to 127 bytes (Amazon Redshift Database Developer
 /// Guide, "Names and identifiers"), that of a table with its schema 255.
 pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
     ("dataset", ColumnType::Text(255)),
@@ -49,13 +49,13 @@ pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
     ("row_count", ColumnType::Number),
 ];
 
-/// The column of the lock table, which has no rows: no table is without a column.
+/// The column of the lock table, which has no rows: every table needs a column.
 pub const LOCK_COLUMNS: [(&str, ColumnType); 1] = [("unused", ColumnType::Number)];
 
 /// A table's name, and its columns with their types.
 type Wanted<'d> = (&'d TableName, &'static [(&'static str, ColumnType)]);
 
-/// The ledger, the table of rows beside it and the lock table, with the columns that each must have.
+/// Returns the ledger, the table of rows and the lock table, with the columns that each must have.
 pub fn tables(dataset: &Dataset) -> [Wanted<'_>; 3] {
     [
         (&dataset.ledger, &COLUMNS),
@@ -64,14 +64,14 @@ pub fn tables(dataset: &Dataset) -> [Wanted<'_>; 3] {
     ]
 }
 
-/// The tables of a dataset, and behind them those of [`tables`].
+/// Returns the tables of a dataset, followed by those of [`tables`].
 pub fn all_tables(dataset: &Dataset) -> Vec<&TableName> {
     let loaded = dataset.tables.iter().map(|table| &table.name);
     loaded.chain(tables(dataset).into_iter().map(|(name, _)| name)).collect()
 }
 
 impl ColumnType {
-    /// The type in DDL.
+    /// Returns the type in DDL.
     pub fn ddl(self) -> String {
         match self {
             Self::Text(bytes) | Self::TextOrNull(bytes) => format!("VARCHAR({bytes})"),
@@ -80,7 +80,7 @@ impl ColumnType {
         }
     }
 
-    /// What stands behind a column's name in DDL.
+    /// Returns the part of DDL after a column's name.
     pub fn definition(self) -> String {
         let null = if matches!(self, Self::TextOrNull(_)) { "" } else { " NOT NULL" };
         format!("{}{null} ENCODE ZSTD", self.ddl())
@@ -97,8 +97,8 @@ impl ColumnType {
     }
 }
 
-/// In which ways a table has other columns than `wanted`, those of a ledger or of a table beside it; none
-/// where it has none at all, since then it is not there.
+/// Returns how a table's columns differ from `wanted`, those of a ledger or of a table beside it; nothing if
+/// it has no columns at all, since then it does not exist.
 pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<String> {
     if found.is_empty() {
         return Vec::new();
@@ -119,46 +119,46 @@ pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<Strin
     differences
 }
 
-/// Whether a table is a ledger of an earlier version, which lacks nothing but the SHA-256 of archives.
+/// Checks whether a table is a ledger of an earlier version, which lacks only the SHA-256 of archives.
 pub fn is_of_an_earlier_version(found: &[Column]) -> bool {
     differences(&COLUMNS, found) == [format!("{} is missing", SHA256.0)]
 }
 
-/// What the ledger says of an archive's revision, by the numbers of loads; 0 where there is none such.
+/// The ledger's answer about an archive's revision, as numbers of loads; 0 if there is no such load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
-    /// The dataset's latest.
+    /// The dataset's latest load.
     pub latest: i64,
-    /// The latest of this revision.
+    /// The latest load of this revision.
     pub own: i64,
-    /// The latest of the same bytes under the same key.
+    /// The latest load of the same bytes under the same key.
     pub same_bytes: i64,
-    /// The latest of the same bytes under another key.
+    /// The latest load of the same bytes under another key.
     pub elsewhere: i64,
-    /// How many rows are of newer archives.
+    /// The number of rows of newer archives.
     pub newer: i64,
 }
 
-/// What is done with an archive whose bytes the ledger knows.
+/// The policy for an archive whose bytes the ledger knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Only the newest archive counts.
+    /// Whether only the newest archive counts.
     pub truncate: bool,
-    /// Bytes that were loaded under another key are not loaded.
+    /// Whether bytes that were loaded under another key are not loaded again.
     pub skips_repeated: bool,
 }
 
-/// What is to be done with an archive's revision, by the ledger; and once it is done, what was.
+/// The ledger's decision about an archive's revision; after the work, what was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadDecision {
-    /// It is to be loaded.
+    /// The archive is to be loaded.
     Load {
-        /// As this number of the dataset's loads: one more than its highest.
+        /// The number of the load: one more than the dataset's highest.
         sequence: i64,
-        /// While appending: the number of the load that brought the same bytes under another key.
+        /// Without `truncate`, the number of the load of the same bytes under another key.
         repeats: Option<i64>,
     },
-    /// The tables hold it already.
+    /// The tables hold the archive already.
     AlreadyLoaded {
         /// The number of its load.
         sequence: i64,
@@ -168,15 +168,16 @@ pub enum LoadDecision {
         /// The number of that load.
         sequence: i64,
     },
-    /// Under truncate: the tables hold a newer archive.
+    /// With `truncate`, the tables hold a newer archive.
     Superseded,
 }
 
 /// Decides by the ledger's answer.
 ///
-/// When appending, what any row names is loaded already, by its `ETag` or, once the bytes were read, by these: parts of
-/// another size give the same bytes another `ETag`. Under truncate only what the latest row names is, since only that is
-/// what the tables hold; an older file that is uploaded again is to replace it.
+/// Without `truncate`, an archive is loaded already if any row has its `ETag` or, once its bytes were read,
+/// the same bytes: parts of another size give the same bytes another `ETag`. With `truncate`, only the latest
+/// row counts, since only its rows are in the tables; an older file that is uploaded again is to replace
+/// them.
 pub fn decide(policy: Policy, told: Told) -> LoadDecision {
     let Told { latest, own, same_bytes, elsewhere, newer } = told;
     let load = |repeats| LoadDecision::Load { sequence: latest + 1, repeats };
@@ -281,7 +282,7 @@ mod tests {
         );
     }
 
-    /// What is made by hand is what the program makes.
+    /// The DDL for people is the program's.
     #[test]
     fn the_ddl_is_that_of_the_program() {
         let ddl = include_str!("../../ddl/ledger.sql");

@@ -1,5 +1,5 @@
-//! Gets the login from where it comes: variables, a secret that completes them, or IAM. The latter two may change while the
-//! program runs.
+//! Reads the login from its source: variables, a secret that completes them, or IAM. A secret and an IAM
+//! login may change while the program runs.
 
 // A secret of Secrets Manager.
 mod secret;
@@ -7,7 +7,7 @@ mod secret;
 // Redshift's API.
 mod iam;
 
-// What refusals mean.
+// The meaning of refusals.
 mod answer;
 
 use aws_config::SdkConfig;
@@ -18,7 +18,7 @@ use self::secret::StoredSecret;
 use crate::environment::{Environment, Login, Tls};
 use crate::waits::Waits;
 
-/// Where the login comes from.
+/// The source of the login.
 pub struct LoginSource {
     environment: Environment,
     origin: Origin,
@@ -31,8 +31,8 @@ enum Origin {
 }
 
 impl LoginSource {
-    /// The login of `environment`, completed by the secret or the API that it names, if it names one. What is waited
-    /// for is entered into `waits`.
+    /// Creates the source of the login of `environment`, completed by the secret or the API that it names, if
+    /// it names one. Waits are entered into `waits`.
     pub fn new(config: &SdkConfig, environment: &Environment, waits: &Waits) -> Self {
         let origin = match (&environment.iam_login, &environment.password_secret_id) {
             (Some(login), _) => Origin::Iam(LoginByIam::new(config, login, waits)),
@@ -42,7 +42,7 @@ impl LoginSource {
         Self { environment: environment.clone(), origin }
     }
 
-    /// Whether the login may be another one when it is read again.
+    /// Checks whether the login may be different when it is read again.
     pub fn can_change(&self) -> bool {
         match self.origin {
             Origin::Variables => false,
@@ -50,8 +50,8 @@ impl LoginSource {
         }
     }
 
-    /// Whether it is read at the program's start, so that what is wrong with it is said there. What IAM gives ends
-    /// soon, and is asked for when it is needed.
+    /// Checks whether the login is read at the program's start, so that mistakes in it are reported there. An
+    /// IAM login expires soon, and is requested when it is needed.
     pub fn is_read_at_start(&self) -> bool {
         match self.origin {
             Origin::Variables | Origin::Secret(_) => true,
@@ -59,19 +59,20 @@ impl LoginSource {
         }
     }
 
-    /// How the server must prove itself, and the certificates to trust instead of the system's.
+    /// Returns how the server must prove its identity, and the certificates to trust instead of the system's.
     pub fn trust(&self) -> (Tls, Option<&std::path::Path>) {
         self.environment.trust()
     }
 
-    /// The login as it is now.
+    /// Returns the current login.
     ///
     /// # Errors
     ///
     /// [`SecretUnreadable`](cmslite_core::error::Deployment::SecretUnreadable) and
     /// [`SecretUnavailable`](cmslite_core::error::Retryable::SecretUnavailable);
     /// [`LoginNotGiven`](cmslite_core::error::Deployment::LoginNotGiven) and
-    /// [`LoginUnavailable`](cmslite_core::error::Retryable::LoginUnavailable); those of [`Environment::login`].
+    /// [`LoginUnavailable`](cmslite_core::error::Retryable::LoginUnavailable); those of
+    /// [`Environment::login`].
     pub async fn read(&self) -> Result<Login, Error> {
         match &self.origin {
             Origin::Variables => self.environment.login(None),

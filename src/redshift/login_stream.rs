@@ -1,8 +1,9 @@
-//! Wraps the stream between TLS and the driver, answers Redshift's own SHA-256 login, which the driver does not know,
-//! and leaves all else alone.
+//! Wraps the stream between TLS and the driver. It answers Redshift's own SHA-256 login, which the driver
+//! does not support, and leaves everything else unchanged.
 //!
-//! The request is an authentication request with tag 13, which carries an algorithm, a salt and a nonce; the answer is
-//! a message `d` with a digest and a nonce of the client's (`core.py` of AWS's driver `redshift_connector`, 2.2.0).
+//! The request is an authentication request with tag 13, which carries an algorithm, a salt and a nonce; the
+//! answer is a message `d` with a digest and a nonce of the client's (`core.py` of AWS's driver
+//! `redshift_connector`, 2.2.0).
 
 use std::future::Future;
 use std::io;
@@ -18,13 +19,14 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 
 use crate::secret::Secret;
 
-/// What is said of a request with tag 13 that is not understood.
+/// The message about a request with tag 13 that is not understood.
 pub(super) const UNKNOWN_DIGEST: &str = "unknown form of SHA-256 authentication";
 
-/// The largest message that is looked into: a request is far shorter. A longer one is passed on unseen.
+/// The size of the largest message that is examined: a request is far shorter. A longer message is passed on
+/// unread.
 const LONGEST: usize = 64 * 1024;
 
-/// TLS, and a stream within that answers with a password.
+/// TLS, and a stream within it that answers with a password.
 #[derive(Clone)]
 pub(super) struct LoginTls {
     tls: MakeTlsConnector,
@@ -51,7 +53,7 @@ where
     }
 }
 
-/// [`LoginTls`] towards one host.
+/// A [`LoginTls`] for one host.
 pub(super) struct LoginTlsConnect {
     tls: TlsConnector,
     password: Secret,
@@ -74,13 +76,13 @@ where
 /// A stream that answers a request for a SHA-256 login itself.
 pub(super) struct LoginStream<S> {
     stream: S,
-    /// What to answer with, until the server has said how it wants to be logged in to.
+    /// The password for the answer, until the server has requested a login method.
     password: Option<Secret>,
-    /// The message that is being looked at, or what is left of it for the driver.
+    /// The message that is being examined, or the rest of it for the driver.
     message: BytesMut,
-    /// Whether `message` is the driver's.
+    /// Whether `message` is for the driver.
     for_driver: bool,
-    /// What is left to send of the answer.
+    /// The rest of the answer to send.
     answer: BytesMut,
     answered: bool,
 }
@@ -133,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LoginStream<S> {
                     let mut bytes = ReadBuf::new(&mut bytes[..missing.min(1024)]);
                     ready!(Pin::new(&mut this.stream).poll_read(context, &mut bytes))?;
                     if bytes.filled().is_empty() {
-                        // The driver meets the end itself, behind what came before it.
+                        // The driver meets the end itself, after the bytes before it.
                         this.password = None;
                         this.for_driver = !this.message.is_empty();
                     }
@@ -179,15 +181,15 @@ impl<S: TlsStream + Unpin> TlsStream for LoginStream<S> {
     }
 }
 
-/// What to do with what has arrived of a message.
+/// The action for the received part of a message.
 enum Step {
-    /// So many bytes more are needed.
+    /// This many more bytes are needed.
     Read(usize),
-    /// It is the driver's, and the next one is to be looked at too.
+    /// The message is for the driver, and the next one is to be examined too.
     Pass,
-    /// It is the driver's, and so is all that follows.
+    /// The message is for the driver, and so is everything that follows.
     PassAll,
-    /// This is the answer to it.
+    /// This is the answer to the message.
     Answer(BytesMut),
 }
 
@@ -210,7 +212,7 @@ fn next_step(message: &[u8], password: &Secret, nonce: impl Fn() -> String) -> i
         return Ok(Step::PassAll);
     }
     let unknown = || io::Error::other(UNKNOWN_DIGEST);
-    // 0 is SHA-256; there is no other.
+    // 0 is SHA-256; there is no other algorithm.
     if body.try_get_u32() != Ok(0) {
         return Err(unknown());
     }
@@ -218,7 +220,7 @@ fn next_step(message: &[u8], password: &Secret, nonce: impl Fn() -> String) -> i
     Ok(Step::Answer(answer(password, salt, server_nonce, nonce().as_bytes())))
 }
 
-/// Bytes behind their length.
+/// Takes bytes that are preceded by their length.
 fn take<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
     let (taken, rest) = body.split_at_checked(length)?;
@@ -241,7 +243,7 @@ fn answer(password: &Secret, salt: &[u8], server_nonce: &[u8], nonce: &[u8]) -> 
     message
 }
 
-/// The milliseconds since 1970 as text, as AWS's driver has it.
+/// Returns the milliseconds since 1970 as text, as AWS's driver does.
 fn nonce() -> String {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis()).to_string()
 }
@@ -254,7 +256,7 @@ mod tests {
 
     const REQUEST: &[u8] = b"R\0\0\0\x1b\0\0\0\x0d\0\0\0\0\0\0\0\x04salt\0\0\0\x03non";
 
-    /// The server says `said` byte by byte; what the driver reads of it, and the server in answer.
+    /// Lets the server send `said` byte by byte; returns what the driver reads, and what the server receives.
     async fn exchange(said: &[u8]) -> (io::Result<Vec<u8>>, Vec<u8>) {
         let (client, server) = duplex(1);
         let (mut hearing, mut saying) = tokio::io::split(server);

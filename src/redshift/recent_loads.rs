@@ -1,4 +1,4 @@
-//! The latest loads of a dataset, with the rows that each brought to each table.
+//! Reads the latest loads of a dataset, with the rows that each added to each table.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::Dataset;
@@ -16,24 +16,24 @@ use super::statement::Statement;
 pub struct RecentLoad {
     /// The number of the load; the first load of a dataset has number 1.
     pub sequence: i64,
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
-    /// Rows loaded into all tables.
+    /// The number of rows loaded into all tables.
     pub rows: u64,
-    /// When.
+    /// The time of the load.
     pub loaded_at: DateTime<Utc>,
-    /// When the archive was uploaded.
+    /// The time when the archive was uploaded.
     pub last_modified: DateTime<Utc>,
-    /// Rows loaded by table; empty where the ledger does not say so.
+    /// The rows loaded by table; empty if the ledger does not say so.
     pub tables: RowsByTable,
 }
 
 impl Session {
-    /// The latest loads of a dataset, `most` at the most, in their order.
+    /// Returns the latest loads of a dataset, at most `most`, in their order.
     ///
     /// # Errors
     ///
-    /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger or no table beside it
+    /// [`StatementError`]; [`StatementError::MissingRelation`] if there is no ledger or no table beside it
     /// yet.
     pub async fn recent_loads(
         &self,
@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-/// A load, and one of its tables where the row names one.
+/// Returns a load, and one of its tables if the row names one.
 fn load_and_table(row: Vec<Option<String>>) -> Option<(RecentLoad, Option<(String, u64)>)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();

@@ -1,31 +1,31 @@
-//! Describes the tables that a load fills, and finds what about one of them makes every load fail.
+//! Describes the tables that a load fills, and finds reasons why every load into one of them would fail.
 
 use cmslite_core::config::Table;
 
 use super::rows::Column;
 
-/// What bears a table's name (`SVV_TABLES`).
+/// The kind of relation with a table's name (`SVV_TABLES`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelationKind {
-    /// A table of the cluster's own.
+    /// A table of the cluster.
     Table,
     /// A view of any kind.
     View,
-    /// A table outside of the cluster (Redshift Spectrum).
+    /// A table outside the cluster (Redshift Spectrum).
     External,
 }
 
-/// Why no archive can be loaded into a table.
+/// The reason why no archive can be loaded into a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What is the matter with it.
+    /// The description of the obstacle.
     pub text: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
 impl RelationKind {
-    /// A kind by its name: "Possible values include views, external tables, and base tables"
+    /// Returns a kind by its name: "Possible values include views, external tables, and base tables"
     /// (`r_SVV_TABLES.md`).
     pub(super) fn of(table_type: &str) -> Self {
         let upper = table_type.to_uppercase();
@@ -39,9 +39,9 @@ impl RelationKind {
     }
 }
 
-/// Why no archive can be loaded into a table of these columns. Without columns nothing is known, and there is
-/// no obstacle. Redshift tells names in lower case (Amazon Redshift Database Developer Guide, Names and
-/// identifiers).
+/// Returns why no archive can be loaded into a table with these columns. Without columns nothing is known,
+/// and there is no obstacle. Redshift returns names in lower case (Amazon Redshift Database Developer Guide,
+/// Names and identifiers).
 pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) -> Vec<Obstacle> {
     let stand_in = match kind {
         Some(RelationKind::View) => Some("a view"),
@@ -69,8 +69,8 @@ pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) 
     absent.chain(left_out).collect()
 }
 
-/// The columns that a load leaves out though they take no NULL and have no default that is known of. An IDENTITY
-/// column has one: `"identity"(...)` (dimitri/pgloader#860).
+/// Returns the columns that a load leaves out although they are NOT NULL and have no known default. An
+/// IDENTITY column has one: `"identity"(...)` (dimitri/pgloader#860).
 pub(super) fn left_out<'a>(table: &'a Table, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
     let is_loaded =
         |column: &Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));

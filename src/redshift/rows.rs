@@ -11,22 +11,22 @@ pub type Rows = Vec<Vec<Option<String>>>;
 /// A table's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// The column's name.
     pub name: String,
-    /// Its type without length, such as `character varying`.
+    /// The column's type without length, such as `character varying`.
     pub data_type: String,
-    /// The most bytes that a text may have.
+    /// The maximum number of bytes of a text.
     pub length: Option<u64>,
-    /// Whether it takes NULL.
+    /// Whether the column allows NULL.
     pub nullable: bool,
-    /// Whether it has a default.
+    /// Whether the column has a default.
     pub has_default: bool,
-    /// Of a type of numbers: digits in all, and of them those behind the point, where that is limited.
+    /// The precision and the scale of a numeric type, if they are limited.
     pub digits: Option<(u32, u32)>,
 }
 
 impl Column {
-    /// The type with its length.
+    /// Returns the type with its length.
     pub fn type_text(&self) -> String {
         let length = self.length.map(|length| format!("({length})")).unwrap_or_default();
         format!("{}{length}", self.data_type)
@@ -36,56 +36,57 @@ impl Column {
 /// A row of the ledger: one load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LedgerRow {
-    /// The archive.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// Rows loaded into all tables.
+    /// The number of rows loaded into all tables.
     pub rows: u64,
-    /// When.
+    /// The time of the load.
     pub loaded_at: DateTime<Utc>,
-    /// By which invocation.
+    /// The invocation's id.
     pub request_id: String,
-    /// When the archive was uploaded.
+    /// The time when the archive was uploaded.
     pub last_modified: DateTime<Utc>,
-    /// The SHA-256 of its bytes; none where an earlier version loaded it.
+    /// The SHA-256 of the archive's bytes; `None` if an earlier version loaded it.
     pub sha256: Option<String>,
 }
 
-/// A row that COPY refused, as a load-error table tells it.
+/// A row that COPY refused, as a load-error table reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusedRow {
-    /// The line in the file; none where Redshift has read it in parts, when it tells -1 (`r_STL_LOAD_ERRORS.md`).
+    /// The line in the file; `None` if Redshift read the file in parts, when it reports -1
+    /// (`r_STL_LOAD_ERRORS.md`).
     pub line: Option<u64>,
-    /// The file: one piece of a staged file. Of a long name the beginning.
+    /// The file: one piece of a staged file. A long name is cut to its beginning.
     pub file: String,
-    /// The column.
+    /// The column's name.
     pub column: Option<String>,
-    /// Its type.
+    /// The column's type.
     pub column_type: Option<String>,
-    /// Its length in bytes, where the type has one.
+    /// The column's length in bytes, if its type has one.
     pub column_length: Option<String>,
-    /// The value, where the table keeps it.
+    /// The value, if the table stores it.
     pub value: Option<String>,
-    /// Redshift's code.
+    /// Redshift's error code.
     pub code: Option<i64>,
     /// Redshift's reason.
     pub message: String,
 }
 
-/// What Redshift tells of the rows that it refused.
+/// What Redshift reports about the rows that it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusedRows {
-    /// Which they are.
+    /// The refused rows.
     Rows(Vec<RefusedRow>),
-    /// Nothing: the caller must not take that for all is well.
+    /// Nothing. The caller must not take this for success.
     Unknown {
         /// Whether a load-error table could be read at all.
         is_readable: bool,
     },
 }
 
-/// What bears a table's name, behind the schema and the name.
+/// Reads the kind of a relation, after its schema and name.
 pub(super) fn table_type(row: Vec<Option<String>>) -> Option<(String, String, String)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
@@ -93,7 +94,7 @@ pub(super) fn table_type(row: Vec<Option<String>>) -> Option<(String, String, St
     Some((next()?, next()?, table_type))
 }
 
-/// A column, behind the schema and the table that it is of.
+/// Reads a column, after its schema and table.
 pub(super) fn column(row: Vec<Option<String>>) -> Option<(String, String, Column)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
@@ -126,12 +127,12 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
     })
 }
 
-/// A TIMESTAMP as Redshift writes it, taken for UTC; none where it is written otherwise.
+/// Parses a TIMESTAMP as Redshift writes it, in UTC; `None` if it has another form.
 pub fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     Some(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc())
 }
 
-/// The rows of a load-error table, each once.
+/// Returns the rows of a load-error table, each once.
 pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
     let mut refused: Vec<RefusedRow> = Vec::new();
     for row in rows.into_iter().map(refused_row) {
@@ -142,12 +143,12 @@ pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
     refused
 }
 
-/// The query whose COPY refused a row of a load-error table.
+/// Returns the id of the query whose COPY refused a row of a load-error table.
 pub(super) fn query_id(row: &[Option<String>]) -> Option<i64> {
     row.last()?.as_ref()?.trim().parse().ok()
 }
 
-/// A table's name, and the rows that a load brought to it.
+/// Returns a table's name, and the number of rows that a load added to it.
 pub(super) fn table_rows(row: Vec<Option<String>>) -> Option<(String, u64)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();

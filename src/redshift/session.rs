@@ -1,4 +1,4 @@
-//! Runs a session: statements one after the other, by the simple query protocol.
+//! Runs statements one after the other in a session, with the simple query protocol.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,34 +22,36 @@ use crate::cancellation::Cancellation;
 use crate::task::Task;
 use crate::waits::Waits;
 
-/// What is left of the function's time when an answer is waited for no longer: enough to say so. Redshift has
-/// stopped the statement by then (`statement_timeout`); only a network that swallows its answer is met here.
+/// The time left when the program stops waiting for an answer: enough to report it. Redshift has stopped the
+/// statement by then (`statement_timeout`), so this happens only if the network drops its answer.
 pub(super) const ANSWER_RESERVE: Duration = Duration::from_secs(2);
 
-/// How much longer than Redshift, which stops a statement at its limit, the program waits for it to say so.
+/// The time that the program waits longer than Redshift, which stops a statement at its limit, for Redshift
+/// to report it.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
 
-/// How long the closing of a connection may take: a server that does not hang up must not hold the run.
+/// The time limit for closing a connection: a server that does not hang up must not delay the run.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A session. Dropping it breaks the connection, and Redshift rolls an open transaction back.
+/// A session. Dropping it breaks the connection, and Redshift rolls back an open transaction.
 pub struct Session {
     client: Client,
     connection: Task<()>,
     deadline: Option<Instant>,
     statement_timeout: Option<Duration>,
     waits: Waits,
-    /// A statement was not answered: nothing more will be.
+    /// Whether a statement was not answered. Then no other will be.
     is_silent: AtomicBool,
     asked_about: Mutex<BTreeSet<i64>>,
 }
 
 impl Session {
-    /// Has Redshift end each further statement that runs longer than this; a limit of nothing would be none at all.
+    /// Lets Redshift end each further statement that runs longer than `limit`. Zero would mean no limit, so
+    /// it is raised.
     ///
     /// # Errors
     ///
-    /// As of any statement.
+    /// As for any statement.
     pub async fn limit_statements(&self, limit: Duration) -> Result<(), StatementError> {
         self.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
         Ok(())
@@ -102,7 +104,7 @@ impl Session {
         Ok(rows.collect())
     }
 
-    /// Until when an answer is waited for, and why no longer.
+    /// Returns until when an answer is waited for, and why not longer.
     fn limit(&self) -> Option<(Instant, Limit)> {
         let time =
             self.deadline.and_then(|at| at.checked_sub(ANSWER_RESERVE)).map(|at| (at, Limit::TimeIsUp));
@@ -112,7 +114,7 @@ impl Session {
         [time, statement].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// The columns of each of `tables`, in their order; none of a table that the user does not see.
+    /// Returns the columns of each of `tables`, in their order; none for a table that the user does not see.
     ///
     /// # Errors
     ///
@@ -130,13 +132,14 @@ impl Session {
         Ok(tables.iter().map(of).collect())
     }
 
-    /// Asks for the defaults of columns where it matters whether they have one. `SVV_COLUMNS` need not tell them to a
-    /// user who does not own the table: in PostgreSQL 8.0, from which Redshift comes, `information_schema.columns`
-    /// does not. Where they cannot be read a column is taken to have one, and COPY decides.
+    /// Reads the defaults of columns if it matters whether they have one. `SVV_COLUMNS` may not show them to
+    /// a user who does not own the table: in PostgreSQL 8.0, on which Redshift is based,
+    /// `information_schema.columns` does not. If they cannot be read, a column is assumed to have one, and
+    /// COPY decides.
     ///
     /// # Errors
     ///
-    /// [`StatementError`], but for a refusal.
+    /// [`StatementError`], except for a refusal.
     pub async fn reveal_defaults(
         &self,
         tables: &[Table],
@@ -179,7 +182,7 @@ impl Session {
         Ok(())
     }
 
-    /// What bears the name of each of `tables`; none where the user does not see it.
+    /// Returns the kind of relation with the name of each of `tables`; `None` if the user does not see it.
     ///
     /// # Errors
     ///
@@ -197,11 +200,11 @@ impl Session {
         Ok(tables.iter().map(of).collect())
     }
 
-    /// The loads of a dataset in their order. A ledger of an earlier version is read too.
+    /// Returns the loads of a dataset in their order, also from a ledger of an earlier version.
     ///
     /// # Errors
     ///
-    /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger yet.
+    /// [`StatementError`]; [`StatementError::MissingRelation`] if there is no ledger yet.
     pub async fn loads(&self, dataset: &Dataset) -> Result<Vec<LedgerRow>, StatementError> {
         match self.read_loads(dataset, true).await {
             Err(StatementError::Other(Error::Deployment(fault)))
@@ -213,8 +216,8 @@ impl Session {
         }
     }
 
-    /// A load of a dataset by its number; none where the ledger has no such row, or one that is not understood: nothing is
-    /// decided by it.
+    /// Returns a load of a dataset by its number; `None` if the ledger has no such row, or one that is not
+    /// understood. Nothing is decided by it.
     ///
     /// # Errors
     ///
@@ -248,11 +251,12 @@ impl Session {
         self.run(&Statement::ReadLoads { ledger, dataset: name, bucket, sequence, has_sha256 }).await
     }
 
-    /// How many rows a load of a dataset brought to each table; of no table where it did not say so yet.
+    /// Returns how many rows a load of a dataset added to each table; empty for loads before this was
+    /// recorded.
     ///
     /// # Errors
     ///
-    /// [`StatementError`]; [`StatementError::MissingRelation`] where there is no ledger or no table beside it
+    /// [`StatementError`]; [`StatementError::MissingRelation`] if there is no ledger or no table beside it
     /// yet.
     pub async fn table_rows(&self, dataset: &Dataset, sequence: i64) -> Result<RowsByTable, StatementError> {
         let rows = self
@@ -272,15 +276,16 @@ impl Session {
         })
     }
 
-    /// The rows that this session's COPYs of a staged file refused, each once and in the file's order; the URLs of its
-    /// pieces begin with `files`.
+    /// Returns the rows that this session's COPYs of a staged file refused, each once and in the file's
+    /// order; the URLs of its pieces begin with `files`.
     ///
-    /// The load-error tables keep a name's first [`LOAD_ERROR_NAME_BYTES`] only. Of a longer one, the rows are those
-    /// of COPYs that were not asked about yet: so ask after each COPY.
+    /// The load-error tables store only the first [`LOAD_ERROR_NAME_BYTES`] of a name. For a longer name, the
+    /// rows are those of COPYs that were not asked about yet: so ask after each COPY.
     ///
     /// # Errors
     ///
-    /// What passes, such as a lost connection; a table that is not there or may not be read is none.
+    /// Temporary faults, such as a lost connection. A table that does not exist or may not be read is not an
+    /// error.
     pub async fn refused_rows(&self, files: &str) -> Result<RefusedRows, Error> {
         let mut is_readable = false;
         let is_cut = files.len() > LOAD_ERROR_NAME_BYTES;
@@ -302,12 +307,12 @@ impl Session {
         Ok(RefusedRows::Unknown { is_readable })
     }
 
-    /// The queries whose refused rows are known.
+    /// Returns the queries whose refused rows are known.
     fn asked_about(&self) -> MutexGuard<'_, BTreeSet<i64>> {
         self.asked_about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes the connection in good order.
+    /// Closes the connection cleanly.
     pub async fn close(self) {
         let Self { client, connection, .. } = self;
         drop(client);
@@ -315,7 +320,7 @@ impl Session {
     }
 }
 
-/// Whether a row is about this table: Redshift tells names in lower case.
+/// Checks whether a row is about this table. Redshift returns names in lower case.
 fn is_named(table: &TableName, schema: &str, name: &str) -> bool {
     table.schema.to_lowercase() == schema && table.table.to_lowercase() == name
 }

@@ -1,9 +1,9 @@
-//! Every statement that the program can send, as one type; the only place that quotes.
+//! Defines every statement that the program can send, as one type, and is the only place that quotes.
 
-// The texts of those to the ledger and the tables beside it.
+// The texts of statements about the ledger and the tables beside it.
 mod ledger;
 
-// Names and values in them.
+// Names and values in statements.
 mod quote;
 
 use std::fmt::{self, Write as _};
@@ -21,85 +21,85 @@ use crate::secret::Secret;
 
 pub use self::ledger::{LedgerKey, Load};
 
-/// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is what is
-/// sent.
+/// A statement. Its `Display` is for logs and hides COPY's credentials; [`Statement::wire_text`] is sent.
 pub enum Statement<'a> {
-    /// Bounds every later statement of the session, in milliseconds.
+    /// Limits every later statement of the session, in milliseconds.
     StatementTimeout(u128),
     /// Begins the transaction.
     Begin,
-    /// Ends it for good.
+    /// Commits the transaction.
     Commit,
-    /// Ends it without effect.
+    /// Rolls the transaction back.
     Rollback,
-    /// Makes the ledger where there is none.
+    /// Creates the ledger if it does not exist.
     CreateLedger(&'a TableName),
-    /// Makes the table of rows beside the ledger where there is none.
+    /// Creates the table of rows beside the ledger if it does not exist.
     CreateTableRows(&'a TableName),
-    /// Makes the lock table beside the ledger where there is none.
+    /// Creates the lock table beside the ledger if it does not exist.
     CreateLock(&'a TableName),
-    /// Takes the lock table, so that loads that share a ledger follow one another. ACCESS EXCLUSIVE, which readers would
-    /// wait for and hold up (`r_LOCK.md`): nobody reads it.
+    /// Locks the lock table, so that loads that share a ledger follow one another. The lock is ACCESS
+    /// EXCLUSIVE, which makes readers wait (`r_LOCK.md`): nobody reads this table.
     Lock(&'a TableName),
-    /// Who has a lock on a table, the oldest first. Of `SVV_TRANSACTIONS` a user sees his own sessions, and a superuser all
-    /// (`r_SVV_TRANSACTIONS.md`).
+    /// Reads which sessions have a lock on a table, oldest first. In `SVV_TRANSACTIONS`, a user sees their
+    /// own sessions, and a superuser sees all (`r_SVV_TRANSACTIONS.md`).
     LockHolders(&'a TableName),
-    /// Asks what the ledger says of an archive's revision.
+    /// Reads what the ledger says about an archive's revision.
     ReadLedger {
         /// The ledger.
         ledger: &'a TableName,
-        /// The archive.
+        /// The archive's revision.
         entry: &'a LedgerKey<'a>,
-        /// If given, only what this invocation loaded counts as loaded.
+        /// If given, only loads of this invocation count as loads.
         by_request: Option<&'a str>,
     },
-    /// What the ledger says of the loads of a dataset, in their order.
+    /// Reads what the ledger says about the loads of a dataset, in their order.
     ReadLoads {
         /// The ledger.
         ledger: &'a TableName,
-        /// The dataset.
+        /// The dataset's name.
         dataset: &'a str,
-        /// Its bucket.
+        /// The dataset's bucket.
         bucket: &'a str,
-        /// Which of them, if not all.
+        /// The number of one load, if not all are wanted.
         sequence: Option<i64>,
-        /// Whether the ledger has the SHA-256 of archives: one of an earlier version has not.
+        /// Whether the ledger has the SHA-256 of archives; one of an earlier version has not.
         has_sha256: bool,
     },
-    /// Has the ledger keep the SHA-256 of archives: for a person to run.
+    /// Adds the column for the SHA-256 of archives to the ledger: for a person to run.
     AddSha256(&'a TableName),
-    /// How many rows a load of a dataset brought to each table.
+    /// Reads how many rows a load of a dataset added to each table.
     ReadTableRows {
         /// The ledger.
         ledger: &'a TableName,
         /// The table of rows beside it.
         ledger_tables: &'a TableName,
-        /// The dataset.
+        /// The dataset's name.
         dataset: &'a str,
-        /// Which of its loads.
+        /// The number of the load.
         sequence: i64,
     },
-    /// The latest loads of a dataset in their order, with a row for each table of each.
+    /// Reads the latest loads of a dataset in their order, with a row for each table of each load.
     ReadRecentLoads {
         /// The ledger.
         ledger: &'a TableName,
         /// The table of rows beside it.
         ledger_tables: &'a TableName,
-        /// The dataset.
+        /// The dataset's name.
         dataset: &'a str,
-        /// Its bucket.
+        /// The dataset's bucket.
         bucket: &'a str,
-        /// How many loads.
+        /// The number of loads.
         most: usize,
     },
-    /// The columns of tables in their order, with the table that each is of (`SVV_COLUMNS`); none of a table
-    /// that is not there.
+    /// Reads the columns of tables in their order, with the table of each (`SVV_COLUMNS`); none for a table
+    /// that does not exist.
     Columns(&'a [&'a TableName]),
-    /// The columns of tables that have a default, with the table that each is of.
+    /// Reads the columns of tables that have a default, with the table of each.
     Defaults(&'a [&'a TableName]),
-    /// What bears the names of tables, with the table that each is of (`SVV_TABLES`).
+    /// Reads the kinds of relations with the tables' names, with the table of each (`SVV_TABLES`).
     TableTypes(&'a [&'a TableName]),
-    /// The session's user, and whether it has each of these rights (`r_HAS_TABLE_PRIVILEGE.md`), in one row.
+    /// Reads the session's user, and whether it has each of these privileges (`r_HAS_TABLE_PRIVILEGE.md`), in
+    /// one row.
     Privileges(&'a Grant<'a>),
     /// Records an archive's revision as loaded.
     WriteLedger {
@@ -108,54 +108,54 @@ pub enum Statement<'a> {
         /// The load.
         load: Load<'a>,
     },
-    /// Records how many rows that load brought to each table, all of them at once ("Multi-row inserts",
+    /// Records how many rows that load added to each table, all of them at once ("Multi-row inserts",
     /// `r_INSERT_30.md`).
     WriteTableRows {
         /// The table of rows beside the ledger.
         ledger_tables: &'a TableName,
-        /// The dataset.
+        /// The dataset's name.
         dataset: &'a str,
-        /// That of the ledger's row.
+        /// The sequence of the ledger's row.
         sequence: i64,
-        /// That of the ledger's row.
+        /// The request id of the ledger's row.
         request_id: &'a str,
-        /// The rows by table, of one table at least.
+        /// The rows by table, for at least one table.
         rows: &'a RowsByTable,
     },
-    /// Removes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
+    /// Deletes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
     DeleteAll(&'a TableName),
-    /// Removes nothing, with the right to remove every row.
+    /// Deletes nothing, with the permission to delete every row.
     DeleteNoRows(&'a TableName),
     /// Loads the files that a manifest names.
     Copy(Copy<'a>),
-    /// Reads and checks them without loading them (`copy-parameters-data-load.md`, NOLOAD).
+    /// Reads and checks the files without loading them (`copy-parameters-data-load.md`, NOLOAD).
     CopyNoLoad {
         /// The table and its files.
         copy: Copy<'a>,
-        /// How many refused rows end it; fewer are passed over. 0 and 1 end it at the first, and 100,000 is
-        /// the most (`copy-parameters-data-load.md`, MAXERROR).
+        /// The number of refused rows that ends the statement; fewer are skipped. 0 and 1 end it at the
+        /// first, and 100,000 is the maximum (`copy-parameters-data-load.md`, MAXERROR).
         max_error: u32,
     },
-    /// How many rows the session's last COPY loaded (`PG_LAST_COPY_COUNT.md`).
+    /// Reads how many rows the session's last COPY loaded (`PG_LAST_COPY_COUNT.md`).
     LastCopyCount,
-    /// The rows of a load-error table for this session and a staged file, in the file's order; some may be
-    /// there twice.
+    /// Reads the rows of a load-error table for this session and a staged file, in the file's order; some may
+    /// occur twice.
     LoadErrors {
-        /// Which table.
+        /// The load-error table.
         table: LoadErrorTable,
-        /// What the URLs of all pieces of the staged file begin with.
+        /// The prefix of the URLs of all pieces of the staged file.
         files: &'a str,
-        /// Ids of queries whose rows are not wanted.
+        /// The ids of queries whose rows are not wanted.
         passed_over: &'a [i64],
     },
-    /// The rows refused of a staged file by whatever session: for a person to run.
+    /// Reads the refused rows of a staged file for any session: for a person to run.
     LoadErrorsOfAnySession {
-        /// What the URLs of all pieces of the staged file begin with.
+        /// The prefix of the URLs of all pieces of the staged file.
         files: &'a str,
     },
 }
 
-/// COPY of one table from a manifest.
+/// A COPY of one table from a manifest.
 pub struct Copy<'a> {
     /// The table.
     pub table: &'a TableName,
@@ -163,34 +163,34 @@ pub struct Copy<'a> {
     pub columns: Vec<&'a str>,
     /// The manifest, as `s3://bucket/key`.
     pub manifest: &'a str,
-    /// How Redshift reads S3.
+    /// The authorization with which Redshift reads S3.
     pub authorization: &'a Authorization,
     /// The bucket's region, if known.
     pub region: Option<&'a str>,
-    /// How the files are written.
+    /// The format of the files.
     pub staging: Staging,
-    /// Whether what Redshift says against it may be told where it may quote a cell.
+    /// Whether Redshift's errors may be shown if they may quote a cell.
     pub quoting: Quoting,
 }
 
-/// How Redshift is allowed to read the staged files (`copy-parameters-authorization.md`).
+/// The authorization with which Redshift reads the staged files (`copy-parameters-authorization.md`).
 pub enum Authorization {
     /// The cluster's default role.
     DefaultRole,
     /// A role, by ARN.
     Role(String),
-    /// Keys; temporary ones come with a token.
+    /// Access keys; temporary ones have a token.
     Keys {
         /// The access key's id.
         access_key_id: Secret,
-        /// The access key.
+        /// The secret access key.
         secret_access_key: Secret,
         /// The session token of temporary keys.
         session_token: Option<Secret>,
     },
 }
 
-/// Where Redshift says which rows it refused.
+/// The table in which Redshift reports which rows it refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadErrorTable {
     /// `SYS_LOAD_ERROR_DETAIL`: serverless and newer clusters.
@@ -200,7 +200,7 @@ pub enum LoadErrorTable {
 }
 
 impl Statement<'_> {
-    /// Whether what Redshift says against it may be told where it may quote a cell: only COPY reads cells.
+    /// Returns whether Redshift's errors may be shown if they may quote a cell: only COPY reads cells.
     pub(super) fn quoting(&self) -> Quoting {
         match self {
             Self::Copy(copy) | Self::CopyNoLoad { copy, .. } => copy.quoting,
@@ -208,7 +208,7 @@ impl Statement<'_> {
         }
     }
 
-    /// The text to send. Secret, since COPY may carry keys.
+    /// Returns the text to send. It is secret, since COPY may carry keys.
     pub fn wire_text(&self) -> Secret {
         Secret::new(self.text(true))
     }
@@ -290,7 +290,7 @@ fn columns(tables: &[&TableName]) -> String {
     )
 }
 
-/// Read as awslabs' `v_generate_tbl_ddl.sql` reads them.
+/// Returns the query for defaults. It reads them as awslabs' `v_generate_tbl_ddl.sql` does.
 fn defaults(tables: &[&TableName]) -> String {
     format!(
         "SELECT LOWER(n.nspname), LOWER(c.relname), a.attname FROM pg_attribute a \
@@ -300,14 +300,14 @@ fn defaults(tables: &[&TableName]) -> String {
     )
 }
 
-/// How many rows of a load-error table are read: as many as are reported, and each of them twice, since a
-/// session may have tried a file by COPY and by COPY with NOLOAD.
+/// The number of rows read from a load-error table: as many as are reported, each twice, since a session may
+/// have tried a file with COPY and with COPY NOLOAD.
 const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
 
-/// The condition of rows of a load-error table that are about files whose names begin so, or as this begins where it is
-/// longer than what is kept of a name.
+/// Returns the condition for rows of a load-error table about files whose names begin with `files`, or with
+/// its beginning if it is longer than the stored part of a name.
 fn is_file(column: &str, files: &str) -> String {
-    // Redshift may cut within a character, of which nothing is compared.
+    // Redshift may cut within a character, which is then not compared.
     let kept = files[..files.floor_char_boundary(LOAD_ERROR_NAME_BYTES)].trim_end_matches(' ');
     format!("LEFT({column}, {}) = {}", kept.chars().count(), literal(kept))
 }

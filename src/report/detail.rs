@@ -1,4 +1,4 @@
-//! How much is said of long lists and messages, so that it fits where it is sent.
+//! Decides how much of long lists and messages is written, so that they fit the limits of their destination.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,21 +6,22 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-/// The most bytes of an answer, and of a log event. Lambda takes an answer of 6 MB from a function that is waited
-/// for, and 1 MB of one that is not (AWS Lambda Developer Guide, Lambda quotas); a log event in CloudWatch has at
-/// most 1 MB (Amazon CloudWatch Logs User Guide, quotas), 256 KB before 2025. A person reads less.
+/// The maximum size of an answer, and of a log event, in bytes. Lambda accepts an answer of 6 MB for a
+/// synchronous invocation, and 1 MB for an asynchronous one (AWS Lambda Developer Guide, Lambda quotas); a
+/// log event in CloudWatch has at most 1 MB (Amazon CloudWatch Logs User Guide, quotas), 256 KB before 2025.
+/// A person reads less.
 pub const MOST_BYTES: usize = 200_000;
 
-/// How much of a report is said.
+/// The level of detail of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detail {
-    /// The most elements of a list at each of its ends; those between are counted.
+    /// The maximum number of elements at each end of a list; those in between are counted.
     pub ends: usize,
-    /// The most bytes of a message.
+    /// The maximum number of bytes of a message.
     pub message_bytes: usize,
 }
 
-/// From what fits nearly always to what fits always.
+/// The levels, from the one that nearly always fits to the one that always fits.
 const DETAILS: [Detail; 6] = [
     Detail { ends: 20, message_bytes: 16_000 },
     Detail { ends: 10, message_bytes: 8_000 },
@@ -31,27 +32,28 @@ const DETAILS: [Detail; 6] = [
 ];
 
 impl Detail {
-    /// Everything.
+    /// The level with everything.
     pub const FULL: Self = Self { ends: usize::MAX, message_bytes: usize::MAX };
 
-    /// The most detail with which what `form` makes is below [`MOST_BYTES`]; the least if there is none.
+    /// Returns the highest level at which the text made by `form` is shorter than [`MOST_BYTES`]; the lowest
+    /// if there is none.
     pub fn that_fits(form: impl Fn(Self) -> String) -> Self {
         let [.., least] = DETAILS;
         DETAILS.into_iter().find(|detail| form(*detail).len() < MOST_BYTES).unwrap_or(least)
     }
 }
 
-/// A list of which both ends are said.
+/// Both ends of a list.
 #[derive(Clone, Copy)]
 pub struct Ends<'a, T> {
     first: &'a [T],
     last: &'a [T],
-    /// How many elements are left out between them.
+    /// The number of elements left out between them.
     pub omitted: usize,
 }
 
 impl<'a, T> Ends<'a, T> {
-    /// The first and the last `most` elements of a list.
+    /// Returns the first and the last `most` elements of a list.
     pub fn of(list: &'a [T], most: usize) -> Self {
         let (first, others) = list.split_at(list.len().min(most));
         let omitted = others.len().saturating_sub(most);
@@ -79,7 +81,7 @@ impl<T: Serialize> Serialize for Ends<'_, T> {
     }
 }
 
-/// How many elements each list leaves out, by its name; lists that leave out none are not named.
+/// Returns how many elements each list leaves out, by its name; complete lists are not named.
 pub fn omitted<const N: usize>(lists: [(&'static str, usize); N]) -> BTreeMap<&'static str, usize> {
     lists.into_iter().filter(|(_, omitted)| *omitted > 0).collect()
 }

@@ -1,4 +1,4 @@
-//! A report's JSON form.
+//! Defines a report's JSON form.
 
 use std::collections::BTreeMap;
 
@@ -13,35 +13,36 @@ use super::{
     PassedOverObject, PhaseSeconds, Report, TableEmptied,
 };
 
-/// What one run over one dataset did: its lists, and beside them their counts, which are never cut.
+/// What one run over one dataset did: its lists, and their counts, which are always complete.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Report")]
 pub struct ReportJson<'a> {
-    /// Version of this form.
+    /// The version of this form.
     version: u32,
-    /// The dataset.
+    /// The dataset's name.
     dataset: &'a str,
-    /// Its bucket.
+    /// The dataset's bucket.
     bucket: &'a str,
-    /// The run.
+    /// The run's request id.
     request_id: &'a str,
-    /// Archives found, settled or not.
+    /// The number of archives found, settled or not.
     objects_found: usize,
-    /// Archives worked on.
+    /// The number of archives worked on.
     objects_processed: usize,
-    /// Archives worked on that ended as bad or were left unsettled.
+    /// The number of archives worked on that ended as bad or were left unsettled.
     objects_failed: usize,
-    /// Archives that ended as good.
+    /// The number of archives that ended as good.
     objects_good: usize,
-    /// Archives that ended as bad.
+    /// The number of archives that ended as bad.
     objects_bad: usize,
-    /// Archives that are older than the newest that is not bad, those that are only counted included.
+    /// The number of archives that are older than the newest that is not bad, including those that are only
+    /// counted.
     objects_superseded: usize,
-    /// Archives of the queue that were not reached or left unsettled.
+    /// The number of archives of the queue that were not reached or left unsettled.
     objects_not_processed: usize,
-    /// Objects that are no archives for their keys alone.
+    /// The number of objects that are not archives because of their keys alone.
     objects_unusable_keys: usize,
-    /// Loads of a table.
+    /// The number of table loads.
     tables_loaded: usize,
     /// The archives that ended as good.
     good: Ends<'a, GoodArchive>,
@@ -53,38 +54,40 @@ pub struct ReportJson<'a> {
     left_to_task: Option<&'a Key>,
     /// The archives that another run had settled when this one came to them.
     settled_meanwhile: Ends<'a, Key>,
-    /// The archives that are older than the newest that is not bad: never loaded, unless that is found bad.
+    /// The archives that are older than the newest that is not bad. They are never loaded, unless that one is
+    /// found bad.
     superseded: Ends<'a, Key>,
-    /// The objects that are no archives for their keys alone: somebody must rename them.
+    /// The objects that are not archives because of their keys alone: they must be renamed.
     unusable_keys: Ends<'a, PassedOverObject>,
     /// The tables loaded.
     loaded_tables: Ends<'a, LoadedTable>,
-    /// The tables that Redshift refused a row for, or that would have shrunk.
+    /// The tables with a row that Redshift refused, or that would have shrunk.
     failed_tables: Ends<'a, String>,
     /// The tables that a load emptied.
     emptied_tables: Ends<'a, TableEmptied>,
-    /// The tables that got fewer rows than the configuration allows, as the run was told to accept.
+    /// The tables that got fewer rows than the configuration allows, because the run was told to accept them.
     accepted_shrinks: Ends<'a, AcceptedShrink>,
     /// The markers that lack something of their archives.
     incomplete_markers: Ends<'a, IncompleteMarker>,
-    /// How many elements each list leaves out, by its name.
+    /// The number of elements that each list leaves out, by its name.
     omitted: BTreeMap<&'static str, usize>,
-    /// Rows loaded.
+    /// The number of rows loaded.
     rows: u64,
-    /// Bytes of archives loaded.
+    /// The number of bytes of the loaded archives.
     bytes: u64,
-    /// Seconds by phase.
+    /// The duration of each phase, in seconds.
     seconds: PhaseSeconds,
-    /// Archives that the run left unsettled, superseded ones aside; null where S3 could not be asked.
+    /// The number of archives that the run left unsettled, without superseded ones; null if S3 could not be
+    /// asked.
     queue_length: Option<usize>,
-    /// Seconds since the oldest of them was uploaded.
+    /// The seconds since the oldest of them was uploaded.
     oldest_unsettled_age_seconds: Option<u64>,
     /// Why the run ended early, if it did.
     failure: Option<Failure>,
 }
 
 impl Report {
-    /// The JSON form, with so much detail.
+    /// Returns the JSON form at this level of detail.
     pub fn json(&self, detail: Detail) -> ReportJson<'_> {
         let Detail { ends, message_bytes } = detail;
         let good = Ends::of(&self.good, ends);
@@ -149,7 +152,8 @@ impl Report {
         }
     }
 
-    /// The JSON form for a log event, in which it stands as text: quotes and backslashes are escaped once more.
+    /// Returns the JSON form for a log event, which contains it as text: quotes and backslashes are escaped
+    /// again.
     pub fn to_log_text(&self) -> String {
         let text = |detail| {
             visible_json(&serde_json::to_string(&self.json(detail)).unwrap_or_default()).into_owned()
@@ -168,7 +172,7 @@ mod tests {
     use super::*;
     use crate::report::{GoodOutcome, MOST_BYTES};
 
-    /// Names as long as S3 takes them, of the characters that JSON makes longest.
+    /// Returns a name of S3's maximum length, with the characters that are longest in JSON.
     fn name(n: usize) -> String {
         format!("{n:06}{}", "\u{1}".repeat(1_000))
     }

@@ -1,17 +1,18 @@
-//! A list in a text for a person: all of a short one; of a long one a few elements and how many there are.
+//! Writes a list in a text for a person: all elements of a short one, and a few elements and the count of a
+//! long one.
 
 use std::fmt;
 
-/// The most elements of a list that are all shown.
+/// The maximum length of a list that is shown completely.
 const MOST: usize = 20;
 
-/// How many elements of a longer one are shown.
+/// The number of elements that are shown of a longer list.
 const FEW: usize = 10;
 
-/// Which elements of a long list are shown.
+/// The elements of a long list that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// All of them.
+    /// All elements.
     All,
     /// The first few.
     First,
@@ -22,30 +23,30 @@ pub enum Shown {
 /// A list under a title.
 #[derive(Debug, Clone, Copy)]
 pub struct Section<'a> {
-    /// What the elements are.
+    /// The title: what the elements are.
     pub title: &'a str,
-    /// Which are shown.
+    /// The elements that are shown.
     pub shown: Shown,
-    /// How many more there are that nobody knows the names of: older than the first.
+    /// The number of further elements without names, older than the first.
     pub further: usize,
-    /// What shows all of them.
+    /// The option that shows all of them.
     pub option: &'a str,
 }
 
-/// The elements of a list without a title that are shown: all of a short one, the first few of a long one; and how many more there
-/// are.
+/// Returns the elements of a list without a title that are shown, all of a short one and the first few of a
+/// long one, and the number of the others.
 pub fn few<T>(list: &[T]) -> (&[T], usize) {
     let shown = if list.len() <= MOST { list } else { &list[..FEW] };
     (shown, list.len() - shown.len())
 }
 
 impl<'a> Section<'a> {
-    /// A list of which the first few are shown when it is long.
+    /// Creates a list of which the first few elements are shown if it is long.
     pub fn new(title: &'a str, option: &'a str) -> Self {
         Self { title, shown: Shown::First, further: 0, option }
     }
 
-    /// Writes the list, indented; of an empty one nothing.
+    /// Writes the list, indented; nothing if it is empty.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A report as text for a person.
+//! Writes a report as text for a person.
 
 use std::fmt::{self, Write as _};
 
@@ -16,7 +16,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Report: {} (s3://{})", self.dataset, self.bucket)?;
         match (&self.failure, self.not_processed.split_first()) {
-            // What waits behind an archive waits until somebody acts: nobody should have to look for that.
+            // The archives after this one wait until someone acts: this must be easy to see.
             (Some(failure), Some((first, behind))) if failure.lasts() => {
                 let (error_type, behind) = (failure.error_type, behind.len());
                 writeln!(f, ", STOPPED at {first} by {error_type}; archives behind it: {behind}")?;
@@ -128,7 +128,7 @@ impl LoadedTable {
         text
     }
 
-    /// What of the member was left out, if anything was.
+    /// Returns what was left out of the member, if anything was.
     pub fn notes(&self) -> Option<String> {
         let parts: Vec<String> = self.left_out().collect();
         (!parts.is_empty()).then(|| format!("{}: {}", self.table, parts.join("; ")))
@@ -151,7 +151,7 @@ impl LoadedTable {
 }
 
 impl BadArchive {
-    /// Its key and its problems, a line each.
+    /// Returns the key and the problems, a line each.
     pub fn text(&self) -> String {
         let mut text = self.key.to_string();
         for line in problem_lines(&self.problems, self.problems_found, self.incomplete.as_deref()) {
@@ -169,7 +169,7 @@ fn list<T: fmt::Display>(
     Section::new(title, "--json").write(f, elements)
 }
 
-/// The archives that a newer one has made needless, as runs and dry runs list them.
+/// Returns the section of superseded archives, for runs and dry runs.
 pub fn superseded() -> Section<'static> {
     Section::new("Superseded by a newer archive, never loaded", "--json")
 }

@@ -1,4 +1,4 @@
-//! Reads what an object is encrypted with, and its tags, so that `error.json` is kept as its archive is.
+//! Reads the encryption and the tags of an object, so that `error.json` is stored like its archive.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -10,25 +10,26 @@ use super::client::S3;
 use super::error::classify;
 use super::kept::tagging;
 
-/// What an object is encrypted with where a key was named, and its tags.
+/// The encryption of an object, if a key was named, and its tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// The kind of encryption, and the KMS key's ARN.
     pub(super) encryption: Option<(ServerSideEncryption, Option<String>)>,
-    /// As `x-amz-tagging` has them: URL query parameters (Amazon S3 API Reference, `PutObject`).
+    /// The tags in the form of `x-amz-tagging`: URL query parameters (Amazon S3 API Reference, `PutObject`).
     pub(super) tags: Option<String>,
 }
 
 impl Attributes {
-    /// Whether an object with them is written as any other is.
+    /// Checks whether an object with these attributes is written like any other.
     pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl S3 {
-    /// What an archive is encrypted with, where that is a KMS key, and its tags. What cannot be read is left out, and
-    /// told: nothing depends on it. Where there is a key for all that is written, that is taken.
+    /// Returns the encryption of an archive, if it is a KMS key, and its tags. Attributes that cannot be read
+    /// are left out and reported: nothing depends on them. If one key is configured for everything written,
+    /// that key is used.
     pub async fn attributes(&self, bucket: &str, object: &Object) -> Attributes {
         let tags = match self.tags(bucket, &object.key).await {
             Ok(tags) => tags,
@@ -50,7 +51,7 @@ impl S3 {
         Attributes { encryption, tags }
     }
 
-    /// The KMS key that an object is encrypted by, as S3 names it; none where it is encrypted otherwise.
+    /// Returns the KMS key that encrypts an object, as S3 names it; `None` if it is encrypted otherwise.
     ///
     /// # Errors
     ///
@@ -60,12 +61,12 @@ impl S3 {
         Ok(head.and_then(by_kms).map(|(_, key)| key.unwrap_or_else(|| "a KMS key".to_owned())))
     }
 
-    /// Whether everything written is encrypted by a key of its own.
+    /// Checks whether one configured key encrypts everything written.
     pub fn has_kms_key(&self) -> bool {
         self.has_kms_key
     }
 
-    /// The tags of an object as a header has them; none where it has none.
+    /// Returns the tags of an object in the form of a header; `None` if it has none.
     pub(super) async fn tags(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
         let found = self.client.get_object_tagging().bucket(bucket).key(key).send().await;
         let found = found
@@ -74,7 +75,7 @@ impl S3 {
     }
 }
 
-/// The kind of encryption and the key, where that is KMS's.
+/// Returns the kind of encryption and the key, if KMS encrypts the object.
 fn by_kms(head: HeadObjectOutput) -> Option<(ServerSideEncryption, Option<String>)> {
     let kind = head
         .server_side_encryption

@@ -1,4 +1,4 @@
-//! One client for S3: listing, reading, writing and deleting.
+//! Implements one client for S3: listing, reading, writing and deleting.
 
 use std::ops::ControlFlow;
 
@@ -25,7 +25,7 @@ use crate::environment::S3Settings;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
 
-/// How many objects are deleted at a time.
+/// The number of objects that are deleted at a time.
 const DELETED_SIDE_BY_SIDE: usize = 16;
 
 /// The metadata of a copy that names the revision it is a copy of.
@@ -34,10 +34,10 @@ pub(super) const SOURCE_ETAG: &str = "source-etag";
 /// The metadata of a copy that names the SHA-256 of its bytes, in hexadecimal digits.
 pub(super) const SOURCE_SHA256: &str = "source-sha256";
 
-/// A client for S3, whose requests have limits and are entered into `waits`.
+/// Creates a client for S3, whose requests have time limits and are entered into `waits`.
 ///
-/// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network,
-/// and a read that really stalls is noticed, and resumed, by [`S3::download`].
+/// The SDK's stalled-stream protection is off for downloads: unpacking may well be slower than the network.
+/// [`S3::download`] notices a read that really stalls, and resumes it.
 fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) -> Client {
     let protection = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
     let config = aws_sdk_s3::config::Builder::from(config)
@@ -57,7 +57,7 @@ fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) 
     Client::from_conf(config.build())
 }
 
-/// An object by its metadata.
+/// Returns an object from its metadata.
 pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
     Object {
         key: key.into(),
@@ -70,29 +70,29 @@ pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
     }
 }
 
-/// A key as a listing gives it.
+/// Returns a key from a listing.
 pub(super) fn listed_key(key: String, is_encoded: bool) -> Key {
     if is_encoded { Key::decoded(&key) } else { Key::from(key) }
 }
 
-/// S3, seen through one client.
+/// A client for S3.
 #[derive(Clone)]
 pub struct S3 {
     pub(super) client: Client,
     pub(super) copy_limit_bytes: u64,
-    /// Whether everything written is encrypted by a key of its own.
+    /// Whether one configured key encrypts everything written.
     pub(super) has_kms_key: bool,
     pub(super) waits: Waits,
 }
 
 impl S3 {
-    /// S3 through `client`.
+    /// Creates a client from the SDK's `client`.
     pub fn new(client: Client) -> Self {
         Self { client, copy_limit_bytes: LARGEST_COPY_BYTES, has_kms_key: false, waits: Waits::default() }
     }
 
-    /// S3 with the credentials, the region and the endpoint of `config`, and with limits for each request.
-    /// What is waited for is entered into `waits`.
+    /// Creates a client with the credentials, the region and the endpoint of `config`, and with time limits
+    /// for each request. Waits are entered into `waits`.
     pub fn of(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) -> Self {
         Self {
             has_kms_key: settings.kms_key.is_some(),
@@ -101,7 +101,7 @@ impl S3 {
         }
     }
 
-    /// The same client, with multipart copies from another size on.
+    /// Returns the same client, with multipart copies for objects above `bytes`.
     #[must_use]
     pub fn with_copy_limit(mut self, bytes: u64) -> Self {
         self.copy_limit_bytes = bytes;
@@ -123,7 +123,7 @@ impl S3 {
         self.write(bucket, key, bytes.into(), content_type, None).await
     }
 
-    /// Writes a page of HTML, which browsers ask for anew each time.
+    /// Writes an HTML page, which browsers do not cache.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl S3 {
         put.map(drop).map_err(|error| classify(error, &format!("cannot write s3://{bucket}/{key}")))
     }
 
-    /// Removes an object, if it is there.
+    /// Deletes an object, if it exists.
     ///
     /// # Errors
     ///
@@ -166,11 +166,11 @@ impl S3 {
         deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
     }
 
-    /// Removes objects, as far as they are there, several side by side.
+    /// Deletes the objects that exist, several at the same time.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act. Others may be removed then.
+    /// S3's, by who must act. Other objects may be deleted then.
     pub async fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), Error> {
         for keys in keys.chunks(DELETED_SIDE_BY_SIDE) {
             let mut deleting = JoinSet::new();
@@ -185,7 +185,7 @@ impl S3 {
         Ok(())
     }
 
-    /// An object as it is now; none where there is none.
+    /// Returns the current object; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -204,9 +204,9 @@ impl S3 {
         }
     }
 
-    /// Whether an object that may not be read is not there at all. S3 says 403 for such a one to those who
-    /// may list certain prefixes only (Amazon S3 API Reference, `GetObject`, permissions); a listing of what
-    /// begins with its key tells.
+    /// Checks whether an object that may not be read does not exist. S3 answers 403 for a missing object to a
+    /// caller that may list only certain prefixes (Amazon S3 API Reference, `GetObject`, permissions). A
+    /// listing with the key as prefix shows it.
     pub(super) async fn is_gone(&self, bucket: &str, key: &str) -> bool {
         let list = self.client.list_objects_v2().bucket(bucket).prefix(key).encoding_type(EncodingType::Url);
         list.max_keys(1).send().await.is_ok_and(|page| {
@@ -216,7 +216,7 @@ impl S3 {
         })
     }
 
-    /// An error of reading an object, [`Retryable::SourceChanged`] where it is not there.
+    /// Returns an error of reading an object, or [`Retryable::SourceChanged`] if the object does not exist.
     pub(super) async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
         match error {
             Error::Deployment(fault)
@@ -228,8 +228,8 @@ impl S3 {
         }
     }
 
-    /// The body of an answer, which may be silent for [`STALLED_AFTER`] at the most; none where it is longer than
-    /// `most_bytes`, of which no more is read.
+    /// Reads the body of an answer, which may be silent for at most [`STALLED_AFTER`]; `None` if it is longer
+    /// than `most_bytes`. The rest is then not read.
     pub(super) async fn body_within(
         &self,
         bucket: &str,
@@ -247,7 +247,7 @@ impl S3 {
         Ok(Some(whole.freeze()))
     }
 
-    /// The next chunk of a body, which is waited for under the name `waited`; none at its end.
+    /// Reads the next chunk of a body, and enters the wait as `waited`; `None` at its end.
     async fn next_chunk(
         &self,
         bucket: &str,
@@ -262,12 +262,12 @@ impl S3 {
         chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())
     }
 
-    /// Hands the beginning of an object, `limit_bytes` at the most, to `take`, as it comes and until that
-    /// wants no more.
+    /// Passes the beginning of an object, at most `limit_bytes`, to `take` as it arrives, until `take` wants
+    /// no more.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act. What came before has been taken then.
+    /// S3's, by who must act. The bytes before the error were passed.
     pub async fn read_beginning(
         &self,
         bucket: &str,
@@ -287,8 +287,8 @@ impl S3 {
         Ok(())
     }
 
-    /// The revision that an object is a copy of, if [`S3::copy`] made it; the empty revision where there
-    /// is no object any more.
+    /// Returns the revision that an object is a copy of, if [`S3::copy`] made it; the empty revision if the
+    /// object no longer exists.
     ///
     /// # Errors
     ///
@@ -301,7 +301,7 @@ impl S3 {
     }
 }
 
-/// An answer whose body does not come.
+/// Returns the error for an answer whose body does not arrive.
 fn silent(what: &str) -> Error {
     let message = format!("{what}: nothing came for {} seconds", STALLED_AFTER.as_secs());
     Error::retryable(Retryable::S3Unavailable, message)

@@ -1,4 +1,4 @@
-//! Reads small objects that several functions write with their revision, and writes them on a condition.
+//! Reads small objects that several functions write, with their revision, and writes them conditionally.
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
@@ -12,41 +12,43 @@ use super::attributes::Attributes;
 use super::client::{S3, SOURCE_ETAG, object_of};
 use super::error::{Answer as _, classify};
 
-/// What must hold for an object to be written.
+/// The condition for writing an object.
 #[derive(Debug, Clone)]
 pub enum WriteIf {
-    /// There is none (`If-None-Match: *`).
+    /// The object does not exist (`If-None-Match: *`).
     Absent,
-    /// It has this `ETag` (`If-Match`).
+    /// The object has this `ETag` (`If-Match`).
     Matches(String),
 }
 
 /// A small object and its revision.
 #[derive(Debug)]
 pub struct SmallObject {
-    /// Its bytes; none of one that is too large to be ours.
+    /// The object's bytes; empty if it is too large to be the program's.
     pub bytes: Bytes,
-    /// Its `ETag`, quotes included.
+    /// The object's `ETag`, with quotes.
     pub etag: String,
-    /// Whole seconds, by S3's clock.
+    /// The time of the last change in whole seconds, by S3's clock.
     pub last_modified: DateTime<Utc>,
 }
 
-/// A marker as a look finds it.
+/// A marker that was found.
 #[derive(Debug)]
 pub struct Marker {
     /// The copy.
     pub object: Object,
-    /// The revision that it says it is a copy of.
+    /// The revision that the marker says it is a copy of.
     pub revision: Option<String>,
 }
 
 impl S3 {
-    /// Writes a small JSON object if a condition holds: its `ETag`, or none where the condition did not hold.
+    /// Writes a small JSON object if a condition holds. Returns its `ETag`, or `None` if the condition did
+    /// not hold.
     ///
-    /// That is 412, 404 for `If-Match` on a key that is not there, and 409 where another request for the key came in
-    /// between (Amazon S3 User Guide, "How to prevent object overwrites with conditional writes"). A request whose
-    /// answer was lost and that the SDK sent again does not find its condition either: the object tells whose it is.
+    /// S3 answers 412 then, 404 for `If-Match` on a key that does not exist, and 409 if another request for
+    /// the key came in between (Amazon S3 User Guide, "How to prevent object overwrites with conditional
+    /// writes"). If the answer to a request was lost and the SDK sent it again, its condition does not hold
+    /// either: the object's contents show who wrote it.
     ///
     /// # Errors
     ///
@@ -61,7 +63,7 @@ impl S3 {
         self.put_as_if(bucket, key, json, condition, &Attributes::default()).await
     }
 
-    /// [`S3::put_if`] with the encryption and the tags of another object.
+    /// Does the same as [`S3::put_if`], with the encryption and the tags of another object.
     ///
     /// # Errors
     ///
@@ -103,7 +105,7 @@ impl S3 {
         }
     }
 
-    /// Reads a small object with its revision, 1 MiB of it at the most; none where there is none.
+    /// Reads a small object, at most 1 MiB of it, with its revision; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -132,9 +134,9 @@ impl S3 {
 
     /// Looks for a marker, with one request.
     ///
-    /// Whatever S3 refuses counts as not there. It says 403 of what is not there to those who may not list it, and the
-    /// answer to HEAD has no body that would name the reason; whoever sees no marker goes on to a request whose answer
-    /// does.
+    /// Every refusal counts as a missing marker. S3 answers 403 for a missing object to a caller that may not
+    /// list it, and the answer to HEAD has no body with the reason. A run that finds no marker continues with
+    /// a request whose answer has one.
     ///
     /// # Errors
     ///
@@ -151,7 +153,7 @@ impl S3 {
     }
 }
 
-/// Whether a status stands for what another try would not change: 408 and 429 ask to be tried again.
+/// Checks whether a status means that another try would not help: 408 and 429 ask for another try.
 fn is_refusal(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 408 | 429)
 }

@@ -1,4 +1,4 @@
-//! Copies within a bucket, on condition of the revision: markers.
+//! Copies objects within a bucket, if they are of a given revision: markers.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -24,40 +24,42 @@ use crate::cancellation::Cancellation;
 /// The size of a part of a multipart copy.
 const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Parts that are copied side by side.
+/// The number of parts that are copied at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
-/// What is left of the time when a copy in parts is given up: enough to say so to S3, and for the report.
+/// The time left when a multipart copy is given up: enough to abort it, and for the report.
 const COPY_RESERVE: Duration = Duration::from_secs(6);
 
-/// The longest key, percent-encoded, that a note names.
+/// The maximum length of a percent-encoded key in a note.
 const MAX_NOTED_KEY_BYTES: usize = 1024;
 
-/// The type of a note, which has no bytes.
+/// The content type of a note, which has no bytes.
 const NOTE_TYPE: &str = "application/octet-stream";
 
-/// What a copy without tags lacks. "If you're copying objects that have object tags", both rights are needed (AWS re:Post, "Troubleshoot copying objects between buckets").
+/// What a copy without tags lacks. "If you're copying objects that have object tags", both permissions are
+/// needed (AWS re:Post, "Troubleshoot copying objects between buckets").
 const TAGS: &str =
     "tags, for which the role needs s3:GetObjectTagging on the archive and s3:PutObjectTagging on the marker";
 
-/// What S3 says of a missing right.
+/// S3's code for a missing permission.
 const ACCESS_DENIED: &str = "AccessDenied";
 
-/// What a copy source's path leaves unencoded.
+/// The characters that the path of a copy source leaves unencoded.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3 {
-    /// Copies a revision within its bucket with all that S3 knows of it but its storage class, which is the bucket's default,
-    /// and names the revision in the copy's metadata, with its SHA-256 if that is given. What one request cannot copy is copied in parts, while there is
-    /// time; what was begun and cannot be ended is given up.
+    /// Copies a revision within its bucket, with everything that S3 stores about it except its storage class,
+    /// which is the bucket's default. The copy's metadata names the revision, and its SHA-256 if that is
+    /// given. An object that is too large for one request is copied in parts, while there is time; an
+    /// unfinished copy is aborted.
     ///
-    /// Returns what the copy lacks, each in words: tags that the role may not read or set, metadata for which there is no
-    /// room.
+    /// Returns what the copy lacks, in words: tags that the role may not read or set, metadata that does not
+    /// fit.
     ///
     /// # Errors
     ///
-    /// [`Retryable::SourceChanged`] when the source is no longer that revision, those of [`Cancellation::check`],
-    /// else S3's own.
+    /// [`Retryable::SourceChanged`] when the source is no longer that revision, those of
+    /// [`Cancellation::check`], else S3's own.
     pub async fn copy(
         &self,
         bucket: &str,
@@ -77,7 +79,7 @@ impl S3 {
         self.copy_in_parts(bucket, object, to, kept, tags, cancellation).await
     }
 
-    /// The SHA-256 that a copy names of its bytes, if it does.
+    /// Returns the SHA-256 of its bytes that a copy names, if it does.
     ///
     /// # Errors
     ///
@@ -87,8 +89,8 @@ impl S3 {
         Ok(head.and_then(|head| head.metadata).and_then(|mut metadata| metadata.remove(SOURCE_SHA256)))
     }
 
-    /// Notes a revision under `to` in an object without a body: which key, version and `ETag` it stands for. A revision
-    /// too large for one request is not copied only to say that it is bad.
+    /// Records a revision under `to` in an object without a body, whose metadata names the key, version and
+    /// `ETag`. A revision too large for one request is not copied only to mark it as bad.
     ///
     /// # Errors
     ///
@@ -107,12 +109,12 @@ impl S3 {
         let version = head.version_id.take();
         let key = utf8_percent_encode(&object.key, &PATH).to_string();
         let mut ours = vec![(SOURCE_ETAG, object.revision())];
-        // The marker's own key tells the rest.
+        // Otherwise the marker's own key gives it.
         if key.len() <= MAX_NOTED_KEY_BYTES {
             ours.push((SOURCE_KEY, &key));
         }
         ours.extend(version.as_deref().map(|version| (SOURCE_VERSION, version)));
-        // It has no content to speak of: what the archive's headers say is not true of it.
+        // It has no contents, so the archive's headers about contents do not apply.
         let mut kept = Kept::of(head, &ours);
         let tags = self.readable_tags(bucket, object, &mut kept).await?;
         let Kept { metadata, mut missing, .. } = kept;
@@ -128,7 +130,7 @@ impl S3 {
         Ok(missing)
     }
 
-    /// What S3 knows of a revision.
+    /// Returns what S3 stores about a revision.
     async fn head_of_revision(&self, bucket: &str, object: &Object) -> Result<HeadObjectOutput, Error> {
         let head = self.metadata(bucket, &object.key).await?;
         head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())).ok_or_else(|| {
@@ -137,7 +139,7 @@ impl S3 {
         })
     }
 
-    /// The tags of an object, where they may be read; else it is noted that they are missing.
+    /// Returns the tags of an object, if they may be read; otherwise records that they are missing.
     async fn readable_tags(
         &self,
         bucket: &str,
@@ -178,7 +180,7 @@ impl S3 {
         };
         // By default the tags are copied too.
         let Err((is_refused, error)) = send(None).await else { return Ok(kept.missing) };
-        // Nothing in the refusal says whether it is for the tags.
+        // The refusal does not say whether the tags are the cause.
         if is_refused && send(Some(TaggingDirective::Replace)).await.is_ok() {
             debug!("copied without its tags: {}", error.chain());
             let mut missing = kept.missing;
@@ -222,12 +224,13 @@ impl S3 {
     }
 }
 
-/// A copy source as a header has it.
+/// Returns a copy source in the form of a header.
 fn source(bucket: &str, object: &Object) -> String {
     format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH))
 }
 
-/// Writes something with tags; without them where that is refused and nothing else is, and then says so in `missing`.
+/// Writes something with tags. If only the tags are refused, writes it without them and records that in
+/// `missing`.
 async fn with_tags<T, F: Future<Output = Result<T, Error>>>(
     tags: Option<String>,
     missing: &mut Vec<String>,
@@ -244,7 +247,7 @@ async fn with_tags<T, F: Future<Output = Result<T, Error>>>(
     }
 }
 
-/// A copy in parts that is under way.
+/// A multipart copy in progress.
 struct CopyOfParts<'a> {
     s3: &'a S3,
     upload: &'a Upload,
@@ -253,7 +256,7 @@ struct CopyOfParts<'a> {
 }
 
 impl CopyOfParts<'_> {
-    /// Copies all parts, some side by side, as long as there is time to begin another.
+    /// Copies all parts, several at the same time, while there is time to begin another.
     async fn run(&self, cancellation: &Cancellation) -> Result<Vec<UploadedPart>, Error> {
         let part_bytes = COPY_PART_BYTES.min(self.s3.copy_limit_bytes.max(5 * 1024 * 1024));
         let (mut from, mut number) = (0, 0);
@@ -309,8 +312,8 @@ impl CopyOfParts<'_> {
     }
 }
 
-/// An upload that is given up when this is dropped before it is over. Nobody waits for that; what it leaves, the
-/// bucket's lifecycle rule removes.
+/// A multipart upload that is aborted if this is dropped before it is complete. Nothing waits for that; the
+/// bucket's lifecycle rule deletes what is left.
 struct Unfinished {
     s3: S3,
     upload: Option<Upload>,

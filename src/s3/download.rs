@@ -1,4 +1,4 @@
-//! Reads the bytes of one revision, resumes where a read breaks, and compares them with what S3 says of them.
+//! Reads the bytes of one revision, resumes interrupted reads, and compares the bytes with S3's checksum.
 
 use std::time::Duration;
 
@@ -19,27 +19,27 @@ use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
 
-/// How often in a row a download may break without bringing anything.
+/// The number of times in a row that a download may break without any new bytes.
 const BREAKS_IN_A_ROW: u32 = 5;
 
-/// Asks S3 for the object's checksum. The SDK's own option would also have it compare each answer by itself, which
-/// the verifier does over all of them.
+/// Asks S3 for the object's checksum. With its own option, the SDK would also compare each answer by itself;
+/// the verifier does this over all answers.
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
-/// How one answer's body ended.
+/// The end of one answer's body.
 enum Received {
     All,
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl S3 {
-    /// Sends the bytes of a revision to `chunks`, resuming where a read breaks, and compares them with what S3
-    /// says of the revision. When nobody listens any more, the rest is read for the comparison alone.
+    /// Sends the bytes of a revision to `chunks`, resumes interrupted reads, and compares the bytes with what
+    /// S3 stores about the revision. When the receiver stops, the rest is read only for the comparison.
     ///
     /// # Errors
     ///
-    /// [`Retryable::DamagedDownload`] when other bytes came than S3 holds, [`Retryable::SourceChanged`] when
-    /// the object is no longer that revision or of another size, those of [`Cancellation::check`], else S3's
+    /// [`Retryable::DamagedDownload`] when the bytes differ from S3's, [`Retryable::SourceChanged`] when the
+    /// object is no longer that revision or has another size, those of [`Cancellation::check`], else S3's
     /// own.
     pub async fn download(
         &self,
@@ -78,7 +78,7 @@ impl S3 {
                     }
                     Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
                     Ok(response) => {
-                        // What a range is answered with says nothing of the whole.
+                        // The answer to a range says nothing about the whole object.
                         let verifier = verifier.get_or_insert_with(|| Verifier::new(&response, object));
                         let mut progress = Progress { waits: &self.waits, offset: &mut offset, verifier };
                         let received = progress.receive(response.body, bucket, object, cancellation, &chunks);
@@ -106,7 +106,7 @@ impl S3 {
     }
 }
 
-/// How far a download has come.
+/// The progress of a download.
 struct Progress<'d> {
     waits: &'d Waits,
     offset: &'d mut u64,
@@ -114,7 +114,7 @@ struct Progress<'d> {
 }
 
 impl Progress<'_> {
-    /// Hands on one answer's body as far as it comes.
+    /// Passes on one answer's body as far as it arrives.
     async fn receive(
         &mut self,
         mut body: ByteStream,
@@ -144,7 +144,7 @@ impl Progress<'_> {
                         );
                     }
                 }
-                // Nothing is left to be asked for, also where the connection broke then.
+                // Nothing is left to request, even if the connection broke at the end.
                 Ok(None | Some(Err(_))) if *self.offset == object.size => return Ok(Received::All),
                 Ok(None) => {
                     return Ok(Received::Broken(

@@ -8,10 +8,10 @@ use aws_sdk_s3::operation::create_multipart_upload::CreateMultipartUploadInput;
 use aws_sdk_s3::operation::put_object::PutObjectInput;
 use aws_sdk_s3::types::ServerSideEncryption;
 
-/// Names the key in each request of a client that begins an object, whatever else that asks for.
+/// Adds the key to each request of a client that creates an object.
 ///
-/// With a bucket key, so that S3 asks KMS once for many objects and not for each (Amazon S3 User Guide, "Reducing the cost
-/// of SSE-KMS with Amazon S3 Bucket Keys").
+/// It also asks for a bucket key, so that S3 calls KMS once for many objects and not for each (Amazon S3 User
+/// Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
 #[derive(Debug)]
 pub(super) struct EncryptedBy(pub(super) String);
 

@@ -1,4 +1,4 @@
-//! Says what S3's failures mean, by who must act.
+//! Classifies S3's failures, by who must act.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
@@ -7,10 +7,10 @@ use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
 use super::known_errors::{Class, class};
 
-/// What the SDK says before it sends anything (`aws-sdk-s3`, the rules of its endpoints).
+/// The SDK's error before it sends anything (`aws-sdk-s3`, the rules of its endpoints).
 const FIPS_ELSEWHERE: &str = "A custom endpoint cannot be combined with FIPS";
 
-/// What a failure of S3 means for whom.
+/// Returns the error for a failure of S3.
 pub(super) fn classify<E, R>(error: SdkError<E, R>, what: &str) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -60,30 +60,30 @@ where
     }
 }
 
-/// The error of whoever gives credentials, if one is beneath.
+/// Returns the error of the credentials provider among the causes, if there is one.
 pub fn credentials_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a CredentialsError> {
     causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
 }
 
-/// Whether whoever gives credentials did not answer, rather than refused them or had none.
+/// Checks whether the credentials provider did not answer, rather than refusing credentials or having none.
 pub fn is_unanswered(error: &CredentialsError) -> bool {
     matches!(error, CredentialsError::ProviderTimedOut(_))
         || causes(error).any(<dyn std::error::Error>::is::<ConnectorError>)
 }
 
-/// An error and what is beneath it.
+/// Returns an error and its underlying causes.
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// What an error was answered with, if it was answered.
+/// The answer that an error carries, if there was one.
 pub(super) trait Answer {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     fn status_code(&self) -> Option<u16>;
 
-    /// The region that the bucket is in, where S3 names it.
+    /// Returns the bucket's region, if S3 names it.
     fn bucket_region(&self) -> Option<&str>;
 }
 

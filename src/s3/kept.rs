@@ -1,4 +1,4 @@
-//! Decides what a marker keeps of its archive: all that S3 knows of it but its storage class.
+//! Decides what a marker keeps of its archive: everything that S3 stores about it except its storage class.
 
 use std::collections::HashMap;
 
@@ -8,18 +8,18 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{SOURCE_ETAG, SOURCE_SHA256};
 
-/// The metadata of a note that name the object it stands for, percent-encoded, and its version.
+/// The metadata of a note that names the object it represents, percent-encoded, and its version.
 pub(super) const SOURCE_KEY: &str = "source-key";
 pub(super) const SOURCE_VERSION: &str = "source-version-id";
 
-/// The names of metadata that say what a marker stands for.
+/// The names of metadata that say what a marker is a copy of.
 const OURS: [&str; 4] = [SOURCE_ETAG, SOURCE_SHA256, SOURCE_KEY, SOURCE_VERSION];
 
-/// "the user-defined metadata is limited to 2 KB in size", by "the number of bytes in the UTF-8 encoding of each key and
-/// value" (Amazon S3 User Guide, "Working with object metadata").
+/// The limit for metadata: "the user-defined metadata is limited to 2 KB in size", by "the number of bytes in
+/// the UTF-8 encoding of each key and value" (Amazon S3 User Guide, "Working with object metadata").
 const METADATA_LIMIT_BYTES: usize = 2048;
 
-/// What stands before each name as a header. Whether it counts is not said: it is counted here.
+/// The prefix of each name as a header. It is not documented whether it counts; here it does.
 const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// What a marker keeps of its archive.
@@ -31,13 +31,14 @@ pub(super) struct Kept {
     pub(super) content_language: Option<String>,
     pub(super) cache_control: Option<String>,
     pub(super) expires: Option<DateTime>,
-    /// Ours, and the uploader's where they fit.
+    /// The program's metadata, and the uploader's if it fits.
     pub(super) metadata: HashMap<String, String>,
-    /// What could not be kept, each in words.
+    /// What could not be kept, in words.
     pub(super) missing: Vec<String>,
 }
 
-/// A request with the headers and the metadata that are kept: the SDK's builders have these methods, and no trait for them.
+/// Adds the kept headers and metadata to a request: the SDK's builders have these methods, but no trait for
+/// them.
 macro_rules! with_kept {
     ($request:expr, $kept:expr) => {{
         let kept: $crate::s3::kept::Kept = $kept;
@@ -55,14 +56,15 @@ macro_rules! with_kept {
 pub(super) use with_kept;
 
 impl Kept {
-    /// What `head` tells of an archive, beside metadata of `ours`, which comes first: it says what the marker stands
-    /// for.
+    /// Returns what to keep of an archive from its `head`, with the program's metadata `ours` first: it says
+    /// what the marker is a copy of.
     ///
-    /// Text beyond ASCII comes as RFC 2047 encodes it, and S3 decodes it again (same page of the User Guide).
+    /// Text beyond ASCII arrives as encoded by RFC 2047, and S3 decodes it again (same page of the User
+    /// Guide).
     pub(super) fn of(head: HeadObjectOutput, ours: &[(&str, &str)]) -> Self {
         let mut missing = Vec::new();
         let mut theirs = head.metadata.unwrap_or_default();
-        // What says which revision a marker stands for is ours alone to say.
+        // Only the program may say which revision a marker is a copy of.
         theirs.retain(|key, _| !OURS.contains(&key.as_str()));
         let unfit = theirs.values().filter(|value| !is_ascii(value)).count();
         theirs.retain(|_, value| is_ascii(value));
@@ -87,7 +89,8 @@ impl Kept {
             missing
                 .push(format!("metadata that does not fit into 2 KB beside ours: {}", left_out.join(", ")));
         }
-        // `x-amz-missing-meta`: "metadata entries not returned in x-amz-meta headers" (API Reference, `HeadObject`).
+        // `x-amz-missing-meta`: "metadata entries not returned in x-amz-meta headers" (API Reference,
+        // `HeadObject`).
         if let Some(count) = head.missing_meta.filter(|count| *count > 0) {
             missing.push(format!("{count} entries of metadata that S3 cannot show"));
         }
@@ -112,12 +115,13 @@ impl Kept {
     }
 }
 
-/// Whether S3 takes a text as a header of a signed request: of others the signature is found wrong.
+/// Checks whether S3 accepts a text as a header of a signed request: for other texts the signature is wrong.
 fn is_ascii(value: &str) -> bool {
     value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// Ours, and of theirs what fits beside it, in the order of its names; and the names of what does not fit.
+/// Returns the program's metadata and the part of the uploader's that fits, in the order of its names; and
+/// the names that do not fit.
 fn fit(ours: &[(&str, &str)], theirs: HashMap<String, String>) -> (HashMap<String, String>, Vec<String>) {
     let bytes = |key: &str, value: &str| METADATA_PREFIX.len() + key.len() + value.len();
     let mut left = METADATA_LIMIT_BYTES;
@@ -142,7 +146,7 @@ fn fit(ours: &[(&str, &str)], theirs: HashMap<String, String>) -> (HashMap<Strin
     (metadata, left_out)
 }
 
-/// Tags as `x-amz-tagging` has them: URL query parameters (Amazon S3 API Reference, `PutObject`).
+/// Returns tags in the form of `x-amz-tagging`: URL query parameters (Amazon S3 API Reference, `PutObject`).
 pub(super) fn tagging<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pairs: Vec<String> = tags.map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
@@ -168,7 +172,7 @@ mod tests {
             ("nothing", vec![], vec!["source-etag"], vec![]),
             ("some", vec![("a", 10), ("b", 10)], vec!["a", "b", "source-etag"], vec![]),
             ("one too large", vec![("a", 2048), ("b", 10)], vec!["b", "source-etag"], vec!["a"]),
-            // 29 bytes are ours, and 12 are its name.
+            // 29 bytes are the program's, and 12 are its name.
             ("all that fits", vec![("a", 2048 - 29 - 12)], vec!["a", "source-etag"], vec![]),
             ("a byte more", vec![("a", 2048 - 29 - 11)], vec!["source-etag"], vec!["a"]),
             ("ours by name", vec![("source-etag", 3)], vec!["source-etag"], vec![]),
@@ -186,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Strangers' texts are signed with the copy.
+    /// Untrusted texts are signed with the copy.
     #[test]
     fn what_is_beyond_ascii_is_left_out_and_what_is_ours_is_not_theirs_to_say() {
         let head = HeadObjectOutput::builder()

@@ -1,18 +1,18 @@
-//! Lists what S3's codes mean: one row for each, with who must act and the remedy.
+//! Lists the meaning of S3's codes: one row for each, with who must act and the remedy.
 
 use cmslite_core::error::{Deployment, Retryable};
 
-/// Who must act upon a code.
+/// Who must act on a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It passes.
+    /// The error is temporary.
     Passes(Retryable),
-    /// It lasts until somebody does what the remedy says.
+    /// The error lasts until the remedy is applied.
     Lasts(Deployment),
 }
 
-/// One row: a code, or what it begins with where it ends with `*`; a text that the message must hold; what it means;
-/// the remedy where the kind does not say it.
+/// One row: a code, or its beginning if it ends with `*`; a text that the message must contain; the meaning;
+/// and the remedy, if the error's type does not have it.
 struct Row(&'static str, &'static str, Class, &'static str);
 
 const REDIRECTED: &str = "the bucket is in another region: set AWS_REGION to that";
@@ -20,15 +20,15 @@ const NEW_KEYS: &str = "sign in again, or look at the AWS_* variables and the pr
 const KMS: &str = "look at the KMS key of the object: it must be there and enabled, and its policy and the program's role must allow \
                    kms:Decrypt and kms:GenerateDataKey";
 
-/// The codes and statuses are those of the Amazon S3 API Reference, "Error responses", "List of error codes", where
-/// no other source is named.
+/// Codes and statuses without another source are from the Amazon S3 API Reference, "Error responses", "List
+/// of error codes".
 const ROWS: &[Row] = &[
     Row("NoSuchBucket", "", Class::Lasts(Deployment::NoSuchBucket), ""),
     Row("InvalidBucketName", "", Class::Lasts(Deployment::NoSuchBucket), ""),
     Row("PermanentRedirect", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
     Row("AuthorizationHeaderMalformed", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
     Row("IllegalLocationConstraintException", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
-    // A range behind the object's end: it has another size than was listed.
+    // A range after the object's end: the object has another size than was listed.
     Row("PreconditionFailed", "", Class::Passes(Retryable::SourceChanged), ""),
     Row("NoSuchKey", "", Class::Passes(Retryable::SourceChanged), ""),
     Row("InvalidRange", "", Class::Passes(Retryable::SourceChanged), ""),
@@ -40,7 +40,7 @@ const ROWS: &[Row] = &[
         Class::Lasts(Deployment::ObjectUnreadable),
         "the object is in an archive storage class: bring it back with `aws s3api restore-object`, and keep lifecycle rules off the archives",
     ),
-    // A busy KMS, and one that fails itself or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
+    // KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
     // `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common errors").
     Row("KMS.Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
     Row("KMS.DependencyTimeout*", "", Class::Passes(Retryable::S3Unavailable), ""),
@@ -49,23 +49,23 @@ const ROWS: &[Row] = &[
     // Named after the exceptions of the AWS KMS API Reference, `Decrypt` and `GenerateDataKey`, with status 400
     // (localstack/localstack#8422, rustfs/rustfs#7423).
     Row("KMS.*", "", Class::Lasts(Deployment::ObjectUnreadable), KMS),
-    // A key that may not be used is `AccessDenied` of S3, in newer messages with the action.
+    // A key that may not be used is S3's `AccessDenied`, in newer messages with the action.
     Row("AccessDenied", "kms:", Class::Lasts(Deployment::ObjectUnreadable), KMS),
-    // An object under a key that the customer keeps, 400 (Amazon S3 User Guide, "Using server-side encryption with
-    // customer-provided keys": each request must carry the key).
+    // An object encrypted with a key of the customer, 400 (Amazon S3 User Guide, "Using server-side
+    // encryption with customer-provided keys": each request must carry the key).
     Row(
         "InvalidRequest",
         "Server Side Encryption",
         Class::Lasts(Deployment::ObjectUnreadable),
         "the object is encrypted with a key of the uploader's own (SSE-C), which this program has not: upload it under SSE-S3 or SSE-KMS",
     ),
-    // Keys and tokens are refused with 400 as well as 403.
+    // Keys and tokens are refused with 400 or 403.
     Row("ExpiredToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("InvalidToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("TokenRefreshRequired", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("InvalidAccessKeyId", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
     Row("SignatureDoesNotMatch", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
-    // Of other stores: "A header that you provided implies functionality that is not implemented", 501.
+    // From other stores: "A header that you provided implies functionality that is not implemented", 501.
     Row(
         "NotImplemented",
         "",
@@ -73,8 +73,9 @@ const ROWS: &[Row] = &[
         "this S3 does not offer what the program asks of it",
     ),
     Row("RequestTimeTooSkewed", "", Class::Lasts(Deployment::S3Access), "set this machine's clock"),
-    // Also what a bucket says whose requester pays (Amazon S3 User Guide, "Using Requester Pays buckets"), and what
-    // an object says whose KMS key may not be used, without a word of it (boto/boto3#2952).
+    // This is also the answer for a Requester Pays bucket (Amazon S3 User Guide, "Using Requester Pays
+    // buckets"), and for an object whose KMS key may not be used, in a message that does not say so
+    // (boto/boto3#2952).
     Row(
         "AccessDenied",
         "",
@@ -82,20 +83,20 @@ const ROWS: &[Row] = &[
         "look at the role's policy and the bucket's, at kms:Decrypt where the object is encrypted with a KMS key, and whether the requester pays for this \
          bucket, which this program does not offer; where S3_BUCKET_OWNER is set, the bucket must belong to that account",
     ),
-    // What was sent came otherwise, or not to its end.
+    // The body arrived damaged or incomplete.
     Row("BadDigest", "", Class::Passes(Retryable::S3Unavailable), ""),
     Row("XAmzContentSHA256Mismatch", "", Class::Passes(Retryable::S3Unavailable), ""),
     Row("IncompleteBody", "", Class::Passes(Retryable::S3Unavailable), ""),
     Row("RequestTimeout", "", Class::Passes(Retryable::S3Unavailable), ""),
-    // Throttling; S3 sends 503, others 429 or 400.
+    // Throttling: S3 sends 503, other stores 429 or 400.
     Row("SlowDown", "", Class::Passes(Retryable::S3Unavailable), ""),
     Row("Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
-    // A completion whose answer was lost and that was asked for again: the next run finds the object or writes it
-    // anew.
+    // The answer to a completion was lost, and it was requested again: the next run finds the object or
+    // writes it again.
     Row("NoSuchUpload", "", Class::Passes(Retryable::S3Unavailable), ""),
 ];
 
-/// What a code and its message mean, and the remedy; else what the status alone says.
+/// Returns the meaning of a code and its message, with the remedy; otherwise the meaning of the status alone.
 pub(super) fn class(code: Option<&str>, message: &str, status: Option<u16>) -> Option<(Class, &'static str)> {
     let is_named = |name: &str, code: &str| match name.strip_suffix('*') {
         Some(beginning) => code.starts_with(beginning),

@@ -1,4 +1,4 @@
-//! Limits how long requests may take, and names them while they are waited for.
+//! Limits the time of requests, and names them while the program waits for them.
 
 use std::time::Duration;
 
@@ -27,31 +27,32 @@ use crate::time_limits::{
 };
 use crate::waits::{Waiting, Waits};
 
-/// The limits of a request that moves little: all but uploads, copies, and the making of an object of parts.
+/// Returns the limits of a request that moves few bytes: all except uploads, copies, and the completion of a
+/// multipart upload.
 ///
-/// An attempt of a download ends when its headers are there: what reads the body is up to who does
+/// An attempt of a download ends when its headers have arrived; reading the body is up to the caller
 /// (`aws-smithy-runtime`, `orchestrator`: a streaming body is not read in `try_attempt`).
 pub(super) fn small() -> TimeoutConfig {
     limits(S3_ATTEMPT)
 }
 
-/// What overrides the client's limits for an upload of so many bytes.
+/// Returns the overrides of the client's limits for an upload of `bytes`.
 pub(super) fn upload(bytes: usize) -> Builder {
     overriding(attempt_for(bytes as u64, UPLOAD_BYTES_PER_SECOND))
 }
 
-/// What overrides the client's limits for a copy of so many bytes within S3.
+/// Returns the overrides of the client's limits for a copy of `bytes` within S3.
 pub(super) fn copy(bytes: u64) -> Builder {
     overriding(attempt_for(bytes, COPY_BYTES_PER_SECOND))
 }
 
-/// What overrides the client's limits for making an object of its parts.
+/// Returns the overrides of the client's limits for the completion of a multipart upload.
 pub(super) fn complete() -> Builder {
     overriding(COMPLETE_ATTEMPT)
 }
 
-/// How often a request is tried. What the user says counts; what the SDK says by itself is too little for a bucket
-/// that throttles a new prefix for a while.
+/// Returns how often a request is tried. The user's setting has priority; the SDK's default is too small for
+/// a bucket that throttles a new prefix for a while.
 pub(super) fn retries(known: Option<&RetryConfig>) -> RetryConfig {
     let sdk = RetryConfig::standard();
     match known {
@@ -72,8 +73,8 @@ fn limits(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// Enters each request of a client into what is waited for, from its beginning to its end, its retries
-/// included.
+/// An interceptor that enters each request of a client into the waits, from its beginning to its end, with
+/// its retries.
 #[derive(Debug)]
 pub(super) struct Entered(pub(super) Waits);
 
@@ -99,13 +100,14 @@ impl Intercept for Entered {
     ) -> Result<(), BoxError> {
         let entry = Entry { _waiting: self.0.enter(named(context)) };
         config.interceptor_state().store_put(entry);
-        // Who uploads chooses headers, and S3 gives them back as they are: one in Latin-1 must not keep an archive from being read.
+        // Uploaders choose headers, and S3 returns them unchanged: a header in Latin-1 must not make an
+        // archive unreadable.
         config.interceptor_state().store_put(NonUtf8HeaderHandling::Skip);
         Ok(())
     }
 }
 
-/// `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is whatever its writer likes.
+/// Returns `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is untrusted text.
 fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
     let input = context.input();
     macro_rules! operation {
@@ -130,7 +132,7 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
     "S3".to_owned()
 }
 
-/// A request's name.
+/// Returns a request's name.
 pub(super) fn told(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
     let (bucket, key) = (bucket.unwrap_or_default(), key.unwrap_or_default());
     format!("S3: {operation} of s3://{bucket}/{}", Key::from(key))

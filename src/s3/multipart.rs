@@ -9,7 +9,7 @@ use super::error::classify;
 use super::kept::{Kept, with_kept};
 use super::limits;
 
-/// A part that S3 has.
+/// A part that was uploaded to S3.
 pub(super) struct UploadedPart(CompletedPart);
 
 impl UploadedPart {
@@ -18,7 +18,7 @@ impl UploadedPart {
     }
 }
 
-/// A multipart upload that is under way.
+/// A multipart upload in progress.
 #[derive(Clone)]
 pub(super) struct Upload {
     pub(super) id: String,
@@ -27,7 +27,7 @@ pub(super) struct Upload {
 }
 
 impl S3 {
-    /// Begins a multipart upload that keeps what another object says of itself, with these tags.
+    /// Begins a multipart upload that keeps another object's headers and metadata, with these tags.
     pub(super) async fn begin_copy(
         &self,
         bucket: &str,
@@ -38,7 +38,7 @@ impl S3 {
         let what = || format!("cannot write s3://{bucket}/{key}");
         let create = self.client.create_multipart_upload().bucket(bucket).key(key);
         let create = with_kept!(create, kept.clone()).set_tagging(tags);
-        // S3 then wants each part's checksum again when the upload is completed (Amazon S3 User Guide,
+        // S3 then requires each part's checksum again when the upload is completed (Amazon S3 User Guide,
         // checking object integrity).
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let id = created.map_err(|error| classify(error, &what()))?.upload_id;
@@ -48,7 +48,7 @@ impl S3 {
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
-    /// Makes the object of its parts.
+    /// Completes the upload.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl S3 {
         }
     }
 
-    /// Gives an upload up, so that its parts are not kept and paid for. A failure is only logged: the
-    /// bucket's lifecycle rule removes what is left.
+    /// Aborts an upload, so that its parts are not stored and paid for. A failure is only logged: the
+    /// bucket's lifecycle rule deletes what is left.
     pub(super) async fn abort_upload(&self, upload: &Upload) {
         let Upload { id, bucket, key } = upload;
         match self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {

@@ -1,20 +1,20 @@
-//! The account that the bucket must belong to, in every request: a bucket of another, such as one that was deleted and
-//! made anew under its name, is neither read nor written.
+//! Adds the account that must own the bucket to every request: a bucket of another account, such as one that
+//! was deleted and created again under the same name, is neither read nor written.
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// S3 answers 403 where the bucket of the request belongs to another account (Amazon S3 User Guide, "Verifying bucket
-/// ownership with bucket owner condition").
+/// The header for the bucket's owner. S3 answers 403 if the bucket belongs to another account (Amazon S3 User
+/// Guide, "Verifying bucket ownership with bucket owner condition").
 const EXPECTED: &str = "x-amz-expected-bucket-owner";
 
-/// The same for the bucket that a copy is made from.
+/// The header for the owner of a copy's source bucket.
 const EXPECTED_OF_SOURCE: &str = "x-amz-source-expected-bucket-owner";
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
 
-/// Names the account in each request of a client, whatever its operation.
+/// An interceptor that adds the account to each request of a client.
 #[derive(Debug)]
 pub(super) struct OwnedBy(pub(super) String);
 

@@ -12,8 +12,8 @@ use super::client::{S3, listed_key};
 use super::error::classify;
 use crate::task::Task;
 
-/// A listing that is read ahead of whoever takes its pages, two pages at the most: one that waits to be taken, and one
-/// that is read meanwhile. Dropping it ends it.
+/// A listing that is read ahead of its consumer by at most two pages: one that waits to be taken, and one
+/// that is being read. Dropping it ends it.
 #[derive(Debug)]
 pub struct Pages {
     pages: mpsc::Receiver<Vec<Object>>,
@@ -21,8 +21,8 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The next page, in S3's order, of 1,000 objects at the most; none at the listing's end, after which nothing more
-    /// may be asked for.
+    /// Returns the next page, in S3's order, of at most 1,000 objects; `None` at the listing's end, after
+    /// which this must not be called.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Pages {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
         }
-        // Only what the task comes to tells an end from a failure.
+        // Only the task's result distinguishes an end from a failure.
         let read = (&mut self.reading).await.map_err(|error| {
             Fault::new(Retryable::Unknown, "a listing of S3 ended abnormally").caused_by(error)
         })?;
@@ -40,7 +40,7 @@ impl Pages {
 }
 
 impl S3 {
-    /// Everything below a prefix, however many pages it takes: a request for each.
+    /// Lists everything below a prefix, with a request for each page.
     pub fn list(&self, bucket: &str, prefix: &str) -> Pages {
         let (page, pages) = mpsc::channel(1);
         let (s3, bucket, prefix) = (self.clone(), bucket.to_owned(), prefix.to_owned());
@@ -54,7 +54,7 @@ impl S3 {
         prefix: &str,
         taken: mpsc::Sender<Vec<Object>>,
     ) -> Result<(), Error> {
-        // Raw keys may hold characters that are no XML, and then the whole page could not be read.
+        // Raw keys may contain characters that XML does not allow, and then the whole page could not be read.
         let list =
             self.client.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
         let mut pages = list.into_paginator().send();
@@ -65,7 +65,7 @@ impl S3 {
                 let message = format!("S3 does not say where its listing of s3://{bucket}/{prefix} goes on");
                 return Err(Error::retryable(Retryable::Unknown, message));
             }
-            // A store that knows no encoding does not say that it did it.
+            // A store without support for encoding does not confirm it.
             let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             let objects = page.contents.unwrap_or_default().into_iter();
             let objects: Option<Vec<Object>> = objects.map(|object| listed(object, is_encoded)).collect();
@@ -81,7 +81,7 @@ impl S3 {
     }
 }
 
-/// An object of a page, if it has a key, an `ETag` and a time.
+/// Returns an object of a page, if it has a key, an `ETag` and a time.
 fn listed(object: ListedObject, is_encoded: bool) -> Option<Object> {
     let modified = object.last_modified?;
     Some(Object {

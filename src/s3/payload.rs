@@ -1,16 +1,17 @@
-//! Decides whether what is written is signed byte by byte.
+//! Decides whether the bodies of requests are signed.
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// Leaves the SHA-256 of a request's body out of its signature where the connection is TLS, and the request bears a
-/// checksum that S3 compares with what comes.
+/// Leaves the SHA-256 of a request's body out of its signature if the connection uses TLS and the request has
+/// a checksum that S3 compares with the received body.
 ///
-/// The SDK hashes each body that is in memory, over TLS too (`aws_runtime::auth::sigv4`). S3 takes `UNSIGNED-PAYLOAD`
-/// instead (Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header"). TLS then keeps others
-/// from changing the body, and the checksum, which is a signed header, tells of damage.
+/// The SDK hashes each body that is in memory, over TLS too (`aws_runtime::auth::sigv4`). S3 accepts
+/// `UNSIGNED-PAYLOAD` instead (Amazon S3 API Reference, "Authenticating Requests: Using the Authorization
+/// Header"). TLS then prevents others from changing the body, and the checksum, which is a signed header,
+/// detects damage.
 #[derive(Debug)]
 pub(super) struct UnsignedOverTls;
 
@@ -19,7 +20,7 @@ impl Intercept for UnsignedOverTls {
         "UnsignedOverTls"
     }
 
-    /// All headers are there by now: the SDK adds the checksum in `modify_before_signing`.
+    /// All headers are present by now: the SDK adds the checksum in `modify_before_signing`.
     fn read_before_signing(
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,

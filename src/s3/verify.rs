@@ -1,8 +1,8 @@
-//! Whether the bytes of a download are those that S3 holds: a checksum over the whole stream, also where it was
-//! resumed, compared with what S3 says of the object.
+//! Verifies that the bytes of a download are those that S3 stores: it computes a checksum over the whole
+//! stream, also if that was resumed, and compares it with S3's.
 //!
-//! The SDK compares by itself only what one answer holds, and no composite checksum
-//! (`aws-sdk-s3`, `http_response_checksum.rs`).
+//! The SDK compares only what one answer contains, and no composite checksum (`aws-sdk-s3`,
+//! `http_response_checksum.rs`).
 
 use std::fmt::Write as _;
 
@@ -16,21 +16,22 @@ use sha2::Sha256;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Sizes of parts, in MiB, that uploaders use where nobody names one: the AWS command line and boto3 8, the SDK
-/// for Java 5 or 8, rclone 5, others 10, 16 and more.
+/// The part sizes, in MiB, that uploaders use by default: the AWS command line and boto3 8, the SDK for Java
+/// 5 or 8, rclone 5, others 10, 16 and more.
 const USUAL_PARTS_MIB: [u64; 8] = [8, 5, 16, 10, 15, 32, 64, 100];
 
-/// A download that came to its end.
+/// A download that was read to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Downloaded {
-    /// The SHA-256 of all bytes that came, in hexadecimal digits: downloads that have the same one brought the same bytes.
+    /// The SHA-256 of all received bytes, in hexadecimal digits: downloads with the same one had the same
+    /// bytes.
     pub sha256: String,
-    /// What of S3's was compared with it and is the same; none where there was nothing to compare, or only an
-    /// `ETag` or a checksum of parts that may be of another kind than it seems.
+    /// The checksum of S3 that was compared and is the same; `None` if there was nothing to compare, or only
+    /// an `ETag` or a checksum of parts that may be of another kind than it seems.
     pub verified_by: Option<&'static str>,
 }
 
-/// The bytes that came are not those that S3 holds.
+/// The received bytes differ from those that S3 stores.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) algorithm: &'static str,
@@ -49,14 +50,14 @@ enum Hasher {
     Checksum(Box<dyn HttpChecksum>),
 }
 
-/// Computes what identifies an object's bytes, and what S3 says of them, chunk by chunk.
+/// A computation of the values that identify an object's bytes, and of S3's checksum, chunk by chunk.
 pub(super) struct Verifier {
     sha256: Sha256,
-    /// None where S3 says nothing that could be compared.
+    /// The checksum to compare; `None` if S3 has none that could be compared.
     compared: Option<Compared>,
 }
 
-/// A checksum of S3's, and what came so far.
+/// A checksum of S3's, and the computation so far.
 struct Compared {
     algorithm: Algorithm,
     expected: String,
@@ -64,19 +65,19 @@ struct Compared {
     parts: Option<Parts>,
 }
 
-/// The parts of a composite checksum or `ETag`, of a size that is guessed.
+/// The parts of a composite checksum or `ETag`, of an assumed size.
 struct Parts {
     part_bytes: u64,
-    /// What the current one still lacks.
+    /// The number of bytes missing in the current part.
     left: u64,
     count: u64,
     hashes: Vec<u8>,
-    /// Whether the size is no guess.
+    /// Whether the size of the parts is certain.
     is_certain: bool,
 }
 
 impl Verifier {
-    /// For what the answer to a GET of the whole object says.
+    /// Creates a verifier from the answer to a GET of the whole object.
     pub(super) fn new(answer: &GetObjectOutput, object: &Object) -> Self {
         let checksums = [
             (ChecksumAlgorithm::Crc64Nvme, answer.checksum_crc64_nvme()),
@@ -87,7 +88,7 @@ impl Verifier {
         ];
         for (algorithm, value) in checksums {
             if let Some(value) = value {
-                // A checksum of checksums that does not say of how many parts.
+                // A checksum of checksums that does not give the number of parts.
                 if answer.checksum_type() == Some(&ChecksumType::Composite) && !value.contains('-') {
                     return Self::of_nothing();
                 }
@@ -107,7 +108,7 @@ impl Verifier {
         }
     }
 
-    /// For a value that ends with the number of parts where it is composite.
+    /// Creates the computation for a value that ends with the number of parts if it is composite.
     fn of(algorithm: Algorithm, value: &str, size: u64) -> Self {
         let parts = match value.rsplit_once('-') {
             None => None,
@@ -127,7 +128,7 @@ impl Verifier {
         Self { sha256: Sha256::new(), compared: None }
     }
 
-    /// Takes what came next.
+    /// Adds the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         if let Some(compared) = &mut self.compared {
@@ -135,10 +136,11 @@ impl Verifier {
         }
     }
 
-    /// Compares, when everything has come.
+    /// Compares, when all bytes have arrived.
     ///
-    /// An `ETag` that differs from the MD5 proves nothing: S3 promises an MD5 only for some objects, and other
-    /// stores do not promise it at all. Nor does a checksum of parts whose size was guessed.
+    /// An `ETag` that differs from the MD5 proves nothing: S3 guarantees an MD5 only for some objects, and
+    /// other stores do not guarantee it at all. A checksum of parts whose size was assumed proves nothing
+    /// either.
     pub(super) fn finish(self) -> Result<Downloaded, Mismatch> {
         let verified_by = self.compared.map_or(Ok(None), Compared::finish)?;
         Ok(Downloaded { sha256: hexadecimal(&self.sha256.finalize()), verified_by })
@@ -165,7 +167,7 @@ impl Compared {
         self.hasher.update(bytes);
     }
 
-    /// The name of the checksum where it is the same.
+    /// Returns the name of the checksum if it is the same.
     fn finish(self) -> Result<Option<&'static str>, Mismatch> {
         let name = self.algorithm.name();
         let is_certain =
@@ -236,7 +238,7 @@ impl Hasher {
         }
     }
 
-    /// As S3 writes it: MD5 in hexadecimal digits, all others in base64.
+    /// Returns the checksum as S3 writes it: MD5 in hexadecimal digits, all others in base64.
     fn finish_text(self) -> String {
         match self {
             Self::Md5(md5) => hexadecimal(&md5.finalize()),
@@ -254,13 +256,13 @@ fn hexadecimal(digest: &[u8]) -> String {
     })
 }
 
-/// Whether an `ETag` has the form of an MD5, or of the MD5 of parts' MD5s with their number.
+/// Checks whether an `ETag` has the form of an MD5, or of the MD5 of parts' MD5s with their number.
 fn is_md5(etag: &str) -> bool {
     let (digest, count) = etag.split_once('-').unwrap_or((etag, "1"));
     digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && count.parse::<u64>().is_ok()
 }
 
-/// The size of all parts but the last, as far as the size of the object and their number tell.
+/// Returns the size of all parts except the last, as far as the object's size and their number determine it.
 fn part_bytes(size: u64, count: u64) -> Option<u64> {
     if count <= 1 {
         return (count == 1).then_some(size.max(1));
@@ -282,10 +284,10 @@ mod tests {
         verifier.finish()
     }
 
-    /// By Python's hashlib.
+    /// Computed with Python's hashlib.
     const SHA256_OF_123456789: &str = "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225";
 
-    /// CRC's check values, and the others' digests of "123456789" by Python's hashlib.
+    /// CRC's check values, and the other digests of "123456789", from Python's hashlib.
     #[test]
     fn checksums_are_those_of_their_definitions() {
         use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
@@ -303,7 +305,7 @@ mod tests {
         }
     }
 
-    /// It does not depend on what S3 has to compare with, nor on parts.
+    /// It depends neither on what S3 has to compare, nor on parts.
     #[test]
     fn the_same_bytes_have_the_same_sha256_however_they_were_uploaded() {
         let mut nothing = Verifier::of_nothing();

@@ -1,4 +1,4 @@
-//! What is known of an archive, as text for a person.
+//! Writes everything about one archive as text for a person.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Keeps a bounded number of buffers, whose memory is used again and again.
+//! Provides a bounded number of buffers, whose memory is reused.
 //!
-//! A buffer counts until the last who reads it has let it go, the HTTP client included: only then is its
-//! memory free for the next. So the bound holds whatever the client keeps for another try.
+//! A buffer counts until its last reader has released it, including the HTTP client: only then is its memory
+//! free for the next. So the bound holds whatever the client keeps for another try.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Buffers of which so many are there at once.
+/// A pool with a fixed number of buffers.
 #[derive(Clone)]
 pub(super) struct BufferPool {
     permits: Arc<Semaphore>,
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-/// A buffer being filled, or on its way.
+/// A buffer that is being filled or sent.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     pool: BufferPool,
-    // Given back last, when the buffer already is.
+    // Released last, after the buffer was returned.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -29,7 +29,7 @@ impl BufferPool {
         Self { permits: Arc::new(Semaphore::new(buffers)), buffers: Arc::default() }
     }
 
-    /// An empty buffer of `size_bytes`, as soon as there is one.
+    /// Returns an empty buffer of `size_bytes`, as soon as there is one.
     pub(super) async fn buffer(&self, size_bytes: usize) -> io::Result<Buffer> {
         let permit = Arc::clone(&self.permits)
             .acquire_owned()
@@ -44,17 +44,17 @@ impl BufferPool {
 }
 
 impl Buffer {
-    /// Appends bytes. Memory for more than the buffer's size is only made where they need it.
+    /// Appends bytes. Memory beyond the buffer's size is allocated only if they need it.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Has `work` append to the bytes.
+    /// Lets `work` append to the bytes.
     pub(super) fn with_bytes<T>(&mut self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         work(&mut self.bytes)
     }
 
-    /// Bytes in it.
+    /// Returns the number of bytes in the buffer.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }

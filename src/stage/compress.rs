@@ -1,4 +1,4 @@
-//! Compresses pieces of staged files: each by itself, as many at once as there are cores.
+//! Compresses pieces of staged files separately, as many at once as there are cores.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -12,29 +12,29 @@ use zstd::zstd_safe::compress_bound;
 
 use super::buffer_pool::Buffer;
 
-/// On exports such as ours the levels 2 and 3 write no less and take longer; the levels below 1 write a third more and up to
-/// half more (`cargo bench --bench compression`).
+/// The compression level. On exports like ours, levels 2 and 3 do not write less and take longer; levels
+/// below 1 write between a third and a half more (`cargo bench --bench compression`).
 const LEVEL: i32 = 1;
 
-/// Pieces that are compressed at once, however many cores there are: three keep up with the fastest wire that a function
-/// has (docs/explanation/performance.md), and each costs a buffer.
+/// The maximum number of pieces that are compressed at once, however many cores there are: three keep up with
+/// a function's maximum network bandwidth (docs/explanation/performance.md), and each needs a buffer.
 const MOST_AT_ONCE: usize = 3;
 
-/// What compresses pieces. Its memory is used again and again.
+/// The compressors of pieces. Their memory is reused.
 #[derive(Clone, Default)]
 pub(super) struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
 
-/// How many pieces are compressed at once.
+/// Returns how many pieces are compressed at once.
 pub(super) fn at_once() -> usize {
     available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE)
 }
 
 impl Compressors {
-    /// Compresses `text` into `packed`, on a thread of its own.
+    /// Compresses `text` into `packed`, on a separate thread.
     ///
     /// # Errors
     ///
-    /// Where there is no memory for it.
+    /// If there is not enough memory.
     pub(super) async fn compress(&self, text: Buffer, mut packed: Buffer) -> io::Result<Buffer> {
         let compressors = self.clone();
         let compressed = tokio::task::spawn_blocking(move || {
@@ -59,11 +59,11 @@ fn compressor() -> io::Result<Compressor<'static>> {
     Ok(compressor)
 }
 
-/// A small text as it is staged.
+/// Returns a small text as it is staged.
 ///
 /// # Errors
 ///
-/// Where there is no memory for it.
+/// If there is not enough memory.
 pub fn staged_text(staging: Staging, text: String) -> io::Result<Vec<u8>> {
     match staging {
         Staging::Plain => Ok(text.into_bytes()),
@@ -71,24 +71,24 @@ pub fn staged_text(staging: Staging, text: String) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Hands on the text of a piece, of which the bytes come one after the other.
+/// A reader of a piece that passes its text on, from bytes that arrive one after the other.
 pub(super) enum PieceReader<'a, F: FnMut(&[u8]) -> ControlFlow<()>> {
     Plain(F),
     Zstd(Box<Decoder<'a, Taker<F>>>),
 }
 
-/// Text on its way to whom it is for.
+/// The receiver of the text.
 pub(super) struct Taker<F> {
     take: F,
     has_enough: bool,
 }
 
 impl<F: FnMut(&[u8]) -> ControlFlow<()>> PieceReader<'_, F> {
-    /// Has `take` take the text of a piece, until it breaks.
+    /// Creates a reader that passes the text of a piece to `take`, until `take` breaks.
     ///
     /// # Errors
     ///
-    /// Where there is no memory for it.
+    /// If there is not enough memory.
     pub(super) fn new(staging: Staging, take: F) -> io::Result<Self> {
         Ok(match staging {
             Staging::Plain => Self::Plain(take),
@@ -100,7 +100,7 @@ impl<F: FnMut(&[u8]) -> ControlFlow<()>> PieceReader<'_, F> {
     ///
     /// # Errors
     ///
-    /// Where they are not what was staged.
+    /// If they are not what was staged.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
         match self {
             Self::Plain(take) => Ok(take(bytes)),

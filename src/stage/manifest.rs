@@ -1,25 +1,25 @@
-//! Makes what COPY reads: the pieces of a table's staged file, and the manifest that names them.
+//! Makes the input of COPY: the pieces of a table's staged file, and the manifest that names them.
 
 use cmslite_core::config::{Dataset, Staging, Table};
 use cmslite_core::csv::FIRST_ROW_LINE;
 use serde::Serialize;
 
-/// Where a table's staged file lies: the keys of its pieces and of its manifest.
+/// The keys of the pieces and the manifest of a table's staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedKeys {
     stem: String,
     staging: Staging,
 }
 
-/// The pieces of a staged file, in its order. Each is an object of whole rows behind a header line of its own.
+/// The pieces of a staged file, in its order. Each is an object with a header line of its own and whole rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pieces {
-    /// On which line of the whole file the first row of each piece begins.
+    /// The line of the whole file on which the first row of each piece begins.
     first_lines: Vec<u64>,
 }
 
 impl StagedKeys {
-    /// Where, and how, one reading of an archive's revision writes a table's staged file.
+    /// Returns the keys and the format of a table's staged file for one reading of an archive's revision.
     pub fn new(
         dataset: &Dataset,
         key: &str,
@@ -31,12 +31,12 @@ impl StagedKeys {
         Self { stem: dataset.staged_stem(key, etag, reading, &table.member), staging }
     }
 
-    /// How the pieces are written.
+    /// Returns the format of the pieces.
     pub fn staging(&self) -> Staging {
         self.staging
     }
 
-    /// What a piece is, as its `Content-Type` says (RFC 4180, RFC 8878).
+    /// Returns the `Content-Type` of a piece (RFC 4180, RFC 8878).
     pub fn content_type(&self) -> &'static str {
         match self.staging {
             Staging::Plain => "text/csv; charset=utf-8",
@@ -44,7 +44,7 @@ impl StagedKeys {
         }
     }
 
-    /// The ending of a piece's name.
+    /// Returns the ending of a piece's name.
     fn ending(&self) -> &'static str {
         match self.staging {
             Staging::Plain => ".csv",
@@ -52,22 +52,22 @@ impl StagedKeys {
         }
     }
 
-    /// The key of a piece, counted from 0; in keys they are counted from 1.
+    /// Returns the key of a piece, counted from 0; in keys they are counted from 1.
     pub fn piece(&self, at: usize) -> String {
         format!("{}{:05}{}", self.all_pieces(), at + 1, self.ending())
     }
 
-    /// What the keys of all pieces begin with, and no other keys do.
+    /// Returns the prefix of the keys of all pieces, which no other key has.
     pub fn all_pieces(&self) -> String {
         format!("{}.", self.stem)
     }
 
-    /// The manifest's key.
+    /// Returns the manifest's key.
     pub fn manifest(&self) -> String {
         format!("{}.manifest", self.stem)
     }
 
-    /// Which piece a name or URL is of, if it was told to its end.
+    /// Returns the index of the piece with this name or URL, if the name is complete.
     pub fn piece_of(&self, told: &str) -> Option<usize> {
         let (_, number) = told.strip_suffix(self.ending())?.rsplit_once(&self.all_pieces())?;
         number.parse::<usize>().ok()?.checked_sub(1)
@@ -75,23 +75,24 @@ impl StagedKeys {
 }
 
 impl Pieces {
-    /// Begins another piece, whose first row begins on this line of the whole file.
+    /// Begins another piece, whose first row is on this line of the whole file.
     pub(super) fn begin(&mut self, first_line: u64) {
         self.first_lines.push(first_line);
     }
 
-    /// How many there are.
+    /// Returns the number of pieces.
     pub fn count(&self) -> usize {
         self.first_lines.len()
     }
 
-    /// The line of the whole file for a line of a piece.
+    /// Returns the line of the whole file for a line of a piece.
     pub fn line(&self, piece: usize, line: u64) -> Option<u64> {
         Some(self.first_lines.get(piece)? + line.checked_sub(FIRST_ROW_LINE)?)
     }
 }
 
-/// A COPY manifest: the pieces of one table's staged file, exactly (`loading-data-files-using-manifest.md`).
+/// A COPY manifest, which names exactly the pieces of one table's staged file
+/// (`loading-data-files-using-manifest.md`).
 #[derive(Debug, Serialize)]
 pub struct Manifest {
     entries: Vec<Entry>,
@@ -104,13 +105,13 @@ struct Entry {
 }
 
 impl Manifest {
-    /// A manifest that names so many pieces in `bucket`, each of them mandatory.
+    /// Creates a manifest that names `pieces` pieces in `bucket`, each of them mandatory.
     pub fn of(bucket: &str, keys: &StagedKeys, pieces: usize) -> Self {
         let entry = |at| Entry { url: format!("s3://{bucket}/{}", keys.piece(at)), mandatory: true };
         Self { entries: (0..pieces).map(entry).collect() }
     }
 
-    /// The manifest's JSON.
+    /// Returns the manifest's JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Nobody is blamed for what the network did: an archive is bad only where the bytes that were read are known to
-//! be those that S3 holds.
+//! Makes certain that the network is not the cause of a bad archive: an archive is bad only if the bytes that
+//! were read are known to be those that S3 stores.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use crate::cancellation::ARCHIVE_RESERVE;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 
-/// How often an archive is read within an invocation until it is known what S3 holds.
+/// The number of times that an archive is read within an invocation until it is known what S3 stores.
 const READS: u32 = 5;
 
-/// The wait before an archive is read again; each further one is twice as long. It is short: whatever flips bits is not
-/// overloaded.
+/// The wait before an archive is read again; each further one is twice as long. It is short: a fault that
+/// flips bits is not an overload.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// Streams a revision of an archive through unpacking and transforming until it is good, or certainly bad: what
-/// came was compared with S3's checksum, or the same bytes came twice. `sink` makes a new sink for each reading;
-/// what it gives beside the sink is kept until that reading has ended.
+/// Streams a revision of an archive through unpacking and transforming until it is good or certainly bad: its
+/// bytes were compared with S3's checksum, or the same bytes were received twice. `sink` makes a new sink for
+/// each reading; the second value that it returns is kept until that reading has ended.
 ///
 /// # Errors
 ///
-/// [`Error::BadInput`] with everything that is wrong with the archive; [`Retryable::DamagedDownload`] when it
-/// came damaged each time; else S3's or the sink's.
+/// [`Error::BadInput`] with all problems of the archive; [`Retryable::DamagedDownload`] when it was damaged
+/// each time; else S3's or the sink's.
 pub async fn read_proven<S: AsyncSink, G>(
     s3: &S3,
     request: &RunRequest,
@@ -44,7 +44,7 @@ pub async fn read_proven<S: AsyncSink, G>(
     }
     let mut came = Vec::new();
     let mut reads = 0;
-    // An archive that is bad is read twice where S3 keeps nothing to compare: both readings are its time.
+    // A bad archive is read twice if S3 has no checksum to compare: both readings count for its time.
     let begun = Instant::now();
     request.progress.forget_waits();
     loop {
@@ -84,12 +84,12 @@ pub async fn read_proven<S: AsyncSink, G>(
     }
 }
 
-/// Makes certain that a download brought what S3 holds, where that was not known: it is repeated, and must bring
-/// the same.
+/// Makes certain that a download had the bytes that S3 stores, if that is not known: it is repeated, and must
+/// have the same bytes.
 ///
 /// # Errors
 ///
-/// [`Retryable::DamagedDownload`] when it does not; those of [`S3::download`].
+/// [`Retryable::DamagedDownload`] when it has not; those of [`S3::download`].
 pub async fn confirm(
     s3: &S3,
     request: &RunRequest,

@@ -1,4 +1,4 @@
-//! Reads an archive once: download, unpacking, transforming and writing side by side, in bounded memory.
+//! Reads an archive once: it downloads, unpacks, transforms and writes at the same time, in bounded memory.
 
 use std::io::{self, Read};
 use std::sync::{Arc, PoisonError};
@@ -22,24 +22,24 @@ use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 use crate::task::Task;
 
-/// Chunks of a download that wait to be unpacked: some hundred kilobytes each, as the HTTP client reads what
-/// has come. The socket's own buffer bridges more.
+/// The number of chunks of a download that wait to be unpacked: a few hundred kilobytes each, as the HTTP
+/// client reads them. The socket's own buffer holds more.
 const CHUNKS_WAITING: usize = 2;
 
-/// What an archive seems to hold, and how far the bytes are known to be S3's.
+/// The result of a reading, and how far its bytes are known to be S3's.
 pub struct Reading<T> {
-    /// Its members and their files; or everything that is wrong with what came.
+    /// The members and their files; or all problems of the received bytes.
     pub read: Result<(Vec<StagedMember>, T), Problems>,
-    /// What came.
+    /// The received bytes.
     pub downloaded: Downloaded,
 }
 
 /// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request
-/// lets it go on. `begun` is when it was read first.
+/// allows it. `begun` is when it was first read.
 ///
 /// # Errors
 ///
-/// S3's or the sink's. Files may be there then, and nothing reads them.
+/// S3's or the sink's. Files may exist then, and nothing reads them.
 pub async fn read_archive<S: AsyncSink>(
     s3: &S3,
     request: &RunRequest,
@@ -91,14 +91,14 @@ pub async fn read_archive<S: AsyncSink>(
             let ended = cancellation.check(ARCHIVE_RESERVE, what);
             let error = ended.err().unwrap_or_else(|| Error::retryable(Retryable::Unknown, what()));
             let error = given_up(error);
-            // Why something could not be written says nothing any more.
+            // The reason why something could not be written no longer matters.
             let _ = sink.discard().await;
             return Err(error);
         }
         Err(ReadError::Bad(problems)) => Err(problems),
         Err(ReadError::Failed(error)) => {
             progress.end();
-            // Nothing is said of the archive, so that the rest of it does not matter.
+            // The archive is not judged, so the rest of it does not matter.
             let written = sink.discard().await;
             if download.is_finished() {
                 download.await.map_err(|error| abnormal(&error))??;
@@ -117,14 +117,15 @@ pub async fn read_archive<S: AsyncSink>(
     };
     let (written, downloaded) = tokio::join!(written, download);
     progress.end();
-    // A fault of the network reaches the parsers as a short or broken archive: it is looked at first.
+    // A network fault looks like a short or broken archive to the parsers, so it is checked first.
     let downloaded = downloaded.map_err(|error| abnormal(&error)).and_then(|ended| ended.map_err(given_up));
     match (downloaded, read, written) {
         (Ok(downloaded), Ok(members), Ok(Some(staged))) => {
             Ok(Reading { read: Ok((members, staged)), downloaded })
         }
         (downloaded, read, written) => {
-            // Nobody will load it. Why something could not be written is known, or says nothing.
+            // The files will not be loaded. The reason why something could not be written is known, or does
+            // not matter.
             let _ = sink.discard().await;
             let downloaded = downloaded?;
             written?;
@@ -136,7 +137,8 @@ pub async fn read_archive<S: AsyncSink>(
     }
 }
 
-/// An error of reading an archive that was read first at `begun`; where the time is up, how far it came is noted.
+/// Returns the error of reading an archive that was first read at `begun`. If the time is up, it records how
+/// far the reading came.
 pub fn given_up(request: &RunRequest, begun: Instant, error: Error) -> Error {
     if let Error::Retryable(fault) = &error
         && fault.kind == Retryable::DeadlineNear
@@ -149,7 +151,7 @@ pub fn given_up(request: &RunRequest, begun: Instant, error: Error) -> Error {
     error
 }
 
-/// Has a reading stop when nobody waits for it any more.
+/// A guard that stops a reading when nothing waits for it any more.
 struct StopsWhenDropped<'p>(&'p Progress);
 
 impl Drop for StopsWhenDropped<'_> {
@@ -158,7 +160,7 @@ impl Drop for StopsWhenDropped<'_> {
     }
 }
 
-/// A download as a blocking reader.
+/// A blocking reader of a download.
 struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,

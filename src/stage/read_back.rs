@@ -1,4 +1,4 @@
-//! Reads pieces of staged files again, since Redshift does not give every text that it refused.
+//! Reads pieces of staged files again, since Redshift does not report every text that it refused.
 
 use std::ops::ControlFlow;
 
@@ -8,14 +8,16 @@ use super::StagedTable;
 use super::compress::PieceReader;
 use crate::s3::S3;
 
-/// How much of a piece is read: all of it, unless it has a row of an uncommon size.
+/// The maximum number of bytes of a piece that are read: all of it, unless it has a row of unusual size.
 const READ_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Hands the text of a piece to `take`, header line included, until that breaks; of an uncommonly large one only the beginning.
+/// Passes the text of a piece, with its header line, to `take` until that breaks; of an unusually large piece
+/// only the beginning.
 ///
 /// # Errors
 ///
-/// S3's, by who must act; [`Retryable::Unknown`] where it is not what was staged. What came before has been taken then.
+/// S3's, by who must act; [`Retryable::Unknown`] if the piece is not what was staged. The text before the
+/// error was passed.
 pub async fn read_piece(
     s3: &S3,
     staged: &StagedTable<'_>,

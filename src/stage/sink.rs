@@ -1,4 +1,4 @@
-//! Decides where staged files go: into S3, or nowhere.
+//! Defines the destinations of staged files: S3, or none.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -8,19 +8,19 @@ use cmslite_core::config::Table;
 use cmslite_core::error::Error;
 use tracing::info;
 
-/// A sink whose files are there only later.
+/// A sink whose files are complete only later.
 pub trait AsyncSink: Sink + Send + 'static {
-    /// What is known of the completed files.
+    /// The result for the completed files.
     type Staged: Send;
 
-    /// Waits until every completed file is there.
+    /// Waits until every completed file exists.
     ///
     /// # Errors
     ///
-    /// Why one is not, by who must act.
+    /// Why a file does not exist, by who must act.
     fn finish(&mut self) -> impl Future<Output = Result<Self::Staged, Error>> + Send;
 
-    /// Gives up what is on its way, and removes what is there as far as that is quickly done.
+    /// Aborts what is in progress, and deletes what exists as far as that is quickly done.
     ///
     /// # Errors
     ///
@@ -28,13 +28,13 @@ pub trait AsyncSink: Sink + Send + 'static {
     fn discard(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// A sink that throws the files away.
+/// A sink that discards the files.
 pub struct NullSink;
 
 /// A file of [`NullSink`]: its size so far.
 pub struct DiscardedFile(u64);
 
-/// Says in the log that a member's staged file is complete.
+/// Logs that a member's staged file is complete.
 pub(super) fn log_transformed(member: &StagedMember, bytes: u64) {
     info!(member = member.name, rows = member.rows, bytes, "member transformed");
 }

@@ -1,5 +1,5 @@
-//! The staged files: a blocking writer on one side, uploads of pieces on the other, and a bounded number of
-//! pieces between.
+//! Writes the staged files: a blocking writer on one side, uploads of pieces on the other, and a bounded
+//! number of pieces between.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,23 +25,24 @@ use super::waiting::waiting;
 use crate::run_request::RunRequest;
 use crate::s3::S3;
 
-/// The size of a piece's text. Redshift splits files of 128 MB and more, and then tells no lines (`t_splitting-data-files.md`);
-/// below that, size is a matter of memory and of the time that a request takes (docs/explanation/performance.md).
+/// The size of a piece's text. Redshift splits files of 128 MB and more, and then reports no lines
+/// (`t_splitting-data-files.md`); below that, memory and the time for a request decide
+/// (docs/explanation/performance.md).
 const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 
-/// The size of the text of a piece that is compressed.
+/// The size of the text of a compressed piece.
 const COMPRESSED_BYTES: usize = 6 * 1024 * 1024;
 
-/// A piece that is not a member's last is never smaller, so that a member's size bounds their number.
+/// The minimum size of a piece that is not a member's last, so that a member's size bounds their number.
 const LEAST_PIECE_BYTES: usize = 1024 * 1024;
 
-/// Pieces on their way at once.
+/// The number of pieces that are uploaded at once.
 const UPLOADS: usize = 4;
 
-/// How long what nobody will load may take to be removed: the bucket's lifecycle rule removes what is left.
+/// The time limit for deleting files that will not be loaded: the bucket's lifecycle rule deletes the rest.
 const DISCARD_WITHIN: Duration = Duration::from_secs(3);
 
-/// Writes an archive's staged files into its bucket, with a bound on the memory of all of them together.
+/// A writer of an archive's staged files into its bucket, with a bound on the memory of all of them together.
 pub struct Uploader {
     dataset: Arc<Dataset>,
     archive: Object,
@@ -52,30 +53,30 @@ pub struct Uploader {
 
 /// A staged file that was written.
 pub struct StagedFile {
-    /// The configuration's name for the member that it was made of.
+    /// The configuration's name for the source member.
     pub(super) member: String,
-    /// Where it lies.
+    /// The keys of the file.
     pub(super) keys: StagedKeys,
-    /// Its pieces.
+    /// The pieces.
     pub(super) pieces: Pieces,
 }
 
 /// The staged files of a reading.
 pub struct Written {
-    /// Each of them.
+    /// The files.
     pub(super) files: Vec<StagedFile>,
-    /// The bytes of their pieces, as they lie in S3.
+    /// The number of bytes of their pieces in S3.
     pub(super) bytes: u64,
 }
 
-/// Uploads go on for as long as this is there. The writer blocks a thread, where nothing can be dropped: it ends
-/// when its uploads do.
+/// A guard of the uploads, which continue while it exists. The writer blocks a thread, where nothing can be
+/// dropped: it ends when its uploads do.
 pub struct Uploading(Arc<Uploads>);
 
-/// A staged file being written, piece after piece.
+/// A staged file that is written piece by piece.
 pub struct StagedWriter {
     channel: Channel,
-    /// Which of the files it is.
+    /// The index of the file.
     file: usize,
     keys: StagedKeys,
     header: Vec<u8>,
@@ -84,7 +85,7 @@ pub struct StagedWriter {
     written_bytes: u64,
 }
 
-/// From the writer's thread to the uploads.
+/// The channel from the writer's thread to the uploads.
 #[derive(Clone)]
 struct Channel {
     s3: S3,
@@ -92,14 +93,14 @@ struct Channel {
     progress: Progress,
     runtime: Handle,
     uploads: Arc<Uploads>,
-    /// Text that is not compressed: one piece being filled, the others on their way.
+    /// The buffers for text that is not compressed: one piece being filled, the others being sent.
     plain: BufferPool,
-    /// Text that is to be compressed: one piece being filled, the others being compressed.
+    /// The buffers for text to be compressed: one piece being filled, the others being compressed.
     text: BufferPool,
-    /// What it is compressed to.
+    /// The buffers for compressed text.
     packed: BufferPool,
     compressors: Compressors,
-    /// Who holds one may compress and send a piece.
+    /// The permits to compress and send a piece.
     permits: Arc<Semaphore>,
 }
 
@@ -110,18 +111,18 @@ struct Uploads(Mutex<State>);
 #[derive(Default)]
 struct State {
     under_way: JoinSet<Result<u64, Error>>,
-    /// Bytes of the pieces that are there.
+    /// The number of bytes of the uploaded pieces.
     written_bytes: u64,
-    /// Why the first of those failed that did.
+    /// The error of the first failed upload.
     failed: Option<Error>,
     is_given_up: bool,
-    /// How many pieces of each file were begun.
+    /// The number of pieces of each file that were begun.
     begun: Vec<(StagedKeys, usize)>,
 }
 
 impl Uploader {
-    /// Writes the staged files of a reading of `archive` while [`Uploading`] is there. Must be called within a tokio
-    /// runtime.
+    /// Creates the writer for the staged files of a reading of `archive`, which works while [`Uploading`]
+    /// exists. Must be called within a tokio runtime.
     pub fn new(s3: S3, request: &RunRequest, archive: &Object, reading: String) -> (Self, Uploading) {
         let uploads = Arc::new(Uploads::default());
         let channel = Channel {
@@ -160,7 +161,7 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for all of them; returns how many bytes they wrote.
+    /// Waits for all uploads; returns how many bytes they wrote.
     async fn ended(&self) -> Result<u64, Error> {
         let mut under_way = std::mem::take(&mut self.state().under_way);
         while let Some(ended) = under_way.join_next().await {
@@ -172,7 +173,7 @@ impl Uploads {
 }
 
 impl State {
-    /// Notes what has ended so far.
+    /// Records the uploads that have ended so far.
     fn note_ended(&mut self) {
         while let Some(ended) = self.under_way.try_join_next() {
             self.note(ended);
@@ -236,7 +237,7 @@ impl AsyncSink for Uploader {
             state.is_given_up = true;
             std::mem::take(&mut state.under_way)
         };
-        // A request that is dropped half-way may yet arrive, behind the one that removes its object.
+        // A request that is dropped half-way may still arrive, after the one that deletes its object.
         let ended = async { while under_way.join_next().await.is_some() {} };
         let _ = timeout(DISCARD_WITHIN, ended).await;
         under_way.shutdown().await;
@@ -250,7 +251,7 @@ impl AsyncSink for Uploader {
     }
 }
 
-/// Removes what nobody will load, as far as that is quickly done: it costs only its place.
+/// Deletes files that will not be loaded, as far as that is quickly done: they cost only storage.
 pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = String>) {
     let keys: Vec<String> = keys.collect();
     let removed = timeout(DISCARD_WITHIN, s3.delete_all(bucket, &keys)).await.unwrap_or_else(|_| {
@@ -262,7 +263,8 @@ pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = Str
 }
 
 impl StagedWriter {
-    /// Completes the file: where it lies, its pieces, and bytes of text in them. A broken pipe when an upload has failed.
+    /// Completes the file, and returns its keys, its pieces, and the bytes of text in them. Returns a broken
+    /// pipe when an upload has failed.
     fn finish(mut self) -> io::Result<(StagedKeys, Pieces, u64)> {
         if self.pieces.count() == 0 {
             self.begin_piece(FIRST_ROW_LINE)?;
@@ -271,7 +273,7 @@ impl StagedWriter {
         Ok((self.keys, self.pieces, self.written_bytes))
     }
 
-    /// Bytes of text that a piece should have.
+    /// Returns the size that a piece's text should have.
     fn size_bytes(&self) -> usize {
         match self.keys.staging() {
             Staging::Plain => PLAIN_BYTES,
@@ -279,7 +281,7 @@ impl StagedWriter {
         }
     }
 
-    /// Blocks while all pieces are on their way. Not for use on a tokio worker.
+    /// Begins a piece, and blocks while all pieces are in progress. Not for use on a tokio worker.
     fn begin_piece(&mut self, first_line: u64) -> io::Result<&mut Buffer> {
         let Channel { progress, runtime, plain, text, permits, .. } = &self.channel;
         let pool = match self.keys.staging() {
@@ -287,7 +289,7 @@ impl StagedWriter {
             Staging::Zstd => text,
         };
         let next = || runtime.block_on(pool.buffer(self.size_bytes()));
-        // Else it is the processor that is waited for, which compresses.
+        // Otherwise the wait is for the processor, which compresses.
         let is_for_s3 = permits.available_permits() == 0;
         let mut piece = if is_for_s3 { waiting(progress, next) } else { next() }?;
         piece.extend(&self.header);
@@ -314,7 +316,7 @@ impl StagedWriter {
 }
 
 impl Channel {
-    /// Compresses a piece, if that is asked for, and uploads it. Returns the bytes that it has in S3.
+    /// Compresses a piece, if that is asked for, and uploads it. Returns its size in S3.
     async fn send(&self, keys: &StagedKeys, at: usize, piece: Buffer) -> Result<u64, Error> {
         let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be staged").caused_by(error);
         let _permit = self.permits.acquire().await.map_err(|error| failed(io::Error::other(error)))?;

@@ -1,10 +1,10 @@
-//! Counts what a reading spends waiting for others, where it waits.
+//! Counts the time that a reading spends waiting for S3.
 
 use cmslite_core::overdue::STALL;
 use cmslite_core::progress::Progress;
 use tokio::time::Instant;
 
-/// What `wait` comes to. It may block: the threads that unpack and transform wait here for S3.
+/// Returns the result of `wait`, which may block: the threads that unpack and transform wait here for S3.
 pub fn waiting<T>(progress: &Progress, wait: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let outcome = wait();

@@ -1,4 +1,4 @@
-//! Listings, ledger and `error.json`s put together, and where they disagree.
+//! Combines listings, ledger and `error.json` files, and finds where they disagree.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,28 +13,28 @@ use super::state::{Bad, Disagreement, DisagreementKind, Good, Status, Unreadable
 use crate::redshift::{LedgerRow, RecentLoad};
 use crate::report::PassedOverObject;
 
-/// A revision, as ledger and listings both name it.
+/// A revision, as both the ledger and the listings name it.
 type Revision<'a> = (&'a str, &'a str);
 
 fn revision(object: &Object) -> Revision<'_> {
     (&object.key, object.revision())
 }
 
-/// What was read of S3, and of the table beside the ledger.
+/// What was read from S3, and from the table beside the ledger.
 #[derive(Clone, Copy)]
 pub(super) struct Read<'a> {
     pub(super) markers: &'a Markers,
     pub(super) plan: &'a Plan,
-    /// The `error.json`s, by the archives' keys.
+    /// The `error.json` files, by the archives' keys.
     pub(super) errors: &'a BTreeMap<Key, ReportedErrorFile>,
-    /// By the archives' keys what their good markers say, of those that were read: the SHA-256 of an archive that was not
-    /// loaded.
+    /// The contents of the good markers that were read, by the archives' keys: the SHA-256 of an archive that
+    /// was not loaded.
     pub(super) unloaded: &'a BTreeMap<Key, Option<String>>,
     /// The latest loads.
     pub(super) recent_loads: &'a [RecentLoad],
 }
 
-/// Puts together what S3 and the ledger say; `all` is whether the text shows everything.
+/// Combines what S3 and the ledger say; `all` is whether the text shows everything.
 pub(super) fn assemble(
     dataset: &Dataset,
     read: Read<'_>,
@@ -46,7 +46,8 @@ pub(super) fn assemble(
     let known = rows.unwrap_or_default();
     let loads: HashMap<Revision<'_>, &LedgerRow> =
         known.iter().map(|row| ((row.key.as_str(), row.etag.as_str()), row)).collect();
-    // Behind a bad archive may wait one that is older than what the tables hold: the next run finds it superseded.
+    // An archive that waits after a bad one may be older than the archive in the tables: the next run finds
+    // it superseded.
     let is_superseded = |object: &&Object| dataset.truncate && is_older_than_loaded(object, known);
     let queued = || plan.in_state(ArchiveState::Queued);
     let mut superseded: Vec<&Object> = plan.in_state(ArchiveState::Superseded).collect();
@@ -57,7 +58,7 @@ pub(super) fn assemble(
             first_of.entry(sha256).or_insert(row);
         }
     }
-    // The first load of the same bytes, where that was another archive's, or this one was not loaded.
+    // The first load of the same bytes, if that was another archive's, or this one was not loaded.
     let same_bytes_as = |object: &Object| -> Option<&LedgerRow> {
         let load = loads.get(&revision(object)).copied();
         let sha256 =
@@ -71,7 +72,8 @@ pub(super) fn assemble(
     disagreements
         .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
     if ledger_unreadable.is_none() {
-        // While appending, one whose marker was not read may hold bytes that were loaded: to load it again would double them.
+        // Without `truncate`, an archive whose marker was not read may have bytes that were loaded: loading
+        // it again would double them.
         let is_explained = |object: &&Object| {
             same_bytes_as(object).is_some() || !dataset.truncate && !unloaded.contains_key(&object.key)
         };
@@ -132,7 +134,7 @@ fn waiting(object: &Object) -> Waiting {
     }
 }
 
-/// Whether a newer archive was loaded than this one, which is not what the tables hold.
+/// Checks whether a newer archive was loaded than this one, which is not in the tables.
 fn is_older_than_loaded(object: &Object, rows: &[LedgerRow]) -> bool {
     let age = (object.last_modified, &object.key);
     let is_held = rows.last().is_some_and(|row| (row.key.as_str(), row.etag.as_str()) == revision(object));
@@ -143,7 +145,7 @@ fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {
     Disagreement { key: key.into(), kind }
 }
 
-/// What the markers contradict among themselves.
+/// Returns the disagreements among the markers.
 fn marker_disagreements(dataset: &Dataset, markers: &Markers, plan: &Plan) -> Vec<Disagreement> {
     // An archive may have left the source: its markers and its error.json still belong together.
     let prefix = dataset.bad_key("");
@@ -172,8 +174,8 @@ fn marker_disagreements(dataset: &Dataset, markers: &Markers, plan: &Plan) -> Ve
     disagreements
 }
 
-/// The archives that are marked good since the ledger began and not in it. Those marked before were settled by the
-/// script.
+/// Returns the archives that were marked good since the ledger began and are not in it. Those marked before
+/// were settled by the script.
 pub(super) fn marked_not_loaded<'p>(
     dataset: &Dataset,
     markers: &Markers,
@@ -190,7 +192,7 @@ pub(super) fn marked_not_loaded<'p>(
         .collect()
 }
 
-/// What markers and ledger contradict.
+/// Returns the disagreements of markers and ledger.
 fn ledger_disagreements(
     dataset: &Dataset,
     markers: &Markers,

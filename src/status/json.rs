@@ -1,4 +1,4 @@
-//! A status as JSON: all of every list.
+//! Writes a status as JSON, with complete lists.
 
 use std::borrow::Cow;
 
@@ -9,44 +9,45 @@ use super::state::{Bad, Disagreement, Good, Status, Waiting};
 use crate::redshift::LedgerRow;
 use crate::report::{FORMAT_VERSION, PassedOverObject};
 
-/// Where a dataset stands.
+/// The state of a dataset.
 #[derive(Serialize, JsonSchema)]
 struct StatusJson<'a> {
-    /// Version of this form.
+    /// The version of this form.
     version: u32,
-    /// The dataset.
+    /// The dataset's name.
     dataset: &'a str,
-    /// Its bucket.
+    /// The dataset's bucket.
     bucket: &'a str,
-    /// How many archives wait.
+    /// The number of waiting archives.
     queue_count: usize,
     /// The archives to load, oldest first.
     queue: &'a [Waiting],
-    /// How many are superseded.
+    /// The number of superseded archives.
     superseded_count: usize,
-    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
+    /// The archives that are older than the newest that is not bad. They are not loaded, unless that one is
+    /// found bad.
     superseded: &'a [Waiting],
-    /// How many are bad.
+    /// The number of bad archives.
     bad_count: usize,
     /// The archives settled as bad, oldest first, and why.
     bad: &'a [Bad],
-    /// How many are good.
+    /// The number of good archives.
     good_count: usize,
     /// The archives settled as good, oldest first.
     good: &'a [Good],
-    /// How many objects are passed over.
+    /// The number of objects passed over.
     passed_over_count: usize,
-    /// The objects that `doc` matches and that are no archives, by key.
+    /// The objects that match `doc` and are not archives, by key.
     passed_over: &'a [PassedOverObject],
-    /// How many rows the ledger has; null where there is none or it could not be read.
+    /// The number of rows of the ledger; null if it does not exist or could not be read.
     ledger_rows: Option<usize>,
     /// Why the ledger could not be read.
     ledger_unreadable: Option<&'a str>,
-    /// Under truncate: the archive that the tables hold, by the ledger.
+    /// With `truncate`, the archive that the tables hold, according to the ledger.
     tables_hold: Option<&'a LedgerRow>,
-    /// How many disagreements there are.
+    /// The number of disagreements.
     disagreements_count: usize,
-    /// Where markers and ledger disagree.
+    /// The disagreements of markers and ledger.
     disagreements: &'a [Disagreement],
 }
 

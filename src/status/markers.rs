@@ -1,4 +1,4 @@
-//! The markers that were found, whatever they settle.
+//! Collects the markers that were found, whatever they settle.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,16 +6,16 @@ use chrono::{DateTime, Utc};
 use cmslite_core::key::Key;
 use cmslite_core::queue::{Listed, Object};
 
-/// What lies at markers' places.
+/// The objects in place of markers.
 #[derive(Debug, Default)]
 pub(super) struct Markers {
     good: HashMap<Key, DateTime<Utc>>,
-    /// Bad markers, and explanations.
+    /// The bad markers, and the `error.json` files.
     pub(super) bad: HashSet<Key>,
 }
 
 impl Markers {
-    /// Takes in what was listed for a key.
+    /// Adds the objects that were listed for a key.
     pub(super) fn add(&mut self, listed: &Listed) {
         let good = listed.good.iter().map(|marker: &Object| (marker.key.clone(), marker.last_modified));
         self.good.extend(good);
@@ -26,7 +26,7 @@ impl Markers {
         self.good.contains_key(key)
     }
 
-    /// When the good marker of this key was set.
+    /// Returns when the good marker of this key was set.
     pub(super) fn good_since(&self, key: &str) -> Option<DateTime<Utc>> {
         self.good.get(key).copied()
     }

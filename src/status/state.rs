@@ -1,4 +1,4 @@
-//! What a status says, as values.
+//! Defines the values of a status.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
@@ -10,23 +10,23 @@ use serde::Serialize;
 use crate::redshift::{LedgerRow, RecentLoad};
 use crate::report::PassedOverObject;
 
-/// What the ledger was found to be.
+/// The state of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ledger {
-    /// Its rows of this dataset, in the order of their loads.
+    /// The ledger's rows of this dataset, in the order of their loads.
     Rows(Vec<LedgerRow>),
-    /// There is none yet: the first load makes it.
+    /// The ledger does not exist yet: the first load creates it.
     Absent,
-    /// It could not be read.
+    /// The ledger could not be read.
     Unreadable(Unreadable),
 }
 
 /// Why the ledger could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The stable name of the error's kind.
+    /// The stable name of the error's type.
     pub error_type: &'static str,
-    /// The whole story.
+    /// The error with all of its causes.
     pub message: String,
     /// What to do about it.
     pub remedy: &'static str,
@@ -38,32 +38,33 @@ impl From<Error> for Unreadable {
     }
 }
 
-/// Where a dataset stands.
+/// The state of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Its bucket.
+    /// The dataset's bucket.
     pub bucket: String,
     /// The archives to load, oldest first.
     pub queue: Vec<Waiting>,
-    /// The archives that are older than the newest that is not bad: not loaded, unless that is found bad.
+    /// The archives that are older than the newest that is not bad. They are not loaded, unless that one is
+    /// found bad.
     pub superseded: Vec<Waiting>,
     /// The archives settled as bad, oldest first, and why.
     pub bad: Vec<Bad>,
     /// The archives settled as good, oldest first.
     pub good: Vec<Good>,
-    /// The objects that `doc` matches and that are no archives, by key.
+    /// The objects that match `doc` and are not archives, by key.
     pub passed_over: Vec<PassedOverObject>,
-    /// How many rows the ledger has; none where there is no ledger or it could not be read.
+    /// The number of rows of the ledger; `None` if it does not exist or could not be read.
     pub ledger_rows: Option<usize>,
     /// Why the ledger could not be read.
     pub ledger_unreadable: Option<Unreadable>,
-    /// Under truncate: the archive that the tables hold, by the ledger.
+    /// With `truncate`, the archive that the tables hold, according to the ledger.
     pub tables_hold: Option<LedgerRow>,
-    /// The latest loads with their rows by table, oldest first; empty where the ledger does not say so.
+    /// The latest loads with their rows by table, oldest first; empty if the ledger does not say so.
     pub recent_loads: Vec<RecentLoad>,
-    /// Where markers and ledger disagree.
+    /// The disagreements of markers and ledger.
     pub disagreements: Vec<Disagreement>,
     /// Whether everything is shown.
     pub(super) all: bool,
@@ -72,56 +73,57 @@ pub struct Status {
 /// An archive that is not settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Waiting {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// When it was uploaded.
+    /// The time when it was uploaded.
     pub last_modified: DateTime<Utc>,
-    /// Bytes.
+    /// The size in bytes.
     pub size_bytes: u64,
 }
 
 /// An archive settled as bad.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bad {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// When it was uploaded.
+    /// The time when it was uploaded.
     #[serde(skip)]
     pub last_modified: DateTime<Utc>,
-    /// Its `error.json`, where there is one and it was asked for.
+    /// Its `error.json`, if it exists and was asked for.
     pub error: Option<ReportedErrorFile>,
 }
 
 /// An archive settled as good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Good {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// Its revision.
+    /// The archive's revision.
     pub etag: String,
-    /// When it was uploaded.
+    /// The time when it was uploaded.
     #[serde(skip)]
     pub last_modified: DateTime<Utc>,
-    /// Its last load, where the ledger knows one.
+    /// Its last load, if the ledger knows one.
     pub load: Option<LedgerRow>,
-    /// While appending: the load that brought the same bytes, before this archive was loaded or why it was not.
+    /// Without `truncate`, the load of the same bytes that came before this archive's, or because of which it
+    /// was not loaded.
     pub same_bytes_as: Option<LedgerRow>,
 }
 
-/// Markers and ledger, or markers among themselves, say different things of an archive.
+/// A disagreement of markers and ledger, or of markers, about an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Disagreement {
-    /// Its key.
+    /// The archive's key.
     pub key: Key,
-    /// What disagrees.
+    /// The kind of disagreement.
     pub kind: DisagreementKind,
 }
 
-/// What disagrees.
+/// The kind of a disagreement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisagreementKind {
@@ -133,9 +135,9 @@ pub enum DisagreementKind {
     LoadedMarkedBad,
     /// Marked good and bad.
     TwoMarkers,
-    /// Marked bad with no `error.json`.
+    /// Marked bad without an `error.json`.
     BadWithoutReason,
-    /// An `error.json` with no marker.
+    /// An `error.json` without a marker.
     ReasonWithoutMarker,
     /// The newest good archive, while the tables hold another.
     TablesHoldAnother,

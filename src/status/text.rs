@@ -1,4 +1,4 @@
-//! A status as text for a person.
+//! Writes a status as text for a person.
 
 use std::fmt;
 
@@ -110,7 +110,7 @@ impl Good {
         }
     }
 
-    /// Of an archive that was loaded although its bytes had been loaded under another key: both.
+    /// Returns both loads of an archive that was loaded although its bytes had been loaded under another key.
     fn loaded_twice(&self) -> Option<String> {
         let (_, same) = (self.load.as_ref()?, self.same_bytes_as.as_ref()?);
         Some(format!("{} has the same bytes as {}, loaded {}", self.key, same.key, seconds(same.loaded_at)))

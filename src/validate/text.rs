@@ -1,4 +1,4 @@
-//! Words what was found of an archive, for a person.
+//! Writes the result for an archive as text for a person.
 
 use std::fmt;
 
@@ -30,11 +30,11 @@ impl fmt::Display for Validation {
     }
 }
 
-/// What is wrong; under it the line, and under that the place.
+/// Writes a problem, the line below it, and a mark for the position below that.
 fn write_problem(f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
     let reported = ReportedProblem { text: None, ..ReportedProblem::from(problem) };
     writeln!(f, "      {reported}")?;
-    // Where no text is to be shown, neither is what is around it.
+    // If no text may be shown, the text around it may not be shown either.
     let Some(text) = problem.text() else { return Ok(()) };
     let Some(Excerpt { before, at, after }) = problem.excerpt() else {
         writeln!(f, "          {text}")?;

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read};
 
-/// Reads the rest of a member and compares what came with what its header declares: a cut inside a member is
-/// no error of the reader's own.
+/// Reads the rest of a member and compares its length with the one that its header declares. A cut inside a
+/// member is not an error of the reader itself.
 ///
 /// # Errors
 ///
-/// The reader's, or [`io::ErrorKind::UnexpectedEof`] when the member is short.
+/// The reader's error, or [`io::ErrorKind::UnexpectedEof`] when the member is too short.
 pub fn finish(counted: &mut CountingReader<'_>, size_bytes: u64) -> io::Result<()> {
     io::copy(counted, &mut io::sink())?;
     if counted.count == size_bytes {
@@ -19,15 +19,15 @@ pub fn finish(counted: &mut CountingReader<'_>, size_bytes: u64) -> io::Result<(
     ))
 }
 
-/// A member's body that counts its bytes.
+/// A member's body that counts the bytes that are read.
 pub struct CountingReader<'a> {
     body: &'a mut dyn Read,
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub count: u64,
 }
 
 impl<'a> CountingReader<'a> {
-    /// Counts what is read from `body`.
+    /// Creates a reader that counts the bytes of `body`.
     pub fn new(body: &'a mut dyn Read) -> Self {
         Self { body, count: 0 }
     }

@@ -1,4 +1,4 @@
-//! Decides what an entry of a tar is: a member that fills a table, one to pass over, or a problem.
+//! Decides what a tar entry is: a member that fills a table, an entry to ignore, or a problem.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -10,18 +10,18 @@ use crate::config::{Dataset, Table};
 use crate::problem::{Problem, Problems, Reason};
 use crate::text::printable;
 
-/// The parts of a path, from the last. Windows separates directories with `\`.
+/// Returns the parts of a path, last part first. Windows separates directories with `\`.
 fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.rsplit(|byte| matches!(byte, b'/' | b'\\')).filter(|part| !part.is_empty())
 }
 
-/// A path's last part that is not empty: nothing is written to a disk, so that directories, `..` and a leading
-/// `/` are of no consequence.
+/// Returns the last part of a path that is not empty. Nothing is written to a disk, so directories, `..` and
+/// a leading `/` do not matter.
 pub(super) fn base_name(path: &[u8]) -> &[u8] {
     parts(path).next().unwrap_or_default()
 }
 
-/// Whether an operating system has left an entry beside those that were meant.
+/// Checks whether an operating system added an entry to those that the uploader meant.
 fn is_leftover(path: &[u8]) -> bool {
     let name = base_name(path);
     let names: [&[u8]; 3] = [b".DS_Store", b"Thumbs.db", b"desktop.ini"];
@@ -30,26 +30,26 @@ fn is_leftover(path: &[u8]) -> bool {
         || parts(path).any(|part| part == b"__MACOSX")
 }
 
-/// Whether an entry is none that anybody means: a directory, bookkeeping, or what an operating system left.
+/// Checks whether an entry is to be ignored: a directory, bookkeeping, or a file that an operating system
+/// added.
 pub(super) fn is_passed_over<R: Read>(entry: &Entry<'_, R>, path: &[u8]) -> bool {
     let kind = entry.header().entry_type();
     let is_bookkeeping = match kind.as_byte() {
-        // A directory in an incremental backup, which lists its files; the label of a volume, if it has a
-        // size.
+        // A directory in an incremental backup, which lists its files; or a volume label, if it has a size.
         b'D' | b'V' => true,
-        // The oldest tars have directories as empty files.
+        // The oldest tar format has directories as empty files.
         _ => kind.is_dir() || kind.is_file() && path.ends_with(b"/") && entry.size() == 0,
     };
     is_bookkeeping || is_leftover(path)
 }
 
-/// The members that were met, by table.
+/// The members found so far, by table.
 pub(super) struct Members<'d> {
     dataset: &'d Dataset,
     seen: BTreeMap<&'d str, String>,
 }
 
-/// What is to be done with an entry.
+/// What an entry is.
 pub(super) enum EntryKind<'d> {
     Skipped,
     Refused(Problem),
@@ -61,7 +61,7 @@ impl<'d> Members<'d> {
         Self { dataset, seen: BTreeMap::new() }
     }
 
-    /// Remembers a member that is met, and says what its entry is.
+    /// Records a member, and returns what its entry is.
     pub(super) fn classify<R: Read>(
         &mut self,
         entry: &mut Entry<'_, R>,
@@ -121,9 +121,9 @@ impl<'d> Members<'d> {
     }
 }
 
-/// Whether what is stored of a file is not the file. The old form of sparse files is read; but a hole is NUL
-/// bytes, which are bad input, and may be endless. In the newer forms, which the tar reader does not know, a
-/// list of the holes or the files' parts without them would be taken for the file.
+/// Checks whether the stored bytes of a file are not the file itself. The old format of sparse files can be
+/// read, but its holes are NUL bytes, which are bad input, and may be endless. The tar reader does not know
+/// the newer formats: it would take a list of holes, or the parts without the holes, for the file.
 fn is_sparse<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<bool> {
     if entry.header().entry_type().is_gnu_sparse() {
         let has_holes = entry.header().entry_size()? != entry.size();
@@ -136,7 +136,7 @@ fn is_sparse_key(key: &[u8]) -> bool {
     key.starts_with(pax::SPARSE)
 }
 
-/// The first key of an entry's pax header that is wanted.
+/// Returns the first wanted key in an entry's pax header.
 fn pax_key<R: Read>(entry: &mut Entry<'_, R>, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
     let records = entry.pax_extensions()?.into_iter().flatten().filter_map(Result::ok);
     Ok(records.map(|record| record.key_bytes().to_vec()).find(|key| wanted(key)))

@@ -1,8 +1,8 @@
-//! Limits what is unpacked, beneath the tar reader, where every byte passes.
+//! Limits what is unpacked. The guard is below the tar reader, where every byte passes.
 //!
-//! The tar reader holds whatever stands between two files in memory, skips the padding of a file unseen, and
-//! reads as long as there is something. The guard leaves extended attributes out of the first and bounds it,
-//! looks at the second, and ends the third.
+//! The tar reader keeps everything between two files in memory, skips the padding of a file without a check,
+//! and reads until the input ends. The guard removes extended attributes and limits the rest between two
+//! files, checks the padding, and ends the input.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
@@ -15,29 +15,29 @@ use super::pax::essential_records;
 use crate::config::SizeLimits;
 use crate::file_type::HEAD_BYTES;
 
-/// Entries and their padding come in blocks of this size.
+/// The block size of entries and their padding.
 const BLOCK_BYTES: u64 = 512;
 
-/// What was seen, and what may come.
+/// The state of the guard: what has passed, and what may follow.
 pub struct Guard {
     limits: SizeLimits,
-    /// Bytes of pax headers.
+    /// The number of bytes of pax headers.
     pax_bytes: Cell<u64>,
-    /// Bytes that were unpacked.
+    /// The number of bytes that were unpacked.
     unpacked: Cell<u64>,
-    /// Bytes that the tar reader has got of them.
+    /// The number of unpacked bytes that the tar reader has received.
     position: Cell<u64>,
-    /// The position of the next header, where it is known.
+    /// The position of the next header, if it is known.
     next_header: Cell<Option<u64>>,
     head: RefCell<Vec<u8>>,
-    /// Bytes that may still come before the next file does; none while a file is read.
+    /// The number of bytes that may still come before the next file; `None` while a file is read.
     between: Cell<Option<u64>>,
     padding: Cell<u64>,
     padding_used: Cell<bool>,
 }
 
 impl Guard {
-    /// Lets at most so much pass.
+    /// Creates a guard with these limits.
     pub fn new(limits: &SizeLimits) -> Rc<Self> {
         Rc::new(Self {
             limits: *limits,
@@ -52,8 +52,8 @@ impl Guard {
         })
     }
 
-    /// What comes next stands between two files: `unread` bytes of the one, its padding, and what tells of the
-    /// next.
+    /// Tells the guard that the next bytes are between two files: `unread` bytes of the first file, its
+    /// padding, and the headers of the next.
     pub fn expect_header(&self, unread: u64) {
         let position = self.position.get();
         let end = position.saturating_add(unread);
@@ -61,28 +61,28 @@ impl Guard {
         self.next_header.set(next);
         let distance = next.unwrap_or(u64::MAX) - position;
         self.between.set(Some(ENTRY_HEADERS_LIMIT_BYTES.saturating_add(distance)));
-        // What is not read is not known from its padding.
+        // Unread bytes cannot be told from padding.
         self.padding.set(if unread == 0 { distance } else { 0 });
     }
 
-    /// What comes next is a file, or what is behind the last one.
+    /// Tells the guard that the next bytes are a file, or whatever follows the last file.
     pub fn allow_anything(&self) {
         self.between.set(None);
         self.next_header.set(None);
         self.padding.set(0);
     }
 
-    /// Whether there was something in a padding that was passed since the last call.
+    /// Returns whether any padding since the last call was not empty.
     pub fn take_padding_used(&self) -> bool {
         self.padding_used.take()
     }
 
-    /// With which the contents begin.
+    /// Returns the first bytes of the contents.
     pub fn head(&self) -> Vec<u8> {
         self.head.borrow().clone()
     }
 
-    /// Looks at what was unpacked.
+    /// Checks unpacked bytes.
     fn unpack(&self, bytes: &[u8]) -> Result<(), GuardError> {
         let missing = HEAD_BYTES.saturating_sub(usize::try_from(self.unpacked.get()).unwrap_or(usize::MAX));
         if missing > 0 {
@@ -95,7 +95,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Looks at the size of a pax header, before it is read.
+    /// Checks the size of a pax header before it is read.
     fn expect_pax(&self, size: u64) -> Result<(), GuardError> {
         let (found_bytes, limit_bytes) = (self.pax_bytes.get().saturating_add(size), self.limits.pax_bytes);
         self.pax_bytes.set(found_bytes);
@@ -106,7 +106,7 @@ impl Guard {
         }
     }
 
-    /// Looks at what goes on to the tar reader.
+    /// Checks the bytes that go to the tar reader.
     fn pass(&self, bytes: &[u8]) -> Result<(), GuardError> {
         let count = bytes.len() as u64;
         self.position.set(self.position.get().saturating_add(count));
@@ -122,22 +122,22 @@ impl Guard {
     }
 }
 
-/// A reader that a guard looks at, without the extended attributes of entries.
+/// A reader that a guard checks, and that removes the extended attributes of entries.
 pub struct GuardedReader<R> {
     input: UnpackedReader<R>,
-    /// A header, and what belongs to it, that was read and goes on to the tar reader from `at` on.
+    /// A header and the records that belong to it, which go to the tar reader from `at` on.
     header: Vec<u8>,
     at: usize,
 }
 
-/// The reader beneath, each byte of which counts.
+/// The underlying reader, which counts each byte.
 struct UnpackedReader<R> {
     reader: R,
     guard: Rc<Guard>,
 }
 
 impl<R> GuardedReader<R> {
-    /// Has `guard` look at what is read from `reader`.
+    /// Lets `guard` check what is read from `reader`.
     pub fn new(reader: R, guard: &Rc<Guard>) -> Self {
         let input = UnpackedReader { reader, guard: Rc::clone(guard) };
         Self { input, header: Vec::new(), at: 0 }
@@ -173,7 +173,7 @@ impl<R: Read> Read for GuardedReader<R> {
 }
 
 impl<R: Read> GuardedReader<R> {
-    /// Reads a header, and with one of pax what belongs to it.
+    /// Reads a header, and the records of a pax header.
     fn read_header(&mut self) -> io::Result<Vec<u8>> {
         let guard = Rc::clone(&self.input.guard);
         guard.next_header.set(None);
@@ -195,7 +195,7 @@ impl<R: Read> GuardedReader<R> {
         let padding = size.next_multiple_of(BLOCK_BYTES) - size;
         let records = essential_records(&mut self.input, size)?;
         let Some(records) = records else {
-            // The tar reader finds the same: that the archive ends in it.
+            // The tar reader finds the same: the archive ends in this header.
             return Ok(block);
         };
         io::copy(&mut self.input.by_ref().take(padding), &mut io::sink())?;
@@ -211,8 +211,8 @@ impl<R: Read> GuardedReader<R> {
     }
 }
 
-/// Whether a block is the label of a volume, as `tar --label` writes it: without a size, which the tar reader
-/// takes for damage.
+/// Checks whether a block is a volume label without a size, as `tar --label` writes it. The tar reader would
+/// take it for damage.
 fn is_volume_label(block: &[u8]) -> bool {
     let Ok(block) = <&[u8; BLOCK_BYTES as usize]>::try_from(block) else { return false };
     let header = Header::from_byte_slice(block);
@@ -221,14 +221,14 @@ fn is_volume_label(block: &[u8]) -> bool {
         && is_sound(header)
 }
 
-/// Whether a header's checksum is right.
+/// Checks whether a header's checksum is right.
 fn is_sound(header: &Header) -> bool {
     let mut summed = header.clone();
     summed.set_cksum();
     matches!((header.cksum(), summed.cksum()), (Ok(found), Ok(expected)) if found == expected)
 }
 
-/// A header of something that says more of the entry behind it, or of all.
+/// A header that describes the next entry, or all later entries.
 struct Extension {
     header: Header,
     kind: ExtensionKind,
@@ -236,16 +236,16 @@ struct Extension {
 }
 
 enum ExtensionKind {
-    /// Name or link of the entry behind it.
+    /// The name or the link of the next entry.
     GnuName,
-    /// Records for the entry behind it.
+    /// The records for the next entry.
     Pax,
-    /// Records for all entries behind it. The tar reader hands it out as an entry.
+    /// The records for all later entries. The tar reader returns this header as an entry.
     PaxGlobal,
 }
 
 impl Extension {
-    /// What the tar reader takes for one. A damaged header is left to it.
+    /// Returns the extension that the tar reader would see. A damaged header is left to the tar reader.
     fn of(block: &[u8]) -> Option<Self> {
         let block: &[u8; BLOCK_BYTES as usize] = block.try_into().ok()?;
         let header = Header::from_byte_slice(block);

@@ -1,43 +1,43 @@
-//! Says why reading an archive stops without an error of the reader beneath.
+//! Defines why reading an archive stops without an error of the underlying reader.
 
 use std::io;
 
-/// The most that name, link and size of one entry may take. Paths have some thousand bytes at most.
+/// The maximum size of the name, link and size of one entry. Paths have a few thousand bytes at most.
 pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// Why nothing further is read.
+/// The reason why nothing more is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
-    /// Bytes that are no padding behind the last gzip member.
+    /// The bytes after the last gzip member are not padding.
     #[error("there is data behind the end of the gzip")]
     DataBehindGzip,
-    /// More was unpacked than may be.
+    /// More bytes were unpacked than the limit allows.
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),
-    /// More was unpacked than may be, from so little.
+    /// More bytes were unpacked than the limit allows for the number of bytes read.
     #[error("{packed_bytes} bytes unpack to {unpacked_bytes}, more than {limit} times as many")]
     RatioTooHigh {
-        /// The limit.
+        /// The limit, as a ratio.
         limit: u64,
-        /// Bytes that were read.
+        /// The number of bytes read.
         packed_bytes: u64,
-        /// Bytes that were unpacked.
+        /// The number of bytes unpacked.
         unpacked_bytes: u64,
     },
-    /// Pax headers take more than they may.
+    /// The pax headers are larger than the limit.
     #[error("pax headers take {found_bytes} bytes, more than {limit_bytes}")]
     PaxTooLarge {
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: u64,
-        /// What they take.
+        /// The size of the pax headers in bytes.
         found_bytes: u64,
     },
-    /// What stands in front of a file takes more than it may.
+    /// The headers before a file are larger than the limit.
     #[error(
         "name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes, without extended ones, which `tar --no-xattrs` leaves out"
     )]
     EntryHeadersTooLong,
-    /// A pax header whose records have not the lengths that they say.
+    /// The records of a pax header do not have the lengths that they declare.
     #[error("the records of a pax header cannot be told apart")]
     PaxUnreadable,
 }
@@ -49,7 +49,7 @@ impl From<GuardError> for io::Error {
 }
 
 impl GuardError {
-    /// The guard's error that an I/O error carries.
+    /// Returns the guard's error in an I/O error, if there is one.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
     }

@@ -1,4 +1,4 @@
-//! Unpacks a gzip file, its gzip members one after the other.
+//! Unpacks a gzip file, one gzip member after the other.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -9,14 +9,14 @@ use super::io_reason::reason;
 use crate::file_type;
 use crate::problem::{Problem, Reason};
 
-/// Bytes that the decoder reads at a time.
+/// The number of bytes that the decoder reads at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// The contents of the gzip file that `reader` holds.
+/// Returns a reader of the contents of the gzip file in `reader`.
 ///
 /// # Errors
 ///
-/// What is wrong with a file that is no gzip file; or the reader's own error, as one of the archive's.
+/// The problem of a file that is not a gzip file; or the reader's own error, as a problem of the archive.
 pub fn inflate<R: Read>(mut reader: R) -> Result<Gunzip<impl BufRead + use<R>>, Problem> {
     let mut head = Vec::new();
     reader
@@ -30,7 +30,7 @@ pub fn inflate<R: Read>(mut reader: R) -> Result<Gunzip<impl BufRead + use<R>>, 
     Ok(Gunzip::new(BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader))))
 }
 
-/// What is wrong with an archive that is no gzip file.
+/// Returns the problem of an archive that is not a gzip file.
 fn no_gzip(head: &[u8]) -> Problem {
     if head.is_empty() {
         return Problem::archive(Reason::EmptyArchive);
@@ -40,12 +40,12 @@ fn no_gzip(head: &[u8]) -> Problem {
     if kind.is_some_and(|kind| kind.is_text) { problem.with_beginning(head) } else { problem }
 }
 
-/// What the gzip members of the input hold, up to its end. Zeros behind the last are padding, as `gzip` takes
-/// them; anything else there is an error of its own rather than a broken member.
+/// A reader of the contents of all gzip members, up to the end of the input. Zeros after the last member are
+/// padding, as `gzip` treats them; any other bytes are an error of their own and not a broken member.
 pub struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {
-    /// Decodes what `reader` holds.
+    /// Creates a decoder of `reader`.
     pub fn new(reader: R) -> Self {
         Self(Some(GzDecoder::new(reader)))
     }

@@ -1,4 +1,4 @@
-//! Translates an error of reading an archive into what it says of the archive.
+//! Translates an error of reading an archive into a reason for its uploader.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use super::guard_error::GuardError;
 use crate::problem::Reason;
 use crate::text::printable;
 
-/// What is wrong with an archive whose bytes cannot be read on, in words for its uploader where the reader
-/// has its own.
+/// Returns the reason why an archive cannot be read further. Where the reader's own words are unclear, it
+/// uses others.
 pub(super) fn reason(error: &io::Error) -> Reason {
     let detail = printable(innermost(error).as_bytes());
     match GuardError::of(error) {
@@ -45,7 +45,7 @@ pub(super) fn reason(error: &io::Error) -> Reason {
     Reason::CorruptTar { detail }
 }
 
-/// What the deepest error says: `tar` wraps the decoder's words into its own.
+/// Returns the text of the innermost error: `tar` wraps the decoder's text in its own.
 fn innermost(error: &io::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));

@@ -1,27 +1,28 @@
-//! Reads pax headers without what nobody needs: extended attributes, of which macOS writes megabytes.
+//! Reads pax headers without extended attributes, of which macOS writes megabytes.
 //!
-//! Records are told apart by their lengths, since the values of attributes are binary and may hold line ends.
+//! The lengths of the records separate them, since the values of attributes are binary and may contain line
+//! ends.
 
 use std::io::{self, Read};
 
 use super::guard_error::{ENTRY_HEADERS_LIMIT_BYTES, GuardError};
 
-/// Digits of the largest length that there is.
+/// The number of digits of the largest possible length.
 const LENGTH_DIGITS: usize = 20;
 
-/// The longest key that is looked at. Names of attributes have 255 bytes at most, and three times as many where
+/// The longest key that is read. Names of attributes have 255 bytes at most, and three times as many when
 /// they are escaped.
 const KEY_BYTES: u64 = 4096;
 
 /// A record: its key and its value.
 type PaxRecord = (Vec<u8>, Vec<u8>);
 
-/// Reads the `size` bytes of a pax header, and returns those of its records that say where a file begins, how
-/// long it is and what it is called. None where the input ends before.
+/// Reads the `size` bytes of a pax header, and returns the records that say where a file begins, how long it
+/// is and what its name is. Returns `None` if the input ends too early.
 ///
 /// # Errors
 ///
-/// The input's; [`GuardError`] where records cannot be told apart, or are too large.
+/// The input's error; [`GuardError`] when the records cannot be separated, or are too large.
 pub(super) fn essential_records(input: &mut impl Read, size: u64) -> io::Result<Option<Vec<u8>>> {
     let mut rest = input.take(size);
     let mut kept: Vec<PaxRecord> = Vec::new();
@@ -41,7 +42,7 @@ pub(super) fn essential_records(input: &mut impl Read, size: u64) -> io::Result<
         if read < value_bytes {
             return Ok(None);
         }
-        // The tar reader would pass over a size that it cannot read.
+        // The tar reader would ignore a size that it cannot read.
         let is_odd = key == b"size" && !value.iter().all(u8::is_ascii_digit);
         match next_byte(&mut rest)? {
             Some(b'\n') if !is_odd => {}
@@ -49,7 +50,8 @@ pub(super) fn essential_records(input: &mut impl Read, size: u64) -> io::Result<
             None => return Ok(None),
         }
         if is_needed {
-            // The last of several counts (POSIX, pax). Those of sparse files are a list.
+            // If a key occurs several times, the last value counts (POSIX, pax). The keys of sparse files
+            // form a list.
             kept.retain(|(other, _)| *other != key || key.starts_with(SPARSE));
             kept.push((key, value));
         }
@@ -58,14 +60,15 @@ pub(super) fn essential_records(input: &mut impl Read, size: u64) -> io::Result<
     Ok((io::copy(&mut rest, &mut io::sink())? == unread).then(|| written(&kept)))
 }
 
-/// The beginning of what GNU's tar says of sparse files.
+/// The prefix of GNU tar's keys for sparse files.
 pub(super) const SPARSE: &[u8] = b"GNU.sparse.";
 
 fn is_essential(key: &[u8]) -> bool {
     matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(SPARSE)
 }
 
-/// The next record up to its value, and the value's length. None at the end, which may be filled up with NUL.
+/// Reads the next record up to its value, and returns its key and the value's length. Returns `None` at the
+/// end, which may be padded with NUL.
 fn key_and_value_bytes<R: Read>(rest: &mut io::Take<R>) -> io::Result<Option<(Vec<u8>, u64)>> {
     let unreadable = || io::Error::from(GuardError::PaxUnreadable);
     let mut digits = Vec::new();
@@ -80,7 +83,7 @@ fn key_and_value_bytes<R: Read>(rest: &mut io::Take<R>) -> io::Result<Option<(Ve
     }
     let length: u64 =
         std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).ok_or_else(unreadable)?;
-    // Without the digits, the blank, and the line end behind the value.
+    // The length includes the digits, the blank, and the line end after the value.
     let mut bytes = length.checked_sub(digits.len() as u64 + 2).ok_or_else(unreadable)?;
     if bytes.saturating_add(1) > rest.limit() {
         return Err(unreadable());
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What is kept is read back as it is, whatever stands between.
+        /// The kept records are read back unchanged, whatever is between them.
         #[test]
         fn essential_records_stay_and_others_go(
             path in prop::collection::vec(any::<u8>(), 0..300),

@@ -1,4 +1,4 @@
-//! Compares how much is unpacked with how little it came from.
+//! Limits the ratio of unpacked bytes to read bytes.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::guard_error::GuardError;
 
-/// So much may be unpacked from however little: a small export may well repeat itself.
+/// The number of bytes that may always be unpacked: a small export may well be repetitive.
 pub const FREE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Bytes that were read of an archive.
+/// The number of bytes read from an archive.
 #[derive(Clone, Default)]
 pub struct Packed(Arc<AtomicU64>);
 
 impl Packed {
-    /// Counts what is read from `reader`.
+    /// Counts the bytes that are read from `reader`.
     pub fn counting<R: Read>(&self, reader: R) -> PackedReader<R> {
         PackedReader { reader, packed: self.clone() }
     }
 }
 
-/// A reader whose bytes are counted.
+/// A reader that counts its bytes.
 pub struct PackedReader<R> {
     reader: R,
     packed: Packed,
@@ -34,7 +34,8 @@ impl<R: Read> Read for PackedReader<R> {
     }
 }
 
-/// What is unpacked of it: at the most `limit` times as many bytes, and always [`FREE_BYTES`].
+/// A reader of the unpacked bytes that passes at most `limit` times the bytes read, and always
+/// [`FREE_BYTES`].
 pub struct RatioReader<R> {
     reader: R,
     packed: Packed,
@@ -43,7 +44,7 @@ pub struct RatioReader<R> {
 }
 
 impl<R> RatioReader<R> {
-    /// Lets so many times as many bytes pass as were read.
+    /// Creates a reader that passes at most `limit` times the bytes read.
     pub fn new(reader: R, packed: Packed, limit: u64) -> Self {
         Self { reader, packed, unpacked_bytes: 0, limit }
     }
@@ -68,7 +69,7 @@ impl<R: Read> Read for RatioReader<R> {
 mod tests {
     use super::*;
 
-    /// Reads zeros that were unpacked of `packed_bytes`, and says what was let through.
+    /// Reads zeros that were unpacked from `packed_bytes`, and returns how many passed.
     fn passed(packed_bytes: u64, limit: u64) -> (u64, Option<GuardError>) {
         let packed = Packed::default();
         io::copy(&mut packed.counting(io::repeat(0)).take(packed_bytes), &mut io::sink()).unwrap();

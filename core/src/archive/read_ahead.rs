@@ -1,17 +1,17 @@
-//! Reads ahead on a thread of its own, some buffers before the consumer.
+//! Reads ahead of the consumer, on a separate thread, by a few buffers.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope};
 
-/// Bytes handed over at once: enough that a handover costs nothing beside them, few enough that they are
-/// still in a core's cache.
+/// The number of bytes handed over at once. It is large enough to make the cost of the handover negligible,
+/// and small enough to stay in a core's cache.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Buffers there are: one being filled, one being read, and two between.
+/// The number of buffers: one being filled, one being read, and two in between.
 const BUFFERS: usize = 4;
 
-/// What is read from a reader, in its order, an error of the reader's included.
+/// A reader of another reader's bytes, in their order, with that reader's error.
 pub struct ReadAhead {
     filled: Receiver<io::Result<Vec<u8>>>,
     emptied: Sender<Vec<u8>>,
@@ -21,11 +21,11 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Reads `reader` on a thread of `scope`, to its end, its first error, or until nobody reads any more.
+    /// Reads `reader` on a thread of `scope`, to its end, to its first error, or until the consumer stops.
     ///
     /// # Errors
     ///
-    /// The system's, where it has no thread left.
+    /// The system's error when it cannot start a thread.
     pub fn start<'scope, R: Read + Send + 'scope>(
         scope: &'scope Scope<'scope, '_>,
         mut reader: R,
@@ -42,10 +42,10 @@ impl ReadAhead {
     }
 }
 
-/// An empty buffer says that there is nothing more.
+/// Fills empty buffers and sends them. An empty buffer marks the end.
 fn run(reader: &mut impl Read, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<io::Result<Vec<u8>>>) {
     while let Ok(mut buffer) = emptied.recv() {
-        // Nothing but the last buffers is shorter, so that hardly any byte is set before it is read.
+        // Only the last buffers are shorter, so that hardly any byte is set before it is read.
         buffer.resize(BUFFER_BYTES, 0);
         let (count, result) = fill(reader, &mut buffer);
         buffer.truncate(count);
@@ -59,7 +59,8 @@ fn run(reader: &mut impl Read, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<
     }
 }
 
-/// Fills a buffer up to its end, that of the input, or an error; what came before that is in the buffer.
+/// Fills a buffer up to its end, the end of the input, or an error. The bytes before the error are in the
+/// buffer.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
     let mut at = 0;
     while let Some(rest) = buffer.get_mut(at..).filter(|rest| !rest.is_empty()) {
@@ -97,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
     use std::thread::scope;
 
-    /// So many bytes that look random, in crumbs, and then an error if there is one.
+    /// A source of random-looking bytes in small portions, followed by an error if there is one.
     struct Source {
         left: usize,
         crumb: usize,

@@ -1,4 +1,4 @@
-//! An archive for which there is no configuration yet: its members, whatever they are.
+//! Lists the members of an archive that has no configuration yet.
 
 use std::io::{self, Read};
 
@@ -15,18 +15,18 @@ use crate::text::printable;
 
 /// A regular file in an archive.
 pub struct SurveyedMember<'a> {
-    /// Its name in the archive, without directories.
+    /// The member's name in the archive, without directories.
     pub name: &'a str,
-    /// Its bytes. A read fails where the archive is damaged or cut.
+    /// The member's bytes. A read fails if the archive is damaged or cut off.
     pub body: &'a mut dyn Read,
 }
 
-/// Hands each regular file of an archive to `handle`, in the archive's order; what operating systems leave there is
-/// skipped, and so is what `handle` leaves of a file.
+/// Hands each regular file of an archive to `handle`, in the archive's order. Files that operating systems
+/// add are skipped, and so is the part of a file that `handle` does not read.
 ///
 /// # Errors
 ///
-/// What is wrong with the archive; what `handle` could not read counts among it. The archive may have more problems
+/// The problems of the archive, including what `handle` could not read. The archive may have more problems
 /// than are found here.
 pub fn survey(
     reader: impl Read,
@@ -49,7 +49,7 @@ pub fn survey(
             handle(SurveyedMember { name: &name, body: &mut entry }).map_err(|error| in_member(&error))?;
         }
         if kind.is_gnu_sparse() {
-            // Its holes may be endless; what is stored of it is not.
+            // Its holes may be endless; the stored bytes are not.
             guard.expect_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;

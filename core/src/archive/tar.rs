@@ -1,7 +1,7 @@
-//! Reads a tar and hands on its members one after the other, none of them held whole.
+//! Reads a tar and hands on its members one after the other, without holding one in memory.
 //!
-//! Nothing that is read counts before the whole archive was: a cut between two members, a wrong checksum and
-//! data behind the end show only then.
+//! No result counts before the whole archive was read: a cut between two members, a wrong checksum and data
+//! after the end are found only then.
 
 use std::io::{self, Read};
 
@@ -16,49 +16,49 @@ use crate::file_type;
 use crate::problem::{Problem, Problems, Reason};
 use crate::text::printable;
 
-/// Bytes read at a time behind the tar's end.
+/// The number of bytes read at a time after the tar's end.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// A member on its way out.
+/// A member that is being read.
 pub struct Member<'a> {
-    /// Its name in the archive, without directories.
+    /// The member's name in the archive, without directories.
     pub name: &'a str,
-    /// The size that its header declares, in bytes.
+    /// The size that the member's header declares, in bytes.
     pub size_bytes: u64,
-    /// The table that it fills.
+    /// The table that the member fills.
     pub table: &'a Table,
-    /// Its bytes. A read fails where the archive is damaged or cut.
+    /// The member's bytes. A read fails if the archive is damaged or cut off.
     pub body: &'a mut dyn Read,
 }
 
-/// Why a member was not handled to its end.
+/// The reason why a member was not handled to its end.
 pub enum MemberError<E> {
-    /// Its bytes cannot be read.
+    /// The member's bytes cannot be read.
     Unreadable(io::Error),
-    /// What is done with it failed.
+    /// The handler failed.
     Failed(E),
 }
 
-/// Why an archive was not unpacked.
+/// The reason why an archive was not unpacked.
 #[derive(Debug)]
 pub enum UnpackError<E> {
-    /// The bytes cannot be read on. The reason is the archive's, unless the reader beneath knows a fault of
-    /// its own.
+    /// The bytes cannot be read further. The problem is the archive's, unless the underlying reader knows a
+    /// fault of its own.
     Unreadable(Problem),
-    /// What is done with a member failed.
+    /// The handler of a member failed.
     Failed(E),
 }
 
 /// Reads a whole tar, the contents of an archive's gzip, and hands each member that fills a table to
 /// `handle`, in the archive's order.
 ///
-/// Directories, and what operating systems leave beside files, are skipped. Members that are unknown, missing, double, no
-/// regular files or stored in a form that would be read wrongly go to `problems`; when those are full, the
-/// rest is not read. What `handle` leaves of a member is skipped.
+/// Directories, and files that operating systems add, are skipped. Members that are unknown, missing,
+/// duplicate, not regular files, or stored in a form that would be read wrongly go to `problems`; when those
+/// are full, the rest is not read. The part of a member that `handle` does not read is skipped.
 ///
 /// # Errors
 ///
-/// [`UnpackError`] when the archive is damaged or too large, or `handle` fails.
+/// [`UnpackError`] when the archive is damaged or too large, or when `handle` fails.
 pub fn unpack<R: Read, E>(
     contents: R,
     dataset: &Dataset,
@@ -94,8 +94,8 @@ pub fn unpack<R: Read, E>(
         let name = printable(base_name(&path));
         let in_member = |error: &io::Error| UnpackError::Unreadable(Problem::member(&name, reason(error)));
         let mut filled_bytes = None;
-        // What a global header holds is read into memory: the guard learns only behind it that anything may
-        // come.
+        // The contents of a global header are read into memory: the guard learns only after it that any bytes
+        // may follow.
         let kind = members.classify(&mut entry, &path, &name);
         guard.allow_anything();
         match kind.map_err(|error| UnpackError::Unreadable(no_entry(&error, &guard, behind.as_ref())))? {
@@ -118,7 +118,7 @@ pub fn unpack<R: Read, E>(
             }
         }
         if entry.header().entry_type().is_gnu_sparse() && filled_bytes.is_none() {
-            // Its holes may be endless; what is stored of it is not.
+            // Its holes may be endless; the stored bytes are not.
             guard.expect_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;
@@ -143,8 +143,7 @@ pub(super) struct Passed {
     pub(super) filled_bytes: Option<u64>,
 }
 
-/// Reads what is behind the tar's end, so that the gzip's checksum is looked at and nothing there goes
-/// unseen.
+/// Reads the bytes after the tar's end, so that the gzip's checksum is verified and data there is found.
 fn drain<E>(mut decoder: impl Read, problems: &mut Problems) -> Result<(), UnpackError<E>> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut data = false;
@@ -166,8 +165,8 @@ fn in_archive<E>(error: &io::Error) -> UnpackError<E> {
     UnpackError::Unreadable(Problem::archive(reason(error)))
 }
 
-/// What is wrong where an entry should be: behind another one, or at the beginning, where there may be no tar
-/// at all.
+/// Returns the problem when an entry cannot be read: after another entry, or at the beginning, where there
+/// may be no tar at all.
 pub(super) fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Problem {
     let place = match behind {
         Some(passed) => format!("behind {}", passed.name),

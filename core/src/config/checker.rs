@@ -1,4 +1,4 @@
-//! What was found wrong with a configuration so far.
+//! Collects the mistakes in a configuration.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -6,12 +6,12 @@ use std::ops::Range;
 use super::json::Node;
 use super::mistake::{Mistake, Place};
 
-/// Looks at a file's values, and keeps every mistake that it finds.
+/// Reads a file's values, and keeps every mistake that it finds.
 pub(super) struct Checker<'a> {
     pub(super) file: &'a str,
     text: &'a str,
     mistakes: Vec<(usize, Mistake)>,
-    /// Where the values begin that are not of the form that their keys have.
+    /// The positions of the values that do not have the form of their keys.
     misfits: BTreeSet<usize>,
 }
 
@@ -20,14 +20,14 @@ impl<'a> Checker<'a> {
         Self { file, text, mistakes: Vec::new(), misfits: BTreeSet::new() }
     }
 
-    /// A mistake in a value.
+    /// Reports a mistake in a value.
     pub(super) fn report(&mut self, node: &Node, reason: impl Into<String>) {
         self.report_at(&node.path, node.place.clone(), reason);
     }
 
-    /// A mistake in a value's key, or in a value that has none.
+    /// Reports a mistake in a value's key, or in a value that has no key.
     pub(super) fn report_key(&mut self, node: &Node, path: &str, reason: impl Into<String>) {
-        // Of the whole file its first character is shown.
+        // For the whole file, the first character is shown.
         let place = node.key.as_ref().map_or(node.place.start..node.place.start + 1, |key| key.place.clone());
         self.report_at(path, place, reason);
     }
@@ -43,13 +43,13 @@ impl<'a> Checker<'a> {
         self.mistakes.push((at, mistake));
     }
 
-    /// A value that is not of its key's form: its meaning is not asked for.
+    /// Reports a value that does not have the form of its key. Its meaning is not checked.
     pub(super) fn report_misfit(&mut self, node: &Node, reason: impl Into<String>) {
         self.misfits.insert(node.place.start);
         self.report(node, reason);
     }
 
-    /// An object's value, if it is there and of its key's form.
+    /// Returns an object's value, if it exists and has the form of its key.
     pub(super) fn fit<'n>(&self, object: &'n Node, key: &str) -> Option<&'n Node> {
         object.get(key).filter(|node| self.is_fit(node))
     }
@@ -66,7 +66,7 @@ impl<'a> Checker<'a> {
         self.mistakes.is_empty()
     }
 
-    /// The mistakes in the order of the file.
+    /// Returns the mistakes in the order of the file.
     pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort_by_key(|(at, _)| *at);
         self.mistakes.into_iter().map(|(_, mistake)| mistake).collect()

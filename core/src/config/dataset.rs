@@ -7,88 +7,91 @@ use regex::Regex;
 use crate::problem::Quoting;
 use crate::strptime::DateFormat;
 
-/// From how many bytes on a member is staged compressed where the configuration leaves it open. Below it, all bytes take less
-/// time on the way than a request takes by itself (docs/explanation/performance.md).
+/// The size in bytes from which a member is staged compressed, if the configuration does not decide. Below
+/// it, sending the bytes takes less time than the request itself (docs/explanation/performance.md).
 const COMPRESSED_FROM_BYTES: u64 = 1024 * 1024;
 
 /// One configuration file: where archives come from and which tables they fill.
 ///
-/// Invariants: `source`, `destination` and `directory` are non-empty and neither begin nor end with `/`;
-/// nothing is written below the prefix that is read; there is at least one table; no two tables under
-/// truncate are the same.
+/// Invariants: `source`, `destination` and `directory` are not empty and neither begin nor end with `/`;
+/// nothing is written below the source prefix; there is at least one table; with `truncate`, no two tables
+/// are the same.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The file's name without `.json`.
     pub name: String,
-    /// The bucket that is read and written.
+    /// The bucket that the loader reads and writes.
     pub bucket: String,
-    /// The first prefix of archives.
+    /// The first part of the archives' prefix.
     pub source: String,
-    /// The first prefix of everything written.
+    /// The first part of the prefix of everything that the loader writes.
     pub destination: String,
     /// The prefix between `source` or `destination` and an archive's name.
     pub directory: String,
-    /// Searched in the key, anchored at its end.
+    /// The pattern of the archives' keys, anchored at the end of the key.
     pub doc: Regex,
     /// Whether a load replaces the tables' rows; then only the newest archive counts.
     pub truncate: bool,
-    /// The character between cells, one ASCII character.
+    /// The character between cells, an ASCII character.
     pub delimiter: u8,
-    /// A cell equal to this becomes NULL.
+    /// The text of a cell that becomes NULL.
     pub null_as: Option<String>,
-    /// The table with one row per archive revision loaded.
+    /// The table with one row for each loaded revision of an archive.
     pub ledger: TableName,
-    /// The table beside the ledger with the rows that each load brought to each table: `<ledger>_tables`.
+    /// The table beside the ledger with the number of rows that each load added to each table:
+    /// `<ledger>_tables`.
     pub ledger_tables: TableName,
-    /// The empty table beside the ledger that every load locks, and that nobody reads: `<ledger>_lock`.
+    /// The empty table beside the ledger that every load locks and nobody reads: `<ledger>_lock`.
     pub ledger_lock: TableName,
-    /// How large an archive may be.
+    /// The limits for the size of an archive.
     pub size_limits: SizeLimits,
-    /// Under truncate: by how many percent of the rows that the latest load brought to a table the next may
-    /// bring fewer, 0 to 100; none where any number is loaded.
+    /// With `truncate`, the percentage, 0 to 100, by which a load may bring fewer rows to a table than the
+    /// latest load did; `None` if there is no limit.
     pub max_shrink_percent: Option<u8>,
-    /// While appending: whether an archive whose bytes were loaded under another key is settled without loading it.
+    /// Without `truncate`, whether an archive whose bytes were loaded under another key is settled without a
+    /// load.
     pub skips_repeated: bool,
-    /// How staged files are written; none where it depends on the size of each.
+    /// How staged files are written; `None` if it depends on the size of each file.
     pub staging: Option<Staging>,
-    /// Whether what is told of an archive may quote its cells.
+    /// Whether messages about an archive may quote its cells.
     pub quoting: Quoting,
-    /// The other datasets that may want keys of this one, as far as they are known.
+    /// The known datasets that may match the same keys.
     pub rivals: Vec<Rival>,
-    /// The tables in the fixed order in which every load touches them: by name.
+    /// The tables in the order in which every load uses them: by name.
     pub tables: Vec<Table>,
 }
 
-/// How large an archive may be.
+/// The limits for the size of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeLimits {
-    /// The most bytes that it may have.
+    /// The maximum number of bytes of the archive.
     pub packed_bytes: u64,
-    /// The most bytes that it may unpack to, tar headers and padding included.
+    /// The maximum number of bytes that the archive unpacks to, with tar headers and padding.
     pub unpacked_bytes: u64,
-    /// How many times as many bytes it may unpack to, once those are some hundred megabytes.
+    /// The maximum ratio of unpacked bytes to the archive's bytes, which applies above a few hundred
+    /// megabytes.
     pub unpacked_ratio: u64,
-    /// The most bytes that its pax headers may have, all of them together.
+    /// The maximum number of bytes of all of its pax headers together.
     pub pax_bytes: u64,
 }
 
-/// How the pieces of a staged file are written.
+/// The format of the pieces of a staged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staging {
-    /// As CSV.
+    /// Plain CSV.
     Plain,
-    /// As CSV that is compressed, each piece a Zstandard frame (RFC 8878).
+    /// Compressed CSV; each piece is a Zstandard frame (RFC 8878).
     Zstd,
 }
 
-/// Another dataset, whose archives lie where a dataset's lie, or around or below them.
+/// Another dataset, whose prefix is the same as this dataset's, above it or below it.
 #[derive(Debug, Clone)]
 pub struct Rival {
-    /// Its name.
+    /// The rival's name.
     pub name: String,
-    /// The prefix under which its archives are looked for.
+    /// The prefix of the rival's archives.
     pub source_prefix: String,
-    /// Its pattern.
+    /// The pattern of the rival's keys.
     pub doc: Regex,
 }
 
@@ -97,15 +100,16 @@ pub struct Rival {
 pub struct Table {
     /// The member's base name up to its first `.`.
     pub member: String,
-    /// The table.
+    /// The name of the table.
     pub name: TableName,
-    /// The member's columns, by position. Never empty, names unique together with those of `derived`.
+    /// The member's columns, by position. There is at least one; the names are unique, together with those of
+    /// `derived`.
     pub columns: Vec<Column>,
-    /// Columns made from others, appended in this order.
+    /// The columns made from other columns, appended in this order.
     pub derived: Vec<Derived>,
     /// Whether the names in the member's header must be those of `columns`, in their order.
     pub exact_header: bool,
-    /// The fewest rows that the member may have; 0 where any number is loaded.
+    /// The minimum number of rows of the member; 0 if there is none.
     pub min_rows: u64,
 }
 
@@ -114,37 +118,37 @@ pub struct Table {
 pub struct Column {
     /// The column's name in the table.
     pub name: String,
-    /// How its dates are written in the member, if it holds dates.
+    /// The format of the column's dates, if it holds dates.
     pub date: Option<DateFormat>,
 }
 
-/// A column made from another: one of the texts between separators, empty if there is none.
+/// A column made from another: one of the texts between separators, or an empty text if there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
     /// The new column's name in the table.
     pub name: String,
-    /// The position of the column it is made from.
+    /// The position of the source column.
     pub from: usize,
-    /// The separator, never empty.
+    /// The separator, which is never empty.
     pub split: String,
-    /// Which of the texts, counted from 0.
+    /// The index of the text between separators, counted from 0.
     pub index: usize,
 }
 
-/// A schema-qualified table name.
+/// A table name with its schema.
 ///
 /// Plain identifiers are folded to lower case, as Redshift and `PostgreSQL` fold them, so that they can be
 /// quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
-    /// The schema.
+    /// The schema's name.
     pub schema: String,
-    /// The table in it.
+    /// The table's name in the schema.
     pub table: String,
 }
 
 impl TableName {
-    /// `name`, or `schema.name` when it carries none of its own.
+    /// Parses `name` or `schema.name`; `schema` is used if the name has none.
     pub(super) fn parse(name: &str, schema: &str) -> Result<Self, String> {
         let (schema, table) = name.split_once('.').unwrap_or((schema, name));
         for part in [schema, table] {
@@ -155,7 +159,7 @@ impl TableName {
         Ok(Self { schema: fold(schema), table: fold(table) })
     }
 
-    /// The table beside this one whose name goes on with `suffix`.
+    /// Returns the table beside this one whose name ends with `suffix`.
     pub(super) fn beside(&self, suffix: &str) -> Self {
         Self { schema: self.schema.clone(), table: format!("{}{suffix}", self.table) }
     }
@@ -167,7 +171,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// An identifier as an unquoted one would be understood; any other name is left as it is.
+/// Folds an identifier as Redshift folds an unquoted one. Any other name stays unchanged.
 pub(super) fn fold(name: &str) -> String {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
         && !name.starts_with(|c: char| c.is_ascii_digit());
@@ -175,7 +179,7 @@ pub(super) fn fold(name: &str) -> String {
 }
 
 impl Table {
-    /// All columns of the table that a load fills, in the staged file's order.
+    /// Returns all columns of the table that a load fills, in the staged file's order.
     pub fn loaded_columns(&self) -> impl Iterator<Item = &str> {
         self.columns
             .iter()
@@ -185,17 +189,17 @@ impl Table {
 }
 
 impl Dataset {
-    /// The table that a member fills, by the member's base name up to its first `.`.
+    /// Returns the table that a member fills, by the member's base name up to its first `.`.
     pub fn table_of(&self, member: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.member == member)
     }
 
-    /// Whether the bucket is not named yet: something in angle brackets stands for it.
+    /// Checks whether the bucket is still a placeholder in angle brackets.
     pub fn has_placeholder(&self) -> bool {
         self.bucket.starts_with('<') && self.bucket.ends_with('>')
     }
 
-    /// How the staged file of a member of so many bytes is written.
+    /// Returns how the staged file of a member of `member_bytes` is written.
     pub fn staging_of(&self, member_bytes: u64) -> Staging {
         let by_size = || if member_bytes < COMPRESSED_FROM_BYTES { Staging::Plain } else { Staging::Zstd };
         self.staging.unwrap_or_else(by_size)
@@ -203,8 +207,8 @@ impl Dataset {
 }
 
 impl Staging {
-    /// What COPY calls the compression, if there is one (Amazon Redshift Database Developer Guide, File compression
-    /// parameters).
+    /// Returns COPY's name for the compression, if there is one (Amazon Redshift Database Developer Guide,
+    /// "File compression parameters").
     pub fn copy_option(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,

@@ -1,4 +1,5 @@
-//! The keys of a configuration, once: by these tables a file is checked, and of them its JSON Schema is made.
+//! Defines the keys of a configuration in one place. The parser checks files with these tables, and the JSON
+//! Schema is generated from them.
 
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use super::size_limits::{
     DEFAULT_MAX_PACKED_BYTES, DEFAULT_MAX_PAX_BYTES, DEFAULT_MAX_UNPACKED_BYTES, DEFAULT_MAX_UNPACKED_RATIO,
 };
 
-/// The ledger's table where none is named.
+/// The default name of the ledger.
 pub(super) const DEFAULT_LEDGER: &str = "load_ledger";
 
 /// The key that names a file's schema for editors.
@@ -19,20 +20,20 @@ pub(super) struct KeyForm {
     pub(super) name: &'static str,
     pub(super) form: Form,
     pub(super) need: Need,
-    /// What it means, for a person.
+    /// The key's meaning, for people.
     pub(super) says: &'static str,
 }
 
-/// Whether a key must be there.
+/// Whether a key is required.
 pub(super) enum Need {
     Required,
-    /// What to write where it has nothing to say.
+    /// A required key, with the value to write if there is nothing to say.
     RequiredOr(&'static str),
     Optional,
     Default(DefaultValue),
 }
 
-/// What holds where a key is not there.
+/// What applies if a key is absent.
 pub(super) enum DefaultValue {
     Text(&'static str),
     Number(u64),
@@ -40,7 +41,7 @@ pub(super) enum DefaultValue {
     EmptyList,
 }
 
-/// What a value must be.
+/// The form that a value must have.
 pub(super) enum Form {
     /// A text that is not empty.
     Text(TextForm),
@@ -51,7 +52,7 @@ pub(super) enum Form {
         most: Option<u64>,
         expected: &'static str,
     },
-    /// One of some words.
+    /// One of a list of words.
     Word {
         words: &'static [&'static str],
         otherwise: &'static str,
@@ -61,14 +62,14 @@ pub(super) enum Form {
         least: usize,
     },
     Object(&'static [KeyForm]),
-    /// An object with keys of the file's own.
+    /// An object with keys that the file chooses.
     Map {
         names: TextForm,
         of: &'static Self,
     },
 }
 
-/// What a text must be, beside not being empty.
+/// The form that a text must have, apart from not being empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextForm {
     Any,
@@ -77,12 +78,13 @@ pub(super) enum TextForm {
     Column,
     TableName,
     Member,
-    /// A regular expression: what it means is looked at elsewhere.
+    /// A regular expression. Its meaning is checked elsewhere.
     Pattern,
 }
 
 impl TextForm {
-    /// The regular expression of such texts, understood alike by Rust and by ECMA-262, which JSON Schema goes by.
+    /// Returns the regular expression of such texts, with the same meaning in Rust and in ECMA-262, which
+    /// JSON Schema uses.
     pub(super) fn pattern(self) -> Option<&'static str> {
         match self {
             Self::Any | Self::Pattern => None,
@@ -94,7 +96,7 @@ impl TextForm {
         }
     }
 
-    /// Whether a text is such a one.
+    /// Checks whether a text has this form.
     pub(super) fn takes(self, text: &str) -> bool {
         static PATTERNS: LazyLock<Vec<(TextForm, Regex)>> = LazyLock::new(|| {
             let forms = [
@@ -111,7 +113,7 @@ impl TextForm {
         !text.is_empty() && pattern.is_none_or(|(_, pattern)| pattern.is_match(text))
     }
 
-    /// What is expected instead of a text that is none such.
+    /// Returns what is expected instead of a text that does not have this form.
     pub(super) fn refusal(self, text: &str) -> String {
         match self {
             _ if text.is_empty() => "is empty".to_owned(),
@@ -145,7 +147,7 @@ const fn number(least: u64, expected: &'static str) -> Form {
     Form::Number { least, most: None, expected }
 }
 
-/// A whole file.
+/// The form of a whole file.
 pub(super) const DATASET: Form = Form::Object(&DATASET_KEYS);
 
 const DATASET_KEYS: [KeyForm; 20] = [

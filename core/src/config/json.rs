@@ -1,4 +1,5 @@
-//! JSON with the place of each value in its text, which `serde_json` alone knows for syntax errors only.
+//! Parses JSON and keeps the position of each value in the text. `serde_json` reports positions for syntax
+//! errors only.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,19 +9,19 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A value, and where it stands.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The way to it, such as `files.user_group.columns[2]`; empty for the whole.
+    /// The path of the value, such as `files.user_group.columns[2]`; empty for the whole file.
     pub(super) path: String,
-    /// The key that it belongs to, if it is an object's.
+    /// The key of the value, if it is in an object.
     pub(super) key: Option<Key>,
-    /// Its bytes in the text.
+    /// The range of the value's bytes in the text.
     pub(super) place: Range<usize>,
     pub(super) data: Data,
 }
 
-/// A key of an object, and where it stands.
+/// A key of an object and its position.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -29,17 +30,18 @@ pub(super) struct Key {
 
 #[derive(Debug)]
 pub(super) enum Data {
-    /// In the order of the text; each key once.
+    /// The values in the order of the text, each key once.
     Object(Vec<Node>),
     List(Vec<Node>),
     Scalar(Value),
 }
 
-/// A whole text.
+/// A parsed text.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) root: Node,
-    /// Keys given more than once, by path and place, from their second on: `serde_json` would silently keep the last.
+    /// Keys given more than once, with path and position, from their second occurrence on. `serde_json` would
+    /// silently keep the last.
     pub(super) repeated: Vec<(String, Range<usize>)>,
 }
 
@@ -49,7 +51,7 @@ pub(super) struct Document {
 ///
 /// A syntax error, with line and column.
 pub(super) fn parse(text: &str) -> Result<Document, serde_json::Error> {
-    // All that may be wrong with the syntax is found here: nesting that is too deep, too.
+    // This finds every syntax error, also nesting that is too deep.
     serde_json::from_str::<Value>(text)?;
     let mut builder = Builder { text, repeated: Vec::new() };
     let root = builder.node(serde_json::from_str(text)?, String::new(), None)?;
@@ -92,7 +94,7 @@ impl<'a> Builder<'a> {
         Ok(nodes)
     }
 
-    /// Where a part of the text stands in it.
+    /// Returns the position of a part of the text.
     fn place(&self, part: &RawValue) -> Range<usize> {
         let start = part.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
         start..start + part.get().len()
@@ -127,17 +129,17 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 }
 
 impl Node {
-    /// The value of an object's key.
+    /// Returns the value of an object's key.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|node| node.key.as_ref().is_some_and(|key| key.name == name))
     }
 
-    /// An object's values, each with its key; none of anything else.
+    /// Returns an object's values, each with its key; nothing for any other value.
     pub(super) fn members(&self) -> &[Self] {
         if let Data::Object(members) = &self.data { members } else { &[] }
     }
 
-    /// A list's values; none of anything else.
+    /// Returns a list's values; nothing for any other value.
     pub(super) fn items(&self) -> &[Self] {
         if let Data::List(items) = &self.data { items } else { &[] }
     }
@@ -150,7 +152,7 @@ impl Node {
         self.scalar()?.as_bool()
     }
 
-    /// A whole number, 0 or more, that is written without a fraction.
+    /// Returns the value as a whole number, if it is 0 or more and written without a fraction.
     pub(super) fn as_number(&self) -> Option<u64> {
         self.scalar()?.as_u64()
     }
@@ -159,7 +161,7 @@ impl Node {
         if let Data::Scalar(value) = &self.data { Some(value) } else { None }
     }
 
-    /// What it is, for a message.
+    /// Returns the kind of the value, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match &self.data {
             Data::Object(_) => "an object",
@@ -172,7 +174,7 @@ impl Node {
     }
 }
 
-/// The path of an object's key.
+/// Returns the path of an object's key.
 pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

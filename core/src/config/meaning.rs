@@ -1,4 +1,4 @@
-//! What a file's keys mean, and what they say against each other.
+//! Checks what a file's keys mean, and whether they contradict each other.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::key::MOST_KEY_BYTES;
 use crate::problem::Quoting;
 
 impl Checker<'_> {
-    /// The dataset, as far as the file's shape allows.
+    /// Returns the dataset, as far as the file's shape allows.
     pub(super) fn dataset(&mut self, object: &Node) -> Option<Dataset> {
         let bucket = self.text_of(object, "bucket");
         let source = self.text_of(object, "source");
@@ -62,7 +62,7 @@ impl Checker<'_> {
         Some(dataset)
     }
 
-    /// Whether the destination is one that can be written to.
+    /// Checks whether the destination can be written to.
     fn destination(&mut self, object: &Node, dataset: &Dataset) {
         let Some(node) = object.get("destination") else { return };
         if dataset.feeds(dataset) {
@@ -89,7 +89,7 @@ impl Checker<'_> {
             Ok(regex) => Some(regex),
             Err(error) => {
                 let error = error.to_string();
-                // It repeats the expression over several lines; what is wrong with it stands in the last.
+                // The message repeats the expression over several lines; the last line says what is wrong.
                 let what = error.lines().last().unwrap_or_default();
                 self.report(
                     node,
@@ -105,7 +105,7 @@ impl Checker<'_> {
         self.table_name(Some(node).filter(|node| self.is_fit(node))?, schema)
     }
 
-    /// The table that a value names.
+    /// Returns the table that a value names.
     pub(super) fn table_name(&mut self, node: &Node, schema: &str) -> Option<TableName> {
         TableName::parse(node.as_text()?, schema).map_err(|reason| self.report(node, reason)).ok()
     }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! Describes what is wrong with a configuration, and where.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,36 +12,36 @@ use crate::text::one_line;
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file.
+    /// The file's name.
     pub file: String,
-    /// Where in the file; none of a file that cannot be read.
+    /// The position in the file; `None` for a file that cannot be read.
     pub place: Option<Place>,
     /// The key, as a path such as `files.user_group.columns[2]`; empty for the file as a whole.
     pub key: String,
-    /// What is wrong and what is expected.
+    /// The reason: what is wrong and what was expected.
     pub reason: String,
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The line, counted from 1.
     pub line: usize,
     /// The column, counted in characters from 1.
     pub column: usize,
-    /// What stands in the line around it and at it.
+    /// The text at the position, and the line around it.
     pub excerpt: Excerpt,
 }
 
 impl Mistake {
-    /// A mistake of a file as a whole.
+    /// Creates a mistake of a file as a whole.
     pub fn of_file(file: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { file: file.into(), place: None, key: String::new(), reason: reason.into() }
     }
 }
 
 impl Place {
-    /// The place of some bytes of a text; what stands in further lines is not shown.
+    /// Returns the position of a range of bytes in a text. Lines after the first are not shown.
     pub(super) fn of(text: &str, bytes: Range<usize>) -> Self {
         let start = text.floor_char_boundary(bytes.start);
         let (before, after) = text.split_at(start);
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-/// Without its excerpt, on one line.
+/// Writes the mistake on one line, without its excerpt.
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.file))?;
@@ -72,12 +72,12 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The line, and carets under the place.
+/// Writes the line, and carets below the text at fault.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Excerpt { before, at, after } = &self.excerpt;
         let number = self.line.to_string();
-        // The indentation of a line says nothing.
+        // The indentation of a line is not helpful.
         let shown = before.trim_start_matches(' ');
         writeln!(f, "  {number} | {shown}{at}{after}")?;
         let margin = " ".repeat(number.len());
@@ -85,12 +85,13 @@ impl fmt::Display for Place {
     }
 }
 
-/// Every mistake found.
+/// All mistakes that were found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<Mistake>);
 
 impl Mistakes {
-    /// Each mistake with its excerpt; of several at one place only the last has it.
+    /// Returns each mistake with its excerpt. If several mistakes have the same position, only the last has
+    /// the excerpt.
     pub fn told(&self) -> Vec<String> {
         let next = self.0.iter().skip(1).map(Some).chain([None]);
         let told = self.0.iter().zip(next).map(|(mistake, next)| match &mistake.place {
@@ -109,7 +110,7 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// One for whoever operates, with a line for each mistake and under it the place.
+/// An error for the operator, with a line for each mistake and the excerpt below it.
 impl From<Mistakes> for Error {
     fn from(mistakes: Mistakes) -> Self {
         Self::Deployment(Fault::of_lines(Deployment::Configuration, &mistakes.to_string()))

@@ -1,4 +1,4 @@
-//! From the texts of configurations to their types, with every mistake found at once.
+//! Turns the texts of configurations into their types, and finds every mistake at once.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::form::DATASET;
 use super::json;
 use super::mistake::{Mistake, Mistakes, Place};
 
-/// What is wrong with a bucket in angle brackets.
+/// The reason why a bucket in angle brackets is wrong.
 const PLACEHOLDER: &str = "stands for the name of a bucket; write that";
 
 /// Parses files given as name and text, and checks them against each other.
@@ -59,7 +59,7 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
     }
 }
 
-/// A mistake in the value of one of a file's outermost keys.
+/// Returns a mistake in the value of one of a file's outermost keys.
 fn mistake_at(file: &str, text: &str, key: &str, reason: String) -> Mistake {
     let text = without_mark(text);
     let document = json::parse(text).ok();
@@ -68,7 +68,7 @@ fn mistake_at(file: &str, text: &str, key: &str, reason: String) -> Mistake {
     Mistake { file: file.to_owned(), place, key: key.to_owned(), reason }
 }
 
-/// The datasets, each of which knows the others.
+/// Returns the datasets, each with the others as possible rivals.
 fn introduced(datasets: &[Dataset]) -> Vec<Dataset> {
     let mut met = datasets.to_vec();
     for dataset in &mut met {
@@ -83,7 +83,7 @@ fn introduced(datasets: &[Dataset]) -> Vec<Dataset> {
 ///
 /// # Errors
 ///
-/// Every mistake in it, in the order of their places.
+/// Every mistake in the file, in the order of their positions.
 pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     let text = without_mark(text);
     let document = match json::parse(text) {
@@ -102,14 +102,14 @@ pub fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     }
 }
 
-/// Editors of some systems put a byte order mark before a file's text.
+/// Removes a byte order mark, which some editors put before a file's text.
 fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn syntax_mistake(file: &str, text: &str, error: &serde_json::Error) -> Mistake {
-    // Its line and column are counted from 1, in bytes, and stand behind the character that was not expected. Of a text that
-    // ends too soon they are those of its end.
+    // Line and column are counted from 1, in bytes, and point after the unexpected character. If the text
+    // ends too early, they point to its end.
     let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = (before + error.column().saturating_sub(1)).min(text.len());
     let said = error.to_string();

@@ -1,34 +1,36 @@
-//! Recognises by their names the objects that lie beside archives and are none.
+//! Recognises, by name, the objects beside archives that are not archives.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Why an object is no archive, although `doc` matches its key.
+/// The reason why an object is not an archive, although `doc` matches its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PassedOver {
-    /// A checksum of another file.
+    /// The object is a checksum of another file.
     Checksum,
-    /// A signature of another file.
+    /// The object is a signature of another file.
     Signature,
-    /// What a transfer writes until it is complete, and leaves behind when it is cut off.
+    /// The object is what a transfer writes until it is complete, and leaves when it is interrupted.
     UnfinishedUpload,
-    /// What an editor keeps of a file's former text.
+    /// The object is an editor's copy of a file's earlier text.
     BackupCopy,
-    /// An explanation of a bad archive, copied back.
+    /// The object is the `error.json` of a bad archive, copied back.
     ErrorFile,
-    /// What an operating system or a tool leaves in directories.
+    /// The object is a file that an operating system or a tool adds to directories.
     SystemFile,
-    /// Its marker or its `error.json` would have a key longer than S3 takes.
+    /// The key of its marker or its `error.json` would be longer than S3 allows.
     KeyTooLong,
-    /// Its key has a character that XML, in which S3 answers, or a database cannot hold, or is no UTF-8.
+    /// Its key is not UTF-8, or has a character that XML, the format of S3's answers, or a database does not
+    /// allow.
     UnfitCharacter,
 }
 
 impl PassedOver {
-    /// Whether it may well be an archive, which is not loaded for its key alone: somebody must rename it.
+    /// Checks whether the object may well be an archive that is not loaded because of its key. Then it must
+    /// be renamed.
     pub fn is_unusable_key(self) -> bool {
         matches!(self, Self::KeyTooLong | Self::UnfitCharacter)
     }
@@ -51,7 +53,7 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// What follows the last dot of a name.
+/// The endings after the last dot of a name.
 const ENDINGS: [(&str, PassedOver); 40] = [
     ("md5", PassedOver::Checksum),
     ("md5sum", PassedOver::Checksum),
@@ -102,15 +104,16 @@ const ENDINGS: [(&str, PassedOver); 40] = [
 /// Whole names.
 const NAMES: [&str; 5] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "_success"];
 
-/// What hidden names of unfinished files begin with: ProFTPD and lftp (`.in.NAME.`), libfuse and so s3fs, NFS,
-/// GNOME.
+/// The beginnings of hidden names of unfinished files: ProFTPD and lftp (`.in.NAME.`), libfuse and so s3fs,
+/// NFS, GNOME.
 const HIDDEN_BEGINNINGS: [&str; 4] = [".in.", ".fuse_hidden", ".nfs0", ".goutputstream-"];
 
 impl PassedOver {
-    /// Why the object with this key is no archive; none where it may be one. Case does not count.
+    /// Returns why the object with this key is not an archive; `None` if it may be one. Upper and lower case
+    /// are equal.
     pub(super) fn of(key: &str) -> Option<Self> {
         let name = key.rsplit('/').next().unwrap_or(key);
-        // As most are, of which there may be a hundred thousand.
+        // The usual form, of which there may be a hundred thousand.
         if name.as_bytes().ends_with(b".tgz") && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         {
             return None;
@@ -142,7 +145,7 @@ impl PassedOver {
     }
 }
 
-/// Whether it is like what `mkstemp` puts in, as behind rsync's `.NAME.`.
+/// Checks whether an ending looks like one from `mkstemp`, as in rsync's `.NAME.`.
 fn is_random(ending: &str) -> bool {
     ending.len() == 6 && ending.bytes().all(|b| b.is_ascii_alphanumeric())
 }
@@ -204,7 +207,8 @@ mod tests {
         }
     }
 
-    /// The document's table is for those who choose names: it has every ending, and what it has is passed over.
+    /// The document's table is for those who choose names: it has every ending, and every ending in it is
+    /// passed over.
     #[test]
     fn the_document_names_what_is_passed_over() {
         let page = include_str!("../../../docs/reference/configuration.md");

@@ -1,4 +1,5 @@
-//! Datasets that want the same keys: an archive of two datasets would be loaded by one, and settled for both.
+//! Finds datasets that match the same keys. An archive of two datasets would be loaded by one of them, and
+//! settled for both.
 
 use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -6,13 +7,13 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use super::dataset::{Dataset, Rival};
 
 impl Dataset {
-    /// The other dataset that wants this key too, if there is one.
+    /// Returns the name of another dataset that also matches this key, if there is one.
     pub fn rival_of(&self, key: &str) -> Option<&str> {
         let wants = |rival: &&Rival| key.starts_with(&rival.source_prefix) && rival.doc.is_match(key);
         self.matches(key).then(|| self.rivals.iter().find(wants))?.map(|rival| rival.name.as_str())
     }
 
-    /// Makes `other` known to this dataset, if keys of both may lie in the same place.
+    /// Records `other` as a rival if both datasets' keys can be the same.
     pub fn meet(&mut self, other: &Self) {
         let (mine, theirs) = (self.source_prefix(), other.source_prefix());
         if self.bucket == other.bucket
@@ -27,7 +28,7 @@ impl Dataset {
         }
     }
 
-    /// A key that two datasets want, if one is found. That none is found proves nothing.
+    /// Returns a key that two datasets match, if one is found. If none is found, there may still be one.
     pub(super) fn common_key(&self, other: &Self) -> Option<String> {
         if self.bucket != other.bucket {
             return None;
@@ -35,7 +36,7 @@ impl Dataset {
         let (mine, theirs) = (self.source_prefix(), other.source_prefix());
         let prefix = if mine.starts_with(&theirs) { mine } else { theirs };
         let (ours, others) = (examples(&self.doc), examples(&other.doc));
-        // Not one name behind the other: nobody names an archive so, and nearly any two patterns with `.*` match that.
+        // Names are not joined: no archive has such a name, and nearly any two patterns with `.*` match it.
         let both = ours.into_iter().chain(others);
         both.flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}{name}.tgz"), name])
             .find(|key| self.matches(key) && other.matches(key))
@@ -43,7 +44,8 @@ impl Dataset {
 }
 
 impl Dataset {
-    /// A key that an archive of this dataset may have, if one is found. That none is found proves nothing.
+    /// Returns a key that an archive of this dataset may have, if one is found. If none is found, there may
+    /// still be one.
     pub fn example_key(&self) -> Option<String> {
         let prefix = self.source_prefix();
         let examples = examples(&self.doc);
@@ -56,7 +58,7 @@ impl Dataset {
     }
 }
 
-/// Some texts that a pattern matches, if it is of the usual kind.
+/// Returns some texts that a pattern matches, if it has a usual form.
 fn examples(pattern: &Regex) -> Vec<String> {
     let Ok(hir) = regex_syntax::parse(pattern.as_str()) else { return Vec::new() };
     let mut examples: Vec<String> =
@@ -66,14 +68,15 @@ fn examples(pattern: &Regex) -> Vec<String> {
     examples
 }
 
-/// A text that a pattern matches: of alternatives number `choice`, and what may be repeated at least `least` times.
+/// Returns a text that a pattern matches. It uses alternative number `choice`, and repeats at least `least`
+/// times what may be repeated.
 fn example(hir: &Hir, choice: usize, least: u32) -> String {
     let part = |part: &Hir| example(part, choice, least);
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => String::new(),
         HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
         HirKind::Class(class) => character(class, choice).into_iter().collect(),
-        // A pattern may ask for a thousand of something; no key has more.
+        // A pattern may ask for a thousand repetitions; no key has that many.
         HirKind::Repetition(repetition) => {
             part(&repetition.sub).repeat(repetition.min.max(least).min(1024) as usize)
         }
@@ -83,7 +86,7 @@ fn example(hir: &Hir, choice: usize, least: u32) -> String {
     }
 }
 
-/// A character of a class, number `choice` of usual ones and of its first.
+/// Returns a character of a class: number `choice` of the usual ones and of its first ones.
 fn character(class: &Class, choice: usize) -> Option<char> {
     let Class::Unicode(class) = class else { return None };
     let has = |wanted: &char| class.iter().any(|range| (range.start()..=range.end()).contains(wanted));
@@ -100,7 +103,7 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../../config.d/cmslite_user_group_metadata.json");
 
-    /// What parsing two datasets with these patterns says, and who else wants a key by the first.
+    /// Returns the result of parsing two datasets with these patterns, and the rival of the first for a key.
     fn with(docs: [&str; 2], directories: [&str; 2], key: &str) -> Result<Option<String>, String> {
         let config = |n: usize| {
             SHIPPED

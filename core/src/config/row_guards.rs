@@ -1,10 +1,10 @@
-//! The keys that only one of the two kinds of load has a use for.
+//! Reads the keys that apply to only one kind of load.
 
 use super::checker::Checker;
 use super::json::Node;
 
 impl Checker<'_> {
-    /// By how many percent a load may make a table smaller.
+    /// Reads the percentage by which a load may make a table smaller.
     pub(super) fn max_shrink_percent(&mut self, object: &Node, truncate: Option<bool>) -> Option<u8> {
         let node = object.get("max_shrink_percent")?;
         if truncate == Some(false) {

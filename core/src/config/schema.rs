@@ -1,18 +1,18 @@
-//! The JSON Schema of a configuration, for editors.
+//! Generates the JSON Schema of a configuration, for editors.
 
 use serde_json::{Map, Value, json};
 
 use super::form::{DATASET, DefaultValue, Form, KeyForm, Need, TextForm};
 
-/// The JSON Schema (draft 2020-12) of a configuration file, made from the tables by which the parser checks a file.
-/// What it refuses the parser refuses. The parser refuses more: what one key says against another, an expression that
-/// is none, and a whole number that is written with a fraction.
+/// Returns the JSON Schema (draft 2020-12) of a configuration file. It is made from the tables that the
+/// parser uses. The parser refuses whatever the schema refuses, and more: keys that contradict each other, an
+/// invalid expression, and a whole number that is written with a fraction.
 pub fn schema() -> Value {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Dataset",
         "description": "A dataset: where its archives come from, and which tables they fill.",
-        // Keys that only one of the two kinds of load has a use for.
+        // Keys that apply to only one kind of load.
         "allOf": [only_with("max_shrink_percent", true), only_with("repeated", false)],
     });
     if let (Value::Object(schema), Value::Object(form)) = (&mut schema, of(&DATASET)) {
@@ -21,7 +21,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A key that asks for one value of `truncate`.
+/// Returns the rule for a key that needs one value of `truncate`.
 fn only_with(key: &str, truncate: bool) -> Value {
     json!({"if": {"required": [key]}, "then": {"properties": {"truncate": {"const": truncate}}}})
 }

@@ -1,4 +1,4 @@
-//! Whether a file has the keys and values that the tables of forms say.
+//! Checks whether a file has the keys and values that the tables of forms require.
 
 use super::checker::Checker;
 use super::form::{Form, KeyForm, Need, SCHEMA_KEY, TextForm};
@@ -6,7 +6,7 @@ use super::json::{Data, Node, join};
 use crate::similar::closest;
 
 impl Checker<'_> {
-    /// Reports what a value has that its form does not say, or lacks.
+    /// Reports what a value lacks, or has in addition, compared with its form.
     pub(super) fn shape(&mut self, node: &Node, form: &Form) {
         match form {
             Form::Text(form) => self.text_shape(node, *form),
@@ -85,7 +85,7 @@ impl Checker<'_> {
 
     fn misfit(&mut self, node: &Node, expected: &str) {
         let reason = match node.kind() {
-            // It is of the right kind, and its own text stands in the excerpt.
+            // The kind is right, and the excerpt shows the value's own text.
             "a number" if expected.starts_with("a whole number") => format!("expected {expected}"),
             kind => format!("expected {expected}, found {kind}"),
         };

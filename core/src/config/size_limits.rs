@@ -1,19 +1,20 @@
-//! The keys that say how large an archive may be. A sane export meets none of the defaults; they are there so that a
-//! bomb ends as bad input, and not as a function that runs out of its time again and again.
+//! Reads the keys that limit the size of an archive. No sane export reaches the defaults. They make a bomb
+//! bad input, instead of a function that runs out of time again and again.
 
 use super::dataset::SizeLimits;
 
-/// What an archive may unpack to where the configuration does not say: 64 GiB.
+/// The default limit for the unpacked size: 64 GiB.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 64 * GIB;
 
-/// How large an archive may be itself: 16 GiB, which a function of fifteen minutes can just read at a fourth of what
-/// Lambda's network carries.
+/// The default limit for the archive's own size: 16 GiB. A function of fifteen minutes can just read this at
+/// a quarter of Lambda's network bandwidth.
 pub(super) const DEFAULT_MAX_PACKED_BYTES: u64 = 16 * GIB;
 
-/// Bytes that a byte may unpack to. Text of tables has 3 to 20, and gzip 1,032 at the most.
+/// The default limit for the ratio of unpacked bytes to packed bytes. Text of tables reaches 3 to 20, and
+/// gzip 1,032 at most.
 pub(super) const DEFAULT_MAX_UNPACKED_RATIO: u64 = 200;
 
-/// Bytes of pax headers, attributes included, of which macOS writes some megabytes: 64 MiB.
+/// The default limit for pax headers with attributes, of which macOS writes a few megabytes: 64 MiB.
 pub(super) const DEFAULT_MAX_PAX_BYTES: u64 = 64 * 1024 * 1024;
 
 const GIB: u64 = 1024 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! What a file says of its tables and their columns.
+//! Reads the tables of a file and their columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Checker<'_> {
         })
     }
 
-    /// The columns, as they are written.
+    /// Returns the columns as they are written.
     fn columns(&mut self, object: &Node) -> Option<Vec<String>> {
         let list = self.fit(object, "columns")?;
         let mut seen = BTreeSet::new();
@@ -123,7 +123,7 @@ impl Checker<'_> {
         derived
     }
 
-    /// The column that a value names, with its position; none where it is not known which columns there are.
+    /// Returns the column that a value names, with its position; `None` if the columns are not known.
     fn column_named(
         &mut self,
         object: &Node,

@@ -1,6 +1,6 @@
-// What the schema says of a file against what the parser says.
+// The schema compared with the parser.
 mod schema;
-// What a person is told of mistakes.
+// The messages about mistakes.
 mod told;
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::{Dataset, Mistakes, PassedOver, Staging, parse_all};
 
 const SHIPPED: &str = include_str!("../../../config.d/cmslite_user_group_metadata.json");
 
-/// The mistakes in the shipped file after `from` was replaced by `to`, as `key: reason`.
+/// Returns the mistakes in the shipped file after `from` is replaced by `to`, as `key: reason`.
 fn mistakes(from: &str, to: &str) -> Vec<String> {
     assert!(SHIPPED.contains(from), "{from}");
     let found = parse("a.json", &SHIPPED.replacen(from, to, 1)).expect_err("the configuration was accepted");
@@ -18,7 +18,7 @@ fn mistakes(from: &str, to: &str) -> Vec<String> {
     found.0.iter().map(|mistake| format!("{}: {}", mistake.key, mistake.reason)).collect()
 }
 
-/// The only mistake, as `key: reason`.
+/// Returns the only mistake, as `key: reason`.
 #[track_caller]
 fn only(mistakes: &Mistakes) -> String {
     let [mistake] = mistakes.0.as_slice() else { panic!("{mistakes}") };
@@ -238,7 +238,7 @@ fn datasets_that_would_feed_each_other_are_refused() {
     assert!(found.to_string().contains("would be fed by what dataset a writes"), "{found}");
 }
 
-/// It is sound by itself, so that archives can be validated by it.
+/// The configuration is sound by itself, so that archives can be validated with it.
 #[test]
 fn a_bucket_that_is_not_named_yet_is_served_by_nobody() {
     let text = SHIPPED.replace("sp-ca-bc-gov-131565110619-12-microservices", "<bucket>");
@@ -289,7 +289,7 @@ fn every_key_that_is_derived_fits_or_the_archive_is_none() {
         }
     }
     assert!((995..1000).contains(&lasts), "{lasts}");
-    // The ending of a sidecar says more than its length.
+    // The ending of a sidecar file is a better reason than its length.
     assert_eq!(dataset.passed_over(&format!("{prefix}{}.md5", "x".repeat(970))), Some(PassedOver::Checksum));
 }
 
@@ -305,7 +305,7 @@ fn a_hash_stands_for_a_name_that_is_too_long_to_be_staged() {
     assert!(hashed.ends_with("/01234567-1a2b/m") && hashed.len() < 100, "{hashed}");
     assert_ne!(hashed, stem(&long, "1a2b"));
     assert_ne!(hashed, stem(&format!("{long}.tgz"), "1a2c"));
-    // `N` and `N.tgz` with the same bytes are told apart by their readings.
+    // `N` and `N.tgz` with the same bytes differ in their readings.
     assert_ne!(stem("N", "1a2b"), stem("N.tgz", "1a2c"));
 }
 

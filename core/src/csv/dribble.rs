@@ -1,8 +1,8 @@
-//! Gives an input in pieces, for tests.
+//! Splits an input into small pieces, for tests.
 
 use std::io::{self, Read};
 
-/// A reader that hands out so many bytes at a time, so that every boundary is met.
+/// A reader that returns a fixed number of bytes at a time, so that every boundary is tested.
 pub(crate) struct Dribble<'a>(pub(crate) &'a [u8], pub(crate) usize);
 
 impl Read for Dribble<'_> {

@@ -1,11 +1,11 @@
 //! Reads RFC 4180 records strictly and without copying.
 //!
-//! Where delimiters, quotes and line ends stand is found for many bytes at once (`structural`); a record is
-//! then read from mark to mark, without a look at what is between them.
+//! The positions of delimiters, quotes and line ends are found for many bytes at once (`structural`). A
+//! record is then read from mark to mark, without reading the bytes in between.
 //!
-//! The `csv` crate accepts whatever it is given: an unclosed quote swallows the rest of the file as one cell,
-//! and `"x"y` becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit,
-//! and a cell is exactly the bytes that were written.
+//! The `csv` crate accepts any input: an unclosed quote swallows the rest of the file as one cell, and `"x"y`
+//! becomes `xy`. Here both are errors with a line number, no record is buffered beyond a limit, and a cell is
+//! exactly the bytes that were written.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -16,19 +16,19 @@ use simdutf8::compat::from_utf8;
 use super::record::{Cells, Flaws, Place, Record, RecordError, has_lone_return};
 use super::structural::{BLOCK_BYTES, StructuralIndex};
 
-/// Bytes read at once.
+/// The number of bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Bytes of a record that are given with an error: more than are shown.
+/// The number of a record's bytes in an error. It is more than is shown.
 const EXCERPT_BYTES: usize = 150;
 
-/// U+FEFF in UTF-8, with which some programs begin a file.
+/// U+FEFF in UTF-8, which some programs write at the beginning of a file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Ctrl-Z, with which programs of CP/M and DOS end a text.
+/// Ctrl-Z, which programs of CP/M and DOS write at the end of a text.
 const END_OF_TEXT: u8 = 0x1a;
 
-/// The largest limit there is: places in a record are counted in 30 bits.
+/// The largest possible limit: positions in a record have 30 bits.
 const MOST_BYTES: usize = (1 << 30) - 1;
 
 /// A reader of records from `R`, one at a time.
@@ -40,9 +40,9 @@ pub struct RecordReader<R> {
     index: StructuralIndex,
     start: usize,
     end: usize,
-    /// Up to where the buffer is known to be text.
+    /// The end of the part of the buffer that is known to be text.
     text_to: usize,
-    /// Up to where it was looked at.
+    /// The end of the part of the buffer that was indexed.
     looked_to: usize,
     exhausted: bool,
     line: u64,
@@ -50,15 +50,15 @@ pub struct RecordReader<R> {
     cells: Cells,
 }
 
-/// What was read and not consumed.
+/// The bytes that were read and not consumed.
 pub(crate) struct Ahead<'a> {
-    /// The buffer, as far as it is UTF-8 without NUL.
+    /// The part of the buffer that is UTF-8 without NUL.
     pub(crate) text: &'a [u8],
-    /// Where in it the next record begins.
+    /// The position of the next record.
     pub(crate) start: usize,
-    /// The line of that place.
+    /// The line of that position.
     pub(crate) line: u64,
-    /// Where its marks stand; some may stand behind the text.
+    /// The marks in the buffer; some may be after the text.
     pub(crate) index: &'a StructuralIndex,
 }
 
@@ -71,19 +71,19 @@ struct Found {
     flaws: Flaws,
 }
 
-/// What a look at the buffer found.
+/// The result of scanning the buffer.
 enum Scan {
-    /// A record that ends before `next`, with so many line ends within.
+    /// A record that ends before `next` and has `inner_lines` line ends inside.
     Whole { content: Range<usize>, next: usize, inner_lines: u64, flaws: Flaws },
-    /// More input is needed; an open quote began on this line, at this place, if there is one.
+    /// More input is needed. If a quote is open, this is its line and position.
     Partial { open_quote: Option<(u64, usize)> },
-    /// Text after a closing quote, at this place on this line.
+    /// Text after a closing quote, on this line at this position.
     Garbled { line: u64, at: usize },
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Reads records of cells between `delimiter`s, none longer than `limit_bytes`. A byte order mark at the
-    /// beginning is to be skipped; a Ctrl-Z at the very end is.
+    /// Creates a reader of records whose cells are separated by `delimiter`, none longer than `limit_bytes`.
+    /// The caller skips a byte order mark at the beginning; the reader ignores a Ctrl-Z at the very end.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
         let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
@@ -103,11 +103,11 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// The bytes with which the input goes on, up to `count`, without consuming them.
+    /// Returns the next bytes of the input, up to `count`, without consuming them.
     ///
     /// # Errors
     ///
-    /// The input's own.
+    /// The input's error.
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && !self.exhausted {
             self.fill()?;
@@ -120,7 +120,7 @@ impl<R: Read> RecordReader<R> {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// What is in the buffer, for who takes whole records of it without [`RecordReader::advance`].
+    /// Returns the buffer, for a caller that takes whole records from it without [`RecordReader::advance`].
     pub(crate) fn ahead(&mut self) -> Ahead<'_> {
         if self.looked_to < self.end {
             self.look_at_text(self.start);
@@ -133,22 +133,22 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// Consumes records of [`RecordReader::ahead`], up to this place and this line.
+    /// Consumes records of [`RecordReader::ahead`], up to this position and this line.
     pub(crate) fn consume(&mut self, to: usize, line: u64) {
         self.start = to.clamp(self.start, self.end);
         self.line = line;
     }
 
-    /// The next record that is not a blank line, or none at the end.
+    /// Reads the next record that is not a blank line; `None` at the end.
     ///
     /// # Errors
     ///
-    /// [`RecordError`]; after one, nothing further can be read with sense.
+    /// [`RecordError`]; after an error, nothing further can be read.
     pub fn read(&mut self) -> Result<Option<Record<'_>>, RecordError> {
         Ok(self.advance()?.then(|| self.record()))
     }
 
-    /// The record that was found last.
+    /// Returns the record that was found last.
     #[inline]
     pub fn record(&self) -> Record<'_> {
         let Found { line, ref content, is_one_line, flaws } = self.found;
@@ -156,7 +156,7 @@ impl<R: Read> RecordReader<R> {
         Record::new(line, is_one_line, flaws, bytes, &self.cells)
     }
 
-    /// Goes on to the next record that is not a blank line, if there is one.
+    /// Advances to the next record that is not a blank line, and returns whether there is one.
     ///
     /// # Errors
     ///
@@ -220,8 +220,8 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// Reads until there is twice as much to look at, so that an input which comes in crumbs is not looked at
-    /// again for each.
+    /// Reads until the buffer has twice as many bytes, so that an input in small portions is not scanned
+    /// again for each portion.
     fn fill_on(&mut self) -> io::Result<()> {
         let wanted = ((self.end - self.start) * 2).min(self.limit_bytes + 1);
         loop {
@@ -245,7 +245,7 @@ impl<R: Read> RecordReader<R> {
             self.looked_to = self.looked_to.saturating_sub(moved);
         }
         if self.end == self.buffer.len() {
-            // One byte beyond the limit is enough to know that a record exceeds it.
+            // One byte beyond the limit shows that a record exceeds it.
             let size = (self.buffer.len() * 2).min(self.limit_bytes + CHUNK_BYTES);
             self.buffer.resize(size.max(self.end + 1), 0);
         }
@@ -273,7 +273,7 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// Whether a record is UTF-8 without NUL.
+    /// Checks whether a record is UTF-8 without NUL.
     fn is_text(&mut self, record: &Range<usize>) -> bool {
         if record.end > self.text_to {
             self.look_at_text(record.start);
@@ -281,7 +281,7 @@ impl<R: Read> RecordReader<R> {
         record.end <= self.text_to
     }
 
-    /// Finds out how far the buffer is text, from `start` on, or from where it is known to be.
+    /// Extends the part of the buffer that is known to be text, from `start` or from the end of that part.
     fn look_at_text(&mut self, start: usize) {
         let from = self.text_to.max(start);
         let rest = &self.buffer[from..self.end];
@@ -290,8 +290,8 @@ impl<R: Read> RecordReader<R> {
         self.looked_to = self.end;
     }
 
-    /// Finds the record at `start`, and where its cells are in it. Doubled quotes are halved, beside it, once
-    /// the record is known to be whole.
+    /// Finds the record at `start` and the positions of its cells. Doubled quotes are halved, in a separate
+    /// buffer, once the record is known to be whole.
     fn scan(&mut self) -> Scan {
         let input = &self.buffer[..self.end];
         let mut marks = self.index.from(self.start);
@@ -306,10 +306,10 @@ impl<R: Read> RecordReader<R> {
             }
             count += 1;
         };
-        // Marks within the cell so far, which has no quotes around it.
+        // The marks inside an unquoted cell so far.
         let mut inner = 0;
         let mut next = marks.next();
-        // Most cells end at the first mark in them.
+        // Most cells end at their first mark.
         while let Some(mark) = next
             && input[mark] == self.delimiter
         {
@@ -343,7 +343,7 @@ impl<R: Read> RecordReader<R> {
                             marks.next();
                             doubled = true;
                         }
-                        // Whether it closes or is doubled shows only with the next byte.
+                        // Only the next byte shows whether the quote closes the cell or is doubled.
                         (b'"', None) if !self.exhausted => {
                             return Scan::Partial { open_quote: Some((open_line, opened)) };
                         }
@@ -405,18 +405,18 @@ impl<R: Read> RecordReader<R> {
     }
 }
 
-/// Whether a text is blanks, of any script.
+/// Checks whether a text has only blanks, of any script.
 fn is_blank(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace))
 }
 
-/// What a mark says of a cell without quotes around it, with which `rest` begins.
+/// Returns the flaw that a mark shows in an unquoted cell, with which `rest` begins.
 #[cold]
 fn flaw_within(rest: &[u8], mark: usize, is_first: bool) -> Flaws {
     match (rest.get(mark), rest.get(mark + 1)) {
         // The last byte of the input is a line end, too.
         (Some(b'\r'), Some(next)) if *next != b'\n' => Flaws::LONE_RETURN,
-        // What is in front is looked at once for each cell: behind another mark it is not blank.
+        // The bytes before it are checked once for each cell: after another mark they are not blank.
         (Some(b'"'), _) if is_first && is_blank(&rest[..mark]) => Flaws::BLANK_BEFORE_QUOTE,
         (Some(b'"'), _) => Flaws::STRAY_QUOTE,
         _ => Flaws::default(),

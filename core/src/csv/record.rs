@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
-/// Cells of a record that are kept; more are only counted, since a record of 4 MB may have millions.
-/// Redshift's tables have 1,600 columns at the most (Amazon Redshift Database Developer Guide, CREATE TABLE).
+/// The number of cells of a record that are kept. More are only counted, since a record of 4 MB may have
+/// millions. Redshift's tables have 1,600 columns at most (Amazon Redshift Database Developer Guide, CREATE
+/// TABLE).
 pub(crate) const KEPT_CELLS: usize = 1_600;
 
-/// Where a cell lies in its record, within the quotes around it, if there are any: its beginning, and its end
-/// above two bits.
+/// The position of a cell in its record, without its quotes: its beginning, and its end above two bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     start: u32,
@@ -18,12 +18,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// There are quotes around it.
+    /// The cell has quotes around it.
     const QUOTED: u32 = 1;
-    /// It holds a delimiter, a comma, a quote, a CR or an LF.
+    /// The cell contains a delimiter, a comma, a quote, a CR or an LF.
     const MARKED: u32 = 2;
 
-    /// No record is longer than 30 bits count.
+    /// Positions have 30 bits; no record is longer.
     #[inline]
     pub(super) fn new(start: usize, end: usize, is_quoted: bool, is_marked: bool) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-/// A cell with doubled quotes: its position, and where it lies in what is halved.
+/// A cell with doubled quotes: its index, and its position in the halved text.
 #[derive(Debug, Clone)]
 struct Halved {
     cell: usize,
@@ -56,10 +56,10 @@ struct Halved {
 #[derive(Debug)]
 pub(super) struct Cells {
     has_commas: bool,
-    /// Those of the record, and beyond them those of other records.
+    /// The positions of the record's cells, followed by those of other records.
     pub(super) places: Vec<Place>,
     pub(super) count: usize,
-    /// The cells with doubled quotes, and their texts with the quotes halved, one behind the other.
+    /// The cells with doubled quotes, and their texts with the quotes halved, one after the other.
     doubled: Vec<Halved>,
     halved: Vec<u8>,
 }
@@ -75,14 +75,14 @@ impl Cells {
         }
     }
 
-    /// Forgets the halved quotes of the record before.
+    /// Clears the halved quotes of the previous record.
     #[inline]
     pub(super) fn clear_halved(&mut self) {
         self.doubled.clear();
         self.halved.clear();
     }
 
-    /// Halves the doubled quotes of `record`, beside it.
+    /// Halves the doubled quotes of `record`, in a separate buffer.
     pub(super) fn halve_quotes(&mut self, record: &[u8]) {
         let marked = self
             .places
@@ -99,20 +99,20 @@ impl Cells {
     }
 }
 
-/// What was noticed of a record while its cells were looked for, a bit each.
+/// What was noticed about a record during the search for its cells, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flaws(u8);
 
 impl Flaws {
-    /// It is not UTF-8, or has a NUL.
+    /// The record is not UTF-8, or has a NUL.
     pub(super) const NOT_TEXT: Self = Self(1);
-    /// A cell without quotes around it holds a CR that is no part of a CRLF.
+    /// An unquoted cell contains a CR that is not part of a CRLF.
     pub(super) const LONE_RETURN: Self = Self(2);
-    /// It begins with a byte order mark.
+    /// The record begins with a byte order mark.
     pub(super) const BYTE_ORDER_MARK: Self = Self(4);
     /// A cell begins with blanks and then a quote.
     pub(super) const BLANK_BEFORE_QUOTE: Self = Self(8);
-    /// A cell without quotes around it holds one. This is text, unless an earlier cell ends in a backslash.
+    /// An unquoted cell contains a quote. This is text, unless an earlier cell ends in a backslash.
     pub(super) const STRAY_QUOTE: Self = Self(16);
 
     #[inline]
@@ -125,27 +125,27 @@ impl Flaws {
     }
 }
 
-/// Why a record is not to be taken as it is, although its cells can be told apart.
+/// The reason why a record is refused although its cells can be separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// It is not UTF-8, or has a NUL.
+    /// The record is not UTF-8, or has a NUL.
     NotText,
-    /// A CR without LF stands in a cell without quotes around it.
+    /// An unquoted cell contains a CR without LF.
     LoneReturn,
-    /// It begins with a byte order mark.
+    /// The record begins with a byte order mark.
     ByteOrderMark,
-    /// Blanks stand between a delimiter and a quote, which is then no quote around a cell.
+    /// Blanks are between a delimiter and a quote, which then does not quote the cell.
     BlankBeforeQuote,
-    /// A quoted cell ends in a backslash, and a later cell that has no quote at its beginning in a quote.
+    /// A quoted cell ends in a backslash, and a later cell, which does not begin with a quote, ends in one.
     BackslashEscape,
 }
 
 /// A record, borrowed from the reader's buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// The line on which it begins, counted from 1.
+    /// The line on which the record begins, counted from 1.
     pub line: u64,
-    /// Whether no cell holds a line end.
+    /// Whether no cell contains a line end.
     pub is_one_line: bool,
     flaws: Flaws,
     bytes: &'a [u8],
@@ -155,56 +155,56 @@ pub struct Record<'a> {
 /// A cell of a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell<'a> {
-    /// Its text, without the quotes around it.
+    /// The cell's text, without the quotes around it.
     pub text: &'a [u8],
-    /// Whether it is written as CSV with commas has it: in quotes if it holds a comma, a quote, a CR or an
-    /// LF, and else without.
+    /// Whether the cell is written as in CSV with commas: with quotes if it contains a comma, a quote, a CR
+    /// or an LF, and without quotes otherwise.
     pub is_canonical: bool,
-    /// Where it is written in the record, quotes included.
+    /// The range of the written cell in the record, with its quotes.
     pub written: (usize, usize),
 }
 
-/// Why no record can be read.
+/// The reason why no record can be read.
 #[derive(Debug)]
 pub enum RecordError {
     /// The input failed.
     Io(io::Error),
     /// A quoted cell is never closed, or not within the limit.
     UnclosedQuote {
-        /// Whether the input goes on behind the limit.
+        /// Whether the input continues after the limit.
         beyond_limit: bool,
-        /// The line on which the quote stands.
+        /// The line of the quote.
         line: u64,
-        /// What begins there.
+        /// The text that begins there.
         text: Vec<u8>,
     },
-    /// Text stands between a closing quote and the next delimiter.
+    /// Text is between a closing quote and the next delimiter.
     TextAfterQuote {
-        /// The line on which the closing quote stands.
+        /// The line of the closing quote.
         line: u64,
-        /// The record up to a little beyond that place.
+        /// The record up to a little after that position.
         text: Vec<u8>,
     },
-    /// As [`RecordError::TextAfterQuote`], and a backslash stands in front of the quote.
+    /// As [`RecordError::TextAfterQuote`], with a backslash before the quote.
     BackslashEscape {
-        /// The line on which the closing quote stands.
+        /// The line of the closing quote.
         line: u64,
-        /// The record up to a little beyond that place.
+        /// The record up to a little after that position.
         text: Vec<u8>,
     },
-    /// A CR without LF where only a delimiter or a line end can stand, or a first line of which CRs leave no
-    /// end: the lines end with CR only.
+    /// A CR without LF where only a delimiter or a line end is allowed, or a first line that CRs leave
+    /// without an end: the lines end with CR only.
     LoneReturn {
-        /// The line on which it stands, if lines ended with LF.
+        /// The line of the CR, if lines ended with LF.
         line: u64,
-        /// The beginning of the record, or what is around the CR.
+        /// The beginning of the record, or the text around the CR.
         text: Vec<u8>,
     },
     /// The record is larger than the limit.
     TooLong {
-        /// The line on which it begins.
+        /// The line on which the record begins.
         line: u64,
-        /// Its beginning.
+        /// The record's beginning.
         text: Vec<u8>,
     },
 }
@@ -215,13 +215,14 @@ impl<'a> Record<'a> {
         Self { line, is_one_line, flaws, bytes, cells }
     }
 
-    /// Whether nothing was noticed of it; if something was, it may still have no flaw.
+    /// Checks whether nothing was noticed about the record. If something was noticed, the record may still
+    /// have no flaw.
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.flaws == Flaws::default()
     }
 
-    /// Why it is not to be taken as it is, if it is not.
+    /// Returns the record's flaw, if it has one.
     pub fn flaw(&self) -> Option<Flaw> {
         let flaws = self.flaws;
         let flaw = [
@@ -235,8 +236,8 @@ impl<'a> Record<'a> {
         flaw.or_else(|| is_escaped().then_some(Flaw::BackslashEscape))
     }
 
-    /// The backslash and the quote that end the last quoted cell before one that has no quote at its beginning
-    /// and one at its end.
+    /// Returns the range of the backslash and the quote at the end of the last quoted cell before a cell that
+    /// has a quote at its end and none at its beginning.
     pub fn backslash_escape(&self) -> Option<Range<usize>> {
         let mut escape = None;
         for place in self.places() {
@@ -253,22 +254,23 @@ impl<'a> Record<'a> {
         None
     }
 
-    /// How many cells it has.
+    /// Returns the number of cells.
     pub fn len(&self) -> usize {
         self.cells.count
     }
 
-    /// Whether it has none, which no record read from an input has.
+    /// Checks whether the record has no cells. No record read from an input is empty.
     pub fn is_empty(&self) -> bool {
         self.cells.count == 0
     }
 
-    /// A cell's text by position; empty beyond the last, and beyond those that any table has columns for.
+    /// Returns the text of the cell at this index; empty after the last cell, and after the maximum number of
+    /// columns of a table.
     pub fn text(&self, at: usize) -> &'a [u8] {
         self.places().get(at).map_or(&[], |place| self.cell(at, *place).text)
     }
 
-    /// Its cells, as far as any table has columns for them.
+    /// Returns the cells, up to the maximum number of columns of a table.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'a>> {
         let record = *self;
         self.places().iter().enumerate().map(move |(at, place)| record.cell(at, *place))
@@ -299,38 +301,38 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether no cell has a text.
+    /// Checks whether no cell has a text.
     pub fn has_only_empty_cells(&self, delimiter: u8) -> bool {
         self.bytes.iter().all(|byte| *byte == delimiter || *byte == b'"') && self.is_empty_from(0, delimiter)
     }
 
-    /// Whether no cell from this position on has a text.
+    /// Checks whether no cell from this index on has a text.
     pub fn is_empty_from(&self, at: usize, delimiter: u8) -> bool {
         let unkept = self.cells.count.saturating_sub(self.places().len().max(at));
-        // Of cells that are not kept nothing is known but the delimiters behind which they are.
+        // Cells that are not kept are known only by their delimiters.
         let is_end_empty =
             || self.bytes.iter().rev().take_while(|byte| **byte == delimiter).count() >= unkept;
         self.cells().skip(at).all(|cell| cell.text.is_empty()) && (unkept == 0 || is_end_empty())
     }
 
-    /// The record as it was written, from this cell on; all of it if the cell is none of those that are kept.
+    /// Returns the record as it was written, from this cell on; the whole record if the cell is not kept.
     pub fn raw_from(&self, at: usize) -> &'a [u8] {
         let start = self.places().get(at).map_or(0, |place| self.cell(at, *place).written.0);
         self.bytes.get(start..).unwrap_or_default()
     }
 
-    /// The record as it was written, for a person to recognise it by.
+    /// Returns the record as it was written, so that a person can recognise it.
     pub fn raw(&self) -> &'a [u8] {
         self.bytes
     }
 }
 
-/// Whether a CR stands in `text` without an LF behind it.
+/// Checks whether `text` contains a CR without an LF after it.
 pub(super) fn has_lone_return(text: &[u8]) -> bool {
     memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 
-/// Appends a quoted cell with its doubled quotes halved; nothing if it has none.
+/// Appends a quoted cell with its doubled quotes halved; appends nothing if it has none.
 fn halve(cell: &[u8], halved: &mut Vec<u8>) -> bool {
     let mut rest = cell;
     while let Some(quote) = memchr(b'"', rest) {

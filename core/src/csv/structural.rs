@@ -1,17 +1,17 @@
-//! Finds the bytes that mean something to CSV, 64 at a time.
+//! Finds the bytes that have a meaning in CSV, 64 at a time.
 
 use wide::u8x16;
 
-/// Bytes looked at together: as many as a word has bits.
+/// The number of bytes checked together: as many as a word has bits.
 pub(super) const BLOCK_BYTES: usize = 64;
 
-/// For each byte of a buffer a bit: whether it is a delimiter, a comma, a quote, a CR or an LF.
+/// One bit for each byte of a buffer: whether it is a delimiter, a comma, a quote, a CR or an LF.
 pub(crate) struct StructuralIndex {
     delimiter: u8,
     words: Vec<u64>,
 }
 
-/// The marks from a place on: where in the buffer they stand.
+/// The positions of the marks in the buffer, from a position on.
 pub(crate) struct Cursor<'a> {
     words: &'a [u64],
     index: usize,
@@ -23,7 +23,8 @@ impl StructuralIndex {
         Self { delimiter, words: Vec::new() }
     }
 
-    /// Looks at `buffer` from `from` to `to`, with everything before `from` looked at and nothing behind it.
+    /// Indexes `buffer` from `from` to `to`. Everything before `from` is indexed already, and nothing after
+    /// it.
     pub(super) fn extend(&mut self, buffer: &[u8], from: usize, to: usize) {
         let first = from / BLOCK_BYTES;
         self.words.truncate(first);
@@ -43,7 +44,7 @@ impl StructuralIndex {
         self.words.drain(..blocks.min(self.words.len()));
     }
 
-    /// The marks from a place on.
+    /// Returns the marks from a position on.
     #[inline]
     pub(crate) fn from(&self, at: usize) -> Cursor<'_> {
         let index = at / BLOCK_BYTES;
@@ -95,7 +96,7 @@ mod tests {
             let mut seen = 0;
             for step in steps.iter().cycle() {
                 let to = text.len().min(seen + step);
-                // What is behind is not there yet, whatever the buffer holds.
+                // The bytes after `to` do not count, whatever the buffer contains.
                 index.extend(&[&text[..to], b",,,".as_slice()].concat(), seen, to);
                 seen = to;
                 if seen == text.len() {

@@ -1,30 +1,31 @@
-//! Writes the text of a staged file: CSV as the `csv` crate writes it, with quotes only where they are needed.
+//! Writes the text of a staged file: CSV as the `csv` crate writes it, with quotes only where they are
+//! needed.
 
 use std::io::{self, Write};
 
 use memchr::{memchr, memchr_iter, memchr3};
 
-/// Bytes that are handed on together.
+/// The number of bytes that are handed on together.
 pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The line behind the header: names of columns have no line ends.
+/// The line after the header: column names have no line ends.
 pub const FIRST_ROW_LINE: u64 = 2;
 
-/// Where the text of a staged file goes: its header line, then rows. Each call brings whole rows, so that the file can be
-/// cut between two of them.
+/// A destination for the text of a staged file: its header line, then rows. Each call gets whole rows, so
+/// that the file can be cut between two calls.
 pub trait RowSink {
-    /// Takes the header line, with its end, before any row.
+    /// Takes the header line, with its line end, before any row.
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// When the line cannot be written.
     fn header(&mut self, line: &[u8]) -> io::Result<()>;
 
-    /// Takes rows, the first of which begins on this line of the file, counted from 1.
+    /// Takes rows, the first of which begins on line `first_line` of the file, counted from 1.
     ///
     /// # Errors
     ///
-    /// When they cannot be written.
+    /// When the rows cannot be written.
     fn rows(&mut self, rows: &[u8], first_line: u64) -> io::Result<()>;
 }
 
@@ -39,11 +40,11 @@ impl<W: Write> RowSink for W {
     }
 }
 
-/// A staged file being written, a row at a time.
+/// A staged file that is written row by row.
 pub(crate) struct RowWriter<'o, W> {
     out: &'o mut W,
     buffer: Vec<u8>,
-    /// Where the row begins that is neither kept nor dropped.
+    /// The beginning of the row that is neither kept nor dropped yet.
     row: usize,
     /// The line of the first row in the buffer.
     first_line: u64,
@@ -51,7 +52,7 @@ pub(crate) struct RowWriter<'o, W> {
 }
 
 impl<'o, W: RowSink> RowWriter<'o, W> {
-    /// A file that begins with these columns' names.
+    /// Begins a file with these column names.
     pub(crate) fn new<'a>(out: &'o mut W, columns: impl Iterator<Item = &'a str>) -> io::Result<Self> {
         let mut header = csv::Writer::from_writer(Vec::new());
         header.write_record(columns).map_err(io::Error::from)?;
@@ -60,12 +61,12 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
         Ok(Self { out, buffer, row: 0, first_line: FIRST_ROW_LINE, line: FIRST_ROW_LINE })
     }
 
-    /// The line on which the next row begins, counted from 1.
+    /// Returns the line on which the next row begins, counted from 1.
     pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
-    /// Has `write` append a row, which is then to be kept or dropped. A row that is refused is dropped.
+    /// Lets `write` append a row, which the caller then keeps or drops. A refused row is dropped.
     pub(crate) fn row<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         write(&mut self.buffer).inspect_err(|_| self.drop_row())
     }
@@ -79,7 +80,7 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
         if !is_one_line {
             self.line += memchr_iter(b'\n', row).count() as u64;
         }
-        // Else it would be a blank line, and no row.
+        // Otherwise it would be a blank line instead of a row.
         if row.is_empty() {
             self.buffer.extend_from_slice(b"\"\"");
         }
@@ -89,13 +90,14 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
         if self.row >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// The rows that were kept and not handed on; whoever appends some says so by [`RowWriter::keep_rows`].
+    /// Returns the rows that were kept and not handed on. A caller that appends rows then calls
+    /// [`RowWriter::keep_rows`].
     pub(crate) fn kept(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Keeps the whole rows that were appended, line ends included. The next begins on `line`. Whether they were handed on,
-    /// since there were enough.
+    /// Keeps the whole rows that were appended, with their line ends. The next row begins on `line`. Returns
+    /// whether the rows were handed on because there were enough.
     pub(crate) fn keep_rows(&mut self, line: u64) -> io::Result<bool> {
         self.line = line;
         self.row = self.buffer.len();
@@ -106,7 +108,7 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
         Ok(are_enough)
     }
 
-    /// Hands on every row that was kept.
+    /// Hands on every kept row.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.row > 0 {
             self.out.rows(self.buffer.get(..self.row).unwrap_or_default(), self.first_line)?;
@@ -118,12 +120,12 @@ impl<'o, W: RowSink> RowWriter<'o, W> {
     }
 }
 
-/// Whether a cell is to be in quotes.
+/// Checks whether a cell needs quotes.
 pub(crate) fn needs_quotes(text: &[u8]) -> bool {
     memchr3(b',', b'"', b'\n', text).is_some() || memchr(b'\r', text).is_some()
 }
 
-/// Appends a cell, in quotes if it needs them.
+/// Appends a cell, with quotes if it needs them.
 pub(crate) fn push_quoted(text: &[u8], out: &mut Vec<u8>) {
     if !needs_quotes(text) {
         out.extend_from_slice(text);

@@ -1,13 +1,13 @@
-//! Says what of a statement is not understood, and where.
+//! Describes what is not understood in a statement, and where.
 
 use std::fmt;
 
-/// Why statements do not say what a dataset's tables take.
+/// The reason why statements do not give a dataset's column limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DdlError {
-    /// The line, counted from 1; none where something is missing from the whole text.
+    /// The line, counted from 1; `None` if something is missing from the whole text.
     pub line: Option<u64>,
-    /// What is wrong there.
+    /// The reason: what is wrong there.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Reads one statement: whether it makes or changes a configured table, and with which columns.
+//! Reads one statement: whether it creates or changes a configured table, and with which columns.
 
 use super::error::DdlError;
 use super::token::{Kind, Token};
@@ -7,15 +7,15 @@ use crate::limits::{ColumnLimit, ColumnType};
 
 /// A statement, as far as it matters.
 pub(super) enum Statement<'n> {
-    /// It makes a configured table.
+    /// The statement creates a configured table.
     Create(&'n TableName, Definition),
-    /// It does not say what a configured table takes.
+    /// The statement says nothing about a configured table's columns.
     Other,
 }
 
 /// A table as its statement declares it.
 pub(super) struct Definition {
-    /// The line of its name.
+    /// The line of the table's name.
     pub(super) line: u64,
     pub(super) columns: Vec<Column>,
 }
@@ -27,11 +27,10 @@ pub(super) struct Column {
     pub(super) limit: ColumnLimit,
 }
 
-/// What begins the declaration of something else than a column.
+/// The words that begin a declaration other than a column.
 const CONSTRAINTS: [&str; 4] = ["PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT"];
 
-/// The words with which an attribute of a column begins (Amazon Redshift Database Developer Guide, CREATE
-/// TABLE).
+/// The words that begin a column's attribute (Amazon Redshift Database Developer Guide, CREATE TABLE).
 const ATTRIBUTES: [&str; 12] = [
     "NOT",
     "NULL",
@@ -103,7 +102,7 @@ impl<'t> Parser<'t> {
         Some(token)
     }
 
-    /// The line of the next word, or of the last.
+    /// Returns the line of the next word, or of the last.
     fn line(&self) -> u64 {
         self.peek().or(self.tokens.last()).map_or(1, |token| token.line)
     }
@@ -130,7 +129,7 @@ impl<'t> Parser<'t> {
         Some(name)
     }
 
-    /// A name with what stands before it, such as a schema.
+    /// Reads a name with its qualifiers, such as a schema.
     fn path(&mut self) -> Option<Vec<String>> {
         let mut path = vec![self.name()?];
         while self.accept_symbol('.') {
@@ -139,7 +138,7 @@ impl<'t> Parser<'t> {
         Some(path)
     }
 
-    /// An error at the next word, which it names.
+    /// Returns an error at the next word, which it names.
     fn unexpected(&self, expected: &str) -> DdlError {
         match self.peek() {
             Some(token) => {
@@ -181,7 +180,7 @@ impl<'t> Parser<'t> {
         Ok(Column { name, limit: ColumnLimit { column_type, max_bytes, not_null } })
     }
 
-    /// A type, and the most bytes of a text of it.
+    /// Reads a type, and returns the maximum number of bytes of a text of that type.
     fn column_type(&mut self, column: &str) -> Result<(ColumnType, Option<u64>), DdlError> {
         let expected = format!("the type of column {column}");
         let word = match self.peek().map(|token| &token.kind) {
@@ -205,7 +204,7 @@ impl<'t> Parser<'t> {
                 self.at += 1;
                 return Ok((self.decimal()?, None));
             }
-            // Its blanks at the end do not count.
+            // Its trailing blanks do not count.
             "nchar" | "bpchar" => named("character"),
             "char" | "character" => {
                 self.at += 1;
@@ -237,7 +236,7 @@ impl<'t> Parser<'t> {
         Ok(found)
     }
 
-    /// Numbers in parentheses, if there are any, or MAX.
+    /// Reads numbers, or MAX, in parentheses, if there are any.
     fn arguments(&mut self) -> Result<Vec<&'t str>, DdlError> {
         let mut arguments = Vec::new();
         if !self.accept_symbol('(') {
@@ -258,8 +257,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The bytes of a VARCHAR: "default 256, MAX 65535 bytes" (Amazon Redshift Database Developer Guide,
-    /// Character types).
+    /// Reads the number of bytes of a VARCHAR: "default 256, MAX 65535 bytes" (Amazon Redshift Database
+    /// Developer Guide, Character types).
     fn length(&mut self) -> Result<u64, DdlError> {
         let line = self.line();
         match self.arguments()?.as_slice() {
@@ -270,8 +269,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// "The default precision, if not specified, is 18", the default scale 0 (Amazon Redshift Database
-    /// Developer Guide, Numeric types).
+    /// Reads precision and scale: "The default precision, if not specified, is 18", the default scale 0
+    /// (Amazon Redshift Database Developer Guide, Numeric types).
     fn decimal(&mut self) -> Result<ColumnType, DdlError> {
         let line = self.line();
         let arguments = self.arguments()?;
@@ -288,7 +287,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reads what stands behind a column's type; returns whether it takes no NULL.
+    /// Reads the attributes after a column's type, and returns whether the column is NOT NULL.
     fn attributes(&mut self, column: &str) -> Result<bool, DdlError> {
         let mut not_null = false;
         loop {
@@ -303,7 +302,7 @@ impl<'t> Parser<'t> {
             match *word {
                 "NOT" if self.accept("NULL") => not_null = true,
                 "NOT" => return Err(self.unexpected("NULL")),
-                // Its value may begin with a word that else begins an attribute.
+                // Its value may begin with a word that begins an attribute elsewhere.
                 "DEFAULT" => {
                     self.skip_one();
                     self.skip_until(|token| ATTRIBUTES.iter().any(|word| token.is_word(word)));
@@ -322,7 +321,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Passes over a word, or over all that stands in parentheses.
+    /// Skips a word, or everything in parentheses.
     fn skip_one(&mut self) {
         let mut depth = 0_usize;
         while let Some(token) = self.next() {
@@ -337,7 +336,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Passes over words up to one that `ends`, or up to the end of the item.
+    /// Skips words up to one for which `ends` is true, or up to the end of the item.
     fn skip_until(&mut self, ends: impl Fn(&Token<'_>) -> bool) {
         while let Some(token) = self.peek() {
             if token.is_symbol(',') || token.is_symbol(')') || ends(token) {

@@ -21,14 +21,14 @@ fn of(column_type: ColumnType) -> ColumnLimit {
     ColumnLimit { column_type, ..ColumnLimit::default() }
 }
 
-/// What the columns id, name and part take by these statements.
+/// Returns the limits of the columns id, name and part according to these statements.
 fn read(ddl: &str) -> Result<Vec<ColumnLimit>, String> {
     let dataset = dataset();
     let limits = limits(ddl, &dataset).map_err(|error| error.to_string())?;
     Ok(limits.of(&dataset.tables[0]).to_vec())
 }
 
-/// What a column of this type and these attributes takes.
+/// Returns the limit of a column with this type and these attributes.
 fn column(declared: &str) -> Result<ColumnLimit, String> {
     read(&format!("CREATE TABLE t.groups (id {declared}, name TEXT, part TEXT)")).map(|limits| limits[0])
 }
@@ -109,7 +109,7 @@ fn attributes_are_passed_over_but_for_not_null() {
     }
 }
 
-/// Each of these makes the table with columns of 1, 2 and 3 bytes.
+/// Each of these creates the table with columns of 1, 2 and 3 bytes.
 #[test]
 fn the_table_is_found_among_other_statements() {
     let columns = "(id VARCHAR(1), name VARCHAR(2), part VARCHAR(3))";
@@ -199,7 +199,7 @@ fn word() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever stands in the file, it is understood or refused.
+    /// Any file is understood or refused.
     #[test]
     fn any_text_has_an_answer(words in prop::collection::vec(word(), 0..40), between in prop::sample::select(vec![" ", ""])) {
         let ddl = words.join(between);

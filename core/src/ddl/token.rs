@@ -2,10 +2,10 @@
 
 use super::error::DdlError;
 
-/// A word, and where it stands.
+/// A token and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token<'a> {
-    /// The line on which it begins, counted from 1.
+    /// The line on which the token begins, counted from 1.
     pub(super) line: u64,
     pub(super) kind: Kind<'a>,
 }
@@ -14,9 +14,9 @@ pub(super) struct Token<'a> {
 pub(super) enum Kind<'a> {
     /// A keyword, a name without quotes, or a number.
     Word(&'a str),
-    /// A name in quotes, without them.
+    /// A quoted name, without the quotes.
     Quoted(String),
-    /// A text in apostrophes or between dollars, whatever it is.
+    /// Any text in apostrophes or in dollar quotes.
     Text,
     Symbol(char),
 }
@@ -30,7 +30,7 @@ impl Token<'_> {
         matches!(self.kind, Kind::Word(it) if it.eq_ignore_ascii_case(word))
     }
 
-    /// As it is named in an error.
+    /// Returns the token's name in error messages.
     pub(super) fn text(&self) -> String {
         match &self.kind {
             Kind::Word(word) => (*word).to_owned(),
@@ -41,7 +41,7 @@ impl Token<'_> {
     }
 }
 
-/// The words of `text`.
+/// Returns the tokens of `text`.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, DdlError> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -89,7 +89,7 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$' | '#')
 }
 
-/// The length of a comment, with the comments in it.
+/// Returns the length of a comment, with the comments inside it.
 fn comment_length(text: &str) -> Option<usize> {
     let mut depth = 0;
     let mut at = 0;
@@ -110,8 +110,8 @@ fn comment_length(text: &str) -> Option<usize> {
     }
 }
 
-/// The length of what stands in quotes, with them; doubled ones are part of it, and so is what a backslash
-/// stands before ("`'\\'` is one backslash", Amazon Redshift Database Developer Guide, CREATE USER).
+/// Returns the length of a quoted text, with its quotes. Doubled quotes are part of it, and so is a character
+/// after a backslash ("`'\\'` is one backslash", Amazon Redshift Database Developer Guide, CREATE USER).
 fn quoted_length(text: &str, quote: char, has_escapes: bool) -> Option<usize> {
     let mut letters = text.char_indices().skip(1).peekable();
     while let Some((at, letter)) = letters.next() {
@@ -124,7 +124,7 @@ fn quoted_length(text: &str, quote: char, has_escapes: bool) -> Option<usize> {
     None
 }
 
-/// `$$` or `$word$`, with which a text between dollars begins.
+/// Returns `$$` or `$word$`, which begins a dollar-quoted text.
 fn dollar_mark(text: &str) -> Option<&str> {
     let end = text.get(1..)?.find('$')? + 2;
     let mark = text.get(..end)?;

@@ -1,9 +1,9 @@
-//! What to do about a failure.
+//! Says what to do about a failure.
 
 use super::{Deployment, Error, Retryable};
 
 impl Error {
-    /// What to do about it, for whoever must act.
+    /// Returns the remedy, for those who must act.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::BadInput(_) => "correct the archive, and upload it again",

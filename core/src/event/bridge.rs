@@ -39,12 +39,12 @@ pub(super) fn read(event: &Value) -> Result<Asked, Error> {
                 Detail::deserialize(&told.detail).map_err(|error| refuse(&format!("detail: {error}")))?;
             let Object { key, etag, size } = object;
             let decoded = Some(Key::decoded(&key)).filter(|decoded| *decoded != key);
-            // Of two keys it is not known which of them the event tells of.
+            // With two keys, it is not known which one the event means.
             let upload = if decoded.is_none() { upload(&key, etag, size, told.time) } else { None };
             let object = ObjectRef { bucket: bucket.name, key, decoded, upload };
             Ok(Asked { objects: vec![object], ..Asked::default() })
         }
-        // A call that CloudTrail tells of is refused: a rule that matches it was meant to tell of uploads.
+        // A CloudTrail event is refused: the rule that matches it was meant to report uploads.
         ("aws.s3", other) if !other.ends_with("via CloudTrail") => {
             let text = |pointer| told.detail.pointer(pointer).and_then(Value::as_str);
             let event = PassedOverEvent {

@@ -22,7 +22,7 @@ struct ByHand {
     accept_shrink: bool,
 }
 
-/// Reads what a person wrote.
+/// Reads an event that a person wrote.
 pub(super) fn read(event: &Value) -> Result<Asked, Error> {
     let ByHand { dataset, key, again, accept_shrink } =
         ByHand::deserialize(event).map_err(|error| unknown(&error.to_string(), event))?;

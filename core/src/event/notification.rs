@@ -1,5 +1,5 @@
-//! Reads S3's notifications: what one record says (Amazon S3 User Guide, "Event message structure" and "Supported event
-//! types for SQS, SNS, and Lambda").
+//! Reads the records of S3's notifications (Amazon S3 User Guide, "Event message structure" and "Supported
+//! event types for SQS, SNS, and Lambda").
 
 use aws_lambda_events::s3::S3Entity;
 use chrono::{DateTime, Utc};
@@ -11,16 +11,16 @@ use super::refusal::unknown;
 use crate::error::Error;
 use crate::key::Key;
 
-/// Of a record only the bucket's name and the object's key must be there.
+/// A record of which only the bucket's name and the object's key are required.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    /// A time in another form is no reason to refuse an event: it only spares requests.
+    /// A time in another form is no reason to refuse an event: the time only saves requests.
     event_time: Option<Value>,
     s3: S3Entity,
 }
 
-/// Whether a record has the form of S3's.
+/// Checks whether a record has the form of S3's records.
 pub(super) fn is_record(record: &Value) -> bool {
     record.get("s3").is_some()
 }
@@ -41,8 +41,8 @@ pub(super) fn read(record: &Value) -> Result<Asked, Error> {
     Ok(Asked { objects: vec![ObjectRef { bucket, key, decoded: None, upload }], ..Asked::default() })
 }
 
-/// Whether an event of this name tells of an object that can be read from now on. In a record the name has no `s3:`
-/// before it, in a notification configuration it has.
+/// Checks whether an event of this name reports an object that can be read from now on. In a record the name
+/// has no `s3:` prefix, in a notification configuration it has one.
 fn is_arrival(name: &str) -> bool {
     let name = name.strip_prefix("s3:").unwrap_or(name);
     name == "ObjectRestore:Completed" || name.split(':').next() == Some("ObjectCreated")

@@ -5,15 +5,15 @@ use serde_json::Value;
 use crate::error::{Deployment, Error};
 use crate::text::{printable, visible_json};
 
-/// How many of an event's keys are quoted.
+/// The maximum number of an event's keys in a refusal.
 const QUOTED_KEYS: usize = 8;
 
-/// The forms that are accepted.
+/// The accepted forms.
 const ACCEPTED: &str = "accepted are S3 notifications, EventBridge's \"Object Created\" and \"Object Restore Completed\", each of them \
                         directly, through SNS, through SQS or through both; EventBridge's \"Scheduled Event\"; and {\"dataset\": NAME} with an \
                         optional \"key\" and \"again\" or \"accept_shrink\"";
 
-/// Refuses an event, of which `what` says what is wrong and `event` what it has.
+/// Refuses an event; `what` says what is wrong, and `event` gives its keys.
 pub(super) fn unknown(what: &str, event: &Value) -> Error {
     let keys = match event {
         Value::Object(members) => keys(members),
@@ -26,7 +26,7 @@ pub(super) fn unknown(what: &str, event: &Value) -> Error {
     )
 }
 
-/// The keys of an object, as JSON: strangers' text, in which nothing stands for something else.
+/// Returns the keys of an object as JSON. They are untrusted text, so everything in them is escaped.
 fn keys(members: &serde_json::Map<String, Value>) -> String {
     if members.is_empty() {
         return " (it is empty)".to_owned();
@@ -39,7 +39,7 @@ fn keys(members: &serde_json::Map<String, Value>) -> String {
     format!(" (its keys are {}{others})", quoted.join(", "))
 }
 
-/// A key as JSON, cut before it is quoted so that the quotes stay.
+/// Returns a key as JSON. It is cut before it is quoted, so that the quotes stay.
 fn quoted(key: &str) -> String {
     let start: String = key.chars().take(40).collect();
     let cut = if start.len() < key.len() { "…" } else { "" };

@@ -21,7 +21,7 @@ fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What is asked by an event that is done or fails as a whole.
+/// Returns what an event asks for that succeeds or fails as a whole.
 fn parse(text: &str) -> Result<Asked, Error> {
     match Event::parse(&value(text))? {
         Event::Whole(asked) => Ok(asked),
@@ -138,7 +138,8 @@ fn an_event_tells_its_revision_if_it_says_all_of_it() {
     assert_eq!(upload(&undated), None);
 }
 
-/// Of both services' lists of events (Amazon S3 User Guide, "Supported event types" and "Using EventBridge").
+/// The names are from both services' lists of events (Amazon S3 User Guide, "Supported event types" and
+/// "Using EventBridge").
 #[test]
 fn what_is_neither_a_creation_nor_a_return_is_passed_over() {
     for name in [
@@ -257,7 +258,7 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
     }
 }
 
-/// A message may come twice, with another invocation's id each time.
+/// A message may come twice, with a different invocation id each time.
 #[test]
 fn a_load_on_purpose_is_asked_for_directly() {
     let again = r#"{"dataset": "a", "key": "k", "again": true}"#;
@@ -269,7 +270,7 @@ fn a_load_on_purpose_is_asked_for_directly() {
     assert!(Event::parse(&kept).is_err());
 }
 
-/// It is passed over by its name: an event that is refused would come again, and end in the dead-letter queue.
+/// The event is passed over by its name: a refused event would come again, and end in the dead-letter queue.
 #[test]
 fn an_event_whose_key_is_no_text_is_understood() {
     let event = sample!("s3-object-created").replace("cms-analytics", "a%FF%ED%A0%80");
@@ -309,7 +310,7 @@ fn of_a_fifo_queue_what_is_behind_a_failed_message_of_its_group_comes_again() {
     ] {
         assert_eq!(coming_again(groups, |n| failed.contains(&n)), again);
     }
-    // A group of a queue that is not FIFO is for fairness.
+    // A message group of a queue that is not FIFO is for fairness.
     let record = |queue: &str| json!({"Records": [{"messageId": "m", "body": "{}", "eventSourceARN": queue, "attributes": {"MessageGroupId": "a"}}]});
     assert_eq!(batch(&record("arn:aws:sqs:r:1:q.fifo"))[0].fifo_group.as_deref(), Some("a"));
     assert_eq!(batch(&record("arn:aws:sqs:r:1:q"))[0].fifo_group, None);
@@ -334,7 +335,7 @@ fn wrapped(event: &Value, how: Wrapping) -> Value {
     }
 }
 
-/// What is asked in all, by whichever way.
+/// Returns everything that an event asks for, through any service.
 fn all_asked(event: &Value) -> Result<Asked, String> {
     match Event::parse(event).map_err(|error| error.to_string())? {
         Event::Whole(asked) => Ok(asked),

@@ -11,37 +11,38 @@ use super::{bridge, by_hand, notification};
 use crate::error::Error;
 use crate::queue::Selection;
 
-/// How often a text within a text is read as an event. EventBridge in SNS in SQS in the record of a failed invocation
-/// are three.
+/// The maximum depth of texts in texts that are read as an event. EventBridge in SNS in SQS in the record of
+/// a failed invocation is three deep.
 const MOST_WRAPPINGS: usize = 5;
 
-/// What the function is invoked with.
+/// The input of an invocation.
 #[derive(Debug)]
 pub enum Event {
-    /// It is done or fails as a whole.
+    /// An event that succeeds or fails as a whole.
     Whole(Asked),
-    /// A batch of SQS, of which each message is done or fails by itself.
+    /// A batch of SQS, in which each message succeeds or fails separately.
     Batch(Vec<Message>),
 }
 
 /// A message of SQS.
 #[derive(Debug)]
 pub struct Message {
-    /// Its `messageId`, by which the answer names it. None where it has none, as Lambda's never do.
+    /// The `messageId`, by which the answer names the message. `None` if it has none; Lambda's messages
+    /// always have one.
     pub id: Option<String>,
-    /// Of a FIFO queue, the group within which messages keep their order.
+    /// The message group, in which messages keep their order, if the queue is FIFO.
     pub fifo_group: Option<String>,
-    /// What it asks for, or why that is not understood.
+    /// What the message asks for, or why it is not understood.
     pub asked: Result<Asked, Error>,
 }
 
 impl Event {
-    /// Reads what Lambda hands over.
+    /// Reads Lambda's event.
     ///
     /// # Errors
     ///
-    /// [`UnknownEvent`](crate::error::Deployment::UnknownEvent) says which forms are accepted. A message of a batch
-    /// that is none of them is an error in [`Message::asked`] alone.
+    /// [`UnknownEvent`](crate::error::Deployment::UnknownEvent) says which forms are accepted. A message of a
+    /// batch that has none of them is an error in [`Message::asked`] alone.
     pub fn parse(event: &Value) -> Result<Self, Error> {
         match records(event) {
             Some(records) if records.iter().any(is_sqs) => {
@@ -54,7 +55,8 @@ impl Event {
 
 impl Message {
     fn read(record: &Value) -> Self {
-        // From the record itself: a message must be named whatever else is wrong with it.
+        // The id comes from the record itself: a message must be named even if everything else in it is
+        // wrong.
         let id = record.get("messageId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let (fifo_group, asked) = match sqs_message(record) {
             Ok(message) => (fifo_group(&message), body(&message, record, MOST_WRAPPINGS)),
@@ -64,10 +66,10 @@ impl Message {
     }
 }
 
-/// Which messages of a batch, told by their [`Message::fifo_group`], are to come again: those that failed, and of a
-/// FIFO queue those behind them in their group too, which else would be taken for done before them ("return all failed and unprocessed messages in
-/// batchItemFailures. This helps preserve the ordering of messages in your queue": AWS Lambda Developer Guide,
-/// "Handling errors for an SQS event source").
+/// Returns which messages of a batch, given by their [`Message::fifo_group`], must come again: those that
+/// failed, and in a FIFO queue also those after them in their group, which would otherwise be done out of
+/// order ("return all failed and unprocessed messages in batchItemFailures. This helps preserve the ordering
+/// of messages in your queue": AWS Lambda Developer Guide, "Handling errors for an SQS event source").
 pub fn coming_again<'a>(
     fifo_groups: impl IntoIterator<Item = Option<&'a str>>,
     failed: impl Fn(usize) -> bool,
@@ -113,8 +115,8 @@ fn read(event: &Value, wrappings: usize) -> Result<Asked, Error> {
     if object.contains_key("TopicArn") && object.contains_key("Message") {
         return sns(event, event, wrappings);
     }
-    // What Lambda keeps of an invocation that failed for good, sent again (AWS Lambda Developer Guide, "Capturing
-    // records of Lambda asynchronous invocations").
+    // Lambda's record of an invocation that failed for good, sent again (AWS Lambda Developer Guide,
+    // "Capturing records of Lambda asynchronous invocations").
     if let (Some(payload), true) = (object.get("requestPayload"), object.contains_key("requestContext")) {
         let left = wrappings.checked_sub(1).ok_or_else(|| too_deep(event))?;
         return read(payload, left);
@@ -135,7 +137,7 @@ fn read_record(record: &Value, wrappings: usize) -> Result<Asked, Error> {
     Err(unknown("a record is none of S3, SNS or SQS", record))
 }
 
-/// Reads the text of a message of SNS (Amazon SNS Developer Guide, "Parsing Amazon SNS message formats").
+/// Reads the text of an SNS message (Amazon SNS Developer Guide, "Parsing Amazon SNS message formats").
 fn sns(message: &Value, around: &Value, wrappings: usize) -> Result<Asked, Error> {
     let text = |name: &str| message.get(name).and_then(Value::as_str);
     if let Some(other) = text("Type").filter(|kind| *kind != "Notification") {
@@ -164,8 +166,8 @@ fn body(message: &SqsMessage, record: &Value, wrappings: usize) -> Result<Asked,
     within(text, "the body of SQS", record, wrappings)
 }
 
-/// The group of a message of a FIFO queue, whose name ends so. Messages of other queues may have one too, for
-/// fairness, and have no order.
+/// Returns the group of a message from a FIFO queue, which it recognises by the queue's name. Messages of
+/// other queues may have a group too, for fairness, and have no order.
 fn fifo_group(message: &SqsMessage) -> Option<String> {
     message.event_source_arn.as_deref()?.strip_suffix(".fifo")?;
     Some(message.attributes.get("MessageGroupId").cloned().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What is seen of a column's values, and what is guessed of it.
+//! Collects what is seen of a column's values, and guesses its type.
 
 use std::sync::LazyLock;
 
@@ -7,19 +7,20 @@ use serde::Serialize;
 
 use crate::strptime::DateFormat;
 
-/// Texts that often stand for a value that is not there.
+/// Texts that often mean a missing value.
 pub(super) const MARKERS: [&str; 7] = ["\\N", "NULL", "null", "(null)", "-", "N/A", "None"];
 
-/// How many of them hardly mean anything else.
+/// The number of these texts that hardly ever mean anything else.
 pub(super) const PLAIN_MARKERS: usize = 4;
 
-/// Words of truth values, in any case.
+/// Words for true and false, in lower or upper case.
 const BOOLEANS: [&[u8]; 8] = [b"true", b"false", b"t", b"f", b"yes", b"no", b"y", b"n"];
 
-/// Truth values where words are among them; alone they are numbers.
+/// Digits that mean true and false if such words are among them; alone they are numbers.
 const DIGITS: [&[u8]; 2] = [b"1", b"0"];
 
-/// Formats of dates, those before others that take the same texts. `%f` also takes a time without a fraction.
+/// The formats of dates, in order of preference among formats that accept the same texts. `%f` also accepts a
+/// time without a fraction.
 const FORMATS: [&str; 22] = [
     "%Y-%m-%d %H:%M:%S.%f",
     "%Y-%m-%dT%H:%M:%S.%f",
@@ -45,50 +46,50 @@ const FORMATS: [&str; 22] = [
     "%b %d, %Y",
 ];
 
-/// Lengths of VARCHAR in bytes that are guessed; Redshift takes no longer one than the last.
+/// The lengths of VARCHAR in bytes that are guessed. Redshift allows nothing longer than the last.
 const LENGTHS: [u64; 6] = [255, 512, 1024, 4096, 16_384, 65_535];
 
 static COMPILED: LazyLock<Vec<DateFormat>> =
     LazyLock::new(|| FORMATS.iter().filter_map(|format| DateFormat::compile(format).ok()).collect());
 
-/// What is guessed of a column.
+/// The guess for a column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ColumnGuess {
-    /// Its name in the header.
+    /// The column's name in the header.
     pub header: String,
-    /// Its name in the table.
+    /// The column's name in the table.
     pub name: String,
-    /// What it holds.
+    /// The column's kind.
     #[serde(flatten)]
     pub kind: ColumnKind,
-    /// The length of its longest text, in bytes.
+    /// The length of the column's longest text, in bytes.
     pub longest_bytes: u64,
-    /// How many of its cells are not empty.
+    /// The number of its cells that are not empty.
     pub filled: u64,
 }
 
-/// What a column holds.
+/// The kind of a column's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ColumnKind {
-    /// Text, numbers among it: they stay as they are written.
+    /// Text or numbers, which stay as they are written.
     Text {
-        /// The length of its VARCHAR, in bytes.
+        /// The length of the VARCHAR, in bytes.
         bytes: u64,
     },
-    /// Truth values.
+    /// True or false.
     Boolean,
     /// Dates.
     Date {
-        /// Their strptime format.
+        /// The strptime format of the dates.
         format: String,
-        /// Other formats that take the same texts and mean other days.
+        /// Other formats that accept the same texts but mean other days.
         or: Vec<String>,
     },
 }
 
 impl ColumnKind {
-    /// The type in DDL.
+    /// Returns the type in DDL.
     pub fn sql(&self) -> String {
         match self {
             Self::Text { bytes } => format!("VARCHAR({bytes})"),
@@ -104,14 +105,14 @@ impl ColumnKind {
 pub(super) struct ColumnSeen {
     pub(super) filled: u64,
     longest_bytes: u64,
-    /// How many cells were one of [`MARKERS`].
+    /// The number of cells for each of [`MARKERS`].
     pub(super) markers: [u64; MARKERS.len()],
     are_booleans: bool,
     has_long_boolean: bool,
     /// The first truth value, and whether there was another.
     boolean: Option<Vec<u8>>,
     has_two_booleans: bool,
-    /// Which of the formats take all values.
+    /// The indexes of the formats that accept all values so far.
     formats: Vec<usize>,
 }
 
@@ -157,16 +158,17 @@ impl ColumnSeen {
         });
     }
 
-    /// Whether all values, without those that mean NULL, are of a kind that few texts are of by chance.
+    /// Checks whether all values, without those that mean NULL, are of a kind that text rarely matches by
+    /// chance.
     fn is_typed(&self, null: Option<usize>) -> bool {
         let marked: u64 = self.markers.iter().sum();
         let unexplained = marked - null.map_or(0, |null| self.markers[null]);
-        // One word of one letter alone may be a code.
+        // A single one-letter word may be a code.
         let are_booleans = self.are_booleans && (self.has_two_booleans || self.has_long_boolean);
         unexplained == 0 && self.filled > marked && (are_booleans || !self.formats.is_empty())
     }
 
-    /// Whether it is a column of dates or of truth values but for one of the markers.
+    /// Checks whether the column holds only dates or truth values, apart from one of the markers.
     pub(super) fn is_explained_by(&self, marker: usize) -> bool {
         self.markers[marker] > 0 && self.is_typed(Some(marker))
     }
@@ -175,7 +177,7 @@ impl ColumnSeen {
         let formats: Vec<&DateFormat> = self.formats.iter().filter_map(|at| COMPILED.get(*at)).collect();
         let kind = match formats.split_first() {
             Some((format, _)) if self.is_typed(null) => {
-                // The day first or the month: both take the 3rd of April.
+                // Day first or month first: both formats accept the 3rd of April.
                 let is_ambiguous =
                     |other: &&&DateFormat| other.as_str() == format.as_str().replace("%d/%m", "%m/%d");
                 ColumnKind::Date {
@@ -194,7 +196,7 @@ impl ColumnSeen {
         ColumnGuess { header, name, kind, longest_bytes: self.longest_bytes, filled: self.filled }
     }
 
-    /// Twice what is seen at the least: the next archive will have a longer text.
+    /// Returns a length of at least twice the longest text: the next archive will have a longer one.
     fn length(&self) -> u64 {
         let wanted = self.longest_bytes.saturating_mul(2);
         LENGTHS.into_iter().find(|length| *length >= wanted).unwrap_or(65_535)

@@ -1,4 +1,4 @@
-//! A guess as the text of a configuration.
+//! Writes a guess as the text of a configuration.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use super::column::ColumnKind;
 use super::dataset::Guess;
 use super::member::MemberGuess;
 
-/// What an archive does not say of its dataset.
+/// The settings of a dataset that an archive does not reveal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The bucket.
+    /// The bucket's name.
     pub bucket: String,
-    /// The first prefix of archives.
+    /// The first part of the archives' prefix.
     pub source: String,
-    /// The first prefix of everything written.
+    /// The first part of the prefix of everything that the loader writes.
     pub destination: String,
-    /// The prefix between either and an archive's name.
+    /// The prefix between either of these and an archive's name.
     pub directory: String,
     /// The pattern of the archives' keys.
     pub doc: String,
@@ -27,7 +27,7 @@ pub struct Place {
     pub truncate: bool,
 }
 
-/// The configuration, one list on each line, as a person would write it.
+/// Returns the configuration, one list on each line, as a person would write it.
 pub fn config_text(guess: &Guess, place: &Place) -> String {
     let mut text = String::from("{\n");
     let mut line = |key: &str, value: serde_json::Value| {

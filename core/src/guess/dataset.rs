@@ -1,4 +1,4 @@
-//! What is guessed of a whole archive.
+//! Guesses the dataset of a whole archive.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -14,21 +14,21 @@ use super::member::{MemberGuess, MemberSeen};
 use super::name::{identifier, unlike};
 use crate::archive::survey;
 
-/// Names of tables that are the ledger's.
+/// The table names of the ledger.
 const LEDGER: [&str; 3] = ["load_ledger", "load_ledger_tables", "load_ledger_lock"];
 
-/// What is guessed of an archive.
+/// The guess for an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Guess {
     /// The character between cells.
     pub delimiter: char,
-    /// The text that stands for a value that is not there, if there is one.
+    /// The text that means NULL, if there is one.
     pub null_as: Option<String>,
-    /// Its members, by name.
+    /// The archive's members, by name.
     pub members: Vec<MemberGuess>,
 }
 
-/// Guesses a dataset from an archive of it, which is read a second time.
+/// Guesses a dataset from one of its archives, which is read a second time.
 ///
 /// # Errors
 ///
@@ -58,8 +58,8 @@ pub fn guess(heads: &[Head], reader: impl Read) -> Result<Guess, GuessError> {
     Ok(Guess { delimiter: char::from(delimiter), null_as, members })
 }
 
-/// Which of the markers stands for a value that is not there: one without which columns would be dates or truth values;
-/// or the most frequent of those that hardly mean anything else.
+/// Returns the marker that means NULL: one without which columns would be dates or truth values, or the most
+/// frequent of those that hardly ever mean anything else.
 fn null_marker(seen: &[MemberSeen]) -> Option<usize> {
     let columns = || seen.iter().flat_map(|member| &member.columns);
     let explained = |marker: usize| columns().filter(|column| column.is_explained_by(marker)).count();

@@ -1,11 +1,12 @@
-//! A guess as statements that make its tables.
+//! Writes a guess as the statements that create its tables.
 
 use std::fmt::Write as _;
 
 use super::dataset::Guess;
 use crate::ddl::quoted;
 
-/// `CREATE TABLE` statements for the tables of a guess. Every name is quoted, since any may be a word of SQL.
+/// Returns `CREATE TABLE` statements for the tables of a guess. Every name is quoted, since any name may be a
+/// word of SQL.
 pub fn ddl_text(guess: &Guess, schema: &str) -> String {
     let mut text = format!(
         "-- Guessed from one archive: look at each type and length before you make the tables.\n\n\

@@ -1,13 +1,13 @@
-//! What stands between the cells of a dataset's files.
+//! Guesses the delimiter of a dataset's files.
 
 use super::error::GuessError;
 use super::head::Head;
 use crate::transform::separator;
 
-/// Delimiters that exports use, the usual ones first.
+/// The delimiters that exports use, the most common first.
 const DELIMITERS: [u8; 4] = *b",\t;|";
 
-/// The delimiter of all files, by their first lines.
+/// Returns the delimiter of all files, guessed from their first lines.
 pub(super) fn delimiter(heads: &[Head]) -> Result<u8, GuessError> {
     let of_each: Vec<(&Head, u8)> =
         heads.iter().filter_map(|head| Some((head, of_head(&head.bytes)?))).collect();
@@ -25,14 +25,14 @@ pub(super) fn delimiter(heads: &[Head]) -> Result<u8, GuessError> {
     }
 }
 
-/// The delimiter of one file; none where its header has one name alone.
+/// Returns the delimiter of one file; `None` if its header has only one name.
 fn of_head(bytes: &[u8]) -> Option<u8> {
     let (header, rest) = line(bytes);
     if let Some(said) = separator(header) {
         return Some(said);
     }
     let (row, _) = line(rest);
-    // Names may hold other delimiters, but seldom as many as the row below.
+    // Names may contain other delimiters, but rarely as many as the row below.
     let likeness = |delimiter: &u8| {
         let count = outside_quotes(header, *delimiter);
         (count > 0 && count == outside_quotes(row, *delimiter), count)
@@ -41,7 +41,7 @@ fn of_head(bytes: &[u8]) -> Option<u8> {
     (outside_quotes(header, delimiter) > 0).then_some(delimiter)
 }
 
-/// The first line that is not blank, up to a line end outside quotes, and what follows it.
+/// Returns the first line that is not blank, up to a line end outside quotes, and the text after it.
 fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let (_, bytes) = bytes.split_at(start);

@@ -1,37 +1,37 @@
-//! Why nothing can be guessed of an archive.
+//! Says why nothing can be guessed from an archive.
 
 use crate::problem::Problem;
 
-/// Why nothing can be guessed of an archive, for a person.
+/// The reason, for a person, why nothing can be guessed from an archive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuessError {
     /// The archive is damaged.
     #[error("the archive cannot be read: {}", .0.reason)]
     Archive(Box<Problem>),
-    /// No file is in it.
+    /// The archive contains no file.
     #[error("there is no file in the archive")]
     NoMember,
-    /// A file has no header to take names from.
+    /// A file has no header with names.
     #[error("{member} is empty; a member needs a header line")]
     NoHeader {
-        /// The file.
+        /// The file's name.
         member: String,
     },
-    /// A file holds something else than a table.
+    /// A file is not a table.
     #[error("{member} holds no delimited text in UTF-8, but {found}")]
     NotText {
-        /// The file.
+        /// The file's name.
         member: String,
-        /// What it holds.
+        /// The kind of file that was found.
         found: &'static str,
     },
-    /// Nothing is left of a file's name by which a configuration could name it.
+    /// A file's name has no part that a configuration could use.
     #[error("{member} has no name before its first '.', by which a configuration could name it")]
     NoName {
-        /// The file.
+        /// The file's name.
         member: String,
     },
-    /// Two files are one member by their names.
+    /// Two files have the same member name.
     #[error("{first} and {second} are the same up to the first '.', by which a configuration names them")]
     SameName {
         /// The first file.
@@ -39,16 +39,16 @@ pub enum GuessError {
         /// The second file.
         second: String,
     },
-    /// The files are delimited differently, and a configuration has one delimiter for all.
+    /// The files have different delimiters, but a configuration has one for all.
     #[error("the files are delimited differently: {first} by {:?}, {second} by {:?}; a dataset has one delimiter", char::from(*.first_delimiter), char::from(*.second_delimiter))]
     Delimiters {
-        /// A file.
+        /// The first file.
         first: String,
-        /// What delimits its cells.
+        /// The first file's delimiter.
         first_delimiter: u8,
-        /// Another file.
+        /// The second file.
         second: String,
-        /// What delimits its cells.
+        /// The second file's delimiter.
         second_delimiter: u8,
     },
 }

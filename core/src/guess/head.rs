@@ -1,4 +1,4 @@
-//! The beginnings of an archive's files.
+//! Reads the beginnings of an archive's files.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use crate::archive::survey;
 use crate::csv::BYTE_ORDER_MARK;
 use crate::file_type;
 
-/// Bytes of each file by which the delimiter is guessed: more than any header has.
+/// The number of bytes of each file from which the delimiter is guessed: more than any header has.
 const HEAD_BYTES: u64 = 64 * 1024;
 
 /// The beginning of a file in an archive.
@@ -15,7 +15,7 @@ const HEAD_BYTES: u64 = 64 * 1024;
 pub struct Head {
     /// The file's name.
     pub(super) name: String,
-    /// Its first bytes.
+    /// The file's first bytes.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -23,7 +23,7 @@ pub struct Head {
 ///
 /// # Errors
 ///
-/// [`GuessError`], also where the files cannot be a dataset's.
+/// [`GuessError`], also if the files cannot be those of a dataset.
 pub fn heads(reader: impl Read) -> Result<Vec<Head>, GuessError> {
     let mut heads: Vec<Head> = Vec::new();
     survey(reader, |member| {
@@ -59,7 +59,7 @@ pub fn heads(reader: impl Read) -> Result<Vec<Head>, GuessError> {
     Ok(heads)
 }
 
-/// How a configuration names a file.
+/// Returns the name of a file in a configuration.
 pub(super) fn member_name(file: &str) -> &str {
     file.split('.').next().unwrap_or_default()
 }

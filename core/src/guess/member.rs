@@ -1,4 +1,4 @@
-//! What is seen of a member: its header, and every value below.
+//! Collects what is seen of a member: its header, and every value below it.
 
 use std::io::{self, Read};
 
@@ -10,18 +10,18 @@ use crate::csv::{BYTE_ORDER_MARK, RecordError, RecordReader};
 use crate::text::printable;
 use crate::transform::{RECORD_LIMIT_BYTES, separator};
 
-/// What is guessed of a member.
+/// The guess for a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MemberGuess {
     /// The file's name in the archive.
     pub file: String,
-    /// How a configuration names it: the same up to its first `.`.
+    /// The member's name in a configuration: the file's name up to its first `.`.
     pub member: String,
-    /// The table that it is to fill.
+    /// The table that the member is to fill.
     pub table: String,
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Its columns.
+    /// The columns.
     pub columns: Vec<ColumnGuess>,
 }
 
@@ -29,14 +29,14 @@ pub struct MemberGuess {
 #[derive(Debug, Default)]
 pub(super) struct MemberSeen {
     pub(super) file: String,
-    /// The cells of its header, without those at its end that nothing stands below.
+    /// The cells of the header, without those at its end that have no values below them.
     pub(super) header: Vec<Vec<u8>>,
     pub(super) columns: Vec<ColumnSeen>,
     pub(super) rows: u64,
 }
 
 impl MemberSeen {
-    /// Reads a member as far as its form allows; what is wrong behind that is not looked for here.
+    /// Reads a member as far as its form allows. Mistakes in the cells are not looked for here.
     pub(super) fn read(file: &str, body: impl Read, delimiter: u8) -> io::Result<Self> {
         let mut seen = Self { file: file.to_owned(), ..Self::default() };
         let mut records = RecordReader::new(body, delimiter, RECORD_LIMIT_BYTES);

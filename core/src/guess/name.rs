@@ -1,14 +1,14 @@
-//! Names for columns and tables, made of whatever stands in headers and file names.
+//! Makes names for columns and tables from headers and file names.
 
 use std::collections::BTreeSet;
 
 use crate::transform::comparable;
 
-/// The most bytes of a name that is made here. Redshift takes 127 (Amazon Redshift Database Developer Guide, Names and
-/// identifiers); a number may come behind it.
+/// The maximum number of bytes of a generated name. Redshift allows 127 (Amazon Redshift Database Developer
+/// Guide, Names and identifiers); a number may be appended.
 const MOST_BYTES: usize = 100;
 
-/// A text as an identifier: lower case, letters, digits and `_`; empty where nothing of it is left.
+/// Returns a text as an identifier: lower case letters, digits and `_`; empty if nothing of the text is left.
 pub fn identifier(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -22,8 +22,8 @@ pub fn identifier(text: &str) -> String {
     if name.starts_with(|c: char| c.is_numeric()) { format!("c_{name}") } else { name.to_owned() }
 }
 
-/// A name for each cell of a header, no two alike. None is the text of another cell, since a name at another
-/// position than its own means that columns were reordered.
+/// Returns a different name for each cell of a header. No name is the text of another cell, since a name at
+/// another position means that columns were reordered.
 pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
     let texts: Vec<String> = header.iter().map(|cell| comparable(cell)).collect();
     let mut taken = BTreeSet::new();
@@ -41,7 +41,7 @@ pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
     names
 }
 
-/// A name that is free: the name itself, or with the first number that makes it so.
+/// Returns `base` if it is free, or else with the first number that makes it free.
 pub(super) fn unlike(base: String, is_free: impl Fn(&String) -> bool) -> String {
     if is_free(&base) {
         return base;
@@ -56,17 +56,18 @@ pub(super) fn unlike(base: String, is_free: impl Fn(&String) -> bool) -> String 
     }
 }
 
-/// What the names of a dataset's archives have in common, by one of them: what stands before a date or a number.
+/// The common part of the names of a dataset's archives, guessed from one name: the part before a date or a
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveName {
     /// The dataset's name.
     pub dataset: String,
-    /// The pattern of the archives' keys: for `doc`.
+    /// The pattern of the archives' keys, for `doc`.
     pub doc: String,
 }
 
 impl ArchiveName {
-    /// By an archive's file name.
+    /// Guesses from an archive's file name.
     pub fn of(file: &str) -> Self {
         let endings = [".tgz", ".tar.gz"];
         let stem = endings.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(file);
@@ -80,8 +81,8 @@ impl ArchiveName {
     }
 }
 
-/// A name without the dates and numbers at its end, and without what stands between them. A `T` does so between digits only;
-/// elsewhere it is a letter of the name.
+/// Returns a name without the dates and numbers at its end, and without the characters between them. A `T`
+/// counts as such a character between digits only; elsewhere it is a letter of the name.
 fn without_dates(stem: &str) -> &str {
     let bytes = stem.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -94,7 +95,7 @@ fn without_dates(stem: &str) -> &str {
     stem.get(..begin).unwrap_or_default()
 }
 
-/// A text as a regular expression, without escapes where none are needed.
+/// Returns a text as a regular expression, with escapes only where they are needed.
 fn escaped(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { regex::escape(&c.to_string()) }).collect()

@@ -5,13 +5,13 @@ use std::num::IntErrorKind;
 
 use crate::problem::Reason;
 
-/// A column's type, as far as texts are judged for it.
+/// A column's type, as far as it decides whether a text fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColumnType {
-    /// Text, or a type that nothing is known of: an empty cell is no NULL, and every text fits.
+    /// Text, or an unknown type: an empty cell is not NULL, and every text fits.
     #[default]
     Text,
-    /// Truth values.
+    /// True or false.
     Boolean,
     /// Integers of 2 bytes.
     Smallint,
@@ -21,22 +21,22 @@ pub enum ColumnType {
     Bigint,
     /// Decimals.
     Numeric {
-        /// Digits in all, and of them those behind the point, where they are known.
+        /// The precision and the scale, if they are known.
         digits: Option<(u32, u32)>,
     },
-    /// Another type whose empty cells are NULL, such as a date: the rest is left to COPY.
+    /// Another type whose empty cells are NULL, such as a date. The rest is left to COPY.
     Other,
 }
 
-/// The words of the page "Boolean type" (Amazon Redshift Database Developer Guide).
+/// The words in the page "Boolean type" (Amazon Redshift Database Developer Guide).
 const BOOLEANS: [&[u8]; 10] = [b"t", b"f", b"true", b"false", b"1", b"0", b"y", b"n", b"yes", b"no"];
 
-/// What may begin with, or be, a word that COPY takes: the documents do not say which list it goes by, and
-/// PostgreSQL, which Redshift is made of, takes the beginnings of these.
+/// Words whose beginnings COPY may accept: the documentation does not say which list COPY uses, and
+/// PostgreSQL, on which Redshift is based, accepts these words and their beginnings.
 const BOOLEANS_IN_DOUBT: [&str; 6] = ["true", "false", "yes", "no", "on", "off"];
 
 impl ColumnType {
-    /// The type that `SVV_COLUMNS` calls `name`, with its digits in all and behind the point.
+    /// Returns the type that `SVV_COLUMNS` calls `name`, with its precision and scale.
     pub fn of(name: &str, digits: Option<(u32, u32)>) -> Self {
         match name {
             "boolean" => Self::Boolean,
@@ -55,7 +55,7 @@ impl ColumnType {
         }
     }
 
-    /// The least and the greatest that a type of integers holds.
+    /// Returns the minimum and the maximum of an integer type.
     fn range(self) -> Option<(i64, i64)> {
         match self {
             Self::Smallint => Some((i16::MIN.into(), i16::MAX.into())),
@@ -65,13 +65,13 @@ impl ColumnType {
         }
     }
 
-    /// Why COPY is certain to refuse a text that is neither NULL nor blank.
+    /// Returns why COPY is certain to refuse a text that is neither NULL nor blank.
     pub(super) fn refusal(self, text: &[u8]) -> Option<Reason> {
         if self == Self::Boolean && BOOLEANS.contains(&text) {
             return None;
         }
-        // Whether COPY takes blanks around a value is not documented: what is refused without them is refused
-        // with them.
+        // It is not documented whether COPY accepts blanks around a value. A text that is refused without
+        // them is refused with them.
         let text = std::str::from_utf8(text).ok()?.trim();
         if text.is_empty() {
             return None;
@@ -86,15 +86,15 @@ impl ColumnType {
             }
             Self::Smallint | Self::Integer | Self::Bigint => self.integer_refusal(text),
             Self::Numeric { digits } => {
-                // Others than numbers that PostgreSQL's decimals hold.
+                // Values of PostgreSQL's decimals that are not numbers.
                 let word = text.strip_prefix(['+', '-']).unwrap_or(text);
                 if ["nan", "inf", "infinity"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
                     return None;
                 }
                 let Some(number) = Number::parse(text) else { return Some(self.bad_number()) };
                 let (precision, scale) = digits?;
-                // Digits behind the point are cut ("truncated unless ROUNDEC", Data conversion parameters),
-                // those before it are not.
+                // Digits after the decimal point are cut off ("truncated unless ROUNDEC", Data conversion
+                // parameters), those before it are not.
                 let is_beyond = number.exponent.is_none()
                     && number.whole.trim_start_matches('0').len() as u64
                         > u64::from(precision.saturating_sub(scale));
@@ -151,14 +151,14 @@ impl fmt::Display for ColumnType {
 
 /// The parts of a text that may be read as a number.
 struct Number<'a> {
-    /// Digits before the point.
+    /// The digits before the decimal point.
     whole: &'a str,
     exponent: Option<&'a str>,
 }
 
 impl<'a> Number<'a> {
-    /// A sign, digits with a point somewhere, and an exponent. Nothing else is a number by any reading of the
-    /// documents.
+    /// Splits a text into a sign, digits with a decimal point, and an exponent. Nothing else is a number
+    /// under any reading of the documentation.
     fn parse(text: &'a str) -> Option<Self> {
         let unsigned = |text: &'a str| text.strip_prefix(['+', '-']).unwrap_or(text);
         let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

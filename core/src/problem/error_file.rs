@@ -1,4 +1,4 @@
-//! Reads an `error.json` back, whoever wrote it.
+//! Reads an `error.json`, which may come from anyone.
 
 use std::fmt;
 
@@ -8,29 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::{Quoting, REPORTED_PROBLEMS, ReportedProblem};
 use crate::text::{one_line, start_of};
 
-/// The most bytes of an object beside an archive that are read back: more than any that the program writes.
+/// The maximum size of an object beside an archive that is read back: larger than any that the program
+/// writes.
 pub const MOST_READ_BACK_BYTES: usize = 1024 * 1024;
 
-/// The most bytes of one of its texts that are shown: more than any that the program writes.
+/// The maximum number of bytes of a text in it that are shown: more than in any that the program writes.
 const TEXT_BYTES: usize = 8_000;
 
-/// What an `error.json` says, safe to show: each text on one line, in characters that can be seen, and cut; no more
-/// problems than the program reports.
+/// The contents of an `error.json`, safe to show: each text is cut and on one line, in visible characters,
+/// and there are no more problems than the program reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedErrorFile {
-    /// When the archive was found bad.
+    /// The time when the archive was found bad.
     pub at: String,
-    /// How many problems were found.
+    /// The number of problems found.
     pub problems_found: u64,
-    /// Why there may be more than were found; none in those of older versions.
+    /// The reason why there may be more problems; `None` in files of older versions.
     #[serde(default)]
     pub incomplete: Option<String>,
-    /// The first of them.
+    /// The first of the problems.
     pub problems: Vec<ReportedProblem>,
 }
 
 impl ReportedErrorFile {
-    /// It without what quotes cells, where they may not be quoted.
+    /// Returns the contents without quoted cells, if they may not be shown.
     #[must_use]
     pub fn as_may_be_shown(mut self, quoting: Quoting) -> Self {
         if quoting == Quoting::Withheld {
@@ -39,7 +40,7 @@ impl ReportedErrorFile {
         self
     }
 
-    /// Reads an `error.json`; none where it is none.
+    /// Reads an `error.json`; `None` if the bytes are not one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > MOST_READ_BACK_BYTES {
             return None;
@@ -62,8 +63,8 @@ impl ReportedErrorFile {
     }
 }
 
-/// A line for each of the first problems of an archive, and one each for how many more were found and why there may be
-/// others.
+/// Returns a line for each of the first problems of an archive, a line with the number of further problems,
+/// and a line that says why there may be others.
 pub fn problem_lines<'p>(
     problems: &'p [impl fmt::Display],
     found: u64,

@@ -1,28 +1,28 @@
-//! A part of a record, with a place in it.
+//! Cuts a part of a record around a position.
 
 use std::ops::Range;
 
 use crate::text::{printable_end, printable_start};
 
-/// How many characters of a record are shown on either side of the place.
+/// The number of characters of a record that are shown on either side of the position.
 const AROUND_CHARS: usize = 40;
 
-/// How many characters of the place itself are shown.
+/// The maximum number of characters shown at the position itself.
 const PLACE_CHARS: usize = 60;
 
-/// What stands before a place in a record, at it, and behind it; all of it cut and made printable.
+/// The text before, at and after a position in a record, cut and made printable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Before the place.
+    /// The text before the position.
     pub before: String,
-    /// At the place; empty where something is missing there.
+    /// The text at the position; empty if something is missing there.
     pub at: String,
-    /// Behind the place.
+    /// The text after the position.
     pub after: String,
 }
 
 impl Excerpt {
-    /// The part of `record` around a place in its bytes.
+    /// Returns the part of `record` around a range of its bytes.
     pub(crate) fn of(record: &[u8], place: Range<usize>) -> Self {
         let end = place.end.min(record.len());
         let start = place.start.min(end);

@@ -1,4 +1,4 @@
-//! Words the reasons for people: what is wrong, with the remedy.
+//! Writes the reasons for people: what is wrong, and the remedy.
 
 use std::fmt;
 

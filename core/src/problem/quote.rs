@@ -1,22 +1,21 @@
-//! Quotes what an archive holds, or withholds it.
+//! Quotes an archive's cells, or withholds them.
 
 use std::fmt;
 
-/// Whether what is told of an archive may quote its cells: `quote_cells` of the configuration.
+/// Whether messages about an archive may quote its cells: `quote_cells` in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quoting {
-    /// It may.
+    /// The cells may be shown.
     Shown,
-    /// It may not: place, reason and length are told, the text is not.
+    /// The cells are withheld: position, reason and length are shown, the text is not.
     Withheld,
 }
 
-/// A text that quotes cells, and what is said in its place. It is withheld until
-/// [`Problems::decide`](super::Problems::decide) lets it be shown, so that a text that nobody decided about is not
-/// shown by mistake.
+/// A text that quotes cells, and the text shown instead. It is withheld until
+/// [`Problems::decide`](super::Problems::decide) shows it, so that no undecided text is shown by mistake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Quote {
-    // Boxed, since results hand problems on.
+    // Boxed, since results carry problems.
     texts: Box<Texts>,
     quoting: Quoting,
 }
@@ -28,7 +27,7 @@ struct Texts {
 }
 
 impl Quote {
-    /// A text that quotes cells, and what is said `instead` of it.
+    /// Creates a quote from a text that quotes cells, and the text shown `instead`.
     pub fn new(text: impl Into<String>, instead: impl Into<String>) -> Self {
         Self {
             texts: Box::new(Texts { text: text.into(), instead: instead.into() }),
@@ -36,7 +35,7 @@ impl Quote {
         }
     }
 
-    /// The text, if it may be shown.
+    /// Returns the text, if it may be shown.
     pub fn shown(&self) -> Option<&str> {
         (self.quoting == Quoting::Shown).then_some(self.texts.text.as_str())
     }
@@ -52,7 +51,7 @@ impl fmt::Display for Quote {
     }
 }
 
-/// As it may be shown.
+/// Writes only what may be shown.
 impl fmt::Debug for Quote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.shown().unwrap_or(&self.texts.instead), f)

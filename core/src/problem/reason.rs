@@ -2,264 +2,264 @@
 
 use super::quote::Quote;
 
-/// What is wrong, with what is needed to say how to correct it.
+/// What is wrong, with the values that the message and its remedy need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// No header and no rows.
+    /// A file has neither header nor rows.
     EmptyMember,
-    /// An archive of no bytes.
+    /// The archive has no bytes.
     EmptyArchive,
-    /// Another kind of file in the place of the archive.
+    /// The archive is another kind of file.
     NotGzip {
-        /// What it is, where its first bytes tell.
+        /// The kind of file, if its first bytes show it.
         found: Option<&'static str>,
     },
-    /// Another kind of file inside the gzip.
+    /// The gzip contains another kind of file.
     NotTar {
-        /// What it is.
+        /// The kind of file.
         found: &'static str,
     },
     /// The archive unpacks to more than the configuration allows.
     TooLarge {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
     /// The archive itself is larger than the configuration allows.
     PackedTooLarge {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit_bytes: u64,
-        /// The archive's size, in bytes.
+        /// The archive's size in bytes.
         found_bytes: u64,
     },
-    /// What is unpacked is larger, against what it was unpacked from, than the configuration allows.
+    /// The ratio of unpacked to packed bytes is larger than the configuration allows.
     RatioTooHigh {
-        /// The limit: bytes for a byte.
+        /// The limit: unpacked bytes for one packed byte.
         limit: u64,
-        /// Bytes that were read when it was passed.
+        /// The number of bytes read when the limit was passed.
         packed_bytes: u64,
-        /// Bytes that were unpacked from them.
+        /// The number of bytes unpacked from them.
         unpacked_bytes: u64,
     },
-    /// Names and attributes in pax headers take more than the configuration allows, all of them together.
+    /// Names and attributes in all pax headers together are larger than the configuration allows.
     PaxTooLarge {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit_bytes: u64,
-        /// What the headers take up to the one that passed it, in bytes.
+        /// The size of the headers up to the one that passed the limit, in bytes.
         found_bytes: u64,
     },
-    /// A function could not read the archive to its end within its time, however often it tried.
+    /// The function could not read the archive to its end within its time, in several tries.
     TookTooLong {
-        /// Whole seconds that each try took.
+        /// The duration of each try in whole seconds.
         seconds: Vec<u64>,
-        /// The archive's size, in bytes.
+        /// The archive's size in bytes.
         size_bytes: u64,
-        /// Bytes that the try read that came furthest.
+        /// The number of bytes read by the try that came furthest.
         read_bytes: u64,
-        /// Bytes that it unpacked.
+        /// The number of bytes that it unpacked.
         unpacked_bytes: u64,
-        /// Files that it read to their ends.
+        /// The number of files that it read to their ends.
         members: u64,
-        /// Rows that it found.
+        /// The number of rows that it found.
         rows: u64,
     },
-    /// The gzip stream is damaged, or fails its checksum.
+    /// The gzip stream is damaged, or its checksum is wrong.
     CorruptGzip {
-        /// What the decoder said.
+        /// The decoder's message.
         detail: String,
     },
     /// The archive ends before it is complete.
     Truncated {
-        /// What was being read when it ended.
+        /// The part that was being read when it ended.
         detail: String,
     },
-    /// The tar structure inside the gzip is damaged or is none.
+    /// The tar inside the gzip is damaged, or is not a tar.
     CorruptTar {
-        /// What the reader said.
+        /// The reader's message.
         detail: String,
     },
-    /// Bytes that are not padding follow the end of the tar, or of the gzip.
+    /// The end of the tar or of the gzip is followed by bytes that are not padding.
     DataAfterEnd,
-    /// A member that the configuration does not name.
+    /// A member is not named in the configuration.
     UnknownMember {
-        /// The members that it does name.
+        /// The members that the configuration names.
         expected: Vec<String>,
     },
-    /// A member that the configuration names is absent.
+    /// A member that the configuration names is missing.
     MissingMember,
-    /// A second member for the same table.
+    /// A second member is for the same table.
     DuplicateMember {
-        /// The first one's name.
+        /// The name of the first member.
         first: String,
     },
-    /// A link, device or other entry under a name that should be a file.
+    /// An entry with the name of a table's file is a link, a device or similar.
     NotARegularFile {
-        /// What it is.
+        /// The kind of entry.
         kind: &'static str,
     },
-    /// A file stored without its holes, which Redshift could not hold either.
+    /// A file is stored without its holes. Redshift could not store the holes either.
     SparseMember,
-    /// A file that goes on behind the size that its header declares.
+    /// A file continues after the size that its header declares.
     LongerThanDeclared {
-        /// That size, in bytes.
+        /// The declared size in bytes.
         declared_bytes: u64,
     },
-    /// A header with fewer columns than are configured.
+    /// The header has fewer columns than are configured.
     ShortHeader {
-        /// Columns configured.
+        /// The number of configured columns.
         expected: usize,
-        /// Columns found.
+        /// The number of columns found.
         found: usize,
         /// The configured delimiter.
         delimiter: char,
     },
-    /// A header with fewer columns than are configured, which another delimiter would split.
+    /// The header has fewer columns than are configured, and another delimiter would split it.
     WrongDelimiter {
         /// The configured delimiter.
         delimiter: char,
-        /// Columns found with it.
+        /// The number of columns found with it.
         found: usize,
-        /// The other one.
+        /// The other delimiter.
         other: char,
-        /// Columns that it would give.
+        /// The number of columns with the other delimiter.
         other_found: usize,
     },
-    /// A first line `sep=` that names another delimiter than is configured.
+    /// The first line is `sep=` with a delimiter that is not the configured one.
     OtherSeparator {
         /// The configured delimiter.
         delimiter: char,
-        /// The one that the line names.
+        /// The delimiter that the line names.
         found: char,
     },
-    /// A configured name in the header, at another position than it is configured for.
+    /// A configured name is in the header at another position than configured.
     ColumnsReordered {
         /// The name.
         column: String,
-        /// The position that is configured, counted from 1.
+        /// The configured position, counted from 1.
         expected: usize,
         /// The position in the header, counted from 1.
         found: usize,
     },
-    /// A row where the header should be.
+    /// A row is in the place of the header.
     NoHeader {
-        /// The line of a row of the same kind; none where a date stands in a date column.
+        /// The line of a row of the same kind; `None` if the first line has a date in a date column.
         like_row: Option<u64>,
     },
-    /// Other names in the header than are configured, where they must be the same.
+    /// The header has other names than the configuration, which requires the same names.
     HeaderDiffers {
-        /// The names configured.
+        /// The configured names.
         expected: Vec<String>,
     },
-    /// The header once more, further down.
+    /// The header is repeated further down.
     HeaderAgain,
-    /// A row with fewer cells than its header.
+    /// A row has fewer cells than its header.
     TooFewColumns {
-        /// Cells of the header.
+        /// The number of cells of the header.
         expected: usize,
-        /// Cells found.
+        /// The number of cells found.
         found: usize,
     },
-    /// A row with more cells than its header, and not only empty ones.
+    /// A row has more cells than its header, and they are not all empty.
     TooManyColumns {
-        /// Cells of the header that have a name.
+        /// The number of cells of the header that have a name.
         expected: usize,
-        /// Cells found.
+        /// The number of cells found.
         found: usize,
     },
-    /// A file with fewer rows than `min_rows`.
+    /// A file has fewer rows than `min_rows`.
     TooFewRows {
-        /// The fewest that the configuration allows.
+        /// The minimum number of rows in the configuration.
         expected: u64,
-        /// Rows found.
+        /// The number of rows found.
         found: u64,
     },
-    /// A file with so many fewer rows than the latest load brought that its table would shrink by more than
+    /// A file has so many fewer rows than in the latest load that its table would shrink by more than
     /// `max_shrink_percent`.
     Shrunk {
-        /// Rows that the latest load brought to the table.
+        /// The number of rows that the latest load added to the table.
         before: u64,
-        /// The fewest that the configuration allows after these.
+        /// The minimum number of rows after that load.
         expected: u64,
-        /// Rows found.
+        /// The number of rows found.
         found: u64,
-        /// The configured share, in percent.
+        /// The configured percentage.
         max_shrink_percent: u8,
     },
-    /// A date that its format does not match.
+    /// A date does not match its format.
     BadDate {
         /// The configured format.
         format: String,
         /// What exactly does not match.
         detail: Quote,
     },
-    /// A NUL byte, which Redshift cannot hold.
+    /// A cell has a NUL byte, which Redshift cannot store.
     NulByte,
-    /// Bytes that are not UTF-8.
+    /// A cell has bytes that are not UTF-8.
     InvalidUtf8,
-    /// Another kind of file in the place of a table.
+    /// A table's file is another kind of file.
     NotText {
-        /// What it is.
+        /// The kind of file.
         found: &'static str,
     },
-    /// UTF-16 by its byte order mark or by its zeros.
+    /// The file is UTF-16, according to its byte order mark or its zeros.
     Utf16,
-    /// A CR without LF outside of quotes.
+    /// A CR without LF is outside quotes.
     LoneReturn,
-    /// A byte order mark at the start of another line than the first.
+    /// A byte order mark is at the start of a line that is not the first.
     ByteOrderMark,
-    /// Blanks between a delimiter and a quote.
+    /// Blanks are between a delimiter and a quote.
     BlankBeforeQuote,
-    /// A quote that is escaped with a backslash.
+    /// A quote is escaped with a backslash.
     BackslashEscape,
-    /// A quoted cell that never ends.
+    /// A quoted cell never ends.
     UnclosedQuote {
-        /// The limit within which it does not end, in bytes; none when the file ends before.
+        /// The limit in bytes within which the cell does not end; `None` if the file ends first.
         limit_bytes: Option<usize>,
     },
-    /// Text between a closing quote and the next delimiter.
+    /// Text is between a closing quote and the next delimiter.
     TextAfterQuote,
-    /// A record larger than Redshift loads.
+    /// A record is larger than Redshift allows.
     RecordTooLong {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// A cell equal to the text that stands for NULL in a staged file.
+    /// A cell is equal to the text that means NULL in a staged file.
     ReservedText,
-    /// A text longer than its column.
+    /// A text is longer than its column.
     TextTooLong {
-        /// The column's length, in bytes.
+        /// The column's length in bytes.
         column_bytes: u64,
-        /// The text's, in bytes of UTF-8.
+        /// The text's length in bytes of UTF-8.
         found_bytes: u64,
     },
-    /// A cell that means NULL for a column that takes none.
+    /// A cell means NULL, and its column is NOT NULL.
     NullNotAllowed,
-    /// An empty cell, which is NULL where the column's type is not text, for a column that takes none.
+    /// A cell is empty, which means NULL because its column's type is not text, and the column is NOT NULL.
     EmptyNotAllowed,
-    /// No text that Redshift takes for a truth value.
+    /// A cell is not a text that Redshift accepts as true or false.
     BadBoolean,
-    /// No number, for a column of numbers.
+    /// A cell in a numeric column is not a number.
     BadNumber {
         /// The column's type.
         column_type: String,
     },
-    /// A number that the column's type does not hold.
+    /// A number is outside the range of its column's type.
     OutOfRange {
         /// The column's type.
         column_type: String,
-        /// What it holds.
+        /// The range of the type.
         range: String,
     },
     /// Redshift refused the row.
     Refused {
-        /// Redshift's error code, when it gave one.
+        /// Redshift's error code, if it gave one.
         code: Option<i64>,
-        /// What Redshift said.
+        /// Redshift's message.
         message: Quote,
     },
 }
 
 impl Reason {
-    /// The part of it that quotes cells.
+    /// Returns the part of the reason that quotes cells.
     pub(super) fn quote_mut(&mut self) -> Option<&mut Quote> {
         match self {
             Self::BadDate { detail: quote, .. } | Self::Refused { message: quote, .. } => Some(quote),
@@ -267,7 +267,8 @@ impl Reason {
         }
     }
 
-    /// A stable name for programs, one for all that is corrected in the same way; the text is for people.
+    /// Returns a stable code for programs, the same for all reasons with the same correction; the text is for
+    /// people.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyMember => "empty_member",
@@ -322,7 +323,7 @@ impl Reason {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// The table of codes is for those who read `error.json`; it has every code that the program can write,
+    /// The table of codes is for those who read `error.json`. It has every code that the program can write,
     /// and no other.
     #[test]
     fn every_code_is_documented() {

@@ -1,8 +1,8 @@
-//! Merges three listings in key order page by page: what lies in the source under a key, and its markers.
+//! Merges three listings in key order, page by page: the object in the source under a key, and its markers.
 //!
 //! "List results are always returned in UTF-8 binary order" (Amazon S3 User Guide, "Listing object keys
-//! programmatically"), and the markers' prefixes are followed by the archives' keys: below their prefixes all three
-//! listings have one order.
+//! programmatically"), and the markers' prefixes are followed by the archives' keys. So all three listings
+//! have the same order after their prefixes.
 
 use std::vec;
 
@@ -13,19 +13,19 @@ use crate::key::Key;
 /// One of a dataset's three listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// Below `source/directory/`.
+    /// The objects below `source/directory/`.
     Source,
-    /// Below `destination/good/`.
+    /// The objects below `destination/good/`.
     Good,
-    /// Below `destination/bad/`.
+    /// The objects below `destination/bad/`.
     Bad,
 }
 
 impl Listing {
-    /// All three.
+    /// All three listings.
     pub const ALL: [Self; 3] = [Self::Source, Self::Good, Self::Bad];
 
-    /// What its keys begin with.
+    /// Returns the prefix of the listing's keys.
     pub fn prefix(self, dataset: &Dataset) -> String {
         match self {
             Self::Source => dataset.source_prefix(),
@@ -35,21 +35,21 @@ impl Listing {
     }
 }
 
-/// What lies under one key and at the places of its markers: one object at the least.
+/// The objects for one key, in the source and in place of its markers: at least one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// In the source.
+    /// The object in the source.
     pub source: Option<Object>,
-    /// At the place of its good marker.
+    /// The object in place of the good marker.
     pub good: Option<Object>,
-    /// At the place of its bad marker.
+    /// The object in place of the bad marker.
     pub bad: Option<Object>,
 }
 
-/// How a merge goes on.
+/// The next step of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// It needs the next page of this listing, or its end.
+    /// The merge needs the next page of this listing, or its end.
     Wanted(Listing),
     /// The next key.
     Listed(Box<Listed>),
@@ -57,17 +57,17 @@ pub enum Step {
     End,
 }
 
-/// A listing that is not in the order of its keys, so that it cannot be merged.
+/// A listing that is not in key order, so that it cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{after} was listed after {before}, which is not the order of S3's general purpose buckets")]
 pub struct Disorder {
     /// A key.
     pub before: Key,
-    /// The key behind it, which is not greater.
+    /// The key after it, which is not greater.
     pub after: Key,
 }
 
-/// Three listings, of which a page each is in memory.
+/// A merge of three listings that holds one page of each in memory.
 #[derive(Debug)]
 pub struct Merge {
     sides: [Side; 3],
@@ -83,8 +83,8 @@ struct Side {
     has_ended: bool,
 }
 
-/// Whether a key was listed by its own bytes: where these were no UTF-8, U+FFFD stands in it, and its place in the
-/// order tells nothing. No archive has such a key.
+/// Checks whether a key was listed with its own bytes. U+FFFD replaces bytes that are not UTF-8, and the
+/// position of such a key in the order is unknown. No archive has such a key.
 fn is_exact(key: &str) -> bool {
     !key.contains(char::REPLACEMENT_CHARACTER)
 }
@@ -108,19 +108,19 @@ impl Side {
         Ok(())
     }
 
-    /// The next object.
+    /// Returns the next object.
     fn head(&self) -> Option<&Object> {
         self.page.as_slice().first()
     }
 
-    /// The next object's key below the prefix.
+    /// Returns the next object's key after the prefix.
     fn key(&self) -> Option<&str> {
         self.head().map(|object| &object.key[self.prefix.len()..])
     }
 }
 
 impl Merge {
-    /// A merge of the dataset's listings, of which nothing was read.
+    /// Creates a merge of the dataset's listings.
     pub fn of(dataset: &Dataset) -> Self {
         Self { sides: Listing::ALL.map(|listing| Side::new(listing.prefix(dataset))) }
     }
@@ -134,21 +134,22 @@ impl Merge {
         }
     }
 
-    /// Takes the next page of a listing, which was wanted. What does not begin with the listing's prefix is left out.
+    /// Takes the next page of a listing that was wanted. Keys that do not begin with the listing's prefix are
+    /// left out.
     ///
     /// # Errors
     ///
-    /// [`Disorder`]: what was merged until then may have lacked its markers.
+    /// [`Disorder`]: archives merged until then may have lacked their markers.
     pub fn push(&mut self, listing: Listing, page: Vec<Object>) -> Result<(), Disorder> {
         self.side(listing).push(page)
     }
 
-    /// Takes note that a listing has no more pages.
+    /// Records that a listing has no more pages.
     pub fn end(&mut self, listing: Listing) {
         self.side(listing).has_ended = true;
     }
 
-    /// How it goes on.
+    /// Returns the next step.
     pub fn step(&mut self) -> Step {
         for listing in Listing::ALL {
             let side = self.side(listing);
@@ -156,7 +157,7 @@ impl Merge {
                 return Step::Wanted(listing);
             }
         }
-        // What has no place in the order stands where it was listed.
+        // A key without a position in the order is handled where it was listed.
         let alone =
             self.sides.iter().position(|side| side.head().is_some_and(|object| !is_exact(&object.key)));
         let is_next = if let Some(alone) = alone {

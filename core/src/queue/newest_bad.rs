@@ -1,4 +1,4 @@
-//! The newest bad archives of merged listings, as many as somebody shows.
+//! Collects the newest bad archives of merged listings, up to the number that is shown.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::object::settles;
 use crate::config::Dataset;
 use crate::key::Key;
 
-/// Of the archives that bear a bad marker those that were uploaded last, however many there are.
+/// The archives with a bad marker that were uploaded last.
 ///
-/// Markers are taken at their word by time and size: one whose `ETag` differs is asked by nobody here. So a plan, which has
-/// them asked, may say otherwise of an archive that it holds.
+/// Time and size of a marker decide: a marker with another `ETag` is not asked here. So a plan, which asks
+/// such markers, may disagree about an archive.
 #[derive(Debug)]
 pub struct NewestBad {
     most: usize,
@@ -20,12 +20,12 @@ pub struct NewestBad {
 }
 
 impl NewestBad {
-    /// None yet, and `most` at the most.
+    /// Creates an empty collection of at most `most` archives.
     pub fn new(most: usize) -> Self {
         Self { most, found: BTreeSet::new() }
     }
 
-    /// Takes in the next key.
+    /// Adds the objects of the next key.
     pub fn add(&mut self, dataset: &Dataset, listed: &Listed) {
         let Listed { source: Some(archive), bad: Some(marker), .. } = listed else { return };
         if dataset.matches(&archive.key) && settles(marker, None, archive) {
@@ -36,7 +36,7 @@ impl NewestBad {
         }
     }
 
-    /// Their keys and when they were uploaded, the oldest first.
+    /// Returns the archives' keys and upload times, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Key, DateTime<Utc>)> {
         self.found.iter().map(|(uploaded, key)| (key, *uploaded))
     }

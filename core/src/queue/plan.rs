@@ -1,4 +1,4 @@
-//! Holds what is decided: which archives are loaded, in which order, and which never.
+//! Holds the decisions: which archives are loaded, in which order, and which never.
 
 use std::collections::HashSet;
 
@@ -6,26 +6,26 @@ use super::object::Object;
 use crate::config::PassedOver;
 use crate::key::Key;
 
-/// Which archives of the queue a run works on.
+/// The archives of the queue that a run works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All of it.
+    /// The whole queue.
     WholeQueue,
     /// Everything up to and including the last of these keys.
     UpTo(HashSet<Key>),
     /// This archive alone, even if it is loaded already.
     Reload(Key),
-    /// This archive alone, unless it is loaded already, and however few rows it has.
+    /// This archive alone, however few rows it has, unless it is loaded already.
     AcceptShrink(Key),
 }
 
 impl Selection {
-    /// Whether somebody asks for one archive by hand, whatever is known of it.
+    /// Checks whether one archive was asked for by hand, whatever is known about it.
     pub fn is_by_hand(&self) -> bool {
         matches!(self, Self::Reload(_) | Self::AcceptShrink(_))
     }
 
-    /// Whether a run of this kind is for this archive above all.
+    /// Checks whether the selection names this archive.
     pub fn names(&self, key: &str) -> bool {
         match self {
             Self::WholeQueue => false,
@@ -35,16 +35,17 @@ impl Selection {
     }
 }
 
-/// What the markers and the newer archives say of an archive.
+/// What the markers and the newer archives say about an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveState {
     /// Settled as good.
     Good,
     /// Settled as bad.
     Bad,
-    /// Unsettled, and under truncate older than the newest that is not bad: not loaded, unless that is found bad.
+    /// Unsettled and, with `truncate`, older than the newest archive that is not bad. It is not loaded,
+    /// unless the newest is found bad.
     Superseded,
-    /// Unsettled, to be loaded.
+    /// Unsettled, and to be loaded.
     Queued,
 }
 
@@ -53,57 +54,58 @@ pub enum ArchiveState {
 pub struct Archive {
     /// The archive's revision.
     pub object: Object,
-    /// Its state.
+    /// The archive's state.
     pub state: ArchiveState,
 }
 
-/// What a dataset's listings say, as far as it decides anything.
+/// The decisions made from a dataset's listings.
 ///
-/// However long the history is, a plan holds the archives that are not settled, under truncate the newest 1,000 of them, and
-/// a few more. For a decision about the others it does not matter which they are: only the newest good one bears on what truncate lets in, and of
-/// settled ones only those that the selection names are looked for. A plan that keeps everything decides the same.
+/// A plan holds the unsettled archives (with `truncate` the newest 1,000 of them), and a few more, however
+/// long the history is. The others do not change a decision: only the newest good archive decides what
+/// `truncate` allows, and of the settled ones only those that the selection names are looked up. A plan that
+/// keeps everything makes the same decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Oldest first: the archives that are not settled, those that the plan's selection names, the newest of the other
-    /// good ones and the newest of the other bad ones. So the newest archive of all is the last.
+    /// The archives, oldest first: the unsettled ones, those that the selection names, the newest of the
+    /// other good ones and the newest of the other bad ones. So the last is the newest archive of all.
     pub archives: Vec<Archive>,
-    /// The keys of objects that `doc` matches and that are no archives, and why, in the listing's order: those that
-    /// somebody must rename, those that the selection names, and the last 20.
+    /// The keys of objects that match `doc` but are not archives, and the reasons, in the listing's order:
+    /// those that must be renamed, those that the selection names, and the last 20.
     pub passed_over: Vec<(Key, PassedOver)>,
-    /// Whether only the newest that is not bad may be loaded.
+    /// Whether only the newest archive that is not bad may be loaded.
     pub truncate: bool,
-    /// What was found besides.
+    /// The counts of what the plan does not hold.
     pub forgotten: Forgotten,
 }
 
-/// How many there are of what a plan does not hold.
+/// The counts of archives and objects that a plan does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Archives settled as good.
+    /// The number of archives settled as good.
     pub good: usize,
-    /// Archives settled as bad.
+    /// The number of archives settled as bad.
     pub bad: usize,
-    /// Archives that newer ones supersede, of which a plan holds as many as could be bad in one run.
+    /// The number of superseded archives. The plan holds as many more as could turn out bad in one run.
     pub superseded: usize,
-    /// Objects passed over.
+    /// The number of objects passed over.
     pub passed_over: usize,
 }
 
-/// Why an archive cannot be loaded alone.
+/// The reason why an archive cannot be loaded alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReloadRefused {
-    /// It is not there.
+    /// The archive does not exist.
     #[error("there is no archive {0} in the dataset")]
     NoSuchArchive(Key),
-    /// It is no archive, by its name.
+    /// The object is not an archive, by its name.
     #[error(
         "{0} is no archive but {1}, by its name: such objects are passed over; name the archive beside it, or rename it"
     )]
     PassedOver(Key, PassedOver),
-    /// Archives before it would be loaded after it.
+    /// Older archives would be loaded after it.
     #[error("{0} waits before it in the queue: load the queue first")]
     OthersWait(Key),
-    /// Older data would replace newer.
+    /// Older data would replace newer data.
     #[error(
         "{0} is newer, and only the newest archive that is not bad may be loaded; to replace it with the older one, upload that again"
     )]
@@ -111,7 +113,7 @@ pub enum ReloadRefused {
 }
 
 impl Plan {
-    /// Tells, under truncate, the unsettled archive that may be loaded from those that a newer one supersedes.
+    /// With `truncate`, marks the unsettled archives that a newer one supersedes.
     pub(super) fn supersede(&mut self) {
         if !self.truncate {
             return;
@@ -119,7 +121,7 @@ impl Plan {
         let mut is_newest = true;
         for archive in self.archives.iter_mut().rev() {
             match archive.state {
-                // It never was what the tables should hold: what it would have replaced is not lost for it.
+                // A bad archive was never to be loaded: it does not supersede the one before it.
                 ArchiveState::Bad => {}
                 ArchiveState::Good => is_newest = false,
                 ArchiveState::Superseded | ArchiveState::Queued => {
@@ -130,8 +132,8 @@ impl Plan {
         }
     }
 
-    /// Takes into account that an archive, one of the queue or the selection's own, was settled as bad since the plan
-    /// was made.
+    /// Records that an archive, in the queue or selected by itself, was settled as bad after the plan was
+    /// made.
     pub fn settle_as_bad(&mut self, key: &str) {
         if let Some(archive) = self.archives.iter_mut().find(|archive| *archive.object.key == *key) {
             archive.state = ArchiveState::Bad;
@@ -139,13 +141,13 @@ impl Plan {
         self.supersede();
     }
 
-    /// How many archives there are.
+    /// Returns the number of archives.
     pub fn found(&self) -> usize {
         let Forgotten { good, bad, superseded, .. } = self.forgotten;
         self.archives.len() + good + bad + superseded
     }
 
-    /// How many archives are in a state.
+    /// Returns the number of archives in a state.
     pub fn count(&self, state: ArchiveState) -> usize {
         let forgotten = match state {
             ArchiveState::Good => self.forgotten.good,
@@ -156,24 +158,24 @@ impl Plan {
         self.in_state(state).count() + forgotten
     }
 
-    /// How many objects were passed over.
+    /// Returns the number of objects passed over.
     pub fn passed_over_count(&self) -> usize {
         self.passed_over.len() + self.forgotten.passed_over
     }
 
-    /// The archives in a state, oldest first: of settled ones those that the plan holds.
+    /// Returns the archives in a state, oldest first; of the settled ones only those that the plan holds.
     pub fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &Object> {
         self.archives.iter().filter(move |archive| archive.state == state).map(|archive| &archive.object)
     }
 
-    /// The keys of superseded archives, oldest first: those that the plan holds.
+    /// Returns the keys of the superseded archives that the plan holds, oldest first.
     pub fn superseded_keys(&self) -> impl Iterator<Item = Key> {
         self.in_state(ArchiveState::Superseded).map(|archive| archive.key.clone())
     }
 
-    /// The archives that a run works on, in this order. `selection` is the one that the plan was made for.
+    /// Returns the archives that a run works on, in order. `selection` is the one that the plan was made for.
     ///
-    /// Keys of an event that are settled or gone ask for nothing beyond the archives before them.
+    /// For keys of an event that are settled or gone, only the archives before them are returned.
     ///
     /// # Errors
     ///
@@ -215,7 +217,7 @@ impl Plan {
         if self.truncate {
             return match behind.iter().rev().find(|archive| archive.state != ArchiveState::Bad) {
                 Some(newest) => Err(ReloadRefused::NotNewest(newest.object.key.clone())),
-                // Older ones that wait are superseded by it, or are loaded if it is bad.
+                // Older archives in the queue are superseded by it, or are loaded if it is bad.
                 None => Ok(archive.clone()),
             };
         }

@@ -1,5 +1,5 @@
-//! Makes a plan from what the merged listings say, key by key. What is settled is counted and forgotten, but for what
-//! decisions need, and so is what newer archives supersede: memory grows with the queue, not with history.
+//! Makes a plan from the merged listings, key by key. Settled and superseded archives are counted and
+//! forgotten unless a decision needs them: memory grows with the queue, not with history.
 
 use std::collections::VecDeque;
 
@@ -11,32 +11,33 @@ use super::plan::{Archive, ArchiveState, Plan, Selection};
 use crate::config::{Dataset, PassedOver};
 use crate::key::Key;
 
-/// Objects passed over that a plan keeps in any case, the last of the listing: there may be one beside every archive.
+/// The number of passed-over objects that a plan always keeps, from the end of the listing: there may be one
+/// beside every archive.
 const LAST_PASSED_OVER: usize = 20;
 
-/// Unsettled archives that a plan keeps under truncate: the newest of them is loaded, and only where that is bad the next. A
-/// run ends at its first bad archive; a dry run goes on, and comes no further than this.
+/// The number of unsettled archives that a plan keeps with `truncate`: the newest is loaded, and only if that
+/// is bad the next. A run ends at its first bad archive; a dry run continues, but no further than this.
 const MOST_UNSETTLED: usize = 1_000;
 
-/// What a plan keeps of what is settled, superseded or passed over.
+/// What a plan keeps of the settled, superseded or passed-over objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// What decisions need: see [`Plan`].
     WhatDecides,
-    /// Everything, for whoever shows it.
+    /// Everything, for a status.
     Everything,
 }
 
-/// Makes a plan of a dataset.
+/// A planner of a dataset.
 #[derive(Debug)]
 pub struct Planner<'a> {
     dataset: &'a Dataset,
     selection: &'a Selection,
     kept: Kept,
     asked_since: DateTime<Utc>,
-    /// Unsettled archives that are kept under truncate, 1 at least.
+    /// The number of unsettled archives to keep with `truncate`, at least 1.
     pub(super) most_unsettled: usize,
-    /// Those that are kept so far, and up to as many more.
+    /// The unsettled archives kept so far, up to twice that number.
     unsettled: Vec<Archive>,
     plan: Plan,
     newest_good: Option<Archive>,
@@ -45,7 +46,7 @@ pub struct Planner<'a> {
     doubtful: Vec<Marked>,
 }
 
-/// An archive, and what lies at the places of its markers.
+/// An archive, and the objects in place of its markers.
 #[derive(Debug)]
 struct Marked {
     archive: Object,
@@ -54,13 +55,13 @@ struct Marked {
 }
 
 impl Marked {
-    /// The markers that may be its own by time and size, and whose `ETag` is another.
+    /// Returns the markers that may be the archive's by time and size but have another `ETag`.
     fn ambiguous(&self) -> impl Iterator<Item = &Object> {
         let markers = self.good.iter().chain(&self.bad);
         markers.filter(|marker| may_settle(marker, &self.archive) && marker.etag != self.archive.etag)
     }
 
-    /// Its state, newer archives aside, by what its markers say of themselves.
+    /// Returns the archive with its state according to its markers, without regard to newer archives.
     fn judged(self, revisions: &MarkerRevisions) -> Archive {
         let is_settled = |marker: &Option<Object>| {
             marker.as_ref().is_some_and(|marker| {
@@ -79,8 +80,8 @@ impl Marked {
 }
 
 impl<'a> Planner<'a> {
-    /// A planner that has seen nothing. Ambiguous markers of archives that were modified at `asked_since` or later, or
-    /// that `selection` names, are to be asked which revision they settle; the others settle theirs.
+    /// Creates a planner. Ambiguous markers of archives modified at `asked_since` or later, or named by
+    /// `selection`, must be asked which revision they settle; the other markers settle their archives.
     pub fn new(
         dataset: &'a Dataset,
         selection: &'a Selection,
@@ -102,7 +103,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Takes in the next key.
+    /// Adds the objects of the next key.
     pub fn add(&mut self, listed: Listed) {
         let Listed { source: Some(object), good, bad } = listed else { return };
         if self.dataset.matches(&object.key) {
@@ -124,7 +125,7 @@ impl<'a> Planner<'a> {
         archive.last_modified >= self.asked_since || self.selection.names(&archive.key)
     }
 
-    /// Keeps an archive, or of it and the newest of its state the newer one.
+    /// Keeps an archive, or the newer one of it and the newest of its state.
     fn keep(&mut self, archive: Archive) {
         let is_kept = self.kept == Kept::Everything || self.selection.names(&archive.object.key);
         let (newest, forgotten) = match archive.state {
@@ -148,7 +149,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Forgets unsettled archives that are older than as many as are kept: the newest of these supersedes them.
+    /// Forgets the unsettled archives beyond the number to keep, oldest first: the newest supersedes them.
     fn forget_older(&mut self) {
         if self.unsettled.len() > self.most_unsettled {
             self.unsettled.sort_by(|a, b| b.object.load_order().cmp(&a.object.load_order()));
@@ -157,7 +158,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Keeps the first of the last objects that were passed over, or forgets it.
+    /// Keeps the first of the last passed-over objects, or forgets it.
     fn keep_passed_over(&mut self) {
         let Some((key, why)) = self.last_passed_over.pop_front() else { return };
         if self.kept == Kept::Everything || why.is_unusable_key() || self.selection.names(&key) {
@@ -167,7 +168,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The markers that must be asked which revision they settle.
+    /// Returns the markers that must be asked which revision they settle.
     pub fn ambiguous_markers(&self) -> impl Iterator<Item = AmbiguousMarker> {
         self.doubtful.iter().flat_map(|marked| {
             marked.ambiguous().map(|marker| AmbiguousMarker {
@@ -178,10 +179,11 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// The plan, when all keys were taken in and the ambiguous markers were asked.
+    /// Returns the plan, once all keys were added and the ambiguous markers were asked.
     ///
-    /// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
-    /// re-upload is a new revision. Under truncate only the newest archive that is not settled as bad may be loaded.
+    /// An archive is settled if it has a marker of this revision whose `LastModified` is not before its own:
+    /// a re-upload is a new revision. With `truncate`, only the newest archive that is not settled as bad may
+    /// be loaded.
     pub fn finish(mut self, revisions: &MarkerRevisions) -> Plan {
         for marked in std::mem::take(&mut self.doubtful) {
             self.keep(marked.judged(revisions));

@@ -1,4 +1,4 @@
-//! The queue's decisions.
+//! Tests the queue's decisions.
 
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ fn listings(source: &[Object], good: &[Object], bad: &[Object]) -> Listings {
     Listings { source: source.to_vec(), good: good.to_vec(), bad: bad.to_vec() }
 }
 
-/// By whole listings and by merged ones.
+/// Makes the plan from whole listings and from merged ones.
 fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
     let whole = whole::plan(dataset, listings, revisions);
     let selection = Selection::WholeQueue;
@@ -166,7 +166,7 @@ fn under_truncate_a_bad_archive_supersedes_nothing() {
     assert_eq!(plan, planned(true, &source, &[], &[bad("b", 4), bad("c", 4)]));
     assert_eq!(queue(&plan, &Selection::WholeQueue), ["a"]);
 
-    // A marker of a former revision settles nothing: the corrected upload is the newest.
+    // A marker of an earlier revision settles nothing: the corrected upload is the newest.
     let corrected = [archive("a", 1), archive("b", 2), archive("c", 5)];
     let plan = planned(true, &corrected, &[], &[bad("c", 4)]);
     assert_eq!(queue(&plan, &Selection::WholeQueue), ["c"]);
@@ -175,7 +175,7 @@ fn under_truncate_a_bad_archive_supersedes_nothing() {
     assert_eq!(queue(&self::plan(&dataset(true), &listings, &former), &Selection::WholeQueue), ["c"]);
 }
 
-/// All that three markers, or none, can say of four archives.
+/// All combinations of three markers, or none, for four archives.
 #[test]
 fn whatever_is_settled_one_archive_at_the_most_may_be_loaded_and_none_before_a_good_one() {
     let named = ["a", "b", "c", "d"];
@@ -215,7 +215,7 @@ fn what_lies_beside_archives_is_passed_over_and_supersedes_nothing() {
             ReloadRefused::PassedOver(checksum, PassedOver::Checksum)
         );
     }
-    // What `doc` does not match is none of the dataset's business.
+    // An object that does not match `doc` does not belong to the dataset.
     let other = [object("client/cmslite_gdx/readme.md5", 1), object("client/other/cms-analytics-csv.md5", 1)];
     assert!(planned(true, &other, &[], &[]).passed_over.is_empty());
 }

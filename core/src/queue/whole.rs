@@ -1,4 +1,4 @@
-//! Makes the plan from three whole listings in memory; tests hold the merged one to it.
+//! Makes the plan from three whole listings in memory. Tests compare the merged plan with it.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use crate::config::Dataset;
 /// The listings of a dataset's three prefixes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listings {
-    /// Below `source/directory/`.
+    /// The objects below `source/directory/`.
     pub(super) source: Vec<Object>,
-    /// Below `destination/good/`.
+    /// The objects below `destination/good/`.
     pub(super) good: Vec<Object>,
-    /// Below `destination/bad/`.
+    /// The objects below `destination/bad/`.
     pub(super) bad: Vec<Object>,
 }
 
-/// The markers of a prefix by key.
+/// The markers of a prefix, by key.
 struct Markers<'a>(HashMap<&'a str, &'a Object>);
 
 impl<'a> Markers<'a> {
@@ -25,11 +25,10 @@ impl<'a> Markers<'a> {
         Self(objects.iter().map(|object| (object.key.as_str(), object)).collect())
     }
 
-    /// The marker under `key`, if it can be one of this revision.
+    /// Returns the marker under `key`, if it can be one of this revision.
     ///
-    /// Its time alone does not tell: S3 gives whole seconds, and for a multipart upload the time at which the
-    /// upload began, so that a revision may be completed after the marker of the one before it and yet look
-    /// older.
+    /// The time alone does not decide: S3 gives whole seconds, and for a multipart upload the time when it
+    /// began. So a revision may be completed after the marker of the previous one and yet look older.
     fn of(&self, archive: &Object, key: &str) -> Option<&'a Object> {
         self.0.get(key).copied().filter(|marker| may_settle(marker, archive))
     }
@@ -40,7 +39,7 @@ impl<'a> Markers<'a> {
     }
 }
 
-/// The markers whose `ETag`s leave open which revision they settle.
+/// Returns the markers whose `ETag`s do not say which revision they settle.
 pub(super) fn ambiguous_markers(dataset: &Dataset, listings: &Listings) -> Vec<AmbiguousMarker> {
     let markers = [
         (Markers::new(&listings.good), dataset.good_prefix()),
@@ -65,8 +64,9 @@ pub(super) fn ambiguous_markers(dataset: &Dataset, listings: &Listings) -> Vec<A
 
 /// Makes the plan of `dataset` from its listings.
 ///
-/// An archive is settled if it has a marker of this revision whose `LastModified` is at or after its own: a
-/// re-upload is a new revision. Under truncate only the newest archive that is not settled as bad may be loaded.
+/// An archive is settled if it has a marker of this revision whose `LastModified` is not before its own: a
+/// re-upload is a new revision. With `truncate`, only the newest archive that is not settled as bad may be
+/// loaded.
 pub(super) fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
     let (good, bad) = (Markers::new(&listings.good), Markers::new(&listings.bad));
     let (mut archives, mut passed_over) = (Vec::new(), Vec::new());

@@ -1,21 +1,22 @@
-//! Judges the form `YYYY-MM-DD HH:MM:SS[.f]`, which most dates have and which is nearly the one that is written, eight bytes at
-//! a time.
+//! Recognises the form `YYYY-MM-DD HH:MM:SS[.f]`, eight bytes at a time. Most dates have this form, and it is
+//! almost the form that is written.
 
-/// Bytes of the form without its fraction.
+/// The number of bytes of the form without its fraction.
 const MOMENT_BYTES: usize = 19;
 
-/// Digits of a fraction that is written.
+/// The number of digits of a fraction that is written.
 const FRACTION_DIGITS: usize = 6;
 
-/// A text of the form, with one to six digits of a fraction, if it has one. Zeros behind these are not part of it.
+/// A text of the form, with one to six digits of a fraction, if it has one. Zeros after these digits are not
+/// part of it.
 pub(crate) struct Canonical<'t> {
     text: &'t [u8],
     is_whole_second: bool,
 }
 
 impl<'t> Canonical<'t> {
-    /// Takes a text if it is of the form and certain to be a date: ASCII digits, every field in range for any month of any
-    /// year. Others may be dates, too.
+    /// Accepts a text if it has the form and is certain to be a date: ASCII digits, with every field in range
+    /// for any month of any year. Other texts may be dates, too.
     #[inline]
     pub(super) fn of(text: &'t [u8]) -> Option<Self> {
         let [date, clock, seconds] = [0, 8, 11].map(|at| text.get(at..)?.first_chunk::<8>());
@@ -53,13 +54,13 @@ impl<'t> Canonical<'t> {
         }
     }
 
-    /// How many bytes of it are written: without the fraction if that is of zeros.
+    /// Returns how many bytes of the text are written: without the fraction if it is all zeros.
     #[inline]
     pub(crate) fn kept_bytes(&self) -> usize {
         if self.is_whole_second { MOMENT_BYTES } else { self.text.len() }
     }
 
-    /// What is written behind them: the zeros up to six digits of a fraction.
+    /// Returns the zeros that are written after them, up to six digits of a fraction.
     #[inline]
     pub(crate) fn zeros(&self) -> &'static [u8] {
         let digits = if self.is_whole_second { FRACTION_DIGITS } else { self.text.len() - MOMENT_BYTES - 1 };
@@ -67,7 +68,7 @@ impl<'t> Canonical<'t> {
     }
 }
 
-/// Zeros behind a dot and digits of so many bytes, so that they make up a word.
+/// For each number of bytes, the zeros after a dot and digits that fill up a word.
 const BEHIND: [u64; 8] = {
     let mut behind = [0; 8];
     let mut length = 1;
@@ -78,25 +79,27 @@ const BEHIND: [u64; 8] = {
     behind
 };
 
-/// Eight bytes of text, compared with a form in which `0` stands for a digit.
+/// Eight bytes of text, compared with a form in which `0` means a digit.
 struct Word {
-    /// The values of the digits, 0 where there is none.
+    /// The values of the digits, and 0 where there is no digit.
     digits: u64,
-    /// Not 0 if the text is not of the form.
+    /// Not 0 if the text does not have the form.
     departs: u64,
 }
 
 impl Word {
     #[inline]
     fn of(text: [u8; 8], form: [u8; 8]) -> Self {
-        // A digit becomes its value, and any other byte of the form 0. With this added no byte that fits reaches 0x80.
+        // A digit becomes its value, and any other byte of the form becomes 0. With this added, no byte that
+        // fits reaches 0x80.
         let most = form.map(|byte| if byte == b'0' { 0x80 - 10 } else { 0x80 - 1 });
         let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
         let above = digits.wrapping_add(u64::from_le_bytes(most)) | digits;
         Self { digits, departs: above & u64::from_le_bytes([0x80; 8]) }
     }
 
-    /// At each place the number of the digit there and the next: at most 99, so that no byte carries over.
+    /// Returns at each position the number of the digit there and the next: at most 99, so that no byte
+    /// carries over.
     #[inline]
     fn pairs(&self) -> [u8; 8] {
         self.digits.wrapping_mul(10).wrapping_add(self.digits >> 8).to_le_bytes()
@@ -109,7 +112,7 @@ mod tests {
 
     use super::Canonical;
 
-    /// The same, a byte at a time: what is written.
+    /// Returns what is written, computed byte by byte.
     fn by_the_letter(text: &[u8]) -> Option<Vec<u8>> {
         let form = b"0000-00-00 00:00:00";
         let (moment, behind) = text.split_at_checked(form.len())?;

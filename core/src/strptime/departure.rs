@@ -1,7 +1,7 @@
-//! Finds where a text departs from its format, for whoever wrote it.
+//! Finds the position at which a text differs from its format, for the text's author.
 //!
-//! Only texts that were refused come here. What is accepted the expressions decide alone, so that nothing
-//! here can make a date of a text or refuse one.
+//! Only refused texts come here. The expressions alone decide what is accepted, so nothing here can accept or
+//! refuse a text.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use super::element::{Element, begins_fraction, is_blank};
 use super::number::digit;
 use crate::text::printable;
 
-/// How much of a text is looked at, in characters. No date is longer, and a cell may have megabytes.
+/// The number of characters of a text that are examined. No date is longer, and a cell may have megabytes.
 const LOOKED_AT_CHARS: usize = 1000;
 
-/// Why `text` is no date of the format with these elements: the first place at which no reading of it goes on,
-/// with what stands there and what was expected. Places are counted in characters, from 1.
+/// Says why `text` is not a date of the format with these elements: the first position at which no reading of
+/// it continues, the text there, and what was expected. Positions are counted in characters, from 1.
 pub(super) fn departure(elements: &[Element], text: &str) -> String {
     Search::run(elements, text).reason() + hint(text)
 }
 
-/// As [`departure`], without what stands there.
+/// Does the same as [`departure`], without the text at the position.
 pub(super) fn departure_place(elements: &[Element], text: &str) -> String {
     Search::run(elements, text).place() + hint(text)
 }
@@ -32,7 +32,7 @@ fn hint(text: &str) -> &'static str {
     }
 }
 
-/// Whether a text is what programs write for a date that is not there.
+/// Checks whether a text is one that programs write for a missing date.
 fn means_null(text: &str) -> bool {
     const SPELLINGS: [&str; 24] = [
         "",
@@ -69,15 +69,15 @@ fn means_null(text: &str) -> bool {
     (is_zero && zeros >= 8) || SPELLINGS.iter().any(|spelling| spelling.eq_ignore_ascii_case(text))
 }
 
-/// What a directive that reads a number reads.
+/// The number that a directive reads.
 struct Number {
-    /// What it is, with its article.
+    /// The number's name, with its article.
     name: &'static str,
-    /// The most digits.
+    /// The maximum number of digits.
     width: usize,
-    /// The least and the greatest; none where any number of so many digits will do.
+    /// The minimum and the maximum; `None` if any number with these digits is allowed.
     range: Option<(u32, u32)>,
-    /// The same for a person.
+    /// The range for a person.
     expected: &'static str,
 }
 
@@ -93,7 +93,7 @@ impl Number {
             'H' => ("an hour", 2, Some((0, 23)), "0 to 23"),
             'I' => ("an hour", 2, Some((1, 12)), "1 to 12"),
             'M' => ("a minute", 2, Some((0, 59)), "0 to 59"),
-            // As Python: 60 and 61 are read, and refused later.
+            // As in Python: 60 and 61 are read, and refused later.
             'S' => ("a second", 2, Some((0, 61)), "0 to 59"),
             'f' => ("a fraction", 6, Some((0, 999_999)), "1 to 6 digits"),
             'j' => ("a day of the year", 3, Some((1, 366)), "1 to 366"),
@@ -115,7 +115,7 @@ impl Number {
     }
 }
 
-/// One element, where it would begin, and where the element before it began.
+/// One element, the position where it would begin, and the position where the previous element began.
 #[derive(Clone, Copy)]
 struct Step {
     element: usize,
@@ -123,13 +123,13 @@ struct Step {
     before: usize,
 }
 
-/// Every reading of a text, as far as each goes.
+/// A search for every reading of a text, as far as each continues.
 struct Search<'a> {
     elements: &'a [Element],
     text: Vec<char>,
-    /// Whether there is more of the text than is looked at.
+    /// Whether the text is longer than the part that is examined.
     is_cut: bool,
-    /// The steps that go no further, of the readings that come furthest.
+    /// The steps that do not continue, of the readings that come furthest.
     stuck: Vec<Step>,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Which element may follow, and where, after the one of `step`; the longest reading first.
+    /// Returns which elements may follow the element of `step`, and where, the longest reading first.
     fn ends(&self, Step { element, at, .. }: Step) -> Vec<(usize, usize)> {
         let next = element + 1;
         let rest = self.text.get(at..).unwrap_or_default();
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
         let mut lengths = match wanted {
             Element::Blank => match rest.iter().take_while(|c| is_blank(**c)).count() {
                 0 => Vec::new(),
-                // One is left where a day begins with it.
+                // One digit is left if the day begins with it.
                 1 => vec![1],
                 blanks => vec![blanks, blanks - 1],
             },
@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
         lengths.into_iter().map(|length| (next, at + length)).collect()
     }
 
-    /// Whether an element is the `%f` of a `%S.%f`.
+    /// Checks whether an element is the `%f` of a `%S.%f`.
     fn is_fraction(&self, element: usize) -> bool {
         element.checked_sub(1).is_some_and(|dot| begins_fraction(self.elements, dot))
     }
@@ -206,8 +206,8 @@ impl<'a> Search<'a> {
         self.elements.get(element).copied().and_then(Number::of)
     }
 
-    /// The number before an element, unless others stand right before it: which of them is wrong nobody can
-    /// say.
+    /// Returns the number before an element, unless other numbers are right before it: then it is not known
+    /// which of them is wrong.
     fn number_before(&self, element: usize) -> Option<Number> {
         let before = element.checked_sub(1)?;
         let stands_alone = before.checked_sub(1).is_none_or(|other| self.number(other).is_none());
@@ -229,7 +229,7 @@ impl<'a> Search<'a> {
                     self.found(rest, at, 1)
                 );
             }
-            // A number is judged as a whole, not by the digits that would do.
+            // A number is judged as a whole, not by the digits that would be right.
             let digits_from =
                 |from: usize| self.text.iter().skip(from).take_while(|c| digit(**c).is_some()).count();
             if let Some(number) = self.number(element) {
@@ -268,7 +268,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What was expected, by each reading that comes furthest.
+    /// Returns what each of the readings that come furthest expected.
     fn all_expected(&self) -> String {
         let mut expected: Vec<String> = Vec::new();
         for step in &self.stuck {
@@ -292,7 +292,7 @@ impl<'a> Search<'a> {
         )
     }
 
-    /// What stands at `at`, so many characters of it.
+    /// Returns the text at `at`, up to `chars` characters.
     fn found(&self, rest: &[char], at: usize, chars: usize) -> String {
         match rest.first() {
             None if self.text.is_empty() => "it is empty".to_owned(),
@@ -329,7 +329,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many characters a directive may read at the start of `rest`, the most first.
+/// Returns how many characters a directive may read at the start of `rest`, the most first.
 fn lengths(directive: char, rest: &[char]) -> Vec<usize> {
     if let Some(number) = Number::of(Element::Directive(directive)) {
         let blanks = usize::from(directive == 'd' && rest.first() == Some(&' '));
@@ -364,7 +364,8 @@ fn is_same_letter(a: char, b: char) -> bool {
     a == b || a.to_lowercase().eq(b.to_lowercase())
 }
 
-/// The length of an offset at the start of `rest`: `Z`, or sign, hours, minutes, and perhaps seconds.
+/// Returns the length of an offset at the start of `rest`: `Z`, or sign, hours, minutes, and possibly
+/// seconds.
 fn offset_length(rest: &[char]) -> Option<usize> {
     if rest.first() == Some(&'Z') {
         return Some(1);
@@ -381,8 +382,8 @@ fn offset_length(rest: &[char]) -> Option<usize> {
     Some(if two_digits(seconds) { seconds + 2 } else { end })
 }
 
-/// Whether `rest` is nothing but a zone: `Z`, a name, or an offset. Of digits without a colon, which may be
-/// part of a date, only where the format has a time.
+/// Checks whether `rest` is nothing but a time zone: `Z`, a name, or an offset. Digits without a colon, which
+/// may be part of a date, count only if the format has a time.
 fn is_zone(rest: &[char], has_time: bool) -> bool {
     let rest: String = rest.iter().collect();
     let zone = rest.trim().trim_start_matches('[').trim_end_matches(']');
@@ -475,7 +476,7 @@ mod tests {
             ("%Y%m%d", "20240001", "month 00 at character 5 where 1 to 12 was expected"),
             ("%Y %j", "2024 367", "day of the year 367 at character 6 where 1 to 366 was expected"),
             ("%H.%f", "9.1234567", "fraction 1234567 at character 3 where 1 to 6 digits were expected"),
-            // As Python has it.
+            // As in Python.
             (COMMON, "0000-01-01 00:00:00", "there is no year 0"),
             (COMMON, "2024-01-01 23:59:60", "there is no second 60"),
             (COMMON, "2024-01-01 23:59:61.5", "there is no second 61"),

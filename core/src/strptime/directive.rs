@@ -1,21 +1,21 @@
-//! Holds the directives of a format, as expressions.
+//! Defines the directives of a format, as expressions.
 
-/// A format that cannot be honoured.
+/// A format that is not supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// No such directive in Python, or none that makes a date and time.
+    /// The directive does not exist in Python, or is not one of dates and times.
     #[error("unknown strptime directive %{0}")]
     Unknown(char),
-    /// A directive given twice, which Python refuses too.
+    /// A directive is given twice, which Python refuses too.
     #[error("strptime directive %{0} is given twice")]
     Twice(char),
-    /// A lone `%` at the end.
+    /// The format ends with a lone `%`.
     #[error("the format ends in a lone %")]
     Unfinished,
-    /// A directive whose result would depend on the machine or would be no date.
+    /// The result of the directive would depend on the machine, or would not be a date.
     #[error("strptime directive %{0} is not supported: {1}")]
     Unsupported(char, &'static str),
-    /// The pattern made of the format is too large.
+    /// The pattern made from the format is too large.
     #[error("the format is too long")]
     TooLong,
 }
@@ -37,7 +37,7 @@ pub(super) const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// `%c`, `%x` and `%X` mean what they mean in Python's C locale.
+/// Expands `%c`, `%x` and `%X` to their meaning in Python's C locale.
 pub(super) fn expand(format: &str) -> String {
     let mut expanded = String::with_capacity(format.len());
     let mut chars = format.chars();
@@ -66,8 +66,8 @@ pub(super) fn expand(format: &str) -> String {
     expanded
 }
 
-/// The pattern of one directive, as in `CPython`'s `_strptime.TimeRE`; alternatives are longest first where
-/// it matters.
+/// Returns the pattern of one directive, as in `CPython`'s `_strptime.TimeRE`; alternatives are longest first
+/// where the order matters.
 pub(super) fn directive_pattern(directive: char) -> Result<String, FormatError> {
     let names = |full: &[&str], short: bool| {
         let all: Vec<&str> = full.iter().map(|name| if short { &name[..3] } else { name }).collect();
@@ -95,7 +95,7 @@ pub(super) fn directive_pattern(directive: char) -> Result<String, FormatError> 
         'B' => names(&MONTHS, false),
         'b' => names(&MONTHS, true),
         'p' => "am|pm".to_owned(),
-        // Python also accepts the two names of the machine's own zone; these are the ones that mean the same
+        // Python also accepts the two names of the machine's own zone; these two names mean the same
         // everywhere.
         'Z' => "utc|gmt".to_owned(),
         other => return Err(FormatError::Unknown(other)),

@@ -1,4 +1,4 @@
-//! Splits a format into its elements, and makes expressions of them.
+//! Splits a format into its elements, and makes expressions from them.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use super::directive::{FormatError, directive_pattern, expand};
 pub(super) enum Element {
     /// One or more blanks.
     Blank,
-    /// A character that stands for itself, of whatever case.
+    /// A character that matches itself, in lower or upper case.
     Literal(char),
     /// A directive, by its letter.
     Directive(char),
 }
 
-/// Reads a format into its elements.
+/// Splits a format into its elements.
 ///
 /// # Errors
 ///
-/// [`FormatError`] names the directive that cannot be honoured.
+/// [`FormatError`] names the directive that is not supported.
 pub(super) fn elements(format: &str) -> Result<Vec<Element>, FormatError> {
     let mut elements = Vec::new();
     let expanded = expand(format);
@@ -50,19 +50,19 @@ pub(super) fn elements(format: &str) -> Result<Vec<Element>, FormatError> {
     Ok(elements)
 }
 
-/// What Python's `str.isspace` takes for a blank.
+/// Checks whether a character is a blank for Python's `str.isspace`.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// Whether the `.` of a `%S.%f` stands at `at`.
+/// Checks whether the `.` of a `%S.%f` is at `at`.
 pub(super) fn begins_fraction(elements: &[Element], at: usize) -> bool {
     let of = [Element::Directive('S'), Element::Literal('.'), Element::Directive('f')];
     at.checked_sub(1).and_then(|from| elements.get(from..from + of.len())) == Some(&of)
 }
 
-/// The expression of a format, as `CPython`'s `_strptime.py` makes it, with a group for each directive in
-/// their order.
+/// Returns the expression of a format, as `CPython`'s `_strptime.py` makes it, with a group for each
+/// directive, in their order.
 ///
 /// # Errors
 ///
@@ -71,8 +71,8 @@ pub(super) fn strict_pattern(elements: &[Element]) -> Result<String, FormatError
     pattern(elements, |_| false)
 }
 
-/// The same expression, but that the `.%f` of a `%S.%f` may be absent and may go on with zeros; none for a
-/// format without.
+/// Returns the same expression, except that the `.%f` of a `%S.%f` may be absent and may have more zeros;
+/// `None` for a format without `%S.%f`.
 ///
 /// # Errors
 ///
@@ -91,8 +91,7 @@ fn pattern(elements: &[Element], is_optional: impl Fn(usize) -> bool) -> Result<
         match element {
             // Python's blanks are Unicode's and the four separators of ASCII.
             Element::Blank => pattern.push_str(r"[\s\x1c-\x1f]+"),
-            // Python folds these four into one letter; Unicode's simple folding knows only the two of
-            // ASCII.
+            // Python folds these four into one letter; Unicode's simple folding knows only the two of ASCII.
             Element::Literal('i' | 'I' | 'İ' | 'ı') => pattern.push_str("[iIİı]"),
             Element::Literal(c) => pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
             Element::Directive(directive) => {

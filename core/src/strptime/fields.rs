@@ -1,4 +1,4 @@
-//! Puts the fields that were read together to a moment, as Python does.
+//! Combines the fields that were read into a moment, as Python does.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 
@@ -40,7 +40,7 @@ impl Fields {
             'd' => self.day = Some(number(text)?),
             'H' => {
                 self.hour = number(text)?;
-                // Of %H and %I the later one counts.
+                // If both %H and %I are given, the later one counts.
                 self.hour12 = None;
             }
             'I' => self.hour12 = Some(number(text)?),
@@ -67,8 +67,7 @@ impl Fields {
 
     pub(super) fn resolve(mut self) -> Result<Moment, String> {
         if let Some(hour) = self.hour12 {
-            // Python adds twelve only for PM and takes 12 AM as midnight; without %p the hour stands as it
-            // is.
+            // Python adds twelve only for PM and takes 12 AM as midnight; without %p the hour stays as it is.
             self.hour = match (self.afternoon, hour) {
                 (Some(true), 12) => 12,
                 (Some(true), hour) => hour + 12,
@@ -90,12 +89,12 @@ impl Fields {
         })
     }
 
-    /// The date, found as Python finds it: by the day of the year, else by week and weekday, else by month
-    /// and day.
+    /// Finds the date as Python does: by the day of the year, else by week and weekday, else by month and
+    /// day.
     fn date(&self) -> Result<NaiveDate, String> {
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
-        // Python takes 1900 for a year that is not given; with 29 February it reckons in 1904 and then goes
-        // back to 1900.
+        // Python takes 1900 for a missing year; for 29 February it computes in 1904 and then goes back to
+        // 1900.
         let leap_day = self.year.is_none() && (month, day) == (2, 29);
         let year = self.year.unwrap_or(if leap_day { 1904 } else { 1900 });
         let date = match (self.day_of_year, self.week, self.iso_year.zip(self.iso_week), self.weekday) {
@@ -122,7 +121,7 @@ fn january_1(year: i32) -> Result<NaiveDate, String> {
     NaiveDate::from_ymd_opt(year, 1, 1).filter(|_| year > 0).ok_or_else(|| format!("there is no year {year}"))
 }
 
-/// The day of `year` by its number, which may lie before or after the year.
+/// Returns the day of `year` with this number, which may be before or after the year.
 fn ordinal(year: i32, day_of_year: i64) -> Result<NaiveDate, String> {
     january_1(year)?
         .checked_add_signed(chrono::Duration::days(day_of_year - 1))
@@ -130,8 +129,8 @@ fn ordinal(year: i32, day_of_year: i64) -> Result<NaiveDate, String> {
         .ok_or_else(|| "there is no such day".to_owned())
 }
 
-/// The number of the day in the year that begins with `january_1`; `first_day` of the week is 6 for `%U`, 0
-/// for `%W`.
+/// Returns the number of the day in the year that begins with `january_1`; `first_day` of the week is 6 for
+/// `%U`, 0 for `%W`.
 fn day_of_week(january_1: NaiveDate, week: u32, first_day: u32, weekday: u32) -> i64 {
     let within_week = |weekday: u32| i64::from((weekday + 7 - first_day) % 7);
     let (first, day) = (within_week(january_1.weekday().num_days_from_monday()), within_week(weekday));
@@ -151,7 +150,7 @@ fn iso_date(iso_year: i32, week: u32, weekday: u32) -> Result<NaiveDate, String>
         })
 }
 
-/// An offset as `%z` reads it: `+HHMM`, `+HH:MM`, `Z`, and with seconds if they are zero.
+/// Reads an offset as `%z` does: `+HHMM`, `+HH:MM`, `Z`, and with seconds if they are zero.
 fn offset(text: &str) -> Result<Offset, String> {
     if text == "Z" {
         return Ok(Offset { seconds: 0 });
@@ -172,8 +171,8 @@ fn offset(text: &str) -> Result<Offset, String> {
     Ok(Offset { seconds: if text.starts_with('-') { -seconds } else { seconds } })
 }
 
-/// Where `text` stands among `names`. The expression also takes letters that fold to ASCII's (`ſ`), which
-/// Python then refuses.
+/// Returns the index of `text` in `names`. The expression also accepts letters that fold to ASCII's (`ſ`),
+/// which Python then refuses.
 fn position(names: &[&str], text: &str, short: bool) -> Result<u32, String> {
     let found = names.iter().position(|name| {
         if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) }

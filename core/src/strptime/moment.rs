@@ -1,4 +1,4 @@
-//! Holds a moment, and writes it.
+//! Defines a moment and writes it.
 
 use std::fmt::Write as _;
 

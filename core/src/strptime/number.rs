@@ -1,9 +1,9 @@
-//! Reads numbers, of whatever script their digits are.
+//! Reads numbers in the digits of any script.
 
 use regex::Regex;
 
-/// Python's `\d` and `int()` take every script's digits; so do the expressions of `directive`, and so
-/// must this.
+/// Returns the value of a digit. Python's `\d` and `int()` accept every script's digits; so do the
+/// expressions of `directive`, and so must this function.
 pub(super) fn digit(c: char) -> Option<u32> {
     if c.is_ascii() {
         return c.to_digit(10);
@@ -11,14 +11,14 @@ pub(super) fn digit(c: char) -> Option<u32> {
     if !is_decimal(c) {
         return None;
     }
-    // Decimal digits of a script stand together from 0 to 9, those of some, as the mathematical ones, several
-    // times over.
+    // The decimal digits of a script are consecutive from 0 to 9; some, such as the mathematical ones, occur
+    // several times.
     let before = (0..u32::from(c)).rev().map_while(char::from_u32).take_while(|c| is_decimal(*c)).count();
     Some(before as u32 % 10)
 }
 
 fn is_decimal(c: char) -> bool {
-    // `regex` knows the category Nd; a cell with digits of another script is rare enough to ask it.
+    // `regex` knows the category Nd; a cell with digits of another script is rare enough for this.
     static DECIMAL: std::sync::LazyLock<Option<Regex>> =
         std::sync::LazyLock::new(|| Regex::new(r"^\d$").ok());
     DECIMAL.as_ref().is_some_and(|regex| regex.is_match(c.encode_utf8(&mut [0; 4])))

@@ -1,5 +1,5 @@
-//! Finds cells of a staged file again by their lines, since Redshift names the line and the column that it
-//! refused, and not always the text.
+//! Finds cells of a staged file by their lines. Redshift names the line and the column that it refused, but
+//! not always the text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -9,17 +9,17 @@ use memchr::memchr2;
 use super::RECORD_LIMIT_BYTES;
 use crate::csv::RecordReader;
 
-/// How many bytes of a cell are kept: as many as `STL_LOAD_ERRORS` keeps in `raw_field_value` (Amazon Redshift
-/// Database Developer Guide, `STL_LOAD_ERRORS`), and more than are shown.
+/// The number of bytes of a cell that are kept: as many as `STL_LOAD_ERRORS` keeps in `raw_field_value`
+/// (Amazon Redshift Database Developer Guide, `STL_LOAD_ERRORS`), and more than are shown.
 const KEPT_BYTES: usize = 1024;
 
-/// The largest record of a staged file: every byte of it may be a quote, which is doubled there.
+/// The size of the largest record of a staged file: every byte of it may be a quote, which is doubled there.
 const STAGED_LIMIT_BYTES: usize = 2 * RECORD_LIMIT_BYTES;
 
-/// Where a cell stands in a staged file.
+/// The position of a cell in a staged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellPlace {
-    /// A line of its record, counted from 1, header line included.
+    /// A line of the cell's record, counted from 1, with the header line.
     pub line: u64,
     /// The column's position in the file, counted from 0.
     pub column: usize,
@@ -28,14 +28,14 @@ pub struct CellPlace {
 /// A cell of a staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedCell {
-    /// Its text, cut to 1,024 bytes.
+    /// The cell's text, cut to 1,024 bytes.
     pub text: Vec<u8>,
-    /// How many bytes it has uncut.
+    /// The number of bytes of the whole text.
     pub length_bytes: usize,
 }
 
-/// Finds cells in a staged file, which it is given from its beginning, in pieces of any size. It holds one
-/// record and what was found.
+/// A search for cells in a staged file, which is given from its beginning, in pieces of any size. It holds
+/// one record and the cells found.
 #[derive(Debug)]
 pub struct CellFinder {
     wanted: BTreeSet<CellPlace>,
@@ -47,7 +47,7 @@ pub struct CellFinder {
 }
 
 impl CellFinder {
-    /// Looks for the cells at these places.
+    /// Creates a search for the cells at these positions.
     pub fn new(wanted: impl IntoIterator<Item = CellPlace>) -> Self {
         Self {
             wanted: wanted.into_iter().collect(),
@@ -59,7 +59,7 @@ impl CellFinder {
         }
     }
 
-    /// Takes the next bytes of the file; breaks when nothing further is looked for.
+    /// Takes the next bytes of the file; breaks when nothing more is looked for.
     pub fn push(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         let mut rest = bytes;
         while !self.wanted.is_empty() {
@@ -70,7 +70,7 @@ impl CellFinder {
             let (piece, behind) = rest.split_at(at + 1);
             self.keep(piece);
             if piece.ends_with(b"\"") {
-                // A doubled quote closes and opens again, with nothing between.
+                // A doubled quote closes and opens the cell again, with nothing in between.
                 self.is_quoted = !self.is_quoted;
             } else {
                 self.line += 1;
@@ -83,12 +83,12 @@ impl CellFinder {
         ControlFlow::Break(())
     }
 
-    /// What was found.
+    /// Returns the cells found.
     pub fn finish(self) -> BTreeMap<CellPlace, StagedCell> {
         self.found
     }
 
-    /// Keeps a part of the record; what is too long for one is cut, and then no record.
+    /// Keeps a part of the record. A part that is too long for a record is cut, and is then not a record.
     fn keep(&mut self, bytes: &[u8]) {
         let room = (STAGED_LIMIT_BYTES + 1).saturating_sub(self.record.len());
         self.record.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -108,7 +108,7 @@ impl CellFinder {
     }
 }
 
-/// A record's cell, unless it is no record or has no such column.
+/// Returns a record's cell, unless the record is incomplete or has no such column.
 fn cell(record: &[u8], column: usize) -> Option<StagedCell> {
     let mut reader = RecordReader::new(record, b',', STAGED_LIMIT_BYTES);
     let record = reader.read().ok().flatten().filter(|record| column < record.len())?;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the writer of staged files wrote, on the line that it says, is found there.
+        /// A cell is found on the line that the writer of staged files returned for it.
         #[test]
         fn what_was_written_is_found(
             rows in prop::collection::vec(prop::collection::vec("[a,\"\n\r é]{0,6}", 3), 1..12),

@@ -1,12 +1,12 @@
-//! Makes derived columns: texts found in the cells of others.
+//! Computes derived columns: texts found in the cells of other columns.
 
 use memchr::memmem::Finder;
 
 use crate::config::Derived;
 
-/// How a derived column is found in the cell of another.
+/// The rule that finds a derived column in the cell of another.
 pub(super) struct Derivation<'a> {
-    /// The position of the column it is made from.
+    /// The position of the source column.
     pub(super) from: usize,
     index: usize,
     separator: Finder<'a>,
@@ -17,7 +17,7 @@ impl<'a> Derivation<'a> {
         Self { from: derived.from, index: derived.index, separator: Finder::new(derived.split.as_bytes()) }
     }
 
-    /// The text between the separators, empty if there is none.
+    /// Returns the text between the separators, empty if there is none.
     pub(super) fn find<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let mut rest = text;
         for _ in 0..self.index {

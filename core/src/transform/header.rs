@@ -1,4 +1,4 @@
-//! Reads a member's first line: whether it is a header, and whether it fits the configured columns.
+//! Reads a member's first line: whether it is a header, and whether it matches the configured columns.
 
 use memchr::{memchr, memchr_iter};
 
@@ -11,42 +11,43 @@ use crate::csv::Record;
 use crate::problem::Reason;
 use crate::text::printable;
 
-/// Delimiters that exports use.
+/// The delimiters that exports use.
 const DELIMITERS: [u8; 4] = *b",|\t;";
 
-/// Rows that a first line is compared with, where it may be one itself.
+/// The number of rows that are compared with a first line that may be a row itself.
 const ROWS_COMPARED: usize = 100;
 
-/// Names of dropped columns that are kept, to be shown.
+/// The number of names of dropped columns that are kept, to be shown.
 const DROPPED_NAMES: usize = 20;
 
-/// Bytes of a header that are kept, to be shown: more than are.
+/// The number of bytes of a header that are kept, to be shown: more than are shown.
 const EXCERPT_BYTES: usize = 1_000;
 
-/// In which upper and lower case of ASCII differ.
+/// The bit that distinguishes upper and lower case in ASCII.
 const CASE_BIT: u8 = 0x20;
 
-/// The columns of a member that are not loaded, since the configuration has none for them.
+/// The columns of a member that are not loaded, since the configuration does not have them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DroppedColumns {
-    /// How many they are.
+    /// The number of these columns.
     pub count: usize,
     /// The names of the first of them, made printable.
     pub names: Vec<String>,
 }
 
-/// A header that was found to be one.
+/// A header that was accepted.
 pub(super) struct Header {
-    /// The line on which it begins.
+    /// The line on which the header begins.
     pub(super) line: u64,
-    /// As it is written, or the beginning of that.
+    /// The header as it is written, or the beginning of it.
     pub(super) raw: Vec<u8>,
     cells: Vec<Vec<u8>>,
-    /// A byte of the first cell, by which most rows are told from the header, and where in it that is.
+    /// A byte of the first cell, by which most rows differ from the header, and its position there.
     probe: (usize, Option<u8>),
-    /// How many cells it has.
+    /// The number of cells.
     pub(super) len: usize,
-    /// How many it has without those at its end that have no name: cells of a row beyond them must be empty.
+    /// The number of cells without those at the end that have no name. A row's cells beyond them must be
+    /// empty.
     pub(super) named: usize,
 }
 
@@ -98,7 +99,7 @@ impl Header {
         Ok(Self { line: record.line, raw, cells, probe, len, named: last_named.max(expected) })
     }
 
-    /// The columns that are not loaded.
+    /// Returns the columns that are not loaded.
     pub(super) fn dropped(&self, table: &Table) -> DroppedColumns {
         let loaded = table.columns.len();
         DroppedColumns {
@@ -114,7 +115,7 @@ impl Header {
         }
     }
 
-    /// Whether a record may be the header once more, as far as one byte, and then its first cell, tell.
+    /// Checks whether a record may be the repeated header, as far as one byte, and then its first cell, show.
     #[allow(clippy::inline_always, reason = "called for each row")]
     #[inline(always)]
     pub(super) fn may_be(&self, record: &Record<'_>) -> bool {
@@ -125,20 +126,21 @@ impl Header {
             && self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(record.text(0)))
     }
 
-    /// Whether a record that begins here without a quote may be the header once more, as far as one byte tells.
+    /// Checks whether a record that begins here without a quote may be the repeated header, as far as one
+    /// byte shows.
     #[inline]
     pub(super) fn may_begin(&self, text: &[u8], start: usize) -> bool {
         let (at, byte) = self.probe;
         byte.is_none() || text.get(start + at).map(|found| found | CASE_BIT) == byte
     }
 
-    /// Whether its first cell has this text, in upper or lower case.
+    /// Checks whether the header's first cell has this text, in upper or lower case.
     pub(super) fn begins_with(&self, text: &[u8]) -> bool {
         self.cells.first().is_some_and(|cell| cell.eq_ignore_ascii_case(text))
     }
 
-    /// Whether a record is the header once more, however it is quoted, and in upper or lower case. Of one column,
-    /// the text of a cell may be its name in another case.
+    /// Checks whether a record is the repeated header, with any quotes, and in upper or lower case. In a file
+    /// with one column, a cell may be the column's name in another case.
     pub(super) fn is(&self, record: &Record<'_>) -> bool {
         let mut pairs = record.cells().map(|cell| cell.text).zip(&self.cells);
         record.len() == self.len
@@ -149,8 +151,8 @@ impl Header {
             }
     }
 
-    /// What the first line is compared with rows for: it has none of the configured names, and a cell that is
-    /// seldom a name.
+    /// Returns what to compare rows with, if the first line may be a row: it has none of the configured
+    /// names, and a cell that is rarely a name.
     pub(super) fn suspect<'a>(&self, table: &Table, null_as: Option<&'a [u8]>) -> Option<Suspect<'a>> {
         let is_configured = |cell: &Vec<u8>| {
             let name = comparable(cell);
@@ -159,7 +161,7 @@ impl Header {
         if self.cells.iter().any(is_configured) {
             return None;
         }
-        // Programs that have no names for columns number them.
+        // Programs number columns that have no names.
         let is_numbered = |first: usize| {
             self.cells.iter().zip(first..).all(|(cell, number)| number.to_string().as_bytes() == cell)
         };
@@ -177,13 +179,13 @@ impl Header {
 }
 
 impl Suspect<'_> {
-    /// Whether rows are still to be compared.
+    /// Checks whether rows are still to be compared.
     pub(super) fn is_open(&self) -> bool {
         self.rows_left > 0
     }
 
-    /// Whether a row is of the first line's kind, cell by cell. Nothing is found any more after a number of
-    /// rows.
+    /// Checks whether each cell of a row has the same kind as in the first line. After a number of rows the
+    /// answer is always no.
     pub(super) fn is_like(&mut self, row: &Record<'_>) -> bool {
         let Some(rows_left) = self.rows_left.checked_sub(1) else { return false };
         self.rows_left = rows_left;
@@ -194,7 +196,7 @@ impl Suspect<'_> {
     }
 }
 
-/// What is wrong with a header that has too few cells: mostly it is split at another delimiter.
+/// Returns the problem of a header that has too few cells: usually another delimiter splits it.
 fn too_short(record: &Record<'_>, expected: usize, delimiter: u8) -> Reason {
     let found = record.len();
     let split_at = |other: u8| memchr_iter(other, record.raw()).count() + 1;
@@ -211,7 +213,7 @@ fn too_short(record: &Record<'_>, expected: usize, delimiter: u8) -> Reason {
     }
 }
 
-/// The first configured name that stands where another column, or none, is loaded from.
+/// Returns the first configured name that is at the position of another column, or of none.
 fn reordered(names: &[String], table: &Table) -> Option<Reason> {
     let configured: Vec<String> = table.columns.iter().map(|column| column.name.to_lowercase()).collect();
     let is_in_place = |at: usize| configured.get(at) == names.get(at);
@@ -223,14 +225,14 @@ fn reordered(names: &[String], table: &Table) -> Option<Reason> {
     })
 }
 
-/// A name as names are compared: without case, blanks and quotes around it.
+/// Returns a name in the form in which names are compared: without case, blanks and quotes around it.
 pub(crate) fn comparable(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell)
         .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'))
         .to_lowercase()
 }
 
-/// What a first line says of the delimiter, as Excel reads it: `sep=;`.
+/// Returns the delimiter that a first line names in Excel's form: `sep=;`.
 pub(crate) fn separator(first_line: &[u8]) -> Option<u8> {
     match first_line {
         [name @ .., separator]

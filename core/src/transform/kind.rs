@@ -1,15 +1,15 @@
-//! Tells what a cell looks like: a name, or one of the things that are seldom a name.
+//! Recognises whether a cell looks like a name, or like a value that is rarely a name.
 
 /// The kind of a cell's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// None.
+    /// No text.
     Empty,
-    /// Digits, perhaps with a sign and a point.
+    /// Digits, possibly with a sign and a decimal point.
     Number,
     /// `true` or `false`.
     Boolean,
-    /// Digits with the marks of dates and times between them.
+    /// Digits with the punctuation of dates and times between them.
     Date,
     /// An e-mail address.
     Email,
@@ -25,7 +25,7 @@ impl Kind {
     }
 }
 
-/// The kind of a text; one that means NULL is none.
+/// Returns the kind of a text; a text that means NULL is empty.
 pub(super) fn of(text: &[u8], null_as: Option<&[u8]>) -> Kind {
     if text.is_empty() || Some(text) == null_as {
         Kind::Empty
@@ -51,7 +51,7 @@ fn is_number(text: &[u8]) -> bool {
         && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
-/// As exact as is needed to tell it from a name.
+/// Checks whether a text is a date, as exactly as is needed to tell it from a name.
 fn is_date(text: &[u8]) -> bool {
     let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
     let marks = text.iter().filter(|byte| matches!(byte, b'-' | b'/' | b':' | b'.')).count();

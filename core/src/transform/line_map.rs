@@ -1,12 +1,12 @@
-//! Leads from the lines of a staged file back to those of the member.
+//! Maps the lines of a staged file to those of the member.
 
-/// Entries of a [`LineMap`] before it stops to grow: a megabyte.
+/// The number of entries at which a [`LineMap`] stops growing: a megabyte.
 const LINE_MAP_ENTRIES: usize = 65_536;
 
-/// From a line of the staged file to the line of the member.
+/// A mapping from a line of the staged file to the line of the member.
 ///
 /// The distance between the two changes only where blank lines or line ends in dropped columns were left out,
-/// so the map holds just the places where it does.
+/// so the map holds only those positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineMap {
     steps: Vec<(u64, u64)>,
@@ -24,7 +24,7 @@ impl LineMap {
         }
     }
 
-    /// The member's line for a line of the staged file, if it is known.
+    /// Returns the member's line for a line of the staged file, if it is known.
     pub fn source_line(&self, staged: u64) -> Option<u64> {
         let at = self.steps.partition_point(|(line, _)| *line <= staged).checked_sub(1)?;
         if self.full && at + 1 == self.steps.len() {

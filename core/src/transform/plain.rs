@@ -1,18 +1,20 @@
-//! Takes rows that nothing is wrong with, many at once, straight from the reader's buffer.
+//! Takes rows without problems straight from the reader's buffer, many at a time.
 //!
-//! One walk from mark to mark counts a row's cells and judges them, and what stays as it is written is copied together,
-//! over cells and rows. It is only a faster way to do what [`Row`] does, and has no rule of its own: where a row is not
-//! whole, or is unusual in any way that a byte can show, the walk ends in front of it, and the row goes the general way
-//! (`RecordReader::advance`, `Row::check`, `Row::write`). That is right for these reasons:
+//! One walk from mark to mark counts and judges a row's cells, and unchanged text is copied together, over
+//! cells and rows. It is only a faster way to do what [`Row`] does, and has no rules of its own: if a row is
+//! incomplete, or unusual in any way that a byte can show, the walk ends before it, and the row goes the
+//! general way (`RecordReader::advance`, `Row::check`, `Row::write`). The result is right for these reasons:
 //!
-//! - The walk begins where a record begins, and goes on only behind a line end that no quotes enclose: the next record.
-//! - It goes on only if each mark is one that the form of CSV has at this place: the delimiter behind a cell, the line end,
-//!   LF or CRLF, behind the last, and quotes around a whole cell, in which they are doubled. A row with any other
-//!   mark, such as a quote or a CR within a cell, or with more or fewer cells, is not taken.
-//! - What it is given is UTF-8 without NUL.
-//! - A cell stays as it is if it is shorter than anything its column refuses, and does not begin as something that has a
-//!   meaning. Each other cell is judged and written as `Row` does it.
-//! - Whatever is appended of a row that is then not taken is removed again.
+//! - The walk begins where a record begins, and continues only after a line end that is not enclosed in
+//!   quotes: at the next record.
+//! - It continues only if each mark is one that the form of CSV has at this position: the delimiter after a
+//!   cell, the line end, LF or CRLF, after the last cell, and quotes around a whole cell, in which they are
+//!   doubled. A row with any other mark, such as a quote or a CR within a cell, or with more or fewer cells,
+//!   is not taken.
+//! - Its input is UTF-8 without NUL.
+//! - A cell stays unchanged if it is shorter than any text that its column refuses, and does not begin like
+//!   a text with a special meaning. Every other cell is judged and written as `Row` does it.
+//! - If a row is not taken, everything that was appended for it is removed again.
 
 mod cell;
 
@@ -31,40 +33,40 @@ use crate::csv::{
 };
 use crate::strptime::DateFormat;
 
-/// The delimiter of staged files; with another one no row can be copied.
+/// The delimiter of staged files; rows with another delimiter cannot be copied.
 const COMMA: u8 = b',';
 
-/// Where hardly any row is plain, so many go the general way, at the most, before the next is tried: trying each costs
-/// time.
+/// The maximum number of rows that go the general way before the next one is tried, where hardly any row is
+/// plain: each try costs time.
 const MOST_UNTRIED: u32 = 63;
 
-/// Rows of one member, taken as long as they are plain.
+/// A taker of the rows of one member, as long as they are plain.
 pub(super) struct PlainRows<'a> {
     row: &'a Row<'a>,
     header: &'a Header,
     limit_bytes: usize,
     columns: Vec<Column<'a>>,
-    /// Whether a cell with this byte behind the delimiter in front of it is to be looked at.
+    /// Whether a cell that has this byte after its preceding delimiter must be examined.
     hints: [bool; 256],
-    /// Rows that go the general way since the last one that was tried was not plain; and those of them that are left.
+    /// The number of rows that go the general way after a try that failed, and how many of them are left.
     untried: u32,
     untried_left: u32,
 }
 
-/// What is to be done at the mark behind a cell.
+/// The action at the mark after a cell.
 struct Column<'a> {
     /// The mark that is expected.
     ends_with: u8,
-    /// Shorter cells stay as they are.
+    /// The length below which cells stay unchanged.
     plain_below: usize,
-    /// The form of its dates, if nothing else is done with them.
+    /// The format of its dates, if nothing else is done with them.
     date: Option<&'a DateFormat>,
 }
 
 /// The rows that were taken.
 struct Taken {
     rows: u64,
-    /// Where the next record begins, and on which line; and the line of the staged file for its row.
+    /// The position and the line of the next record, and the line of the staged file for its row.
     to: usize,
     line: u64,
     staged_line: u64,
@@ -75,24 +77,24 @@ struct Walk<'w> {
     text: &'w [u8],
     index: &'w StructuralIndex,
     out: &'w mut Vec<u8>,
-    /// What is not copied yet begins here.
+    /// The beginning of the text that is not copied yet.
     from: usize,
-    /// Where the row begins.
+    /// The beginning of the row.
     begin: usize,
-    /// Where what is loaded of it ends, if that is before the LF.
+    /// The end of the loaded part of the row, if that is before the LF.
     end: Option<usize>,
-    /// Line ends within its cells, as they are read and as they are written.
+    /// The line ends within its cells, as they are read and as they are written.
     lines_read: u64,
     lines_written: u64,
-    /// For each derived column the cell it is made of.
+    /// The source cell of each derived column.
     sources: Vec<(Range<usize>, Form)>,
 }
 
 impl<'a> PlainRows<'a> {
-    /// Rows below this header; none if all of them go the general way.
+    /// Creates a taker of the rows below this header; `None` if all of them go the general way.
     pub(super) fn new(row: &'a Row<'a>, header: &'a Header, limit_bytes: usize) -> Option<Self> {
         let derived = &row.table().derived;
-        // Separators are looked for where quotes are still doubled.
+        // Separators are searched in text whose quotes are still doubled.
         let is_fit = row.delimiter() == COMMA
             && header.len == header.named
             && header.len <= KEPT_CELLS
@@ -106,7 +108,7 @@ impl<'a> PlainRows<'a> {
             let is_source = derived.iter().any(|derived| derived.from == at);
             let plain_below = match row.outputs().get(at) {
                 Some(output) if at < loaded && !is_source => output.plain_below,
-                // Where the first column that is not loaded begins is where the row is to be cut.
+                // The row is to be cut at the first column that is not loaded.
                 _ if at <= loaded => 0,
                 _ => usize::MAX,
             };
@@ -115,7 +117,7 @@ impl<'a> PlainRows<'a> {
             Column { ends_with: if at + 1 == header.len { b'\n' } else { COMMA }, plain_below, date }
         };
         let mut hints = row.hints();
-        // An empty cell, of which only what is behind it is seen.
+        // An empty cell, of which only the byte after it is seen.
         for byte in [COMMA, b'\r', b'\n'] {
             hints[usize::from(byte)] = row.means_something(b"");
         }
@@ -131,8 +133,8 @@ impl<'a> PlainRows<'a> {
         })
     }
 
-    /// Takes rows up to the first that is not plain, or to the end of what is read: writes them, notes their lines, and
-    /// consumes them. Returns how many they are.
+    /// Takes rows up to the first that is not plain, or to the end of the buffer: writes them, notes their
+    /// lines, and consumes them. Returns their number.
     pub(super) fn take<R: Read, W: RowSink>(
         &mut self,
         records: &mut RecordReader<R>,
@@ -180,14 +182,14 @@ impl<'a> PlainRows<'a> {
             lines_written: 0,
             sources: vec![(0..0, Form::Bare); self.row.derivations().len()],
         };
-        // What there is of the rows that are whole: so much of `out`, and the text from this place on.
+        // The result for whole rows: the length of `out`, and the position from which the text follows.
         let mut whole = (walk.out.len(), walk.from);
         let mut distance = None;
         while whole.0 + (walk.begin - whole.1) < BUFFER_BYTES
             && let Some((line_end, behind)) = self.row(&mut walk, marks)
         {
             marks = behind;
-            // Most rows are as far from their staged lines as the one before.
+            // Most rows are as far from their staged lines as the row before.
             let lines_apart = Some(line.wrapping_sub(staged_line));
             if distance != lines_apart {
                 distance = lines_apart;
@@ -205,7 +207,7 @@ impl<'a> PlainRows<'a> {
         Taken { rows, to: begin, line, staged_line }
     }
 
-    /// Walks over a row, if it is plain: up to its LF, and the marks behind that.
+    /// Walks over a row, if it is plain: up to its LF, and past the marks after it.
     #[allow(
         clippy::needless_bitwise_bool,
         reason = "a branch that is not foreseen costs more than what it saves"
@@ -247,8 +249,8 @@ impl<'a> PlainRows<'a> {
         Some((line_end, marks))
     }
 
-    /// Goes on behind a cell that is not seen to be plain at once: from its beginning and the first mark from there on to
-    /// where the next cell begins.
+    /// Continues after a cell that is not recognised as plain at once: from its beginning and its first mark
+    /// to the beginning of the next cell.
     #[inline(never)]
     fn look_at_cell(
         &self,
@@ -319,7 +321,7 @@ impl<'a> PlainRows<'a> {
         Some(cell.next)
     }
 
-    /// Appends what is made of other columns' cells.
+    /// Appends the columns derived from other columns' cells.
     fn write_derived(&self, walk: &mut Walk<'_>) -> Option<()> {
         let outputs = self.row.outputs().get(self.row.table().columns.len()..)?;
         let derivations = self.row.derivations().iter().zip(&walk.sources);
@@ -354,14 +356,14 @@ impl<'a> PlainRows<'a> {
 }
 
 impl Walk<'_> {
-    /// Copies what was passed up to `to`, and goes on from `from`.
+    /// Copies the text up to `to`, and continues from `from`.
     fn copy_to(&mut self, to: usize, from: usize) {
         self.out.extend_from_slice(self.text.get(self.from..to).unwrap_or_default());
         self.from = from;
     }
 }
 
-/// Whether a row is blank, or of empty cells only.
+/// Checks whether a row is blank, or has only empty cells.
 fn is_empty(row: &[u8]) -> bool {
     row.iter().all(|byte| matches!(*byte, COMMA | b'"' | b'\r'))
 }

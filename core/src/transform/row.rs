@@ -12,36 +12,37 @@ use crate::limits::{ColumnLimit, ColumnType};
 use crate::problem::{Problem, Quote, Reason};
 use crate::strptime::DateFormat;
 
-/// What stands for NULL in a staged file. A cell that equals it is bad input, so no cell can become NULL by
-/// accident.
+/// The text that means NULL in a staged file. A cell with this text is bad input, so no cell can become NULL
+/// by accident.
 pub const NULL_TEXT: &str = "%cmslite-null%";
 
-/// How the cells of one member's rows are judged and written.
+/// The rules for judging and writing the cells of one member's rows.
 pub(super) struct Row<'a> {
     member: &'a str,
     table: &'a Table,
     delimiter: u8,
     header: &'a Header,
     null_as: Option<&'a [u8]>,
-    /// One for each column, then one for each that is derived.
+    /// One entry for each column, then one for each derived column.
     outputs: Vec<OutputColumn<'a>>,
     derivations: Vec<Derivation<'a>>,
-    /// Whether a cell may mean something that begins with this byte, and last whether an empty one may.
+    /// Whether a cell that begins with this byte may have a special meaning, and last whether an empty cell
+    /// may.
     means: [bool; 257],
 }
 
-/// A column as a cell is judged for it.
+/// The rules for the cells of one column.
 #[derive(Clone, Copy)]
 pub(super) struct OutputColumn<'a> {
     name: &'a str,
     pub(super) date: Option<&'a DateFormat>,
     limit: ColumnLimit,
-    /// Shorter texts may be loaded as they stand, if they mean nothing else.
+    /// The length below which texts may be loaded unchanged, if they have no special meaning.
     pub(super) plain_below: usize,
 }
 
 impl OutputColumn<'_> {
-    /// Whether a text that means nothing else may be loaded as it stands.
+    /// Checks whether a text without a special meaning may be loaded unchanged.
     #[inline]
     pub(super) fn takes(&self, text: &[u8]) -> bool {
         text.len() < self.plain_below || (self.date.is_none() && self.limit.refusal(text).is_none())
@@ -65,7 +66,7 @@ impl<'a> Row<'a> {
         let derived = table.derived.iter().map(|derived| (derived.name.as_str(), None));
         let limits = limits.iter().copied().chain(std::iter::repeat(ColumnLimit::default()));
         let output = |((name, date), limit): ((&'a str, Option<&'a DateFormat>), ColumnLimit)| {
-            // What is loaded of a date is what it is rewritten to.
+            // The loaded text of a date is the rewritten one.
             let limit = if date.is_some() { limit_of_date(limit) } else { limit };
             let plain_below = if date.is_some() { 0 } else { limit.shortest_refused() };
             OutputColumn { name, date, limit, plain_below }
@@ -90,23 +91,23 @@ impl<'a> Row<'a> {
         self.delimiter
     }
 
-    /// One for each column, then one for each that is derived.
+    /// Returns one entry for each column, then one for each derived column.
     pub(super) fn outputs(&self) -> &[OutputColumn<'a>] {
         &self.outputs
     }
 
-    /// How those are found that are derived.
+    /// Returns how the derived columns are computed.
     pub(super) fn derivations(&self) -> &[Derivation<'a>] {
         &self.derivations
     }
 
-    /// Whether a cell that is not empty may mean something that begins with this byte.
+    /// Returns for each byte whether a cell that begins with it may have a special meaning.
     pub(super) fn hints(&self) -> [bool; 256] {
         std::array::from_fn(|byte| self.means[byte])
     }
 
-    /// Whether a record is a row, to be looked at cell by cell: not one of empty cells only. The problem is
-    /// boxed, since a result is handed on for each row.
+    /// Checks whether a record is a row to be judged cell by cell, and not one with only empty cells. The
+    /// problem is boxed, since a result is returned for each row.
     #[allow(clippy::inline_always, reason = "called for each row, it costs a tenth of the transform else")]
     #[inline(always)]
     pub(super) fn check(&self, record: &Record<'_>) -> Result<bool, Box<Problem>> {
@@ -148,10 +149,10 @@ impl<'a> Row<'a> {
 
     /// Appends a checked record; the error is the first cell that cannot be loaded.
     ///
-    /// Cells that stay as they are written are appended together, with what is between them.
+    /// Cells that stay unchanged are appended together, with the text between them.
     pub(super) fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Result<(), Box<Problem>> {
         let (columns, derived) = self.outputs.split_at(self.table.columns.len());
-        // Where what is to be appended begins in the record: with the comma behind the cell before it.
+        // The beginning of the text to append in the record: with the comma after the previous cell.
         let mut from = 0;
         let mut to = 0;
         for (at, (output, cell)) in columns.iter().zip(record.cells()).enumerate() {
@@ -192,7 +193,7 @@ impl<'a> Row<'a> {
             .in_record(record.raw(), place(record, from))
     }
 
-    /// Whether a text may be more than a text, as far as its first byte tells.
+    /// Checks whether a text may have a special meaning, as far as its first byte shows.
     pub(super) fn means_something(&self, text: &[u8]) -> bool {
         self.means[text.first().map_or(256, |first| usize::from(*first))]
     }
@@ -218,7 +219,7 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
-    /// Whether the table takes a text as it is.
+    /// Checks whether the table accepts a text unchanged.
     fn judge(&self, limit: &ColumnLimit, text: &[u8]) -> Result<(), Reason> {
         if self.is_null(text) {
             return if limit.not_null { Err(Reason::NullNotAllowed) } else { Ok(()) };
@@ -234,7 +235,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What is wrong with a record that has a flaw, and in which of its cells.
+/// Returns the problem of a record that has a flaw, with the cell that has it.
 pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Flaw) -> Problem {
     let raw = record.raw();
     let at = |reason| Problem::member(member, reason).at_line(record.line);
@@ -279,7 +280,7 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
     }
 }
 
-/// What is known of a column whose dates are rewritten: what is loaded is not what is read.
+/// Returns the limits of a column whose dates are rewritten: the loaded text is not the text that is read.
 fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
     let column_type = match limit.column_type {
         ColumnType::Text => ColumnType::Text,
@@ -288,13 +289,13 @@ fn limit_of_date(limit: ColumnLimit) -> ColumnLimit {
     ColumnLimit { column_type, max_bytes: None, ..limit }
 }
 
-/// Where a cell is written in its record, quotes included.
+/// Returns the range of a cell in its record, with its quotes.
 pub(super) fn place(record: &Record<'_>, cell: usize) -> Range<usize> {
     let end = record.raw().len();
     record.cells().nth(cell).map_or(end..end, |cell| cell.written.0..cell.written.1)
 }
 
-/// Whether two texts are the same; most differ in length or first byte, and are compared no further.
+/// Checks whether two texts are the same. Most differ in length or first byte, and are compared no further.
 #[inline]
 fn is(text: &[u8], other: &[u8]) -> bool {
     text.len() == other.len() && text.first() == other.first() && text == other

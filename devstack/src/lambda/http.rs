@@ -1,4 +1,4 @@
-//! Holds what both APIs say in HTTP.
+//! Holds the HTTP answers that both APIs share.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -14,12 +14,12 @@ pub fn respond(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     response
 }
 
-/// A failure in the form that runtimes and functions tell it.
+/// Returns a failure in the form that runtimes and functions report.
 pub fn fault(status: StatusCode, error_type: &str, message: &str) -> Answer {
     respond(status, json!({"errorType": error_type, "errorMessage": message}).to_string())
 }
 
-/// An error of the Invoke API's own.
+/// Returns an error of the Invoke API itself.
 pub fn refuse(status: StatusCode, error_type: &'static str, message: &str) -> Answer {
     let mut response = respond(status, json!({"Type": "User", "message": message}).to_string());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error_type));

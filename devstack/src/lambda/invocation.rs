@@ -1,4 +1,4 @@
-//! Defines what was asked of a function, and what came of it.
+//! Defines an invocation and its outcome.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use serde_json::Value;
 /// The function's name, in its environment and its ARN.
 pub const NAME: &str = "cmslite-user-data-to-redshift";
 
-/// Its only version (AWS Lambda Developer Guide, "Manage Lambda function versions").
+/// The function's only version (AWS Lambda Developer Guide, "Manage Lambda function versions").
 pub const VERSION: &str = "$LATEST";
 
-/// Where it runs.
+/// The function's region.
 pub const REGION: &str = "ca-central-1";
 
-/// The largest payload of an invocation, and of its answer: 6 MB each (AWS Lambda quotas).
+/// The maximum size of an invocation's payload, and of its answer: 6 MB each (AWS Lambda quotas).
 pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// What the function answered.
+    /// The function's answer.
     Ok(Value),
-    /// How it failed.
+    /// The function's failure.
     Failed {
-        /// Its `errorType`.
+        /// The failure's `errorType`.
         error_type: String,
-        /// Its `errorMessage`.
+        /// The failure's `errorMessage`.
         message: String,
     },
 }
 
 impl Outcome {
-    /// A failure that is not the function's own.
+    /// Returns a failure that is not the function's own.
     pub(super) fn failed(error_type: &str, message: impl Into<String>) -> Self {
         Self::Failed { error_type: error_type.to_owned(), message: message.into() }
     }
@@ -40,15 +40,15 @@ impl Outcome {
 /// A try of an invocation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// Its id; a retry has the same.
+    /// The invocation's id; a retry has the same.
     pub request_id: String,
-    /// What the function was given.
+    /// The function's input.
     pub payload: Value,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How long a process worked on it; zero if none was given it.
+    /// The time that a process worked on it; zero if no process got it.
     pub took: Duration,
-    /// Whether nobody waits for its outcome, so that Lambda tries again after a failure.
+    /// Whether the invocation is asynchronous, so that Lambda tries again after a failure.
     pub is_asynchronous: bool,
     /// Whether it was the last try.
     pub is_final: bool,

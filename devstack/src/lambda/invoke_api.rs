@@ -13,7 +13,7 @@ use super::http::{Answer, fault, no_such_path, refuse, respond};
 use super::invocation::{Outcome, PAYLOAD_LIMIT_BYTES, VERSION};
 use super::queue::Shared;
 
-/// Answers a request of anybody.
+/// Answers a request of any caller.
 pub async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -30,8 +30,8 @@ pub async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<A
     })
 }
 
-/// Invoke: `Event` is answered at once, `RequestResponse` when the function has; its failure is a 200 with a
-/// header.
+/// Carries out Invoke: `Event` is answered at once, `RequestResponse` when the function has answered; the
+/// function's failure is a 200 with a header.
 async fn invoked(kind: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
     if body.len() > PAYLOAD_LIMIT_BYTES {
         return refuse(

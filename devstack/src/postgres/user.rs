@@ -1,4 +1,4 @@
-//! Chooses the user as whom the server runs, since it refuses root.
+//! Chooses the user of the server, since PostgreSQL refuses root.
 
 use std::{fs, io};
 
@@ -6,14 +6,14 @@ use crate::guard;
 
 /// The server's user.
 pub struct User {
-    /// Its name in messages.
+    /// The user's name in messages.
     pub name: String,
-    /// Its user and group; none where it is this process's own.
+    /// The user's and the group's id; `None` if it is this process's own user.
     pub ids: Option<(u32, u32)>,
 }
 
 impl User {
-    /// This process's user, or else one that root finds on every machine.
+    /// Returns this process's user, or for root a user that exists on every machine.
     pub fn find() -> io::Result<Self> {
         if !guard::is_root()? {
             return Ok(Self { name: "you".to_owned(), ids: None });

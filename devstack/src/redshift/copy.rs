@@ -1,24 +1,24 @@
-//! Carries out COPY from S3: objects are read, split into records, converted by the target's column types,
-//! and handed to PostgreSQL as `COPY FROM STDIN` in the client's own session.
+//! Carries out COPY from S3: objects are read, split into records, converted to the target's column types,
+//! and passed to PostgreSQL as `COPY FROM STDIN` in the client's own session.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
 /// One COPY from beginning to end.
 mod load;
 
-// Compressed files, unpacked as they come.
+// Compressed files, unpacked as they arrive.
 mod compression;
 
-/// The table that it fills.
+/// The target table.
 mod target;
 
-/// The objects that it reads.
+/// The source objects.
 mod source;
 
-/// Fields in the form that a column's type takes.
+/// Fields in the form that a column's type accepts.
 mod convert;
 
-/// Bytes into records and fields.
+/// From bytes to records and fields.
 mod reader;
 
 /// The statement, parsed.
@@ -27,7 +27,7 @@ mod statement;
 /// The session's `statement_timeout`.
 mod deadline;
 
-/// Why a COPY stops.
+/// The reason why a COPY stops.
 mod error;
 
 pub(super) use self::load::{Outcome, run};

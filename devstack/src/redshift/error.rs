@@ -1,14 +1,14 @@
-//! Says why the stand-in cannot start.
+//! Defines why the stand-in cannot start.
 
 use std::io;
 
-/// Why the stand-in cannot start.
+/// The reason why the stand-in cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The port cannot be had.
+    /// The port cannot be opened.
     #[error("the stand-in cannot listen: {0}")]
     Io(#[from] io::Error),
-    /// The certificate cannot be made.
+    /// The certificate cannot be created.
     #[error("the stand-in's certificate cannot be made: {0}")]
     Tls(String),
     /// PostgreSQL refused something.

@@ -1,4 +1,4 @@
-//! Takes a client from its first byte to a session: TLS, who it is, and its password.
+//! Takes a client from its first byte to a session: TLS, the user, and the password.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,11 +19,12 @@ const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
-/// Settings that a client may send at start-up and that PostgreSQL knows too (`cm_chap_ConfigurationRef.md`).
+/// The settings that a client may send at start-up and that PostgreSQL also has
+/// (`cm_chap_ConfigurationRef.md`).
 const SETTINGS: [&str; 6] =
     ["application_name", "datestyle", "extra_float_digits", "search_path", "statement_timeout", "timezone"];
 
-/// What may be sent besides and has no effect here.
+/// Further settings, which have no effect here.
 const WITHOUT_EFFECT: [&str; 9] = [
     "client_encoding",
     "client_protocol_version",
@@ -36,16 +37,16 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "wlm_query_slot_count",
 ];
 
-/// Who has logged in.
+/// A user who has logged in.
 pub(super) struct Login {
     pub(super) client: Framed,
     pub(super) user: String,
     pub(super) database: String,
-    /// Settings for the session, by name.
+    /// The settings for the session, by name.
     pub(super) settings: Vec<(String, String)>,
 }
 
-/// Brings a connection to the point where its session can begin; none if it does not come to that.
+/// Takes a connection to the point where its session can begin; `None` if it does not get there.
 pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Option<Login>> {
     let mut client = Framed::new(Box::new(stream));
     let mut secured = false;
@@ -57,7 +58,7 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
                 client.flush().await?;
                 if let Some(bytes) = state.faults.of_handshake() {
                     let mut stream = client.into_stream();
-                    // The client's hello, which is sent at once and whole.
+                    // The client's hello, which is sent at once and complete.
                     let _ = stream.read(&mut [0; 4096]).await?;
                     stream.write_all(bytes).await?;
                     stream.shutdown().await?;
@@ -72,7 +73,7 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
                 client.flush().await?;
             }
             CANCEL => {
-                // It names the PostgreSQL process of a session, so it is PostgreSQL's to check.
+                // It names the PostgreSQL process of a session, so PostgreSQL checks it.
                 let mut request = BytesMut::new();
                 request.put_u32(16);
                 request.put_u32(CANCEL);
@@ -120,8 +121,8 @@ fn settings(mut packet: Bytes) -> HashMap<String, String> {
     settings
 }
 
-/// What the session is to begin with: start-up settings and those inside `options`. An unknown one is FATAL
-/// (sqlalchemy#9494), and so is `extra_float_digits=3` (sqlx#956).
+/// Returns the settings with which the session begins: from start-up and from `options`. An unknown one is
+/// FATAL (sqlalchemy#9494), and so is `extra_float_digits=3` (sqlx#956).
 fn session_settings(start_up: HashMap<String, String>) -> Result<Vec<(String, String)>, Report> {
     let mut settings = Vec::new();
     let mut given: Vec<(String, String)> = Vec::new();
@@ -150,7 +151,7 @@ fn session_settings(start_up: HashMap<String, String>) -> Result<Vec<(String, St
     Ok(settings)
 }
 
-/// `-c name=value`, `-cname=value` and `--name=value`; a backslash keeps a blank in its word.
+/// Parses `-c name=value`, `-cname=value` and `--name=value`; a backslash keeps a blank in its word.
 fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
     let mut words = vec![String::new()];
     let mut chars = text.chars();
@@ -232,7 +233,7 @@ fn put_counted(body: &mut BytesMut, bytes: &[u8]) {
     body.put_slice(bytes);
 }
 
-/// Bytes behind their length; none where they are not as long.
+/// Takes bytes that are preceded by their length; `None` if there are too few.
 fn take_counted(body: &mut Bytes) -> Bytes {
     let length = body.try_get_u32().ok().and_then(|length| usize::try_from(length).ok());
     length.filter(|length| *length <= body.len()).map_or_else(Bytes::new, |length| body.split_to(length))

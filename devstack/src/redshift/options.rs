@@ -1,32 +1,33 @@
-//! Defines how to start the stand-in.
+//! Defines the options of the stand-in.
 
 use std::path::PathBuf;
 
 use crate::certificates::Certificate;
 
-/// How the stand-in asks for a password.
+/// The method with which the stand-in asks for a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
     /// MD5 (tag 5).
     Md5,
-    /// In clear (tag 3).
+    /// Clear text (tag 3).
     Cleartext,
-    /// Redshift's own SHA-256 digest (tag 13), which PostgreSQL's drivers do not answer.
+    /// Redshift's own SHA-256 digest (tag 13), which PostgreSQL's drivers do not support.
     Sha256Digest,
 }
 
-/// Whether the stand-in speaks TLS.
+/// Whether the stand-in offers TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// To whom asks for it: "plain accepted unless `require_SSL`" (Management Guide, connecting-ssl-support).
+    /// To clients that ask for it: "plain accepted unless `require_SSL`" (Management Guide,
+    /// connecting-ssl-support).
     Optional,
-    /// To everybody.
+    /// Required from every client.
     Required,
-    /// To nobody.
+    /// Not offered.
     Disabled,
 }
 
-/// Which conflicts there are (`c_serial_isolation.md`).
+/// The kind of conflicts between transactions (`c_serial_isolation.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// The default of clusters made before 2024-05-22.
@@ -35,16 +36,16 @@ pub enum Isolation {
     Snapshot,
 }
 
-/// A role that COPY may take.
+/// A role that COPY may use.
 #[derive(Clone)]
 pub struct Role {
-    /// Its ARN.
+    /// The role's ARN.
     pub arn: String,
-    /// Its keys: id, secret, token.
+    /// The role's keys: id, secret, token.
     pub credentials: (String, String, Option<String>),
 }
 
-/// How to start the stand-in.
+/// The options of the stand-in.
 #[derive(Clone)]
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
@@ -55,28 +56,29 @@ pub struct Options {
     pub s3_endpoint: String,
     /// The cluster's region.
     pub region: String,
-    /// Who may log in, with which password; `postgres` is the superuser.
+    /// The users who may log in, with their passwords; `postgres` is the superuser.
     pub users: Vec<(String, String)>,
-    /// How the password is asked for.
+    /// The method with which the password is asked for.
     pub auth: Auth,
-    /// Whether TLS is spoken.
+    /// Whether TLS is offered.
     pub tls: Tls,
-    /// What the server shows of itself in TLS.
+    /// The certificate that the server presents.
     pub certificate: Certificate,
-    /// The host names that the certificate is made out for.
+    /// The host names of the certificate.
     pub host_names: Vec<String>,
-    /// The roles that COPY may take.
+    /// The roles that COPY may use.
     pub roles: Vec<Role>,
     /// Whether the first of them is the default role.
     pub default_role: bool,
-    /// Which conflicts there are.
+    /// The kind of conflicts.
     pub isolation: Isolation,
-    /// Whether `SYS_LOAD_ERROR_DETAIL` exists; older clusters have `STL_LOAD_ERRORS` only.
+    /// Whether `SYS_LOAD_ERROR_DETAIL` exists; older clusters have only `STL_LOAD_ERRORS`.
     pub sys_tables: bool,
 }
 
 impl Options {
-    /// A stand-in before the PostgreSQL of a socket directory, with one superuser.
+    /// Returns the options for a stand-in in front of the PostgreSQL of a socket directory, with one
+    /// superuser.
     pub fn new(
         postgres_socket_directory: impl Into<PathBuf>,
         s3_endpoint: impl Into<String>,

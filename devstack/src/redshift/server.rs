@@ -1,4 +1,4 @@
-//! Controls the running stand-in, as the stack and its tests use it.
+//! Controls the running stand-in, for the stack and its tests.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -39,7 +39,7 @@ impl Redshift {
         for (user, _) in state.options.users.iter().filter(|(user, _)| user != "postgres") {
             let name = user.replace('"', "\"\"");
             if let Err(error) = superuser.batch_execute(&format!("CREATE ROLE \"{name}\" LOGIN")).await {
-                // Another stand-in of the same PostgreSQL has made it, or is making it at this moment.
+                // Another stand-in of the same PostgreSQL has created it, or is creating it at this moment.
                 if ![Some(&SqlState::DUPLICATE_OBJECT), Some(&SqlState::UNIQUE_VIOLATION)]
                     .contains(&error.code())
                 {
@@ -51,32 +51,32 @@ impl Redshift {
         Ok(Self { port, ca_pem, state, server })
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The certificate authority to trust.
+    /// Returns the certificate authority to trust.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Gives a user another password, as ALTER USER would.
+    /// Changes a user's password, as ALTER USER would.
     pub fn set_password(&self, user: &str, password: &str) {
         self.state.set_password(user, password, None);
     }
 
-    /// Who gives out temporary passwords for this stand-in.
+    /// Returns the issuer of temporary passwords for this stand-in.
     pub fn issuer(&self) -> Issuer {
         Issuer(Arc::clone(&self.state))
     }
 
-    /// Every login so far for which a password came: the user, and whether it was accepted.
+    /// Returns every login so far for which a password was sent: the user, and whether it was accepted.
     pub fn logins(&self) -> Vec<(String, bool)> {
         self.state.logins()
     }
 
-    /// Every statement so far, in the order in which they came.
+    /// Returns every statement so far, in order.
     pub fn statements(&self) -> Vec<Statement> {
         self.state.log.all()
     }
@@ -97,14 +97,14 @@ impl Redshift {
     }
 }
 
-/// Gives out temporary passwords.
+/// An issuer of temporary passwords.
 #[derive(Clone)]
 pub struct Issuer(Arc<State>);
 
 impl Issuer {
-    /// Lets a user log in with this password alone, until then: "After this timestamp, a log in with the temporary
-    /// password fails" (Amazon Redshift API Reference, GetClusterCredentialsWithIAM). The user is `IAM:u` or `IAMA:u`,
-    /// whose sessions are `u`'s, or `IAMR:role`.
+    /// Lets a user log in with only this password, until it expires: "After this timestamp, a log in with the
+    /// temporary password fails" (Amazon Redshift API Reference, GetClusterCredentialsWithIAM). The user is
+    /// `IAM:u` or `IAMA:u`, whose sessions belong to `u`, or `IAMR:role`.
     pub fn give(&self, user: &str, password: &str, until: SystemTime) {
         self.0.set_password(user, password, Some(until));
     }

@@ -1,8 +1,8 @@
-//! Runs a session: the client on one side, PostgreSQL on the other, and what the stand-in does in between.
+//! Runs a session: the client on one side, PostgreSQL on the other, and the stand-in's own work in between.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
-/// The session's beginning, and its messages in the order in which they come.
+/// The session's beginning, and its messages in order.
 mod run;
 
 /// Messages of the extended query protocol.
@@ -11,13 +11,13 @@ mod extended_query;
 /// Queries of the simple protocol.
 mod simple_query;
 
-/// One statement, by either protocol.
+/// One statement, through either protocol.
 mod statement;
 
 /// PostgreSQL's answers to the extended query protocol.
 mod answers;
 
-/// What a session knows, and how it logs and refuses statements.
+/// The state of a session; logging and refusing statements.
 mod session_state;
 
 pub(super) use self::run::serve;

@@ -1,18 +1,18 @@
-//! Reads SQL as far as the stand-in must understand it: where statements end, which words are Redshift's alone and
-//! which are none of its.
+//! Reads SQL as far as the stand-in must understand it: where statements end, which words only Redshift has
+//! and which it lacks.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
-/// Statements in PostgreSQL's words.
+/// Statements translated for PostgreSQL.
 mod translate;
 
-/// CREATE TABLE and ALTER TABLE in PostgreSQL's words.
+/// CREATE TABLE and ALTER TABLE translated for PostgreSQL.
 mod ddl;
 
-/// What Redshift refuses.
+/// The statements that Redshift refuses.
 mod refusals;
 
-/// Where statements end, of which kind they are, and what a log may show of them.
+/// The ends and kinds of statements, and what a log may show of them.
 mod statements;
 
 /// Edits of a statement's text.

@@ -1,4 +1,4 @@
-//! Holds what all sessions share.
+//! Holds the state that all sessions share.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -22,17 +22,17 @@ pub(super) struct State {
     pub(super) sessions: AtomicU64,
     pub(super) queries: AtomicI64,
     prepared: tokio::sync::Mutex<HashSet<String>>,
-    /// Users whose password came, and whether it was the right one.
+    /// The users who sent a password, and whether it was right.
     logins: Mutex<Vec<(String, bool)>>,
-    /// Passwords by user.
+    /// The passwords by user.
     passwords: Mutex<HashMap<String, Password>>,
 }
 
-/// What a user logs in with.
+/// The password of a user.
 #[derive(Clone)]
 pub(super) struct Password {
     pub(super) text: String,
-    /// When it is no longer taken; never, where it is the user's own and not given out by IAM.
+    /// The time when it expires; `None` for the user's own password, which IAM did not issue.
     pub(super) until: Option<SystemTime>,
 }
 
@@ -93,8 +93,8 @@ impl State {
         Ok(client)
     }
 
-    /// Makes a database pass for one of Redshift's before its first session. A database that is dropped and
-    /// made again under the same name needs another stand-in.
+    /// Makes a database look like one of Redshift's before its first session. A database that is dropped and
+    /// created again under the same name needs another stand-in.
     pub(super) async fn prepare(&self, database: &str) -> Result<(), tokio_postgres::Error> {
         let mut prepared = self.prepared.lock().await;
         if prepared.contains(database) {

@@ -1,4 +1,4 @@
-//! Records what clients sent, and how it ended.
+//! Records the statements that clients sent, and their outcomes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,26 +8,26 @@ use super::sql;
 /// A statement that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Which session, counted from 1.
+    /// The session, counted from 1.
     pub session: u64,
-    /// Who sent it.
+    /// The user.
     pub user: String,
-    /// To which database.
+    /// The database.
     pub database: String,
-    /// Its text; credentials and passwords are not shown.
+    /// The statement's text, without credentials and passwords.
     pub sql: String,
-    /// Whether it came by the extended protocol.
+    /// Whether it came through the extended protocol.
     pub extended: bool,
-    /// How many parameters were bound.
+    /// The number of bound parameters.
     pub parameters: usize,
-    /// When it came.
+    /// The time of its arrival.
     pub at: Instant,
-    /// How it ended: a command tag, or SQLSTATE and message. None while it runs, and if the connection broke
+    /// The outcome: a command tag, or SQLSTATE and message. `None` while it runs, and if the connection broke
     /// first.
     pub outcome: Option<Result<String, (String, String)>>,
 }
 
-/// A statement's place in the log, which stays its own when the log is cleared.
+/// A statement's position in the log, which remains its own when the log is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogEntry(usize);
 

@@ -1,9 +1,9 @@
-//! Makes the system tables and functions that PostgreSQL lacks. Load errors are written by a connection of their
-//! own, so that they outlive the client's rollback.
+//! Creates the system tables and functions that PostgreSQL lacks. Load errors are written through a separate
+//! connection, so that they outlive the client's rollback.
 
 use tokio_postgres::Client;
 
-/// The line of an error whose line is not told: -1 in the tables.
+/// The line of an error whose line is not known: -1 in the tables.
 pub(super) const UNKNOWN_LINE: u64 = u64::MAX;
 
 /// A row or field that COPY could not load.
@@ -21,14 +21,14 @@ pub(super) struct LoadError {
     pub(super) reason: String,
 }
 
-/// What a database needs to pass for one of Redshift's. Columns of the two tables as `r_STL_LOAD_ERRORS` and
-/// `SYS_LOAD_ERROR_DETAIL` list them; each user sees own rows only, a superuser all
-/// (`c_visibility-of-data.md`), and texts are padded. They and the functions are found whatever the search
-/// path is, as system tables are; `sql::translate` calls the functions with what they answer. An IDENTITY column
-/// has the default `"identity"(...)` (dimitri/pgloader#860), and a table outside of the cluster is one of
-/// PostgreSQL's foreign tables. `SVV_TRANSACTIONS` shows a user own transactions, a superuser all, and `STV_LOCKS` is for
-/// superusers (`r_SVV_TRANSACTIONS`, `r_STV_LOCKS`; the words of `lock_status` are not documented); only those of the
-/// session's database are shown, since another's table ids mean other tables.
+/// The statements that make a database look like one of Redshift's. The columns of the two tables are those
+/// of `r_STL_LOAD_ERRORS` and `SYS_LOAD_ERROR_DETAIL`; each user sees only their own rows, a superuser all
+/// (`c_visibility-of-data.md`), and texts are padded. Like system tables, they and the functions are found
+/// with any search path; `sql::translate` passes the functions their results. An IDENTITY column has the
+/// default `"identity"(...)` (dimitri/pgloader#860), and a table outside the cluster is one of PostgreSQL's
+/// foreign tables. `SVV_TRANSACTIONS` shows a user their own transactions, a superuser all, and `STV_LOCKS`
+/// is for superusers (`r_SVV_TRANSACTIONS`, `r_STV_LOCKS`; the values of `lock_status` are not documented).
+/// Only those of the session's database are shown, since another database's table ids belong to other tables.
 const DATABASE: &str = "
 SET allow_system_table_mods = on;
 CREATE SCHEMA IF NOT EXISTS devstack;
@@ -79,7 +79,7 @@ CREATE OR REPLACE FUNCTION pg_catalog.pg_last_copy_count(bigint) RETURNS bigint 
 CREATE OR REPLACE FUNCTION pg_catalog.version(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 ";
 
-/// Makes a database pass for one of Redshift's; `sys` is whether it has `SYS_LOAD_ERROR_DETAIL`.
+/// Makes a database look like one of Redshift's; `sys` is whether it has `SYS_LOAD_ERROR_DETAIL`.
 pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_postgres::Error> {
     client.batch_execute("SELECT pg_advisory_lock(5439)").await?;
     client.batch_execute(DATABASE).await?;
@@ -89,7 +89,7 @@ pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_post
     client.batch_execute("SELECT pg_advisory_unlock(5439)").await
 }
 
-/// Records what a COPY could not load; all of it with one time, since `starttime` is the "Start time in UTC
+/// Records what a COPY could not load, all with the same time, since `starttime` is the "Start time in UTC
 /// for the load" (`r_STL_LOAD_ERRORS`).
 pub(super) async fn record(
     client: &Client,

@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 
 use super::wire::{Frame, Framed, Report, put_text};
 
-/// What a session begins with. A literal's backslash is an escape (`r_CREATE_USER.md`), and the time zone is
-/// UTC.
+/// The settings with which a session begins. A literal's backslash is an escape (`r_CREATE_USER.md`), and the
+/// time zone is UTC.
 const SETTINGS: [(&str, &str); 5] = [
     ("client_encoding", "UTF8"),
     ("standard_conforming_strings", "off"),
@@ -18,7 +18,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("timezone", "UTC"),
 ];
 
-/// The rows of a query of the stand-in's own.
+/// The rows of one of the stand-in's own queries.
 pub(super) type Rows = Vec<Vec<Option<String>>>;
 
 pub(super) struct Upstream {
@@ -27,7 +27,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Connects as a user, with settings of the client's.
+    /// Connects as a user, with the client's settings.
     pub(super) async fn connect(
         socket: &Path,
         user: &str,
@@ -53,12 +53,12 @@ impl Upstream {
         Ok(Self { framed, status: b'I' })
     }
 
-    /// `I`dle, in a `T`ransaction, or in a failed one (`E`).
+    /// Returns the transaction status: `I`dle, in a `T`ransaction, or in a failed one (`E`).
     pub(super) fn status(&self) -> u8 {
         self.status
     }
 
-    /// Whether the next message has arrived as a whole.
+    /// Checks whether the next message has arrived completely.
     pub(super) fn has_next(&self) -> bool {
         self.framed.has_next()
     }
@@ -79,13 +79,13 @@ impl Upstream {
         self.framed.send(frame).await
     }
 
-    /// Runs a query of the stand-in's own.
+    /// Runs one of the stand-in's own queries.
     pub(super) async fn ask(&mut self, sql: &str) -> io::Result<Result<Rows, Report>> {
         self.send(&Frame::text(b'Q', sql)).await?;
         self.until_ready().await
     }
 
-    /// Everything up to the end of a query.
+    /// Reads everything up to the end of a query.
     pub(super) async fn until_ready(&mut self) -> io::Result<Result<Rows, Report>> {
         let mut rows = Vec::new();
         let mut failure = None;

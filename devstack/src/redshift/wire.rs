@@ -5,20 +5,20 @@ use std::io;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// A stream of either kind: plain or TLS, socket or pipe.
+/// A stream of any kind: plain or TLS, socket or pipe.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// The largest message that is taken; more is a mistake of the protocol.
+/// The maximum size of a message; a larger one is a protocol error.
 const LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// One message.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// What it is.
+    /// The message's tag.
     pub(super) tag: u8,
-    /// What it says, without tag and length.
+    /// The message's body, without tag and length.
     pub(super) body: Bytes,
 }
 
@@ -27,19 +27,19 @@ impl Frame {
         Self { tag, body: body.into() }
     }
 
-    /// A message whose body is a text.
+    /// Creates a message whose body is a text.
     pub(super) fn text(tag: u8, text: &str) -> Self {
         let mut body = BytesMut::new();
         put_text(&mut body, text);
         Self::new(tag, body)
     }
 
-    /// `ReadyForQuery`: `I`dle, in a `T`ransaction, or in a failed one (`E`).
+    /// Creates `ReadyForQuery`: `I`dle, in a `T`ransaction, or in a failed one (`E`).
     pub(super) fn ready(status: u8) -> Self {
         Self::new(b'Z', vec![status])
     }
 
-    /// The fields of an `ErrorResponse` or `NoticeResponse`.
+    /// Returns the fields of an `ErrorResponse` or `NoticeResponse`.
     pub(super) fn fields(&self) -> Vec<(u8, String)> {
         let mut fields = Vec::new();
         let mut rest = self.body.clone();
@@ -54,7 +54,7 @@ impl Frame {
     }
 }
 
-/// What an error or a notice says.
+/// The contents of an error or a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) severity: &'static str,
@@ -117,7 +117,7 @@ pub(super) fn put_text(body: &mut BytesMut, text: &str) {
     body.put_u8(0);
 }
 
-/// A text up to its zero byte.
+/// Takes a text up to its zero byte.
 pub(super) fn take_text(body: &mut Bytes) -> String {
     let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
     let text = String::from_utf8_lossy(&body.split_to(end)).into_owned();
@@ -127,7 +127,7 @@ pub(super) fn take_text(body: &mut Bytes) -> String {
     text
 }
 
-/// A connection as frames. Reading one may be given up and taken up again without loss.
+/// A connection as frames. A read may be cancelled and repeated without loss.
 pub(super) struct Framed {
     stream: Box<dyn Stream>,
     read: BytesMut,
@@ -139,18 +139,18 @@ impl Framed {
         Self { stream, read: BytesMut::with_capacity(16 * 1024), write: BytesMut::new() }
     }
 
-    /// How long the message at the front is, without its tag, if that much has arrived.
+    /// Returns the length of the first message, without its tag, if that much has arrived.
     fn length(&self) -> Option<usize> {
         let bytes = self.read.get(1..5)?.try_into().ok()?;
         Some(usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX))
     }
 
-    /// Whether the next message has arrived as a whole.
+    /// Checks whether the next message has arrived completely.
     pub(super) fn has_next(&self) -> bool {
         self.length().is_some_and(|length| self.read.len() > length)
     }
 
-    /// The next message, or none at the end.
+    /// Returns the next message, or `None` at the end.
     pub(super) async fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if self.length().is_some_and(|length| !(4..=LIMIT_BYTES).contains(&length)) {
@@ -168,7 +168,7 @@ impl Framed {
         }
     }
 
-    /// The first message of a connection, which has no tag; none at the end.
+    /// Returns the first message of a connection, which has no tag; `None` at the end.
     pub(super) async fn next_untagged(&mut self) -> io::Result<Option<Bytes>> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length).await {
@@ -192,12 +192,12 @@ impl Framed {
         self.write.put_slice(&frame.body);
     }
 
-    /// Queues bytes as they are.
+    /// Queues bytes unchanged.
     pub(super) fn put_raw(&mut self, bytes: &[u8]) {
         self.write.put_slice(bytes);
     }
 
-    /// Sends what is queued.
+    /// Sends the queue.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.write).await?;
         self.write.clear();
@@ -210,7 +210,7 @@ impl Framed {
         self.flush().await
     }
 
-    /// The stream beneath, to wrap it in TLS. Nothing may have been read ahead.
+    /// Returns the underlying stream, to wrap it in TLS. Nothing may have been read ahead.
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
         self.stream
     }

@@ -1,4 +1,4 @@
-//! Carries out the operations: what each needs to be allowed, and what it answers.
+//! Carries out the operations: the permissions that each needs, and its answer.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::settings::{CLUSTER, REGION, ROLE, Settings, WORKGROUP, WORKGROUP_ID};
 use crate::s3::policy::{ACCOUNT, Permission};
 
-/// The members of an answer, or why there is none.
+/// The members of an answer, or the error.
 pub(super) type Answered = Result<Value, Refusal>;
 
 pub(super) struct Refusal {
@@ -23,10 +23,11 @@ impl Refusal {
     }
 }
 
-/// Service Authorization Reference, Amazon Redshift and Amazon Redshift Serverless: actions, and the forms of ARNs. A
-/// workgroup's has its id. "If the `DbName` parameter is specified, the IAM policy must allow access to the resource
-/// `dbname`" (`GetClusterCredentials`). That `DescribeClusters` is allowed on a cluster is the Management Guide's word
-/// ("Create an IAM role with permissions to call GetClusterCredentials").
+/// Returns the permissions of a request (Service Authorization Reference, Amazon Redshift and Amazon Redshift
+/// Serverless: actions, and the forms of ARNs). A workgroup's ARN has its id. "If the `DbName` parameter is
+/// specified, the IAM policy must allow access to the resource `dbname`" (`GetClusterCredentials`). That
+/// `DescribeClusters` is allowed on a cluster is from the Management Guide ("Create an IAM role with
+/// permissions to call GetClusterCredentials").
 pub(super) fn required_permissions(
     operation: &str,
     parameters: &BTreeMap<String, String>,

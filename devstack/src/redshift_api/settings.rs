@@ -1,4 +1,4 @@
-//! Holds what the answers depend on: names, and what a test changes.
+//! Holds the settings that the answers depend on: names, and values that a test changes.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::redshift::Issuer;
 use crate::s3::policy::Policy;
 
-/// The region that everything is in.
+/// The region of everything.
 pub const REGION: &str = "ca-central-1";
 
 /// The cluster's identifier.
@@ -16,24 +16,24 @@ pub const CLUSTER: &str = "analytics";
 /// The workgroup's name.
 pub const WORKGROUP: &str = "analytics-wg";
 
-/// The workgroup's id, which its ARN has instead of the name.
+/// The workgroup's id, which is in its ARN instead of the name.
 pub const WORKGROUP_ID: &str = "6a5b0000-1111-4222-8333-c0ffee000001";
 
-/// The role of whoever asks.
+/// The caller's role.
 pub const ROLE: &str = "cmslite-loader-role";
 
-/// What the answers depend on.
+/// The settings that the answers depend on.
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// The stand-in: who takes the passwords, and its port on localhost.
+    /// The stand-in: the issuer that it trusts, and its port on localhost.
     pub(super) redshift: Option<(Issuer, u16)>,
     pub(super) policy: Option<Policy>,
-    /// How long a password is taken; into the past, if it is negative.
+    /// The time for which a password is valid, in seconds; negative for one that has expired.
     pub(super) seconds: i64,
-    /// The password, where it is always the same.
+    /// The password, if it is always the same.
     pub(super) password: Option<String>,
     given: u64,
-    /// Of the cluster and the workgroup.
+    /// The status of the cluster and the workgroup.
     pub(super) status: &'static str,
 }
 
@@ -44,7 +44,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// A new password of a user, and when it ends.
+    /// Issues a new password for a user, and returns its expiry.
     pub(super) fn give(&mut self, user: &str) -> (String, DateTime<Utc>) {
         self.given += 1;
         let until = DateTime::<Utc>::from(SystemTime::now()) + chrono::TimeDelta::seconds(self.seconds);

@@ -1,4 +1,4 @@
-//! Decides who may do what. Every request passes here with its operation known, so it also logs and injects faults.
+//! Decides on access. Every request passes here with its operation known, so it also logs and injects faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl AccessControl {
         self.0.options.credentials.iter().find(|known| known.access_key_id == access_key_id)
     }
 
-    /// What of the objects and the bucket decides which rights a request needs.
+    /// Returns the properties of the objects and the bucket that decide which permissions a request needs.
     fn touched(&self, (bucket, key): (&str, Option<&str>), headers: &http::HeaderMap) -> Touched {
         let source = policy::copy_source(headers).or_else(|| Some((bucket.to_owned(), key?.to_owned())));
         let buckets = self.0.buckets();
@@ -40,9 +40,9 @@ impl AccessControl {
         }
     }
 
-    /// Whether an object is not there, and who asks may not know that: without the right to list the bucket
-    /// S3 answers 403 for it, with it 404 (Amazon S3 API Reference, GetObject). A right to list certain
-    /// prefixes is none here, since a read names no prefix.
+    /// Checks whether an object does not exist, and the caller may not know that: without permission to list
+    /// the bucket S3 answers 403 for it, otherwise 404 (Amazon S3 API Reference, GetObject). Permission to
+    /// list certain prefixes does not count, since a read names no prefix.
     fn is_hidden(&self, policy: &Policy, permission: &Permission) -> bool {
         let Some((bucket, key)) = permission.object().filter(|_| permission.action == "s3:GetObject") else {
             return false;
@@ -102,8 +102,8 @@ impl S3Access for AccessControl {
         };
         match (known.session_token.as_deref(), token(context).as_deref()) {
             (wanted, given) if wanted == given => {}
-            // Refused as every missing right is; S3 itself has been seen to say InvalidAccessKeyId, also with
-            // 403.
+            // Refused like any missing permission; S3 itself has been seen to answer InvalidAccessKeyId, also
+            // with 403.
             (Some(_), None) => {
                 return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN));
             }
@@ -188,10 +188,10 @@ impl S3Access for AccessControl {
     }
 }
 
-/// A refusal on demand, with what of S3's own words or headers somebody may look at.
+/// Returns an injected refusal, with S3's own message or headers where a client may look at them.
 fn refusal(code: &str, status: http::StatusCode) -> S3Error {
     let message = match code {
-        // As S3 words it for an object under a key of the customer's (velero-io/velero#8025).
+        // S3's message for an object encrypted with a customer's key (velero-io/velero#8025).
         "InvalidRequest" => {
             "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
         }
@@ -206,7 +206,7 @@ fn refusal(code: &str, status: http::StatusCode) -> S3Error {
     error
 }
 
-/// The headers of S3's own but the token, which is a secret.
+/// Returns the `x-amz-` headers without the token, which is a secret.
 fn own_headers(headers: &http::HeaderMap) -> BTreeMap<String, String> {
     let own = headers
         .iter()
@@ -215,8 +215,8 @@ fn own_headers(headers: &http::HeaderMap) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A bucket must belong to the accounts that a request names (Amazon S3 User Guide, "Verifying bucket ownership with
-/// bucket owner condition").
+/// Checks that a bucket belongs to the accounts that a request names (Amazon S3 User Guide, "Verifying bucket
+/// ownership with bucket owner condition").
 fn check_owners<'a>(accounts: impl Iterator<Item = &'a String>) -> S3Result<()> {
     for account in accounts {
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -241,7 +241,7 @@ fn unknown_key() -> S3Error {
     )
 }
 
-/// The session token of a request, from its header or a presigned URL.
+/// Returns the session token of a request, from its header or a presigned URL.
 fn token(context: &S3AccessContext<'_>) -> Option<String> {
     if let Some(token) = context.headers().get("x-amz-security-token") {
         return token.to_str().ok().map(str::to_owned);

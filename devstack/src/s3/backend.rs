@@ -1,6 +1,6 @@
-//! Implements S3's operations as `s3s` names them; the module for its kind carries each out.
+//! Implements S3's operations as `s3s` names them. The module for its kind carries out each operation.
 
-// A module names only those below it.
+// A module uses only modules listed below it.
 
 /// The operations on multipart uploads.
 mod multipart;
@@ -11,7 +11,7 @@ mod objects;
 /// The operations on buckets.
 mod buckets;
 
-/// The source of a copy, which both a copy of an object and one of a part have.
+/// The source of a copy, of an object or of a part.
 mod copy_source;
 
 /// Metadata and tags.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest as _, Md5};
 
-/// A file of bytes, removed with its last owner; a reader that has it open goes on.
+/// A file of bytes, which is removed with its last owner; a reader that has it open continues.
 pub(super) struct Blob {
     path: PathBuf,
 }
@@ -20,7 +20,7 @@ impl Drop for Blob {
     }
 }
 
-/// A blob being written, with its size and MD5.
+/// A blob that is being written, with its size and MD5.
 pub(super) struct BlobWriter {
     file: File,
     blob: Blob,
@@ -63,14 +63,14 @@ impl Piece {
         hex::encode(self.md5)
     }
 
-    /// A reader of a range of it.
+    /// Opens a reader of a range.
     pub(super) fn open(&self, range: Range<u64>) -> io::Result<io::Take<File>> {
         let mut file = File::open(&self.blob.path)?;
         file.seek(SeekFrom::Start(self.range.start + range.start))?;
         Ok(file.take(range.end - range.start))
     }
 
-    /// A range of it as a piece of its own, which shares the file; the MD5 is that of the range.
+    /// Returns a range as a separate piece, which shares the file; the MD5 is that of the range.
     pub(super) fn slice(&self, range: Range<u64>, md5: [u8; 16]) -> Self {
         let shared = self.range.start + range.start..self.range.start + range.end;
         Self { blob: Arc::clone(&self.blob), range: shared, md5 }

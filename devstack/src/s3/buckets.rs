@@ -1,4 +1,4 @@
-//! Holds buckets with their objects, and multipart uploads that are under way.
+//! Holds buckets with their objects, and multipart uploads in progress.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::blob::Piece;
 use super::checksums::{Algorithm, Checksum};
 use super::object::{ContentHeaders, Object};
 
-/// A multipart upload that is under way.
+/// A multipart upload in progress.
 pub(super) struct Upload {
     pub(super) bucket: String,
     pub(super) key: String,
@@ -19,7 +19,7 @@ pub(super) struct Upload {
     pub(super) metadata: HashMap<String, String>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
-    /// With which checksum it was begun, if its completion must then repeat that for each part.
+    /// The checksum with which it was begun, if its completion must then repeat that for each part.
     pub(super) algorithm: Option<Algorithm>,
     pub(super) parts: BTreeMap<i32, Part>,
 }
@@ -32,13 +32,14 @@ pub(super) struct Part {
     pub(super) checksum: Checksum,
 }
 
-/// The objects of a bucket by key, in S3's order: UTF-8 binary. Millions that are alike share what they are.
+/// The objects of a bucket by key, in S3's order: UTF-8 binary. Millions of similar objects share their
+/// contents.
 pub(super) type Objects = BTreeMap<String, Arc<Object>>;
 
 struct Bucket {
     created: DateTime<Utc>,
     objects: Objects,
-    /// What is encrypted by default is encrypted by this KMS key.
+    /// The KMS key that encrypts objects by default.
     kms_key: Option<String>,
 }
 
@@ -46,7 +47,7 @@ struct Bucket {
 #[derive(Default)]
 pub(super) struct Buckets {
     by_name: BTreeMap<String, Bucket>,
-    /// By upload id.
+    /// The uploads by id.
     pub(super) uploads: HashMap<String, Upload>,
     begun_uploads: u64,
     encrypted: u64,
@@ -73,7 +74,7 @@ impl Buckets {
         self.by_name.get_mut(name).map(|bucket| &mut bucket.objects)
     }
 
-    /// Has a bucket encrypt by a KMS key what names none.
+    /// Makes a bucket encrypt objects with a KMS key by default.
     pub(super) fn encrypt_by_default(&mut self, name: &str, kms_key: &str) {
         self.create(name);
         if let Some(bucket) = self.by_name.get_mut(name) {
@@ -81,14 +82,14 @@ impl Buckets {
         }
     }
 
-    /// The KMS key of what is written into a bucket and names none.
+    /// Returns the KMS key for an object that is written into a bucket and names none.
     pub(super) fn kms_key(&self, name: &str) -> Option<&str> {
         self.by_name.get(name)?.kms_key.as_deref()
     }
 
-    /// Encrypts what is about to be stored: by the key that it names, else by the bucket's. "Objects encrypted by
-    /// SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data" (Amazon S3 API Reference,
-    /// `Object`), also where the bytes are those of another object.
+    /// Encrypts an object that is about to be stored: with the key that it names, else with the bucket's.
+    /// "Objects encrypted by SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data"
+    /// (Amazon S3 API Reference, `Object`), also if the bytes are those of another object.
     pub(super) fn encrypt(&mut self, name: &str, object: &mut Object) {
         if object.encryption.0.is_none()
             && let Some(key) = self.kms_key(name)
@@ -102,12 +103,12 @@ impl Buckets {
         }
     }
 
-    /// The buckets' names and when they were made.
+    /// Returns the buckets' names and creation times.
     pub(super) fn names(&self) -> Vec<(String, DateTime<Utc>)> {
         self.by_name.iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
     }
 
-    /// An id that no other upload has.
+    /// Returns an id that no other upload has.
     pub(super) fn next_upload_id(&mut self, begun: DateTime<Utc>) -> String {
         self.begun_uploads += 1;
         format!("upload-{}-{}", self.begun_uploads, begun.timestamp_millis())

@@ -1,5 +1,5 @@
-//! Verifies what a request says about its body's bytes, in headers or in the trailers behind it (Amazon S3
-//! User Guide, "Checking object integrity").
+//! Verifies what a request says about its body's bytes, in headers or in trailers (Amazon S3 User Guide,
+//! "Checking object integrity").
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use super::error::error_named;
 
-/// The algorithms that S3 knows beside MD5.
+/// The algorithms of S3 apart from MD5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// CRC-32, as in gzip.
     Crc32,
     /// CRC-32C.
     Crc32c,
-    /// CRC-64/NVME, the one that S3 computes where the uploader names none.
+    /// CRC-64/NVME, which S3 computes if the uploader names none.
     Crc64Nvme,
     /// SHA-1.
     Sha1,
@@ -29,12 +29,12 @@ pub enum Algorithm {
 impl Algorithm {
     const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
-    /// The algorithm that S3 uses where the client names none.
+    /// The algorithm that S3 uses if the client names none.
     pub(super) const DEFAULT: Self = Self::Crc64Nvme;
 
-    /// The algorithm of an upload's parts that its completion must repeat, by what the upload was begun with;
-    /// of the whole object's checksums S3 makes its own (Amazon S3 User Guide, "Checking object integrity",
-    /// full object and composite checksums).
+    /// Returns the algorithm of an upload's parts that its completion must repeat, given what the upload was
+    /// begun with; checksums of the whole object are computed by S3 itself (Amazon S3 User Guide, "Checking
+    /// object integrity", full object and composite checksums).
     pub(super) fn composite(name: Option<&ChecksumAlgorithm>, kind: Option<&ChecksumType>) -> Option<Self> {
         let full = kind.map(ChecksumType::as_str) == Some(ChecksumType::FULL_OBJECT);
         Self::ALL.into_iter().find(|algorithm| {
@@ -44,7 +44,7 @@ impl Algorithm {
         })
     }
 
-    /// As S3's API names it.
+    /// Returns the algorithm's name in S3's API.
     fn name(self) -> &'static str {
         match self {
             Self::Crc32 => ChecksumAlgorithm::CRC32,
@@ -75,7 +75,7 @@ impl Algorithm {
     }
 }
 
-/// As S3's messages name it.
+/// Writes the algorithm's name as in S3's messages.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name().to_ascii_lowercase())
@@ -90,8 +90,8 @@ pub(super) struct Checksum {
 }
 
 impl Checksum {
-    /// That of an object uploaded in parts: the checksum of the parts' checksums, and their number (Amazon S3
-    /// User Guide, "Checking object integrity", composite checksums).
+    /// Returns the checksum of an object uploaded in parts: the checksum of the parts' checksums, and their
+    /// number (Amazon S3 User Guide, "Checking object integrity", composite checksums).
     pub(super) fn composite<'c>(
         algorithm: Algorithm,
         parts: impl IntoIterator<Item = &'c Self>,
@@ -106,13 +106,13 @@ impl Checksum {
         Some(Self { algorithm, value: format!("{value}-{count}") })
     }
 
-    /// Base64 has no hyphen.
+    /// Returns the checksum's type. Base64 has no hyphen.
     fn kind(&self) -> ChecksumType {
         let kind = if self.value.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         ChecksumType::from_static(kind)
     }
 
-    /// The checksum in the field that an answer has for its algorithm.
+    /// Returns the checksum in the field that an answer has for its algorithm.
     pub(super) fn fields(&self) -> s3s::dto::Checksum {
         let of = |algorithm| (self.algorithm == algorithm).then(|| self.value.clone());
         s3s::dto::Checksum {
@@ -126,7 +126,7 @@ impl Checksum {
     }
 }
 
-/// Computes a checksum chunk by chunk.
+/// A hasher that computes a checksum chunk by chunk.
 pub(super) struct Hasher {
     algorithm: Algorithm,
     hasher: ChecksumHasher,
@@ -161,12 +161,12 @@ impl Hasher {
     }
 }
 
-/// What a body must come to.
+/// The checksums that a body must have.
 pub(super) struct Verifier {
     md5: Option<Vec<u8>>,
-    /// What was announced ahead of the body.
+    /// The checksum that was announced before the body.
     expected: Option<String>,
-    /// Whether what is expected comes after the body.
+    /// Whether the expected checksum comes after the body.
     trailer: bool,
     hasher: Hasher,
 }
@@ -224,11 +224,11 @@ impl Verifier {
         self.hasher.update(bytes);
     }
 
-    /// Compares what was announced with what came.
+    /// Compares the announced checksum with the received bytes.
     ///
     /// # Errors
     ///
-    /// `BadDigest`, or `MalformedTrailerError` where an announced trailer did not come.
+    /// `BadDigest`, or `MalformedTrailerError` if an announced trailer did not arrive.
     pub(super) fn finish(self, md5: [u8; 16], trailers: Option<&HeaderMap>) -> S3Result<Checksum> {
         let computed = self.hasher.finish();
         let mut expected = self.expected;

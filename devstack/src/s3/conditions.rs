@@ -1,5 +1,5 @@
-//! Decides conditions on a request, without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`; RFC
-//! 9110, 13.2.2).
+//! Evaluates the conditions of a request, without I/O (Amazon S3 API Reference, `GetObject`, `CopyObject`;
+//! RFC 9110, 13.2.2).
 
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
@@ -16,7 +16,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Whether an object may be read: else 412, or 304 where the reader has it already.
+    /// Checks whether an object may be read: else 412, or 304 if the reader has it already.
     pub(super) fn check_read(&self, object: &Object) -> S3Result<()> {
         if self.required_fails(object) {
             return Err(precondition_failed());
@@ -29,13 +29,14 @@ impl Conditions {
         Ok(())
     }
 
-    /// Whether an object may be copied: else 412.
+    /// Checks whether an object may be copied: else 412.
     pub(super) fn check_copy(&self, source: &Object) -> S3Result<()> {
         if self.required_fails(source) || self.unwanted(source) { Err(precondition_failed()) } else { Ok(()) }
     }
 
-    /// A time counts only where no `ETag` is given: "If-Match condition evaluates to true, and
-    /// If-Unmodified-Since condition evaluates to false; then, S3 returns 200 OK".
+    /// Checks whether a required condition fails. A time counts only if no `ETag` is given: "If-Match
+    /// condition evaluates to true, and If-Unmodified-Since condition evaluates to false; then, S3 returns
+    /// 200 OK".
     fn required_fails(&self, object: &Object) -> bool {
         match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => !fits(condition, Some(&object.etag)),
@@ -53,10 +54,10 @@ impl Conditions {
     }
 }
 
-/// Whether a key that holds `present` may be written.
+/// Checks whether a key with the object `present` may be written.
 ///
-/// "If-None-Match: expects the '*' character"; `If-Match` on a key that is not there is a 404 (Amazon S3 API
-/// Reference, `PutObject`).
+/// "If-None-Match: expects the '*' character"; `If-Match` on a key that does not exist is a 404 (Amazon S3
+/// API Reference, `PutObject`).
 pub(super) fn check_write(
     present: Option<&str>,
     if_match: Option<&ETagCondition>,

@@ -23,7 +23,7 @@ pub(super) async fn serve(listener: TcpListener, service: S3Service, state: Arc<
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, or a client that gave up: neither is the end.
+                // The process is out of file descriptors, or a client gave up: neither ends the server.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
@@ -82,7 +82,7 @@ async fn answer(
     Ok(response)
 }
 
-/// The id of the access key that a signature names, whether or not it is right.
+/// Returns the id of the access key in a signature, whether or not the signature is right.
 fn signer(headers: &http::HeaderMap) -> Option<String> {
     let (_, credential) = headers.get("authorization")?.to_str().ok()?.split_once("Credential=")?;
     credential.split('/').next().map(str::to_owned)

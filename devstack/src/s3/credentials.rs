@@ -1,4 +1,4 @@
-//! Knows the keys that the server accepts, and what they may be used for.
+//! Defines the keys that the server accepts, and what they may be used for.
 
 use std::sync::Arc;
 
@@ -9,24 +9,25 @@ use super::policy::Policy;
 pub struct Credentials {
     /// The key's id.
     pub access_key_id: String,
-    /// The key.
+    /// The secret key.
     pub secret_access_key: String,
-    /// The token without which temporary keys are refused.
+    /// The session token of temporary keys, which are refused without it.
     pub session_token: Option<String>,
-    /// Operations that these keys may not use, such as `PutObject`. The rights to tags count for what needs them, too.
+    /// The operations that these keys may not use, such as `PutObject`. The permissions for tags count for
+    /// the operations that need them, too.
     pub denied: Vec<String>,
-    /// What alone they may do, where that is limited.
+    /// The policy that limits the keys, if there is one.
     pub policy: Option<Arc<Policy>>,
 }
 
 impl Credentials {
-    /// Long-term keys without limits.
+    /// Creates long-term keys without limits.
     pub fn long_term(access_key_id: &str, secret_access_key: &str) -> Self {
         let (access_key_id, secret_access_key) = (access_key_id.to_owned(), secret_access_key.to_owned());
         Self { access_key_id, secret_access_key, session_token: None, denied: Vec::new(), policy: None }
     }
 
-    /// Temporary keys, as a Lambda function or a role has them.
+    /// Creates temporary keys, like those of a Lambda function or a role.
     pub fn temporary(access_key_id: &str, secret_access_key: &str, session_token: &str) -> Self {
         Self {
             session_token: Some(session_token.to_owned()),
@@ -34,14 +35,14 @@ impl Credentials {
         }
     }
 
-    /// The same keys without the right to an operation.
+    /// Removes the permission for an operation.
     #[must_use]
     pub fn denying(mut self, operation: &str) -> Self {
         self.denied.push(operation.to_owned());
         self
     }
 
-    /// The same keys, limited to what a policy allows.
+    /// Limits the keys to what a policy allows.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = Some(Arc::new(policy));

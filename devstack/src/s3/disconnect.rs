@@ -1,5 +1,5 @@
-//! Wraps a connection that can be broken behind a certain byte: what was written before reaches the client, however
-//! slowly it reads.
+//! Wraps a connection that can be broken after a certain byte: earlier bytes reach the client, however slowly
+//! it reads.
 
 use std::io;
 use std::pin::Pin;
@@ -10,18 +10,18 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Asks for the end of a connection. It goes along with each of its requests as an extension.
+/// A request to end a connection. It is passed with each of the connection's requests as an extension.
 #[derive(Clone, Default)]
 pub(super) struct Disconnect(Arc<AtomicBool>);
 
 impl Disconnect {
-    /// The connection is to break when everything that was written to it has been handed to the system.
+    /// Breaks the connection when everything that was written to it has been passed to the system.
     pub(super) fn when_flushed(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A connection that breaks when it is asked to.
+/// A connection that breaks on request.
 pub(super) struct BreakableStream {
     stream: TcpStream,
     disconnect: Disconnect,

@@ -1,10 +1,10 @@
-//! Makes errors with S3's codes.
+//! Creates errors with S3's codes.
 
 use std::io;
 
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
-/// An error with a code and a status of our choice, for what `s3s` does not know or gives another status.
+/// Returns an error with this code and status, for what `s3s` does not know or gives another status.
 pub(super) fn error_named(code: &str, status: http::StatusCode, message: &'static str) -> S3Error {
     let mut error = S3Error::with_message(
         S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError),

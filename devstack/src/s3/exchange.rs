@@ -1,5 +1,5 @@
-//! Carries what is decided while a request is checked, and acted on while it is answered. It goes along with the
-//! request as an extension.
+//! Carries decisions from the check of a request to its answer. It is passed with the request as an
+//! extension.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,21 +7,21 @@ use std::sync::{Arc, OnceLock};
 use super::request_log::LoggedRequest;
 use crate::fault::Callback;
 
-/// Where the body of the answer to a GET ends before its end.
+/// The position at which the body of the answer to a GET ends early.
 #[derive(Clone, Copy)]
 pub(super) struct EndBody {
-    /// After so many bytes.
+    /// The number of bytes before it.
     pub(super) after_bytes: u64,
-    /// Nothing more comes; else the connection breaks.
+    /// Whether nothing more is sent; otherwise the connection breaks.
     pub(super) is_silent: bool,
 }
 
-/// Which bit of a body is flipped, counted round.
+/// The bit of a body that is flipped, modulo its length.
 #[derive(Clone, Copy)]
 pub(super) struct FlipBit(pub(super) u64);
 
 impl FlipBit {
-    /// Flips the bit in a part of a body of `size` bytes that begins at `offset`, if it lies there.
+    /// Flips the bit in a part of a body of `size` bytes that begins at `offset`, if it is in that part.
     pub(super) fn apply(self, bytes: &mut [u8], offset: u64, size: u64) {
         let Some(bit) = self.0.checked_rem(size * 8) else { return };
         let place = (bit / 8).checked_sub(offset).and_then(|at| usize::try_from(at).ok());
@@ -31,7 +31,7 @@ impl FlipBit {
     }
 }
 
-/// A page of a listing is turned round.
+/// A mark that a page of a listing is reversed.
 #[derive(Clone, Copy)]
 pub(super) struct ReversePage;
 
@@ -48,38 +48,38 @@ struct Decisions {
 }
 
 impl Exchange {
-    /// The connection is to break in place of the answer.
+    /// Breaks the connection in place of the answer.
     pub(super) fn withhold_answer(&self) {
         self.0.withhold_answer.store(true, Ordering::Relaxed);
     }
 
-    /// Something is to happen when the request has been carried out, and then the connection is to break.
+    /// Runs an action when the request has been carried out, and then breaks the connection.
     pub(super) fn run_after(&self, callback: Callback) {
         let _ = self.0.run_after.set(callback);
         self.withhold_answer();
     }
 
-    /// The answer is to have a further header.
+    /// Adds a header to the answer.
     pub(super) fn add_header(&self, name: &'static str, value: &'static [u8]) {
         let _ = self.0.header.set((name, value));
     }
 
-    /// The further header of the answer.
+    /// Returns the additional header of the answer.
     pub(super) fn header(&self) -> Option<(&'static str, &'static [u8])> {
         self.0.header.get().copied()
     }
 
-    /// The request's place in the log.
+    /// Sets the request's position in the log.
     pub(super) fn set_logged(&self, logged: LoggedRequest) {
         let _ = self.0.logged.set(logged);
     }
 
-    /// The request's place in the log; `log` puts it there if nobody has.
+    /// Returns the request's position in the log; `log` adds it if it is not there.
     pub(super) fn logged(&self, log: impl FnOnce() -> LoggedRequest) -> &LoggedRequest {
         self.0.logged.get_or_init(log)
     }
 
-    /// Called when the request has been carried out: whether the answer may go out.
+    /// Records that the request has been carried out; returns whether the answer may be sent.
     pub(super) fn end(&self) -> bool {
         if let Some(callback) = self.0.run_after.get() {
             callback();

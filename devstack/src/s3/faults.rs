@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::fault::{self, Callback, Gate};
 
-/// A fault that some of the next requests meet.
+/// A fault that affects some of the next requests.
 pub type Fault = fault::Fault<Pattern, Action>;
 
-/// Which requests fit.
+/// The requests that match.
 #[derive(Clone)]
 pub struct Pattern {
     operation: String,
@@ -16,7 +16,7 @@ pub struct Pattern {
 }
 
 impl Fault {
-    /// Every request of an operation, such as `GetObject`, for keys that contain a text.
+    /// Matches every request of an operation, such as `GetObject`, for keys that contain a text.
     pub fn on(operation: &str, key_contains: &str, action: Action) -> Self {
         Self::new(Pattern { operation: operation.to_owned(), key_contains: key_contains.to_owned() }, action)
     }
@@ -26,7 +26,7 @@ impl Fault {
 pub(super) type Faults = fault::Faults<Pattern, Action>;
 
 impl Faults {
-    /// What happens to a request.
+    /// Returns what happens to a request.
     pub(super) fn of(&self, operation: &str, key: &str) -> Option<Action> {
         self.take(|pattern| pattern.operation == operation && key.contains(&pattern.key_contains))
     }
@@ -35,34 +35,35 @@ impl Faults {
 /// What happens to a request.
 #[derive(Clone)]
 pub enum Action {
-    /// It is refused with a status and S3's code, such as 503 and `SlowDown`.
+    /// The request is refused with a status and S3's code, such as 503 and `SlowDown`.
     Refuse(u16, String),
     /// GET: the connection breaks after that many bytes of the body.
     CutBodyAfter(u64),
-    /// GET: one bit of the body is flipped on its way, the one of this number, counted round; PUT: one bit of the
-    /// body's first chunk. Headers stay those of what is stored.
+    /// For GET: one bit of the body is flipped on its way, the one with this number modulo the body's length.
+    /// For PUT: one bit of the body's first chunk. Headers stay those of the stored object.
     FlipBit(u64),
-    /// As [`Action::FlipBit`], another bit each time.
+    /// As [`Action::FlipBit`], with a different bit each time.
     FlipNextBit(Bits),
-    /// It is carried out, and the connection breaks before the answer.
+    /// The request is carried out, and the connection breaks before the answer.
     CutAfter,
-    /// It is carried out later.
+    /// The request is carried out later.
     Delay(Duration),
-    /// Something else happens first.
+    /// An action is run first.
     RunBefore(Callback),
-    /// Something else happens in its place, and the connection breaks.
+    /// An action is run instead of the request, and the connection breaks.
     RunInstead(Callback),
-    /// It is carried out, something else happens, and the connection breaks before the answer.
+    /// The request is carried out, an action is run, and the connection breaks before the answer.
     RunAfter(Callback),
-    /// It is carried out when a gate opens.
+    /// The request is carried out when a gate opens.
     Wait(Gate),
-    /// It is taken, and nothing more is heard of it; the connection stays.
+    /// The request is accepted, and no answer comes; the connection stays open.
     Silence,
-    /// GET: headers and that many bytes of the body come, and then nothing; the connection stays.
+    /// For GET: headers and this many bytes of the body are sent, and then nothing; the connection stays
+    /// open.
     SilenceAfter(u64),
-    /// `ListObjectsV2`: what is on the page comes in the reverse of its order.
+    /// For `ListObjectsV2`: the objects of the page are in reverse order.
     ReversePage,
-    /// The answer has this header besides, whose value may be any bytes.
+    /// The answer has this additional header, whose value may be any bytes.
     AnswerHeader(&'static str, &'static [u8]),
 }
 

@@ -4,16 +4,17 @@ use s3s::{S3Result, s3_error};
 
 use super::buckets::Objects;
 
-/// What a URL-encoded listing leaves unencoded.
+/// The characters that a URL-encoded listing leaves unencoded.
 const KEY_IN_URL: percent_encoding::AsciiSet =
     percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// A key as a listing with `encoding-type=url` gives it: a space is `+` (boto/boto#2654, boto/botocore#264).
+/// Returns a key as a listing with `encoding-type=url` does: a space is `+` (boto/boto#2654,
+/// boto/botocore#264).
 pub(super) fn encode_url(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &KEY_IN_URL).to_string().replace("%20", "+")
 }
 
-/// A continuation token: opaque to clients, the last name on the page to us.
+/// Returns a continuation token, which is opaque to clients: the last name on the page.
 pub(super) fn encode_token(last: &str) -> String {
     base64_simd::URL_SAFE_NO_PAD.encode_to_string(last)
 }
@@ -32,11 +33,12 @@ pub(super) fn decode_token(token: &str) -> S3Result<String> {
 pub(super) struct Page {
     pub(super) keys: Vec<String>,
     pub(super) prefixes: Vec<String>,
-    /// Where the next page goes on, if there is one.
+    /// The position of the next page, if there is one.
     pub(super) last: Option<String>,
 }
 
-/// The page after the name `after`. Keys that hold the delimiter behind the prefix are grouped up to it.
+/// Returns the page after the name `after`. Keys that contain the delimiter after the prefix are grouped up
+/// to it.
 pub(super) fn page(objects: &Objects, prefix: &str, delimiter: &str, after: &str, limit: usize) -> Page {
     let mut page = Page::default();
     if limit == 0 {

@@ -1,4 +1,4 @@
-//! Sends notifications as S3 does: asynchronously, after the object is there (Amazon S3 User Guide, "Event
+//! Sends notifications as S3 does: asynchronously, after the object exists (Amazon S3 User Guide, "Event
 //! message structure").
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,27 +16,27 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::object::ObjectSummary;
 
-/// How often a target that does not answer is tried.
+/// The number of tries for a target that does not answer.
 const TRIES: u32 = 5;
 
-/// What a key in a notification leaves unencoded; a space becomes `+`.
+/// The characters that a key in a notification leaves unencoded; a space becomes `+`.
 const KEY: AsciiSet =
     NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
-/// Which objects are told to whom.
+/// A notification: objects and their target.
 #[derive(Clone)]
 pub struct Notification {
     /// The bucket.
     pub bucket: String,
-    /// What the key begins with.
+    /// The prefix of the key.
     pub prefix: String,
-    /// What the key ends with.
+    /// The suffix of the key.
     pub suffix: String,
-    /// Who is told.
+    /// The target.
     pub target: Target,
 }
 
-/// Who is told of an object.
+/// The target of a notification.
 #[derive(Clone)]
 pub enum Target {
     /// A function, by the URL of Lambda's Invoke API.
@@ -56,7 +56,8 @@ impl Notifier {
         self.notifications.lock().unwrap_or_else(PoisonError::into_inner).push(notification);
     }
 
-    /// A number above all before it, whatever the clock does; callers hold the lock of the buckets.
+    /// Returns a number greater than all before it, whatever the clock does; callers hold the lock of the
+    /// buckets.
     fn next_sequencer(&self, now: DateTime<Utc>) -> i64 {
         let last = self.last_sequencer.load(Ordering::Relaxed);
         let next = now.timestamp_nanos_opt().unwrap_or_default().max(last + 1);
@@ -64,7 +65,7 @@ impl Notifier {
         next
     }
 
-    /// Tells everybody concerned of an object created by `how`: `Put`, `Copy` or `CompleteMultipartUpload`.
+    /// Notifies all targets of an object created by `how`: `Put`, `Copy` or `CompleteMultipartUpload`.
     pub(super) fn created(&self, region: &str, bucket: &str, object: &ObjectSummary, how: &str) {
         let concerned: Vec<Notification> = {
             let all = self.notifications.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,8 +134,8 @@ async fn invoke(url: String, event: Value) {
             Err(error) => return tracing::warn!(url, %error, "not an invoke URL"),
         };
         match client.request(request).await {
-            // A target that runs the function at once may report the function's own failure: it was delivered
-            // all the same.
+            // A target that runs the function at once may report the function's own failure: the notification
+            // was delivered anyway.
             Ok(_) => return,
             Err(error) => why = error.to_string(),
         }

@@ -1,4 +1,4 @@
-//! Defines an object: its pieces and what is known of it.
+//! Defines an object: its pieces and its metadata.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,16 +13,16 @@ use s3s::dto::{ServerSideEncryption, Timestamp};
 use super::blob::{BlobWriter, Piece};
 use super::checksums::{Algorithm, Checksum, Hasher};
 
-/// A time as answers give it.
+/// Returns a time in the form of answers.
 pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp::from(std::time::SystemTime::from(time))
 }
 
-/// An object, whole and unchangeable.
+/// An object, complete and immutable.
 #[derive(Clone)]
 pub(super) struct Object {
     pieces: Vec<Piece>,
-    /// What it is said to have, whatever it has.
+    /// The size that the object claims to have, instead of its own.
     pub(super) claimed_bytes: Option<u64>,
     pub(super) etag: String,
     pub(super) last_modified: DateTime<Utc>,
@@ -30,14 +30,14 @@ pub(super) struct Object {
     pub(super) metadata: HashMap<String, String>,
     /// Key and value.
     pub(super) tags: Vec<(String, String)>,
-    /// The kind of encryption, where one was named, and the KMS key.
+    /// The kind of encryption, if one was named, and the KMS key.
     pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
-    /// Of the whole object, or composite where it was uploaded in parts under an algorithm; else an object
-    /// uploaded in parts has none here.
+    /// The checksum: of the whole object, or composite if it was uploaded in parts with an algorithm;
+    /// otherwise an object uploaded in parts has none here.
     pub(super) checksum: Option<Checksum>,
 }
 
-/// The metadata that HTTP knows, as a writer gives it and a reader gets it.
+/// The HTTP headers of an object, as a writer gives them and a reader gets them.
 #[derive(Clone, Default)]
 pub(super) struct ContentHeaders {
     /// `Content-Type`.
@@ -54,10 +54,10 @@ pub(super) struct ContentHeaders {
     pub(super) expires: Option<Timestamp>,
 }
 
-/// How an object is kept.
+/// The tags and the encryption of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Key and value of each tag.
+    /// The key and the value of each tag.
     pub tags: Vec<(String, String)>,
     /// The KMS key that its writer named, or its bucket's.
     pub kms_key: Option<String>,
@@ -68,11 +68,11 @@ pub struct Kept {
 pub struct ObjectSummary {
     /// The key.
     pub key: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// The `ETag` without quotes.
     pub etag: String,
-    /// Whole seconds.
+    /// The time of the last change in whole seconds.
     pub last_modified: DateTime<Utc>,
 }
 
@@ -110,7 +110,8 @@ impl Object {
         Ok(Self::new(pieces, etag, begun))
     }
 
-    /// Gives it an `ETag` that is no MD5 of its bytes, and no other object's: `number` is of this object alone.
+    /// Gives the object an `ETag` that is not an MD5 of its bytes, and not another object's: `number` is
+    /// unique to this object.
     pub(super) fn forget_md5(&mut self, number: u64) {
         let (md5, parts) =
             self.etag.split_once('-').map_or((&*self.etag, None), |(md5, parts)| (md5, Some(parts)));
@@ -131,7 +132,7 @@ impl Object {
         }
     }
 
-    /// Open readers for a range of the object, in order.
+    /// Opens readers for a range of the object, in order.
     pub(super) fn open(&self, range: Range<u64>) -> io::Result<Vec<io::Take<File>>> {
         let mut readers = Vec::new();
         let mut offset = 0;
@@ -154,8 +155,8 @@ impl Object {
         Ok(bytes)
     }
 
-    /// A copy of a range as one piece, which shares the file where the range lies within one; else the bytes
-    /// are copied.
+    /// Copies a range as one piece, which shares the file if the range is within one piece; otherwise the
+    /// bytes are copied.
     pub(super) fn piece(&self, directory: &Path, range: Range<u64>) -> io::Result<Piece> {
         let mut offset = 0;
         for piece in &self.pieces {
@@ -178,7 +179,7 @@ impl Object {
         Ok(writer.finish())
     }
 
-    /// The checksum of its bytes.
+    /// Computes the checksum of its bytes.
     pub(super) fn compute_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
         let mut hasher = Hasher::new(algorithm);
         self.read_chunks(0..self.size(), |bytes| {
@@ -188,7 +189,7 @@ impl Object {
         Ok(hasher.finish())
     }
 
-    /// The checksum that S3 keeps of it: composite where it was uploaded in parts.
+    /// Computes the checksum that S3 stores: composite if it was uploaded in parts.
     pub(super) fn compute_kept_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
         if !self.etag.contains('-') {
             return self.compute_checksum(algorithm);
@@ -207,7 +208,7 @@ impl Object {
         Checksum::composite(algorithm, &parts).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Hands a range of the object to `each`, chunk by chunk.
+    /// Passes a range of the object to `each`, chunk by chunk.
     pub(super) fn read_chunks(
         &self,
         range: Range<u64>,
@@ -226,7 +227,7 @@ impl Object {
     }
 }
 
-/// The `ETag` of an object uploaded in parts: the MD5 of the parts' MD5s, and their number.
+/// Returns the `ETag` of an object uploaded in parts: the MD5 of the parts' MD5s, and their number.
 pub(super) fn etag_of_parts(pieces: &[Piece]) -> String {
     let mut digest = Md5::new();
     for piece in pieces {

@@ -1,17 +1,17 @@
-//! Defines how to start the server.
+//! Defines the options of the server.
 
 use super::credentials::Credentials;
 
-/// How to start the server.
+/// The options of the server.
 #[derive(Clone)]
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
     /// The keys to accept.
     pub credentials: Vec<Credentials>,
-    /// Keys on a page of a listing; S3 has 1000.
+    /// The number of keys on a page of a listing; S3 has 1000.
     pub max_keys: usize,
-    /// The region that buckets and notifications name. Any is accepted in a signature.
+    /// The region that buckets and notifications name. Any region is accepted in a signature.
     pub region: String,
 }
 

@@ -1,7 +1,6 @@
-//! Reads what an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements reference"):
-//! statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on `s3:prefix` and
-//! `StringEquals` on `s3:ResourceAccount`.
-//! Anything else is an error, not a guess.
+//! Evaluates what an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements
+//! reference"): statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on
+//! `s3:prefix` and `StringEquals` on `s3:ResourceAccount`. Anything else is an error, not a guess.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +12,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Policy {
-    /// `2012-10-17`.
+    /// The version, `2012-10-17`.
     pub version: String,
-    /// What is allowed.
+    /// The statements.
     pub statement: Vec<Statement>,
 }
 
@@ -23,24 +22,24 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Statement {
-    /// Its name.
+    /// The statement's id.
     #[serde(default)]
     pub sid: String,
-    /// What it does.
+    /// The statement's effect.
     pub effect: Effect,
     /// The actions that it allows.
     pub action: OneOrMany,
-    /// The ARNs that it allows them on.
+    /// The ARNs on which it allows them.
     pub resource: OneOrMany,
-    /// What must hold besides.
+    /// Its condition.
     #[serde(default)]
     pub condition: Option<Condition>,
 }
 
-/// `Deny` is not known here.
+/// The effect of a statement; `Deny` is not supported here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Effect {
-    /// It allows.
+    /// The statement allows.
     Allow,
 }
 
@@ -54,7 +53,7 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// What must hold, by operator.
+/// The conditions, by operator.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Condition {
@@ -66,11 +65,11 @@ pub struct Condition {
     pub string_equals: BTreeMap<String, OneOrMany>,
 }
 
-/// The account that every bucket here belongs to; moto's own.
+/// The account that owns every bucket here; moto's own.
 pub const ACCOUNT: &str = "123456789012";
 
 impl OneOrMany {
-    /// The texts.
+    /// Returns the texts.
     pub fn texts(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
@@ -83,7 +82,7 @@ impl OneOrMany {
     }
 }
 
-/// One thing that a request needs to be allowed to do.
+/// A permission that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     /// The action.
@@ -101,31 +100,31 @@ impl Permission {
         Self { action, resource: format!("{ARN}{resource}"), prefix: None }
     }
 
-    /// To list a bucket.
+    /// Returns the permission to list a bucket.
     pub(super) fn to_list(bucket: &str, prefix: Option<String>) -> Self {
         Self { prefix, ..Self::on("s3:ListBucket", bucket) }
     }
 
-    /// To use a KMS key, by its ARN.
+    /// Returns the permission to use a KMS key, by its ARN.
     pub(super) fn to_use(action: &'static str, kms_key: &str) -> Self {
         Self { action, resource: kms_key.to_owned(), prefix: None }
     }
 
-    /// The bucket and the key, where it is about an object.
+    /// Returns the bucket and the key, if it is about an object.
     pub(super) fn object(&self) -> Option<(&str, &str)> {
         self.resource.strip_prefix(ARN)?.split_once('/')
     }
 }
 
 impl Policy {
-    /// Whether some statement allows it.
+    /// Checks whether a statement allows it.
     pub fn allows(&self, permission: &Permission) -> bool {
         self.statement.iter().any(|statement| statement.allows(permission))
     }
 }
 
 impl Statement {
-    /// Whether it allows this.
+    /// Checks whether the statement allows it.
     pub fn allows(&self, permission: &Permission) -> bool {
         let likes = self.condition.iter().flat_map(|condition| &condition.string_like);
         let is_like = |(key, patterns): (&String, &OneOrMany)| {
@@ -142,18 +141,18 @@ impl Statement {
     }
 }
 
-/// What of the objects and buckets decides which rights a request needs.
+/// The properties of the objects and buckets that decide which permissions a request needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Touched {
     /// Whether the source of a copy has tags.
     pub(super) is_source_tagged: bool,
-    /// The KMS key of what is read, or copied from.
+    /// The KMS key of the object that is read, or copied from.
     pub(super) source_kms_key: Option<String>,
-    /// The KMS key of what is written: that which the request names, else the bucket's.
+    /// The KMS key of the object that is written: the one that the request names, else the bucket's.
     pub(super) kms_key: Option<String>,
 }
 
-/// The bucket and the key that a request copies from.
+/// Returns the bucket and the key that a request copies from.
 pub(super) fn copy_source(headers: &HeaderMap) -> Option<(String, String)> {
     let source = headers.get("x-amz-copy-source")?.to_str().ok()?;
     let source = percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy().into_owned();
@@ -161,13 +160,14 @@ pub(super) fn copy_source(headers: &HeaderMap) -> Option<(String, String)> {
     Some((bucket.to_owned(), key.to_owned()))
 }
 
-/// What an operation needs ("Required permissions for Amazon S3 API operations", Amazon S3 User Guide).
+/// Returns the permissions of an operation ("Required permissions for Amazon S3 API operations", Amazon S3
+/// User Guide).
 ///
-/// Who copies an object that has tags, and does not replace these, needs `s3:GetObjectTagging` for it and
-/// `s3:PutObjectTagging` for the copy; without tags neither (AWS re:Post, "Troubleshoot copying objects between
-/// buckets"; seen in nasa/cumulus-orca#530).
-/// Who writes under a KMS key needs `kms:GenerateDataKey`, for an upload in parts `kms:Decrypt` too; who reads,
-/// `kms:Decrypt` (Amazon S3 User Guide, "Using server-side encryption with AWS KMS keys").
+/// To copy an object that has tags, without replacing them, a caller needs `s3:GetObjectTagging` for it and
+/// `s3:PutObjectTagging` for the copy; without tags neither (AWS re:Post, "Troubleshoot copying objects
+/// between buckets"; seen in nasa/cumulus-orca#530). To write with a KMS key, a caller needs
+/// `kms:GenerateDataKey`, for an upload in parts `kms:Decrypt` too; to read, `kms:Decrypt` (Amazon S3 User
+/// Guide, "Using server-side encryption with AWS KMS keys").
 pub(super) fn required_permissions(
     operation: &str,
     bucket: &str,
@@ -237,7 +237,7 @@ fn in_s3(
     }
 }
 
-/// `*` stands for any text, `?` for any one character.
+/// Matches a pattern in which `*` means any text, and `?` any one character.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((head, tail)) = pattern.split_at_checked(pattern.find(['*', '?']).unwrap_or(pattern.len()))
     else {

@@ -1,4 +1,4 @@
-//! Records the requests that came, and how each was answered.
+//! Records the requests, and the answer to each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,30 +9,29 @@ use super::policy::Permission;
 /// A request that was served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The operation, such as `GetObject`; empty where the signature was refused, before the operation was
-    /// looked at.
+    /// The operation, such as `GetObject`; empty if the signature was refused before the operation was known.
     pub operation: String,
-    /// The bucket, where one is named.
+    /// The bucket, if one is named.
     pub bucket: Option<String>,
-    /// The key, where one is named.
+    /// The key, if one is named.
     pub key: Option<String>,
     /// The id of the access key that signed it.
     pub access_key_id: Option<String>,
-    /// What its signer must be allowed to do.
+    /// The permissions that its signer needs.
     pub required_permissions: Vec<Permission>,
-    /// The account that the bucket must belong to, where the request says so.
+    /// The expected account of the bucket, if the request names one.
     pub expected_bucket_owner: Option<String>,
-    /// The same for the bucket that it copies from.
+    /// The expected account of the bucket that it copies from.
     pub expected_source_bucket_owner: Option<String>,
-    /// Its headers of S3's own (`x-amz-...`) but the token, by name.
+    /// Its `x-amz-` headers without the token, by name.
     pub headers: BTreeMap<String, String>,
-    /// When it came.
+    /// The time of its arrival.
     pub at: Instant,
-    /// The answer's HTTP status; none while it is carried out, and where no answer was let through.
+    /// The answer's HTTP status; `None` while it is carried out, and if no answer was sent.
     pub status: Option<u16>,
 }
 
-/// A request in the log, whose status comes later.
+/// A request in the log, whose status is added later.
 #[derive(Clone)]
 pub(super) struct LoggedRequest(Arc<Mutex<Request>>);
 
@@ -60,7 +59,7 @@ impl RequestLog {
         logged
     }
 
-    /// Every request so far, in the order in which it came.
+    /// Returns every request so far, in order.
     pub(super) fn all(&self) -> Vec<Request> {
         self.lock().iter().map(|request| request.lock().clone()).collect()
     }

@@ -1,4 +1,4 @@
-//! Controls the running server, as the stack and its tests use it.
+//! Controls the running server, for the stack and its tests.
 
 use std::collections::HashMap;
 use std::io;
@@ -46,22 +46,22 @@ impl S3 {
         Ok(Self { address, state, server })
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The server's URL.
+    /// Returns the server's URL.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Makes a bucket, if it is not there.
+    /// Creates a bucket, if it does not exist.
     pub fn create_bucket(&self, name: &str) {
         self.state.buckets().create(name);
     }
 
-    /// Puts an object with a time of the caller's choice. Sends no notification.
+    /// Puts an object with a given time. Sends no notification.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl S3 {
         Ok(())
     }
 
-    /// Puts an object that was uploaded in parts, whose `ETag` is therefore no MD5 of it and whose time is
-    /// that at which the upload began. Sends no notification.
+    /// Puts an object as if it was uploaded in parts: its `ETag` is not its MD5, and its time is that at
+    /// which the upload began. Sends no notification.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl S3 {
         Ok(())
     }
 
-    /// Gives an object that is there tags, and a KMS key that it is said to be encrypted with.
+    /// Gives an existing object tags, and a KMS key that it seems to be encrypted with.
     ///
     /// # Errors
     ///
@@ -138,23 +138,23 @@ impl S3 {
         Ok(())
     }
 
-    /// Has a bucket encrypt by a KMS key whatever is written from now on and names none.
+    /// Makes a bucket encrypt with a KMS key everything that is written from now on and names none.
     pub fn encrypt_by_default(&self, bucket: &str, kms_key: &str) {
         self.state.buckets().encrypt_by_default(bucket, kms_key);
     }
 
-    /// How an object is kept; none where there is no such object.
+    /// Returns the tags and the encryption of an object; `None` if it does not exist.
     pub fn kept_with(&self, bucket: &str, key: &str) -> Option<Kept> {
         let object = self.state.object(bucket, key).ok()?;
         Some(Kept { tags: object.tags, kms_key: object.encryption.1 })
     }
 
-    /// Has S3 keep a checksum of an object that is there: of the whole, or composite where it was uploaded in
+    /// Makes S3 store a checksum of an existing object: of the whole, or composite if it was uploaded in
     /// parts.
     ///
     /// # Errors
     ///
-    /// The temporary directory's; not found where there is no such object.
+    /// The temporary directory's; not found if the object does not exist.
     pub fn keep_checksum(&self, bucket: &str, key: &str, algorithm: Algorithm) -> io::Result<()> {
         let mut buckets = self.state.buckets();
         let object = buckets.create(bucket).get_mut(key).ok_or(io::ErrorKind::NotFound)?;
@@ -163,26 +163,26 @@ impl S3 {
         Ok(())
     }
 
-    /// Has an object that is there say that it has so many bytes, without a test writing them.
+    /// Makes an existing object claim a size, so that a test need not write so many bytes.
     pub fn claim_size(&self, bucket: &str, key: &str, bytes: u64) {
         if let Some(object) = self.state.buckets().create(bucket).get_mut(key) {
             Arc::make_mut(object).claimed_bytes = Some(bytes);
         }
     }
 
-    /// Removes every object of a bucket and every unfinished upload.
+    /// Deletes every object of a bucket and every unfinished upload.
     pub fn empty_bucket(&self, bucket: &str) {
         let mut buckets = self.state.buckets();
         buckets.create(bucket).clear();
         buckets.uploads.retain(|_, upload| upload.bucket != bucket);
     }
 
-    /// Sets the time of everything that is stored from now on; none for the machine's.
+    /// Sets the time of everything that is stored from now on; `None` for the machine's.
     pub fn set_time(&self, time: Option<DateTime<Utc>>) {
         self.state.set_time(time);
     }
 
-    /// The objects of a bucket, in key order.
+    /// Returns the objects of a bucket, in key order.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
         self.state
             .buckets()
@@ -191,28 +191,28 @@ impl S3 {
             .unwrap_or_default()
     }
 
-    /// An object's bytes, if it is there.
+    /// Returns an object's bytes, if it exists.
     pub fn read(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let object = self.state.buckets().get(bucket)?.get(key)?.clone();
         object.read_all().ok()
     }
 
-    /// An object's metadata, if it is there.
+    /// Returns an object's metadata, if it exists.
     pub fn metadata(&self, bucket: &str, key: &str) -> Option<HashMap<String, String>> {
         Some(self.state.buckets().get(bucket)?.get(key)?.metadata.clone())
     }
 
-    /// Uploads that were begun and neither completed nor aborted.
+    /// Returns the number of uploads that were begun and neither completed nor aborted.
     pub fn unfinished_uploads(&self) -> usize {
         self.state.buckets().unfinished_uploads()
     }
 
-    /// Sends a notification of every object created from now on that fits.
+    /// Sends a notification of every matching object created from now on.
     pub fn notify(&self, notification: Notification) {
         self.state.notifier.add(notification);
     }
 
-    /// Every request so far, in the order in which it came.
+    /// Returns every request so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.state.requests.all()
     }
@@ -236,7 +236,7 @@ impl S3 {
 impl Drop for S3 {
     fn drop(&mut self) {
         self.server.abort();
-        // At once, and not when the last connection ends; who has a file open reads on.
+        // At once, and not when the last connection ends; a reader that has a file open continues.
         let _ = std::fs::remove_dir_all(self.state.directory.path());
     }
 }

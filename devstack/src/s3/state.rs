@@ -1,4 +1,4 @@
-//! Holds what all parts of the server share.
+//! Holds the state that all parts of the server share.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) requests: RequestLog,
     pub(super) faults: Faults,
     pub(super) notifier: Notifier,
-    /// Where the objects' bytes are.
+    /// The directory of the objects' bytes.
     pub(super) directory: Directory,
     pub(super) options: Options,
     time: Mutex<Option<DateTime<Utc>>>,
@@ -41,12 +41,12 @@ impl State {
         })
     }
 
-    /// The time of what is stored now.
+    /// Returns the time of an object that is stored now.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.time.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Utc::now)
     }
 
-    /// Sets the time of everything that is stored from now on; none for the machine's.
+    /// Sets the time of everything that is stored from now on; `None` for the machine's.
     pub(super) fn set_time(&self, time: Option<DateTime<Utc>>) {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
@@ -64,8 +64,8 @@ impl State {
             .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
-    /// Stores an object where the conditions hold, and tells of it; of several requests racing each other one
-    /// is first. Returns its `ETag`.
+    /// Stores an object if the conditions are true, and notifies of it; of several requests at the same time
+    /// one is first. Returns its `ETag`.
     pub(super) fn insert(
         &self,
         buckets: &mut Buckets,
@@ -80,7 +80,7 @@ impl State {
         let summary = object.summary(key);
         let etag = object.etag.clone();
         objects.insert(key.to_owned(), Arc::new(object));
-        // Still under the lock, so that sequencers come in the order of the writes.
+        // Still under the lock, so that sequencers have the order of the writes.
         self.notifier.created(&self.options.region, bucket, &summary, how);
         Ok(etag)
     }

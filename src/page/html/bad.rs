@@ -1,4 +1,4 @@
-//! What is bad, why, and what to do.
+//! Shows the bad archives, the reasons, and what to do.
 
 use chrono::DateTime;
 use cmslite_core::problem::{ReportedErrorFile, ReportedProblem};
@@ -9,10 +9,11 @@ use super::left_out;
 use crate::page::overview::{BadArchive, Overview};
 use crate::page::words::{number, time};
 
-/// The most bytes of one text of an `error.json` that the page shows: as much as a reason of the program has.
+/// The maximum number of bytes of a text from an `error.json` that the page shows: as many as a reason of the
+/// program has.
 const TEXT_BYTES: usize = 1_000;
 
-/// What to do where the reason says nothing of it.
+/// The remedy for a reason that does not contain one.
 const REMEDY: &str = "Correct it, and upload the archive again.";
 
 impl Overview {
@@ -51,7 +52,7 @@ fn archive(bad: &BadArchive) -> Markup {
     }
 }
 
-/// The time of an `error.json`, which may be any text.
+/// Shows the time in an `error.json`, which may be any text.
 fn told_time(at: &str) -> Markup {
     let parsed = DateTime::parse_from_rfc3339(at);
     parsed.map_or_else(|_| html! { (start_of(at, TEXT_BYTES)) }, |at| time(at.to_utc()))
@@ -97,14 +98,14 @@ fn row(problem: &ReportedProblem) -> Markup {
     }
 }
 
-/// A cell. An empty one is left out where the cells of a row stand below each other.
+/// Returns a cell. An empty one is left out where the cells of a row are below each other.
 fn cell(label: &str, content: Option<Markup>) -> Markup {
     html! {
         @if let Some(content) = content { td role="cell" data-label=(label) { (content) } } @else { td.empty role="cell" {} }
     }
 }
 
-/// The text of a problem, or where it is and how long where the configuration withholds it.
+/// Returns the text of a problem, or its position and length if the configuration withholds the text.
 fn text(problem: &ReportedProblem) -> Option<Markup> {
     let place = match (problem.text_bytes, problem.at_byte) {
         (None, None) => None,
@@ -119,8 +120,8 @@ fn text(problem: &ReportedProblem) -> Option<Markup> {
     }
 }
 
-/// What is wrong, and what to do about it: the reasons of the program have the one before their first semicolon and the
-/// other behind it.
+/// Splits a reason into the problem and the remedy: the program's reasons have them before and after their
+/// first semicolon.
 fn parts(reason: &str) -> (&str, Option<&str>) {
     match reason.split_once("; ") {
         Some((wrong, remedy)) => (wrong, Some(remedy)),

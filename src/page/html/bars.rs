@@ -1,18 +1,18 @@
-//! Bars over the last loads, as SVG.
+//! Draws bars for the last loads, as SVG.
 
 use maud::{Markup, html};
 
 use crate::page::words::number;
 
-/// From one bar to the next, and the width of one.
+/// The distance between two bars, and the width of a bar.
 const STEP: usize = 10;
 const WIDTH: usize = 8;
 
-/// The highest bar, and the lowest, which stands for no rows too.
+/// The heights of the highest and the lowest bar. The lowest also means no rows.
 const HIGHEST: u64 = 32;
 const LOWEST: u64 = 1;
 
-/// A bar for each number, in their order. Who does not see them is told the numbers.
+/// Returns a bar for each number, in their order. Readers who cannot see the bars get the numbers.
 pub fn bars(table: &str, rows: &[Option<u64>]) -> Markup {
     let most = rows.iter().flatten().copied().max().unwrap_or_default();
     let width = rows.len() * STEP;
@@ -30,7 +30,7 @@ pub fn bars(table: &str, rows: &[Option<u64>]) -> Markup {
     }
 }
 
-/// The height of a bar, so that the most rows are the highest.
+/// Returns the height of a bar, so that the largest number has the highest bar.
 fn height(rows: u64, most: u64) -> u64 {
     let share = u128::from(rows) * u128::from(HIGHEST) / u128::from(most.max(1));
     u64::try_from(share).unwrap_or(HIGHEST).clamp(LOWEST, HIGHEST)

@@ -1,4 +1,4 @@
-//! What waits, what disagrees, and what is no archive.
+//! Shows the waiting archives, the disagreements, and the objects that are not archives.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! What is loaded: the last loads, and the rows of each table.
+//! Shows the last loads, and the rows of each table.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ impl Overview {
         }
     }
 
-    /// A row for each table that one of the last loads names.
+    /// Returns a row for each table that one of the last loads names.
     fn tables(&self, latest: &RecentLoad) -> Markup {
         let names: BTreeSet<&String> = self.loads.iter().flat_map(|load| load.tables.keys()).collect();
         html! {

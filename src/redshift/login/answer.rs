@@ -1,12 +1,12 @@
-//! Says what a refusal of the services that keep or give logins means, by who must act.
+//! Classifies the errors of the services that store or issue logins, by who must act.
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use crate::s3::{credentials_error, is_unanswered};
 
-/// What throttled requests are refused with: "`ThrottlingException`" (AWS Secrets Manager and Redshift Serverless API
-/// References, common errors), "`Throttling`" and "`RequestLimitExceeded`" (Amazon Redshift API Reference, common
-/// errors; the names that the SDK tries again, `aws-runtime`, `retries/classifiers.rs`).
+/// The codes of throttled requests: "`ThrottlingException`" (AWS Secrets Manager and Redshift Serverless API
+/// References, common errors), "`Throttling`" and "`RequestLimitExceeded`" (Amazon Redshift API Reference,
+/// common errors; the names that the SDK tries again, `aws-runtime`, `retries/classifiers.rs`).
 const THROTTLED: [&str; 5] = [
     "Throttling",
     "ThrottlingException",
@@ -15,8 +15,9 @@ const THROTTLED: [&str; 5] = [
     "TooManyRequestsException",
 ];
 
-/// Whether the service may answer otherwise later: it was not reached or did not answer, throttled, or failed itself
-/// ("`InternalServiceError`", 500; "`InternalServerException`", 500; "`ServiceUnavailable`", 503).
+/// Checks whether an error is temporary: the service was not reached or did not answer, throttled the
+/// request, or failed itself ("`InternalServiceError`", 500; "`InternalServerException`", 500;
+/// "`ServiceUnavailable`", 503).
 pub(super) fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::DispatchFailure(failure) => {

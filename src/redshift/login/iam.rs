@@ -1,5 +1,5 @@
-//! Gets the login that Redshift's API gives by IAM: a user and a password for a quarter of an hour, and where the
-//! cluster is.
+//! Requests the IAM login from Redshift's API: a user and a password for a quarter of an hour, and the
+//! cluster's address.
 
 use std::error::Error as StdError;
 
@@ -16,10 +16,10 @@ use crate::secret::Secret;
 use crate::time_limits::{CONNECT, REDSHIFT_API, REDSHIFT_API_ATTEMPT};
 use crate::waits::Waits;
 
-/// Redshift's API, as far as it gives out logins.
+/// The part of Redshift's API that issues logins.
 ///
-/// Passwords are asked for with the API's own duration, which is its least: 900 seconds. A user is never made
-/// (`AutoCreate`), and a login is for one database.
+/// Passwords are requested with the API's default duration, which is its minimum: 900 seconds. A user is
+/// never created (`AutoCreate`), and a login is for one database.
 pub(super) struct LoginByIam {
     api: Api,
     login: IamLogin,
@@ -32,7 +32,7 @@ enum Api {
     Serverless(aws_sdk_redshiftserverless::Client),
 }
 
-/// What the API gave, of whichever of its calls.
+/// The answer of any of the API's calls.
 struct Given {
     user: Option<String>,
     password: Option<String>,
@@ -60,7 +60,7 @@ impl LoginByIam {
         Self { api, login: login.clone(), region, waits: waits.clone() }
     }
 
-    /// A new login, and where it leads if the environment does not say that.
+    /// Requests a new login, and the address if the environment does not give it.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl LoginByIam {
             let message = format!("the answer to {} has no user or no password", self.call());
             return Err(Error::retryable(Retryable::LoginUnavailable, message));
         };
-        // What does not say when it ends is taken to end at once, and asked for again.
+        // A password without an expiry is assumed to expire at once, and is requested again.
         let until = given.until.and_then(|until| DateTime::from_timestamp(until.secs(), 0));
         let until = until.unwrap_or_else(Utc::now);
         debug!(user, %until, "{} gave a login to {}", self.call(), self.login.warehouse);
@@ -80,7 +80,7 @@ impl LoginByIam {
         Ok(TemporaryLogin { user, password, warehouse, until, endpoint })
     }
 
-    /// The call that gives a login out.
+    /// Returns the name of the call that issues a login.
     fn call(&self) -> &'static str {
         match &self.login.warehouse {
             Warehouse::Cluster { user: Some(_), .. } => "GetClusterCredentials",
@@ -115,7 +115,7 @@ impl LoginByIam {
         }
     }
 
-    /// Where the cluster is.
+    /// Returns the cluster's address.
     async fn locate(&self) -> Result<(String, u16), Error> {
         let warehouse = &self.login.warehouse;
         let waited = format!("Redshift's API: the endpoint of {warehouse}");
@@ -144,7 +144,7 @@ impl LoginByIam {
         };
         let endpoint = host.zip(port.and_then(|port| u16::try_from(port).ok()));
         endpoint.ok_or_else(|| {
-            // A cluster that is being made has none yet.
+            // A cluster that is being created has no endpoint yet.
             let status = status.map(|status| format!(": it is {status}")).unwrap_or_default();
             let message = format!("{call} names no endpoint of {warehouse}{status}; or set PGHOST");
             Error::retryable(Retryable::LoginUnavailable, message)
@@ -180,7 +180,8 @@ impl LoginByIam {
         Fault::new(Deployment::LoginNotGiven, message).caused_by(error).into()
     }
 
-    /// What to grant for a call (Service Authorization Reference, Amazon Redshift and Amazon Redshift Serverless).
+    /// Returns the permission for a call (Service Authorization Reference, Amazon Redshift and Amazon
+    /// Redshift Serverless).
     fn right(&self, call: &str) -> String {
         let IamLogin { warehouse, database, .. } = &self.login;
         let on = match (call, warehouse) {

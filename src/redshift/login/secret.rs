@@ -1,4 +1,4 @@
-//! Reads a password that Secrets Manager keeps.
+//! Reads a password from Secrets Manager.
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;

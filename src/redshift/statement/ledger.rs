@@ -1,4 +1,4 @@
-//! The texts of the statements to the ledger and the tables beside it.
+//! Writes the texts of the statements about the ledger and the tables beside it.
 
 use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
@@ -7,35 +7,35 @@ use cmslite_core::row_counts::RowsByTable;
 use super::quote::{literal, table, timestamp};
 use crate::redshift::ledger::{ColumnType, SHA256};
 
-/// What identifies an archive's revision in the ledger.
+/// The values that identify an archive's revision in the ledger.
 pub struct LedgerKey<'a> {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: &'a str,
-    /// The bucket.
+    /// The bucket's name.
     pub bucket: &'a str,
-    /// The key.
+    /// The archive's key.
     pub key: &'a str,
-    /// The `ETag`.
+    /// The archive's `ETag`.
     pub etag: &'a str,
-    /// The SHA-256 of its bytes in hexadecimal digits; none before they were read.
+    /// The SHA-256 of its bytes in hexadecimal digits; `None` before they were read.
     pub sha256: Option<&'a str>,
     /// The revision's time in S3.
     pub last_modified: DateTime<Utc>,
 }
 
-/// What the ledger is told of a load.
+/// The values that the ledger stores about a load.
 pub struct Load<'a> {
-    /// The archive.
+    /// The archive's revision.
     pub entry: &'a LedgerKey<'a>,
-    /// Bytes of the archive.
+    /// The size of the archive in bytes.
     pub size_bytes: u64,
-    /// Rows loaded into all tables.
+    /// The number of rows loaded into all tables.
     pub rows: u64,
-    /// One more than the dataset's highest.
+    /// The number of the load: one more than the dataset's highest.
     pub sequence: i64,
-    /// When.
+    /// The time of the load.
     pub loaded_at: DateTime<Utc>,
-    /// The invocation.
+    /// The invocation's id.
     pub request_id: &'a str,
 }
 
@@ -50,8 +50,8 @@ pub(super) fn add_sha256(ledger: &TableName) -> String {
     format!("ALTER TABLE {} ADD COLUMN {name} {}", table(ledger), kind.definition())
 }
 
-/// One row: the dataset's highest sequence; the highest of this revision, of the same bytes under its key, and of the same
-/// bytes under others; how many rows are of newer archives.
+/// Returns the query for one row: the dataset's highest sequence; the highest of this revision, of the same
+/// bytes under its key, and of the same bytes under other keys; and the number of rows of newer archives.
 pub(super) fn read(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
     let by_request =
         by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
@@ -66,14 +66,15 @@ pub(super) fn read(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option
          FROM {ledger} WHERE dataset = {dataset}",
         bucket = literal(entry.bucket),
         etag = literal(entry.etag),
-        // No row has an empty one. The column is asked for all the same, so that it is known early whether it is there.
+        // No row has an empty value. The column is used anyway, so that it is known early whether it exists.
         sha256 = literal(entry.sha256.unwrap_or_default()),
         ledger = table(ledger),
         dataset = literal(entry.dataset),
     )
 }
 
-/// The loads of a dataset, or one of them, by its sequence; `has_sha256` is whether the ledger has the column.
+/// Returns the query for the loads of a dataset, or for one of them by its sequence; `has_sha256` is whether
+/// the ledger has the column.
 pub(super) fn loads(
     ledger: &TableName,
     dataset: &str,
@@ -107,8 +108,8 @@ pub(super) fn table_rows(
     )
 }
 
-/// The latest loads of a dataset. Its numbers of loads have no gaps, unless somebody has deleted rows of the ledger: then
-/// there are fewer.
+/// Returns the query for the latest loads of a dataset. The numbers of its loads have no gaps, unless rows of
+/// the ledger were deleted: then there are fewer.
 pub(super) fn recent_loads(
     ledger: &TableName,
     ledger_tables: &TableName,

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use cmslite_core::config::TableName;
 use cmslite_core::ddl::quoted;
 
-/// A table, with its schema.
+/// Returns a table's name with its schema.
 pub(super) fn table(name: &TableName) -> String {
     format!("{}.{}", quoted(&name.schema), quoted(&name.table))
 }
 
-/// A text literal. Redshift takes a backslash in one as an escape (`r_CREATE_USER.md`), so it is doubled like
-/// a quote.
+/// Returns a text literal. Redshift takes a backslash in it for an escape (`r_CREATE_USER.md`), so it is
+/// doubled like a quote.
 pub(super) fn literal(text: &str) -> String {
     let escaped: Cow<'_, str> = if text.contains(['\'', '\\']) {
         text.replace('\\', "\\\\").replace('\'', "''").into()
@@ -22,12 +22,12 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{escaped}'")
 }
 
-/// A TIMESTAMP, in UTC.
+/// Returns a TIMESTAMP, in UTC.
 pub(super) fn timestamp(time: DateTime<Utc>) -> String {
     literal(&time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
-/// The condition of rows that are about one of `tables`, by the columns that name its schema and itself.
+/// Returns the condition for rows about one of `tables`, by the columns that name its schema and itself.
 pub(super) fn one_of(tables: &[&TableName], in_schema: &str, named: &str) -> String {
     let wanted = tables.iter().map(|name| {
         let (schema, table) = (literal(&name.schema.to_lowercase()), literal(&name.table.to_lowercase()));

@@ -39,7 +39,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The members seen, and what was reported.
+/// Returns the members seen and the problems reported.
 fn run(archive: &[u8]) -> (Vec<String>, Vec<String>) {
     let mut problems = Problems::default();
     let mut seen = Vec::new();

@@ -12,7 +12,7 @@ use crate::config::{Dataset, Mistakes, json as places, schema};
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::draft202012::new(&schema()).expect("a schema of draft 2020-12"));
 
-/// Parses a file as the program does, and holds the schema against it.
+/// Parses a file as the program does, and compares the result with the schema's.
 #[track_caller]
 pub(super) fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     let parsed = crate::config::parse(file, text);
@@ -23,7 +23,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     parsed
 }
 
-/// What the schema refuses the parser refuses; and where it is the form that is wrong, both do.
+/// The parser refuses whatever the schema refuses; if the form is wrong, both refuse.
 #[track_caller]
 fn agree(text: &str, value: &Value, parsed: &Result<Dataset, Mistakes>) {
     let by_schema: Vec<String> =
@@ -73,7 +73,7 @@ fn the_schema_refuses_what_its_words_say() {
     }
 }
 
-/// The seed's file, which knows none of the keys that came later.
+/// The user's first file, which has none of the later keys.
 #[test]
 fn the_seed_s_keys_are_the_required_ones() {
     let required = |schema: &Value| -> Vec<String> {
@@ -87,7 +87,7 @@ fn the_seed_s_keys_are_the_required_ones() {
     assert_eq!(required(file), ["dbtable", "column_count", "columns", "dateformat"]);
 }
 
-/// Changes one value of a configuration: the `at`th, counted through the whole.
+/// Changes one value of a configuration: number `at`, counted through the whole file.
 fn change(value: &mut Value, at: &mut usize, by: &Change) -> bool {
     if *at == 0 {
         match (by, value) {

@@ -85,7 +85,7 @@ fn strange_text_is_shown_harmless_and_short() {
     assert!(longest < Some(160), "{longest:?}");
 }
 
-/// Editors of Windows write both.
+/// Editors on Windows write both.
 #[test]
 fn a_byte_order_mark_and_carriage_returns_move_no_place() {
     let text =
@@ -113,7 +113,7 @@ fn what_two_files_say_against_each_other_has_its_place() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// Whatever stands in a file, each mistake has a place in it.
+    /// In any text, each mistake has a position.
     #[test]
     fn every_mistake_of_any_text_has_a_place(
         cut in 0_usize..2000,

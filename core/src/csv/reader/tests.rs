@@ -101,7 +101,7 @@ fn a_record_beyond_the_limit_is_refused_without_reading_on() {
     assert!(read_by(&[b"short\n", [b'x'; 29].as_slice(), b"\n"].concat(), 7, 29).is_ok());
 }
 
-/// Looked at again for each of its bytes, this would take hours.
+/// If the record were scanned again for each of its bytes, this would take hours.
 #[test]
 fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
     let input = [b"\"".as_slice(), &vec![b'x'; 1_000_000], b"\"\n"].concat();
@@ -109,7 +109,7 @@ fn a_record_that_comes_in_crumbs_is_not_looked_at_for_each() {
     assert_eq!(records.read().unwrap().unwrap().text(0).len(), 1_000_000);
 }
 
-/// The blanks looked at again for each quote, this would take hours.
+/// If the blanks were scanned again for each quote, this would take hours.
 #[test]
 fn blanks_before_many_quotes_are_looked_at_once() {
     let input = [vec![b' '; 2_000_000], vec![b'"'; 1_000_000]].concat();
@@ -127,7 +127,8 @@ fn a_record_of_millions_of_cells_takes_no_more_memory_for_them() {
 }
 
 proptest! {
-    /// The `csv` crate writes; we read. It quotes where needed or always, with either line end.
+    /// The `csv` crate writes, and our reader reads. The crate quotes where needed or always, with either
+    /// line end.
     #[test]
     fn what_the_csv_crate_writes_is_read_back(
         rows in prop::collection::vec(prop::collection::vec("[a\"', \n\r\\\\é\t]{0,8}", 2..5), 1..8),
@@ -149,13 +150,13 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 
-    /// On any input whatever: no panic, and what is accepted is what the `csv` crate reads, where it reads
-    /// strictly.
+    /// For any input there is no panic, and an accepted input is read as the `csv` crate reads it, where that
+    /// reads strictly.
     #[test]
     fn any_input_is_read_as_the_csv_crate_reads_it_or_refused(input in "[a\", \n\r]{0,40}", step in 1_usize..10) {
         if let Ok(rows) = read_by(input.as_bytes(), step, 100_000) {
             let read: Vec<Vec<Vec<u8>>> = rows.into_iter().map(|(_, cells)| cells).collect();
-            // csv takes every bare CR for a line end, which RFC 4180 does not.
+            // The `csv` crate takes every bare CR for a line end; RFC 4180 does not.
             prop_assume!(!input.replace("\r\n", "").contains('\r'));
             let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input.as_bytes());
             let expected: Vec<Vec<Vec<u8>>> = reader

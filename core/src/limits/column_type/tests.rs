@@ -14,7 +14,8 @@ fn code(column_type: ColumnType, text: &str) -> Option<&'static str> {
     limit(column_type, false).refusal(text.as_bytes()).map(|reason| reason.code())
 }
 
-/// One line for each: the type, the texts that nothing is known against, those that are refused, and as what.
+/// Each line has a type, the texts that are accepted or left to COPY, those that are refused, and the code of
+/// the refusal.
 #[test]
 fn only_what_is_certain_is_refused() {
     use ColumnType::{Bigint, Boolean, Integer, Other, Smallint, Text};
@@ -122,7 +123,8 @@ fn types_have_the_names_of_svv_columns() {
 }
 
 proptest! {
-    /// Every number that a type holds is left to COPY however it is written, and every other one is refused.
+    /// Every number that a type can hold is left to COPY however it is written, and every other number is
+    /// refused.
     #[test]
     fn integers_are_judged_by_their_value(number in any::<i64>(), small in any::<i16>(), zeros in 0_usize..30) {
         for number in [number, i64::from(small)] {
@@ -138,7 +140,7 @@ proptest! {
         }
     }
 
-    /// What is decided by the length alone is decided as by everything.
+    /// A decision by the length alone is the same as a decision by everything.
     #[test]
     fn a_text_is_taken_that_is_too_short_to_be_refused(
         text in "[a-z0é]{0,12}",
@@ -152,7 +154,7 @@ proptest! {
         prop_assert!(!is_too_long || is_refused);
     }
 
-    /// A value with blanks around it is judged as the value.
+    /// A value with blanks around it is judged like the value.
     #[test]
     fn blanks_around_a_text_change_nothing(text in "[0-9a-z+.eE-]{1,8}", blanks in "[ \t]{0,3}") {
         for column_type in [ColumnType::Boolean, ColumnType::Integer, NUMERIC] {

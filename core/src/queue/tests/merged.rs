@@ -1,4 +1,5 @@
-//! Merged listings against whole ones: the same plan, the same questions, the same decisions.
+//! Compares merged listings with whole ones: the same plan, the same questions to markers, the same
+//! decisions.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,7 +16,7 @@ use crate::key::Key;
 /// Fewer than a plan keeps, so that some are forgotten.
 const MOST_UNSETTLED: usize = 3;
 
-/// A plan made from listings cut into pages of these sizes, in turn, and which markers it had asked.
+/// Returns a plan made from listings in pages of these sizes, in turn, and the markers that it asked for.
 pub(super) fn plan(
     dataset: &Dataset,
     listings: &Listings,
@@ -58,10 +59,10 @@ pub(super) fn plan(
     (planner.finish(&answered.map(|(marker, copied)| (marker.clone(), copied.clone())).collect()), asked)
 }
 
-/// What lies under one name: in the source, and at the places of its markers.
+/// The objects for one name: in the source, and in place of the markers.
 type Place = [Option<Object>; 3];
 
-/// Times, `ETag`s and sizes that often agree.
+/// Generates objects whose times, `ETag`s and sizes often agree.
 fn seen() -> impl Strategy<Value = Option<Object>> {
     let object = (0..6_i64, 0..3_u64, 1..3_u64).prop_map(|(seconds, etag, size)| Object {
         etag: format!("\"{etag}\""),
@@ -71,8 +72,8 @@ fn seen() -> impl Strategy<Value = Option<Object>> {
     prop_oneof![1 => Just(None), 3 => object.prop_map(Some)]
 }
 
-/// Names of which some are others' beginnings, sort differently by bytes than by UTF-16, are no archives, or were no
-/// UTF-8.
+/// Generates names, some of which are prefixes of others, sort differently by bytes than by UTF-16, are not
+/// archives, or were not UTF-8.
 fn places() -> impl Strategy<Value = BTreeMap<String, Place>> {
     let word = || {
         select(vec!["", "a", "b", "-", "/", "é", "\u{fffc}", "\u{fffd}", "\u{1f600}", "\u{ff5e}", "\u{1}"])
@@ -93,7 +94,7 @@ fn listings(places: &BTreeMap<String, Place>) -> Listings {
     Listings { source: under(0, ""), good: under(1, "processed/good/"), bad: under(2, "processed/bad/") }
 }
 
-/// What a plan decides, told by itself.
+/// Returns a plan's decisions.
 fn decisions(plan: &Plan, selection: &Selection) -> impl PartialEq + std::fmt::Debug + use<> {
     let states = [ArchiveState::Good, ArchiveState::Bad, ArchiveState::Superseded, ArchiveState::Queued];
     let last_passed_over: Vec<_> = plan.passed_over.iter().rev().take(20).cloned().collect();
@@ -154,7 +155,8 @@ proptest! {
         let named = names.iter().filter(|name| selection.names(name)).count();
         prop_assert!(little.archives.len() <= unsettled + named + 2);
 
-        // Until nothing is left, as a dry run has it; under truncate as long as two are held that may be compared.
+        // Until nothing is left, as in a dry run; with `truncate` as long as two are held that may be
+        // compared.
         let mut left = unsettled;
         while (!truncate || left > 2)
             && let Some(next) = expected.queue(&selection).ok().and_then(|queue| queue.into_iter().next())
@@ -203,10 +205,10 @@ fn a_listing_out_of_order_is_refused_wherever_it_shows() {
     assert_eq!(refused(&[&["a", "c", "b"]]), found("c", "b"));
     assert_eq!(refused(&[&["a", "c"], &[], &["b"]]), found("c", "b"));
     assert_eq!(refused(&[&["a"], &["a"]]), found("a", "a"));
-    // By bytes, not by the units of UTF-16.
+    // Sorted by bytes, not by the units of UTF-16.
     assert_eq!(refused(&[&["\u{ff5e}", "\u{1f600}"]]), None);
     assert_eq!(refused(&[&["\u{1f600}", "\u{ff5e}"]]), found("\u{1f600}", "\u{ff5e}"));
-    // What was no UTF-8 stands where its bytes belong, which are not known.
+    // A key that was not UTF-8 is where its unknown bytes belong.
     assert_eq!(refused(&[&["b\u{fffd}", "a"], &["b\u{fffd}", "b"]]), None);
 }
 

@@ -1,36 +1,36 @@
-//! Writes one cell, from its first mark to where the next one begins.
+//! Reads one cell, from its first mark to the beginning of the next cell.
 
 use std::ops::Range;
 
 use crate::csv::StructuralIndex;
 
-/// How a cell is written.
+/// The form in which a cell is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Without quotes around it, and with nothing in it that asks for them.
+    /// Without quotes around it, and with nothing in it that needs them.
     Bare,
-    /// In quotes, without quotes in it.
+    /// In quotes, without quotes inside.
     Quoted,
-    /// In quotes, with quotes in it, which are doubled.
+    /// In quotes, with doubled quotes inside.
     Doubled,
 }
 
-/// A cell, and what is behind it.
+/// A cell, and the position after it.
 pub(super) struct Cell {
-    /// Its text, within the quotes around it.
+    /// The range of the cell's text, without the quotes around it.
     pub(super) inner: Range<usize>,
-    /// As it is written.
+    /// The range of the cell as it is written.
     pub(super) written: Range<usize>,
-    /// Whether it stays as it is if it is loaded at all.
+    /// Whether the cell stays unchanged if it is loaded.
     pub(super) is_canonical: bool,
     pub(super) form: Form,
-    /// Line ends in it.
+    /// The number of line ends in the cell.
     pub(super) lines: u64,
-    /// Where the next cell begins.
+    /// The beginning of the next cell.
     pub(super) next: usize,
 }
 
-/// The cell that begins at `start` and has its first mark at `mark`, if it is written as CSV has it.
+/// Returns the cell that begins at `start` and has its first mark at `mark`, if it has the form of CSV.
 pub(super) fn cell(
     text: &[u8],
     ends_with: u8,

@@ -1,4 +1,5 @@
-//! Rows taken together against the same rows taken one by one, the general way: the same in every respect.
+//! Compares rows taken together with the same rows taken one by one, the general way: the result is the same
+//! in every respect.
 
 use std::io;
 
@@ -17,7 +18,7 @@ use crate::transform::line_map::LineMap;
 use crate::transform::row::Row;
 use crate::transform::{NULL_TEXT, Transform, Transformed};
 
-/// A staged file, whose rows must come whole and with their line.
+/// A staged file, whose rows must arrive whole and with their line.
 #[derive(Default)]
 struct Staged(Vec<u8>);
 
@@ -55,7 +56,7 @@ fn transform(
     (String::from_utf8(staged.0).unwrap(), transformed, told)
 }
 
-/// Cells as they are written, sound ones and, now and then, others.
+/// Generates cells as they are written: most of them sound, some not.
 fn cell() -> impl Strategy<Value = Vec<u8>> {
     let sound = select(vec![
         "",
@@ -123,7 +124,7 @@ fn cell() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![600 => sound, 120 => date, 1 => odd]
 }
 
-/// A record with its line end.
+/// Generates a record with its line end.
 fn record(cells: usize, delimiter: u8, date_at: Option<usize>) -> impl Strategy<Value = Vec<u8>> {
     let count = prop_oneof![300 => Just(cells), 1 => 0..cells + 3];
     let line_end = prop_oneof![200 => Just("\n"), 60 => Just("\r\n"), 3 => Just("\n\n"), 3 => Just("\r\n\r\n"), 1 => Just("\r"), 1 => Just("")];
@@ -144,7 +145,7 @@ fn record(cells: usize, delimiter: u8, date_at: Option<usize>) -> impl Strategy<
     )
 }
 
-/// The header once more, and what is nearly that: in quotes, in upper case, behind a mark.
+/// Generates a repeated header, or nearly one: in quotes, in upper case, after a mark.
 fn again(header: &'static str, delimiter: u8) -> impl Strategy<Value = Vec<u8>> {
     let quoted = |cell: &str| if cell.starts_with('"') { cell.to_owned() } else { format!("\"{cell}\"") };
     let forms: [String; 4] = [
@@ -219,7 +220,7 @@ fn case() -> impl Strategy<Value = Case> {
             ];
             (
                 prop::collection::vec(records, 0..40),
-                // Now and then more than is handed on at once.
+                // Sometimes more than is handed on at once.
                 prop_oneof![9 => 1_usize..6, 1 => 40_usize..80],
                 select(vec!["\n", "\n", "\r\n", "\n\n"]),
                 prop::bool::weighted(0.2),
@@ -238,7 +239,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// What the shipped dataset has, and what exports of its kind have.
+/// The shipped dataset's rows, and rows of similar exports.
 #[test]
 fn sound_rows_are_taken_together() {
     let dataset = dataset(b',', Some("-"), "%Y-%m-%d %H:%M:%S.%f");
@@ -281,7 +282,8 @@ fn sound_rows_are_taken_together() {
     }
 }
 
-/// A repeated header is no row, however it is quoted, where nothing else speaks against it; nor is a row beyond the limit.
+/// A repeated header is not a row, however it is quoted, even if nothing else is wrong with it; nor is a row
+/// beyond the limit.
 #[test]
 fn what_the_general_way_refuses_is_left_to_it() {
     let dataset = dataset(b',', Some("-"), "%Y-%m-%d %H:%M:%S.%f");
@@ -316,7 +318,7 @@ proptest! {
         let Case { member, dataset, limits, input } = &case;
         let with = (*member, dataset, limits.as_slice());
         for step in steps {
-            // What is quoted of a record that cannot be read depends on how much of it was there.
+            // The quoted part of a record that cannot be read depends on how much of it was there.
             prop_assert_eq!(transform(input, step, with, true), transform(input, step, with, false));
         }
     }

@@ -1,4 +1,4 @@
-//! Unpacks compressed files as they come.
+//! Unpacks compressed files as they arrive.
 
 use std::io::{self, Write as _};
 
@@ -7,13 +7,13 @@ use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::statement::Compression;
 
-/// Bytes unpacked at once, of the compressed: each may become a thousand times as many.
+/// The number of compressed bytes that are unpacked at once: each may become a thousand times as many.
 const AT_ONCE_BYTES: usize = 8 * 1024;
 
-/// Bytes of text that are handed on at once.
+/// The number of bytes of text that are passed on at once.
 const TEXT_BYTES: usize = 128 * 1024;
 
-/// A file's text, from its bytes.
+/// An unpacker of a file's text from its bytes.
 pub(super) enum Unpacker {
     Plain,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
@@ -25,18 +25,18 @@ impl Unpacker {
         Ok(match compression {
             None => Self::Plain,
             Some(Compression::Gzip) => Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
-            // A file without a frame is none that is compressed.
+            // A file without a frame is not a compressed file.
             Some(Compression::Zstd) => Self::Zstd { decoder: Decoder::new()?, is_in_frame: true },
         })
     }
 
-    /// The parts of the file that `text` is to be asked for, one after the other.
+    /// Returns the parts of the file to pass to `text`, one after the other.
     pub(super) fn parts<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
         let size = if matches!(self, Self::Plain) { bytes.len().max(1) } else { AT_ONCE_BYTES };
         bytes.chunks(size)
     }
 
-    /// The text of the next bytes.
+    /// Returns the text of the next bytes.
     pub(super) fn text(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Plain => Ok(bytes.to_vec()),
@@ -52,7 +52,7 @@ impl Unpacker {
                     let mut output = OutBuffer::around(out.as_mut_slice());
                     let expected = decoder.run(&mut input, &mut output)?;
                     text.extend_from_slice(output.as_slice());
-                    // Asked again behind the end of a frame, the decoder would expect another one.
+                    // If it were called again after the end of a frame, the decoder would expect another one.
                     if input.pos() == bytes.len() && (expected == 0 || output.pos() < TEXT_BYTES) {
                         *is_in_frame = expected != 0;
                         return Ok(text);
@@ -62,7 +62,7 @@ impl Unpacker {
         }
     }
 
-    /// What is left of the text at the file's end.
+    /// Returns the rest of the text at the file's end.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip(decoder) => decoder.finish(),

@@ -1,5 +1,5 @@
-//! Converts fields for a table's columns: NULLs, lengths in bytes, and the forms that each type takes. What passes
-//! here, PostgreSQL takes as well.
+//! Converts fields for a table's columns: NULLs, lengths in bytes, and the forms that each type accepts.
+//! PostgreSQL accepts every field that passes here.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ pub(super) struct Column {
     pub(super) kind: ColumnType,
     /// The type's name, for the load-error tables.
     pub(super) type_name: String,
-    /// Its length in bytes, where it has one.
+    /// The column's length in bytes, if it has one.
     pub(super) length: Option<usize>,
     pub(super) not_null: bool,
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnType {
     Varchar,
@@ -30,10 +30,10 @@ pub(super) enum ColumnType {
         min: i64,
         max: i64,
     },
-    /// With digits in all and behind the point, where they are limited.
+    /// A decimal with precision and scale, if they are limited.
     Decimal(Option<(usize, usize)>),
     Float {
-        /// Of four bytes rather than eight.
+        /// Whether it has four bytes rather than eight.
         single: bool,
     },
     Date,
@@ -44,10 +44,10 @@ pub(super) enum ColumnType {
 /// A field that cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadField {
-    /// Which column; none if the record as a whole is at fault.
+    /// The column's index; `None` if the record as a whole is wrong.
     pub(super) column: Option<usize>,
     pub(super) value: Vec<u8>,
-    /// `r_Load_Error_Reference`.
+    /// The error code (`r_Load_Error_Reference`).
     pub(super) code: i64,
     pub(super) reason: String,
 }
@@ -120,7 +120,7 @@ fn append(
     Ok(())
 }
 
-/// A field's text, unless it is NULL.
+/// Returns a field's text, unless it is NULL.
 fn present<'f>(field: Option<&'f [u8]>, column: &Column, options: &CopyOptions) -> Option<&'f [u8]> {
     let Some(text) = field else {
         // FILLRECORD: NULL, but '' for VARCHAR unless EMPTYASNULL.
@@ -156,7 +156,8 @@ fn readable<'f>(
     }
 }
 
-/// "each invalid character is replaced with a string of equal length" (copy-parameters-data-conversion.md).
+/// Replaces invalid characters: "each invalid character is replaced with a string of equal length"
+/// (copy-parameters-data-conversion.md).
 fn replace_invalid(text: &[u8], replacement: char) -> String {
     let mut valid = String::new();
     for chunk in text.utf8_chunks() {
@@ -166,7 +167,7 @@ fn replace_invalid(text: &[u8], replacement: char) -> String {
     valid
 }
 
-/// A field in the form in which PostgreSQL takes it.
+/// Returns a field in the form that PostgreSQL accepts.
 fn fit<'v>(
     value: &'v str,
     column: &Column,
@@ -226,7 +227,8 @@ fn integer(text: &str, min: i64, max: i64) -> Result<Cow<'_, str>, (i64, Cow<'st
     }
 }
 
-/// Excess digits behind the point are cut ("truncated unless ROUNDEC", copy-parameters-data-conversion.md).
+/// Parses a decimal. Excess digits after the decimal point are cut off ("truncated unless ROUNDEC",
+/// copy-parameters-data-conversion.md).
 fn decimal(text: &str, limits: Option<(usize, usize)>) -> Result<Cow<'_, str>, (i64, Cow<'static, str>)> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -265,12 +267,12 @@ fn float(text: &str, single: bool) -> Result<Cow<'_, str>, (i64, Cow<'static, st
     if infinite || zero && nonzero { Err((1204, "Float value out of range".into())) } else { Ok(text.into()) }
 }
 
-/// The number that exactly so many digits make.
+/// Parses a number of exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<u32> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// `YYYY-MM-DD`
+/// Checks for `YYYY-MM-DD`.
 fn date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let mut next = |count| digits(parts.next()?, count);
@@ -282,7 +284,7 @@ fn date(text: &str) -> bool {
     }
 }
 
-/// `HH:MI:SS` with a fraction to microseconds.
+/// Checks for `HH:MI:SS` with a fraction to microseconds.
 fn time(text: &str) -> bool {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, digits(fraction, fraction.len().clamp(1, 6))),
@@ -294,7 +296,7 @@ fn time(text: &str) -> bool {
     next(23) && next(59) && next(59) && fraction.is_some()
 }
 
-/// `+HH`, `+HHMM` or `+HH:MM`; PostgreSQL takes less than 16 hours.
+/// Checks for `+HH`, `+HHMM` or `+HH:MM`; PostgreSQL accepts less than 16 hours.
 fn offset(text: &str) -> bool {
     let digits: Vec<u8> = match text.as_bytes() {
         [] => return true,
@@ -307,8 +309,8 @@ fn offset(text: &str) -> bool {
         && digits.get(2).is_none_or(|tens| *tens < b'6')
 }
 
-/// `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds, an offset; with TIMEFORMAT 'auto' ISO 8601's `T` and
-/// `Z` too.
+/// Checks for `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds and an offset; with TIMEFORMAT 'auto' also
+/// ISO 8601's `T` and `Z`.
 fn timestamp(value: &str, auto: bool) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = if auto && value.contains(['T', 'Z']) {
         let text = value.replacen('T', " ", 1);

@@ -1,10 +1,10 @@
-//! Says why a COPY stops.
+//! Defines why a COPY stops.
 
 use std::io;
 
 use crate::redshift::wire::Report;
 
-/// Why a COPY stops.
+/// The reason why a COPY stops.
 pub(super) enum CopyError {
     /// The connection to PostgreSQL has ended.
     Io(io::Error),

@@ -15,25 +15,25 @@ use crate::redshift::system_tables::LoadError;
 use crate::redshift::upstream::Upstream;
 use crate::redshift::wire::{Frame, Report};
 
-/// Bytes handed to PostgreSQL at once.
+/// The number of bytes passed to PostgreSQL at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// What a COPY came to.
+/// The outcome of a COPY.
 pub(crate) struct Outcome {
     pub(crate) result: Result<Loaded, Report>,
-    /// What it could not load.
+    /// The rows and fields that it could not load.
     pub(crate) errors: Vec<LoadError>,
     /// Whether loading had begun, which is when `pg_last_copy_id()` changes.
     pub(crate) begun: bool,
 }
 
-/// A COPY that went well.
+/// A COPY that succeeded.
 pub(crate) struct Loaded {
     pub(crate) rows: u64,
     pub(crate) notices: Vec<Report>,
 }
 
-/// Carries a COPY out. An `Err` is the connection's end.
+/// Carries a COPY out. An `Err` means that the connection ended.
 pub(crate) async fn run(
     copy: &CopyStatement,
     options: &Options,
@@ -68,7 +68,7 @@ async fn load(
             Err(CopyError::Io(error)) => return Err(CopyError::Io(error)),
             Err(CopyError::Refused(report)) => {
                 upstream.send(&Frame::text(b'f', "stopped by the stand-in")).await?;
-                // What PostgreSQL says of the failed copy is swallowed; the transaction has failed as it
+                // PostgreSQL's answer to the failed copy is discarded; the transaction has failed as it
                 // should.
                 let _ = upstream.until_ready().await?;
                 return Err(report.into());
@@ -146,7 +146,7 @@ impl Load<'_> {
         self.hand_over(upstream).await
     }
 
-    /// Takes a record; false when the load has failed by it.
+    /// Takes a record; returns false when the load has failed because of it.
     fn record(&mut self, record: Result<&Record, BadRecord>, source: &Source) -> bool {
         match record {
             Ok(record) => match convert(record, &self.target.columns, &self.copy.options, &mut self.batch) {
@@ -209,12 +209,12 @@ impl Load<'_> {
     }
 }
 
-/// What a file is not that COPY says it is. How Redshift words it is not documented.
+/// Returns the error of a file that is not what COPY expects. Redshift's text is not documented.
 fn unreadable(source: &Source, error: &io::Error) -> Report {
     source::s3_error(format!("cannot unpack {}: {error}", source.url()))
 }
 
-/// What a text column can hold.
+/// Returns a text that a text column can hold.
 fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', " ")
 }

@@ -4,32 +4,33 @@ use std::ops::Range;
 
 use super::statement::CopyOptions;
 
-/// "The maximum size of a single input row from any source is 4 MB" (`r_COPY.md`).
+/// The limit for a record: "The maximum size of a single input row from any source is 4 MB" (`r_COPY.md`).
 const RECORD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// How much of a record is kept as it stands in the file: what `STL_LOAD_ERRORS` has room for.
+/// The number of bytes of a record that are kept as they are in the file: the size of the column in
+/// `STL_LOAD_ERRORS`.
 const RAW_BYTES: usize = 1024;
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Record {
-    /// The line on which it begins, counted from 1.
+    /// The line on which the record begins, counted from 1.
     pub(super) line: u64,
-    /// Its beginning as it stands in the file.
+    /// The record's beginning as it is in the file.
     pub(super) raw: Vec<u8>,
-    /// The fields' texts one after another, quotes and escapes undone.
+    /// The fields' texts one after another, without quotes and escapes.
     text: Vec<u8>,
-    /// Where each field ends in it.
+    /// The end of each field in them.
     ends: Vec<usize>,
 }
 
 impl Record {
-    /// How many fields it has.
+    /// Returns the number of fields.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// A field's text; none if it has fewer.
+    /// Returns a field's text; `None` if there are fewer fields.
     pub(super) fn field(&self, at: usize) -> Option<&[u8]> {
         let end = *self.ends.get(at)?;
         let begin = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
@@ -47,7 +48,7 @@ impl Record {
     }
 }
 
-/// Why a record cannot be read.
+/// The reason why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadRecord {
     pub(super) line: u64,
@@ -58,21 +59,21 @@ pub(super) struct BadRecord {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In as many header lines as are left.
+    /// In the header lines, of which this many are left.
     Header(u64),
-    /// At a field's beginning, blanks so far.
+    /// At a field's beginning; only blanks so far.
     Start,
     Plain,
     Escaped,
     Quoted,
     EscapedInQuoted,
-    /// Behind a quote inside a quoted field: it closes the field or is doubled.
+    /// After a quote inside a quoted field: it closes the field or is doubled.
     QuoteInQuoted,
-    /// In what is left of a record that cannot be read.
+    /// In the rest of a record that cannot be read.
     Bad,
 }
 
-/// Takes a file piece by piece.
+/// A reader that takes a file piece by piece.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
 pub(super) struct RecordReader {
     csv: bool,
@@ -83,9 +84,9 @@ pub(super) struct RecordReader {
     skip_blank: bool,
     state: State,
     line: u64,
-    /// Bytes of the record so far.
+    /// The number of bytes of the record so far.
     length: usize,
-    /// Where the field's text was when a carriage return had just been added as it is.
+    /// The length of the field's text when a carriage return had just been added unchanged.
     carriage_return: Option<usize>,
     record: Record,
 }
@@ -111,7 +112,7 @@ impl RecordReader {
         }
     }
 
-    /// Takes the next bytes of the file and hands out the records that they complete, until `sink` wants no
+    /// Takes the next bytes of the file and passes on the records that they complete, until `sink` wants no
     /// more.
     pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         let mut at = 0;
@@ -137,7 +138,7 @@ impl RecordReader {
         }
     }
 
-    /// Hands out the record that the end of the file completes, if one is open.
+    /// Passes on the record that the end of the file completes, if one is open.
     pub(super) fn finish(&mut self, mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         match self.state {
             State::Header(_) | State::Bad => {}
@@ -151,7 +152,7 @@ impl RecordReader {
         }
     }
 
-    /// Whether a byte can mean something other than itself.
+    /// Checks whether a byte may have a special meaning.
     fn is_special(&self, byte: u8) -> bool {
         match self.state {
             State::Header(_) | State::Bad => byte == b'\n',
@@ -181,7 +182,7 @@ impl RecordReader {
         self.line += u64::from(ends_line);
         match self.state {
             // "IGNOREHEADER n: skips n lines" (copy-parameters-data-conversion.md): lines, whatever they
-            // hold.
+            // contain.
             State::Header(left) => {
                 self.state = if left > 1 { State::Header(left - 1) } else { State::Start };
                 self.record.line = self.line;
@@ -248,7 +249,7 @@ impl RecordReader {
         self.state = State::Start;
     }
 
-    /// Reports a record that cannot be read; what follows on its line is passed over.
+    /// Reports a record that cannot be read; the rest of its line is skipped.
     fn bad(
         &mut self,
         code: i64,
@@ -261,8 +262,7 @@ impl RecordReader {
 
     fn end_record(&mut self, sink: &mut impl FnMut(Result<&Record, BadRecord>) -> bool) -> bool {
         let blank = self.length == 0;
-        // The carriage return of a CRLF is the stand-in's choice to drop: the documents name only the
-        // newline.
+        // The stand-in chooses to drop the carriage return of a CRLF: the documents name only the newline.
         if self.state != State::QuoteInQuoted && self.carriage_return == Some(self.record.text.len()) {
             self.record.text.pop();
         }
@@ -280,10 +280,10 @@ mod tests {
 
     use super::*;
 
-    /// Line and cells of a record, or the line of one that cannot be read.
+    /// The line and cells of a record, or the line of one that cannot be read.
     type Read = Vec<Result<(u64, Vec<String>), u64>>;
 
-    /// Reads a text in pieces of every size up to its own: where it is cut must not matter.
+    /// Reads a text in pieces of every size up to its own: the position of the cuts must not matter.
     fn read(options: &CopyOptions, text: &str) -> Read {
         let mut first: Option<Read> = None;
         for size in 1..=text.len() {
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(read(&csv, text), expected);
     }
 
-    /// `copy-parameters-data-conversion.md`: with ESCAPE the character behind a backslash is taken as it is.
+    /// `copy-parameters-data-conversion.md`: with ESCAPE the character after a backslash is taken unchanged.
     #[test]
     fn escape_takes_the_next_character_as_it_is() {
         let escape = CopyOptions { escape: true, ..CopyOptions::default() };
@@ -370,7 +370,7 @@ mod tests {
         );
     }
 
-    /// Rows of as many cells each, of letters that matter to CSV and of all others.
+    /// Generates rows of equal length, with letters that matter to CSV and others.
     fn table() -> impl Strategy<Value = Vec<Vec<String>>> {
         let cell = prop_oneof![3 => "[a\"',|\\\\ \t\r\nN.0]{0,6}", 1 => "\\PC{0,8}", 1 => any::<String>().prop_map(|text| text.replace('\0', ""))];
         (2..5_usize).prop_flat_map(move |columns| {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the `csv` crate, on what it writes in each of its ways.
+        /// Compares with the `csv` crate, on what it writes in each of its ways.
         #[test]
         fn csv_is_read_as_another_reader_reads_it(
             table in table(),

@@ -1,4 +1,4 @@
-//! Finds what COPY reads: keys by prefix or manifest, with the credentials that the statement brings.
+//! Finds the source objects of COPY: keys by prefix or manifest, with the credentials in the statement.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
@@ -28,7 +28,7 @@ struct Manifest {
     entries: Vec<Entry>,
 }
 
-/// "mandatory … default false" (`loading-data-files-using-manifest.md`).
+/// An entry of a manifest: "mandatory … default false" (`loading-data-files-using-manifest.md`).
 #[derive(Deserialize)]
 struct Entry {
     url: String,
@@ -36,13 +36,13 @@ struct Entry {
     mandatory: bool,
 }
 
-/// S3 as a COPY may see it.
+/// S3 with the permissions of a COPY.
 pub(super) struct S3Reader {
     client: Client,
 }
 
 impl S3Reader {
-    /// S3 with the credentials of a statement; a role's come from the stand-in's own list.
+    /// Creates a reader with the credentials of a statement; a role's come from the stand-in's own list.
     pub(super) fn new(options: &Options, copy: &CopyStatement) -> Result<Self, Report> {
         let role = |wanted: &str| options.roles.iter().find(|role| role.arn == wanted);
         let keys = match &copy.authorization {
@@ -66,7 +66,7 @@ impl S3Reader {
         Ok(Self { client: Client::from_conf(config) })
     }
 
-    /// The objects that a COPY names.
+    /// Returns the objects that a COPY names.
     pub(super) async fn sources(&self, copy: &CopyStatement) -> Result<Vec<Source>, Report> {
         let sources = if copy.options.manifest {
             self.manifest(copy).await?
@@ -80,7 +80,8 @@ impl S3Reader {
         Ok(sources)
     }
 
-    /// "COPY loads every key that begins with the prefix" (`copy-parameters-data-source-s3.md`).
+    /// Lists the objects: "COPY loads every key that begins with the prefix"
+    /// (`copy-parameters-data-source-s3.md`).
     async fn prefix(&self, bucket: &str, prefix: &str) -> Result<Vec<Source>, Report> {
         let mut sources = Vec::new();
         let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
@@ -142,7 +143,7 @@ impl S3Reader {
         }
     }
 
-    /// An object's bytes; none if it is not there.
+    /// Returns an object's bytes; `None` if it does not exist.
     pub(super) async fn open(&self, source: &Source) -> Result<Option<ByteStream>, Report> {
         match self.client.get_object().bucket(&source.bucket).key(&source.key).send().await {
             Ok(object) => Ok(Some(object.body)),
@@ -164,17 +165,17 @@ fn role_keys(role: Option<&Role>, name: &str) -> Result<Credentials, Report> {
 
 const NO_SUCH_KEY: &str = "S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey";
 
-/// The error for an object that has gone since it was listed.
+/// Returns the error for an object that has gone since it was listed.
 pub(super) fn gone(source: &Source) -> Report {
     s3_error(format!("{NO_SUCH_KEY}: {}", source.url()))
 }
 
-/// The error for a body that ends too early.
+/// Returns the error for a body that ends too early.
 pub(super) fn broken(error: &dyn std::error::Error) -> Report {
     s3_error(format!("S3ServiceException:{error},Status 0,Error Unknown"))
 }
 
-/// An S3 error as Redshift words it (`s3serviceexception-error.md`).
+/// Returns an S3 error in Redshift's words (`s3serviceexception-error.md`).
 fn refused<E: ProvideErrorMetadata, R: Status>(error: &SdkError<E, R>) -> Report {
     let status = error.raw_response().map_or(0, Status::status);
     // An answer to HEAD has no body, and so no code.
@@ -186,7 +187,7 @@ fn refused<E: ProvideErrorMetadata, R: Status>(error: &SdkError<E, R>) -> Report
     s3_error(format!("S3ServiceException:{message},Status {status},Error {code},Rid devstack"))
 }
 
-/// An error with the DETAIL block of 3scale/apisonator#196.
+/// Returns an error with the DETAIL block of 3scale/apisonator#196.
 pub(super) fn s3_error(message: String) -> Report {
     let rule = "-----------------------------------------------";
     let detail = format!(

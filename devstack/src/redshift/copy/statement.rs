@@ -1,4 +1,4 @@
-//! Parses `COPY ... FROM 's3://...'`. An option that is not carried out is refused, never ignored.
+//! Parses `COPY ... FROM 's3://...'`. An option that is not supported is refused, never ignored.
 
 use crate::redshift::sql::lexer::{Token, TokenKind, tokens};
 use crate::redshift::wire::Report;
@@ -6,7 +6,7 @@ use crate::redshift::wire::Report;
 /// A COPY from S3.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CopyStatement {
-    /// The table as written, quotes included.
+    /// The table as written, with quotes.
     pub(crate) table: String,
     /// The columns listed, unquoted; empty for all.
     pub(crate) columns: Vec<String>,
@@ -17,7 +17,7 @@ pub(crate) struct CopyStatement {
     pub(crate) options: CopyOptions,
 }
 
-/// How S3 is read.
+/// The authorization for S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Authorization {
     DefaultRole,
@@ -25,15 +25,14 @@ pub(crate) enum Authorization {
     Keys { id: String, secret: String, token: Option<String> },
 }
 
-/// How files are compressed (`copy-parameters-file-compression.md`).
+/// The compression of files (`copy-parameters-file-compression.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     Gzip,
     Zstd,
 }
 
-/// The options that are carried out, with the defaults of `copy-parameters-data-format.md` and
-/// `-data-conversion.md`.
+/// The supported options, with the defaults of `copy-parameters-data-format.md` and `-data-conversion.md`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of COPY")]
 pub(crate) struct CopyOptions {
@@ -87,7 +86,7 @@ impl Default for CopyOptions {
 }
 
 impl CopyOptions {
-    /// "The default delimiter is a pipe character (|) … for CSV a comma".
+    /// Returns the delimiter: "The default delimiter is a pipe character (|) … for CSV a comma".
     pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter.unwrap_or(if self.csv { b',' } else { b'|' })
     }
@@ -97,11 +96,11 @@ fn syntax(near: &str) -> Report {
     Report::error("42601", format!("syntax error at or near \"{near}\""))
 }
 
-/// Parses a COPY; none if it is not from S3.
+/// Parses a COPY; `None` if it is not from S3.
 ///
 /// # Errors
 ///
-/// SQLSTATE 42601 for what is no COPY, 0A000 for an option that is not carried out.
+/// SQLSTATE 42601 for a text that is not a COPY, 0A000 for an option that is not supported.
 pub(crate) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
     let tokens = tokens(sql);
     let unclosed = |token: &Token<'_>| match token.kind {
@@ -137,7 +136,7 @@ pub(crate) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
     if options.csv && (options.escape || options.remove_quotes) {
         return Err(Report::error("42601", "CSV is not compatible with ESCAPE, REMOVEQUOTES or FIXEDWIDTH"));
     }
-    // "null_string … can't be '\n'" (copy-parameters-data-conversion.md); MAXERROR's limit is of
+    // "null_string … can't be '\n'" (copy-parameters-data-conversion.md); MAXERROR's limit is from
     // copy-parameters-data-load.md.
     if options.null_as.contains('\n') {
         return Err(Report::error("42601", "COPY NULL representation cannot use a line end"));
@@ -307,7 +306,7 @@ impl<'s> Parser<'_, 's> {
                     other => return Err(not_carried_out(&format!("ENCODING {other}"))),
                 },
                 "REGION" => options.region = Some(self.literal(&word)?),
-                // Neither changes what is in the table.
+                // Neither changes the contents of the table.
                 "COMPUPDATE" | "STATUPDATE" => {
                     for value in ["ON", "OFF", "TRUE", "FALSE", "PRESET"] {
                         self.word(value);
@@ -339,7 +338,7 @@ fn not_carried_out(option: &str) -> Report {
     Report::error("0A000", format!("COPY option {option} is not carried out by this stand-in"))
 }
 
-/// `aws_access_key_id=..;aws_secret_access_key=..[;token=..]` or `aws_iam_role=..`; case-sensitive
+/// Parses `aws_access_key_id=..;aws_secret_access_key=..[;token=..]` or `aws_iam_role=..`; case-sensitive
 /// (`copy-parameters-authorization.md`).
 fn credentials(text: &str) -> Result<Authorization, Report> {
     let value = |name: &str| {

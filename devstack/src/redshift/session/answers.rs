@@ -4,7 +4,7 @@ use super::session_state::{Pending, Session, SessionEnd};
 use crate::redshift::wire::{Frame, Report, take_text};
 
 impl Session {
-    /// Hands on a message that answers the extended protocol, or that nobody asked for.
+    /// Passes on a message that answers the extended protocol, or that no request asked for.
     pub(super) async fn on_upstream(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
         self.answered(frame);
         if frame.tag == b'Z' && self.cut_when_ready {
@@ -24,7 +24,7 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps the books: which message of the extended protocol this answers.
+    /// Records which message of the extended protocol this answers.
     fn answered(&mut self, frame: &Frame) {
         match (frame.tag, self.pending.front().copied()) {
             (b'1', Some(Pending::Parse(_))) => {
@@ -55,8 +55,8 @@ impl Session {
         }
     }
 
-    /// Brings PostgreSQL to rest, so that the stand-in can act by itself: reads every answer that is due, and
-    /// synchronises if the client has not done so yet.
+    /// Waits until PostgreSQL is idle, so that the stand-in can act by itself: reads every outstanding
+    /// answer, and synchronises if the client has not done so yet.
     pub(super) async fn settle(&mut self) -> Result<(), SessionEnd> {
         while self.pending.contains(&Pending::Sync) {
             let frame = self.upstream.next().await?;
@@ -69,7 +69,7 @@ impl Session {
         loop {
             let frame = self.upstream.next().await?;
             if frame.tag == b'Z' {
-                // The rest of the client's batch fails with what failed in it.
+                // The rest of the client's batch fails too.
                 self.skipping = self.batch_failed;
                 self.batch_failed = false;
                 self.unsynced = false;

@@ -17,7 +17,7 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a message of the extended protocol in PostgreSQL's place, after what came before it.
+    /// Answers a message of the extended protocol in PostgreSQL's place, after the earlier ones.
     async fn answer(&mut self, frames: &[Frame]) -> Result<(), SessionEnd> {
         self.settle().await?;
         if !self.skipping {
@@ -39,7 +39,7 @@ impl Session {
         Ok(())
     }
 
-    /// Parse: name, text, parameter types.
+    /// Handles Parse: name, text, parameter types.
     pub(super) async fn parse(&mut self, mut body: Bytes) -> Result<(), SessionEnd> {
         let name = take_text(&mut body);
         let text = take_text(&mut body);
@@ -82,7 +82,7 @@ impl Session {
         self.prepared.get(statement).is_some_and(|prepared| prepared.own)
     }
 
-    /// Bind: portal, statement, format codes, parameters.
+    /// Handles Bind: portal, statement, format codes, parameters.
     pub(super) async fn bind(&mut self, frame: Frame) -> Result<(), SessionEnd> {
         let mut body = frame.body.clone();
         let portal = take_text(&mut body);
@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Describe: `S`tatement or `P`ortal, name.
+    /// Handles Describe: `S`tatement or `P`ortal, name.
     pub(super) async fn describe(&mut self, frame: Frame) -> Result<(), SessionEnd> {
         let no_data = Frame::new(b'n', Vec::new());
         let mut body = frame.body.clone();
@@ -113,7 +113,7 @@ impl Session {
         }
     }
 
-    /// Close: `S`tatement or `P`ortal, name.
+    /// Handles Close: `S`tatement or `P`ortal, name.
     pub(super) async fn close(&mut self, frame: Frame) -> Result<(), SessionEnd> {
         let mut body = frame.body.clone();
         let kind = body.try_get_u8().unwrap_or(0);
@@ -125,7 +125,7 @@ impl Session {
         if own { self.answer(&[Frame::new(b'3', Vec::new())]).await } else { self.pass_message(&frame).await }
     }
 
-    /// Execute: portal, most rows.
+    /// Handles Execute: portal, maximum number of rows.
     pub(super) async fn execute(&mut self, frame: Frame) -> Result<(), SessionEnd> {
         let portal = take_text(&mut frame.body.clone());
         let bound = self.portals.get(&portal).cloned();
@@ -168,7 +168,8 @@ impl Session {
         self.pass_message(&frame).await
     }
 
-    /// Text and log entry of one execution of a prepared statement, and whether the stand-in carries it out.
+    /// Returns the text and the log entry of one execution of a prepared statement, and whether the stand-in
+    /// carries it out.
     fn execution(&mut self, name: &str) -> (String, LogEntry, bool) {
         let Some(mut prepared) = self.prepared.get(name).cloned() else {
             return (String::new(), self.log("", true), false);

@@ -1,4 +1,4 @@
-//! Begins a session, and takes its messages in the order in which they come.
+//! Begins a session, and handles its messages in order.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Resul
     match state.faults.of_connection() {
         None => {}
         Some(Action::Wait(gate)) => gate.pass().await,
-        // No other is made for connections.
+        // No other action is possible for connections.
         Some(_) => return tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop),
     }
     let Some(Login { mut client, user, database, settings }) = login::accept(stream, &state).await? else {
@@ -29,7 +29,7 @@ pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Resul
     };
     match state.prepare(&database).await {
         Ok(()) => {}
-        // A database that is not there is PostgreSQL's to refuse.
+        // PostgreSQL refuses a missing database.
         Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_DATABASE) => {}
         Err(error) => {
             return client
@@ -82,7 +82,7 @@ pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Resul
     }
 }
 
-/// `server_version` as Redshift's (`r_VERSION.md`).
+/// Replaces `server_version` with Redshift's (`r_VERSION.md`).
 fn server_parameter(frame: Frame) -> Frame {
     let name = take_text(&mut frame.body.clone());
     if name != "server_version" {
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Handles one message; false at the client's farewell.
+    /// Handles one message; returns false when the client ends the session.
     async fn on_client(&mut self, frame: Frame) -> Result<bool, SessionEnd> {
         match frame.tag {
             b'X' => return Ok(false),

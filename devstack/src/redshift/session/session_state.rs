@@ -1,4 +1,4 @@
-//! Holds what a session knows; logs and refuses statements.
+//! Holds the state of a session; logs and refuses statements.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,10 +14,10 @@ use crate::redshift::statement_log::{LogEntry, Statement};
 use crate::redshift::upstream::Upstream;
 use crate::redshift::wire::{Frame, Framed, Report};
 
-/// Why a session ends other than by the client's wish.
+/// The reason why a session ends without the client's request.
 pub(super) enum SessionEnd {
     Io(io::Error),
-    /// A fault on demand.
+    /// An injected fault.
     Cut,
 }
 
@@ -27,7 +27,7 @@ impl From<io::Error> for SessionEnd {
     }
 }
 
-/// A message of the extended protocol that PostgreSQL has yet to answer.
+/// A message of the extended protocol that PostgreSQL has not answered yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
     Parse(LogEntry),
@@ -40,9 +40,9 @@ pub(super) enum Pending {
 pub(super) struct Prepared {
     pub(super) text: String,
     pub(super) entry: LogEntry,
-    /// Whether its entry in the log stands for an execution already.
+    /// Whether its log entry already represents an execution.
     pub(super) executed: bool,
-    /// Whether the stand-in carries it out, and PostgreSQL knows nothing of it.
+    /// Whether the stand-in carries it out, and PostgreSQL does not know it.
     pub(super) own: bool,
 }
 
@@ -60,18 +60,18 @@ pub(super) struct Session {
     pub(super) backend: i64,
     pub(super) values: SessionValues,
     pub(super) pending: VecDeque<Pending>,
-    /// Whether PostgreSQL has got messages of the extended protocol since the last synchronisation.
+    /// Whether PostgreSQL has received messages of the extended protocol since the last synchronisation.
     pub(super) unsynced: bool,
     /// Whether PostgreSQL skips the extended protocol's messages up to the next synchronisation.
     pub(super) batch_failed: bool,
-    /// Whether the stand-in does.
+    /// Whether the stand-in skips them.
     pub(super) skipping: bool,
-    /// Whether the connection breaks when what runs has ended.
+    /// Whether the connection breaks when the current work has ended.
     pub(super) cut_when_ready: bool,
-    /// What happens just before it does.
+    /// The action that is run just before that.
     pub(super) run_after: Option<Callback>,
     pub(super) prepared: HashMap<String, Prepared>,
-    /// Portals: their statements, and how many parameters they bind.
+    /// The portals, with their statements and the number of parameters that they bind.
     pub(super) portals: HashMap<String, (String, usize)>,
 }
 
@@ -106,11 +106,11 @@ impl Session {
         self.state.log.change(entry, |statement| statement.outcome = Some(outcome));
     }
 
-    /// PostgreSQL's errors in Redshift's words.
+    /// Returns PostgreSQL's errors in Redshift's words.
     pub(super) fn translated(&self, report: &Report) -> Report {
         match (report.code.as_str(), self.state.options.isolation) {
-            // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as
-            // c_serial_isolation.md has it.
+            // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as in
+            // c_serial_isolation.md.
             ("40001", Isolation::Serializable) => Report::error("XX000", "1023")
                 .with_detail("Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2 (pid:1)"),
             // amazon-redshift-jdbc-driver#147
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// Queues PostgreSQL's error for the client; with all that it says, unless Redshift words it otherwise.
+    /// Queues PostgreSQL's error for the client, unchanged unless Redshift words it differently.
     pub(super) fn put_error(&mut self, frame: &Frame) -> Report {
         let report = Report::of(frame);
         let translated = self.translated(&report);
@@ -130,7 +130,7 @@ impl Session {
         translated
     }
 
-    /// Refuses a statement before anything of it is done. In a transaction that has failed already it meets
+    /// Refuses a statement before anything of it is done. In a transaction that has failed already, it gets
     /// the same answer as every statement there.
     pub(super) async fn refuse(&mut self, entry: LogEntry, report: Report) -> Result<bool, SessionEnd> {
         let report = match self.upstream.status() {
@@ -143,7 +143,7 @@ impl Session {
         self.fail(entry, &report).await
     }
 
-    /// Tells the client that a statement failed: an open transaction fails by it as by any error.
+    /// Tells the client that a statement failed; this fails an open transaction like any error.
     pub(super) async fn fail(&mut self, entry: LogEntry, report: &Report) -> Result<bool, SessionEnd> {
         if self.upstream.status() == b'T' {
             let _ = self.upstream.ask("SELECT 1/0").await?;

@@ -5,8 +5,8 @@ use crate::redshift::sql;
 use crate::redshift::wire::Frame;
 
 impl Session {
-    /// A query of the simple protocol. Each of its statements stands for itself unless BEGIN is among them:
-    /// whether Redshift takes them as one transaction is not documented.
+    /// Handles a query of the simple protocol. Its statements are separate unless BEGIN is among them: it is
+    /// not documented whether Redshift takes them as one transaction.
     pub(super) async fn query(&mut self, text: &str) -> Result<(), SessionEnd> {
         let statements = sql::split(text);
         if statements.is_empty() {

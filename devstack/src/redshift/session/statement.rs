@@ -1,4 +1,4 @@
-//! Handles one statement, by either protocol.
+//! Handles one statement, through either protocol.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,11 @@ use crate::redshift::statement_log::LogEntry;
 use crate::redshift::system_tables::{self, UNKNOWN_LINE};
 use crate::redshift::wire::{Frame, Report, take_text};
 
-/// Messages for the client that wait before they are sent.
+/// The number of messages for the client that are queued before they are sent.
 const QUEUE_FRAMES: usize = 256;
 
 impl Session {
-    /// Carries one statement out; false if it failed.
+    /// Carries one statement out; returns false if it failed.
     pub(super) async fn carry_out(&mut self, entry: LogEntry, text: &str) -> Result<bool, SessionEnd> {
         self.state.queries.fetch_add(1, Ordering::Relaxed);
         let mut cut_after = false;
@@ -66,7 +66,7 @@ impl Session {
         if cut_after { Err(SessionEnd::Cut) } else { Ok(went_well) }
     }
 
-    /// Hands a statement to PostgreSQL and its answer to the client, but for the end of the query.
+    /// Passes a statement to PostgreSQL and its answer to the client, except for the end of the query.
     async fn pass_on(&mut self, entry: LogEntry, text: &str) -> Result<bool, SessionEnd> {
         self.upstream.send(&Frame::text(b'Q', text)).await?;
         let mut went_well = true;
@@ -93,8 +93,7 @@ impl Session {
         }
     }
 
-    /// Carries a COPY out. What it comes to is changed by a fault: how many more rows it counts, and its load
-    /// errors.
+    /// Carries a COPY out. A fault may change its result: the number of rows counted, and its load errors.
     async fn copy(
         &mut self,
         entry: LogEntry,
@@ -141,7 +140,7 @@ impl Session {
                 for notice in &loaded.notices {
                     self.client.put(&notice.frame());
                 }
-                // AWS's driver expects no count with a server below 8.2 (redshift_connector, core.py).
+                // AWS's driver expects no count from a server before 8.2 (redshift_connector, core.py).
                 self.client.put(&Frame::text(b'C', "COPY"));
                 self.note(entry, Ok("COPY".to_owned()));
                 Ok(true)

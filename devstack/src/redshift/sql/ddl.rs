@@ -1,12 +1,12 @@
-//! Translates Redshift's DDL into PostgreSQL's words (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL lacks
-//! goes, what Redshift lacks is refused.
+//! Translates Redshift's DDL for PostgreSQL (`r_CREATE_TABLE_NEW.md`, `r_ALTER_TABLE.md`): what PostgreSQL
+//! lacks is removed, what Redshift lacks is refused.
 
 use super::edit::{Edit, apply};
 use super::lexer::Token;
 use super::refusals::unsupported;
 use crate::redshift::wire::Report;
 
-/// The edits that CREATE TABLE needs; none for another statement.
+/// Returns the edits that CREATE TABLE needs; `None` for another statement.
 pub(super) fn create_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     let mut at = 1;
     while tokens.get(at).is_some_and(|token| token.is_any(&["LOCAL", "GLOBAL", "TEMP", "TEMPORARY"])) {
@@ -35,7 +35,7 @@ pub(super) fn create_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>,
     Ok(edits)
 }
 
-/// The edits that ALTER TABLE needs; none for another statement.
+/// Returns the edits that ALTER TABLE needs; `None` for another statement.
 pub(super) fn alter_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     if !tokens.get(1).is_some_and(|token| token.is("TABLE")) {
         return Ok(Vec::new());
@@ -45,12 +45,12 @@ pub(super) fn alter_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, 
     let Some(first) = tokens.get(begin) else { return Ok(Vec::new()) };
     Ok(match table_element(sql, &tokens[begin..])? {
         Some(column) => vec![(first.start..sql.len(), column)],
-        // A key is declared and not enforced: something that changes nothing takes its place.
+        // A key is declared but not enforced: a clause that changes nothing replaces it.
         None => vec![(tokens[add].start..sql.len(), "RESET (fillfactor)".to_owned())],
     })
 }
 
-/// Behind a name that may be qualified.
+/// Returns the position after a name that may be qualified.
 fn after_name(tokens: &[Token<'_>], mut at: usize) -> usize {
     at += 1;
     while tokens.get(at).is_some_and(|token| token.is_symbol('.')) {
@@ -59,7 +59,7 @@ fn after_name(tokens: &[Token<'_>], mut at: usize) -> usize {
     at
 }
 
-/// The parenthesis that closes the one at `open`; the end if none does.
+/// Returns the parenthesis that closes the one at `open`; the end if there is none.
 fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -75,7 +75,7 @@ fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     tokens.len()
 }
 
-/// What stands between commas.
+/// Returns the elements between commas.
 fn elements<'t, 's>(tokens: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
     let mut elements = Vec::new();
     let (mut begin, mut at) = (0, 0);
@@ -92,7 +92,7 @@ fn elements<'t, 's>(tokens: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
     elements.into_iter().filter(|element| !element.is_empty()).collect()
 }
 
-/// A column or a constraint in PostgreSQL's words; none for a key, which is declared and not enforced.
+/// Returns a column or a constraint for PostgreSQL; `None` for a key, which is declared but not enforced.
 fn table_element(sql: &str, tokens: &[Token<'_>]) -> Result<Option<String>, Report> {
     let second = |word: &str| tokens.get(1).is_some_and(|token| token.is(word));
     let opens = tokens.get(1).is_some_and(|token| token.is_symbol('('));
@@ -111,7 +111,7 @@ fn table_element(sql: &str, tokens: &[Token<'_>]) -> Result<Option<String>, Repo
     }
 }
 
-/// `c_unsupported-postgresql-datatypes.md`; `r_Character_types.md` for lengths.
+/// Translates a column's type (`c_unsupported-postgresql-datatypes.md`; `r_Character_types.md` for lengths).
 fn column_type(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     let Some(name) = tokens.get(1) else { return Ok(Vec::new()) };
     for missing in [
@@ -210,7 +210,7 @@ fn column_attributes(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     Ok(edits)
 }
 
-/// What follows the columns, up to AS.
+/// Handles the attributes after the columns, up to AS.
 fn table_attributes(tokens: &[Token<'_>], mut at: usize) -> Vec<Edit> {
     let mut edits = Vec::new();
     while let Some(token) = tokens.get(at) {

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-/// A piece of a statement and what takes its place.
+/// A range of a statement and its replacement.
 pub(super) type Edit = (Range<usize>, String);
 
-/// A part of a text, edited; edits outside it are left out.
+/// Returns a part of a text with the edits inside it.
 pub(super) fn apply(text: &str, part: Range<usize>, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let mut edited = String::new();

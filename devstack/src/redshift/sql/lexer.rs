@@ -1,8 +1,9 @@
-//! Splits a query into tokens: words, names, literals, symbols; white space and comments between them.
+//! Splits a query into tokens: words, names, literals and symbols, with white space and comments between
+//! them.
 
 use std::ops::Range;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     /// A keyword or a name without quotes.
@@ -19,42 +20,42 @@ pub(crate) enum TokenKind {
     Symbol,
 }
 
-/// A token and where it stands.
+/// A token and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) kind: TokenKind,
-    /// As it is written, quotes included.
+    /// The token as it is written, with quotes.
     pub(crate) text: &'a str,
     pub(crate) start: usize,
 }
 
 impl Token<'_> {
-    /// Whether it is this word, in capitals or not.
+    /// Checks whether the token is this word, in upper or lower case.
     pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// Whether it is one of these words.
+    /// Checks whether the token is one of these words.
     pub(crate) fn is_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.is(word))
     }
 
-    /// Whether it is this symbol.
+    /// Checks whether the token is this symbol.
     pub(crate) fn is_symbol(&self, symbol: char) -> bool {
         self.kind == TokenKind::Symbol && self.text.starts_with(symbol)
     }
 
-    /// Whether it can name something.
+    /// Checks whether the token can be a name.
     pub(crate) fn is_name(&self) -> bool {
         matches!(self.kind, TokenKind::Word | TokenKind::Name)
     }
 
-    /// Where it stands.
+    /// Returns the token's range.
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.start + self.text.len()
     }
 
-    /// What it means: a name folded or unquoted, a literal with its escapes undone.
+    /// Returns the token's value: a name folded or unquoted, a literal without escapes.
     pub(crate) fn value(&self) -> String {
         match self.kind {
             TokenKind::Word => self.text.to_lowercase(),
@@ -74,9 +75,9 @@ fn inner(text: &str, quote: char) -> &str {
     text.strip_suffix(quote).unwrap_or(text)
 }
 
-/// A literal's text: a doubled quote is one, and a backslash is an escape (`r_CREATE_USER.md`) as in
-/// PostgreSQL 8.0, that is with `\b`, `\f`, `\n`, `\r`, `\t`, three octal digits, or the next character as it
-/// is.
+/// Returns a literal's text. A doubled quote is one quote, and a backslash is an escape (`r_CREATE_USER.md`)
+/// as in PostgreSQL 8.0: followed by `b`, `f`, `n`, `r`, `t`, three octal digits, or the next character
+/// unchanged.
 fn unescaped(text: &str) -> String {
     let mut value = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -109,7 +110,7 @@ fn unescaped(text: &str) -> String {
     value
 }
 
-/// Splits a query into tokens. What is not closed reaches to the end.
+/// Splits a query into tokens. An unclosed token extends to the end.
 pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut at = 0;

@@ -8,7 +8,7 @@ pub(super) fn unsupported(message: impl Into<String>) -> Report {
     Report::error("0A000", message)
 }
 
-/// Why a statement is refused, if it is.
+/// Returns why a statement is refused, if it is.
 pub(super) fn refusal(first: &Token<'_>, tokens: &[Token<'_>]) -> Option<Report> {
     let follows = |at: usize, test: &dyn Fn(&Token<'_>) -> bool| tokens.get(at).is_some_and(test);
     if first.is("INSERT") {

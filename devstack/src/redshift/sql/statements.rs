@@ -1,4 +1,4 @@
-//! Finds where statements end, of which kind they are, and what a log may show of them.
+//! Finds the ends and kinds of statements, and what a log may show of them.
 
 use super::edit::apply;
 use super::lexer::{TokenKind, tokens};
@@ -12,7 +12,7 @@ pub(crate) fn split(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a statement is to the stand-in.
+/// The kind of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StatementKind {
     /// COPY, which the stand-in carries out.
@@ -23,7 +23,7 @@ pub(crate) enum StatementKind {
     Other,
 }
 
-/// What a statement is to the stand-in.
+/// Returns the kind of a statement.
 pub(crate) fn kind(sql: &str) -> StatementKind {
     match tokens(sql).first() {
         Some(first) if first.is("COPY") => StatementKind::Copy,
@@ -32,12 +32,12 @@ pub(crate) fn kind(sql: &str) -> StatementKind {
     }
 }
 
-/// Whether values are to be bound.
+/// Checks whether a statement has parameters.
 pub(crate) fn has_parameters(sql: &str) -> bool {
     tokens(sql).iter().any(|token| token.kind == TokenKind::Parameter)
 }
 
-/// A statement for the log, without credentials and passwords.
+/// Returns a statement for the log, without credentials and passwords.
 pub(crate) fn redact(sql: &str) -> String {
     const BEFORE: [&str; 6] =
         ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "TOKEN", "CREDENTIALS", "PASSWORD"];

@@ -1,4 +1,4 @@
-//! Translates statements into PostgreSQL's words.
+//! Translates statements for PostgreSQL.
 
 use super::ddl;
 use super::edit::{Edit, apply};
@@ -8,7 +8,7 @@ use super::statements::split;
 use crate::redshift::options::Isolation;
 use crate::redshift::wire::Report;
 
-/// Session values that some functions answer with.
+/// The session values that some functions return.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionValues {
     pub(crate) last_copy_id: i64,
@@ -16,8 +16,8 @@ pub(crate) struct SessionValues {
     pub(crate) isolation: Isolation,
 }
 
-/// A statement in PostgreSQL's words. The functions that answer with session values get them as argument:
-/// `system_tables::prepare` makes such functions.
+/// Translates a statement for PostgreSQL. The functions that return session values get them as arguments:
+/// `system_tables::prepare` creates such functions.
 ///
 /// # Errors
 ///
@@ -50,11 +50,11 @@ pub(crate) fn translate(sql: &str, values: &SessionValues) -> Result<String, Rep
     Ok(apply(&sql, 0..sql.len(), edits))
 }
 
-/// "the current date and time in the current session time zone", as of the transaction's start
-/// (`r_SYSDATE.md`).
+/// The replacement of SYSDATE: "the current date and time in the current session time zone", as of the
+/// transaction's start (`r_SYSDATE.md`).
 const SYSDATE: &str = "LOCALTIMESTAMP";
 
-/// `version()`'s form (`r_VERSION.md`).
+/// The result of `version()` (`r_VERSION.md`).
 const VERSION: &str = "PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 (Red Hat 3.4.2-6.fc3), Redshift 1.0.devstack";
 
 fn session_functions(tokens: &[Token<'_>], values: &SessionValues) -> Vec<Edit> {
@@ -85,7 +85,7 @@ fn session_functions(tokens: &[Token<'_>], values: &SessionValues) -> Vec<Edit> 
     edits
 }
 
-/// "BEGIN's levels all map to the same" (`r_BEGIN.md`).
+/// Translates BEGIN: "BEGIN's levels all map to the same" (`r_BEGIN.md`).
 fn transaction(sql: &str, first: &Token<'_>, tokens: &[Token<'_>], isolation: Isolation) -> String {
     let level = match isolation {
         Isolation::Serializable => "SERIALIZABLE",
@@ -107,8 +107,8 @@ fn transaction(sql: &str, first: &Token<'_>, tokens: &[Token<'_>], isolation: Is
     }
 }
 
-/// `r_VACUUM_command.md`: FULL, SORT ONLY, DELETE ONLY, REINDEX, RECLUSTER before the table, TO n PERCENT and
-/// BOOST after it.
+/// Translates VACUUM (`r_VACUUM_command.md`): FULL, SORT ONLY, DELETE ONLY, REINDEX, RECLUSTER before the
+/// table, TO n PERCENT and BOOST after it.
 fn vacuum(tokens: &[Token<'_>]) -> String {
     let mut words = tokens[1..]
         .iter()
@@ -120,7 +120,7 @@ fn vacuum(tokens: &[Token<'_>]) -> String {
     format!("VACUUM {table}")
 }
 
-/// Redshift's DDL in PostgreSQL's words, for a database that is set up past the stand-in.
+/// Translates Redshift's DDL for PostgreSQL, for a database that is set up without the stand-in.
 ///
 /// # Errors
 ///

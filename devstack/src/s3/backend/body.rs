@@ -1,4 +1,4 @@
-//! Moves bodies: those of requests into files, those of answers out of them.
+//! Transfers bodies: those of requests into files, those of answers from files.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,7 +16,7 @@ use crate::s3::error::{error_named, internal};
 use crate::s3::exchange::FlipBit;
 use crate::s3::state::State;
 
-/// Bytes handed out at once.
+/// The number of bytes sent at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Stores a body and verifies every checksum that the request announces.
@@ -47,7 +47,8 @@ pub(super) async fn receive(
     Ok((piece, checksum))
 }
 
-/// What became of a body that could not be read to its end. `s3s` keeps the errors' types to itself.
+/// Returns the error for a body that could not be read to its end. `s3s` does not export the types of its
+/// errors.
 fn broken_body(error: &str) -> S3Error {
     if error.contains("Sha256Mismatch") {
         return error_named(
@@ -68,14 +69,14 @@ fn broken_body(error: &str) -> S3Error {
     )
 }
 
-/// Where an answer's body breaks off.
+/// The position at which an answer's body breaks off.
 pub(super) struct Break {
     pub(super) after_bytes: u64,
-    /// What breaks then; without it nothing more comes.
+    /// The connection that breaks then; if `None`, nothing more is sent.
     pub(super) disconnect: Option<Disconnect>,
 }
 
-/// A body read in chunks from files; it breaks off where a fault says so, or has a bit flipped.
+/// Sends a body in chunks from files; it breaks off if a fault says so, or has a bit flipped.
 pub(super) fn send(
     readers: Vec<io::Take<File>>,
     cut: Option<Break>,

@@ -12,7 +12,7 @@ use crate::s3::listing;
 use crate::s3::object::timestamp;
 use crate::s3::state::State;
 
-/// A page holds no more (Amazon S3 API Reference, `ListObjectsV2`).
+/// The maximum number of keys on a page (Amazon S3 API Reference, `ListObjectsV2`).
 const PAGE_LIMIT_KEYS: usize = 1000;
 
 pub(super) fn list_buckets(state: &State) -> S3Response<ListBucketsOutput> {

@@ -15,10 +15,10 @@ use crate::s3::error::internal;
 use crate::s3::object::Object;
 use crate::s3::state::State;
 
-/// "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
+/// The limit of a copy: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// Refuses a copy of more than S3 copies at once.
+/// Refuses a copy that is larger than S3 copies in one request.
 pub(super) fn check_size(bytes: u64) -> S3Result<()> {
     if bytes <= LIMIT_BYTES {
         return Ok(());
@@ -29,7 +29,7 @@ pub(super) fn check_size(bytes: u64) -> S3Result<()> {
     ))
 }
 
-/// A copy source that fits its conditions.
+/// Returns a copy source that satisfies its conditions.
 pub(super) fn find(state: &State, source: &CopySource, conditions: &Conditions) -> S3Result<Object> {
     let CopySource::Bucket { bucket, key, .. } = source else {
         return Err(s3_error!(NotImplemented, "only bucket/key is a copy source here"));
@@ -39,14 +39,14 @@ pub(super) fn find(state: &State, source: &CopySource, conditions: &Conditions) 
     Ok(object)
 }
 
-/// A copy of an object's range; hashing and copying it may take seconds.
+/// Copies a range of an object; hashing and copying it may take seconds.
 pub(super) async fn copy(state: &Arc<State>, source: Object, range: Range<u64>) -> S3Result<Piece> {
     let state = Arc::clone(state);
     let copied = tokio::task::spawn_blocking(move || source.piece(state.directory.path(), range)).await;
     copied.map_err(io::Error::other).flatten().map_err(|error| internal(&error))
 }
 
-/// The checksum of a copied part.
+/// Returns the checksum of a copied part.
 pub(super) async fn checksum(algorithm: Algorithm, piece: &Piece) -> S3Result<Checksum> {
     let object = Object::new(vec![piece.clone()], String::new(), Utc::now());
     let computed = tokio::task::spawn_blocking(move || object.compute_checksum(algorithm)).await;

@@ -1,16 +1,16 @@
-//! Holds what a writer says of an object besides its bytes.
+//! Holds what a writer says about an object in addition to its bytes.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use s3s::{S3Result, s3_error};
 
-/// "the user-defined metadata is limited to 2 KB in size. The size of user-defined metadata is measured by taking the
-/// sum of the number of bytes in the UTF-8 encoding of each key and value" (Amazon S3 User Guide, "Working with object
-/// metadata").
+/// The limit for metadata: "the user-defined metadata is limited to 2 KB in size. The size of user-defined
+/// metadata is measured by taking the sum of the number of bytes in the UTF-8 encoding of each key and value"
+/// (Amazon S3 User Guide, "Working with object metadata").
 const LIMIT_BYTES: usize = 2048;
 
-/// The metadata of the writer's own, which must not be too much.
+/// Returns the writer's own metadata, or an error if it is too large.
 pub(super) fn check(metadata: Option<HashMap<String, String>>) -> S3Result<HashMap<String, String>> {
     let metadata = metadata.unwrap_or_default();
     let bytes: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -23,7 +23,7 @@ pub(super) fn check(metadata: Option<HashMap<String, String>>) -> S3Result<HashM
     Ok(metadata)
 }
 
-/// Tags as a header has them: URL query parameters.
+/// Parses tags in the form of a header: URL query parameters.
 pub(super) fn tags_of(query: &str) -> Vec<(String, String)> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());

@@ -25,14 +25,15 @@ use crate::s3::listing::encode_url;
 use crate::s3::object::{ContentHeaders, Object, etag_of_parts, timestamp};
 use crate::s3::state::State;
 
-/// "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3 User Guide, multipart upload
-/// limits).
+/// The minimum size of a part: "5 MiB to 5 GiB. There is no minimum size limit on the last part" (Amazon S3
+/// User Guide, multipart upload limits).
 const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
 
-/// Parts and uploads on a page of their listings (Amazon S3 User Guide, multipart upload limits).
+/// The maximum number of parts or uploads on a page of their listings (Amazon S3 User Guide, multipart upload
+/// limits).
 const PAGE_LIMIT: i32 = 1000;
 
-/// An upload, if it is there and for this key.
+/// Returns an upload, if it exists and is for this key.
 fn upload<'a>(buckets: &'a mut Buckets, id: &str, bucket: &str, key: &str) -> S3Result<&'a mut Upload> {
     if !buckets.has(bucket) {
         return Err(no_bucket());
@@ -114,7 +115,7 @@ pub(super) async fn upload_part(
     }
     let fields = checksum.fields();
     let part = Part { piece, last_modified: state.now(), checksum };
-    // Looked up again: it may have been aborted meanwhile.
+    // Looked up again: it may have been aborted in the meantime.
     upload(&mut state.buckets(), &input.upload_id, &input.bucket, &input.key)?
         .parts
         .insert(input.part_number, part);
@@ -192,7 +193,7 @@ pub(super) fn complete(
     input: CompleteMultipartUploadInput,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-    // One lock from the first look to the end: of an abort and two completions racing each other, one is
+    // One lock from the first look to the end: of an abort and two completions at the same time, one is
     // first.
     let mut buckets = state.buckets();
     let upload = upload(&mut buckets, &input.upload_id, &input.bucket, &input.key)?;
@@ -210,8 +211,8 @@ pub(super) fn complete(
     }))
 }
 
-/// The object that the named parts make: its `ETag` is the MD5 of the parts' MD5s, its time the upload's
-/// beginning.
+/// Returns the object made from the named parts: its `ETag` is the MD5 of the parts' MD5s, its time is the
+/// upload's beginning.
 fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     if parts.is_empty() {
         return Err(s3_error!(
@@ -236,7 +237,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
                  match the part's entity tag."
             )
         })?;
-        // As S3 words it (apache/opendal#4580).
+        // S3's message (apache/opendal#4580).
         if let Some(algorithm) = upload.algorithm.filter(|_| !names_checksum(named)) {
             return Err(s3_error!(
                 InvalidRequest,
@@ -263,7 +264,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     Ok(object)
 }
 
-/// Whether a part has the `ETag`, and the checksum where one is given, that its name in a completion says.
+/// Checks whether a part has the `ETag` and the checksum, if given, that a completion names.
 fn is_that(part: &Part, named: &CompletedPart) -> bool {
     let etag = named.e_tag.as_ref().map(ETag::value) == Some(part.piece.etag().as_str());
     let had = part.checksum.fields();
@@ -347,7 +348,7 @@ pub(super) fn list(
         .iter()
         .filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(&prefix))
         .collect();
-    // By key, and of one key by the time at which they began.
+    // By key, and for one key by the time at which they began.
     all.sort_by_key(|(id, upload)| (&upload.key, upload.begun, *id));
     let marker = input.key_marker.as_deref().unwrap_or_default();
     let first = match &input.upload_id_marker {

@@ -21,10 +21,10 @@ use crate::s3::exchange::{EndBody, FlipBit};
 use crate::s3::object::{ContentHeaders, Object, timestamp};
 use crate::s3::state::State;
 
-/// What an object is whose writer did not say (Amazon S3 API Reference, `PutObject`).
+/// The content type of an object whose writer did not give one (Amazon S3 API Reference, `PutObject`).
 const UNKNOWN_CONTENT: &str = "binary/octet-stream";
 
-/// `DeleteObjects` takes no more keys (Amazon S3 API Reference).
+/// The maximum number of keys in `DeleteObjects` (Amazon S3 API Reference).
 const DELETE_LIMIT_KEYS: usize = 1000;
 
 pub(super) fn head(state: &State, input: HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
@@ -84,7 +84,7 @@ pub(super) fn get(
     let range = input.range.map(|range| range.check(size)).transpose()?;
     let served = range.clone().unwrap_or(0..size);
     let readers = object.open(served.clone()).map_err(|error| internal(&error))?;
-    // That of the whole object says nothing about a range.
+    // The checksum of the whole object says nothing about a range.
     let known =
         object.checksum.as_ref().filter(|_| range.is_none() && wants_checksum(input.checksum_mode.as_ref()));
     let checksum = known.map(Checksum::fields).unwrap_or_default();
