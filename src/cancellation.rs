@@ -106,7 +106,7 @@ impl Cancellation {
         if *self.is_requested.borrow() {
             return Err(Error::retryable(
                 Retryable::Interrupted,
-                format!("asked to stop before the end of its work: {}", step()),
+                format!("asked to stop before the work was finished: {}", step()),
             ));
         }
         if self.time_left().is_some_and(|left| left <= reserve) {
@@ -143,7 +143,7 @@ impl Cancellation {
         };
         tokio::select! {
             () = time_is_up => self.waiting(Retryable::DeadlineNear, "the time is nearly up"),
-            () = stopped => self.waiting(Retryable::Interrupted, "asked to stop before the end of its work"),
+            () = stopped => self.waiting(Retryable::Interrupted, "asked to stop before the work was finished"),
         }
     }
 

@@ -201,7 +201,7 @@ async fn run_status(arguments: &Status, output: &Output, waits: &Waits, all: boo
     let dataset = dataset(&arguments.config)?;
     let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
     if is_printed && output.is_json() {
-        let failure = Failure::usage("--html - and --json both want standard output");
+        let failure = Failure::usage("--html - and --json both write to standard output");
         return Err(failure.with_remedy("name a file for the page"));
     }
     let cancellation = cancellation(&arguments.limits, waits);
@@ -263,7 +263,7 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
 fn dataset(config: &Path) -> Result<Dataset, Failure> {
     let dataset = config_files::load_named(config, config_files::directory().as_deref())?;
     if dataset.has_placeholder() {
-        let message = format!("bucket: {} stands for the name of a bucket", dataset.bucket);
+        let message = format!("bucket: {} is a placeholder for the bucket's name", dataset.bucket);
         let failure = Failure::from(Error::deployment(Deployment::Configuration, message));
         return Err(failure.with_remedy("write the bucket's name in the configuration"));
     }

@@ -63,14 +63,14 @@ impl Clients {
                 let missing = || {
                     Fault::new(
                         Deployment::CopyAuthorization,
-                        "no AWS credentials to give to COPY; set COPY_IAM_ROLE to use a role of the cluster",
+                        "there are no AWS credentials for COPY; set COPY_IAM_ROLE to use a role of the cluster",
                     )
                 };
                 let provider = self.credentials.as_ref().ok_or_else(missing)?;
                 let asked = timeout(CREDENTIALS, provider.provide_credentials());
                 let asked = self.waits.during("AWS credentials for COPY".to_owned(), asked).await;
                 let late = || {
-                    let message = "the AWS credentials for COPY could not be asked for";
+                    let message = "the provider of the AWS credentials for COPY did not answer";
                     Fault::new(Retryable::CredentialsUnavailable, message)
                 };
                 let keys = asked.map_err(|error| late().caused_by(error))?;

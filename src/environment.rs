@@ -83,7 +83,7 @@ impl Environment {
             if let Ok(port) = port.trim().parse() {
                 Some(port)
             } else {
-                mistakes.push(format!("PGPORT: {port:?} is no port"));
+                mistakes.push(format!("PGPORT: {port:?} is not a port"));
                 None
             }
         });
@@ -100,14 +100,15 @@ impl Environment {
                 if let (Some(port), Some(other)) = (port, endpoint.port)
                     && port != other
                 {
-                    mistakes
-                        .push(format!("PGHOST says port {other}, and PGPORT {port}: leave one of them out"));
+                    mistakes.push(format!(
+                        "PGHOST has port {other}, and PGPORT is {port}: leave one of them out"
+                    ));
                 }
                 if let (Some(database), Some(other)) = (&database, &endpoint.database)
                     && database != other
                 {
                     mistakes.push(format!(
-                        "PGHOST says database {other}, and PGDATABASE {database}: leave one of them out"
+                        "PGHOST has database {other}, and PGDATABASE is {database}: leave one of them out"
                     ));
                 }
                 (Some(endpoint.host), port.or(endpoint.port), database.or(endpoint.database))
@@ -124,7 +125,7 @@ impl Environment {
                 Tls::Disable
             }
             Some(other) => {
-                mistakes.push(format!("PGSSLMODE: {other:?} does not make the server prove itself; use verify-full, or verify-ca for a DNS alias"));
+                mistakes.push(format!("PGSSLMODE: {other:?} does not verify the server; use verify-full, or verify-ca for a DNS alias"));
                 Tls::VerifyFull
             }
         };
@@ -151,7 +152,9 @@ impl Environment {
             bytes
                 .trim()
                 .parse()
-                .map_err(|_| mistakes.push(format!("LEAVE_TO_TASK_BYTES: {bytes:?} is no number of bytes")))
+                .map_err(|_| {
+                    mistakes.push(format!("LEAVE_TO_TASK_BYTES: {bytes:?} is not a number of bytes"));
+                })
                 .ok()
         });
         let has_status_page = match var("STATUS_PAGE").as_deref() {
@@ -315,7 +318,7 @@ mod tests {
         let of = |bytes| read(&with(&[("LEAVE_TO_TASK_BYTES", bytes)])).map(|read| read.left_to_task_above);
         assert_eq!(of("2147483648").ok(), Some(Some(2_147_483_648)));
         assert_eq!(of("").ok(), Some(None));
-        assert!(message(&with(&[("LEAVE_TO_TASK_BYTES", "2 GiB")])).contains("is no number of bytes"));
+        assert!(message(&with(&[("LEAVE_TO_TASK_BYTES", "2 GiB")])).contains("is not a number of bytes"));
     }
 
     /// Returns the login that a secret completes, or the error.
@@ -382,12 +385,12 @@ mod tests {
                 "the secret s, version 7 (PGPASS_SECRET_ID) lacks \"password\", \"username\", \"host\", \"dbname\"",
             ),
             (r#"{"username":"hush","pass":"hush"}"#, "lacks \"password\", \"host\", \"dbname\""),
-            (r#"{"username":"hush","password":["hush"]}"#, "\"password\" is no text"),
+            (r#"{"username":"hush","password":["hush"]}"#, "\"password\" is not a text"),
             (
                 r#"{"username":{"hush":1},"password":"hush","port":"hush"}"#,
-                "\"username\" is no text, \"port\" is no port",
+                "\"username\" is not a text, \"port\" is not a port",
             ),
-            (r#"{"password":"hush","host":"hush@h"}"#, "\"host\" is no host name"),
+            (r#"{"password":"hush","host":"hush@h"}"#, "\"host\" is not a host name"),
             (
                 r#"{"password":"hush","username":"v"}"#,
                 "PGHOST is not set, and the secret has no \"host\"; PGDATABASE is not set",
@@ -411,8 +414,8 @@ mod tests {
         assert_eq!((login.host.as_str(), login.port, login.database.as_str()), ("h.example", 5440, "dev"));
         assert_eq!(login.password_origin.to_string(), "the variable PGPASSWORD");
         for (variable, word) in [
-            (("PGPORT", "5439"), "PGHOST says port 5440, and PGPORT 5439"),
-            (("PGDATABASE", "d"), "PGHOST says database dev, and PGDATABASE d"),
+            (("PGPORT", "5439"), "PGHOST has port 5440, and PGPORT is 5439"),
+            (("PGDATABASE", "d"), "PGHOST has database dev, and PGDATABASE is d"),
             (("PGSSLMODE", "disable"), "loopback"),
         ] {
             let variables: Vec<_> = pasted.into_iter().chain([variable]).collect();

@@ -70,10 +70,10 @@ pub enum InitError {
     #[error(transparent)]
     Config(#[from] Mistakes),
     /// The statements are not read as they were meant.
-    #[error("the statements that were made are not understood: {0}")]
+    #[error("the generated statements are not understood: {0}")]
     Ddl(#[from] DdlError),
     /// A file exists already.
-    #[error("{} is there already", .0.display())]
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// The archive cannot be read, or a file cannot be written.
     #[error("{}: {error}", path.display())]

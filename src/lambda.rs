@@ -55,7 +55,7 @@ pub async fn main() -> ExitCode {
     let setup = Setup::default();
     let set_up = timeout(SET_UP, setup.handler()).await.unwrap_or_else(|_| {
         let waited = setup.waits.oldest().map_or_else(String::new, |wait| format!(", while {wait}"));
-        Err(Error::retryable(Retryable::Unknown, format!("it took too long to set the function up{waited}")))
+        Err(Error::retryable(Retryable::Unknown, format!("setting the function up took too long{waited}")))
     });
     if let Err(error) = set_up {
         error!(error_type = error.error_type(), "cannot start: {}", error.chain());

@@ -74,7 +74,7 @@ pub async fn read(
 /// Returns the revision that each of these markers says it is a copy of.
 async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Result<MarkerRevisions, Error> {
     if !ambiguous.is_empty() {
-        debug!(markers = ambiguous.len(), "asking markers which revision they settle");
+        debug!(markers = ambiguous.len(), "reading which revisions the markers settle");
     }
     let mut revisions = MarkerRevisions::new();
     for some in ambiguous.chunks(AT_A_TIME) {
@@ -88,7 +88,7 @@ async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Resu
         }
         while let Some(answer) = asked.join_next().await {
             let (marker, revision) = answer.map_err(|error| {
-                Fault::new(Retryable::Unknown, "a question to S3 ended abnormally").caused_by(error)
+                Fault::new(Retryable::Unknown, "a request to S3 ended abnormally").caused_by(error)
             })?;
             revisions.extend(revision?.map(|revision| (marker, revision)));
         }
@@ -110,5 +110,5 @@ pub fn log_passed_over(plan: &Plan) {
         .collect();
     let others = count - named.len();
     let others = if others == 0 { String::new() } else { format!(", and {others} before them") };
-    info!(passed_over = count, "passed over, no archives by their names: {}{others}", named.join(", "));
+    info!(passed_over = count, "passed over, not archives by their names: {}{others}", named.join(", "));
 }

@@ -130,7 +130,7 @@ async fn work_on_queue(
     if let Some((key, rival)) = shared {
         report.record_remaining(&unsettled, Utc::now());
         let message = format!(
-            "{key} is an archive of two datasets, {} and {rival}, and would be loaded by one of them alone; have \"doc\" of only one match \
+            "{key} is an archive of two datasets, {} and {rival}, and would be loaded by only one of them; let \"doc\" of only one match \
              it: until then neither loads anything",
             dataset.name
         );
@@ -177,7 +177,7 @@ fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Repor
     if *selection == Selection::WholeQueue || selection.names(&next.key) {
         return Err(stopped_at(bad, next));
     }
-    info!("{} is now the newest that is not bad: the next run takes it up", next.key);
+    info!("{} is now the newest archive that is not bad: the next run loads it", next.key);
     Ok(())
 }
 
@@ -211,7 +211,7 @@ async fn work_through(
             match Phase::Queue.of(&mut report.seconds, look).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    info!(archive = archive.key.as_str(), "settled meanwhile by another run");
+                    info!(archive = archive.key.as_str(), "settled by another run in the meantime");
                     report.settled_meanwhile.push(archive.key);
                     continue;
                 }
@@ -245,6 +245,6 @@ async fn work_through(
 
 fn stopped_at(bad: &Key, next: &Object) -> Error {
     let message =
-        format!("{bad} is bad and was settled so; stopped before {}, which the next run takes up", next.key);
+        format!("{bad} is bad and was settled as bad; stopped before {}, which the next run loads", next.key);
     Error::retryable(Retryable::StoppedAtBadArchive, message)
 }

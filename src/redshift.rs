@@ -165,7 +165,7 @@ impl Redshift {
             }
         }
         let message = format!(
-            "{}; this process does not send the same password again: where Redshift was changed and not the password, start a new one",
+            "{}; this process does not send the same password again: if you changed Redshift and not the password, start a new process",
             known.refusal
         );
         Err(Error::deployment(Deployment::LoginRefused, message))
@@ -217,7 +217,7 @@ impl Redshift {
     /// Describes where a session would connect to, as which user, and how the server proves its identity.
     pub async fn describe(&self) -> String {
         let known = self.known.lock().await;
-        let Some(login) = &known.login else { return "not asked for yet".to_owned() };
+        let Some(login) = &known.login else { return "not requested yet".to_owned() };
         let proof = match login.tls {
             Tls::VerifyFull => "TLS, certificate and host name verified",
             Tls::VerifyCa => "TLS, certificate verified",
@@ -260,7 +260,7 @@ fn tls_connector(server: Tls, root_certificates: Option<&Path>) -> Result<TlsCon
         let unreadable = |error: &dyn std::fmt::Display| {
             Error::deployment(
                 Deployment::Configuration,
-                format!("PGSSLROOTCERT: {} holds no readable PEM certificates: {error}", path.display()),
+                format!("PGSSLROOTCERT: {} has no readable PEM certificates: {error}", path.display()),
             )
         };
         let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;

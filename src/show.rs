@@ -274,7 +274,7 @@ async fn tables(
     match read.await {
         Ok(rows) => rows.into_iter().map(|(table, rows)| TableRows { table, rows }).collect(),
         Err(error) => {
-            tracing::debug!(error = %Error::from(error).chain(), "the rows by table are not known");
+            tracing::debug!(error = %Error::from(error).chain(), "cannot read the rows by table");
             Vec::new()
         }
     }

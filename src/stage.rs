@@ -112,7 +112,7 @@ pub async fn stage<'r>(
         let member = members.iter().find(|staged| staged.member == table.member);
         let file = files.iter().position(|file| file.member == table.member);
         let (Some(member), Some(file)) = (member, file) else {
-            let message = format!("no staged file was made of {}", table.member);
+            let message = format!("no staged file was made from {}", table.member);
             return Err(Error::retryable(Retryable::Unknown, message));
         };
         let StagedFile { keys, pieces, .. } = files.swap_remove(file);

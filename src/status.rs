@@ -114,7 +114,7 @@ async fn unloaded(
                 unloaded.insert(archive.key.clone(), sha256);
             }
             Err(error) => {
-                debug!(error = %error.chain(), "what the markers name is not known");
+                debug!(error = %error.chain(), "cannot read the markers");
                 break;
             }
         }
@@ -138,7 +138,7 @@ async fn ledger(
         if rows.is_ok() {
             match session.recent_loads(dataset, RECENT_LOADS).await {
                 Ok(loads) => recent_loads = loads,
-                Err(error) => debug!(error = %Error::from(error).chain(), "the rows by table are not known"),
+                Err(error) => debug!(error = %Error::from(error).chain(), "cannot read the rows by table"),
             }
         }
         session.close().await;

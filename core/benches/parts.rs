@@ -1,4 +1,4 @@
-//! The pure parts, each alone: `cargo bench -p cmslite-core --bench parts`.
+//! Measures each pure part separately. Run it with `cargo bench -p cmslite-core --bench parts`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement ends where it cannot go on")]
 
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ fn dataset() -> Dataset {
     .unwrap()
 }
 
-/// Some megabytes of the file whose dates are rewritten and whose group names are derived.
+/// Returns some megabytes of the file whose dates are rewritten and whose group names are derived.
 fn activity() -> String {
     let mut text = String::from("user_id,user_idir,activity_type,memo,activity_date\n");
     for n in 0..50_000_u32 {
@@ -76,7 +76,7 @@ fn records(bencher: Bencher) {
     });
 }
 
-/// The `csv` crate's reader on the same text, which does not look at whether it is one.
+/// Measures the `csv` crate's reader on the same text. That reader does not check whether it is text.
 #[divan::bench]
 fn records_by_the_csv_crate(bencher: Bencher) {
     let contents = activity();
@@ -118,7 +118,7 @@ fn date(bencher: Bencher, format: &str) {
     });
 }
 
-/// The queue beside so many settled archives.
+/// Measures the planning of a queue with one unsettled archive and `settled` settled archives.
 #[divan::bench(args = [0, 1_000, 100_000])]
 fn queue(bencher: Bencher, settled: usize) {
     let dataset = dataset();

@@ -78,7 +78,7 @@ pub enum ReadError {
     Failed(io::Error),
 }
 
-/// Returns the problem of an archive of `size_bytes`, before any byte is read.
+/// Returns the problem if an archive of `size_bytes` exceeds the dataset's limit, before any byte is read.
 pub fn too_large(dataset: &Dataset, size_bytes: u64) -> Option<Problems> {
     let limit_bytes = dataset.size_limits.packed_bytes;
     let reason = Reason::PackedTooLarge { limit_bytes, found_bytes: size_bytes };

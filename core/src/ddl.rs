@@ -52,7 +52,7 @@ pub fn limits(text: &str, dataset: &Dataset) -> Result<TableLimits, DdlError> {
         let Statement::Create(name, definition) = statement(part, configured)? else { continue };
         let line = definition.line;
         if let Some(first) = found.insert(name, definition) {
-            let reason = format!("{name} is made here and in line {}; keep one of the two", first.line);
+            let reason = format!("{name} is created here and in line {}; keep one of the two", first.line);
             return Err(DdlError::at(line, reason));
         }
     }

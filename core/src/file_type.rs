@@ -47,7 +47,7 @@ pub fn detect(head: &[u8]) -> Option<FileType> {
 pub fn detect_other_than_table(head: &[u8]) -> Option<FileType> {
     let binary = |name| Some(FileType { name, is_text: false });
     if is_tar(head) {
-        return binary("a tar that is not compressed");
+        return binary("an uncompressed tar");
     }
     // The digit is the level; a block begins after it.
     if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
@@ -139,6 +139,6 @@ mod tests {
         }
         let mut tar = [0; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(detect(&tar).map(|found| found.name), Some("a tar that is not compressed"));
+        assert_eq!(detect(&tar).map(|found| found.name), Some("an uncompressed tar"));
     }
 }

@@ -1,4 +1,4 @@
-//! Guesses a first configuration for a new dataset from one of its archives. It is to be checked and edited.
+//! Guesses a first configuration for a new dataset from one of its archives. A person must check and edit it.
 //!
 //! Every value is read, not only the first ones, so that the guess fits the whole archive.
 

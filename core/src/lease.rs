@@ -1,16 +1,16 @@
 //! Decides about the lease of a dataset: which run works on its queue, and how long other runs may rely on
 //! that.
 //!
-//! A lease saves work and decides nothing: the ledger prevents that an archive is loaded twice. A lease may
-//! be lost, left behind, or ignored.
+//! A lease saves work and decides nothing: the ledger prevents an archive from being loaded twice. A lease
+//! may be lost, left behind, or ignored.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The time for which a lease is valid unless it is renewed. After its holder died, nobody works on the queue
-/// for this long at most. It is long enough for three renewals.
+/// The time for which a lease is valid unless it is renewed. After its holder dies, no run works on
+/// the queue for at most this long. It is long enough for three renewals.
 pub const LEASE: Duration = Duration::from_secs(20);
 
 /// The interval at which the holder renews its lease.

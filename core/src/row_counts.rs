@@ -170,7 +170,7 @@ mod tests {
             judged.problems().to_string(),
             format!(
                 "analytics_group.csv: the file has 79 rows, and the configuration expects 90 or more (\"min_rows\"); {accept}; \
-                 analytics_group.csv: the file has 79 rows, the load before brought 100 to its table, and the configuration allows 20 % fewer \
+                 analytics_group.csv: the file has 79 rows, the previous load had 100 for its table, and the configuration allows 20 % fewer \
                  (\"max_shrink_percent\"), which is 80 or more; {accept}"
             )
         );

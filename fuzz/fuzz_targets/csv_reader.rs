@@ -21,9 +21,9 @@ impl Read for Steps<'_> {
     }
 }
 
-/// Records by the letter; none where the text has none to be read strictly.
+/// Reads records by the letter of RFC 4180; `None` if the text has none.
 fn by_the_letter(text: &[u8]) -> Option<Vec<Vec<Vec<u8>>>> {
-    // Ctrl-Z at the very end is no text.
+    // A Ctrl-Z at the very end is not part of the text.
     let end = text.iter().rposition(|byte| *byte != 0x1a).map_or(0, |at| at + 1);
     let text = &text[..end];
     let mut records = Vec::new();

@@ -16,8 +16,8 @@ pub(super) fn compare(
     if found.is_empty() {
         return vec![Finding::bad(
             subject,
-            "there is no such table, or the user may not see it",
-            "make it as ddl/tables.sql does, and grant as ddl/grants.sql does",
+            "the table does not exist, or the user may not see it",
+            "create it as ddl/tables.sql does, and grant as ddl/grants.sql does",
         )];
     }
     let position = |name: &str| found.iter().position(|column| column.name.eq_ignore_ascii_case(name));
@@ -34,17 +34,13 @@ pub(super) fn compare(
             "a cell {null:?} makes an archive bad in its columns that are NOT NULL: {}",
             filled.join(", ")
         );
-        findings.push(Finding::note(
-            &subject,
-            text,
-            "let a column take NULL if such cells are expected in it",
-        ));
+        findings.push(Finding::note(&subject, text, "let the column take NULL if it may get such cells"));
     }
     for column in table.columns.iter().filter(|column| column.date.is_some()) {
         let Some(is) = position(&column.name).and_then(|at| found.get(at)) else { continue };
         if !is.data_type.starts_with("timestamp") {
             let text = format!(
-                "its column {} is {}, but the configuration writes dates with their time into it",
+                "its column {} is {}, but the configuration loads dates with times into it",
                 is.name,
                 is.type_text()
             );
@@ -59,7 +55,7 @@ pub(super) fn compare(
     if !positions.is_sorted() {
         findings.push(Finding::note(
             &subject,
-            "its columns have another order than the configuration's",
+            "its columns have another order than in the configuration",
             "nothing: COPY names its columns",
         ));
     }

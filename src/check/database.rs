@@ -134,7 +134,7 @@ async fn check_ledger(
             return Finding::bad(
                 format!("ledger {name}"),
                 differences.join(", "),
-                "make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+                "create it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
             );
         }
     }
@@ -170,13 +170,13 @@ async fn check_ledger(
     ]);
     let tried = rolled_back(session, steps).await.map_err(Error::from);
     let text = if missing.contains(&ledger) {
-        "not there yet; the first load makes it".to_owned()
+        "does not exist yet; the first load creates it".to_owned()
     } else if missing.is_empty() {
-        "can be read and written, and its lock be taken".to_owned()
+        "can be read and written, and its lock can be taken".to_owned()
     } else {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         format!(
-            "can be read and written, and its lock be taken; not there yet, and made by the next load: {}",
+            "can be read and written, and its lock can be taken; missing, and created by the next load: {}",
             missing.join(", ")
         )
     };
@@ -240,7 +240,7 @@ async fn check_load_errors(session: &Session) -> Finding {
     }
     Finding::note(
         subject,
-        "neither sys_load_error_detail nor stl_load_errors can be read: rows that Redshift refuses could not be named, and their archive would stay unsettled",
+        "neither sys_load_error_detail nor stl_load_errors can be read: refused rows could not be found, and their archive would stay unsettled",
         "let the user read one of them",
     )
 }

@@ -35,7 +35,7 @@ pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) ->
                 Error::Deployment(fault) if fault.kind == Deployment::Privilege => grant.privileges.clone(),
                 error => {
                     let text = format!("it cannot be looked up: {}", error.chain());
-                    let remedy = "nothing: whether it is granted is tried below";
+                    let remedy = "nothing: the checks below test whether it is granted";
                     rights.findings.push(Finding::note(grant.to_string(), text, remedy));
                     continue;
                 }

@@ -37,8 +37,8 @@ pub fn check_offline(dataset: &Dataset) -> Check {
     findings.extend(dataset.tables.iter().map(table));
     findings.push(Finding::note(
         "not tried",
-        "S3, the login to Redshift, the ledger, the tables and their columns, rights",
-        "run check without --offline where AWS and Redshift can be reached",
+        "S3, the login to Redshift, the ledger, the tables with their columns, permissions",
+        "run `check` without --offline on a machine that reaches AWS and Redshift",
     ));
     Check { version: FORMAT_VERSION, dataset: dataset.name.clone(), is_offline: true, findings }
 }
@@ -48,7 +48,7 @@ fn bucket(dataset: &Dataset) -> Finding {
     if dataset.has_placeholder() {
         return Finding::bad(
             "bucket",
-            format!("{bucket} stands for the name of a bucket"),
+            format!("{bucket} is a placeholder for the bucket's name"),
             "write the bucket's name in \"bucket\"",
         );
     }
@@ -76,7 +76,7 @@ fn staged(dataset: &Dataset) -> String {
     let how = match dataset.staging {
         Some(Staging::Plain) => "as plain CSV",
         Some(Staging::Zstd) => "compressed",
-        None => "compressed where they are large",
+        None => "compressed if they are large",
     };
     format!("below {}, {how}", shown(&dataset.batch_prefix()))
 }
@@ -87,7 +87,7 @@ fn cells(dataset: &Dataset) -> String {
         Some(null) => format!("a cell {:?} becomes NULL", one_line(null)),
         None => "no text becomes NULL".to_owned(),
     };
-    format!("between them {delimiter:?}; {null}")
+    format!("separated by {delimiter:?}; {null}")
 }
 
 fn table(table: &Table) -> Finding {

@@ -33,10 +33,10 @@ pub(super) async fn check_s3(clients: &Clients, dataset: &Dataset, findings: &mu
     findings.push(Finding::good("S3: list", listing_text(&plan)));
     if let Some((_, key, rival)) = shared {
         let text = format!("{key} is an archive of {rival} too");
-        findings.push(Finding::bad("datasets", text, "have \"doc\" of only one dataset match it"));
+        findings.push(Finding::bad("datasets", text, "let \"doc\" of only one dataset match it"));
     }
     match plan.archives.last() {
-        None => findings.push(Finding::note("S3: read", "there is no archive yet to be read", "upload one")),
+        None => findings.push(Finding::note("S3: read", "there is no archive yet", "upload one")),
         Some(newest) => {
             let key = &newest.object.key;
             // GET may be refused where HEAD is not: for storage classes and encryption keys. An empty range
@@ -86,7 +86,7 @@ fn listing_text(plan: &Plan) -> String {
         [ArchiveState::Good, ArchiveState::Bad, ArchiveState::Superseded, ArchiveState::Queued].map(count);
     let passed_over = match plan.passed_over_count() {
         0 => String::new(),
-        count => format!("; {count} objects passed over, which are none (`status` names them)"),
+        count => format!("; {count} other objects passed over (`status` names them)"),
     };
     format!(
         "{} archives: {good} good, {bad} bad, {superseded} superseded, {queued} to load{passed_over}",
@@ -124,14 +124,15 @@ async fn check_encryption(clients: &Clients, dataset: &Dataset) -> Option<Findin
     let key = staged_keys(dataset, dataset.tables.first()?).piece(0);
     match clients.s3.kms_key(&dataset.bucket, &key).await {
         Ok(Some(key)) => {
-            let text =
-                format!("what is written is encrypted by {key}; the role of COPY needs kms:Decrypt for it");
+            let text = format!(
+                "written objects are encrypted with {key}; the role of COPY needs kms:Decrypt for it"
+            );
             Some(Finding::good(SUBJECT, text))
         }
         Ok(None) if clients.s3.has_kms_key() => Some(Finding::bad(
             SUBJECT,
-            "what was written is not encrypted by the key of S3_KMS_KEY_ID",
-            "this S3 knows no KMS: unset S3_KMS_KEY_ID",
+            "the written object is not encrypted with the key of S3_KMS_KEY_ID",
+            "this S3 does not support KMS: unset S3_KMS_KEY_ID",
         )),
         Ok(None) => None,
         Err(error) => Some(Finding::bad(SUBJECT, error.chain(), error.remedy())),

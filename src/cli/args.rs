@@ -246,6 +246,6 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be 1 or more".to_owned()),
         Ok(number) => Ok(number),
-        Err(_) => Err(format!("{text:?} is no whole number")),
+        Err(_) => Err(format!("{text:?} is not a whole number")),
     }
 }

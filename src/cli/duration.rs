@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// What is wrong with the text.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: give a number and s, m or h, such as 90s, 15m or 2h");
+    let wrong = || format!("{text:?} is not a duration: give a number and s, m or h, such as 90s, 15m or 2h");
     let (number, seconds) = [("s", 1), ("m", 60), ("h", 60 * 60)]
         .into_iter()
         .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     }
     let number: u32 = number.parse().map_err(|_| wrong())?;
     if number == 0 {
-        return Err("it must be more than nothing".to_owned());
+        return Err("it must be more than 0".to_owned());
     }
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }

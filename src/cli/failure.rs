@@ -131,7 +131,7 @@ impl fmt::Display for Text<'_> {
         match causes.len() {
             0 | 1 => Ok(()),
             _ if self.all => Ok(()),
-            more => writeln!(f, "  {} more causes; -v says them", more - 1),
+            more => writeln!(f, "  {} more causes; -v shows them", more - 1),
         }
     }
 }
@@ -260,7 +260,7 @@ mod tests {
         let short = Text { failure: &failure, all: false }.to_string();
         assert_eq!(short.lines().count(), 4, "{short}");
         assert!(
-            short.contains("because: c\n") && short.ends_with("  2 more causes; -v says them\n"),
+            short.contains("because: c\n") && short.ends_with("  2 more causes; -v shows them\n"),
             "{short}"
         );
         let all = Text { failure: &failure, all: true }.to_string();

@@ -4,7 +4,7 @@
 /// The exit statuses of `load`, `check` and `status`, and of the command as a whole.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:
-  0  everything asked for was done; of load: each archive ended as good
+  0  everything asked for was done; load: each archive ended as good
   1  load: stopped at a bad archive; validate: an archive is bad
   2  usage or configuration
   3  anything else failed; check: a load would fail";
@@ -18,30 +18,30 @@ First steps, with CONFIG such as cmslite_user_group_metadata:
   load CONFIG --limit 1    load the oldest archive
   load CONFIG              load them all
   status CONFIG            what is loaded, what waits, what is bad and why?
-  show CONFIG KEY          all about one archive
+  show CONFIG KEY          everything about one archive
 ";
 
 pub(super) const ENVIRONMENT: &str = "\
 Environment:
-  AWS_REGION and other AWS_*     access to AWS, as every AWS program has it
+  AWS_REGION and other AWS_*     access to AWS, as for every AWS program
   PGHOST, PGPORT, PGDATABASE     the cluster; the port is 5439 by default
   PGUSER; pgpass or PGPASSWORD   the login
   PGPASS_SECRET_ID               instead of the password: its secret's name or
                                  ARN
-  REDSHIFT_CLUSTER               instead of any password: a login by IAM to this
+  REDSHIFT_CLUSTER               instead of any password: an IAM login to this
                                  cluster
-  REDSHIFT_WORKGROUP             the same of a workgroup of Redshift Serverless
+  REDSHIFT_WORKGROUP             the same for a Redshift Serverless workgroup
   PGSSLMODE, PGSSLROOTCERT       verify-full by default; other certificates to
                                  trust
   COPY_IAM_ROLE                  COPY's role: an ARN or `default`; else own keys
   S3_BUCKET_OWNER                the account that the bucket must belong to
   S3_KMS_KEY_ID                  the KMS key that encrypts what is written
-  BAD_ARCHIVE_TOPIC_ARN          an SNS topic that hears of bad archives
+  BAD_ARCHIVE_TOPIC_ARN          an SNS topic for messages about bad archives
   LEAVE_TO_TASK_BYTES            in Lambda: larger archives are left to a task
   STATUS_PAGE                    in Lambda: `on` writes a page after each run
   CONFIG_DIR                     a directory of configurations, instead of the
                                  bundled ones
-  NO_COLOR, CLICOLOR_FORCE       no colours; colours also where no terminal is
+  NO_COLOR, CLICOLOR_FORCE       no colours; colours without a terminal too
 ";
 
 pub(super) const LOAD: &str = "\
@@ -52,25 +52,25 @@ Examples:
           that archive once more, after its tables were damaged or it was
           wrongly found bad
   load CONFIG --accept-shrink client/cmslite_gdx/cms-analytics-csv_2024.tgz
-          that archive although it has fewer rows than the configuration allows
+          that archive, with fewer rows than the configuration allows
   load CONFIG --json | jq .objects_good
           the report for a program
 
-Ctrl-C stops before the next step, or within two seconds where S3 or Redshift
-keeps it waiting, and leaves nothing half done; a second one ends at once. What
-is waited for is told once a minute.
-A time is a number and s, m or h. A log is kept in
-logs/cmslite_user_data_to_redshift.log, or in the file of --log-file.
+Ctrl-C stops before the next step, or within two seconds while S3 or Redshift
+keeps the command waiting, and leaves nothing half done. A second Ctrl-C ends
+the command at once. Once a minute, the command says what it is waiting for.
+A TIME is a number and s, m or h. The log is written to
+logs/cmslite_user_data_to_redshift.log, or to the file of --log-file.
 ";
 
 pub(super) const CHECK: &str = "\
 Examples:
   check --offline CONFIG
-          is the configuration sound, and what does it say?
+          is the configuration sound, and what does it mean?
   check CONFIG
           each thing that a load needs, and what to do if it is missing
   check CONFIG --json | jq '.findings[] | select(.outcome == \"bad\")'
-          what is wrong alone
+          only what is wrong
 ";
 
 pub(super) const STATUS: &str = "\
@@ -86,7 +86,7 @@ Examples:
 pub(super) const SHOW: &str = "\
 Examples:
   show CONFIG cms-analytics-csv_2024.tgz
-          the archive of this name below the dataset's prefix
+          the archive with this name below the dataset's prefix
   show CONFIG client/cmslite_gdx/cms-analytics-csv_2024.tgz --json | jq .state
           whether it is good, bad, waiting, superseded, passed_over or gone
 ";
@@ -94,9 +94,9 @@ Examples:
 pub(super) const VALIDATE: &str = "\
 Examples:
   validate CONFIG export.tgz --ddl ddl/tables.sql
-          what a load would find, as far as it shows without Redshift
+          what a load would find, as far as possible without Redshift
   tar -cz *.csv | validate CONFIG - --json
-          the same of standard input, as JSON
+          the same for standard input, as JSON
 
 With --json, `archives` has a document in the form of error.json for each
 archive, in which `problems_found` is 0 for a good one, and `tables` has its
@@ -114,22 +114,22 @@ Examples:
   init people_2024-03-01.tgz --bucket my-bucket
           people.json and people.sql, in this directory
   init people.tgz --output config.d --name people --append --force
-          the same elsewhere, for archives that are added up
+          the same in config.d, with loads that append their rows
 ";
 
 pub(super) const INIT_EXIT_STATUS: &str = "\
 Exit status:
   0  both files are written
-  1  both are written, but the archive is bad by them: the result says why
+  1  both are written, but the archive is bad with them: the result says why
   2  nothing is written: the archive cannot be read, nothing can be guessed
-     of it, or a file is there";
+     from it, or a file exists";
 
 pub(super) const COMPLETIONS: &str = "\
-The script knows the datasets that are there when it is made.
+The script knows the datasets that exist when it is generated.
 
 Examples:
   source <(cmslite-user-data-to-redshift completions bash)
-          for this shell; in ~/.bashrc for each to come
+          for this shell; put it into ~/.bashrc for all shells
   cmslite-user-data-to-redshift completions fish > \\
     ~/.config/fish/completions/cmslite-user-data-to-redshift.fish
 

@@ -30,7 +30,7 @@ fn request(arguments: &Init) -> Result<Request, Failure> {
     let ArchiveName { dataset, doc } = ArchiveName::of(&file);
     let name = arguments.name.clone().unwrap_or(dataset);
     if name.is_empty() || Path::new(&name).file_name() != Some(name.as_ref()) {
-        return Err(Failure::usage(format!("--name {name:?} is no name of a file")));
+        return Err(Failure::usage(format!("--name {name:?} is not a file name")));
     }
     let schema = Some(identifier(&name)).filter(|schema| !schema.is_empty());
     Ok(Request {

@@ -13,7 +13,7 @@ pub(super) fn cancel(cancellation: &Cancellation, status: u8) {
     tokio::spawn(async move {
         if interrupted().await.is_ok() {
             requested.request();
-            warn!("stopping before the next step, or in two seconds; once more ends at once");
+            warn!("stopping before the next step, or in two seconds; a second Ctrl-C ends at once");
         }
         if interrupted().await.is_ok() {
             std::process::exit(status.into());

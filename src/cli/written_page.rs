@@ -15,7 +15,7 @@ use super::failure::Failure;
 pub(super) fn write(file: &Path, page: &str) -> Result<(), Failure> {
     written(file, page).map_err(|error| {
         let message = format!("cannot write the page to {}: {error}", file.display());
-        Failure::usage(message).with_remedy("name a file in a directory that is there and may be written to")
+        Failure::usage(message).with_remedy("name a file in an existing directory that you may write to")
     })
 }
 
@@ -33,7 +33,7 @@ fn written(file: &Path, page: &str) -> io::Result<()> {
 /// one is written beside it, since a rename does not work between file systems.
 fn replaced(file: &Path, page: &str) -> io::Result<()> {
     let Some(name) = file.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no name of a file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is not a file name"));
     };
     let mut beside = name.to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));

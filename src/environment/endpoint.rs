@@ -54,7 +54,9 @@ impl Endpoint {
         let host = host.trim().strip_suffix('.').unwrap_or(host.trim());
         let address = host.parse::<std::net::IpAddr>().is_ok();
         if !address && !is_name(host) {
-            return Err("is no host name: write the cluster's endpoint, without blanks and commas".to_owned());
+            return Err(
+                "is not a host name: write the cluster's endpoint, without blanks and commas".to_owned()
+            );
         }
         if database.is_some_and(|name| name.contains(char::is_whitespace)) {
             return Err("has a blank in the database's name: write that as PGDATABASE".to_owned());
@@ -78,7 +80,7 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), String> {
     }
     match port.trim().parse() {
         Ok(port) if port > 0 => Ok((host, Some(port))),
-        _ => Err("has no port behind its colon: write host or host:port".to_owned()),
+        _ => Err("has no port after its colon: write host or host:port".to_owned()),
     }
 }
 

@@ -110,25 +110,25 @@ impl IamVariables<'_> {
             Warehouse::Cluster { id, user } => {
                 if !is_identifier(id) {
                     mistakes.push(format!(
-                        "REDSHIFT_CLUSTER: {id:?} is no cluster identifier: write what stands before the first dot of its endpoint"
+                        "REDSHIFT_CLUSTER: {id:?} is not a cluster identifier: write the part of its endpoint before the first dot"
                     ));
                 }
                 // GetClusterCredentials, DbUser: "Must not contain a colon (:) or slash (/)".
                 if let Some(user) = user.as_ref().filter(|user| user.contains([':', '/'])) {
                     mistakes.push(format!(
-                        "PGUSER: {user:?} is no user of the database: write its name without IAM:, or leave PGUSER out to log in as the IAM role"
+                        "PGUSER: {user:?} is not a database user: write its name without IAM:, or leave PGUSER out to log in as the IAM role"
                     ));
                 }
             }
             Warehouse::Workgroup { name } => {
                 if !is_identifier(name) {
                     mistakes.push(format!(
-                        "REDSHIFT_WORKGROUP: {name:?} is no workgroup's name: write what stands before the first dot of its endpoint"
+                        "REDSHIFT_WORKGROUP: {name:?} is not a workgroup's name: write the part of its endpoint before the first dot"
                     ));
                 }
                 if self.user.is_some() {
                     mistakes.push(
-                        "PGUSER is set, and a workgroup gives a login for the IAM role only: remove PGUSER, and grant to the user \"IAMR:role\""
+                        "PGUSER is set, but a workgroup issues logins only for the IAM role: remove PGUSER, and grant to the user \"IAMR:role\""
                             .to_owned(),
                     );
                 }

@@ -63,7 +63,7 @@ impl fmt::Display for PasswordOrigin {
             Self::Secret { id, version: None } => write!(f, "the secret {id}"),
             Self::Secret { id, version: Some(version) } => write!(f, "the secret {id}, version {version}"),
             Self::Iam { warehouse, until } => {
-                write!(f, "IAM for {warehouse} ({}), good until {}", warehouse.variable(), seconds(*until))
+                write!(f, "IAM for {warehouse} ({}), valid until {}", warehouse.variable(), seconds(*until))
             }
         }
     }

@@ -29,7 +29,7 @@ impl S3Settings {
         if let Some(account) = &bucket_owner
             && !(account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
         {
-            return Err(format!("S3_BUCKET_OWNER: {account:?} is no AWS account, which has 12 digits"));
+            return Err(format!("S3_BUCKET_OWNER: {account:?} is not an AWS account, which has 12 digits"));
         }
         let kms_key = var("S3_KMS_KEY_ID");
         if let Some(key) = &kms_key

@@ -48,7 +48,7 @@ impl StoredSecret {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) if name == "port" => Some(number.to_string()),
             Some(_) => {
-                wrong.push(format!("{name:?} is no text"));
+                wrong.push(format!("{name:?} is not a text"));
                 None
             }
         };
@@ -58,18 +58,18 @@ impl StoredSecret {
         let cluster = text("dbClusterIdentifier").or_else(|| text("namespaceName"));
         let endpoint = host.map(|host| Endpoint::parse(&host)).transpose();
         let endpoint = endpoint.unwrap_or_else(|_| {
-            wrong.push("\"host\" is no host name".to_owned());
+            wrong.push("\"host\" is not a host name".to_owned());
             None
         });
         let port = port.and_then(|port| {
             let port = port.trim().parse().ok().filter(|port| *port > 0);
             if port.is_none() {
-                wrong.push("\"port\" is no port".to_owned());
+                wrong.push("\"port\" is not a port".to_owned());
             }
             port
         });
         if !wrong.is_empty() {
-            return Err(format!("is of another form than Redshift's: {}", wrong.join(", ")));
+            return Err(format!("does not have Redshift's form: {}", wrong.join(", ")));
         }
         let endpoint = endpoint.unwrap_or_default();
         Ok(Self {

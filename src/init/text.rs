@@ -11,12 +11,12 @@ impl fmt::Display for Initialised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (config, ddl) = (one_line(&self.config), one_line(&self.ddl));
         let archive = one_line(&self.validation.key);
-        writeln!(f, "Wrote {config} and {ddl} by what {archive} holds.")?;
-        writeln!(f, "Guessed; look at each, and edit what is wrong:")?;
+        writeln!(f, "Wrote {config} and {ddl} from the contents of {archive}.")?;
+        writeln!(f, "Guessed; check each line, and edit what is wrong:")?;
         writeln!(f, "  delimiter: {:?}", self.guess.delimiter)?;
         match &self.guess.null_as {
             Some(null_as) => writeln!(f, "  NULL: a cell that is {null_as:?}")?,
-            None => writeln!(f, "  NULL: no text stands for it")?,
+            None => writeln!(f, "  NULL: no text means NULL")?,
         }
         writeln!(f, "  archives: keys that end with a match of {}", one_line(&self.doc))?;
         if self.truncate {
@@ -28,21 +28,21 @@ impl fmt::Display for Initialised {
             write_member(f, member)?;
         }
         if self.validation.is_bad() {
-            writeln!(f, "By this guess the archive is bad:")?;
+            writeln!(f, "With these files the archive is bad:")?;
             write!(f, "{}", self.validation)?;
         } else {
-            writeln!(f, "By this guess the archive is good.")?;
+            writeln!(f, "With these files the archive is good.")?;
         }
         if !self.to_fill_in.is_empty() {
             writeln!(f, "To fill in in {config}: {}", self.to_fill_in.join(", "))?;
         }
         writeln!(f, "Next:")?;
         writeln!(f, "  check --offline {config}")?;
-        writeln!(f, "          is it sound, and does it say what you mean?")?;
+        writeln!(f, "          checks the configuration, and shows what it means")?;
         writeln!(f, "  validate {config} FILE... --ddl {ddl}")?;
-        writeln!(f, "          are other archives good by it?")?;
+        writeln!(f, "          checks other archives")?;
         writeln!(f, "  check {config}")?;
-        writeln!(f, "          once the tables are made by {ddl}: is everything there that a load needs?")
+        writeln!(f, "          after you run {ddl}: checks everything that a load needs")
     }
 }
 

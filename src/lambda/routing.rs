@@ -81,9 +81,9 @@ impl Ignored<'_> {
     pub(super) fn why(&self) -> String {
         match &self.why {
             Why::OfNoDataset => "it belongs to no dataset".to_owned(),
-            Why::PassedOver(why) => format!("it is {why}, which is no archive"),
+            Why::PassedOver(why) => format!("it is {why}, not an archive"),
             Why::Event(name) => {
-                format!("{} brings no archive", Key::from(name.as_str()))
+                format!("{} does not create an archive", Key::from(name.as_str()))
             }
         }
     }
@@ -147,7 +147,7 @@ impl<'a> Routing<'a> {
             let known: Vec<&str> = self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
             Error::deployment(
                 Deployment::UnknownEvent,
-                format!("no dataset {name:?}; there are {}", known.join(", ")),
+                format!("there is no dataset {name:?}; the datasets are {}", known.join(", ")),
             )
         })
     }

@@ -76,12 +76,12 @@ async fn load(
         if request.selection.is_by_hand() {
             // The task works through the queue, which does not contain this archive.
             let message = format!(
-                "{} is larger than what the function loads (LEAVE_TO_TASK_BYTES): have the container task, or the command, load it by its key",
+                "{} is too large for the function (LEAVE_TO_TASK_BYTES): load it by its key with the container task or the command",
                 archive.key
             );
             return Err(Error::deployment(Deployment::ReloadRefused, message));
         }
-        info!(bytes = archive.size, "left to the container task, with what waits behind it");
+        info!(bytes = archive.size, "left to the container task, with the archives after it");
         return Ok(ArchiveEnd::LeftToTask);
     }
     let tried = overdue::refuse_tried(&clients.s3, request, archive);

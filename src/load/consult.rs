@@ -121,7 +121,7 @@ impl ArchiveLoad<'_> {
             Err(error) => match Error::from(error) {
                 Error::Retryable(fault) if fault.kind != Retryable::Unknown => return Err(fault.into()),
                 error => {
-                    debug!(error = %error.chain(), "what bears the tables' names is not known");
+                    debug!(error = %error.chain(), "cannot read the kinds of the tables");
                     vec![None; names.len()]
                 }
             },
@@ -145,7 +145,7 @@ impl ArchiveLoad<'_> {
             Err(StatementError::MissingRelation(_)) => {}
             answer => return Ok(answer?),
         }
-        info!(ledger = %self.request.dataset.ledger, "making the ledger");
+        info!(ledger = %self.request.dataset.ledger, "creating the ledger");
         let created = session.run(&Statement::CreateLedger(&self.request.dataset.ledger)).await;
         match self.read_ledger(session).await {
             Ok(decided) => Ok(decided),
@@ -163,7 +163,7 @@ impl ArchiveLoad<'_> {
             Err(StatementError::MissingRelation(_)) => {}
             answer => return Ok(answer.map(drop)?),
         }
-        info!(table = %dataset.ledger_tables, "making the table of rows beside the ledger");
+        info!(table = %dataset.ledger_tables, "creating the table of rows beside the ledger");
         let created = session.run(&Statement::CreateTableRows(&dataset.ledger_tables)).await;
         match session.table_rows(dataset, 0).await {
             Ok(_) => Ok(()),
@@ -176,7 +176,7 @@ impl ArchiveLoad<'_> {
     /// user who may not look need not know: LOCK shows it.
     async fn create_lock(&self, session: &Session, may_look: bool) -> Result<(), Error> {
         let lock = &self.request.dataset.ledger_lock;
-        info!(table = %lock, "making the lock table beside the ledger");
+        info!(table = %lock, "creating the lock table beside the ledger");
         let Err(refused) = session.run(&Statement::CreateLock(lock)).await else { return Ok(()) };
         match Error::from(refused) {
             error if may_look => {
@@ -185,7 +185,7 @@ impl ArchiveLoad<'_> {
                 if is_there { Ok(()) } else { Err(error) }
             }
             Error::Deployment(fault) => {
-                debug!(error = %Error::from(fault).chain(), "the lock table is taken to be there");
+                debug!(error = %Error::from(fault).chain(), "the lock table is assumed to exist");
                 Ok(())
             }
             error => Err(error),
@@ -278,7 +278,7 @@ fn check_columns(
         return Err(Error::deployment(Deployment::SchemaMismatch, message));
     }
     let message = format!(
-        "{name} is not a ledger of this program: {}; make it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
+        "{name} is not a ledger of this program: {}; create it as ddl/ledger.sql does, or name another table with \"ledger\" in the configuration",
         differences.join(", ")
     );
     Err(Error::deployment(Deployment::SchemaMismatch, message))

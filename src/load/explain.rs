@@ -80,7 +80,7 @@ impl Explanation<'_> {
                 // Without permission for the key or for tags the explanation is still written, with the
                 // bucket's defaults.
                 Err(Error::Deployment(fault)) if !attributes.are_none() => {
-                    warn!("error.json is kept without the archive's own key and tags: {}", fault.message);
+                    warn!("error.json is stored without the archive's own key and tags: {}", fault.message);
                     attributes = Attributes::default();
                     continue;
                 }
@@ -88,7 +88,7 @@ impl Explanation<'_> {
             }
             condition = match s3.read_small(bucket, &key).await? {
                 Some(found) if self.is_explained_by(&found, is_alone) => {
-                    info!("explained by another run already");
+                    info!("another run has explained it already");
                     return Ok(None);
                 }
                 Some(found) => WriteIf::Matches(found.etag),
@@ -97,7 +97,7 @@ impl Explanation<'_> {
         }
         Err(Error::retryable(
             Retryable::S3Unavailable,
-            format!("others write s3://{bucket}/{key} at the same time"),
+            format!("other runs write s3://{bucket}/{key} at the same time"),
         ))
     }
 
@@ -117,7 +117,7 @@ impl Explanation<'_> {
         let Written { etag, attributes } = written;
         let (json, condition) = (self.json(true), WriteIf::Matches(etag));
         if let Err(error) = s3.put_as_if(&dataset.bucket, &key, json, condition, &attributes).await {
-            debug!("it was not noted that a message was sent: {}", error.chain());
+            debug!("cannot record that the message was sent: {}", error.chain());
         }
     }
 

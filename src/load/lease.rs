@@ -117,7 +117,7 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
         };
         request
             .cancellation
-            .check(ARCHIVE_RESERVE, || format!("{holder} works on the queue, and nothing was begun"))?;
+            .check(ARCHIVE_RESERVE, || format!("{holder} works on the queue; this run did not begin"))?;
         let waited = since.elapsed();
         if waited >= at_most {
             warn!(
@@ -250,8 +250,8 @@ impl Lease {
         let limit = if has_time { GIVEN_BACK_WITHIN } else { GIVEN_BACK_AT_LAST_WITHIN };
         match timeout(limit, s3.delete(bucket, key)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("the lease on the queue was not given back: {}", error.chain()),
-            Err(_) => debug!("the lease on the queue was not given back within {limit:?}"),
+            Ok(Err(error)) => debug!("the lease on the queue was not released: {}", error.chain()),
+            Err(_) => debug!("the lease on the queue was not released within {limit:?}"),
         }
     }
 }

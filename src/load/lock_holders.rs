@@ -38,15 +38,18 @@ impl ArchiveLoad<'_> {
         let holders = match timeout(within, self.lock_holders(redshift, &query)).await {
             Ok(Ok(holders)) => holders,
             Ok(Err(error)) => {
-                debug!(error = %Error::from(error).chain(), "who holds a lock is not known");
+                debug!(error = %Error::from(error).chain(), "cannot find out which sessions hold a lock");
                 Vec::new()
             }
             Err(_) => Vec::new(),
         };
         let who = if holders.is_empty() {
-            format!("whoever else may hold a lock on {table}, a superuser sees")
+            format!("a superuser can see which other sessions hold a lock on {table}")
         } else {
-            format!("a lock on {table} is held by {}; a superuser sees all who hold one", holders.join(", "))
+            format!(
+                "a lock on {table} is held by {}; a superuser can see all sessions that hold one",
+                holders.join(", ")
+            )
         };
         let message = format!(
             "{}; {who} by {query}, and ends a session by SELECT pg_terminate_backend(PID)",

@@ -21,11 +21,14 @@ pub async fn bad_archive(topic: &Topic, dataset: &Dataset, archive: &BadArchive)
     let Message { subject, body } = message(dataset, archive);
     match topic.publish(subject, body).await {
         Ok(()) => {
-            info!(topic = topic.arn(), "told of the bad archive");
+            info!(topic = topic.arn(), "message about the bad archive sent");
             true
         }
         Err(error) => {
-            warn!(topic = topic.arn(), "cannot tell of the bad archive (BAD_ARCHIVE_TOPIC_ARN): {error}");
+            warn!(
+                topic = topic.arn(),
+                "cannot send the message about the bad archive (BAD_ARCHIVE_TOPIC_ARN): {error}"
+            );
             false
         }
     }
@@ -42,13 +45,13 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
     let bucket = &dataset.bucket;
     let name = key.rsplit('/').next().unwrap_or(key);
     let mut lines = vec![
-        "This archive is bad. Nothing of it was loaded, and it is not tried again as it is.".to_owned(),
+        "This archive is bad. Nothing of it was loaded, and this upload is not tried again.".to_owned(),
         String::new(),
         format!("Dataset: {}", dataset.name),
         format!("Archive: s3://{bucket}/{key} (ETag {etag})"),
         format!("Reasons: s3://{bucket}/{}", Key::from(dataset.error_key(key))),
         String::new(),
-        "What to do: correct the archive and upload it again under the same name; it is then loaded by itself.".to_owned(),
+        "What to do: correct the archive and upload it again under the same name; it is then loaded automatically.".to_owned(),
         String::new(),
         format!("Problems found: {problems_found}"),
     ];
@@ -62,7 +65,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
     let mut body: String = lines.iter().map(|line| one_line(line).into_owned() + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));
-        body.push_str("\n... cut here; the rest stands under Reasons.\n");
+        body.push_str("\n... cut here; the rest is under Reasons.\n");
     }
     Message { subject: subject(&format!("Bad archive in {}: {name}", dataset.name)), body }
 }

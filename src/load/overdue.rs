@@ -39,7 +39,7 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
         info!(
             seconds = effort.took.as_secs(),
             waited_seconds = effort.waited.as_secs(),
-            "the archive is not to blame that the time is up: this try does not count"
+            "the time was used up for reasons outside the archive: this try does not count"
         );
         return error;
     }
@@ -55,7 +55,7 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
         if s3.put_if(bucket, &key, json, condition).await?.is_none() {
             debug!("another run counted at the same time");
         }
-        warn!(tries = note.tries(), of = TRIES, "the archive takes longer than a function has");
+        warn!(tries = note.tries(), of = TRIES, "the archive takes longer than the function's time");
         Ok::<_, Error>(note.reason(archive))
     });
     match counted.await {
@@ -93,7 +93,7 @@ pub async fn refuse_tried(s3: &S3, request: &RunRequest, archive: &Object) -> Re
         },
         Ok(None) => Ok(()),
         Err(error) => {
-            debug!("whether the archive was tried before is not known: {}", error.chain());
+            debug!("cannot read how often the archive was tried: {}", error.chain());
             Ok(())
         }
     }
@@ -107,7 +107,7 @@ pub async fn forget(s3: &S3, request: &RunRequest, archive: &Object, took: Durat
     let key = request.dataset.tries_key(&archive.key);
     match timeout(FORGOTTEN_WITHIN, s3.delete(&request.dataset.bucket, &key)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!("the tries of the archive were not forgotten: {}", error.chain()),
-        Err(_) => debug!("the tries of the archive were not forgotten: S3 did not answer"),
+        Ok(Err(error)) => debug!("the count of the archive's tries was not deleted: {}", error.chain()),
+        Err(_) => debug!("the count of the archive's tries was not deleted: S3 did not answer"),
     }
 }

@@ -59,7 +59,7 @@ impl ArchiveLoad<'_> {
                 Err(error) => {
                     warn!(
                         error_type = error.error_type(),
-                        "not all that Redshift refuses is known: {}",
+                        "cannot find all rows that Redshift refuses: {}",
                         error.chain()
                     );
                     problems.set_incomplete(unasked(tables.get(at..).unwrap_or_default(), &error));
@@ -73,7 +73,7 @@ impl ArchiveLoad<'_> {
             let limit = Instant::now() + READ_BACK_WITHIN;
             let limit = until.map_or(limit, |until| until.min(limit));
             if let Err(error) = within(Some(limit), refused.read_back(&clients.s3)).await {
-                debug!(error = %error.chain(), "texts that Redshift refused are not known");
+                debug!(error = %error.chain(), "cannot read the texts that Redshift refused");
             }
             for problem in refused.problems(self.request.dataset.null_as.as_deref()) {
                 problems.push(problem);
@@ -91,8 +91,9 @@ impl ArchiveLoad<'_> {
         authorization: &Authorization,
         region: &str,
     ) -> Result<Vec<RefusedRow>, Error> {
-        let step =
-            || format!("Redshift was not asked what it refuses of {}", printable(staged.member.as_bytes()));
+        let step = || {
+            format!("Redshift was not asked which rows it refuses in {}", printable(staged.member.as_bytes()))
+        };
         self.leave(session, ARCHIVE_RESERVE, step).await?;
         let copy = copy_of(staged, authorization, region, self.request.dataset.quoting);
         let refused = match session.run(&Statement::CopyNoLoad { copy, max_error: MAX_ERROR }).await {
@@ -138,7 +139,7 @@ async fn within<T>(until: Option<Instant>, work: impl Future<Output = Result<T, 
     match until {
         None => work.await,
         Some(until) => timeout_at(until, work).await.unwrap_or_else(|_| {
-            Err(Error::retryable(Retryable::DeadlineNear, "there was no answer in the time that was left"))
+            Err(Error::retryable(Retryable::DeadlineNear, "there was no answer within the remaining time"))
         }),
     }
 }
@@ -147,7 +148,7 @@ async fn within<T>(until: Option<Instant>, work: impl Future<Output = Result<T, 
 fn unasked(tables: &[StagedTable<'_>], error: &Error) -> String {
     let members: Vec<String> = tables.iter().map(|table| printable(table.member.as_bytes())).collect();
     format!(
-        "Redshift could not be asked for every row that it refuses of {} ({})",
+        "Redshift could not be asked for all rows that it refuses in {} ({})",
         members.join(", "),
         error.error_type()
     )

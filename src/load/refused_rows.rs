@@ -43,7 +43,7 @@ pub(super) async fn told_rows(
     let files = staged.files();
     let query = Statement::LoadErrorsOfAnySession { files: &files };
     let message = format!(
-        "{fault}; which rows, {} for {}, so that nobody knows what is wrong with {}: as a superuser, run {query}",
+        "{fault}; which rows, {} for {}, so the problem of {} is not known: as a superuser, run {query}",
         if is_readable {
             "neither sys_load_error_detail nor stl_load_errors says in a row of this session"
         } else {
@@ -135,7 +135,7 @@ impl<'t> Refused<'t> {
             if row.line.is_none() {
                 let file = printable_start(row.file.as_bytes(), FILE_CHARS);
                 message = format!(
-                    "{message}; Redshift tells no line, as where it reads a file in parts, of {file}"
+                    "{message}; Redshift reports no line for {file}, since it may have read the file in parts"
                 );
             }
             message
@@ -192,13 +192,13 @@ fn meaning(code: Option<i64>) -> &'static str {
         Some(1209) => "not a number of type DECIMAL",
         Some(1210) => "not a boolean",
         Some(1211) => "the line has no data",
-        Some(1213) => "a column that is NOT NULL got nothing",
+        Some(1213) => "a NOT NULL column has no value",
         Some(1216) => "the line is invalid",
         Some(1218) => "a NUL byte",
-        Some(1220) => "characters that are invalid or not supported",
+        Some(1220) => "invalid or unsupported characters",
         Some(1221) => "the file is not UTF-8",
         Some(1222) => "the number is out of range",
-        Some(_) | None => "its words may quote the row and are left out",
+        Some(_) | None => "its message may quote the row and is left out",
     }
 }
 

@@ -40,7 +40,7 @@ impl ArchiveLoad<'_> {
         }
         if dataset.max_shrink_percent.is_some() && !judged.unknown.is_empty() {
             warn!(
-                "loaded without \"max_shrink_percent\": nobody knows how many rows the load before brought to {}",
+                "loaded without \"max_shrink_percent\": the previous load's row count is not known for {}",
                 judged.unknown.join(", ")
             );
         }
@@ -48,9 +48,7 @@ impl ArchiveLoad<'_> {
             warn!("accepted by request: {problem}");
         }
         for EmptiedTable { table, rows_before } in &judged.emptied {
-            warn!(
-                "{table} is emptied: the archive has no rows for it, the load before brought {rows_before}"
-            );
+            warn!("{table} is emptied: the archive has no rows for it, the previous load had {rows_before}");
         }
         Ok(judged)
     }

@@ -94,7 +94,7 @@ impl ArchiveLoad<'_> {
         {
             warn!(
                 same_bytes_as = %before.key,
-                "the archive has the same bytes as {}, which was loaded at {}: they are loaded once more",
+                "the archive has the same bytes as {}, which was loaded at {}: they are loaded again",
                 before.key,
                 before.loaded_at
             );

@@ -47,7 +47,7 @@ impl Overview {
         let Counts { good, bad_and_missing, waiting, disagreements, .. } = self.counts;
         if let Some((failure, lasts)) = self.failure() {
             let (level, title) = if lasts {
-                (Level::Act, "The last run failed: somebody must act")
+                (Level::Act, "The last run failed: someone must act")
             } else if bad_and_missing == 0 {
                 (Level::Waiting, "The last run ended early: the next one tries again")
             } else {
@@ -117,9 +117,9 @@ impl Overview {
         let mut add = |text: String, section| tasks.push(Task { text, section });
         if let MadeBy::Run { failure: Some(failure), request_id } = &self.made_by {
             let who = if failure.lasts() {
-                "Whoever operates the loader must act; until then each run fails."
+                "The operator of the loader must act; until then each run fails."
             } else {
-                "The next run tries again. Nobody has to act unless this lasts."
+                "The next run tries again. Nothing needs to be done unless this lasts."
             };
             add(format!("The last run ({request_id}) failed: {}. {who}", failure.message), None);
         }
@@ -128,18 +128,20 @@ impl Overview {
             let (subject, object) =
                 if missing == 1 { ("archive is", "it") } else { ("archives are", "them") };
             let text = format!(
-                "{missing} {subject} bad, and nothing of {object} is loaded. Whoever uploads corrects {object} and uploads {object} again."
+                "{missing} {subject} bad, and nothing of {object} is loaded. The uploader must correct {object} and upload {object} again."
             );
             add(text, Some(("bad", "Bad archives")));
         }
         if let LedgerSays::Unread(why) = &self.ledger {
             add(
-                format!("What is loaded is not known, since the ledger in Redshift could not be read: {why}"),
+                format!(
+                    "The loaded archives are not known, since the ledger in Redshift could not be read: {why}"
+                ),
                 None,
             );
         }
         if self.counts.disagreements > 0 {
-            let text = "What S3 says of some archives is not what Redshift says.".to_owned();
+            let text = "S3 and Redshift disagree about some archives.".to_owned();
             add(text, Some(("disagreements", "Disagreements")));
         }
         if self.has_unusable_key() {

@@ -121,9 +121,10 @@ impl Overview {
                 p.note {
                     "Archives are uploaded below " code { bdi { (self.uploads) } } ". "
                     @if self.truncate {
-                        "Each load replaces what the tables hold. Of several archives that wait, the newest is loaded; older ones are superseded, and never loaded."
+                        "Each load replaces the rows of the tables. Of several waiting archives, only the newest is loaded; older ones are \
+                         superseded, and never loaded."
                     } @else {
-                        "Each load adds to what the tables hold. Archives are loaded one after the other, the oldest first."
+                        "Each load adds rows to the tables. Archives are loaded one after the other, oldest first."
                     }
                 }
             }
@@ -139,7 +140,7 @@ impl Overview {
                         MadeBy::Command => { "by the command " code { "status --html" } "." }
                         MadeBy::Run { request_id, .. } => {
                             "after the run " code { (request_id) }
-                            ". The function makes this page anew after each run. If this time is long past, the function does not run."
+                            ". The function writes this page after each run. If this time is long past, the function does not run."
                         }
                     }
                 }

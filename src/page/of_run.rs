@@ -38,11 +38,11 @@ const LEDGER_WITHIN: Duration = Duration::from_secs(5);
 /// warning: a run that has loaded its archives has not failed.
 pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancellation: &Cancellation) {
     let Some(listings) = &run.listings else {
-        debug!("the status page stays as it is: the run has not read the queue");
+        debug!("the status page is not written: the run has not read the queue");
         return;
     };
     if cancellation.time_left().is_some_and(|left| left < ARCHIVE_RESERVE + WITHIN) {
-        info!("the status page stays as it is: too little of the time is left");
+        info!("the status page is not written: too little of the time is left");
         return;
     }
     let cancellation = cancellation.within(WITHIN + REPORT_RESERVE);

@@ -162,7 +162,7 @@ fn the_state_comes_first_in_words() {
         (
             &|page| page.made_by = failed("Deployment.LoginRefused"),
             Level::Act,
-            "The last run failed: somebody must act (Deployment.LoginRefused)",
+            "The last run failed: someone must act (Deployment.LoginRefused)",
         ),
         (
             &|page| page.made_by = failed("Retryable.S3Unavailable"),
@@ -252,7 +252,7 @@ fn an_archive_that_a_newer_one_has_replaced_asks_for_nothing() {
     overview.counts.bad = 1;
     overview.bad.push(BadArchive { is_missing: false, ..bad("client/a.tgz", "x", 1) });
     assert_eq!(overview.headline().level, Level::Good);
-    assert!(overview.html().contains("The tables hold a newer archive since: nothing has to be done."));
+    assert!(overview.html().contains("A newer archive has been loaded since then: there is nothing to do."));
 }
 
 #[test]

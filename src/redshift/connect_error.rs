@@ -44,7 +44,7 @@ pub(super) fn classify_connect(
     // Within TLS, tag 13 does not reach the driver, which has no name for it except its text.
     if story.contains("unknown authentication tag `13`") {
         let message = format!(
-            "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program answers within TLS only: leave PGSSLMODE=disable out"
+            "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program supports only within TLS: remove PGSSLMODE=disable"
         );
         return Error::deployment(Deployment::AuthenticationUnsupported, message);
     }
@@ -52,27 +52,29 @@ pub(super) fn classify_connect(
     if unknown.iter().any(|text| story.contains(text)) {
         return Fault::new(
             Deployment::AuthenticationUnsupported,
-            format!("Redshift at {place} asks for an authentication that this program cannot answer"),
+            format!(
+                "Redshift at {place} asks for an authentication method that this program does not support"
+            ),
         )
         .caused_by(error)
         .into();
     }
     if story.contains("server does not support TLS") {
         let message = format!(
-            "Redshift at {place} offers no TLS; PGSSLMODE=disable is possible towards a loopback host only"
+            "Redshift at {place} offers no TLS; PGSSLMODE=disable is allowed only for a loopback host"
         );
         return Error::deployment(Deployment::TlsUnsupported, message);
     }
     match tls_refusal(&error, &story) {
         Some(TlsRefusal::Certificate) => {
             let message = format!(
-                "the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name that it is made out for"
+                "the certificate of Redshift at {place} is not trusted; see PGSSLROOTCERT, and use the host name in the certificate"
             );
             return Fault::new(Deployment::TlsNotTrusted, message).caused_by(error).into();
         }
         Some(TlsRefusal::Protocol) => {
             let message = format!(
-                "Redshift at {place} speaks no TLS that this program accepts: that is TLS 1.2 and newer; look at what stands between, a proxy or a load balancer"
+                "Redshift at {place} offers no TLS version that this program accepts (1.2 or newer); look for a proxy or a load balancer in between"
             );
             return Fault::new(Deployment::TlsUnsupported, message).caused_by(error).into();
         }
@@ -90,8 +92,8 @@ pub(super) fn classify_connect(
 fn remedy(user: &str, origin: &PasswordOrigin) -> String {
     match origin {
         PasswordOrigin::Variable(_) | PasswordOrigin::Secret { .. } => format!(
-            "look at user and password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser unlocks \
-             it by ALTER USER {user} LOGIN PASSWORD '...'"
+            "look at user and password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser \
+             unlocks it with ALTER USER {user} LOGIN PASSWORD '...'"
         ),
         PasswordOrigin::Iam { warehouse, .. } => {
             let name = match warehouse {
@@ -99,8 +101,8 @@ fn remedy(user: &str, origin: &PasswordOrigin) -> String {
                 Warehouse::Cluster { user: None, .. } | Warehouse::Workgroup { .. } => user,
             };
             format!(
-                "the database must have that user, which IAM does not make: as a superuser CREATE USER \"{name}\" PASSWORD DISABLE, and grant it what \
-                 ddl/grants.sql grants; look too whether the machine's clock is right"
+                "the user must exist in the database, and IAM does not create it: as a superuser, run CREATE USER \"{name}\" PASSWORD \
+                 DISABLE, and grant it what ddl/grants.sql grants; also check the machine's clock"
             )
         }
     }

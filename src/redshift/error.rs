@@ -43,11 +43,11 @@ pub(super) fn unanswered(statement: &Statement<'_>, limit: Limit) -> StatementEr
     let name = name(statement);
     let (kind, message) = match limit {
         Limit::TimeIsUp => {
-            (Retryable::DeadlineNear, format!("Redshift did not answer {name} before the time was up"))
+            (Retryable::DeadlineNear, format!("Redshift neither answered {name} before the time was used up"))
         }
         Limit::After(limit) => (
             Retryable::StatementTimeout,
-            format!("Redshift did not answer {name}, nor stop it after {} seconds", limit.as_secs()),
+            format!("Redshift neither answered {name} nor stopped it after {} seconds", limit.as_secs()),
         ),
     };
     StatementError::Other(Error::retryable(kind, message))
@@ -56,7 +56,7 @@ pub(super) fn unanswered(statement: &Statement<'_>, limit: Limit) -> StatementEr
 /// Returns the error of a statement that is not sent, since an earlier one was not answered.
 pub(super) fn gone(statement: &Statement<'_>) -> StatementError {
     let message =
-        format!("{} was not sent: Redshift has not answered the statement before it", name(statement));
+        format!("{} was not sent: Redshift has not answered the previous statement", name(statement));
     StatementError::Other(Error::retryable(Retryable::ConnectionLost, message))
 }
 
@@ -92,7 +92,7 @@ fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     match (known(code, message), S3Exception::find(text)) {
         (_, Some(_)) => text,
         (Some(_), None) => message,
-        (None, None) => "its words may quote a row and are left out (\"quote_cells\")",
+        (None, None) => "its message may quote a row and is left out (\"quote_cells\")",
     }
 }
 

@@ -28,14 +28,17 @@ pub(super) type Known = (Meaning, &'static str);
 /// case are equal. The first matching row decides.
 type Row = (&'static str, &'static str, Meaning, &'static str);
 
-const MAKE_TABLE: &str = "make the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or correct \"dbtable\", \"schema\" or \"ledger\" in the configuration";
-const PLAIN_TABLE: &str = "name a plain table in \"dbtable\": a view and an external table take no COPY";
+const MAKE_TABLE: &str = "create the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or correct \"dbtable\", \"schema\" \
+                          or \"ledger\" in the configuration";
+const PLAIN_TABLE: &str =
+    "name a plain table in \"dbtable\": COPY does not work on a view or an external table";
 const ROLE: &str = "attach the role of COPY_IAM_ROLE to the cluster or workgroup, and let Redshift assume it";
-const READ_STAGED: &str = "let the role of COPY (COPY_IAM_ROLE, else the program's own) s3:GetObject below batch/ and s3:ListBucket, and kms:Decrypt where a KMS key of your own encrypts the bucket";
+const READ_STAGED: &str = "let the role of COPY (COPY_IAM_ROLE, else the program's own) s3:GetObject below batch/ and s3:ListBucket, and \
+                           kms:Decrypt if a KMS key of your own encrypts the bucket";
 const KEYS: &str =
-    "give COPY a role by COPY_IAM_ROLE, or the program keys that are valid: the AWS_* variables or its role";
-const REGION: &str = "set AWS_REGION to the region of the bucket, which COPY is told as REGION";
-const DISK: &str = "free disk space on the cluster (VACUUM, or drop what nobody needs) or resize it";
+    "give COPY a role with COPY_IAM_ROLE, or give the program valid keys: the AWS_* variables or its role";
+const REGION: &str = "set AWS_REGION to the region of the bucket, which COPY gets as REGION";
+const DISK: &str = "free disk space on the cluster (VACUUM, or drop unused tables) or resize it";
 
 /// XX000 is Redshift's class for bad rows, conflicts and missing tables alike; the text distinguishes them.
 const ROWS: &[Row] = &[
@@ -91,7 +94,7 @@ const ROWS: &[Row] = &[
         "42601",
         "NOT NULL column without DEFAULT must be included in column list",
         Lasts(Deployment::SchemaMismatch),
-        "let the column take NULL, give it a default, or load it by \"columns\" or \"derived\" in the configuration",
+        "let the column take NULL, give it a default, or load it with \"columns\" or \"derived\" in the configuration",
     ),
     // PostgreSQL's codes: wrong object type, feature not supported
     ("42809", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
@@ -112,7 +115,7 @@ const ROWS: &[Row] = &[
         "28",
         "",
         Lasts(Deployment::LoginRefused),
-        "look at user and password; a user that is locked needs ALTER USER ... PASSWORD by a superuser",
+        "check the user and the password; a superuser unlocks a locked user with ALTER USER ... PASSWORD",
     ),
 ];
 

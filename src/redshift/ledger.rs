@@ -115,7 +115,7 @@ pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<Strin
     }
     let unknown =
         found.iter().filter(|column| wanted.iter().all(|(name, _)| !column.name.eq_ignore_ascii_case(name)));
-    differences.extend(unknown.map(|column| format!("{} is none of a ledger's", column.name)));
+    differences.extend(unknown.map(|column| format!("{} is not a column of a ledger", column.name)));
     differences
 }
 
@@ -277,7 +277,7 @@ mod tests {
                 "dataset is character varying(20) instead of VARCHAR(255)",
                 "size_bytes is integer instead of BIGINT",
                 "sequence is missing",
-                "note is none of a ledger's"
+                "note is not a column of a ledger"
             ]
         );
     }

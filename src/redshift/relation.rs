@@ -50,7 +50,7 @@ pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) 
     };
     if let Some(what) = stand_in {
         return vec![Obstacle {
-            text: format!("it is {what}, which takes no COPY"),
+            text: format!("it is {what}, on which COPY does not work"),
             remedy: "name the table itself in \"dbtable\"",
         }];
     }

@@ -160,7 +160,7 @@ impl Session {
                 return Err(StatementError::Other(fault.into()));
             }
             Err(error) => {
-                debug!(error = %Error::from(error).chain(), "which columns have a default is not known");
+                debug!(error = %Error::from(error).chain(), "cannot read which columns have a default");
                 None
             }
         };

@@ -19,7 +19,7 @@ impl fmt::Display for Report {
             // The archives after this one wait until someone acts: this must be easy to see.
             (Some(failure), Some((first, behind))) if failure.lasts() => {
                 let (error_type, behind) = (failure.error_type, behind.len());
-                writeln!(f, ", STOPPED at {first} by {error_type}; archives behind it: {behind}")?;
+                writeln!(f, ", STOPPED at {first} by {error_type}; archives after it: {behind}")?;
             }
             _ => writeln!(f)?,
         }
@@ -39,19 +39,19 @@ impl fmt::Display for Report {
         let lines: Vec<String> = self.good.iter().filter_map(GoodArchive::loaded_twice).collect();
         list(
             f,
-            "WARNING: the same bytes were loaded before under another key, and are now there twice",
+            "WARNING: the same bytes were loaded before under another key, and are now loaded twice",
             lines.iter(),
         )?;
         list(f, "Bad", self.bad.iter().map(BadArchive::text))?;
         list(f, "Not processed", self.not_processed.iter())?;
         list(
             f,
-            "Left to the container task, with what waits behind it",
+            "Left to the container task, with the archives after it",
             self.left_to_task.as_slice().iter(),
         )?;
         list(f, "Settled by another run", self.settled_meanwhile.iter())?;
         Section { further: self.superseded_further, ..superseded() }.write(f, self.superseded.iter())?;
-        list(f, "WARNING: no archives for their keys: rename them", self.unusable_keys.iter())?;
+        list(f, "WARNING: not archives because of their keys: rename them", self.unusable_keys.iter())?;
         list(f, "Tables loaded", self.loaded_tables.iter().map(LoadedTable::text))?;
         list(f, "Tables failed", self.failed_tables.iter())?;
         let emptied = |table: &TableEmptied| {

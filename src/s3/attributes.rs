@@ -34,7 +34,7 @@ impl S3 {
         let tags = match self.tags(bucket, &object.key).await {
             Ok(tags) => tags,
             Err(error) => {
-                warn!("error.json bears no tags of the archive's: {}", error.chain());
+                warn!("error.json does not have the archive's tags: {}", error.chain());
                 None
             }
         };
@@ -44,7 +44,7 @@ impl S3 {
         let encryption = match self.metadata(bucket, &object.key).await {
             Ok(head) => head.and_then(by_kms),
             Err(error) => {
-                debug!(error = %error.chain(), "what the archive is encrypted with is not known");
+                debug!(error = %error.chain(), "cannot read the encryption of the archive");
                 None
             }
         };

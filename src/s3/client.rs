@@ -303,6 +303,6 @@ impl S3 {
 
 /// Returns the error for an answer whose body does not arrive.
 fn silent(what: &str) -> Error {
-    let message = format!("{what}: nothing came for {} seconds", STALLED_AFTER.as_secs());
+    let message = format!("{what}: no data arrived for {} seconds", STALLED_AFTER.as_secs());
     Error::retryable(Retryable::S3Unavailable, message)
 }

@@ -98,7 +98,7 @@ impl S3 {
         let compared = verifier.map_or_else(|| Ok(Downloaded::default()), Verifier::finish);
         compared.map_err(|Mismatch { algorithm, came, expected }| {
             let message = format!(
-                "s3://{bucket}/{} was damaged on its way: its {algorithm} is {expected}, and what came has {came}",
+                "s3://{bucket}/{} was damaged on its way: its {algorithm} is {expected}, and that of the received bytes is {came}",
                 object.key
             );
             Error::retryable(Retryable::DamagedDownload, message)
@@ -140,7 +140,7 @@ impl Progress<'_> {
                         is_heard = false;
                         debug!(
                             offset = *self.offset,
-                            "the reader has seen enough; the rest is only compared"
+                            "the reader has stopped; the rest of the download is only compared with the checksum"
                         );
                     }
                 }
@@ -154,7 +154,7 @@ impl Progress<'_> {
                 Ok(Some(Err(error))) => return Ok(Received::Broken(error.into())),
                 Err(_) => {
                     return Ok(Received::Broken(
-                        format!("nothing came for {} seconds", STALLED_AFTER.as_secs()).into(),
+                        format!("no data arrived for {} seconds", STALLED_AFTER.as_secs()).into(),
                     ));
                 }
             }

@@ -38,7 +38,7 @@ where
     }
     match credentials_error(&error).map(is_unanswered) {
         Some(true) => {
-            let message = format!("{what}: AWS credentials could not be asked for");
+            let message = format!("{what}: the provider of the AWS credentials did not answer");
             return Fault::new(Retryable::CredentialsUnavailable, message).caused_by(error).into();
         }
         Some(false) => {

@@ -86,8 +86,10 @@ impl Kept {
         let content_language = header("Content-Language", head.content_language);
         let cache_control = header("Cache-Control", head.cache_control);
         if !left_out.is_empty() {
-            missing
-                .push(format!("metadata that does not fit into 2 KB beside ours: {}", left_out.join(", ")));
+            missing.push(format!(
+                "metadata that does not fit into 2 KB beside the program's: {}",
+                left_out.join(", ")
+            ));
         }
         // `x-amz-missing-meta`: "metadata entries not returned in x-amz-meta headers" (API Reference,
         // `HeadObject`).
@@ -96,7 +98,7 @@ impl Kept {
         }
         let expires = head.expires_string.map(|text| {
             DateTime::from_str(&text, DateTimeFormat::HttpDate)
-                .map_err(|_| "Expires, which is no date".to_owned())
+                .map_err(|_| "Expires, which is not a date".to_owned())
         });
         let expires = expires.transpose().unwrap_or_else(|unreadable| {
             missing.push(unreadable);
@@ -214,7 +216,10 @@ mod tests {
         let head = HeadObjectOutput::builder().expires_string("tomorrow").missing_meta(2).build();
         let kept = Kept::of(head, &[]);
         assert_eq!(kept.expires, None);
-        assert_eq!(kept.missing, ["2 entries of metadata that S3 cannot show", "Expires, which is no date"]);
+        assert_eq!(
+            kept.missing,
+            ["2 entries of metadata that S3 cannot show", "Expires, which is not a date"]
+        );
         let head = HeadObjectOutput::builder().expires_string("Thu, 01 Dec 2044 16:00:00 GMT").build();
         assert_eq!(Kept::of(head, &[]).expires, Some(DateTime::from_secs(2_364_220_800)));
     }

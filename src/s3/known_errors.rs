@@ -17,7 +17,7 @@ struct Row(&'static str, &'static str, Class, &'static str);
 
 const REDIRECTED: &str = "the bucket is in another region: set AWS_REGION to that";
 const NEW_KEYS: &str = "sign in again, or look at the AWS_* variables and the profile";
-const KMS: &str = "look at the KMS key of the object: it must be there and enabled, and its policy and the program's role must allow \
+const KMS: &str = "look at the KMS key of the object: it must exist and be enabled, and its policy and the program's role must allow \
                    kms:Decrypt and kms:GenerateDataKey";
 
 /// Codes and statuses without another source are from the Amazon S3 API Reference, "Error responses", "List
@@ -38,7 +38,7 @@ const ROWS: &[Row] = &[
         "InvalidObjectState",
         "",
         Class::Lasts(Deployment::ObjectUnreadable),
-        "the object is in an archive storage class: bring it back with `aws s3api restore-object`, and keep lifecycle rules off the archives",
+        "the object is in an archive storage class: restore it with `aws s3api restore-object`, and let no lifecycle rule move unsettled archives",
     ),
     // KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
     // `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common errors").
@@ -57,7 +57,7 @@ const ROWS: &[Row] = &[
         "InvalidRequest",
         "Server Side Encryption",
         Class::Lasts(Deployment::ObjectUnreadable),
-        "the object is encrypted with a key of the uploader's own (SSE-C), which this program has not: upload it under SSE-S3 or SSE-KMS",
+        "the object is encrypted with a key of the uploader's own (SSE-C), which this program does not have: upload it with SSE-S3 or SSE-KMS",
     ),
     // Keys and tokens are refused with 400 or 403.
     Row("ExpiredToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
         "NotImplemented",
         "",
         Class::Lasts(Deployment::S3Access),
-        "this S3 does not offer what the program asks of it",
+        "this S3 does not support a feature that the program needs",
     ),
     Row("RequestTimeTooSkewed", "", Class::Lasts(Deployment::S3Access), "set this machine's clock"),
     // This is also the answer for a Requester Pays bucket (Amazon S3 User Guide, "Using Requester Pays
@@ -80,8 +80,8 @@ const ROWS: &[Row] = &[
         "AccessDenied",
         "",
         Class::Lasts(Deployment::S3Access),
-        "look at the role's policy and the bucket's, at kms:Decrypt where the object is encrypted with a KMS key, and whether the requester pays for this \
-         bucket, which this program does not offer; where S3_BUCKET_OWNER is set, the bucket must belong to that account",
+        "look at the role's policy and the bucket's, at kms:Decrypt if the object is encrypted with a KMS key, and whether this is a \
+         Requester Pays bucket, which this program does not support; if S3_BUCKET_OWNER is set, the bucket must belong to that account",
     ),
     // The body arrived damaged or incomplete.
     Row("BadDigest", "", Class::Passes(Retryable::S3Unavailable), ""),

@@ -43,7 +43,7 @@ impl S3 {
         let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let id = created.map_err(|error| classify(error, &what()))?.upload_id;
         let id = id.ok_or_else(|| {
-            Error::retryable(Retryable::Unknown, format!("{}: S3 named no upload id", what()))
+            Error::retryable(Retryable::Unknown, format!("{}: S3 returned no upload id", what()))
         })?;
         Ok(Upload { id, bucket: bucket.to_owned(), key: key.to_owned() })
     }

@@ -62,7 +62,8 @@ impl S3 {
             let page =
                 page.map_err(|error| classify(error, &format!("cannot list s3://{bucket}/{prefix}")))?;
             if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
-                let message = format!("S3 does not say where its listing of s3://{bucket}/{prefix} goes on");
+                let message =
+                    format!("S3 does not say where its listing of s3://{bucket}/{prefix} continues");
                 return Err(Error::retryable(Retryable::Unknown, message));
             }
             // A store without support for encoding does not confirm it.

@@ -31,7 +31,7 @@ impl fmt::Display for Archive {
             (None, Some(why)) => {
                 writeln!(f, "  Loaded: the ledger cannot be read: {}", one_line(&why.message))?;
             }
-            (None, None) => writeln!(f, "  Loaded: no, by the ledger")?,
+            (None, None) => writeln!(f, "  Loaded: no, according to the ledger")?,
         }
         for table in &self.tables {
             writeln!(f, "    {}: {} rows", one_line(&table.table), table.rows)?;
@@ -76,7 +76,7 @@ fn state(archive: &Archive) -> String {
         State::Superseded => "superseded by a newer archive, never loaded".to_owned(),
         State::PassedOver => {
             let why = archive.passed_over.as_ref().map(|object| object.why.to_string());
-            format!("passed over, no archive by its name: {}", why.unwrap_or_default())
+            format!("passed over, not an archive by its name: {}", why.unwrap_or_default())
         }
         State::Gone => "no longer in the bucket".to_owned(),
     }

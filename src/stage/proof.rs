@@ -60,8 +60,7 @@ pub async fn read_proven<S: AsyncSink, G>(
                 }
                 came.push(downloaded.sha256);
                 let message = format!(
-                    "{} seems to be bad, and S3 keeps no checksum to compare: it was read {reads} times and came \
-                     differently each time",
+                    "{} seems to be bad, and S3 keeps no checksum to compare: it was read {reads} times, with different bytes each time",
                     archive.key
                 );
                 Error::retryable(Retryable::DamagedDownload, message)
@@ -105,6 +104,6 @@ pub async fn confirm(
     if again.sha256 == downloaded.sha256 {
         return Ok(());
     }
-    let message = format!("{} came differently when it was downloaded once more", archive.key);
+    let message = format!("{} had different bytes when it was downloaded again", archive.key);
     Err(Error::retryable(Retryable::DamagedDownload, message))
 }

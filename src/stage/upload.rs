@@ -254,11 +254,11 @@ impl AsyncSink for Uploader {
 /// Deletes files that will not be loaded, as far as that is quickly done: they cost only storage.
 pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = String>) {
     let keys: Vec<String> = keys.collect();
-    let removed = timeout(DISCARD_WITHIN, s3.delete_all(bucket, &keys)).await.unwrap_or_else(|_| {
-        Err(Error::retryable(Retryable::DeadlineNear, "it takes too long to remove them"))
-    });
+    let removed = timeout(DISCARD_WITHIN, s3.delete_all(bucket, &keys))
+        .await
+        .unwrap_or_else(|_| Err(Error::retryable(Retryable::DeadlineNear, "deleting them takes too long")));
     if let Err(error) = removed {
-        debug!(error = %error.chain(), "staged files are left to the bucket's lifecycle rule");
+        debug!(error = %error.chain(), "staged files are left for the bucket's lifecycle rule");
     }
 }
 

@@ -11,16 +11,17 @@ use crate::report::{Section, Shown};
 impl fmt::Display for DisagreementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::LoadedNotMarked => "is loaded by the ledger, but not marked: the next run marks it",
+            Self::LoadedNotMarked => "is loaded according to the ledger, but not marked: the next run marks it",
             Self::MarkedNotLoaded => {
-                "is marked good, but the ledger does not know this revision: it was marked by something else, or the ledger's row is gone; `load --again` loads it, which while appending adds its rows whether they are there or not"
+                "is marked good, but the ledger does not have this revision: another program marked it, or the ledger's row was deleted; \
+                 `load --again` loads it; without truncate, this adds its rows even if they are in the tables already"
             }
-            Self::LoadedMarkedBad => "is loaded by the ledger, but marked bad: delete the bad marker, and the next run marks it good",
+            Self::LoadedMarkedBad => "is loaded according to the ledger, but marked bad: delete the bad marker, and the next run marks it good",
             Self::TwoMarkers => "is marked good and bad: delete the marker that is wrong",
-            Self::BadWithoutReason => "is marked bad without an error.json: it was marked by something else; `load --again` finds the reason",
+            Self::BadWithoutReason => "is marked bad without an error.json: another program marked it; `load --again` finds the reason",
             Self::ReasonWithoutMarker => "has an error.json, but is not marked bad: a run ended in between, and the next settles it",
-            Self::TwoDatasets => "is an archive of another dataset too: have \"doc\" of only one match it",
-            Self::TablesHoldAnother => "is the newest good archive, but by the ledger the tables hold another; `load --again` loads it",
+            Self::TwoDatasets => "is an archive of another dataset too: let \"doc\" of only one match it",
+            Self::TablesHoldAnother => "is the newest good archive, but according to the ledger the tables hold another; `load --again` loads it",
         })
     }
 }
@@ -39,7 +40,7 @@ impl fmt::Display for Status {
         match (self.ledger_rows, &self.ledger_unreadable) {
             (Some(rows), _) => writeln!(f, "; {rows} loads in the ledger")?,
             (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {}", why.message)?,
-            (None, None) => writeln!(f, "; no ledger yet, the first load makes it")?,
+            (None, None) => writeln!(f, "; no ledger yet, the first load creates it")?,
         }
         if let Some(row) = &self.tables_hold {
             writeln!(
@@ -69,7 +70,7 @@ impl fmt::Display for Status {
         section("Good", Shown::Last).write(f, self.good.iter().map(Good::text))?;
         let twice: Vec<String> = self.good.iter().filter_map(Good::loaded_twice).collect();
         section("WARNING: loaded under two keys", Shown::Last).write(f, twice.iter())?;
-        section("Passed over, no archives by their names", Shown::Last).write(f, self.passed_over.iter())?;
+        section("Passed over, not archives by their names", Shown::Last).write(f, self.passed_over.iter())?;
         let disagreement = |found: &Disagreement| format!("{} {}", found.key, found.kind);
         section("Disagreements", Shown::First).write(f, self.disagreements.iter().map(disagreement))?;
         if self.disagreements.is_empty() && self.ledger_unreadable.is_none() {

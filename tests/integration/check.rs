@@ -43,7 +43,7 @@ async fn is_well(builder: HarnessBuilder) {
         "ok    S3: write: below processed/batch/client/cmslite_gdx/",
         "ok    S3: copy and delete: below processed/good/client/cmslite_gdx/ and processed/bad/client/cmslite_gdx/",
         "as cmslite_loader, with the password of the variable pgpass, TLS, certificate and host name verified",
-        "ok    ledger cmslite.load_ledger: can be read and written, and its lock be taken",
+        "ok    ledger cmslite.load_ledger: can be read and written, and its lock can be taken",
         "ok    GRANT USAGE ON SCHEMA cmslite: granted",
         "ON cmslite.user_status: granted",
         "ok    GRANT SELECT, INSERT ON cmslite.load_ledger: granted",
@@ -74,7 +74,10 @@ async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come
     let (code, told) = check(&harness).await;
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("note  S3: read: there is no archive yet"), "{told}");
-    assert!(told.contains("ledger cmslite.load_ledger: not there yet; the first load makes it"), "{told}");
+    assert!(
+        told.contains("ledger cmslite.load_ledger: does not exist yet; the first load creates it"),
+        "{told}"
+    );
     assert_eq!(harness.query("SELECT to_regclass('cmslite.load_ledger')").await, [[None]]);
     let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap(), "--json"]).await;
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -89,7 +92,7 @@ async fn a_ledger_with_nothing_beside_it_is_told_of_and_no_obstacle_where_that_c
     harness.admin("DROP TABLE cmslite.load_ledger_tables, cmslite.load_ledger_lock").await;
     let (code, told) = check(&harness).await;
     assert_eq!(code, Some(0), "{told}");
-    let line = "ok    ledger cmslite.load_ledger: can be read and written, and its lock be taken; not there yet, and made by the next load: cmslite.load_ledger_tables, cmslite.load_ledger_lock";
+    let line = "ok    ledger cmslite.load_ledger: can be read and written, and its lock can be taken; missing, and created by the next load: cmslite.load_ledger_tables, cmslite.load_ledger_lock";
     assert!(told.contains(line), "{told}");
     assert_eq!(harness.query("SELECT to_regclass('cmslite.load_ledger_tables')").await, [[None]]);
     harness.admin("REVOKE CREATE ON SCHEMA cmslite FROM cmslite_loader").await;
@@ -131,7 +134,7 @@ cases! {
         no_table(
             "DROP TABLE cmslite.user_status",
             "table cmslite.user_status",
-            &["no such table", "ddl/tables.sql"],
+            &["the table does not exist", "ddl/tables.sql"],
         );
         no_column(
             "ALTER TABLE cmslite.user_status DROP COLUMN status",
@@ -195,7 +198,7 @@ async fn what_is_no_obstacle_is_noted() {
     for line in [
         "note  table cmslite.user_status: its column created_dt is character varying(40), but the configuration writes dates",
         "note  table cmslite.user_activity: a cell \"-\" makes an archive bad in its columns that are NOT NULL: user_id",
-        "note  table cmslite.cms_group: its columns have another order than the configuration's",
+        "note  table cmslite.cms_group: its columns have another order than in the configuration",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
@@ -288,7 +291,10 @@ async fn credentials_that_could_not_be_asked_for_are_not_taken_for_absent_ones()
     let nobody = "http://127.0.0.1:1/credentials";
     let unanswered = without_keys().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody).start().await;
     let (code, told) = check(&unanswered).await;
-    assert!(code == Some(3) && told.contains("AWS credentials could not be asked for"), "{code:?} {told}");
+    assert!(
+        code == Some(3) && told.contains("the provider of the AWS credentials did not answer"),
+        "{code:?} {told}"
+    );
     let absent = without_keys().start().await;
     let (code, told) = check(&absent).await;
     assert!(code == Some(3) && told.contains("no usable AWS credentials"), "{code:?} {told}");

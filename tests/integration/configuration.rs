@@ -36,7 +36,7 @@ fn what_it_says_is_shown_without_aws_and_redshift() {
         "ok    ledger: cmslite.load_ledger, cmslite.load_ledger_tables and cmslite.load_ledger_lock\n",
         "ok    cells: between them ','; a cell \"-\" becomes NULL\n",
         "ok    member analytics_user_activity: fills cmslite.user_activity with 6 columns: user_id, user_idir, activity_type, memo, activity_date (a date), group_name (part 1 of memo, split at \" - \")\n",
-        "note  not tried: S3, the login to Redshift, the ledger, the tables and their columns, rights\n",
+        "note  not tried: S3, the login to Redshift, the ledger, the tables with their columns, permissions\n",
         "The configuration is sound. Nothing was asked of S3 and Redshift.\n",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
@@ -57,7 +57,7 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
     let config = SHIPPED.replace("sp-ca-bc-gov-131565110619-12-microservices", "<bucket>");
     let (status, told, _) = check(&config, &[]);
     assert_eq!(status, Some(2), "{told}");
-    assert!(told.contains("BAD   bucket: <bucket> stands for the name of a bucket\n"), "{told}");
+    assert!(told.contains("BAD   bucket: <bucket> is a placeholder for the bucket's name\n"), "{told}");
     // Nothing that needs the bucket begins.
     let directory = temporary();
     fs::write(directory.path().join("people.json"), config).unwrap();
@@ -69,7 +69,7 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{errors}");
         assert!(
-            errors.contains("bucket: <bucket> stands for the name of a bucket\n"),
+            errors.contains("bucket: <bucket> is a placeholder for the bucket's name\n"),
             "{arguments:?}: {errors}"
         );
     }
@@ -101,7 +101,7 @@ cases! {
         );
         derived(
             "\"from\": \"memo\"", "\"from\": \"memos\"",
-            &["files.analytics_user_activity.derived[0].from: \"memos\" is none of the columns; did you mean \"memo\"?"],
+            &["files.analytics_user_activity.derived[0].from: \"memos\" is not one of the columns; did you mean \"memo\"?"],
         );
         two_at_once(
             "\"truncate\": true,\n  \"delim\": \",\"", "\"trunkate\": true,\n  \"delim\": \";;\"",

@@ -38,7 +38,7 @@ cases! {
         sha256_password_without_tls(
             with_login(Auth::Sha256Digest).env("PGSSLMODE", "disable"),
             "Deployment.AuthenticationUnsupported",
-            &["within TLS only", "tag 13"],
+            &["only within TLS", "tag 13"],
         );
     }
 }
@@ -118,7 +118,7 @@ async fn a_table_that_is_no_ledger_is_refused_before_anything_is_staged() {
     let told = "cmslite.load_ledger is not a ledger of this program: bucket is missing, key is character varying(20) instead of VARCHAR(1024)";
     assert!(
         message.starts_with(told)
-            && message.contains("note is none of a ledger's")
+            && message.contains("note is not a column of a ledger")
             && message.contains("ddl/ledger.sql"),
         "{message}"
     );
@@ -173,7 +173,7 @@ async fn is_asked_once(status: u16, code: &str, error_type: &str, remedy: &str) 
     let told = String::from_utf8_lossy(&output.stdout);
     let first = told.lines().find(|line| line.contains("Report: ")).unwrap_or_default();
     assert!(
-        first.contains(&format!("STOPPED at {} by {error_type}; archives behind it: 1", key("a"))),
+        first.contains(&format!("STOPPED at {} by {error_type}; archives after it: 1", key("a"))),
         "{told}"
     );
     harness.stack.s3.clear_faults();
@@ -189,8 +189,8 @@ cases! {
         a_refused_kms_key(400, "KMS.AccessDeniedException", "Deployment.ObjectUnreadable", "kms:Decrypt");
         a_key_of_the_uploaders(400, "InvalidRequest", "Deployment.ObjectUnreadable", "SSE-C");
         an_expired_session(400, "ExpiredToken", "Deployment.S3Access", "sign in again");
-        no_right_or_a_requester_who_pays(403, "AccessDenied", "Deployment.S3Access", "requester pays");
-        what_is_not_offered(501, "NotImplemented", "Deployment.S3Access", "does not offer");
+        no_right_or_a_requester_who_pays(403, "AccessDenied", "Deployment.S3Access", "Requester Pays");
+        what_is_not_offered(501, "NotImplemented", "Deployment.S3Access", "does not support");
         a_wrong_clock(403, "RequestTimeTooSkewed", "Deployment.S3Access", "clock");
         another_region(301, "PermanentRedirect", "Deployment.NoSuchBucket", "eu-west-1");
     }

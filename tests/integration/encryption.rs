@@ -57,7 +57,7 @@ async fn everything_written_is_encrypted_by_the_key() {
     let (output, _directory) = harness.command(&["check", config.to_str().unwrap()]).await;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{told}");
-    let encrypted = format!("S3: encryption: what is written is encrypted by {KMS_KEY}; ");
+    let encrypted = format!("S3: encryption: written objects are encrypted with {KMS_KEY}; ");
     assert!(told.contains(&encrypted) && told.contains("kms:Decrypt"), "{told}");
 
     let writes = writes(&harness);

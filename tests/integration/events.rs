@@ -118,7 +118,9 @@ async fn every_sample_event_is_served() {
         assert_eq!(harness.rows("user_status").await.len(), rows, "{name}");
     }
     let log = harness.log().await;
-    for event in ["ObjectRemoved:Delete brings no archive", "Object Deleted brings no archive"] {
+    for event in
+        ["ObjectRemoved:Delete does not create an archive", "Object Deleted does not create an archive"]
+    {
         assert!(log.lines().any(|line| line.contains(event) && line.contains("\"INFO\"")), "{log}");
     }
 }
@@ -190,7 +192,7 @@ async fn an_event_of_another_form_is_refused_with_the_forms_accepted_and_its_key
             "its keys are \"key1\", \"key2\", \"key3\"",
         ),
         (json!({"a\u{202e}\n\"": 1}), "its keys are \"a\\u202e\\n\\\"\""),
-        (json!([1]), "no JSON object"),
+        (json!([1]), "not a JSON object"),
         (json!({"Records": [{"Sns": {"Message": "{\"key1\": 1}"}}]}), "its keys are \"key1\""),
     ] {
         let Outcome::Failed { error_type, message } = harness.lambda.invoke(event).await else {

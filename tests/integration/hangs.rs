@@ -289,7 +289,7 @@ async fn a_statement_has_a_limit() {
     let (status, told) = start(&harness, &arguments, &BTreeMap::new()).end().await;
     assert_eq!(status.code(), Some(3), "{told}");
     assert!(
-        told.contains("Retryable.StatementTimeout") && told.contains("Redshift did not answer COPY"),
+        told.contains("Retryable.StatementTimeout") && told.contains("Redshift neither answered COPY"),
         "{told}"
     );
     // Redshift is told the same, and nothing is sent behind what it does not answer.
@@ -403,7 +403,7 @@ async fn a_second_ctrl_c_ends_the_command_at_once() {
         running.interrupt();
         let heard = async {
             let mut line = String::new();
-            while !line.contains("once more ends at once") {
+            while !line.contains("a second Ctrl-C ends at once") {
                 line.clear();
                 assert!(running.stderr.read_line(&mut line).await.unwrap() > 0, "it is not heard");
             }

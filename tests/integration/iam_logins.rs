@@ -177,7 +177,7 @@ async fn a_password_that_is_over_is_sent_once() {
     let (api, harness) = started(ClusterAsUser, Given).await;
     api.set_lifetime(-1);
     let words = [
-        "refused the login of user IAM:cmslite_loader with the password of IAM for the cluster analytics (REDSHIFT_CLUSTER), good until 2",
+        "refused the login of user IAM:cmslite_loader with the password of IAM for the cluster analytics (REDSHIFT_CLUSTER), valid until 2",
         "CREATE USER \"cmslite_loader\" PASSWORD DISABLE",
         "clock",
     ];
@@ -298,7 +298,7 @@ async fn is_not_reached(kind: Kind) {
         ClusterAsUser | ClusterAsRole => builder.env("AWS_ENDPOINT_URL_REDSHIFT", "http://127.0.0.1:1"),
         Workgroup => builder.env("AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS", "http://127.0.0.1:1"),
     };
-    fails(&start(builder, &api).await, UNAVAILABLE, &["Redshift's API did not give a login"]).await;
+    fails(&start(builder, &api).await, UNAVAILABLE, &["Redshift's API did not return a login"]).await;
 }
 
 cases! {
@@ -365,7 +365,7 @@ async fn check_says_until_when_the_login_is_good_and_nothing_says_the_password()
     let (output, _) = harness.command(&["check", harness.config_file().to_str().unwrap()]).await;
     let told = String::from_utf8_lossy(&output.stdout);
     let words = [
-        "as IAM:cmslite_loader, with the password of IAM for the cluster analytics (REDSHIFT_CLUSTER), good until 20",
+        "as IAM:cmslite_loader, with the password of IAM for the cluster analytics (REDSHIFT_CLUSTER), valid until 20",
         "TLS, certificate and host name verified",
     ];
     for word in words {
@@ -424,7 +424,7 @@ print(json.dumps([given['DbUser'], given['DbPassword']]))";
     )
     .await;
     let absent = builder().env("REDSHIFT_CLUSTER", "absent").start().await;
-    fails(&absent, NOT_GIVEN, &["has no such one", "look at REDSHIFT_CLUSTER"]).await;
+    fails(&absent, NOT_GIVEN, &["does not exist in region", "look at REDSHIFT_CLUSTER"]).await;
     let log = harness.log().await;
     assert!(!log.contains(password) && !log.contains(LOADER_PASSWORD));
     assert!(harness.is_good("a"), "{}", key("a"));

@@ -44,7 +44,7 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     for line in said
         .iter()
         .copied()
-        .chain(["By this guess the archive is good.", "To fill in in people.json: bucket"])
+        .chain(["With these files the archive is good.", "To fill in in people.json: bucket"])
     {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
@@ -98,7 +98,7 @@ fn files_that_are_there_are_replaced_by_force_alone() {
     let refused = run(directory.path(), &["init", "people.tgz"]);
     assert_eq!((refused.status, &*refused.told), (Some(2), ""), "{}", refused.errors);
     assert!(
-        refused.errors.contains("people.sql is there already") && refused.errors.contains("--force"),
+        refused.errors.contains("people.sql exists already") && refused.errors.contains("--force"),
         "{}",
         refused.errors
     );
@@ -141,7 +141,10 @@ fn an_archive_that_is_bad_by_any_guess_is_told_with_the_reason() {
     fs::write(directory.path().join("x.tgz"), archive(&[("a.csv", "id,name\n1,x\n2\n")])).unwrap();
     let Run { status, told, .. } = run(directory.path(), &["init", "x.tgz"]);
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.contains("By this guess the archive is bad:\nBAD   x.tgz\n      a.csv, line 3: "), "{told}");
+    assert!(
+        told.contains("With these files the archive is bad:\nBAD   x.tgz\n      a.csv, line 3: "),
+        "{told}"
+    );
     assert!(directory.path().join("x.json").exists());
 }
 
@@ -159,7 +162,7 @@ cases! {
         missing("y.tgz", b"", "x.tgz: No such file");
         no_archive("x.tgz", b"no archive", "the archive cannot be read: ");
         empty_member("x.tgz", &archive(&[("a.csv", "")]), "a.csv is empty; a member needs a header line");
-        delimiters("x.tgz", &archive(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]), "the files are delimited differently");
+        delimiters("x.tgz", &archive(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]), "the files have different delimiters");
     }
 }
 

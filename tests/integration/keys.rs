@@ -65,7 +65,7 @@ async fn an_unusable_key_is_named_and_stops_nothing(name: &str, why: &str, told:
 
     let (code, stdout, file) = load(&harness).await;
     assert_eq!(code, Some(0), "{stdout}");
-    assert!(stdout.contains("WARNING: no archives for their keys: rename them:\n"), "{stdout}");
+    assert!(stdout.contains("WARNING: not archives because of their keys: rename them:\n"), "{stdout}");
     let text = status(&harness, &[]).await;
     for text in [&stdout, &text] {
         assert!(text.contains(told), "{text}");

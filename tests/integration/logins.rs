@@ -37,7 +37,7 @@ cases! {
 async fn is_no_tls_of_ours(said: &'static [u8]) {
     let harness = Harness::start().await;
     harness.stack.redshift.inject(Fault::on_handshake(said));
-    fails(&harness, "Deployment.TlsUnsupported", &["TLS 1.2 and newer", "a proxy"]).await;
+    fails(&harness, "Deployment.TlsUnsupported", &["1.2 or newer", "a proxy"]).await;
 }
 
 cases! {
@@ -71,7 +71,7 @@ fn old_server(newest: SslVersion) -> u16 {
 
 async fn is_too_old(newest: SslVersion) {
     let port = old_server(newest).to_string();
-    let words = ["TLS 1.2 and newer", "protocol"];
+    let words = ["1.2 or newer", "protocol"];
     is_for_the_operator(Harness::builder().env("PGPORT", port), "Deployment.TlsUnsupported", &words).await;
 }
 
@@ -169,7 +169,7 @@ async fn an_address_is_taken_as_it_is_pasted() {
 
 cases! {
     async an_address_that_cannot_be_one_is_refused_at_start: is_for_the_operator {
-        two_hosts(Harness::builder().env("PGHOST", "a, b"), "Deployment.Configuration", &["PGHOST", "no host name"]);
+        two_hosts(Harness::builder().env("PGHOST", "a, b"), "Deployment.Configuration", &["PGHOST", "not a host name"]);
         a_login_within(
             Harness::builder().env("PGHOST", "postgres://u:p@h/d"),
             "Deployment.Configuration",
@@ -178,7 +178,7 @@ cases! {
         two_ports(
             Harness::builder().env("PGHOST", "localhost:1"),
             "Deployment.Configuration",
-            &["PGHOST says port 1", "leave one of them out"],
+            &["PGHOST has port 1", "leave one of them out"],
         );
     }
 }

@@ -54,7 +54,7 @@ async fn every_line_says_what_it_belongs_to() {
     for (message, id, archive, phase) in [
         ("queue read", 0, None, None),
         ("archive begun", 0, Some(&a), None),
-        ("making the ledger", 0, Some(&a), Some("load")),
+        ("creating the ledger", 0, Some(&a), Some("load")),
         ("member transformed", 0, Some(&a), Some("stage")),
         ("staged", 0, Some(&a), Some("stage")),
         ("settled as good", 0, Some(&a), Some("settle")),

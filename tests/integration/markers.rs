@@ -140,7 +140,7 @@ async fn metadata_that_does_not_fit_beside_ours_is_left_out_and_named() {
     let report = settled(&harness, &sample(1, 5), &metadata).await;
     assert_eq!(
         report["incomplete_markers"],
-        json!([{"key": key("a"), "lacks": ["metadata that does not fit into 2 KB beside ours: large"]}])
+        json!([{"key": key("a"), "lacks": ["metadata that does not fit into 2 KB beside the program's: large"]}])
     );
     let found = head(&harness, &good_key("a")).await;
     let own = found.metadata().unwrap();

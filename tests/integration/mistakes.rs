@@ -86,7 +86,7 @@ fn what_clap_refuses_is_told_with_a_tip() {
         (&["load", "x", "--dryrun"], "'--dry-run'"),
         (&["load", "x", "--limit", "0"], "it must be 1 or more"),
         (&["load", "x", "--limit", "-1"], "unexpected argument '-1'"),
-        (&["load", "x", "--limit", "many"], "\"many\" is no whole number"),
+        (&["load", "x", "--limit", "many"], "\"many\" is not a whole number"),
     ] {
         let (status, told) = run(&[], arguments, &[]);
         assert!(status == Some(2) && told.contains(words), "{arguments:?}: {told}");

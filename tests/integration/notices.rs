@@ -147,7 +147,7 @@ async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
         (report, harness.error_json("a")["problems"].clone(), took, harness.log().await)
     };
     let (report, problems, _, log) = outcome("nobody", None, "").await;
-    assert!(!log.contains("tell of the bad archive"));
+    assert!(!log.contains("send the message about the bad archive"));
     for (name, endpoint, topic, why) in [
         ("no topic", moto.endpoint(), format!("{topic}-gone"), "NotFound"),
         ("no SNS", "http://127.0.0.1:1".to_owned(), topic.clone(), "dispatch failure"),
@@ -158,7 +158,7 @@ async fn a_bad_archive_that_nobody_can_be_told_of_is_bad_all_the_same() {
         assert!(took < HANGS_AFTER, "{name}: {took:?}");
         let warning = log
             .lines()
-            .find(|line| line.contains("cannot tell of the bad archive"))
+            .find(|line| line.contains("cannot send the message about the bad archive"))
             .unwrap_or_else(|| panic!("{name}: {log}"));
         assert!(warning.contains("\"level\":\"WARN\"") && warning.contains(why), "{warning}");
         println!("{name}: {took:?}: {warning}");

@@ -97,7 +97,7 @@ async fn under_truncate_a_sweep_that_meets_a_bad_archive_fails_and_its_retry_loa
         .collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(
-        messages[0].contains(&format!("{c} is bad and was settled so; stopped before {b},")),
+        messages[0].contains(&format!("{c} is bad and was settled as bad; stopped before {b},")),
         "{messages:?}"
     );
 }
@@ -178,7 +178,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     );
     assert_eq!(harness.keys(), before);
     let log = harness.log().await;
-    assert!(log.contains("ignored: it is a checksum, which is no archive"), "{log}");
+    assert!(log.contains("ignored: it is a checksum, not an archive"), "{log}");
 
     // A sweep, and the archive's own event, find the archive to be the newest.
     let report = Harness::report(harness.sweep().await);
@@ -192,7 +192,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     let of_checksum = harness.keys().into_iter().filter(|key| key.contains(".MD5")).collect::<Vec<_>>();
     assert_eq!(of_checksum, [checksum.as_str()]);
     let log = harness.log().await;
-    let named = format!("passed over, no archives by their names: {checksum} (a checksum)");
+    let named = format!("passed over, not archives by their names: {checksum} (a checksum)");
     assert!(log.contains(&named), "{log}");
 
     // Asked for by name it is a mistake of usage.
@@ -202,7 +202,10 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
         let (output, _) = harness.command(&again).await;
         let said = told(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(&format!("{checksum} is no archive but a checksum, by its name")), "{said}");
+        assert!(
+            said.contains(&format!("{checksum} is not an archive but a checksum, by its name")),
+            "{said}"
+        );
     }
 }
 

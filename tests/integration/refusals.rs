@@ -160,7 +160,7 @@ async fn an_archive_that_unpacks_to_too_much_is_bad() {
         [sample_with("analytics_group.csv", format!("a,b,c,d\n{rows}")), vec![0; 20_000_000]].concat();
     let problem = refused(&harness, &archive).await;
     let told = json!([problem["code"], problem["member"], problem["reason"]]);
-    let reason = "the archive unpacks to more than 1000000 bytes, the most that this dataset takes; find out why it is so large, \
+    let reason = "the archive unpacks to more than 1000000 bytes, the limit of this dataset; find out why it is so large, \
                   or raise \"max_unpacked_bytes\" in the configuration";
     assert_eq!(told, json!(["too_large", "analytics_group.csv", reason]));
 }
@@ -231,7 +231,7 @@ async fn what_does_not_fit_its_column_is_bad_before_it_is_staged() {
             "text_too_long",
             2,
             "site_key",
-            "the text has 80 bytes in UTF-8, and its column holds 64; shorten it, or have the column made longer"
+            "the text has 80 bytes in UTF-8, and its column holds 64; shorten it, or lengthen the column"
         ])
     );
     let error = harness.error_json("bad");
@@ -436,8 +436,7 @@ async fn the_rest_is_not_known(action: Action, skip: usize, known: usize, member
     let all = told(&error);
     assert_eq!(all.len(), known, "{all:?}");
     assert_eq!(all[0], json!([GROUPS, 5, "active", "maybe"]));
-    let why =
-        format!("Redshift could not be asked for every row that it refuses of {members} ({error_type})");
+    let why = format!("Redshift could not be asked for all rows that it refuses in {members} ({error_type})");
     assert_eq!(error["incomplete"], json!(why));
     assert!(harness.log().await.contains(&format!("bad input: there may be more: {why}")));
     let (output, _directory) = harness.command(&["status", harness.config_file().to_str().unwrap()]).await;
@@ -542,7 +541,7 @@ async fn a_refused_row_without_its_line_is_told_with_its_staged_file() {
     let error = harness.error_json("bad");
     assert_eq!(told(&error), [json!([GROUPS, null, "active", null])]);
     let reason = error["problems"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("tells no line") && reason.contains("s3://"), "{reason}");
+    assert!(reason.contains("reports no line") && reason.contains("s3://"), "{reason}");
     assert!(reason.contains("/analytics_group.00001.csv "), "{reason}");
 }
 

@@ -120,7 +120,7 @@ async fn the_same_bytes_under_another_key_are_loaded_with_a_warning() {
     assert_eq!(Harness::report(c)["good"][0]["loaded_before"]["key"], json!(b));
     harness.put("d", &sample(1, 5), 4);
     let (_, told) = load(&harness).await;
-    let warning = "WARNING: the same bytes were loaded before under another key, and are now there twice:\n";
+    let warning = "WARNING: the same bytes were loaded before under another key, and are now loaded twice:\n";
     assert!(told.contains(&format!("{warning}    {}: as {}, loaded ", key("d"), key("c"))), "{told}");
     assert_eq!(harness.rows("user_status").await.len(), 20);
 }

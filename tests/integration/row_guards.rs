@@ -210,7 +210,7 @@ async fn an_older_ledger_gets_its_table_of_rows_and_keeps_what_it_has() {
     assert_eq!(load(&harness).await.0, Some(0));
     loaded(&harness, "b", &sample(2, 2), 2).await;
     let warned = messages(&harness, "WARN").await;
-    let told = "loaded without \"max_shrink_percent\": nobody knows how many rows the load before brought to cmslite.cms_group, cmslite.user_activity, ";
+    let told = "loaded without \"max_shrink_percent\": the previous load's row count is not known for cmslite.cms_group, cmslite.user_activity, ";
     assert!(warned.iter().any(|message| message.starts_with(told)), "{warned:?}");
     let ledger = harness.query("SELECT * FROM cmslite.load_ledger ORDER BY sequence").await;
     assert!(ledger.len() == 2 && ledger.contains(&a[0]));

@@ -54,7 +54,8 @@ async fn every_state_has_what_belongs_to_it() {
     );
     let (_, told, _) = show(&harness, &key("c"), &[]).await;
     assert!(
-        told.contains("  State: bad, settled 20") && told.contains("  Loaded: no, by the ledger\n  Problems:\n    analytics_group.csv, line 2: the row has 2 of 4 columns"),
+        told.contains("  State: bad, settled 20") && told.contains("  Loaded: no, according to the ledger\n  Problems:\n    \
+                                                                    analytics_group.csv, line 2: the row has 2 of 4 columns"),
         "{told}"
     );
     let (_, told, _) = show(&harness, &key("d"), &[]).await;
@@ -62,7 +63,7 @@ async fn every_state_has_what_belongs_to_it() {
     let (_, told, _) = show(&harness, &key("e"), &[]).await;
     assert!(told.contains("  State: waiting to be loaded\n"), "{told}");
     let (_, told, _) = show(&harness, &format!("{}.md5", key("d")), &[]).await;
-    assert!(told.contains("  State: passed over, no archive by its name: a checksum\n"), "{told}");
+    assert!(told.contains("  State: passed over, not an archive by its name: a checksum\n"), "{told}");
 
     let shown = document(&harness, "cms-analytics-csv_c.tgz").await;
     assert_eq!(shown["key"], json!(key("c")));

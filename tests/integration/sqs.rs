@@ -105,7 +105,7 @@ async fn just_the_messages_of_what_was_not_done_come_again() {
         event(&a).to_string(),
         a_and_c.to_string(),
         event(&settled).to_string(),
-        "no JSON".to_owned(),
+        "not JSON".to_owned(),
         json!({"dataset": "no such"}).to_string(),
         include_str!("../../events/s3-object-removed.json").to_owned(),
         Harness::event("client/other/x.tgz").to_string(),
@@ -116,10 +116,10 @@ async fn just_the_messages_of_what_was_not_done_come_again() {
     let log = harness.log().await;
     for words in [
         r#"its keys are \"key1\""#,
-        "is no JSON",
+        "is not JSON",
         "no dataset",
         "Retryable.StoppedAtBadArchive",
-        "ObjectRemoved:Delete brings no archive",
+        "ObjectRemoved:Delete does not create an archive",
     ] {
         assert!(log.contains(words), "{words}: {log}");
     }
@@ -254,7 +254,7 @@ async fn of_a_fifo_queue_what_is_behind_a_failed_message_in_its_group_comes_agai
     let harness = Harness::builder().appending().start().await;
     let event = harness.upload_event(&harness.put("a", &sample(1, 5), 1)).to_string();
     // Two messages are a group.
-    let bodies = ["no JSON".to_owned(), event.clone(), event.clone(), "no JSON".to_owned(), event];
+    let bodies = ["not JSON".to_owned(), event.clone(), event.clone(), "no JSON".to_owned(), event];
     assert_eq!(failed(harness.lambda.invoke(batch("uploads", &bodies)).await), ["m0", "m3"]);
     assert_eq!(failed(harness.lambda.invoke(batch("uploads.fifo", &bodies)).await), ["m0", "m1", "m3"]);
     assert_eq!(harness.ledger().await, [key("a")]);
@@ -264,10 +264,10 @@ async fn of_a_fifo_queue_what_is_behind_a_failed_message_in_its_group_comes_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_with_a_failed_message_that_has_no_name_fails() {
     let harness = Harness::start().await;
-    let mut event = batch("uploads", &[TEST.to_owned(), "no JSON".to_owned()]);
+    let mut event = batch("uploads", &[TEST.to_owned(), "not JSON".to_owned()]);
     event["Records"][1].as_object_mut().unwrap().remove("messageId");
     let Outcome::Failed { error_type, message } = harness.lambda.invoke(event).await else {
         panic!("it was done")
     };
-    assert!(error_type == "Deployment.UnknownEvent" && message.contains("is no JSON"), "{message}");
+    assert!(error_type == "Deployment.UnknownEvent" && message.contains("is not JSON"), "{message}");
 }

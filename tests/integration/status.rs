@@ -37,7 +37,7 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     let (code, before) = text(&harness).await;
     assert_eq!(code, Some(0));
     assert!(
-        before.contains("Queue 0, superseded 0, bad 0, good 0; no ledger yet, the first load makes it"),
+        before.contains("Queue 0, superseded 0, bad 0, good 0; no ledger yet, the first load creates it"),
         "{before}"
     );
 
@@ -140,7 +140,7 @@ async fn it_finds_where_markers_and_ledger_disagree() {
     );
     let (_, told) = text(&harness).await;
     assert!(
-        told.contains("csv_a.tgz is loaded by the ledger, but not marked: the next run marks it"),
+        told.contains("csv_a.tgz is loaded according to the ledger, but not marked: the next run marks it"),
         "{told}"
     );
 }
@@ -194,7 +194,7 @@ async fn it_names_what_is_passed_over_and_cuts_the_list() {
     assert!(told.contains("Queue 0, superseded 0, bad 0, good 1; "), "{told}");
     let shown = told
         .split_once(
-            "  Passed over, no archives by their names, the last 10 of 1201 (--all shows them all):\n",
+            "  Passed over, not archives by their names, the last 10 of 1201 (--all shows them all):\n",
         )
         .unwrap_or_else(|| panic!("{told}"));
     let shown: Vec<&str> = shown.1.lines().take_while(|line| line.starts_with("    ")).collect();
@@ -222,7 +222,7 @@ async fn it_names_what_is_passed_over_and_cuts_the_list() {
     let answer = serde_json::to_string(&Harness::report(outcome)).unwrap();
     assert!(answer.len() < 5_000 && !answer.contains("partial"), "{answer}");
     let log = harness.log().await;
-    let line = log.lines().rfind(|line| line.contains("passed over, no archives")).unwrap();
+    let line = log.lines().rfind(|line| line.contains("passed over, not archives")).unwrap();
     assert_eq!(line.matches(" (an unfinished upload)").count(), 19, "{line}");
     assert!(line.contains(", and 1181 before them"), "{line}");
 }

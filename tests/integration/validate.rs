@@ -101,10 +101,10 @@ fn a_bad_archive_has_its_problems_told_with_the_line_and_the_place() {
       analytics_group.csv, line 2, column active: not a boolean; write true, t, yes, y or 1, or false, f, no, n or 0
           1,"Łukasz 李小龍",maybe,k
                             ^^^^^
-      analytics_group.csv, line 3: the row has 2 of 4 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted
+      analytics_group.csv, line 3: the row has 2 of 4 columns; look for a missing delimiter, or a line end in an unquoted cell
           2,x
              ^
-      analytics_group.csv, line 4, column id: the cell means NULL ("null_as" in the configuration), which its column does not take; fill it, or have the column made to take NULL
+      analytics_group.csv, line 4, column id: the cell means NULL ("null_as" in the configuration), and its column is NOT NULL; fill it, or let the column take NULL
           -,"a, b",t,k
           ^
       analytics_group.csv, line 5: a quoted cell begins here and is never closed; close it, or double the quotes inside it

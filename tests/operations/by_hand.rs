@@ -21,7 +21,7 @@ async fn the_password_is_digested_kept_and_rotated() {
          SELECT rolpassword FROM pg_authid WHERE rolname = '{LOADER}'; ROLLBACK"
     );
     assert_eq!(reader.harness.query(&stored).await, [[Some(digested.clone())]]);
-    // The user is there already, in all databases of the tests: another one.
+    // The user exists already, in all databases of the tests: another one.
     let (create, create_secret, alter) =
         (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
     for statement in [create, alter] {

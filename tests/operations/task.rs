@@ -117,7 +117,7 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
         panic!("it ended well")
     };
     assert_eq!(error_type, "Deployment.NotAgain");
-    assert!(message.contains("the container task, or the command"), "{message}");
+    assert!(message.contains("the container task or the command"), "{message}");
 
     // The task, with its variables and its command, and what this machine has in the place of AWS.
     let directory = temporary();

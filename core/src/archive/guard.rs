@@ -25,7 +25,7 @@ pub struct Guard {
     pax_bytes: Cell<u64>,
     /// The number of bytes that were unpacked.
     unpacked: Cell<u64>,
-    /// The number of unpacked bytes that the tar reader has received.
+    /// The number of bytes that the tar reader has received, without what the guard removed.
     position: Cell<u64>,
     /// The position of the next header, if it is known.
     next_header: Cell<Option<u64>>,
@@ -72,7 +72,7 @@ impl Guard {
         self.padding.set(0);
     }
 
-    /// Returns whether any padding since the last call was not empty.
+    /// Returns whether any padding since the last call had a byte other than zero.
     pub fn take_padding_used(&self) -> bool {
         self.padding_used.take()
     }

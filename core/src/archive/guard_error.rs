@@ -9,7 +9,7 @@ pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     /// The bytes after the last gzip member are not padding.
-    #[error("there is data behind the end of the gzip")]
+    #[error("there is data after the end of the gzip")]
     DataBehindGzip,
     /// More bytes were unpacked than the limit allows.
     #[error("the archive unpacks to more than {0} bytes")]
@@ -38,7 +38,7 @@ pub enum GuardError {
     )]
     EntryHeadersTooLong,
     /// The records of a pax header do not have the lengths that they declare.
-    #[error("the records of a pax header cannot be told apart")]
+    #[error("the records of a pax header cannot be separated")]
     PaxUnreadable,
 }
 

@@ -41,7 +41,8 @@ fn no_gzip(head: &[u8]) -> Problem {
 }
 
 /// A reader of the contents of all gzip members, up to the end of the input. Zeros after the last member are
-/// padding, as `gzip` treats them; any other bytes are an error of their own and not a broken member.
+/// padding, as `gzip` treats them. Other bytes are an error of their own and not a broken member, unless they
+/// begin with `1f`, as a member does.
 pub struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {

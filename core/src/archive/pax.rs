@@ -17,8 +17,8 @@ const KEY_BYTES: u64 = 4096;
 /// A record: its key and its value.
 type PaxRecord = (Vec<u8>, Vec<u8>);
 
-/// Reads the `size` bytes of a pax header, and returns the records that say where a file begins, how long it
-/// is and what its name is. Returns `None` if the input ends too early.
+/// Reads the `size` bytes of a pax header, and returns the records that describe a file's name, link, size
+/// and sparse parts. Returns `None` if the input ends too early.
 ///
 /// # Errors
 ///

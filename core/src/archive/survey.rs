@@ -26,8 +26,8 @@ pub struct SurveyedMember<'a> {
 ///
 /// # Errors
 ///
-/// The problems of the archive, including what `handle` could not read. The archive may have more problems
-/// than are found here.
+/// The first problem of the archive, which may be a file that `handle` could not read. The archive may have
+/// more problems than are found here.
 pub fn survey(
     reader: impl Read,
     mut handle: impl FnMut(SurveyedMember<'_>) -> io::Result<()>,
@@ -49,7 +49,7 @@ pub fn survey(
             handle(SurveyedMember { name: &name, body: &mut entry }).map_err(|error| in_member(&error))?;
         }
         if kind.is_gnu_sparse() {
-            // Its holes may be endless; the stored bytes are not.
+            // The holes of a sparse file may be endless; the stored bytes are not.
             guard.expect_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;

@@ -94,8 +94,8 @@ pub fn unpack<R: Read, E>(
         let name = printable(base_name(&path));
         let in_member = |error: &io::Error| UnpackError::Unreadable(Problem::member(&name, reason(error)));
         let mut filled_bytes = None;
-        // The contents of a global header are read into memory: the guard learns only after it that any bytes
-        // may follow.
+        // The contents of a global header are read into memory. Only after that does the guard allow any
+        // bytes.
         let kind = members.classify(&mut entry, &path, &name);
         guard.allow_anything();
         match kind.map_err(|error| UnpackError::Unreadable(no_entry(&error, &guard, behind.as_ref())))? {
@@ -118,7 +118,7 @@ pub fn unpack<R: Read, E>(
             }
         }
         if entry.header().entry_type().is_gnu_sparse() && filled_bytes.is_none() {
-            // Its holes may be endless; the stored bytes are not.
+            // The holes of a sparse file may be endless; the stored bytes are not.
             guard.expect_header(entry.header().entry_size().unwrap_or_default());
         } else {
             io::copy(&mut entry, &mut io::sink()).map_err(|error| in_member(&error))?;

@@ -27,7 +27,7 @@ pub(super) struct KeyForm {
 /// Whether a key is required.
 pub(super) enum Need {
     Required,
-    /// A required key, with the value to write if there is nothing to say.
+    /// A required key, with the hint that is shown if the key is missing.
     RequiredOr(&'static str),
     Optional,
     Default(DefaultValue),
@@ -154,7 +154,7 @@ const DATASET_KEYS: [KeyForm; 20] = [
     optional(
         SCHEMA_KEY,
         Form::Text(TextForm::Any),
-        "Where an editor finds the schema of this file. The program passes it over.",
+        "Where an editor finds the schema of this file. The program ignores this key.",
     ),
     required(
         "bucket",
@@ -164,12 +164,13 @@ const DATASET_KEYS: [KeyForm; 20] = [
     required(
         "source",
         Form::Text(TextForm::Prefix),
-        "The first part of the archives' keys: they lie below SOURCE/DIRECTORY/. No '/' at either end.",
+        "The first part of the archives' keys, which begin with SOURCE/DIRECTORY/. No '/' at either end.",
     ),
     required(
         "destination",
         Form::Text(TextForm::Prefix),
-        "The first part of every key that is written: staged files, markers and explanations. Nothing of it may lie below SOURCE/DIRECTORY/. No '/' at either end.",
+        "The first part of every key that is written: staged files, markers and error.json files. No such key may begin with \
+         SOURCE/DIRECTORY/. No '/' at either end.",
     ),
     required(
         "directory",
@@ -181,7 +182,7 @@ const DATASET_KEYS: [KeyForm; 20] = [
         Form::Text(TextForm::Pattern),
         "A regular expression. An object below SOURCE/DIRECTORY/ is an archive if its key ends with a match; the match may begin anywhere.",
     ),
-    required("schema", Form::Text(TextForm::Any), "The schema of tables whose names carry none."),
+    required("schema", Form::Text(TextForm::Any), "The schema of tables whose names have none."),
     required(
         "truncate",
         Form::Truth,
@@ -202,36 +203,37 @@ const DATASET_KEYS: [KeyForm; 20] = [
         "ledger",
         Form::Text(TextForm::TableName),
         DefaultValue::Text(DEFAULT_LEDGER),
-        "The table with one row per archive loaded; beside it come ..._tables and ..._lock.",
+        "The table with one row for each loaded archive. The tables ..._tables and ..._lock are beside it.",
     ),
     by_default(
         "max_unpacked_bytes",
         number(1, "a whole number of bytes above 0, such as 10000000000"),
         DefaultValue::Number(DEFAULT_MAX_UNPACKED_BYTES),
-        "The most bytes that an archive may unpack to.",
+        "The maximum number of bytes that an archive may unpack to.",
     ),
     by_default(
         "max_packed_bytes",
         number(1, "a whole number of bytes above 0, such as 10000000000"),
         DefaultValue::Number(DEFAULT_MAX_PACKED_BYTES),
-        "The most bytes that an archive may have.",
+        "The maximum number of bytes of an archive.",
     ),
     by_default(
         "max_unpacked_ratio",
-        number(1, "a whole number of times above 0, such as 500"),
+        number(1, "a whole number above 0, such as 500"),
         DefaultValue::Number(DEFAULT_MAX_UNPACKED_RATIO),
-        "How many times its own bytes a large archive may unpack to.",
+        "The maximum ratio of unpacked bytes to the archive's own bytes, for large archives.",
     ),
     by_default(
         "max_pax_bytes",
         number(1, "a whole number of bytes above 0, such as 100000000"),
         DefaultValue::Number(DEFAULT_MAX_PAX_BYTES),
-        "The most bytes that an archive's pax headers may have, all of them together.",
+        "The maximum number of bytes of all pax headers of an archive together.",
     ),
     optional(
         "max_shrink_percent",
         Form::Number { least: 0, most: Some(100), expected: "a whole number from 0 to 100, in percent" },
-        "With \"truncate\": true: by how many percent fewer rows than its last load an archive may bring to a table. Without it any number is loaded.",
+        "With \"truncate\": true: the percentage by which an archive may have fewer rows for a table than the last load. Without this key, \
+         any number of rows is loaded.",
     ),
     by_default(
         "quote_cells",
@@ -243,17 +245,14 @@ const DATASET_KEYS: [KeyForm; 20] = [
         "repeated",
         Form::Word {
             words: &["skip"],
-            otherwise: "leave the key out to have bytes that were loaded under another key loaded with a warning",
+            otherwise: "leave the key out to load bytes that were loaded under another key, with a warning",
         },
         "With \"truncate\": false: what happens to an archive whose bytes were loaded under another key. \"skip\": it is settled as good without loading it. Without the key it is loaded, with a warning.",
     ),
     optional(
         "staging",
-        Form::Word {
-            words: &["plain", "zstd"],
-            otherwise: "leave the key out to have large files compressed",
-        },
-        "How staged files are written. Without it files of 1 MiB and more are compressed.",
+        Form::Word { words: &["plain", "zstd"], otherwise: "leave the key out to compress large files" },
+        "How staged files are written. Without this key, files of 1 MiB and more are compressed.",
     ),
 ];
 
@@ -268,7 +267,7 @@ const FILE_KEYS: [KeyForm; 7] = [
     required(
         "column_count",
         number(1, "a whole number above 0"),
-        "How many columns are loaded: the length of \"columns\". Further columns of the member are dropped.",
+        "The number of columns that are loaded: the length of \"columns\". Further columns of the member are dropped.",
     ),
     required(
         "columns",
@@ -285,20 +284,20 @@ const FILE_KEYS: [KeyForm; 7] = [
         "derived",
         Form::List { of: &DERIVED, least: 0 },
         DefaultValue::EmptyList,
-        "Columns that are made from others, appended in this order.",
+        "Columns that are derived from others, appended in this order.",
     ),
     optional(
         "header",
         Form::Word {
             words: &["exact"],
-            otherwise: "leave the key out where the header may bear other names than \"columns\"",
+            otherwise: "leave the key out if the header may have other names than \"columns\"",
         },
         "\"exact\": the names in the member's header must be \"columns\", in their order.",
     ),
     optional(
         "min_rows",
         number(1, "a whole number of rows above 0"),
-        "The fewest rows that the member may have. An archive with fewer is bad.",
+        "The minimum number of rows of the member. An archive with fewer is bad.",
     ),
 ];
 
@@ -317,7 +316,7 @@ const DERIVED: Form = Form::Object(&DERIVED_KEYS);
 
 const DERIVED_KEYS: [KeyForm; 4] = [
     required("column", Form::Text(TextForm::Column), "The new column's name in the table."),
-    required("from", Form::Text(TextForm::Any), "The one of \"columns\" that it is made from."),
+    required("from", Form::Text(TextForm::Any), "The source column, one of \"columns\"."),
     required("split", Form::Text(TextForm::Any), "The separator at which the text is split."),
     required(
         "index",

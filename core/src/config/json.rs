@@ -51,7 +51,7 @@ pub(super) struct Document {
 ///
 /// A syntax error, with line and column.
 pub(super) fn parse(text: &str) -> Result<Document, serde_json::Error> {
-    // This finds every syntax error, also nesting that is too deep.
+    // This finds every syntax error, including nesting that is too deep.
     serde_json::from_str::<Value>(text)?;
     let mut builder = Builder { text, repeated: Vec::new() };
     let root = builder.node(serde_json::from_str(text)?, String::new(), None)?;

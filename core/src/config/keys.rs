@@ -24,7 +24,7 @@ impl Dataset {
 
     /// Returns why an object whose key matches `doc` is not an archive of this dataset, if it is not.
     pub fn passed_over(&self, key: &str) -> Option<PassedOver> {
-        // For the keys that do not match, only a key that must be corrected is of interest.
+        // The name is checked first: a key must be corrected only if the object may be an archive.
         PassedOver::of(key).or_else(|| self.unusable(key)).filter(|_| self.is_meant(key))
     }
 
@@ -39,7 +39,8 @@ impl Dataset {
         }
     }
 
-    /// Returns the length of the longest key beside an archive's staged files: that of its `error.json`.
+    /// Returns the length of the key of an archive's `error.json`. Of the keys made from an archive's key,
+    /// only those of staged files may be longer.
     fn error_key_bytes(&self, key: &str) -> usize {
         self.destination.len() + "/bad/".len() + key.len() + ".error.json".len()
     }

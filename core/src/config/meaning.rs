@@ -62,12 +62,12 @@ impl Checker<'_> {
         Some(dataset)
     }
 
-    /// Checks whether the destination can be written to.
+    /// Checks that nothing written below the destination is read again, and that its keys fit S3's limit.
     fn destination(&mut self, object: &Node, dataset: &Dataset) {
         let Some(node) = object.get("destination") else { return };
         if dataset.feeds(dataset) {
             let reason = format!(
-                "a loop: what is written below {:?} would be read again below {:?}; choose another destination",
+                "a loop: objects written below {:?} would be read again below {:?}; choose another destination",
                 dataset.destination,
                 dataset.source_prefix()
             );
@@ -76,8 +76,8 @@ impl Checker<'_> {
         let key_bytes = dataset.fixed_key_bytes();
         if key_bytes > MOST_KEY_BYTES {
             let reason = format!(
-                "too long: with source, directory and the names of members, keys of staged files would have {key_bytes} \
-                 bytes, and S3 takes {MOST_KEY_BYTES}"
+                "too long: with source, directory and the names of members, keys of staged files would have {key_bytes} bytes, and S3 \
+                 allows {MOST_KEY_BYTES}"
             );
             self.report(node, reason);
         }

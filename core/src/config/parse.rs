@@ -9,7 +9,7 @@ use super::json;
 use super::mistake::{Mistake, Mistakes, Place};
 
 /// The reason why a bucket in angle brackets is wrong.
-const PLACEHOLDER: &str = "stands for the name of a bucket; write that";
+const PLACEHOLDER: &str = "is a placeholder; write the bucket's name";
 
 /// Parses files given as name and text, and checks them against each other.
 ///
@@ -42,7 +42,7 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
             {
                 if writer.bucket == reader.bucket && writer.feeds(reader) {
                     let reason = format!(
-                        "{:?} would be fed by what dataset {} writes below {:?}",
+                        "{:?} would read what dataset {} writes below {:?}",
                         reader.source_prefix(),
                         writer.name,
                         writer.destination

@@ -13,7 +13,7 @@ pub enum PassedOver {
     Checksum,
     /// The object is a signature of another file.
     Signature,
-    /// The object is what a transfer writes until it is complete, and leaves when it is interrupted.
+    /// The object is an unfinished upload. A transfer that is interrupted leaves it.
     UnfinishedUpload,
     /// The object is an editor's copy of a file's earlier text.
     BackupCopy,
@@ -21,15 +21,15 @@ pub enum PassedOver {
     ErrorFile,
     /// The object is a file that an operating system or a tool adds to directories.
     SystemFile,
-    /// The key of its marker or its `error.json` would be longer than S3 allows.
+    /// The key of the object's marker or its `error.json` would be longer than S3 allows.
     KeyTooLong,
-    /// Its key is not UTF-8, or has a character that XML, the format of S3's answers, or a database does not
-    /// allow.
+    /// The object's key is not UTF-8, or has a character that XML, the format of S3's answers, or a database
+    /// does not allow.
     UnfitCharacter,
 }
 
 impl PassedOver {
-    /// Checks whether the object may well be an archive that is not loaded because of its key. Then it must
+    /// Checks whether the object is passed over only because of its key. It may be an archive, and must then
     /// be renamed.
     pub fn is_unusable_key(self) -> bool {
         matches!(self, Self::KeyTooLong | Self::UnfitCharacter)
@@ -45,15 +45,17 @@ impl fmt::Display for PassedOver {
             Self::BackupCopy => "an editor's backup copy",
             Self::ErrorFile => "an error.json",
             Self::SystemFile => "a system's own file",
-            Self::KeyTooLong => "an object whose key is too long for S3 to hold its markers",
+            Self::KeyTooLong => {
+                "an object whose key is so long that its markers' keys would be too long for S3"
+            }
             Self::UnfitCharacter => {
-                "an object whose key has a character that XML or a database cannot hold, or is no UTF-8"
+                "an object whose key has a character that XML or a database does not allow, or is not UTF-8"
             }
         })
     }
 }
 
-/// The endings after the last dot of a name.
+/// The endings, after the last dot of a name, of objects that are not archives.
 const ENDINGS: [(&str, PassedOver); 40] = [
     ("md5", PassedOver::Checksum),
     ("md5sum", PassedOver::Checksum),
@@ -101,7 +103,7 @@ const ENDINGS: [(&str, PassedOver); 40] = [
     ("ds_store", PassedOver::SystemFile),
 ];
 
-/// Whole names.
+/// The whole names of objects that are not archives.
 const NAMES: [&str; 5] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "_success"];
 
 /// The beginnings of hidden names of unfinished files: ProFTPD and lftp (`.in.NAME.`), libfuse and so s3fs,
@@ -113,7 +115,7 @@ impl PassedOver {
     /// are equal.
     pub(super) fn of(key: &str) -> Option<Self> {
         let name = key.rsplit('/').next().unwrap_or(key);
-        // The usual form, of which there may be a hundred thousand.
+        // The usual form of a name. A dataset may have a hundred thousand such names.
         if name.as_bytes().ends_with(b".tgz") && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         {
             return None;
@@ -207,8 +209,8 @@ mod tests {
         }
     }
 
-    /// The document's table is for those who choose names: it has every ending, and every ending in it is
-    /// passed over.
+    /// The table in the document has every ending, and every ending in it is passed over. It helps those who
+    /// choose names.
     #[test]
     fn the_document_names_what_is_passed_over() {
         let page = include_str!("../../../docs/reference/configuration.md");

@@ -8,7 +8,7 @@ impl Checker<'_> {
     pub(super) fn max_shrink_percent(&mut self, object: &Node, truncate: Option<bool>) -> Option<u8> {
         let node = object.get("max_shrink_percent")?;
         if truncate == Some(false) {
-            self.report(node, "needs \"truncate\": true: while appending, no load makes a table smaller");
+            self.report(node, "needs \"truncate\": true: without it, no load makes a table smaller");
         }
         node.as_number().and_then(|percent| u8::try_from(percent).ok())
     }
@@ -16,7 +16,7 @@ impl Checker<'_> {
     pub(super) fn skips_repeated(&mut self, object: &Node, truncate: Option<bool>) -> bool {
         let Some(node) = object.get("repeated") else { return false };
         if truncate == Some(true) {
-            self.report(node, "needs \"truncate\": false: with truncate, no rows are there twice");
+            self.report(node, "needs \"truncate\": false: with truncate, no rows are loaded twice");
         }
         true
     }

@@ -67,7 +67,9 @@ impl Checker<'_> {
             } else {
                 let reason = match closest(&key.name, names()) {
                     Some(meant) => format!("unknown key; did you mean {meant:?}?"),
-                    None => format!("unknown key; known are {}", names().collect::<Vec<_>>().join(", ")),
+                    None => {
+                        format!("unknown key; the known keys are {}", names().collect::<Vec<_>>().join(", "))
+                    }
                 };
                 self.report_key(member, &member.path, reason);
             }

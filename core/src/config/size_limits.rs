@@ -1,5 +1,5 @@
-//! Reads the keys that limit the size of an archive. No sane export reaches the defaults. They make a bomb
-//! bad input, instead of a function that runs out of time again and again.
+//! Reads the keys that limit the size of an archive. No sane export reaches the defaults. They make a
+//! decompression bomb bad input. Without them, the function would run out of time again and again.
 
 use super::dataset::SizeLimits;
 

@@ -136,7 +136,7 @@ impl Checker<'_> {
         if position.is_none() {
             let meant = closest(name, columns.iter().map(String::as_str));
             let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-            self.report(node, format!("{name:?} is none of the columns{meant}"));
+            self.report(node, format!("{name:?} is not one of the columns{meant}"));
         }
         position.map(|position| (position, name.to_owned()))
     }

@@ -155,7 +155,7 @@ fn how_few_rows_are_too_few_is_said_by_file_and_by_share() {
     let appending = with_share("20").replace("\"truncate\": true", "\"truncate\": false");
     assert_eq!(
         only(&parse("a.json", &appending).unwrap_err()),
-        "max_shrink_percent: needs \"truncate\": true: while appending, no load makes a table smaller"
+        "max_shrink_percent: needs \"truncate\": true: without it, no load makes a table smaller"
     );
     let with_rows = |value: &str| {
         SHIPPED.replacen(
@@ -205,7 +205,7 @@ fn repeated_bytes_are_skipped_only_where_rows_are_added() {
         assert!(told.starts_with("repeated: expected \"skip\"; "), "{told}");
     }
     let told = only(&with("true", "\"skip\"").unwrap_err());
-    assert_eq!(told, "repeated: needs \"truncate\": false: with truncate, no rows are there twice");
+    assert_eq!(told, "repeated: needs \"truncate\": false: with truncate, no rows are loaded twice");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn datasets_that_would_feed_each_other_are_refused() {
     let other = SHIPPED.replace("\"client\"", "\"processed/good/client\"");
     let files = BTreeMap::from([("a.json".to_owned(), SHIPPED.to_owned()), ("b.json".to_owned(), other)]);
     let found = parse_all(&files).unwrap_err();
-    assert!(found.to_string().contains("would be fed by what dataset a writes"), "{found}");
+    assert!(found.to_string().contains("would read what dataset a writes"), "{found}");
 }
 
 /// The configuration is sound by itself, so that archives can be validated with it.
@@ -244,7 +244,7 @@ fn a_bucket_that_is_not_named_yet_is_served_by_nobody() {
     let text = SHIPPED.replace("sp-ca-bc-gov-131565110619-12-microservices", "<bucket>");
     assert!(parse("a.json", &text).unwrap().has_placeholder());
     let found = parse_all(&BTreeMap::from([("a.json".to_owned(), text)])).unwrap_err().to_string();
-    assert!(found.starts_with("a.json:3:13: bucket: stands for the name of a bucket"), "{found}");
+    assert!(found.starts_with("a.json:3:13: bucket: is a placeholder for the bucket's name"), "{found}");
 }
 
 #[test]

@@ -82,8 +82,9 @@ enum Scan {
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Creates a reader of records whose cells are separated by `delimiter`, none longer than `limit_bytes`.
-    /// The caller skips a byte order mark at the beginning; the reader ignores a Ctrl-Z at the very end.
+    /// Creates a reader of records whose cells are separated by `delimiter`. A record has at most
+    /// `limit_bytes`. The caller skips a byte order mark at the beginning; the reader ignores every Ctrl-Z at
+    /// the very end, unless Ctrl-Z is the delimiter.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
         let limit_bytes = limit_bytes.min(MOST_BYTES);
         Self {
@@ -355,7 +356,7 @@ impl<R: Read> RecordReader<R> {
                 };
                 keep(&mut self.cells.places, opened + 1, close, true, is_marked);
                 let mut after = close + 1;
-                // It is dropped once the end of the input is known.
+                // A Ctrl-Z is dropped once the end of the input is known.
                 let may_end =
                     |at: usize| !self.exhausted && input[at..].iter().all(|byte| *byte == END_OF_TEXT);
                 if input.get(after) == Some(&b'\r') {
@@ -410,11 +411,11 @@ fn is_blank(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace))
 }
 
-/// Returns the flaw that a mark shows in an unquoted cell, with which `rest` begins.
+/// Returns the flaw that a mark shows in the unquoted cell at the beginning of `rest`.
 #[cold]
 fn flaw_within(rest: &[u8], mark: usize, is_first: bool) -> Flaws {
     match (rest.get(mark), rest.get(mark + 1)) {
-        // The last byte of the input is a line end, too.
+        // A CR that is the last byte of the input is a line end, too.
         (Some(b'\r'), Some(next)) if *next != b'\n' => Flaws::LONE_RETURN,
         // The bytes before it are checked once for each cell: after another mark they are not blank.
         (Some(b'"'), _) if is_first && is_blank(&rest[..mark]) => Flaws::BLANK_BEFORE_QUOTE,

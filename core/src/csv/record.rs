@@ -23,7 +23,7 @@ impl Place {
     /// The cell contains a delimiter, a comma, a quote, a CR or an LF.
     const MARKED: u32 = 2;
 
-    /// Positions have 30 bits; no record is longer.
+    /// Creates the position of a cell. Positions have 30 bits; no record is longer.
     #[inline]
     pub(super) fn new(start: usize, end: usize, is_quoted: bool, is_marked: bool) -> Self {
         Self {
@@ -136,7 +136,7 @@ pub enum Flaw {
     ByteOrderMark,
     /// Blanks are between a delimiter and a quote, which then does not quote the cell.
     BlankBeforeQuote,
-    /// A quoted cell ends in a backslash, and a later cell, which does not begin with a quote, ends in one.
+    /// A quoted cell ends in a backslash, and a later cell ends in a quote but does not begin with one.
     BackslashEscape,
 }
 
@@ -182,14 +182,14 @@ pub enum RecordError {
     TextAfterQuote {
         /// The line of the closing quote.
         line: u64,
-        /// The record up to a little after that position.
+        /// The record's text around that position.
         text: Vec<u8>,
     },
     /// As [`RecordError::TextAfterQuote`], with a backslash before the quote.
     BackslashEscape {
         /// The line of the closing quote.
         line: u64,
-        /// The record up to a little after that position.
+        /// The record's text around that position.
         text: Vec<u8>,
     },
     /// A CR without LF where only a delimiter or a line end is allowed, or a first line that CRs leave
@@ -332,7 +332,8 @@ pub(super) fn has_lone_return(text: &[u8]) -> bool {
     memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 
-/// Appends a quoted cell with its doubled quotes halved; appends nothing if it has none.
+/// Appends a quoted cell with its doubled quotes halved, and returns true. If the cell has no doubled quotes,
+/// appends nothing and returns false.
 fn halve(cell: &[u8], halved: &mut Vec<u8>) -> bool {
     let mut rest = cell;
     while let Some(quote) = memchr(b'"', rest) {

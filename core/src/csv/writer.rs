@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 /// The number of bytes that are handed on together.
 pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The line after the header: column names have no line ends.
+/// The line of the first row. The header takes one line, since column names have no line ends.
 pub const FIRST_ROW_LINE: u64 = 2;
 
 /// A destination for the text of a staged file: its header line, then rows. Each call gets whole rows, so
@@ -29,7 +29,7 @@ pub trait RowSink {
     fn rows(&mut self, rows: &[u8], first_line: u64) -> io::Result<()>;
 }
 
-/// A file in one piece.
+/// Writes a file in one piece.
 impl<W: Write> RowSink for W {
     fn header(&mut self, line: &[u8]) -> io::Result<()> {
         self.write_all(line)

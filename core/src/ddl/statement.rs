@@ -180,7 +180,7 @@ impl<'t> Parser<'t> {
         Ok(Column { name, limit: ColumnLimit { column_type, max_bytes, not_null } })
     }
 
-    /// Reads a type, and returns the maximum number of bytes of a text of that type.
+    /// Reads a column's type, and returns it with the maximum number of bytes of a VARCHAR.
     fn column_type(&mut self, column: &str) -> Result<(ColumnType, Option<u64>), DdlError> {
         let expected = format!("the type of column {column}");
         let word = match self.peek().map(|token| &token.kind) {
@@ -204,7 +204,7 @@ impl<'t> Parser<'t> {
                 self.at += 1;
                 return Ok((self.decimal()?, None));
             }
-            // Its trailing blanks do not count.
+            // Trailing blanks in a CHAR do not count.
             "nchar" | "bpchar" => named("character"),
             "char" | "character" => {
                 self.at += 1;
@@ -265,7 +265,7 @@ impl<'t> Parser<'t> {
             [] => Ok(256),
             [max] if max.eq_ignore_ascii_case("MAX") => Ok(65_535),
             [length] if length.parse::<u64>().is_ok() => Ok(length.parse().unwrap_or_default()),
-            other => Err(DdlError::at(line, format!("({}) is no length", other.join(", ")))),
+            other => Err(DdlError::at(line, format!("({}) is not a length", other.join(", ")))),
         }
     }
 
@@ -283,7 +283,9 @@ impl<'t> Parser<'t> {
         };
         match digits {
             Some(_) => Ok(ColumnType::Numeric { digits }),
-            None => Err(DdlError::at(line, format!("({}) are no precision and scale", arguments.join(", ")))),
+            None => {
+                Err(DdlError::at(line, format!("({}) is not a precision and scale", arguments.join(", "))))
+            }
         }
     }
 
@@ -302,7 +304,7 @@ impl<'t> Parser<'t> {
             match *word {
                 "NOT" if self.accept("NULL") => not_null = true,
                 "NOT" => return Err(self.unexpected("NULL")),
-                // Its value may begin with a word that begins an attribute elsewhere.
+                // The default value may begin with a word that begins an attribute elsewhere.
                 "DEFAULT" => {
                     self.skip_one();
                     self.skip_until(|token| ATTRIBUTES.iter().any(|word| token.is_word(word)));

@@ -141,7 +141,7 @@ fn what_is_not_understood_is_told_with_its_line() {
         ("\nCREATE TABLE t.groups (id TEXT, name TEXT)".to_owned(), "line 2: t.groups has no column part"),
         (
             format!("CREATE TABLE t.groups {columns};\nCREATE TABLE groups {columns}"),
-            "line 2: t.groups is made here and in line 1; keep one of the two",
+            "line 2: t.groups is created here and in line 1; keep one of the two",
         ),
         (
             "CREATE TABLE t.groups (LIKE t.others)".to_owned(),
@@ -171,8 +171,11 @@ fn what_is_not_understood_is_told_with_its_line() {
             "CREATE TABLE t.groups (id TEXT CHECK (true))".to_owned(),
             "line 1: CHECK is not understood: expected an attribute of column id, a comma or )",
         ),
-        ("CREATE TABLE t.groups (id VARCHAR(x))".to_owned(), "line 1: (x) is no length"),
-        ("CREATE TABLE t.groups (id DECIMAL(2, 3))".to_owned(), "line 1: (2, 3) are no precision and scale"),
+        ("CREATE TABLE t.groups (id VARCHAR(x))".to_owned(), "line 1: (x) is not a length"),
+        (
+            "CREATE TABLE t.groups (id DECIMAL(2, 3))".to_owned(),
+            "line 1: (2, 3) is not a precision and scale",
+        ),
         (
             "CREATE TABLE t.groups (id TIMESTAMP WITH ZONE)".to_owned(),
             "line 1: ZONE is not understood: expected TIME ZONE",

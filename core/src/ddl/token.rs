@@ -110,8 +110,9 @@ fn comment_length(text: &str) -> Option<usize> {
     }
 }
 
-/// Returns the length of a quoted text, with its quotes. Doubled quotes are part of it, and so is a character
-/// after a backslash ("`'\\'` is one backslash", Amazon Redshift Database Developer Guide, CREATE USER).
+/// Returns the length of a quoted text, with its quotes. Doubled quotes are part of it. With `has_escapes`,
+/// so is a character after a backslash ("`'\\'` is one backslash", Amazon Redshift Database Developer Guide,
+/// CREATE USER).
 fn quoted_length(text: &str, quote: char, has_escapes: bool) -> Option<usize> {
     let mut letters = text.char_indices().skip(1).peekable();
     while let Some((at, letter)) = letters.next() {

@@ -12,14 +12,14 @@ impl Error {
                     "look at PGHOST and PGPORT, whether the cluster runs, and whether its security group lets this machine or the function's subnets in"
                 }
                 Retryable::Serialization | Retryable::StatementTimeout => {
-                    "something else works on the tables or the ledger: try again when it has ended"
+                    "another program works on the tables or the ledger: try again when it has finished"
                 }
                 Retryable::ClusterUnavailable => "try again when the cluster's resize has ended",
                 Retryable::SecretUnavailable => {
-                    "try again; a function in a subnet needs a way to Secrets Manager: an endpoint or a NAT gateway"
+                    "try again; a function in a subnet needs a route to Secrets Manager: an endpoint or a NAT gateway"
                 }
                 Retryable::LoginUnavailable => {
-                    "try again; a function in a subnet needs a way to Redshift's API: an endpoint (redshift, redshift-serverless) or a NAT gateway"
+                    "try again; a function in a subnet needs a route to Redshift's API: an endpoint (redshift, redshift-serverless) or a NAT gateway"
                 }
                 Retryable::S3Unavailable
                 | Retryable::CredentialsUnavailable
@@ -28,11 +28,11 @@ impl Error {
                 | Retryable::DamagedDownload
                 | Retryable::Unknown => "try again; if it fails again, look at what the message names",
                 Retryable::DeadlineNear => {
-                    "give it more time; if it waited for a lock, try again when whoever holds it has ended"
+                    "give it more time; if it waited for a lock, try again when the session that holds it has ended"
                 }
                 Retryable::Interrupted => "run it again: nothing is half done",
                 Retryable::StoppedAtBadArchive => {
-                    "run it again: the bad archive is settled, and no longer in the way"
+                    "run it again: the bad archive is settled, so the run does not stop there again"
                 }
             },
             Self::Deployment(fault) => match fault.kind {
@@ -43,42 +43,43 @@ impl Error {
                 }
                 Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
                 Deployment::UnorderedListing => {
-                    "use a general purpose bucket of S3: directory buckets list their keys in no order"
+                    "use a general purpose bucket of S3: directory buckets do not list their keys in order"
                 }
                 Deployment::ObjectUnreadable => {
-                    "upload the archive so that the program's role can read it: no archive storage class, and encrypted by SSE-S3 or a KMS key that it may use"
+                    "upload the archive so that the program's role can read it: not in an archive storage class, and encrypted with SSE-S3 \
+                     or a KMS key that the role may use"
                 }
                 Deployment::LoginRefused => {
                     "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
                 }
                 Deployment::AuthenticationUnsupported => {
-                    "let the user log in by a password; with PGSSLMODE=disable, store it as an MD5 digest"
+                    "let the user log in with a password; with PGSSLMODE=disable, store it as an MD5 digest"
                 }
                 Deployment::TlsNotTrusted => {
-                    "use the host name of the certificate, and PGSSLROOTCERT if its issuer is not one that the system trusts"
+                    "use the host name of the certificate, and set PGSSLROOTCERT if the system does not trust its issuer"
                 }
                 Deployment::TlsUnsupported => {
-                    "let the server, or what stands before it, speak TLS 1.2 or newer"
+                    "let the server, or the proxy in front of it, use TLS 1.2 or newer"
                 }
-                Deployment::SchemaMismatch => "make the table as ddl/ does, or correct the configuration",
+                Deployment::SchemaMismatch => "create the table as ddl/ does, or correct the configuration",
                 Deployment::Privilege => "grant the user what ddl/grants.sql grants",
                 Deployment::CopyAuthorization => {
                     "attach the role of COPY_IAM_ROLE to the cluster and allow it s3:GetObject below batch/; without COPY_IAM_ROLE, the program's own role needs that"
                 }
                 Deployment::StorageFull => "free disk space on the cluster, or resize it",
                 Deployment::SecretUnreadable => {
-                    "allow the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID, and kms:Decrypt on its key; look at what the message says of its contents"
+                    "allow the program's role secretsmanager:GetSecretValue on PGPASS_SECRET_ID, and kms:Decrypt on its key; correct its \
+                     contents if the message names them"
                 }
                 Deployment::LoginNotGiven => {
-                    "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the rights that template.yaml gives it"
+                    "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the permissions that \
+                     template.yaml gives it"
                 }
                 Deployment::Configuration => {
-                    "correct the configuration file or the variable of the environment that is named"
+                    "correct the configuration file or the environment variable that the message names"
                 }
-                Deployment::UnknownEvent => "send an event of a form that docs/reference/events.md has",
-                Deployment::ReloadRefused => {
-                    "choose another archive: `status` lists them and says how each stands"
-                }
+                Deployment::UnknownEvent => "send an event in a form that docs/reference/events.md lists",
+                Deployment::ReloadRefused => "choose another archive: `status` lists them with their states",
             },
         }
     }

@@ -1,5 +1,7 @@
-//! Reads EventBridge's events: S3's (Amazon S3 User Guide, "EventBridge event message structure" and "Using EventBridge",
-//! which lists the types) and schedules.
+//! Reads EventBridge's events: S3's and schedules.
+//!
+//! The source for S3's is the Amazon S3 User Guide, "EventBridge event message structure" and "Using
+//! EventBridge", which lists the types.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde::Deserialize;

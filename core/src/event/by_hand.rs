@@ -1,4 +1,6 @@
 //! Reads the event that a person writes: `{"dataset": NAME, "key": KEY, "again": true}`.
+//!
+//! `accept_shrink` may take the place of `again`. The key may be absent if neither is true.
 
 use std::collections::HashSet;
 

@@ -15,7 +15,7 @@ use crate::key::Key;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    /// A time in another form is no reason to refuse an event: the time only saves requests.
+    /// The event's time. A time in another form does not refuse the event: the time only saves requests.
     event_time: Option<Value>,
     s3: S3Entity,
 }
@@ -33,7 +33,7 @@ pub(super) fn read(record: &Value) -> Result<Asked, Error> {
     let Record { event_time, s3 } = Record::deserialize(record)
         .map_err(|error| unknown(&format!("a record of S3 has another form: {error}"), record))?;
     let (Some(bucket), Some(key)) = (s3.bucket.name, s3.object.key) else {
-        return Err(unknown("a record of S3 names no bucket or no key", record));
+        return Err(unknown("a record of S3 lacks the bucket or the key", record));
     };
     let time: Option<DateTime<Utc>> = event_time.and_then(|time| serde_json::from_value(time).ok());
     let key = Key::decoded(&key);

@@ -13,7 +13,7 @@ const ACCEPTED: &str = "accepted are S3 notifications, EventBridge's \"Object Cr
                         directly, through SNS, through SQS or through both; EventBridge's \"Scheduled Event\"; and {\"dataset\": NAME} with an \
                         optional \"key\" and \"again\" or \"accept_shrink\"";
 
-/// Refuses an event; `what` says what is wrong, and `event` gives its keys.
+/// Returns the error that refuses an event. `what` says what is wrong, and the keys of `event` are quoted.
 pub(super) fn unknown(what: &str, event: &Value) -> Error {
     let keys = match event {
         Value::Object(members) => keys(members),

@@ -21,7 +21,7 @@ fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// Returns what an event asks for that succeeds or fails as a whole.
+/// Returns what an event asks for, if the event succeeds or fails as a whole.
 fn parse(text: &str) -> Result<Asked, Error> {
     match Event::parse(&value(text))? {
         Event::Whole(asked) => Ok(asked),
@@ -183,7 +183,7 @@ fn what_is_neither_a_creation_nor_a_return_is_passed_over() {
         let event = sample!("s3-object-created").replace("ObjectCreated:Put", name);
         assert_eq!(without_uploads(parse(&event).unwrap()), created(&[KEY]), "{name}");
     }
-    // Whatever else it lacks.
+    // The event's name alone decides, whatever else the event lacks.
     assert_eq!(
         parse(r#"{"Records": [{"eventName": "ObjectRemoved:Delete", "s3": {}}]}"#).unwrap().objects,
         []
@@ -216,7 +216,7 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
         nested = json!({"TopicArn": "t", "Message": nested.to_string()});
     }
     for (event, words) in [
-        ("[]", "it is no JSON object"),
+        ("[]", "it is not a JSON object"),
         ("{}", "(it is empty)"),
         (
             r#"{"key1": "value1", "key2": "value2", "key3": "value3"}"#,
@@ -233,15 +233,15 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
         (r#"{"dataset": "a", "again": true}"#, "needs a \"key\""),
         (r#"{"dataset": "a", "accept_shrink": true}"#, "needs a \"key\""),
         (r#"{"dataset": "a", "key": "k", "again": true, "accept_shrink": true}"#, "only one of"),
-        (r#"{"Records": {}}"#, "no list"),
+        (r#"{"Records": {}}"#, "not a list"),
         (r#"{"Records": [{"Sns": {}}]}"#, "no Message"),
-        (r#"{"Records": [{"Sns": {"Message": "hello"}}]}"#, "is no JSON"),
-        (r#"{"Records": [{"Sns": {"Type": "SubscriptionConfirmation"}}]}"#, "must confirm"),
+        (r#"{"Records": [{"Sns": {"Message": "hello"}}]}"#, "is not JSON"),
+        (r#"{"Records": [{"Sns": {"Type": "SubscriptionConfirmation"}}]}"#, "must be confirmed"),
         (
             r#"{"Records": [{"kinesis": {}, "eventID": "x"}]}"#,
             r#"none of S3, SNS or SQS (its keys are "eventID", "kinesis")"#,
         ),
-        (r#"{"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]}"#, "no bucket or no key"),
+        (r#"{"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]}"#, "lacks the bucket or the key"),
         (r#"{"Records": [{"s3": {}}]}"#, "missing field"),
         (
             r#"{"detail-type": "AWS API Call via CloudTrail", "source": "aws.s3", "detail": {}}"#,
@@ -270,7 +270,8 @@ fn a_load_on_purpose_is_asked_for_directly() {
     assert!(Event::parse(&kept).is_err());
 }
 
-/// The event is passed over by its name: a refused event would come again, and end in the dead-letter queue.
+/// The object is passed over later, because of its key. A refused event would come again, and end in the
+/// dead-letter queue.
 #[test]
 fn an_event_whose_key_is_no_text_is_understood() {
     let event = sample!("s3-object-created").replace("cms-analytics", "a%FF%ED%A0%80");

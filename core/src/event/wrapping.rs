@@ -1,4 +1,4 @@
-//! Unwraps events that come through SNS, SQS, or both.
+//! Unwraps events that come through SNS, SQS, both, or the record of a failed invocation.
 
 use std::collections::HashSet;
 
@@ -87,12 +87,12 @@ pub fn coming_again<'a>(
 
 /// Reads an event, whatever it is wrapped in.
 fn read(event: &Value, wrappings: usize) -> Result<Asked, Error> {
-    let Some(object) = event.as_object() else { return Err(unknown("it is no JSON object", event)) };
+    let Some(object) = event.as_object() else { return Err(unknown("it is not a JSON object", event)) };
     if object.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(Asked::default());
     }
     if object.contains_key("Records") {
-        let records = records(event).ok_or_else(|| unknown("its Records are no list", event))?;
+        let records = records(event).ok_or_else(|| unknown("its Records are not a list", event))?;
         let mut asked = Asked::default();
         for record in records {
             asked.extend(read_record(record, wrappings)?);
@@ -134,14 +134,14 @@ fn read_record(record: &Value, wrappings: usize) -> Result<Asked, Error> {
     if is_sqs(record) {
         return sqs_message(record).and_then(|message| body(&message, record, wrappings));
     }
-    Err(unknown("a record is none of S3, SNS or SQS", record))
+    Err(unknown("a record is not from S3, SNS or SQS", record))
 }
 
 /// Reads the text of an SNS message (Amazon SNS Developer Guide, "Parsing Amazon SNS message formats").
 fn sns(message: &Value, around: &Value, wrappings: usize) -> Result<Asked, Error> {
     let text = |name: &str| message.get(name).and_then(Value::as_str);
     if let Some(other) = text("Type").filter(|kind| *kind != "Notification") {
-        return Err(unknown(&format!("it is a {other:?} of SNS, which somebody must confirm"), around));
+        return Err(unknown(&format!("it is a {other:?} of SNS, which must be confirmed"), around));
     }
     let text = text("Message").ok_or_else(|| unknown("a message of SNS has no Message", around))?;
     within(text, "the Message of SNS", around, wrappings)
@@ -177,7 +177,7 @@ fn fifo_group(message: &SqsMessage) -> Option<String> {
 fn within(text: &str, what: &str, around: &Value, wrappings: usize) -> Result<Asked, Error> {
     let left = wrappings.checked_sub(1).ok_or_else(|| too_deep(around))?;
     let event: Value = serde_json::from_str(text)
-        .map_err(|error| unknown(&format!("{what} is no JSON: {error}"), around))?;
+        .map_err(|error| unknown(&format!("{what} is not JSON: {error}"), around))?;
     read(&event, left)
 }
 

@@ -10,13 +10,13 @@ use crate::strptime::DateFormat;
 /// Texts that often mean a missing value.
 pub(super) const MARKERS: [&str; 7] = ["\\N", "NULL", "null", "(null)", "-", "N/A", "None"];
 
-/// The number of these texts that hardly ever mean anything else.
+/// The number of [`MARKERS`], from the first on, that hardly ever mean anything but a missing value.
 pub(super) const PLAIN_MARKERS: usize = 4;
 
 /// Words for true and false, in lower or upper case.
 const BOOLEANS: [&[u8]; 8] = [b"true", b"false", b"t", b"f", b"yes", b"no", b"y", b"n"];
 
-/// Digits that mean true and false if such words are among them; alone they are numbers.
+/// Digits that mean true and false if some of [`BOOLEANS`] are among them; alone they are numbers.
 const DIGITS: [&[u8]; 2] = [b"1", b"0"];
 
 /// The formats of dates, in order of preference among formats that accept the same texts. `%f` also accepts a
@@ -196,7 +196,8 @@ impl ColumnSeen {
         ColumnGuess { header, name, kind, longest_bytes: self.longest_bytes, filled: self.filled }
     }
 
-    /// Returns a length of at least twice the longest text: the next archive will have a longer one.
+    /// Returns a length of at least twice the longest text, up to Redshift's maximum: the next archive may
+    /// have a longer text.
     fn length(&self) -> u64 {
         let wanted = self.longest_bytes.saturating_mul(2);
         LENGTHS.into_iter().find(|length| *length >= wanted).unwrap_or(65_535)

@@ -17,7 +17,7 @@ pub struct Place {
     pub source: String,
     /// The first part of the prefix of everything that the loader writes.
     pub destination: String,
-    /// The prefix between either of these and an archive's name.
+    /// The prefix between `source` or `destination` and an archive's name.
     pub directory: String,
     /// The pattern of the archives' keys.
     pub doc: String,

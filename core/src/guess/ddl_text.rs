@@ -9,7 +9,7 @@ use crate::ddl::quoted;
 /// word of SQL.
 pub fn ddl_text(guess: &Guess, schema: &str) -> String {
     let mut text = format!(
-        "-- Guessed from one archive: look at each type and length before you make the tables.\n\n\
+        "-- Guessed from one archive: check each type and length before you create the tables.\n\n\
          CREATE SCHEMA IF NOT EXISTS {};\n",
         quoted(schema)
     );
@@ -31,7 +31,7 @@ pub fn ddl_text(guess: &Guess, schema: &str) -> String {
         text.push_str(");\n");
     }
     text.push_str(
-        "\n-- What a load needs; `check` goes through the same. Put the name of the loader's user in.\n",
+        "\n-- The grants that a load needs; `check` tests each of them. Put in the name of the loader's user.\n",
     );
     let _ = writeln!(text, "-- GRANT USAGE, CREATE ON SCHEMA {} TO cmslite_loader;", quoted(schema));
     for member in &guess.members {

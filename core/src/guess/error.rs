@@ -9,7 +9,7 @@ pub enum GuessError {
     #[error("the archive cannot be read: {}", .0.reason)]
     Archive(Box<Problem>),
     /// The archive contains no file.
-    #[error("there is no file in the archive")]
+    #[error("the archive contains no file")]
     NoMember,
     /// A file has no header with names.
     #[error("{member} is empty; a member needs a header line")]
@@ -18,7 +18,7 @@ pub enum GuessError {
         member: String,
     },
     /// A file is not a table.
-    #[error("{member} holds no delimited text in UTF-8, but {found}")]
+    #[error("{member} is not delimited text in UTF-8, but {found}")]
     NotText {
         /// The file's name.
         member: String,
@@ -26,13 +26,15 @@ pub enum GuessError {
         found: &'static str,
     },
     /// A file's name has no part that a configuration could use.
-    #[error("{member} has no name before its first '.', by which a configuration could name it")]
+    #[error("{member} has no name before its first '.', so a configuration cannot name it")]
     NoName {
         /// The file's name.
         member: String,
     },
     /// Two files have the same member name.
-    #[error("{first} and {second} are the same up to the first '.', by which a configuration names them")]
+    #[error(
+        "{first} and {second} have the same name up to the first '.', so a configuration cannot distinguish them"
+    )]
     SameName {
         /// The first file.
         first: String,
@@ -40,7 +42,7 @@ pub enum GuessError {
         second: String,
     },
     /// The files have different delimiters, but a configuration has one for all.
-    #[error("the files are delimited differently: {first} by {:?}, {second} by {:?}; a dataset has one delimiter", char::from(*.first_delimiter), char::from(*.second_delimiter))]
+    #[error("the files have different delimiters: {first} has {:?}, {second} has {:?}; a dataset has one delimiter", char::from(*.first_delimiter), char::from(*.second_delimiter))]
     Delimiters {
         /// The first file.
         first: String,

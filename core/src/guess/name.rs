@@ -41,7 +41,7 @@ pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
     names
 }
 
-/// Returns `base` if it is free, or else with the first number that makes it free.
+/// Returns `base` if it is free, or else `base` with the first number that makes it free.
 pub(super) fn unlike(base: String, is_free: impl Fn(&String) -> bool) -> String {
     if is_free(&base) {
         return base;
@@ -67,7 +67,7 @@ pub struct ArchiveName {
 }
 
 impl ArchiveName {
-    /// Guesses from an archive's file name.
+    /// Guesses the dataset's name and the pattern from an archive's file name.
     pub fn of(file: &str) -> Self {
         let endings = [".tgz", ".tar.gz"];
         let stem = endings.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(file);

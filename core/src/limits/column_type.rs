@@ -124,7 +124,7 @@ impl ColumnType {
         let range = match (self.range(), self) {
             (Some((least, greatest)), _) => format!("{least} to {greatest}"),
             (None, Self::Numeric { digits: Some((precision, scale)) }) => {
-                format!("at most {} digits before the point", precision.saturating_sub(scale))
+                format!("at most {} digits before the decimal point", precision.saturating_sub(scale))
             }
             (None, _) => String::new(),
         };

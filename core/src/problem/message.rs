@@ -17,25 +17,25 @@ impl fmt::Display for Reason {
                 }
                 f.write_str("; upload a tar that is compressed with gzip, as `tar -czf` makes it")
             }
-            Self::NotTar { found } => write!(f, "inside the gzip is no tar but {found}; put the files into a tar, as `tar -czf` does"),
+            Self::NotTar { found } => write!(f, "the gzip does not contain a tar but {found}; put the files into a tar, as `tar -czf` does"),
             Self::TooLarge { limit_bytes } => write!(
                 f,
-                "the archive unpacks to more than {limit_bytes} bytes, the most that this dataset takes; find out why it is so large, or raise \
+                "the archive unpacks to more than {limit_bytes} bytes, the limit of this dataset; find out why it is so large, or raise \
                  \"max_unpacked_bytes\" in the configuration"
             ),
             Self::PackedTooLarge { limit_bytes, found_bytes } => write!(
                 f,
-                "the archive has {found_bytes} bytes, and this dataset takes {limit_bytes} at the most; find out why it is so large, or raise \
+                "the archive has {found_bytes} bytes, and the limit of this dataset is {limit_bytes}; find out why it is so large, or raise \
                  \"max_packed_bytes\" in the configuration"
             ),
             Self::RatioTooHigh { limit, packed_bytes, unpacked_bytes } => write!(
                 f,
-                "{packed_bytes} bytes of the archive unpack to {unpacked_bytes}, more than {limit} times as many, the most that this dataset takes; \
-                 find out why it repeats itself so, or raise \"max_unpacked_ratio\" in the configuration"
+                "{packed_bytes} bytes of the archive unpack to {unpacked_bytes}, more than {limit} times as many, the limit of this \
+                 dataset; find out why its data is so repetitive, or raise \"max_unpacked_ratio\" in the configuration"
             ),
             Self::PaxTooLarge { limit_bytes, found_bytes } => write!(
                 f,
-                "names and attributes in the archive take {found_bytes} bytes or more, and this dataset takes {limit_bytes} at the most; leave \
+                "names and attributes in the archive take {found_bytes} bytes or more, and the limit of this dataset is {limit_bytes}; leave \
                  attributes out (`tar --no-xattrs`), or raise \"max_pax_bytes\" in the configuration"
             ),
             Self::TookTooLong { seconds, size_bytes, read_bytes, unpacked_bytes, members, rows } => {
@@ -54,11 +54,12 @@ impl fmt::Display for Reason {
             Self::Truncated { detail } => write!(f, "the archive ends too early ({detail}); the upload or the export was cut off: upload it again"),
             Self::CorruptTar { detail } => write!(f, "the archive does not hold a sound tar ({detail}); make it again with `tar -czf`"),
             Self::DataAfterEnd => {
-                f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it")
+                f.write_str("there is data after the end of the archive, which would be lost; make one archive of all files, with nothing after it")
             }
             Self::UnknownMember { expected } => {
                 let expected = expected.join(", ");
-                write!(f, "the configuration names no such file: leave it out, or rename it; it names {expected} (a name counts up to its first dot)")
+                write!(f, "the configuration does not name this file: leave it out, or rename it; it names {expected} (a name counts up to \
+                           its first dot)")
             }
             Self::MissingMember => f.write_str("the file is missing from the archive; add it, with its header line even if it has no rows"),
             Self::DuplicateMember { first } => {
@@ -68,11 +69,11 @@ impl fmt::Display for Reason {
                 write!(f, "this entry is {kind}, not a file; put the file itself into the archive (`tar` follows links with `-h --hard-dereference`)")
             }
             Self::SparseMember => f.write_str(
-                "the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)",
+                "the archive stores this file as a sparse file, without its holes; make it again without `tar`'s option `--sparse` (`-S`)",
             ),
             Self::LongerThanDeclared { declared_bytes } => write!(
                 f,
-                "the archive holds more of this file than the {declared_bytes} bytes that its header declares, and the rest would be lost; \
+                "the archive has more bytes of this file than the {declared_bytes} that its header declares, and the rest would be lost; \
                  make the archive again with `tar -czf`"
             ),
             Self::ShortHeader { expected, found, delimiter } => write!(
@@ -86,7 +87,7 @@ impl fmt::Display for Reason {
             ),
             Self::OtherSeparator { delimiter, found } => write!(
                 f,
-                "this line says that cells are separated by {found:?}, and the configuration that they are by {delimiter:?}: export with \
+                "this line names {found:?} as the delimiter, and the configuration names {delimiter:?}: export with \
                  {delimiter:?}, or set \"delim\" in the configuration"
             ),
             Self::ColumnsReordered { column, expected, found } => write!(
@@ -107,11 +108,11 @@ impl fmt::Display for Reason {
                 write!(f, "the names in the header must be exactly those of the configuration (\"header\": \"exact\"): {expected}")
             }
             Self::HeaderAgain => f.write_str(
-                "the header stands here once more, as in files that were put one behind the other; leave it out, and look for rows that are there twice",
+                "the header is repeated here, as in files that were concatenated; leave it out, and look for rows that are there twice",
             ),
             Self::TooFewColumns { expected, found } => write!(
                 f,
-                "the row has {found} of {expected} columns; look for a delimiter that is missing, or a line end in a cell that is not quoted"
+                "the row has {found} of {expected} columns; look for a missing delimiter, or a line end in an unquoted cell"
             ),
             Self::TooFewRows { expected, found } => write!(
                 f,
@@ -120,63 +121,64 @@ impl fmt::Display for Reason {
             ),
             Self::Shrunk { before, expected, found, max_shrink_percent } => write!(
                 f,
-                "the file has {found} rows, the load before brought {before} to its table, and the configuration allows {max_shrink_percent} % fewer \
-                 (\"max_shrink_percent\"), which is {expected} or more; export it again, or, if there are really so few, load it with \
+                "the file has {found} rows, the previous load had {before} for its table, and the configuration allows {max_shrink_percent} \
+                 % fewer (\"max_shrink_percent\"), which is {expected} or more; export it again, or, if there are really so few, load it with \
                  `load CONFIG --accept-shrink KEY`"
             ),
             Self::BadDate { format, detail } => write!(f, "not a date of the form {format:?}: {detail}"),
             Self::TooManyColumns { expected, found } => write!(
                 f,
-                "the row has {found} cells and its header names {expected}; look for a delimiter in a cell that is not quoted, or a line end that is missing"
+                "the row has {found} cells and its header names {expected}; look for a delimiter in an unquoted cell, or a missing line end"
             ),
-            Self::NulByte => f.write_str("a NUL byte, which Redshift cannot hold; remove it"),
+            Self::NulByte => f.write_str("a NUL byte, which Redshift cannot store; remove it"),
             Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
             Self::NotText { found } => {
-                write!(f, "the file is no delimited text but {found}; export the table as a text file, and look at what the exporter received")
+                write!(f, "the file is not delimited text but {found}; export the table as a text file, and look at what the exporter received")
             }
             Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
             Self::LoneReturn => f.write_str(
-                "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end",
+                "a carriage return (CR) is here without a line feed (LF): end lines with LF or CRLF, and quote a cell that contains a line end",
             ),
             Self::ByteOrderMark => f.write_str(
-                "a byte order mark stands here, which belongs at the start of a file only, as in files that were put one behind the other; remove it, \
-                 and the header behind it",
+                "a byte order mark is here, which belongs only at the start of a file, as in files that were concatenated; remove it, and \
+                 the header after it",
             ),
             Self::BlankBeforeQuote => f.write_str(
-                "blanks stand between a delimiter and a quote, so that the quotes would be text; export without blanks around quoted cells",
+                "there are blanks between a delimiter and a quote, so the quotes would be text; export without blanks around quoted cells",
             ),
             Self::BackslashEscape => f.write_str(
-                "a quote inside a quoted cell is written as a backslash and a quote; write it as two quotes, and backslashes as they are",
+                "a quote inside a quoted cell is written as a backslash and a quote; write it as two quotes, and leave backslashes unchanged",
             ),
             Self::UnclosedQuote { limit_bytes: None } => {
                 f.write_str("a quoted cell begins here and is never closed; close it, or double the quotes inside it")
             }
             Self::UnclosedQuote { limit_bytes: Some(limit_bytes) } => write!(
                 f,
-                "a quoted cell begins here and is not closed within {limit_bytes} bytes, the most that Redshift loads as one row; close it, \
+                "a quoted cell begins here and is not closed within {limit_bytes} bytes, Redshift's limit for a row; close it, \
                  double the quotes inside it, or shorten it"
             ),
             Self::TextAfterQuote => f.write_str("text follows a closing quote; a quote inside a quoted cell must be doubled"),
             Self::RecordTooLong { limit_bytes } => {
-                write!(f, "the record is larger than {limit_bytes} bytes, the most that Redshift loads as one row; shorten it")
+                write!(f, "the record is larger than {limit_bytes} bytes, Redshift's limit for a row; shorten it")
             }
-            Self::ReservedText => f.write_str("the cell is the text that this program uses to mean NULL; change the cell"),
+            Self::ReservedText => f.write_str("the cell is the text that means NULL in this program's staged files; change the cell"),
             Self::TextTooLong { column_bytes, found_bytes } => {
-                write!(f, "the text has {found_bytes} bytes in UTF-8, and its column holds {column_bytes}; shorten it, or have the column made longer")
+                write!(f, "the text has {found_bytes} bytes in UTF-8, and its column holds {column_bytes}; shorten it, or lengthen the column")
             }
             Self::NullNotAllowed => f.write_str(
-                "the cell means NULL (\"null_as\" in the configuration), which its column does not take; fill it, or have the column made to take NULL",
+                "the cell means NULL (\"null_as\" in the configuration), and its column is NOT NULL; fill it, or let the column take NULL",
             ),
             Self::EmptyNotAllowed => f.write_str(
-                "the cell is empty, which is NULL in a column that is not text, and this one takes none; fill it, or have the column made to take NULL",
+                "the cell is empty, which means NULL in a column that is not text, and this column is NOT NULL; fill it, or let the column take NULL",
             ),
             Self::BadBoolean => f.write_str("not a boolean; write true, t, yes, y or 1, or false, f, no, n or 0"),
             Self::BadNumber { column_type } => {
-                write!(f, "not a number, but its column is {column_type}; write digits, with a point if there is a fraction, and nothing else")
+                write!(f, "not a number, but its column is {column_type}; write digits, with a decimal point if there is a fraction, and \
+                           nothing else")
             }
             Self::OutOfRange { column_type, range } => write!(
                 f,
-                "the number is beyond what its column holds, {column_type} ({range}); correct it, or have the column made of a larger type"
+                "the number is outside the range of its column, {column_type} ({range}); correct it, or change the column to a larger type"
             ),
             Self::Refused { code: Some(code), message } => write!(f, "Redshift refused the row: {message} (code {code})"),
             Self::Refused { code: None, message } => write!(f, "Redshift refused the row: {message}"),

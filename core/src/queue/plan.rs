@@ -99,7 +99,7 @@ pub enum ReloadRefused {
     NoSuchArchive(Key),
     /// The object is not an archive, by its name.
     #[error(
-        "{0} is no archive but {1}, by its name: such objects are passed over; name the archive beside it, or rename it"
+        "{0} is not an archive but {1}, by its name: such objects are passed over; name the archive itself, or rename this object"
     )]
     PassedOver(Key, PassedOver),
     /// Older archives would be loaded after it.
@@ -107,7 +107,7 @@ pub enum ReloadRefused {
     OthersWait(Key),
     /// Older data would replace newer data.
     #[error(
-        "{0} is newer, and only the newest archive that is not bad may be loaded; to replace it with the older one, upload that again"
+        "{0} is newer, and only the newest archive that is not bad may be loaded; to replace it with the older one, upload the older one again"
     )]
     NotNewest(Key),
 }

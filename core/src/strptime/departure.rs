@@ -225,7 +225,7 @@ impl<'a> Search<'a> {
                     && self.number(step.element).is_none()
             }) {
                 return format!(
-                    "{} is beyond microseconds, which are the limit: round to 6 digits",
+                    "{} is more precise than microseconds, which are the limit: round to 6 digits",
                     self.found(rest, at, 1)
                 );
             }
@@ -247,7 +247,7 @@ impl<'a> Search<'a> {
         if !self.has_directive(&['z', 'Z']) && is_zone(rest, self.has_directive(&['H', 'I'])) {
             let zone: String = rest.iter().collect();
             return format!(
-                "a zone that the format does not have, `{}` at character {}; leave it out, or add %z to the format",
+                "a time zone that the format does not have, `{}` at character {}; leave it out, or add %z to the format",
                 printable(zone.trim_start().as_bytes()),
                 at + 1 + rest.iter().take_while(|c| is_blank(**c)).count()
             );
@@ -497,7 +497,7 @@ mod tests {
                 COMMON,
                 text,
                 &format!(
-                    "`{digit}` at character {character} is beyond microseconds, which are the limit: round to 6 digits"
+                    "`{digit}` at character {character} is more precise than microseconds, which are the limit: round to 6 digits"
                 ),
             );
         }
@@ -520,7 +520,7 @@ mod tests {
                 format,
                 text,
                 &format!(
-                    "a zone that the format does not have, `{zone}` at character {character}; leave it out, or add %z to the format"
+                    "a time zone that the format does not have, `{zone}` at character {character}; leave it out, or add %z to the format"
                 ),
             );
         }

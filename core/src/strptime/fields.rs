@@ -158,7 +158,7 @@ fn offset(text: &str) -> Result<Offset, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: Vec<u32> = whole.chars().filter_map(digit).collect();
     if digits.len() == 6 && whole.matches(':').count() == 1 {
-        return Err(format!("the offset {text:?} has a colon in one place only"));
+        return Err(format!("the offset {text:?} has a colon in only one of two places"));
     }
     let pair = |at: usize| digits.get(at).zip(digits.get(at + 1)).map_or(0, |(tens, ones)| tens * 10 + ones);
     if pair(4) != 0 || fraction.chars().any(|c| digit(c) != Some(0)) {
@@ -177,5 +177,5 @@ fn position(names: &[&str], text: &str, short: bool) -> Result<u32, String> {
     let found = names.iter().position(|name| {
         if short { name[..3].eq_ignore_ascii_case(text) } else { name.eq_ignore_ascii_case(text) }
     });
-    found.map(|at| at as u32).ok_or_else(|| format!("{text:?} is no name that is known"))
+    found.map(|at| at as u32).ok_or_else(|| format!("{text:?} is not a known name"))
 }

@@ -350,7 +350,8 @@ fn an_archive_may_come_in_parts_and_bytes() {
 
 // Forms of a tar that are refused, since they would be read wrongly.
 
-const SPARSE: &str = "groups.csv: the archive stores this file as a sparse one, with its holes left out; make it again without `tar`'s option `--sparse` (`-S`)";
+const SPARSE: &str = "groups.csv: the archive stores this file as a sparse file, without its holes; make it again without `tar`'s option \
+                      `--sparse` (`-S`)";
 
 /// The old GNU form: a header with a map of what is there.
 fn sparse(blocks: &[(u64, u64)], real_size: u64) -> [u8; 512] {
@@ -479,14 +480,14 @@ fn attributes_of_any_size_are_passed_over() {
 #[test]
 fn pax_records_that_cannot_be_told_apart_are_refused() {
     for (name, text) in
-        [("length", "12 path=a\n"), ("no length", "path=groups.csv\n"), ("beyond", "99 path=a\n")]
+        [("length", "12 path=a\n"), ("not a length", "path=groups.csv\n"), ("beyond", "99 path=a\n")]
     {
         let _case = Case(name);
         let tar = Tar::new().visits().entry(b'x', "x", text.len() as u64, text).file("groups.csv", GROUPS);
         refused(
             &gzip(&tar.end()),
             &[
-                "archive: the archive does not hold a sound tar (the records of a pax header cannot be told apart, behind visits.csv); make it \
+                "archive: the archive does not hold a sound tar (the records of a pax header cannot be separated, behind visits.csv); make it \
                again with `tar -czf`",
             ],
         );
@@ -610,7 +611,7 @@ fn a_header_that_declares_more_than_follows_is_refused() {
             "groups.csv: the archive ends too early (512 of 1024 bytes of the file are there); {CUT}"
         )],
     );
-    let nul = |cut: &str| format!("a NUL byte, which Redshift cannot hold; remove it: \"{cut}\"");
+    let nul = |cut: &str| format!("a NUL byte, which Redshift cannot store; remove it: \"{cut}\"");
     // The next header is swallowed as text, and the next file's text stands where its header should.
     let swallowing = Tar::new().entry(b'0', "groups.csv", 1024, one_block()).visits();
     refused(
@@ -638,7 +639,7 @@ fn a_header_that_declares_less_than_follows_is_refused() {
     refused(
         &gzip(&by_one.end()),
         &[
-            "groups.csv: the archive holds more of this file than the 26 bytes that its header declares, and the rest would be lost; \
+            "groups.csv: the archive has more bytes of this file than the 26 that its header declares, and the rest would be lost; \
          make the archive again with `tar -czf`",
         ],
     );
@@ -647,7 +648,7 @@ fn a_header_that_declares_less_than_follows_is_refused() {
     refused(
         &gzip(&last.0),
         &[
-            "groups.csv: the archive holds more of this file than the 18 bytes that its header declares, and the rest would be lost; \
+            "groups.csv: the archive has more bytes of this file than the 18 that its header declares, and the rest would be lost; \
          make the archive again with `tar -czf`",
         ],
     );
@@ -804,7 +805,7 @@ fn an_archive_that_is_no_gzip_is_told_what_it_is() {
         b"",
         &["archive: the archive is empty, it has no bytes; the upload or the export failed: upload it again"],
     );
-    refused(&tar, &[&whole("is a tar that is not compressed")]);
+    refused(&tar, &[&whole("is an uncompressed tar")]);
     refused(b"PK\x03\x04\x14\0\0\0\x08\0", &[&whole("is a ZIP archive")]);
     refused(
         b"<!DOCTYPE html>\n<title>403 Forbidden</title>\n",
@@ -822,7 +823,9 @@ fn an_archive_that_is_no_gzip_is_told_what_it_is() {
 #[test]
 fn a_gzip_that_holds_no_tar_is_told_what_it_holds() {
     let whole = |text: &str| {
-        format!("archive: inside the gzip is no tar but {text}; put the files into a tar, as `tar -czf` does")
+        format!(
+            "archive: the gzip does not contain a tar but {text}; put the files into a tar, as `tar -czf` does"
+        )
     };
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
     let many = GROUPS.repeat(30);
@@ -842,7 +845,7 @@ fn a_gzip_that_holds_no_tar_is_told_what_it_holds() {
 #[test]
 fn data_behind_the_end_is_refused() {
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
-    let expected = "archive: there is data after the end of the archive, which would be lost; make one archive of all files, with nothing behind it";
+    let expected = "archive: there is data after the end of the archive, which would be lost; make one archive of all files, with nothing after it";
     refused(&[gzip(&tar), b"junk".to_vec()].concat(), &[expected]);
     refused(&[gzip(&tar), vec![0; 600_000], gzip(&tar)].concat(), &[expected]);
     refused(&gzip(&[tar.as_slice(), b"junk"].concat()), &[expected]);
@@ -856,7 +859,7 @@ fn data_behind_the_end_is_refused() {
 
 fn too_large(place: &str, limit: u64) -> String {
     format!(
-        "{place}: the archive unpacks to more than {limit} bytes, the most that this dataset takes; find out why it is so large, \
+        "{place}: the archive unpacks to more than {limit} bytes, the limit of this dataset; find out why it is so large, \
          or raise \"max_unpacked_bytes\" in the configuration"
     )
 }
@@ -874,7 +877,7 @@ fn every_unpacked_byte_counts_against_the_limit() {
         &limited(400_000),
         &gzip(&unknown.end()),
         &[
-            "x.csv: the configuration names no such file: leave it out, or rename it; it names groups, visits (a name counts up to its first dot)",
+            "x.csv: the configuration does not name this file: leave it out, or rename it; it names groups, visits (a name counts up to its first dot)",
             &too_large("x.csv", 400_000),
         ],
     );
@@ -899,7 +902,7 @@ fn padding_without_end_is_left_at_the_limit() {
 
 // Members.
 
-const NO_SUCH: &str = "the configuration names no such file: leave it out, or rename it; it names groups, visits (a name counts up to its first dot)";
+const NO_SUCH: &str = "the configuration does not name this file: leave it out, or rename it; it names groups, visits (a name counts up to its first dot)";
 const MISSING: &str =
     "the file is missing from the archive; add it, with its header line even if it has no rows";
 
@@ -968,7 +971,7 @@ fn header_names_are_of_no_consequence() {
     }
 }
 
-const RETURNS: &str = "a carriage return (CR) stands here without a line feed (LF): end lines with LF or CRLF, and quote a cell that holds a line end";
+const RETURNS: &str = "a carriage return (CR) is here without a line feed (LF): end lines with LF or CRLF, and quote a cell that contains a line end";
 
 #[test]
 fn line_ends_of_cr_only_are_refused() {
@@ -1013,7 +1016,7 @@ fn utf16_is_refused_with_and_without_its_mark() {
     text_refused(
         b"id,na\0me\n1,Forests\n",
         &[
-            "groups.csv, line 1, column name: a NUL byte, which Redshift cannot hold; remove it: \"na\\u{0}me\"",
+            "groups.csv, line 1, column name: a NUL byte, which Redshift cannot store; remove it: \"na\\u{0}me\"",
         ],
     );
 }
@@ -1028,7 +1031,9 @@ fn bytes_that_are_not_utf8_or_nul_are_refused() {
     );
     text_refused(
         "id,name\n1,a\0b\n",
-        &["groups.csv, line 2, column name: a NUL byte, which Redshift cannot hold; remove it: \"a\\u{0}b\""],
+        &[
+            "groups.csv, line 2, column name: a NUL byte, which Redshift cannot store; remove it: \"a\\u{0}b\"",
+        ],
     );
     // In a column that is dropped it is refused, too: the file is not what it says it is.
     text_refused(
@@ -1091,7 +1096,7 @@ fn a_thousand_columns_are_cut_to_those_configured() {
     text_refused(
         line("id,name") + "1\n",
         &[
-            "groups.csv, line 2: the row has 1 of 1000 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted: \"1\"",
+            "groups.csv, line 2: the row has 1 of 1000 columns; look for a missing delimiter, or a line end in an unquoted cell: \"1\"",
         ],
     );
 }
@@ -1101,8 +1106,8 @@ fn rows_with_too_few_columns_are_refused() {
     text_refused(
         "id,name\n1\n2,Health\n\n3\n",
         &[
-            "groups.csv, line 2: the row has 1 of 2 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted: \"1\"",
-            "groups.csv, line 5: the row has 1 of 2 columns; look for a delimiter that is missing, or a line end in a cell that is not quoted: \"3\"",
+            "groups.csv, line 2: the row has 1 of 2 columns; look for a missing delimiter, or a line end in an unquoted cell: \"1\"",
+            "groups.csv, line 5: the row has 1 of 2 columns; look for a missing delimiter, or a line end in an unquoted cell: \"3\"",
         ],
     );
 }
@@ -1145,7 +1150,8 @@ fn the_text_that_means_null_is_refused() {
     text_refused(
         format!("id,name\n1,{NULL_TEXT}\n"),
         &[
-            "groups.csv, line 2, column name: the cell is the text that this program uses to mean NULL; change the cell: \"%cmslite-null%\"",
+            "groups.csv, line 2, column name: the cell is the text that means NULL in this program's staged files; change the cell: \
+             \"%cmslite-null%\"",
         ],
     );
     assert_eq!(stages(format!("id,name\n1,{NULL_TEXT}.\n")), format!("id,name\n1,{NULL_TEXT}.\n"));
@@ -1157,10 +1163,10 @@ fn an_enormous_cell_is_refused_without_holding_it() {
     let cell = "x".repeat(64 << 20);
     for (name, text, expected) in [
         (
-            "not quoted",
+            "unquoted",
             format!("id,name\n1,{cell}\n2,Health\n"),
             format!(
-                "groups.csv, line 2: the record is larger than {RECORD_LIMIT_BYTES} bytes, the most that Redshift loads as one row; shorten it: \"1,{}…\"",
+                "groups.csv, line 2: the record is larger than {RECORD_LIMIT_BYTES} bytes, Redshift's limit for a row; shorten it: \"1,{}…\"",
                 "x".repeat(118)
             ),
         ),
@@ -1168,8 +1174,7 @@ fn an_enormous_cell_is_refused_without_holding_it() {
             "quoted",
             format!("id,name\n1,\"{cell}\"\n2,Health\n"),
             format!(
-                "groups.csv, line 2: a quoted cell begins here and is not closed within {RECORD_LIMIT_BYTES} bytes, the most that Redshift loads as \
-                 one row; close it, double the quotes inside it, or shorten it: \"\"{}…\"",
+                "groups.csv, line 2: a quoted cell begins here and is not closed within {RECORD_LIMIT_BYTES} bytes, Redshift's limit for a row; close it, double the quotes inside it, or shorten it: \"\"{}…\"",
                 "x".repeat(119)
             ),
         ),

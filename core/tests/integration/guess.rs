@@ -205,19 +205,19 @@ fn members_are_files_whatever_else_lies_in_the_archive() {
 
 #[test]
 fn what_nothing_can_be_guessed_of_is_said() {
-    assert_eq!(refused(&[]), "there is no file in the archive");
+    assert_eq!(refused(&[]), "the archive contains no file");
     assert_eq!(refused(&[("a.csv", "\n")]), "a.csv is empty; a member needs a header line");
     assert_eq!(
         refused(&[("a.csv", "x\n"), ("a.txt", "x\n")]),
-        "a.csv and a.txt are the same up to the first '.', by which a configuration names them"
+        "a.csv and a.txt have the same name up to the first '.', so a configuration cannot distinguish them"
     );
     assert_eq!(
         refused(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]),
-        "the files are delimited differently: b.csv by ';', a.csv by ','; a dataset has one delimiter"
+        "the files have different delimiters: b.csv by ';', a.csv by ','; a dataset has one delimiter"
     );
     assert_eq!(
         refused(&[(".csv", "x,y\n")]),
-        ".csv has no name before its first '.', by which a configuration could name it"
+        ".csv has no name before its first '.', so a configuration cannot name it"
     );
     let told = heads(&b"no gzip"[..]).unwrap_err().to_string();
     assert!(told.starts_with("the archive cannot be read: "), "{told}");

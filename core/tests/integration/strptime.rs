@@ -771,7 +771,8 @@ fn a_fraction_that_python_refuses_means_what_its_own_form_means() {
             Ok(_) => read += usize::from(as_it_is.is_none()),
             Err(refusal) => {
                 refused += 1;
-                beyond += usize::from(refusal.contains("is beyond microseconds, which are the limit"));
+                beyond +=
+                    usize::from(refusal.contains("is more precise than microseconds, which are the limit"));
             }
         }
     }

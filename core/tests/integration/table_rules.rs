@@ -256,8 +256,7 @@ fn what_is_wrong_with_a_row_is_told_with_the_first_surplus_cell() {
         transform(&dataset(',', ""), b"id,name,active,day\n7,Parks, Lakes,true,2024-03-01,\"x\"\"\"\n");
     assert_eq!(
         problems.to_string(),
-        "groups.csv, line 2: the row has 6 cells and its header names 4; look for a delimiter in a cell that is not quoted, or a line end that is \
-         missing: \"2024-03-01,\"x\"\"\"\""
+        "groups.csv, line 2: the row has 6 cells and its header names 4; look for a delimiter in an unquoted cell, or a missing line end: \"2024-03-01,\"x\"\"\"\""
     );
 }
 

@@ -39,12 +39,12 @@ fn archive(bad: &BadArchive) -> Markup {
                 "Uploaded at " (time(bad.uploaded))
                 @if let Some(error) = &bad.error { ", found bad at " (told_time(&error.at)) }
                 "."
-                @if !bad.is_missing { " The tables hold a newer archive since: nothing has to be done." }
+                @if !bad.is_missing { " A newer archive has been loaded since then: there is nothing to do." }
             }
             @match &bad.error {
                 Some(error) => (problems(error)),
                 None => p {
-                    "There is no " code { "error.json" } " beside it that could be read: something else may have marked it as bad. "
+                    "There is no " code { "error.json" } " that can be read: another program may have marked the archive as bad. "
                     code { "load CONFIG --again KEY" } " finds the reason."
                 },
             }

@@ -46,13 +46,13 @@ impl Overview {
                 h2 id="disagreements" { "Disagreements" }
                 @match &self.disagreements {
                     None => p {
-                        "The markers in S3 and the ledger in Redshift were not compared, since that takes a look at every archive. "
+                        "The markers in S3 and the ledger in Redshift were not compared, since that would need a look at every archive. "
                         code { "status CONFIG --html FILE" } " compares them."
                     },
                     Some(found) if found.is_empty() => p { "The markers in S3 and the ledger in Redshift agree." },
                     Some(found) => {
                         table role="table" {
-                            caption { "Archives of which S3 and Redshift, or two markers in S3, say different things" }
+                            caption { "Archives about which S3 and Redshift, or two markers in S3, disagree" }
                             thead role="rowgroup" {
                                 tr role="row" {
                                     @for name in ["Archive", "What disagrees, and what to do"] {
@@ -81,7 +81,7 @@ impl Overview {
             @if self.counts.passed_over > 0 {
                 section aria-labelledby="passed-over" {
                     h2 id="passed-over" { "Passed over" }
-                    p.note { "These objects lie beside the archives and are none, by their names. They are not loaded." }
+                    p.note { "These objects are beside the archives, but are not archives, by their names. They are not loaded." }
                     ul {
                         @for object in &self.passed_over {
                             li { code { bdi { (object.key) } } ": " (object.why) }

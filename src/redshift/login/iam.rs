@@ -75,7 +75,7 @@ impl LoginByIam {
         // A password without an expiry is assumed to expire at once, and is requested again.
         let until = given.until.and_then(|until| DateTime::from_timestamp(until.secs(), 0));
         let until = until.unwrap_or_else(Utc::now);
-        debug!(user, %until, "{} gave a login to {}", self.call(), self.login.warehouse);
+        debug!(user, %until, "{} issued a login to {}", self.call(), self.login.warehouse);
         let (password, warehouse) = (Secret::new(password), self.login.warehouse.clone());
         Ok(TemporaryLogin { user, password, warehouse, until, endpoint })
     }
@@ -146,7 +146,8 @@ impl LoginByIam {
         endpoint.ok_or_else(|| {
             // A cluster that is being created has no endpoint yet.
             let status = status.map(|status| format!(": it is {status}")).unwrap_or_default();
-            let message = format!("{call} names no endpoint of {warehouse}{status}; or set PGHOST");
+            let message =
+                format!("{call} returned no endpoint of {warehouse}{status}; try again, or set PGHOST");
             Error::retryable(Retryable::LoginUnavailable, message)
         })
     }
@@ -161,7 +162,7 @@ impl LoginByIam {
             _ => format!("a login to {warehouse}"),
         };
         if passes(&error) {
-            let message = format!("Redshift's API did not give {what} ({call})");
+            let message = format!("Redshift's API did not return {what} ({call})");
             return Fault::new(Retryable::LoginUnavailable, message).caused_by(error).into();
         }
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
@@ -170,7 +171,7 @@ impl LoginByIam {
                 format!("; {}", self.right(call))
             }
             Some("ClusterNotFound" | "ClusterNotFoundFault" | "ResourceNotFoundException") => format!(
-                "; region {} has no such one in this account: look at {} and at AWS_REGION",
+                "; it does not exist in region {} in this account: look at {} and at AWS_REGION",
                 self.region,
                 warehouse.variable()
             ),

@@ -39,7 +39,7 @@ impl StoredSecret {
         let asked = self.waits.during(format!("Secrets Manager: GetSecretValue of {id}"), asked).await;
         let answer = asked.map_err(|error| {
             if passes(&error) {
-                let message = format!("Secrets Manager did not give the secret {id} (PGPASS_SECRET_ID)");
+                let message = format!("Secrets Manager did not return the secret {id} (PGPASS_SECRET_ID)");
                 return Error::from(Fault::new(Retryable::SecretUnavailable, message).caused_by(error));
             }
             unreadable("cannot be read").caused_by(error.into_service_error()).into()

@@ -23,7 +23,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Dataset, Mistakes> {
     parsed
 }
 
-/// The parser refuses whatever the schema refuses; if the form is wrong, both refuse.
+/// Asserts that the parser refuses whatever the schema refuses, and that both refuse a wrong form.
 #[track_caller]
 fn agree(text: &str, value: &Value, parsed: &Result<Dataset, Mistakes>) {
     let by_schema: Vec<String> =
@@ -73,7 +73,7 @@ fn the_schema_refuses_what_its_words_say() {
     }
 }
 
-/// The user's first file, which has none of the later keys.
+/// The required keys are those of the user's first file, which has none of the later keys.
 #[test]
 fn the_seed_s_keys_are_the_required_ones() {
     let required = |schema: &Value| -> Vec<String> {

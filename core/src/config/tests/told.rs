@@ -39,7 +39,7 @@ c/a.json:10:12: delim: expected one ASCII character other than a quote or a line
 c/a.json:22:23: files.analytics_group.column_count: expected a whole number above 0, found a text
   22 | "column_count": "4",
      |                 ^^^
-c/a.json:30:32: files.analytics_user_activity.dateformat[0].field: "activity_day" is none of the columns; did you mean "activity_date"?
+c/a.json:30:32: files.analytics_user_activity.dateformat[0].field: "activity_day" is not one of the columns; did you mean "activity_date"?
   30 | "dateformat": [{"field": "activity_day", "format": "%Y-%m-%d %H:%M:%S.%f"}],
      |                          ^^^^^^^^^^^^^^
 c/a.json:33:5: files.analytics_user_status.dbtable: missing
@@ -85,7 +85,7 @@ fn strange_text_is_shown_harmless_and_short() {
     assert!(longest < Some(160), "{longest:?}");
 }
 
-/// Editors on Windows write both.
+/// Editors on Windows write a byte order mark and carriage returns.
 #[test]
 fn a_byte_order_mark_and_carriage_returns_move_no_place() {
     let text =

@@ -111,7 +111,7 @@ fn a_refusal_names_the_range() {
     let told =
         |column_type: ColumnType, text: &str| column_type.refusal(text.as_bytes()).unwrap().to_string();
     assert!(told(ColumnType::Smallint, "40000").contains("smallint (-32768 to 32767)"));
-    assert!(told(NUMERIC, "1000").contains("numeric(5,2) (at most 3 digits before the point)"));
+    assert!(told(NUMERIC, "1000").contains("numeric(5,2) (at most 3 digits before the decimal point)"));
 }
 
 #[test]
