@@ -448,7 +448,10 @@ mod tests {
             (("pgpass", "hush"), "which has no password, and pgpass is set too: remove one of them"),
             (("PGPASSWORD", "hush"), "and PGPASSWORD is set too"),
             (("PGPASS_SECRET_ID", "hush"), "and PGPASS_SECRET_ID is set too"),
-            (("REDSHIFT_CLUSTER", "c.abc.ca-central-1.redshift.amazonaws.com"), "is no cluster identifier"),
+            (
+                ("REDSHIFT_CLUSTER", "c.abc.ca-central-1.redshift.amazonaws.com"),
+                "is not a cluster identifier",
+            ),
             (("PGUSER", "IAM:u"), "without IAM:"),
             (("PGDATABASE", ""), "PGDATABASE is not set"),
         ] {
@@ -458,7 +461,7 @@ mod tests {
             assert!(!message.contains("PGHOST is not set"), "{message}");
         }
         for (extra, told) in
-            [(("PGUSER", "u"), "remove PGUSER"), (("REDSHIFT_WORKGROUP", "a.b"), "is no workgroup's name")]
+            [(("PGUSER", "u"), "remove PGUSER"), (("REDSHIFT_WORKGROUP", "a.b"), "is not a workgroup's name")]
         {
             let variables: Vec<_> = [extra].into_iter().chain(workgroup).collect();
             assert!(message(&variables).contains(told), "{}", message(&variables));

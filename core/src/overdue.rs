@@ -84,7 +84,7 @@ impl TriesNote {
         }
     }
 
-    /// Reads a note. It is without tries if the bytes are about another upload, or are not a note.
+    /// Reads a note. The note has no tries if the bytes are about another upload, or are not a note.
     pub fn parse(bytes: &[u8], archive: &Object) -> Self {
         let untried = Self::new(archive);
         match serde_json::from_slice::<Self>(bytes) {

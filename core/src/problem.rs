@@ -222,7 +222,7 @@ impl ReportedProblem {
         let had_text = self.text.take().is_some();
         match self.code.as_str() {
             "bad_date" if had_text => "not a date of the configured form".clone_into(&mut self.reason),
-            // It may quote a value whose text is not known.
+            // Redshift's message may quote a value whose text is not known.
             "refused_by_redshift" => "Redshift refused the row".clone_into(&mut self.reason),
             _ => {}
         }

@@ -18,7 +18,7 @@ pub use self::object::{AmbiguousMarker, LARGEST_COPY_BYTES, MarkerRevisions, Obj
 pub use self::plan::{Archive, ArchiveState, Forgotten, Plan, ReloadRefused, Selection};
 pub use self::planner::{Kept, Planner};
 
-// The same from whole listings.
+// The plan from whole listings, which tests compare with the merged one.
 #[cfg(test)]
 mod whole;
 

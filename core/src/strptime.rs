@@ -243,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(read(format, text).as_deref(), Ok(expected), "{format} {text}");
         }
-        // Elsewhere %f is Python's.
+        // Elsewhere `%f` means what it means in Python.
         for (format, text) in [
             ("%H%M%S%f", "0915420000000"),
             ("%H:%M:%S,%f", "09:15:42"),

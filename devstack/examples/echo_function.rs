@@ -1,4 +1,4 @@
-//! A function on the `lambda_runtime` crate that does what its payload's `do` says, for the tests of
+//! Runs a function on the `lambda_runtime` crate that does what its payload's `do` says, for the tests of
 //! `devstack::lambda`.
 #![allow(clippy::panic, reason = "it panics where it is told to")]
 
@@ -40,7 +40,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
         Some("exit") => exit(3),
-        // What it starts outlives it, and has its standard output.
+        // The started process outlives the function, and inherits its standard output.
         Some("exit, leaving a process") => {
             match Command::new("sleep").arg("3600").spawn() {
                 Ok(left) => println!("left: {}", left.id()),
@@ -70,7 +70,8 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     }))
 }
 
-/// The answer to a batch of SQS: a message fails until its receive count is the number that its body ends with.
+/// Returns the answer to a batch of SQS. A message fails until its receive count is the number at the end of
+/// its body.
 fn failing_messages(batch: &Value) -> Value {
     let number = |value: &Value| value.as_str().and_then(|text| text.rsplit(' ').next()?.parse::<u32>().ok());
     let records = batch["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -80,7 +81,8 @@ fn failing_messages(batch: &Value) -> Value {
     json!({"batchItemFailures": failed.map(|record| json!({"itemIdentifier": record["messageId"]})).collect::<Vec<_>>()})
 }
 
-/// What a runtime does that fails before it asks for work (the crate does so only under `SnapStart`).
+/// Reports a failed start, like a runtime that fails before it asks for work. (The crate does so only under
+/// `SnapStart`.)
 fn report_init_error() -> io::Result<()> {
     let address = env::var("AWS_LAMBDA_RUNTIME_API").map_err(io::Error::other)?;
     let body = json!({"errorType": "Echo.Init", "errorMessage": "no configuration"}).to_string();

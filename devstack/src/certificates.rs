@@ -24,7 +24,7 @@ pub(crate) struct Identity {
     pub(crate) acceptor: TlsAcceptor,
 }
 
-/// Creates both; the server's certificate is for `names`.
+/// Creates a certificate authority, and a server certificate for `names`.
 pub(crate) fn identity(names: &[String], kind: Certificate) -> io::Result<Identity> {
     let failed = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(|error| failed(&error))?;

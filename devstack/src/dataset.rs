@@ -89,7 +89,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or that lacks something needed here.
+    /// The file cannot be read, or lacks something that is needed here.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Self::parse(&path.display().to_string(), &text(path)?)
     }
@@ -116,7 +116,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// Statements that cannot be read or are refused.
+    /// The statements cannot be read, or are refused.
     pub async fn set_up(&self, stack: &Stack, ddl: &Path) -> Result<(), Error> {
         let statements = postgresql_ddl(&text(ddl)?)
             .map_err(|reason| Error::Statements { path: ddl.display().to_string(), reason })?;
@@ -140,7 +140,7 @@ impl Dataset {
 ///
 /// # Errors
 ///
-/// The file's or the directory's.
+/// The directory cannot be created, or the file cannot be copied.
 pub fn directory_of(config: &Path) -> Result<TempDir, Error> {
     let failed = |source| Error::File { path: config.display().to_string(), source };
     let directory = tempfile::tempdir().map_err(failed)?;
@@ -149,8 +149,8 @@ pub fn directory_of(config: &Path) -> Result<TempDir, Error> {
     Ok(directory)
 }
 
-/// Returns a quoted name, which may be a word of SQL. Redshift folds the letters of all names; PostgreSQL
-/// folds only those of unquoted ones.
+/// Returns a name in lower case and quoted, so that it may be a word of SQL. Redshift folds the letters of
+/// all names; PostgreSQL folds only those of unquoted ones.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.to_ascii_lowercase().replace('"', "\"\""))
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-/// A fault that affects some of the next requests. `P` says which requests match, `A` what happens to them.
+/// A fault that affects some of the next requests. `P` describes the requests that match, `A` what happens to
+/// them.
 #[derive(Clone)]
 pub struct Fault<P, A> {
     /// The requests that match.
@@ -13,7 +14,7 @@ pub struct Fault<P, A> {
     pub skip: usize,
     /// The number of matching requests that fail after those.
     pub times: usize,
-    /// What happens to them.
+    /// What happens to the requests that fail.
     pub action: A,
 }
 
@@ -94,7 +95,8 @@ impl<P, A: Clone> Faults<P, A> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Returns what happens to a request; this uses up the first fault that matches.
+    /// Returns what happens to a request, if a fault affects it. The request counts towards that fault's
+    /// limit.
     pub(crate) fn take(&self, fits: impl Fn(&P) -> bool) -> Option<A> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A fault that still lets requests pass counts them, and leaves them to the faults after it.

@@ -1,8 +1,9 @@
 //! Ends processes and removes directories with their owner, however the owner ends, also by SIGKILL.
 //!
 //! A guard is a small shell process that reads a pipe whose other end only the owner holds. The system closes
-//! that end when the owner is gone; the guard then ends and removes what it guards. The guard starts before
-//! that exists, and creates it itself, so that it is guarded at every moment.
+//! that end when the owner is gone; the guard then ends the processes and removes the directory. The guard
+//! starts before what it guards exists: it creates a directory and its server itself, and a command begins
+//! only after its guard has begun.
 //!
 //! A guard has a process group of its own, so that Ctrl-C at the terminal reaches only its owner. It keeps
 //! the owner's standard error: a reader that reaches its end knows that the owner, the guard and its server
@@ -93,7 +94,7 @@ pub struct OwnerPipe {
 ///
 /// # Errors
 ///
-/// The system's.
+/// The pipe cannot be created.
 pub fn command(program: impl AsRef<OsStr>) -> io::Result<(Command, OwnerPipe)> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(SHELL);
@@ -101,11 +102,11 @@ pub fn command(program: impl AsRef<OsStr>) -> io::Result<(Command, OwnerPipe)> {
     Ok((command, OwnerPipe { _writer: writer }))
 }
 
-/// Runs a command as [`command`] does, to its end.
+/// Runs a command from [`command`] to its end, and returns its output.
 ///
 /// # Errors
 ///
-/// The system's.
+/// The command cannot be started, or its output cannot be read.
 pub fn output(program: impl AsRef<OsStr>, change: impl FnOnce(&mut Command)) -> io::Result<Output> {
     let (mut command, _owner) = self::command(program)?;
     change(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -195,7 +196,7 @@ impl Directory {
         self.owner.as_mut().map_or(Ok(()), |owner| owner.write_all(&line))
     }
 
-    /// Reads up to the awaited line; the lines before it are the error if it does not come.
+    /// Reads up to the awaited line. If it does not come, the error has the lines that came instead.
     fn wait_until(&mut self, is_awaited: impl Fn(&str) -> bool) -> io::Result<()> {
         let Some(answers) = &mut self.answers else { return Err(io::Error::other("a server runs already")) };
         let mut said = Vec::new();
@@ -245,7 +246,7 @@ fn random_name() -> String {
 ///
 /// # Errors
 ///
-/// The system's.
+/// The pipe that shows the owner cannot be created or read.
 pub fn is_root() -> io::Result<bool> {
     // A pipe belongs to the process that creates it, and leaves nothing behind.
     let (reader, _writer) = io::pipe()?;

@@ -11,10 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// An answer.
+/// A complete HTTP answer.
 pub type Answer = Response<Full<Bytes>>;
 
-/// Answers requests until it is dropped; its connections end with it.
+/// Answers requests until its future is dropped, or no more connections can be accepted. All its connections
+/// end at the same time.
 pub async fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
 where
     F: Future<Output = Result<Answer, hyper::Error>> + Send + 'static,

@@ -5,13 +5,13 @@
 /// The function's processes.
 mod process;
 
-/// The requests of a process.
+/// The runtime API, which serves the function's processes.
 mod runtime_api;
 
-/// The requests of all other callers.
+/// The Invoke API, which serves all other callers.
 mod invoke_api;
 
-/// The HTTP parts that both share.
+/// The HTTP answers that both APIs share.
 mod http;
 
 /// A queue of SQS whose messages are passed to the function.
@@ -59,7 +59,7 @@ impl Lambda {
     ///
     /// # Errors
     ///
-    /// The port's.
+    /// The port cannot be opened.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let address = listener.local_addr()?;
@@ -130,11 +130,12 @@ impl Lambda {
         self.shared.state().log.clone()
     }
 
-    /// Waits until a condition on what the function did and wrote is true; it checks whenever that changes.
+    /// Waits until a condition on what the function did and wrote is true. Checks the condition whenever an
+    /// invocation has ended or something was written.
     ///
     /// # Errors
     ///
-    /// When it hangs.
+    /// The condition is not true within five minutes.
     pub async fn until(&self, holds: impl FnMut() -> bool) -> Result<(), String> {
         let held = timeout(HANGS_AFTER, self.shared.until(holds)).await;
         held.map_err(|_| format!("it did not come to pass within {HANGS_AFTER:?}"))
@@ -145,8 +146,8 @@ impl Lambda {
         self.shared.kill();
     }
 
-    /// Kills every process, and returns when none of them lives any more, so that they send no further
-    /// request. For a thread of a runtime that has others.
+    /// Kills every process, and returns when all of them have ended, so that they send no further request.
+    /// Blocks its thread, so the runtime must have several threads.
     pub fn kill_and_wait(&self) {
         let doomed: Vec<u64> = self.shared.state().processes.keys().copied().collect();
         self.kill();
@@ -164,7 +165,7 @@ impl Lambda {
         }
     }
 
-    /// Stops everything, and returns when no process lives.
+    /// Stops everything, and returns when every process has ended.
     pub async fn stop(mut self) {
         self.shared.stop();
         while self.processes.join_next().await.is_some() {}

@@ -49,5 +49,5 @@ pub mod fault;
 /// Processes and directories that end with their owner, however it ends.
 pub mod guard;
 
-/// Waiting for conditions that are not announced.
+/// Waits for conditions that are not announced.
 pub mod wait;

@@ -1,5 +1,5 @@
-//! Runs the local stack: `devstack demo` shows the whole way once; `devstack serve` loads what is uploaded
-//! to its bucket.
+//! Runs the local stack: `devstack demo` shows once how archives are loaded; `devstack serve` loads what is
+//! uploaded to its bucket.
 
 mod sam;
 mod show;
@@ -139,8 +139,8 @@ async fn start_function(stack: &Stack, program: PathBuf, configs: Option<&Path>)
     Ok(Lambda::start(lambda::Options::new(program, environment)).await?)
 }
 
-/// Keeps the function's page beside this program, so that a browser can open it after the demo, and prints
-/// where.
+/// Saves the function's status page beside this program, so that a browser can open it after the demo, and
+/// prints its path.
 fn keep_page(stack: &Stack, dataset: &Dataset) -> Result<(), Failure> {
     let page = stack.s3.read(&dataset.bucket, &dataset.page).ok_or("there is no status page")?;
     let file = env::current_exe()?.with_file_name("demo-status.html");
@@ -194,7 +194,7 @@ fn good_archive() -> std::io::Result<Vec<u8>> {
     samples::archive(&samples::real_dataset(2024, 25)?)
 }
 
-/// Creates the same archive with three mistakes in one of its files.
+/// Creates an archive of the same kind with three mistakes in one of its files.
 fn bad_archive() -> std::io::Result<Vec<u8>> {
     let mut members = samples::real_dataset(2025, 25)?;
     let text = "user_id,user_idir,activity_type,memo,activity_date\n\

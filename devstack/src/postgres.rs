@@ -3,7 +3,7 @@
 
 // A file uses only modules listed below its own.
 
-/// Where PostgreSQL's programs are.
+/// PostgreSQL's programs, found or fetched.
 mod binaries;
 
 /// The user of the server.
@@ -25,8 +25,8 @@ use crate::guard;
 /// The server's log line once it accepts connections.
 const READY: &str = "database system is ready to accept connections";
 
-/// The settings of a server without durability, which is not needed for a test or a demo. `log` is the level
-/// above errors of statements, and the level of [`READY`].
+/// The settings of a server without durability, which a test or a demo does not need. The level `log` is
+/// above that of failed statements, and is the level of [`READY`].
 const SETTINGS: [&str; 9] = [
     "listen_addresses=",
     "unix_socket_permissions=0777",
@@ -73,7 +73,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// As [`Postgres::start`].
+    /// Those of [`Postgres::start`].
     pub async fn start_fetched() -> Result<Self, Error> {
         Self::start_with(binaries::fetched).await
     }
@@ -120,7 +120,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// The server's.
+    /// The server refuses the connection or the statement.
     pub async fn create_database(&self, name: &str) -> Result<(), Error> {
         let client = self.connect("postgres", "postgres").await?;
         client.batch_execute(&format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""))).await?;
@@ -131,7 +131,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// The server's.
+    /// The server refuses the connection.
     pub async fn connect(&self, database: &str, user: &str) -> Result<Client, Error> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.directory.path()).port(5432).user(user).dbname(database);

@@ -117,9 +117,10 @@ impl Install {
     }
 }
 
-/// Runs `make` unless that was done for the same `want`; one of several processes does it and the others
-/// wait. A process that was killed half-way leaves a directory without `.complete`, which the next one
-/// removes. (A virtual environment contains its own path, so it cannot be created elsewhere and renamed.)
+/// Runs `make`, unless it has already succeeded for the same `want`. Of several processes, one runs it
+/// and the others wait. A process that was killed half-way leaves a directory without `.complete`, which the
+/// next one removes. (A virtual environment contains its own path, so it cannot be created elsewhere and
+/// renamed.)
 fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), Error>) -> Result<(), Error> {
     let cache = |path: &Path| {
         let path = path.to_owned();
@@ -130,7 +131,7 @@ fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), 
     // Not `with_extension`: versions contain dots.
     let lock = parent.join(format!("{}.lock", directory.file_name().unwrap_or_default().display()));
     let file = File::create(&lock).map_err(cache(&lock))?;
-    // The system releases it when no process has the file open any more, however they end.
+    // The system releases the lock when no process has the file open any more, however the processes end.
     file.lock().map_err(cache(&lock))?;
     let done = directory.join(".complete");
     if fs::read_to_string(&done).is_ok_and(|had| had == want) {
@@ -149,7 +150,7 @@ fn once(directory: &Path, want: &str, make: impl FnOnce(&Install) -> Result<(), 
     make(&install)?;
     fs::remove_dir_all(&temporary).map_err(cache(&temporary))?;
     fs::write(&done, want).map_err(cache(&done))?;
-    // Only now may another process look.
+    // Only now may another process take the lock.
     drop(install);
     Ok(())
 }

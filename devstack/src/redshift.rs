@@ -1,8 +1,8 @@
 //! Runs the Redshift stand-in: a front that speaks the PostgreSQL protocol, passes SQL through to a real
 //! PostgreSQL, carries out `COPY ... FROM 's3://...'` itself, and refuses what Redshift refuses.
 //!
-//! Its behaviour follows AWS's documentation, named where it is used, and reports of users where that is
-//! silent. Where both are silent it makes choices of its own, on which no test depends:
+//! Its behaviour follows AWS's documentation, named where it is used, and reports of users where the
+//! documentation is silent. Where both are silent, it makes choices of its own, on which no test depends:
 //!
 //! - The statements of one simple query are separate unless BEGIN is among them.
 //! - A quoted CSV field that equals the null string is NULL, like an unquoted one; so is, with ESCAPE, an

@@ -148,9 +148,7 @@ mod tests {
         };
         let body = message(&dataset(), &archive("a.tgz", (0..20).map(refused).collect())).body;
         assert!(
-            body.len() <= 262_144
-                && body.len() > BODY_BYTES - 10
-                && body.ends_with("stands under Reasons.\n")
+            body.len() <= 262_144 && body.len() > BODY_BYTES - 10 && body.ends_with("is under Reasons.\n")
         );
     }
 }

@@ -88,7 +88,7 @@ fn every_mistake_is_named_by_key_and_reason() {
     one(
         "\"field\": \"activity_date\"",
         "\"field\": \"when\"",
-        "files.analytics_user_activity.dateformat[0].field: \"when\" is none",
+        "files.analytics_user_activity.dateformat[0].field: \"when\" is not one",
     );
     one(
         "%f\"}],\n      \"derived\"",
@@ -244,7 +244,7 @@ fn a_bucket_that_is_not_named_yet_is_served_by_nobody() {
     let text = SHIPPED.replace("sp-ca-bc-gov-131565110619-12-microservices", "<bucket>");
     assert!(parse("a.json", &text).unwrap().has_placeholder());
     let found = parse_all(&BTreeMap::from([("a.json".to_owned(), text)])).unwrap_err().to_string();
-    assert!(found.starts_with("a.json:3:13: bucket: is a placeholder for the bucket's name"), "{found}");
+    assert!(found.starts_with("a.json:3:13: bucket: is a placeholder; write the bucket's name"), "{found}");
 }
 
 #[test]

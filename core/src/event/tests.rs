@@ -239,7 +239,7 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
         (r#"{"Records": [{"Sns": {"Type": "SubscriptionConfirmation"}}]}"#, "must be confirmed"),
         (
             r#"{"Records": [{"kinesis": {}, "eventID": "x"}]}"#,
-            r#"none of S3, SNS or SQS (its keys are "eventID", "kinesis")"#,
+            r#"not from S3, SNS or SQS (its keys are "eventID", "kinesis")"#,
         ),
         (r#"{"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]}"#, "lacks the bucket or the key"),
         (r#"{"Records": [{"s3": {}}]}"#, "missing field"),

@@ -12,7 +12,8 @@ use crate::text::{one_line, start_of};
 /// writes.
 pub const MOST_READ_BACK_BYTES: usize = 1024 * 1024;
 
-/// The maximum number of bytes of a text in it that are shown: more than in any that the program writes.
+/// The maximum number of bytes that are shown of a text in an `error.json`. All texts that the program writes
+/// are shorter.
 const TEXT_BYTES: usize = 8_000;
 
 /// The contents of an `error.json`, safe to show: each text is cut and on one line, in visible characters,

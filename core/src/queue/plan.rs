@@ -121,7 +121,7 @@ impl Plan {
         let mut is_newest = true;
         for archive in self.archives.iter_mut().rev() {
             match archive.state {
-                // A bad archive was never to be loaded: it does not supersede the one before it.
+                // A bad archive is never loaded, so it does not supersede the one before it.
                 ArchiveState::Bad => {}
                 ArchiveState::Good => is_newest = false,
                 ArchiveState::Superseded | ArchiveState::Queued => {

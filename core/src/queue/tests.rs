@@ -41,7 +41,7 @@ fn listings(source: &[Object], good: &[Object], bad: &[Object]) -> Listings {
     Listings { source: source.to_vec(), good: good.to_vec(), bad: bad.to_vec() }
 }
 
-/// Makes the plan from whole listings and from merged ones.
+/// Makes the plan from whole listings and from merged ones, and checks that both are the same.
 fn plan(dataset: &Dataset, listings: &Listings, revisions: &MarkerRevisions) -> Plan {
     let whole = whole::plan(dataset, listings, revisions);
     let selection = Selection::WholeQueue;
@@ -107,7 +107,7 @@ fn one_marker_settles_as_in_the_listings() {
     for (found, copied, expected) in [
         (marker("\"5\"", 5, 1), Some("5"), true),
         (marker("\"x-2\"", 9, 1), Some("5"), true),
-        // Made by the script.
+        // A marker that names no revision was made by the script.
         (marker("\"x\"", 9, 1), None, true),
         (marker("\"x\"", 9, 1), Some("4"), false),
         (marker("\"5\"", 4, 1), Some("5"), false),
@@ -115,7 +115,7 @@ fn one_marker_settles_as_in_the_listings() {
     ] {
         assert_eq!(settles(&found, copied, &revision), expected, "{found:?} {copied:?}");
     }
-    // As events name it.
+    // Events give the `ETag` without quotes.
     assert!(settles(&marker("\"5\"", 9, 1), None, &Object { etag: "5".to_owned(), ..revision }));
 }
 
@@ -175,7 +175,7 @@ fn under_truncate_a_bad_archive_supersedes_nothing() {
     assert_eq!(queue(&self::plan(&dataset(true), &listings, &former), &Selection::WholeQueue), ["c"]);
 }
 
-/// All combinations of three markers, or none, for four archives.
+/// Tries all combinations of no marker, a good marker and a bad marker for four archives.
 #[test]
 fn whatever_is_settled_one_archive_at_the_most_may_be_loaded_and_none_before_a_good_one() {
     let named = ["a", "b", "c", "d"];

@@ -68,7 +68,7 @@ impl<'t> Canonical<'t> {
     }
 }
 
-/// For each number of bytes, the zeros after a dot and digits that fill up a word.
+/// The zeros that fill up a word, by the number of bytes before them: a dot and digits.
 const BEHIND: [u64; 8] = {
     let mut behind = [0; 8];
     let mut length = 1;
@@ -83,7 +83,7 @@ const BEHIND: [u64; 8] = {
 struct Word {
     /// The values of the digits, and 0 where there is no digit.
     digits: u64,
-    /// Not 0 if the text does not have the form.
+    /// A number that is not 0 if the text does not have the form.
     departs: u64,
 }
 

@@ -476,7 +476,7 @@ mod tests {
             ("%Y%m%d", "20240001", "month 00 at character 5 where 1 to 12 was expected"),
             ("%Y %j", "2024 367", "day of the year 367 at character 6 where 1 to 366 was expected"),
             ("%H.%f", "9.1234567", "fraction 1234567 at character 3 where 1 to 6 digits were expected"),
-            // As in Python.
+            // As in Python, these numbers are read, and the date is refused later.
             (COMMON, "0000-01-01 00:00:00", "there is no year 0"),
             (COMMON, "2024-01-01 23:59:60", "there is no second 60"),
             (COMMON, "2024-01-01 23:59:61.5", "there is no second 61"),

@@ -95,7 +95,7 @@ pub(super) fn directive_pattern(directive: char) -> Result<String, FormatError> 
         'B' => names(&MONTHS, false),
         'b' => names(&MONTHS, true),
         'p' => "am|pm".to_owned(),
-        // Python also accepts the two names of the machine's own zone; these two names mean the same
+        // Python also accepts the two names of the machine's own zone. `UTC` and `GMT` mean the same
         // everywhere.
         'Z' => "utc|gmt".to_owned(),
         other => return Err(FormatError::Unknown(other)),

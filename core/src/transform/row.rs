@@ -256,7 +256,7 @@ pub(super) fn flawed(member: &str, table: &Table, record: &Record<'_>, flaw: Fla
         }
         Flaw::NotText => in_cell(Reason::NulByte, &|cell| cell.contains(&0)),
         Flaw::LoneReturn => {
-            // In quotes it is text.
+            // A CR in quotes is text.
             let mut cells =
                 record.cells().map(|cell| cell.written).filter(|(start, _)| raw.get(*start) != Some(&b'"'));
             let found = cells.find_map(|(start, end)| Some(start + memchr(b'\r', raw.get(start..end)?)?));

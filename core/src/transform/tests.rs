@@ -89,7 +89,7 @@ fn reading_stops_when_twenty_problems_are_told() {
 fn a_staged_line_leads_back_to_the_members_line() {
     let (staged, transformed, _) = groups("a,b,c,d,e\n\n1,\"x\ny\",3,4,\"p\nq\"\n\n2,2,3,4,\n3,2,3,4,\n");
     assert_eq!(staged.lines().count(), 5);
-    // Lines 2 and 3 hold the first row, which begins on line 3.
+    // Lines 2 and 3 of the staged file are the first row, which begins on the member's line 3.
     assert_eq!([2, 4, 5].map(|line| transformed.lines.source_line(line)), [Some(3), Some(7), Some(8)]);
 }
 
@@ -102,7 +102,7 @@ fn a_long_text_in_place_of_a_date_is_cut() {
 }
 
 proptest! {
-    /// The `csv` crate reads and writes, and our code does the same.
+    /// The staged file is equal to what the `csv` crate writes for the same cells.
     #[test]
     fn rows_are_written_as_the_csv_crate_writes_them(
         rows in prop::collection::vec(prop::collection::vec("[a,|\"', \r\n\\\\é%-]{0,6}", 5), 1..12),
@@ -148,7 +148,7 @@ fn rows_of_empty_cells_are_left_out_and_counted() {
     assert_eq!((transformed.rows, transformed.empty_rows), (2, 4));
 }
 
-/// A date in the first column, and one after an empty cell: commas are between all of them.
+/// Commas are between all cells: dates, also in the first column, empty cells, nulls and quoted cells.
 #[test]
 fn commas_stand_between_cells_of_every_kind() {
     let dataset = dataset(|text| {

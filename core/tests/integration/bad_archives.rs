@@ -1,21 +1,25 @@
-//! Every way known to us in which an archive can be bad, or odd and yet good, read as the loader reads it:
-//! through `archive` and `transform`, with no server. Each refusal is compared word for word, as its uploader
-//! reads it.
+//! Tests all known ways in which an archive can be bad, or unusual but good.
 //!
-//! Cases that stand elsewhere:
+//! Archives are read as the loader reads them, through `archive` and `transform`, without a server. Each
+//! refusal is compared word for word with what its uploader reads.
 //!
-//! | case | test |
-//! |---|---|
-//! | a flipped bit in the deflate stream, a wrong gzip checksum, a cut gzip, zeros behind it | `archive::tar::tests::damage_to_the_gzip_is_told_apart` |
-//! | directories, `._name`, members below directories | `archive::tar::tests::every_member_is_handed_out_and_the_rest_skipped` |
-//! | one tar in two gzip members | `archive::tar::tests::an_archive_in_two_gzip_members_is_one_archive` |
-//! | what a file's first bytes tell | `archive::file_type::tests` |
-//! | cells that must arrive as they were, NULL, derived columns | `transform::tests` |
-//! | quotes, line ends, blank lines and limits at every buffer boundary; any text against the `csv` crate | `csv::reader::tests` |
-//! | more than 20 problems: counted, cut | `problem::tests`, and through S3 `refusals::several_problems_are_told_at_once` |
-//! | every directive of a date | `strptime::tests` |
-//! | rows that Redshift refuses; markers, `error.json`, untouched tables for each kind of bad input | `tests/integration/refusals.rs` |
-//! | faults of the network, which must not look like any of these | `tests/integration/faults.rs` |
+//! These cases are in other tests:
+//!
+//! - a flipped bit in the deflate stream, a wrong gzip checksum, a cut gzip, zeros after it:
+//!   `archive::tar::tests::damage_to_the_gzip_is_told_apart`;
+//! - directories, `._name`, members below directories:
+//!   `archive::tar::tests::every_member_is_handed_out_and_the_rest_skipped`;
+//! - one tar in two gzip members: `archive::tar::tests::an_archive_in_two_gzip_members_is_one_archive`;
+//! - the type of a file by its first bytes: `file_type::tests`;
+//! - cells that must stay unchanged, NULL, derived columns: `transform::tests`;
+//! - quotes, line ends, blank lines and limits at every buffer boundary; any text against the `csv` crate:
+//!   `csv::reader::tests`;
+//! - more than 20 problems, of which the rest is only counted: `problem::tests`, and through S3
+//!   `refusals::several_problems_are_told_at_once`;
+//! - every directive of a date: `strptime::tests`;
+//! - rows that Redshift refuses; markers, `error.json` and unchanged tables for each kind of bad input:
+//!   `tests/integration/refusals.rs`;
+//! - faults of the network, which must not be taken for any of these: `tests/integration/faults.rs`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
@@ -52,15 +56,15 @@ fn limited(max_unpacked_bytes: u64) -> Dataset {
     .unwrap()
 }
 
-/// What became of an archive.
+/// The result of reading an archive.
 #[derive(Default)]
 struct Outcome {
-    /// The staged files by table, and the members' names.
+    /// The member's name and the staged file of each table.
     staged: BTreeMap<String, (String, String)>,
     problems: Problems,
 }
 
-/// Files in memory: those that were completed.
+/// A sink that keeps completed files in memory.
 #[derive(Default)]
 struct Memory(Vec<String>);
 
@@ -91,7 +95,7 @@ fn read(archive: impl Read + Send, dataset: &Dataset) -> Outcome {
     }
 }
 
-/// The case of a table that is being tried: one that fails says so.
+/// The current case of a table of cases. It is printed if the test panics.
 struct Case<'a>(&'a str);
 
 impl Drop for Case<'_> {
@@ -116,7 +120,8 @@ fn refused_by(dataset: &Dataset, archive: &[u8], expected: &[&str]) {
     assert_eq!(reported(&read(archive, dataset)), expected);
 }
 
-/// The archive is good, and holds the usual rows of both tables, that of `groups` under this name.
+/// Checks that the archive is good and has the usual rows of both tables, and that the member for `groups`
+/// has this name.
 #[track_caller]
 fn loads(archive: &[u8], name: &str) {
     let outcome = read(archive, &dataset());
@@ -125,7 +130,7 @@ fn loads(archive: &[u8], name: &str) {
     assert_eq!(outcome.staged["visits"].1, "id,day\n1,2024-03-01 00:00:00\n");
 }
 
-/// A file for `groups` whose text is good; returns what is staged of it.
+/// Returns what is staged of a file for `groups`, whose text must be good.
 #[track_caller]
 fn stages(text: impl AsRef<[u8]>) -> String {
     let mut outcome = read(with_groups(text).as_slice(), &dataset());
@@ -133,7 +138,7 @@ fn stages(text: impl AsRef<[u8]>) -> String {
     outcome.staged.remove("groups").unwrap().1
 }
 
-/// A file for `groups` whose text is bad.
+/// Checks that a file for `groups` with this text is refused, for these reasons.
 #[track_caller]
 fn text_refused(text: impl AsRef<[u8]>, expected: &[&str]) {
     refused(&with_groups(text), expected);
@@ -149,7 +154,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A tar written byte by byte, so that it may be wrong.
+/// A tar that is written byte by byte, so that it may be wrong.
 #[derive(Clone, Default)]
 struct Tar(Vec<u8>);
 
@@ -163,7 +168,7 @@ impl Tar {
         self.entry(b'0', name, size, contents)
     }
 
-    /// An entry whose header declares `size`, whatever follows.
+    /// Appends an entry whose header declares `size`, whatever the size of `contents` is.
     fn entry(self, kind: u8, name: impl AsRef<[u8]>, size: u64, contents: impl AsRef<[u8]>) -> Self {
         self.block(&header(kind, name.as_ref(), size)).data(contents)
     }
@@ -179,7 +184,7 @@ impl Tar {
         self
     }
 
-    /// A pax header of this kind, `x` or `g`, with these records.
+    /// Appends a pax header of this kind, `x` or `g`, with these records.
     fn pax(self, kind: u8, records: &[(&str, &str)]) -> Self {
         let mut text = Vec::new();
         for (key, value) in records {
@@ -229,7 +234,7 @@ impl Read for OneByOne<'_> {
     }
 }
 
-/// A reader that never ends: `first`, then `again` and again.
+/// A reader that never ends: it returns `first`, and then `again` without end.
 struct Forever {
     first: Vec<u8>,
     again: Vec<u8>,
@@ -272,7 +277,7 @@ fn names_may_be_long_in_gnu_and_in_pax_form() {
         .file("truncated-na", GROUPS)
         .visits();
     loads(&gzip(&pax.end()), "groups.csv");
-    // The long name of one member is not that of the next.
+    // The long name of one member is not the name of the next.
     let first = Tar::new().pax(b'x', &[("path", &long)]).file("x", GROUPS).file("y/visits.csv", VISITS);
     loads(&gzip(&first.end()), "groups.csv");
 }
@@ -353,7 +358,7 @@ fn an_archive_may_come_in_parts_and_bytes() {
 const SPARSE: &str = "groups.csv: the archive stores this file as a sparse file, without its holes; make it again without `tar`'s option \
                       `--sparse` (`-S`)";
 
-/// The old GNU form: a header with a map of what is there.
+/// Returns a header of the old GNU form, with a map of the stored parts of a sparse file.
 fn sparse(blocks: &[(u64, u64)], real_size: u64) -> [u8; 512] {
     let mut header = header(b'S', b"groups.csv", blocks.iter().map(|block| block.1).sum());
     header[257..265].copy_from_slice(b"ustar  \0");
@@ -373,7 +378,7 @@ fn sparse_files_are_read_when_they_have_no_holes_and_refused_otherwise() {
     loads(&gzip(&whole.end()), "groups.csv");
     let hole = Tar::new().block(&sparse(&[(0, size), (1 << 20, 0)], 1 << 20)).data(GROUPS).visits();
     refused(&gzip(&hole.end()), &[SPARSE]);
-    // Eight gigabytes of nothing must not be read.
+    // A hole of eight gigabytes must not be read.
     let endless = Tar::new().block(&sparse(&[((1 << 33) - 1, 0)], (1 << 33) - 1)).visits();
     refused(&gzip(&endless.end()), &[SPARSE]);
     for (name, records) in [
@@ -452,7 +457,7 @@ fn a_long_name_without_end_is_not_held_in_memory() {
     }
 }
 
-/// Attributes as macOS writes them: megabytes, binary, in front of what matters.
+/// Attributes as macOS writes them may be binary, megabytes long, and before the records that matter.
 #[test]
 fn attributes_of_any_size_are_passed_over() {
     let attribute = "x=\n7 size=1\n\0".repeat(500_000);
@@ -472,7 +477,7 @@ fn attributes_of_any_size_are_passed_over() {
     loads(&gzip(&tar.clone().end()), "groups.csv");
     let outcome = read(OneByOne(&gzip(&tar.end())), &dataset());
     assert_eq!((reported(&outcome), outcome.staged.len()), (vec![], 2));
-    // Each of their bytes counts against the limit.
+    // Each byte of the attributes counts against the limit.
     let endless = Tar::new().visits().pax(b'x', &records[..1]).file("groups.csv", GROUPS);
     refused_by(&limited(100_000), &gzip(&endless.end()), &[&too_large("archive", 100_000)]);
 }
@@ -597,7 +602,7 @@ fn a_cut_tar_is_told_wherever_it_was_cut() {
     );
 }
 
-/// Text of exactly one block, so that nothing pads it.
+/// Returns a text of exactly one block, so that no padding follows it.
 fn one_block() -> String {
     format!("id,name\n1,{}\n", "x".repeat(512 - 11))
 }
@@ -612,7 +617,7 @@ fn a_header_that_declares_more_than_follows_is_refused() {
         )],
     );
     let nul = |cut: &str| format!("a NUL byte, which Redshift cannot store; remove it: \"{cut}\"");
-    // The next header is swallowed as text, and the next file's text stands where its header should.
+    // The next header is read as text, so the next file's text is where its header should be.
     let swallowing = Tar::new().entry(b'0', "groups.csv", 1024, one_block()).visits();
     refused(
         &gzip(&swallowing.end()),
@@ -627,14 +632,14 @@ fn a_header_that_declares_more_than_follows_is_refused() {
     );
     let by_two = Tar::new().entry(b'0', "groups.csv", GROUPS.len() as u64 + 2, GROUPS).visits();
     refused(&gzip(&by_two.end()), &[&format!("groups.csv, line 4, column id: {}", nul("\\u{0}\\u{0}"))]);
-    // More than the limit is not even begun.
+    // A file that declares more than the limit is not read at all.
     let absurd = Tar::new().visits().entry(b'0', "groups.csv", 1 << 60, GROUPS);
     refused(&gzip(&absurd.end()), &[&too_large("groups.csv", 64 << 30)]);
 }
 
 #[test]
 fn a_header_that_declares_less_than_follows_is_refused() {
-    // A writer that counts characters where it should count bytes does this.
+    // A writer that counts characters instead of bytes declares too little.
     let by_one = Tar::new().entry(b'0', "groups.csv", GROUPS.chars().count() as u64, GROUPS).visits();
     refused(
         &gzip(&by_one.end()),
@@ -643,7 +648,7 @@ fn a_header_that_declares_less_than_follows_is_refused() {
          make the archive again with `tar -czf`",
         ],
     );
-    // The same at the end of the tar, and where a file is none of ours.
+    // The same is refused at the end of the tar, and accepted for a file that is passed over.
     let last = Tar::new().visits().entry(b'0', "groups.csv", 18, GROUPS);
     refused(
         &gzip(&last.0),
@@ -695,13 +700,13 @@ fn what_a_damaged_header_says_is_made_printable() {
     );
 }
 
-/// A tar has no checksum over all of it, only one over each header: what the gzip's would not find is found
-/// here.
+/// A tar has a checksum for each header, but none for the whole. The program finds cuts, and changes outside
+/// of the files' contents, that the gzip's checksum would not find.
 #[test]
 fn no_byte_outside_of_the_contents_changes_unseen_and_no_cut_does() {
     let dataset = dataset();
     let tar = Tar::new().file("groups.csv", GROUPS).visits().end();
-    // The last byte of a checksum is behind its end, and says nothing.
+    // The last byte of the checksum field is after the end of the number, and has no meaning.
     let unseen = [512..512 + GROUPS.len(), 1536..1536 + VISITS.len(), 155..156, 1179..1180];
     for at in (0..tar.len()).filter(|at| !unseen.iter().any(|range| range.contains(at))) {
         let mut changed = tar.clone();
@@ -711,13 +716,13 @@ fn no_byte_outside_of_the_contents_changes_unseen_and_no_cut_does() {
     }
     for at in 0..=tar.len() {
         let told = reported(&read(gzip(&tar[..at]).as_slice(), &dataset));
-        // Without its mark, or with a part of it that is whole blocks, the tar is good.
+        // The tar is good without its end mark, and with any end mark of at least one whole block.
         assert_eq!(told.is_empty(), at >= 2048 && at % 512 == 0 || at > 2560, "cut at {at}: {told:?}");
     }
 }
 
 proptest! {
-    /// Whatever a header says, nothing panics, runs on without end or takes more memory than there is.
+    /// Whatever a header declares, nothing panics, runs without end or takes all memory.
     #[test]
     fn any_header_is_read_or_refused(
         kind in any::<u8>(),
@@ -735,7 +740,7 @@ proptest! {
     }
 }
 
-/// A dataset whose members must have so many rows.
+/// Returns a dataset whose members must have at least these numbers of rows.
 fn expecting(groups: u64, visits: u64) -> Dataset {
     let text = CONFIG
         .replace("\"dbtable\": \"groups\"", &format!("\"min_rows\": {groups}, \"dbtable\": \"groups\""))
@@ -757,11 +762,11 @@ fn a_file_with_fewer_rows_than_configured_is_refused() {
     refused_by(&expecting(3, 1), &usual, &[&too_few("groups.csv", 2, 3)]);
     refused_by(&expecting(3, 2), &usual, &[&too_few("groups.csv", 2, 3), &too_few("visits.csv", 1, 2)]);
     refused_by(&expecting(1, 1), &with_groups("id,name\n"), &[&too_few("groups.csv", 0, 1)]);
-    // Blank lines are no rows.
+    // Blank lines are not rows.
     refused_by(&expecting(3, 1), &with_groups("id,name\n1,a\n\n\n2,b\n"), &[&too_few("groups.csv", 2, 3)]);
 }
 
-/// All that is wrong is told at once, and rows are counted behind the first problem as before it.
+/// All problems are reported together, and rows after the first problem count like those before it.
 #[test]
 fn rows_are_counted_whatever_else_is_wrong() {
     let bad_day = "visits.csv, line 2, column day: not a date";
@@ -774,10 +779,10 @@ fn rows_are_counted_whatever_else_is_wrong() {
     let all = told(&expecting(3, 3), archive(GROUPS, visits));
     assert!(all.len() == 3 && all[0].starts_with(bad_day), "{all:?}");
     assert_eq!(all[1..], [too_few("visits.csv", 2, 3), too_few("groups.csv", 2, 3)]);
-    // Of a file that cannot be read to its end nobody knows how many rows it has.
+    // The number of rows is not known for a file that cannot be read to its end.
     let unread = told(&expecting(9, 1), archive("id,name\n1,\"a\n", VISITS));
     assert!(unread.len() == 1 && unread[0].contains("never closed"), "{unread:?}");
-    // Nor of one whose problems are told no further.
+    // Nor is it known for a file with so many problems that the rest of it is not read.
     let many = "id,day\n".to_owned() + &"1,never\n".repeat(30);
     assert_eq!(told(&expecting(1, 99), archive(GROUPS, &many)).len(), 20);
 }
@@ -850,12 +855,12 @@ fn data_behind_the_end_is_refused() {
     refused(&[gzip(&tar), vec![0; 600_000], gzip(&tar)].concat(), &[expected]);
     refused(&gzip(&[tar.as_slice(), b"junk"].concat()), &[expected]);
     refused(&gzip(&[tar.as_slice(), &tar].concat()), &[expected]);
-    // A block of zeros ends the tar: what follows one would be lost, too.
+    // A block of zeros ends the tar, so a file after a single block would be lost, too.
     let zeros = Tar::new().file("groups.csv", GROUPS).visits().block(&[0; 512]).file("groups.csv", GROUPS);
     refused(&gzip(&zeros.end()), &[expected]);
 }
 
-// Archives that unpack to more than may be.
+// Archives that unpack to more than the limit.
 
 fn too_large(place: &str, limit: u64) -> String {
     format!(
@@ -892,7 +897,7 @@ fn every_unpacked_byte_counts_against_the_limit() {
     refused_by(&limited(size - 1), &gzip(&tar), &[&too_large("archive", size - 1)]);
 }
 
-/// The limit is found on the way: what never ends is left.
+/// The limit is checked while reading, so padding without end is not read further.
 #[test]
 fn padding_without_end_is_left_at_the_limit() {
     let first = gzip(&Tar::new().file("groups.csv", GROUPS).visits().end());
@@ -937,7 +942,7 @@ fn names_are_shown_as_they_are_and_never_as_control_characters() {
     refused(&unknown("groups\u{200b}.csv".as_bytes()), &[&format!("groups\\u{{200b}}.csv: {NO_SUCH}")]);
     refused(&unknown("\u{202e}vsc.csv".as_bytes()), &[&format!("\\u{{202e}}vsc.csv: {NO_SUCH}")]);
     refused(&unknown(b"export\\x.csv"), &[&format!("x.csv: {NO_SUCH}: \"export\\x.csv\"")]);
-    // Behind the first dot a name is of no consequence.
+    // The part of a name after the first dot does not matter.
     loads(&gzip(&Tar::new().file(b"groups.\xe9.csv", GROUPS).visits().end()), "groups.\\xe9.csv");
 }
 
@@ -997,7 +1002,7 @@ fn line_ends_of_cr_only_are_refused() {
         &[&format!("groups.csv, line 1: {RETURNS}: \"id,name\\r{}1…\"", "1,Forests\\r".repeat(10))],
     );
     text_refused("id,name\n1,a\rb\n", &[&format!("groups.csv, line 2: {RETURNS}: \"1,a\\rb\"")]);
-    // In quotes it is the cell's.
+    // A CR in quotes belongs to the cell.
     assert_eq!(stages("id,name\n2,\"c\rd\"\n"), "id,name\n2,\"c\rd\"\n");
 }
 
@@ -1035,7 +1040,8 @@ fn bytes_that_are_not_utf8_or_nul_are_refused() {
             "groups.csv, line 2, column name: a NUL byte, which Redshift cannot store; remove it: \"a\\u{0}b\"",
         ],
     );
-    // In a column that is dropped it is refused, too: the file is not what it says it is.
+    // Bytes that are not UTF-8 are refused in a dropped column, too: the file is not in the encoding that it
+    // should have.
     text_refused(
         b"id,name,x\n1,a,\xe9\n",
         &[
@@ -1136,7 +1142,7 @@ fn dates_that_do_not_match_are_refused() {
              means NULL, leave the cell empty, or name this text as \"null_as\" in the configuration: \"\\N\"",
         ],
     );
-    // What cannot be seen is shown.
+    // An invisible character is shown as an escape.
     refused(
         &visits("2024-03-01\u{a0}"),
         &[
@@ -1183,12 +1189,12 @@ fn an_enormous_cell_is_refused_without_holding_it() {
         let outcome = read(with_groups(text).as_slice(), &dataset());
         assert_eq!(reported(&outcome), [expected]);
     }
-    // The limit itself is good.
+    // A record of exactly the limit is good.
     let longest = "x".repeat(RECORD_LIMIT_BYTES - 2);
     assert_eq!(stages(format!("id,name\n1,{longest}\n")).len(), RECORD_LIMIT_BYTES + "id,name\n\n".len());
 }
 
-/// One archive with every kind of mistake is explained at once, in the order of its files.
+/// The problems of an archive with several kinds of mistake are reported together, in the order of its files.
 #[test]
 fn several_mistakes_are_told_together() {
     let tar = Tar::new()

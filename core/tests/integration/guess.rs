@@ -1,4 +1,5 @@
-//! What is guessed of archives; and that by the guess the same archive is good, whatever its names and values are.
+//! Tests what is guessed of archives, and that an archive is good by its own guess, whatever its names and
+//! values are.
 
 use std::io::{self, Write as _};
 
@@ -13,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
-/// A `.tgz` of files.
+/// Returns a `.tgz` of these files.
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (name, contents) in files {
@@ -50,7 +51,8 @@ impl Sink for Nowhere {
     }
 }
 
-/// Reads the archive as a load would by its own guess: the rows of each member, or what is wrong.
+/// Reads the archive as a load does with the guessed configuration. Returns the number of rows of each
+/// member, or the problems.
 fn read_by_guess(archive: &[u8]) -> Result<Vec<(String, u64)>, Vec<String>> {
     let guess = guessed(archive);
     let place = Place {
@@ -76,7 +78,7 @@ fn read_by_guess(archive: &[u8]) -> Result<Vec<(String, u64)>, Vec<String>> {
     }
 }
 
-/// The columns of a file alone in its archive, each as `name type`, with its format.
+/// Returns the columns of the only file in an archive, each as `name type`, with its format if it is a date.
 fn columns(contents: &str) -> Vec<String> {
     let archive = archive(&[("people.csv", contents)]);
     assert!(read_by_guess(&archive).is_ok(), "{:?}", read_by_guess(&archive));
@@ -146,7 +148,7 @@ fn dates_truth_values_and_lengths_are_guessed_by_every_value() {
         ]
     );
     assert_eq!(columns("a,b,c\nt,1,y\n1,0,y\nFALSE,1,y\n"), ["a BOOL", "b VARCHAR(255)", "c VARCHAR(255)"]);
-    // One value in a thousand decides.
+    // One value among a thousand decides.
     let rows = "2024-03-01,true\n".repeat(1000);
     assert_eq!(
         columns(&format!("day,is_on\n{rows}soon,maybe\n")),
@@ -213,7 +215,7 @@ fn what_nothing_can_be_guessed_of_is_said() {
     );
     assert_eq!(
         refused(&[("a.csv", "x,y\n"), ("b.csv", "x;y\n")]),
-        "the files have different delimiters: b.csv by ';', a.csv by ','; a dataset has one delimiter"
+        "the files have different delimiters: b.csv has ';', a.csv has ','; a dataset has one delimiter"
     );
     assert_eq!(
         refused(&[(".csv", "x,y\n")]),
@@ -231,7 +233,7 @@ fn the_names_of_archives_are_told_from_their_dates() {
         ("cms-analytics-csv_2024-03-01.tgz", "cms_analytics_csv", r"/cms-analytics-csv[^/]*\.tgz"),
         ("people.tar.gz", "people", r"/people[^/]*\.tar\.gz"),
         ("20240301T091542.tgz", "dataset", r"/[^/]*\.tgz"),
-        // A T is a part of a time between digits only.
+        // A `T` is a part of a time only between digits.
         ("people_2024-03-01T09.15.42.tgz", "people", r"/people[^/]*\.tgz"),
         ("EVENT_2024-01-01.tgz", "event", r"/EVENT[^/]*\.tgz"),
         ("REPORT.tgz", "report", r"/REPORT[^/]*\.tgz"),
@@ -280,7 +282,7 @@ fn any_table() -> impl Strategy<Value = (u8, Vec<Vec<String>>)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Whatever an archive holds that is good by some configuration.
+    /// An archive is good by the configuration that is guessed from it, whatever its names and values are.
     #[test]
     fn an_archive_is_good_by_its_own_guess((delimiter, rows) in any_table()) {
         let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
@@ -289,7 +291,7 @@ proptest! {
         }
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         let archive = archive(&[("people.csv", &text)]);
-        // A name may hold more of another delimiter than the header has of its own.
+        // A name may contain more of another delimiter than the header has of its own.
         prop_assume!(guessed(&archive).delimiter == char::from(delimiter));
         let filled = rows.iter().skip(1).filter(|row| row.iter().any(|cell| !cell.is_empty())).count();
         prop_assert_eq!(read_by_guess(&archive), Ok(vec![("people.csv".to_owned(), filled as u64)]), "{}", text);

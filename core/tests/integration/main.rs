@@ -1,4 +1,4 @@
-//! What the core promises, held against others: word for word, and against Python.
+//! Tests what the core promises: its messages word for word, and its results against Python's.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,17 +7,17 @@
     reason = "a test stops at what it did not expect"
 )]
 
-// Every way known to us in which an archive can be bad, or odd and yet good.
+// Ways in which an archive can be bad, or unusual but good.
 mod bad_archives;
-// What is guessed of an archive, and whether the same archive is then good.
+// What is guessed of an archive, and whether the archive is good by that guess.
 mod guess;
-// Another opinion: the machine's python3.
+// Questions to the machine's `python3`.
 mod python;
-// Tables against Python's own csv.
+// Tables, compared with Python's `csv`.
 mod python_csv;
-// Numbers that look random.
+// Random numbers that depend only on a seed.
 mod random;
-// Dates against Python's own strptime.
+// Dates, compared with Python's `strptime`.
 mod strptime;
-// What is a table and what is not, a case on each line.
+// Which texts are tables, one case on each line.
 mod table_rules;

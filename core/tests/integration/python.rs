@@ -1,4 +1,4 @@
-//! Another opinion: the machine's `python3`.
+//! Asks the machine's `python3`, so that tests can compare its answers with the core's.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Runs a program with a line of JSON for each question, and returns the lines that it answers. A `python3` that
-/// is not there, or does not answer, fails the test.
+/// Runs a program with one line of JSON for each question, and returns the lines of its answer. The test
+/// fails if `python3` is missing or does not answer.
 pub fn ask(program: &str, questions: &[impl Serialize]) -> Vec<String> {
     let mut command = Command::new("python3");
-    // The source itself: a path would not outlive the checkout that the test was built in.
+    // The program is passed as text: a path would not outlive the checkout in which the test was built.
     command.args(["-I", "-W", "ignore", "-c", program]);
-    // The names of the C locale, and no zone of the machine's own for %Z.
+    // The names are those of the C locale, and `%Z` has no zone of the machine's own.
     command.env("LC_ALL", "C").env("TZ", "UTC0").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut python = command
         .spawn()
@@ -22,7 +22,7 @@ pub fn ask(program: &str, questions: &[impl Serialize]) -> Vec<String> {
     let lines: String =
         questions.iter().map(|question| serde_json::to_string(question).unwrap() + "\n").collect();
     let (mut stdin, mut stdout) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
-    // A pipe that breaks shows as answers that are missing.
+    // If writing fails, answers are missing, and the caller notices that.
     let writer = thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let (answered, answers) = mpsc::channel();
     thread::spawn(move || {

@@ -1,8 +1,8 @@
-//! Tables against Python's own `csv` in strict mode: what it refuses, or reads as rows of different widths, is
-//! refused here; what is accepted here has the cells that it reads.
+//! Compares tables with Python's own `csv` in strict mode. What Python refuses, or reads as rows of different
+//! widths, is refused here; what is accepted here has the cells that Python reads.
 //!
-//! `CSV_CASES` sets how many texts are asked about, and `CSV_SEED` others than the usual ones:
-//! `CSV_CASES=1000000 CSV_SEED=$RANDOM cargo test -p cmslite-core --test integration python_csv`.
+//! `CSV_CASES` sets the number of texts that are compared, and `CSV_SEED` chooses other texts than the usual
+//! ones: `CSV_CASES=1000000 CSV_SEED=$RANDOM cargo test -p cmslite-core --test integration python_csv`.
 
 use cmslite_core::config::{self, Dataset};
 use cmslite_core::problem::Problems;
@@ -14,13 +14,13 @@ use crate::random::Random;
 
 type Rows = Vec<Vec<String>>;
 
-/// What cells are made of, the characters that mean something more often than others.
+/// The parts of cells. Characters with a meaning in CSV are more frequent than others.
 const PIECES: [&str; 24] = [
     "a", "b", "7", "007", "1.5", " ", "  ", "\t", ",", ";", "|", "\"", "\"\"", "\\", "\\\"", "\n", "\r\n",
     "\r", "é", "🌲", "-", "x y", "'", "",
 ];
 
-/// What a mutation puts in.
+/// The texts that a mutation inserts.
 const ODD: [&str; 16] = [
     ",", ";", "\"", "\"\"", "\n", "\r", "\r\n", "\\", " ", "\t", "x", "\u{feff}", "\u{1a}", ",,", "\n\n",
     " \"",
@@ -30,7 +30,7 @@ struct Question {
     text: String,
     delimiter: char,
     columns: usize,
-    /// Whether nothing was done to what the writer wrote.
+    /// Whether the widths of the rows and the written text were left unchanged.
     is_sound: bool,
 }
 
@@ -38,7 +38,7 @@ fn cell(random: &mut Random) -> String {
     (0..random.below(5)).map(|_| random.pick(&PIECES)).collect()
 }
 
-/// Rows as the `csv` crate writes them.
+/// Returns rows as the `csv` crate writes them.
 fn written(random: &mut Random, rows: &Rows, delimiter: char) -> String {
     let style =
         random.pick(&[csv::QuoteStyle::Necessary, csv::QuoteStyle::Always, csv::QuoteStyle::NonNumeric]);
@@ -117,7 +117,7 @@ fn dataset(columns: usize, delimiter: char) -> Dataset {
     config::parse("d.json", &config.to_string()).unwrap()
 }
 
-/// The rows that are staged of a text, or why it is refused.
+/// Returns the rows that are staged of a text, or why it is refused.
 fn staged(question: &Question) -> Result<Rows, String> {
     let dataset = dataset(question.columns, question.delimiter);
     let table = dataset.table_of("m").unwrap();
@@ -132,8 +132,9 @@ fn staged(question: &Question) -> Result<Rows, String> {
     Ok(reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect())
 }
 
-/// The rows of a table, as far as they are loaded; none where a row does not fit the header. Blank lines and
-/// rows of empty cells are no rows, and empty cells at a row's end may be more than the header's.
+/// Returns the rows of a table that are loaded; `None` if there is no header or it is too short, or if a row
+/// does not fit it. Blank lines and rows of empty cells are not rows, and a row may have more cells than the
+/// header if they are empty.
 fn rectangular(rows: &Rows, columns: usize) -> Option<Rows> {
     let mut rows = rows.iter().filter(|row| !row.is_empty());
     let width = rows.next()?.len();
@@ -162,7 +163,7 @@ fn what_python_refuses_is_refused_and_what_is_accepted_is_what_it_reads() {
         let questions: Vec<Question> = (0..count.min(20_000)).map(|_| question(&mut random)).collect();
         for (question, answer) in questions.iter().zip(ask_python(&questions)) {
             let Question { text, columns, is_sound, .. } = question;
-            // What is passed over in front of a table and behind it is text to Python.
+            // A byte order mark and an end-of-file mark are passed over here, but are text to Python.
             let is_marked = text.starts_with('\u{feff}') || text.ends_with('\u{1a}');
             let expected = answer.as_ref().and_then(|rows| rectangular(rows, *columns));
             match staged(question) {

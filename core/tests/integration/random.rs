@@ -1,6 +1,6 @@
-//! Numbers that look random, and are the same for the same seed everywhere.
+//! Generates numbers that look random, and are the same for the same seed everywhere.
 
-/// `SplitMix64`.
+/// A `SplitMix64` generator, with its state.
 pub struct Random(pub u64);
 
 impl Random {

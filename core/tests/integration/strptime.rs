@@ -1,5 +1,8 @@
-//! Dates mean what Python makes of them: `datetime.strptime` of the machine's `python3` is asked the same
-//! questions. Where more is accepted than Python does, what it makes of the same text in its own form counts.
+//! Compares dates with those of Python: `datetime.strptime` of the machine's `python3` is asked the same
+//! questions.
+//!
+//! Where more is accepted here than in Python, the same text in Python's form must have the same meaning in
+//! Python.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,10 +16,10 @@ use crate::random::Random;
 use cmslite_core::text::printable;
 use regex::Regex;
 
-/// Every directive of Python 3.11.
+/// The directives of Python 3.11.
 const DIRECTIVES: &str = "aAwdbBmyYHIpMSfzZjUWcxX%GuV";
 
-/// The format of the shipped configuration, which has a path of its own.
+/// The format of the shipped configuration, for which the code has a separate path.
 const COMMON: &str = "%Y-%m-%d %H:%M:%S.%f";
 
 const REALISTIC: [&str; 75] = [
@@ -97,8 +100,8 @@ const REALISTIC: [&str; 75] = [
     "  %Y \t %m\n%d ",
 ];
 
-/// Formats with a `%S.%f`, of which the fraction may be absent and may go on with zeros. Nothing that reads
-/// digits stands behind it.
+/// Formats with a `%S.%f`, whose fraction may be absent or may continue with zeros. No directive that reads
+/// digits follows directly.
 const FRACTIONS: [&str; 10] = [
     COMMON,
     "%Y-%m-%dT%H:%M:%S.%f",
@@ -112,7 +115,8 @@ const FRACTIONS: [&str; 10] = [
     "%G-W%V-%u %M:%S.%f",
 ];
 
-/// Formats of which a literal means something in a regular expression, or folds its case in its own way.
+/// Formats in which a literal has a meaning in a regular expression, or unusual rules for upper and lower
+/// case.
 const LITERAL: [&str; 24] = [
     "%Y.%m",
     "%Y*%m+%d?",
@@ -140,7 +144,8 @@ const LITERAL: [&str; 24] = [
     "%H\u{200b}%M",
 ];
 
-/// What Python refuses to compile or never reads; we refuse to compile it.
+/// Formats that Python does not compile, or with which it never reads a text. They are refused here when they
+/// are compiled.
 const REFUSED: [&str; 14] = [
     "%Y %Y",
     "%c %d",
@@ -158,21 +163,22 @@ const REFUSED: [&str; 14] = [
     "%G %V %u %j",
 ];
 
-/// Separators of made-up formats.
+/// The separators of made-up formats.
 const SEPARATORS: [&str; 28] = [
     "", "", "", "", " ", " ", "  ", "\t", "-", "/", ":", ".", ",", "T", "%%", "(", ")", "[", "]", "+", "*",
     "?", "|", "\\", "^", "$", "{2}", "is",
 ];
 
-/// What a mutation puts in: what dates are made of, blanks of all kinds, digits of other scripts, letters
-/// that fold to ASCII.
+/// The characters that a mutation inserts: those of dates, blanks of all kinds, digits of other scripts, and
+/// letters that fold to ASCII.
 const ODD: &str = "0123456789 +-:./,TZzAaMmPp%_e\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f}\u{85}\u{a0}\u{2003}\u{2028}\u{3000}\u{200b}\u{feff}\0\
                    ٣۴९५５𝟎𝟘𝟙𝟢𝟬𝟵𝟶𝟿²½①ⅧſıİK\u{301}éß";
 
-/// The zeros of scripts whose digits Python's `int` reads; the mathematical ones stand fifty in a row.
+/// The zeros of scripts whose digits Python's `int` reads. The mathematical digits are fifty consecutive
+/// characters.
 const ZEROS: [char; 11] = ['٠', '۰', '०', '๐', '༠', '０', '𝟎', '𝟘', '𝟢', '𝟬', '𝟶'];
 
-/// A year's edges, leap years and not, the pivot of `%y`, the first and the last year.
+/// Unusual years: the first and the last, leap years and others, and those around the pivot of `%y`.
 const YEARS: [i32; 24] = [
     1, 2, 4, 99, 100, 999, 1582, 1600, 1899, 1900, 1904, 1967, 1968, 1969, 1970, 1999, 2000, 2020, 2023,
     2024, 2026, 2068, 2069, 9999,
@@ -242,7 +248,7 @@ fn offset(random: &mut Random) -> String {
     let mut text = format!("{}{hour:02}{colon}{:02}", random.pick(&["+", "-"]), random.below(60));
     if random.one_in(4) {
         let second = if random.one_in(2) { 0 } else { random.below(60) };
-        // Python refuses a colon in one place only.
+        // Python refuses an offset that has a colon in only one of two places.
         let _ = write!(text, "{}{second:02}", if random.one_in(4) { random.pick(&["", ":"]) } else { colon });
         if random.one_in(3) {
             let count = 1 + random.below(7);
@@ -253,7 +259,7 @@ fn offset(random: &mut Random) -> String {
     text
 }
 
-/// `moment` in one of the ways in which `directive` may read it.
+/// Returns `moment` in one of the ways in which `directive` may read it.
 fn rendered(random: &mut Random, directive: char, moment: NaiveDateTime) -> String {
     let usual = || moment.format(&format!("%{directive}")).to_string();
     match directive {
@@ -273,7 +279,7 @@ fn rendered(random: &mut Random, directive: char, moment: NaiveDateTime) -> Stri
     }
 }
 
-/// A value of `format`.
+/// Returns a random value of `format`.
 fn value(random: &mut Random, format: &str) -> String {
     let moment = random.moment();
     let mut text = String::new();
@@ -300,7 +306,7 @@ fn is_digit_at(text: &[char], at: usize) -> bool {
     text.get(at).is_some_and(char::is_ascii_digit)
 }
 
-/// Where an ASCII digit stands, and where the run of digits that it belongs to begins and ends.
+/// Returns the position of an ASCII digit, and the range of the run of digits around it.
 fn some_number(random: &mut Random, text: &[char]) -> Option<(usize, std::ops::Range<usize>)> {
     let digits: Vec<usize> = (0..text.len()).filter(|at| is_digit_at(text, *at)).collect();
     if digits.is_empty() {
@@ -312,7 +318,7 @@ fn some_number(random: &mut Random, text: &[char]) -> Option<(usize, std::ops::R
     Some((at, start..end))
 }
 
-/// `text` with something small made wrong, or only unusual.
+/// Returns `text` with a small change that makes it wrong, or only unusual.
 fn mutated(random: &mut Random, text: &str) -> String {
     let mut text: Vec<char> = text.chars().collect();
     let at = random.below(text.len() + 1);
@@ -327,7 +333,7 @@ fn mutated(random: &mut Random, text: &str) -> String {
         (4, _) => text.truncate(at),
         (5, _) => return with_random_case(random, &text.iter().collect::<String>()),
         (6, _) => {
-            // The letters whose case folds to an ASCII letter's, or is said to.
+            // Letters whose case folds, or is said to fold, to that of an ASCII letter.
             let alike = |c: char| match c {
                 's' | 'S' => Some(vec!['ſ']),
                 'i' | 'I' => Some(vec!['ı', 'İ']),
@@ -370,7 +376,8 @@ fn mutated(random: &mut Random, text: &str) -> String {
     text.into_iter().collect()
 }
 
-/// Values of directives that stand alone: every number of few digits, and what else each may come near to.
+/// Returns values for a directive that is the whole format: all numbers of few digits, and texts that are
+/// nearly values.
 fn alone(random: &mut Random, directive: char) -> BTreeSet<String> {
     let mut values = BTreeSet::from([String::new()]);
     match directive {
@@ -399,7 +406,7 @@ fn alone(random: &mut Random, directive: char) -> BTreeSet<String> {
         ),
         'a' | 'A' | 'b' | 'B' => {
             for month in 1..=12 {
-                // In this year the months begin on every day of the week.
+                // The months of this year begin on every day of the week.
                 let date = NaiveDate::from_ymd_opt(2024, month, 1).unwrap();
                 for name in ["%a", "%A", "%b", "%B"].map(|directive| date.format(directive).to_string()) {
                     values.extend([
@@ -443,7 +450,8 @@ fn made_up_format(random: &mut Random) -> String {
     let mut format = String::new();
     for _ in 0..=random.below(6) {
         let directive = format!("%{}", random.pick(&directives));
-        // Twice is refused by both, and one such format in some is enough.
+        // Python and this crate both refuse a directive that is given twice, so a few such formats are
+        // enough.
         if !format.contains(&directive) || random.one_in(10) {
             format.push_str(&directive);
             format.push_str(random.pick(&SEPARATORS));
@@ -452,7 +460,7 @@ fn made_up_format(random: &mut Random) -> String {
     format
 }
 
-/// All questions: the values of every format.
+/// Returns all questions: the texts for each format.
 fn questions(random: &mut Random) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for directive in DIRECTIVES.chars() {
@@ -469,7 +477,7 @@ fn questions(random: &mut Random) -> BTreeMap<String, BTreeSet<String>> {
         let values = near(random, &format, 40);
         all.entry(format).or_default().extend(values);
     }
-    // Every week of the years that are hard, and the days around the ends of the year.
+    // Every week of unusual years, and the days around the ends of February and of the year.
     for year in YEARS.into_iter().chain([0]) {
         for week in 0..=54 {
             for (format, pair) in
@@ -502,7 +510,7 @@ struct Python {
     answers: Vec<Option<String>>,
 }
 
-/// Asks `python3`.
+/// Asks `python3` for its version and for its answers.
 fn ask_python(questions: &[(&str, &str)]) -> Python {
     let mut answers = python::ask(include_str!("strptime.py"), questions).into_iter();
     let version = answers.next().expect("python3 says its version");
@@ -527,12 +535,13 @@ fn our_answer(format: &Result<DateFormat, FormatError>, value: &str) -> Result<S
     read.map(|()| text)
 }
 
-/// The blanks of `text` left out, one at a time.
+/// Returns `text` without one of its blanks, for each of them in turn.
 fn without_one_blank(text: &str) -> impl Iterator<Item = String> {
     text.match_indices(' ').map(|(at, _)| text[..at].to_owned() + &text[at + 1..])
 }
 
-/// Why Python may accept what we refuse. There is no excuse for the opposite, nor for another result.
+/// Returns the reason why Python may accept a text that is refused here. Nothing excuses the opposite, or
+/// another result.
 fn excuse(
     python: (u32, u32),
     (format, value): (&str, &str),
@@ -540,23 +549,24 @@ fn excuse(
     refusal: &str,
 ) -> Option<&'static str> {
     let compiled = DateFormat::compile(format);
-    // `strptime`: "An offset with seconds is refused". The whole of `+hh:mm:ss` must stand at the end of
-    // Python's answer.
+    // An offset with seconds is refused here: see the module `strptime`. Python's answer must end with the
+    // whole of `+hh:mm:ss`.
     if format.contains("%z")
         && theirs.rfind(['+', '-']).is_some_and(|at| at > 10 && theirs.len() - at > "+hh:mm".len())
     {
         return Some("an offset with seconds, which Redshift cannot read");
     }
-    // `strptime`: "%G and %V are taken only together, with a weekday and without %j, %Y and %y". Before 3.13
-    // Python ignores one of them beside %Y, and %V beside %U or %W; from then on it takes both beside %Y.
+    // `%G` and `%V` are accepted here only together, with a weekday and without `%j`, `%Y` and `%y`: see the
+    // module `strptime`. Before 3.13, Python ignores one of them beside `%Y`, and `%V` beside `%U` or `%W`;
+    // since then it accepts both beside `%Y`.
     let has_year = ["%Y", "%y", "%c", "%x"].iter().any(|year| format.contains(year));
     if (python < (3, 13) || has_year) && matches!(compiled, Err(FormatError::Unsupported('G' | 'V', _))) {
         return Some(
             "an ISO week date of too few or too many directives, which Python's versions judge differently",
         );
     }
-    // `strptime`: "A week that its ISO year does not have is refused". Before 3.12 Python counts on into the
-    // next year.
+    // A week that its ISO year does not have is refused here: see the module `strptime`. Before 3.12, Python
+    // counts on into the next year.
     if let Some((year, week)) =
         refusal.strip_prefix("the year ").and_then(|text| text.split_once(" has no week "))
         && python < (3, 12)
@@ -564,7 +574,8 @@ fn excuse(
     {
         return Some("an ISO week that the year does not have, which Python 3.12 refuses");
     }
-    // From 3.13.1 on Python takes a blank for the first digit of %I, and later of %H, as all do of %d.
+    // Since 3.13.1, Python accepts a blank for the first digit of `%I`, and later also of `%H`, as all
+    // versions do for `%d`.
     let agrees = |format: &Result<DateFormat, FormatError>, value: &str| {
         our_answer(format, value).as_deref() == Ok(theirs)
     };
@@ -573,14 +584,15 @@ fn excuse(
             .any(|value| agrees(&compiled, &value))
             .then_some("a blank before an hour, as of Python 3.13");
     }
-    // From 3.14 on Python takes an empty text for %z.
+    // Since 3.14, Python accepts an empty text for `%z`.
     if python >= (3, 14) && agrees(&DateFormat::compile(&format.replacen("%z", "", 1)), value) {
         return Some("no offset for %z, as of Python 3.14");
     }
     None
 }
 
-/// The forms in which Python would take a text whose seconds have no fraction, or one that goes on with zeros.
+/// Returns the forms in which Python would accept a text whose seconds have no fraction, or a fraction that
+/// continues with zeros.
 fn in_pythons_form(text: &str) -> Vec<String> {
     let behind_a_digit = text
         .char_indices()
@@ -598,8 +610,8 @@ fn in_pythons_form(text: &str) -> Vec<String> {
     behind_a_digit.chain(without_zeros).collect()
 }
 
-/// Whether the place that a refusal names is one of the text, and what it says to stand there does. None where
-/// it names none.
+/// Checks whether the position that a refusal names is in the text, and whether the text there is what the
+/// refusal quotes. Returns `None` if the refusal names no position.
 fn place_is_true(text: &str, refusal: &str) -> Option<bool> {
     static PLACE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?s)(?:`(?P<text>.+?)`|(?P<blank>a blank)|^[a-zI][a-zSO ]* (?P<digits>\S+)) at character (?P<at>\d+)").unwrap()
@@ -634,10 +646,10 @@ fn dates_mean_what_python_makes_of_them() {
     let mut excuses: BTreeMap<&str, usize> = BTreeMap::new();
     let mut mismatches = Vec::new();
     let mut compiled = (String::new(), DateFormat::compile(""));
-    // What Python refuses and we accept, to be asked again in Python's form.
+    // The texts that Python refuses and that are accepted here, to be asked again in Python's form.
     let mut more = Vec::new();
     let mut places = 0;
-    // For each format, what Python accepts and what it refuses.
+    // For each format, the number of texts that Python accepts, and of those that it refuses.
     let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for (question, theirs) in questions.iter().zip(&python.answers) {
         let (format, value) = *question;
@@ -702,14 +714,14 @@ fn dates_mean_what_python_makes_of_them() {
             "{text}: alone {accepted} accepted, {refused} refused; among others {} accepted, {} refused",
             among[0], among[1]
         );
-        // A comparison of refusals alone would show nothing. %G and %V mean nothing alone.
+        // Comparing refusals alone would show nothing. `%G` and `%V` have no meaning alone.
         assert!(refused > 20 && among[0] > 100 && among[1] > 100, "{text} is not compared: {counts:?}");
         assert!((accepted > 0) != "GV".contains(directive), "{text} alone");
     }
     for (excuse, count) in excuses {
         println!("{count} excused: {excuse}");
     }
-    // Twenty from all over: the first ones would be of one format.
+    // Twenty mismatches from all over the list: the first ones would all have the same format.
     let some: Vec<&str> =
         mismatches.iter().step_by(mismatches.len().div_ceil(20).max(1)).map(String::as_str).collect();
     assert!(
@@ -720,8 +732,8 @@ fn dates_mean_what_python_makes_of_them() {
     );
 }
 
-/// Texts with a fraction that is absent, or goes on behind microseconds, and the same in Python's form, if it
-/// has one.
+/// Texts whose fraction is absent or longer than microseconds mean the same as in Python's form. Those
+/// without such a form are refused.
 #[test]
 fn a_fraction_that_python_refuses_means_what_its_own_form_means() {
     let seed = seed();
@@ -731,7 +743,7 @@ fn a_fraction_that_python_refuses_means_what_its_own_form_means() {
         let (before, behind) = format.split_once(".%f").unwrap();
         for n in 0..600 {
             let (mut start, mut end) = (value(&mut random, before), value(&mut random, behind));
-            // Where the fraction belongs stays what it is: behind a second, and not before a digit.
+            // A mutation is used only if a digit is still before the fraction and none is after it.
             let (other_start, other_end) = (mutated(&mut random, &start), mutated(&mut random, &end));
             if random.one_in(3) && other_start.ends_with(char::is_numeric) {
                 start = other_start;

@@ -1,6 +1,6 @@
-//! What is a table and what is not, a case on each line: the text of a file, and what is said of it.
+//! Tests which texts are tables, one case on each line: the text of a file, and the expected verdict.
 //!
-//! A case is good with so many rows, or bad with a code, the line, and the column where one is to blame.
+//! A good case has a number of rows. A bad one has a code, a line, and a column if one is at fault.
 
 use cmslite_core::config::{self, Dataset};
 use cmslite_core::problem::Problems;
@@ -10,9 +10,9 @@ use cmslite_core::transform::{Transform, Transformed};
 use Verdict::{Bad, Good};
 
 enum Verdict {
-    /// Rows.
+    /// The file is good, and has this number of rows.
     Good(u64),
-    /// Code, line and column of the first problem; line 0 stands for the file as a whole.
+    /// The file is bad: the code, line and column of its first problem. Line 0 means the file as a whole.
     Bad(&'static str, u64, Option<&'static str>),
 }
 

@@ -46,7 +46,7 @@ pub struct Invocation {
     pub payload: Value,
     /// The outcome.
     pub outcome: Outcome,
-    /// The time that a process worked on it; zero if no process got it.
+    /// The time for which a process worked on it; zero if no process received it.
     pub took: Duration,
     /// Whether the invocation is asynchronous, so that Lambda tries again after a failure.
     pub is_asynchronous: bool,

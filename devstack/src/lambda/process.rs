@@ -94,7 +94,7 @@ async fn run_process(
     if let Some(stderr) = child.stderr.take() {
         output.spawn(keep_output(stderr, drains(process, shared), Arc::clone(shared)));
     }
-    // It ends with this function, and so do the waits of the process's connections.
+    // The server ends with this function, and so do the waits of the process's connections.
     let mut serving = JoinSet::new();
     let api = Arc::clone(shared);
     serving.spawn(serve(listener, move |request| runtime_api::answer(request, process, Arc::clone(&api))));
@@ -112,8 +112,8 @@ async fn run_process(
     Ok(Outcome::failed("Runtime.ExitError", format!("Runtime exited with error: {how}")))
 }
 
-/// Returns the error of a program that cannot be started, since its guard would start anyway. A program
-/// without a directory is found through PATH.
+/// Checks whether a program can be started, since its guard would start in any case. A program without a
+/// directory is found through PATH, and is not checked.
 fn must_be_a_program(program: &Path) -> io::Result<()> {
     if program.components().count() < 2 {
         return Ok(());
@@ -126,7 +126,7 @@ fn must_be_a_program(program: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns the senders through which a process's outputs are asked for their contents.
+/// Returns the receiver of an output's drain requests. Adds their sender to the process.
 fn drains(process: u64, shared: &Shared) -> mpsc::UnboundedReceiver<Drain> {
     let (sender, receiver) = mpsc::unbounded_channel();
     if let Some(process) = shared.state().processes.get_mut(&process) {
@@ -135,7 +135,7 @@ fn drains(process: u64, shared: &Shared) -> mpsc::UnboundedReceiver<Drain> {
     receiver
 }
 
-/// Keeps every line of an output, and the text after the last one.
+/// Adds every line of an output to the log, and the text after the last one.
 async fn keep_output(
     mut output: impl AsyncRead + Unpin,
     mut drains: mpsc::UnboundedReceiver<Drain>,
@@ -150,7 +150,7 @@ async fn keep_output(
             },
             Some(drain) = drains.recv() => {
                 let mut left = PIPE_BYTES;
-                // It is read as long as that needs no wait.
+                // Reads the output as long as that needs no wait, but not much more than a pipe can hold.
                 while let Some(Ok(read @ 1..)) = unconstrained(output.read_buf(&mut buffer)).now_or_never() {
                     left = left.saturating_sub(read);
                     if left == 0 {
@@ -158,7 +158,7 @@ async fn keep_output(
                     }
                 }
                 keep_lines(&mut buffer, &shared);
-                // The asking side may be gone.
+                // The caller that asked may be gone.
                 let _ = drain.send(());
             }
         }

@@ -19,7 +19,7 @@ pub struct Shared {
     work: Notify,
     /// Notified when an invocation has ended, or something was written.
     changed: Notify,
-    /// Notified when a process has ended: for threads.
+    /// Notified when a process has ended, for threads that block until then.
     process_gone: Condvar,
     pub events: broadcast::Sender<Invocation>,
 }
@@ -45,7 +45,7 @@ pub struct Process {
     /// The sender that kills the process; `None` once that was done.
     pub kill: Option<oneshot::Sender<()>>,
     pub start: Start,
-    /// The readers of its outputs.
+    /// The senders of drain requests to the readers of its outputs.
     pub outputs: Vec<mpsc::UnboundedSender<Drain>>,
 }
 
@@ -64,7 +64,7 @@ pub enum Start {
 pub struct Job {
     pub request_id: String,
     pub payload: Value,
-    /// The receiver of the outcome; `None` for an asynchronous invocation.
+    /// The sender of the outcome; `None` for an asynchronous invocation.
     answer: Option<oneshot::Sender<Outcome>>,
     tries: usize,
 }
@@ -118,7 +118,7 @@ impl Shared {
         request_id
     }
 
-    /// Lets every process end, and none begin.
+    /// Kills every process, and lets no new one start.
     pub fn stop(&self) {
         self.state().is_stopping = true;
         self.kill();
@@ -128,12 +128,12 @@ impl Shared {
     /// Kills every process.
     pub fn kill(&self) {
         for kill in self.state().processes.values_mut().filter_map(|process| process.kill.take()) {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = kill.send(());
         }
     }
 
-    /// Blocks the thread until none of these processes lives.
+    /// Blocks the thread until all of these processes have ended.
     pub fn wait_for_end(&self, doomed: &[u64]) {
         let lives = |state: &mut State| doomed.iter().any(|process| state.processes.contains_key(process));
         drop(self.process_gone.wait_while(self.state(), lives).unwrap_or_else(PoisonError::into_inner));
@@ -142,7 +142,7 @@ impl Shared {
     /// Waits until `look` finds something; it looks at once, and again whenever there is work.
     pub async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
-            // Created before looking, so that it notices what comes in between.
+            // Created before looking, so that no notification in between is lost.
             let notified = self.work.notified();
             let found = look(&mut self.state());
             if let Some(found) = found {
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// Returns when everything that a process has written so far is in the log.
+    /// Waits until everything that a process has written so far is in the log.
     pub async fn drain(&self, process: u64) {
         let outputs: Vec<_> =
             self.state().processes.get(&process).map_or(Vec::new(), |it| it.outputs.clone());
@@ -177,7 +177,7 @@ impl Shared {
         }
     }
 
-    /// Ends a running invocation, once.
+    /// Ends a running invocation. Returns false if it does not run, for example because it has already ended.
     pub fn end(self: &Arc<Self>, request_id: &str, outcome: Outcome) -> bool {
         let mut state = self.state();
         let Some(Running { job, begun, watchdog, .. }) = state.running.remove(request_id) else {
@@ -192,7 +192,7 @@ impl Shared {
     pub fn time_out(self: &Arc<Self>, request_id: &str, process: u64) {
         let kill = {
             let mut state = self.state();
-            // It may have ended just now, and its process may work for another.
+            // The invocation may have ended just now, and its process may already work on another one.
             if !state.running.contains_key(request_id) {
                 return;
             }
@@ -202,13 +202,13 @@ impl Shared {
         let message = format!("RequestId: {request_id} Error: Task timed out after {limit:.2} seconds");
         self.end(request_id, Outcome::failed("Sandbox.Timedout", message));
         if let Some(kill) = kill {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = kill.send(());
         }
     }
 
-    /// Ends the invocation that has waited longest, for a process that could not start: in Lambda, too, a
-    /// failed start costs one.
+    /// Ends the invocation that has waited longest, because a process could not start. In Lambda, too, a
+    /// failed start costs one invocation.
     pub fn end_waiting(self: &Arc<Self>, outcome: Outcome) {
         let mut state = self.state();
         if let Some(job) = state.queue.pop_front() {
@@ -262,8 +262,8 @@ impl Shared {
         }
     }
 
-    /// Ends the work of a process that has ended. If the process ended by itself while it started, the
-    /// waiting work fails. Returns whether it had started.
+    /// Ends the invocations of a process that has ended. If the process ended by itself while it started, the
+    /// invocation that has waited longest ends too. Returns whether the process had started.
     pub fn process_ended(self: &Arc<Self>, process: u64, outcome: &Outcome) -> bool {
         let (ended, doing) = {
             let mut state = self.state();

@@ -21,7 +21,8 @@ pub async fn answer(
 ) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    // What the process wrote before its request is in the log before its answer is known.
+    // Everything that the process wrote before this request must be in the log before the request takes
+    // effect.
     shared.drain(process).await;
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     Ok(match (&parts.method, path.as_slice()) {
@@ -51,7 +52,7 @@ fn accepted(is_known: bool) -> Answer {
     }
 }
 
-/// Handles a runtime's answer to an invocation; an answer that is too large fails it.
+/// Handles a runtime's answer to an invocation. An answer that is too large fails the invocation.
 fn responded(id: &str, body: &[u8], shared: &Arc<Shared>) -> Answer {
     if body.len() > PAYLOAD_LIMIT_BYTES {
         let (error_type, message) = (

@@ -45,7 +45,7 @@ impl Default for QueueOptions {
     }
 }
 
-/// A queue.
+/// A queue of SQS.
 #[derive(Clone)]
 pub struct Queue(Arc<Inner>);
 
@@ -72,7 +72,7 @@ struct Message {
 
 /// An event source mapping, which passes messages on as long as it lives.
 pub struct Mapping {
-    /// Aborted when it is dropped.
+    /// The tasks that pass messages on; dropping the set aborts them.
     _pollers: JoinSet<()>,
 }
 
@@ -112,7 +112,7 @@ impl Queue {
     /// Receives a batch, as soon as a message is visible.
     async fn receive(&self) -> Vec<Message> {
         loop {
-            // Created before looking, so that it notices what comes in between.
+            // Created before looking, so that no notification in between is lost.
             let changed = self.0.changed.notified();
             let (batch, next) = self.take_visible(Instant::now());
             if !batch.is_empty() {
@@ -150,7 +150,8 @@ impl Queue {
         (batch, next)
     }
 
-    /// Deletes the messages that were done. The others become visible again in their time.
+    /// Deletes the messages that did not fail. The others become visible again when their visibility
+    /// timeout is over.
     fn settle(&self, batch: &[Message], outcome: &Outcome) {
         let failed = self.failed(batch, outcome);
         let is_done = |message: &Message| {
@@ -159,7 +160,7 @@ impl Queue {
         self.state().messages.retain(|message| !is_done(message));
     }
 
-    /// Returns the messages that come again.
+    /// Returns the ids of the messages that failed.
     fn failed<'a>(&self, batch: &'a [Message], outcome: &Outcome) -> HashSet<&'a str> {
         let all = || batch.iter().map(|message| message.id.as_str()).collect();
         let answer = match outcome {
@@ -223,7 +224,7 @@ async fn poll(queue: Queue, shared: Arc<Shared>) {
         let batch = queue.receive().await;
         let (sender, receiver) = oneshot::channel();
         shared.submit(queue.event(&batch), Some(sender));
-        // A function that is gone has done nothing.
+        // A function that is gone has processed no message, so the batch becomes visible again.
         let Ok(outcome) = receiver.await else { continue };
         queue.settle(&batch, &outcome);
     }

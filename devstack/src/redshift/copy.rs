@@ -6,7 +6,7 @@
 /// One COPY from beginning to end.
 mod load;
 
-// Compressed files, unpacked as they arrive.
+/// Compressed files, unpacked as they arrive.
 mod compression;
 
 /// The target table.

@@ -37,7 +37,7 @@ impl Fault {
     }
 }
 
-/// Nothing: the server only closes the connection, instead of its part of the TLS handshake.
+/// No bytes: the server only closes the connection, instead of its part of the TLS handshake.
 pub const CLOSES: &[u8] = &[];
 /// The alert `protocol_version`, from a server that has only older versions (RFC 8446, 6.2).
 pub const ALERT_PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
@@ -76,7 +76,7 @@ impl Faults {
     }
 }
 
-/// What happens to a statement.
+/// What happens to a statement, a connection or a handshake.
 #[derive(Clone)]
 pub enum Action {
     /// For handshakes: these bytes are sent, and the connection ends.
@@ -95,14 +95,14 @@ pub enum Action {
     RunInstead(Callback),
     /// The statement is carried out, an action is run, and the connection breaks before the answer.
     RunAfter(Callback),
-    /// The statement is carried out when a gate opens.
+    /// The statement is carried out, or the connection served, when a gate opens.
     Wait(Gate),
     /// For COPY: its load errors have line -1, as those of a file that is read in parts may
     /// (`r_STL_LOAD_ERRORS.md`).
     HideLines,
     /// For COPY: its load errors are in none of the tables.
     HideLoadErrors,
-    /// The statement is accepted, and no answer comes; the connection stays open.
+    /// The statement or the connection is accepted, and no answer comes; the connection stays open.
     Silence,
     /// For COPY: `pg_last_copy_count()` is higher by this number than the rows that were loaded.
     Miscount(u64),

@@ -46,7 +46,7 @@ pub(super) struct Login {
     pub(super) settings: Vec<(String, String)>,
 }
 
-/// Takes a connection to the point where its session can begin; `None` if it does not get there.
+/// Handles a connection up to the point where its session can begin; `None` if it does not get there.
 pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Option<Login>> {
     let mut client = Framed::new(Box::new(stream));
     let mut secured = false;
@@ -58,7 +58,7 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
                 client.flush().await?;
                 if let Some(bytes) = state.faults.of_handshake() {
                     let mut stream = client.into_stream();
-                    // The client's hello, which is sent at once and complete.
+                    // Reads the client's hello, which arrives at once and complete.
                     let _ = stream.read(&mut [0; 4096]).await?;
                     stream.write_all(bytes).await?;
                     stream.shutdown().await?;
@@ -73,7 +73,7 @@ pub(super) async fn accept(stream: TcpStream, state: &State) -> io::Result<Optio
                 client.flush().await?;
             }
             CANCEL => {
-                // It names the PostgreSQL process of a session, so PostgreSQL checks it.
+                // The request names the PostgreSQL process of a session, so PostgreSQL checks it.
                 let mut request = BytesMut::new();
                 request.put_u32(16);
                 request.put_u32(CANCEL);
@@ -233,7 +233,7 @@ fn put_counted(body: &mut BytesMut, bytes: &[u8]) {
     body.put_slice(bytes);
 }
 
-/// Takes bytes that are preceded by their length; `None` if there are too few.
+/// Takes bytes that are preceded by their length; none if there are too few.
 fn take_counted(body: &mut Bytes) -> Bytes {
     let length = body.try_get_u32().ok().and_then(|length| usize::try_from(length).ok());
     length.filter(|length| *length <= body.len()).map_or_else(Bytes::new, |length| body.split_to(length))

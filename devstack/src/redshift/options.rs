@@ -18,7 +18,7 @@ pub enum Auth {
 /// Whether the stand-in offers TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// To clients that ask for it: "plain accepted unless `require_SSL`" (Management Guide,
+    /// Offered to clients that ask for it: "plain accepted unless `require_SSL`" (Management Guide,
     /// connecting-ssl-support).
     Optional,
     /// Required from every client.
@@ -32,7 +32,7 @@ pub enum Tls {
 pub enum Isolation {
     /// The default of clusters made before 2024-05-22.
     Serializable,
-    /// The default since.
+    /// The default of clusters made since then.
     Snapshot,
 }
 
@@ -68,7 +68,7 @@ pub struct Options {
     pub host_names: Vec<String>,
     /// The roles that COPY may use.
     pub roles: Vec<Role>,
-    /// Whether the first of them is the default role.
+    /// Whether the first of `roles` is the default role.
     pub default_role: bool,
     /// The kind of conflicts.
     pub isolation: Isolation,

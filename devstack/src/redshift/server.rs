@@ -28,7 +28,7 @@ impl Redshift {
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] has the reason.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let port = listener.local_addr()?.port();
@@ -86,12 +86,12 @@ impl Redshift {
         self.state.log.clear();
     }
 
-    /// Makes statements fail from now on.
+    /// Adds a fault, which affects statements, connections or handshakes from now on.
     pub fn inject(&self, fault: Fault) {
         self.state.faults.add(fault);
     }
 
-    /// Lets statements succeed again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state.faults.clear();
     }

@@ -8,7 +8,7 @@ use super::sql;
 /// A statement that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The session, counted from 1.
+    /// The session's number, counted from 1.
     pub session: u64,
     /// The user.
     pub user: String,
@@ -27,7 +27,7 @@ pub struct Statement {
     pub outcome: Option<Result<String, (String, String)>>,
 }
 
-/// A statement's position in the log, which remains its own when the log is cleared.
+/// A statement's position in the log. No other statement gets the position after the log is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogEntry(usize);
 

@@ -28,7 +28,7 @@ pub(super) struct LoadError {
 /// default `"identity"(...)` (dimitri/pgloader#860), and a table outside the cluster is one of PostgreSQL's
 /// foreign tables. `SVV_TRANSACTIONS` shows a user their own transactions, a superuser all, and `STV_LOCKS`
 /// is for superusers (`r_SVV_TRANSACTIONS`, `r_STV_LOCKS`; the values of `lock_status` are not documented).
-/// Only those of the session's database are shown, since another database's table ids belong to other tables.
+/// Both show only the session's database, since another database's table ids belong to other tables.
 const DATABASE: &str = "
 SET allow_system_table_mods = on;
 CREATE SCHEMA IF NOT EXISTS devstack;
@@ -89,7 +89,7 @@ pub(super) async fn prepare(client: &Client, sys: bool) -> Result<(), tokio_post
     client.batch_execute("SELECT pg_advisory_unlock(5439)").await
 }
 
-/// Records what a COPY could not load, all with the same time, since `starttime` is the "Start time in UTC
+/// Records the load errors of a COPY, all with the same time, since `starttime` is the "Start time in UTC
 /// for the load" (`r_STL_LOAD_ERRORS`).
 pub(super) async fn record(
     client: &Client,

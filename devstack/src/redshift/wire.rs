@@ -127,7 +127,8 @@ pub(super) fn take_text(body: &mut Bytes) -> String {
     text
 }
 
-/// A connection as frames. A read may be cancelled and repeated without loss.
+/// A connection that is read and written as frames. [`Framed::next`] may be cancelled and repeated without
+/// loss.
 pub(super) struct Framed {
     stream: Box<dyn Stream>,
     read: BytesMut,

@@ -141,9 +141,9 @@ mod tests {
             (
                 Reason::TooFewColumns { expected: 4, found: 2 },
                 "the row has 2 of 4 columns",
-                Some("look for a delimiter that is missing, or a line end in a cell that is not quoted"),
+                Some("look for a missing delimiter, or a line end in an unquoted cell"),
             ),
-            (Reason::NulByte, "a NUL byte, which Redshift cannot hold", Some("remove it")),
+            (Reason::NulByte, "a NUL byte, which Redshift cannot store", Some("remove it")),
             (
                 Reason::MissingMember,
                 "the file is missing from the archive",

@@ -13,7 +13,7 @@ use super::{dataset, object};
 use crate::config::Dataset;
 use crate::key::Key;
 
-/// Fewer than a plan keeps, so that some are forgotten.
+/// The number of unsettled archives that the planner keeps in these tests: few, so that some are forgotten.
 const MOST_UNSETTLED: usize = 3;
 
 /// Returns a plan made from listings in pages of these sizes, in turn, and the markers that it asked for.
@@ -155,8 +155,8 @@ proptest! {
         let named = names.iter().filter(|name| selection.names(name)).count();
         prop_assert!(little.archives.len() <= unsettled + named + 2);
 
-        // Until nothing is left, as in a dry run; with `truncate` as long as two are held that may be
-        // compared.
+        // Archives turn out bad until none is left, as in a dry run; with `truncate`, only while more than
+        // two are left.
         let mut left = unsettled;
         while (!truncate || left > 2)
             && let Some(next) = expected.queue(&selection).ok().and_then(|queue| queue.into_iter().next())
@@ -205,10 +205,10 @@ fn a_listing_out_of_order_is_refused_wherever_it_shows() {
     assert_eq!(refused(&[&["a", "c", "b"]]), found("c", "b"));
     assert_eq!(refused(&[&["a", "c"], &[], &["b"]]), found("c", "b"));
     assert_eq!(refused(&[&["a"], &["a"]]), found("a", "a"));
-    // Sorted by bytes, not by the units of UTF-16.
+    // Keys are sorted by their bytes, not by the units of UTF-16.
     assert_eq!(refused(&[&["\u{ff5e}", "\u{1f600}"]]), None);
     assert_eq!(refused(&[&["\u{1f600}", "\u{ff5e}"]]), found("\u{1f600}", "\u{ff5e}"));
-    // A key that was not UTF-8 is where its unknown bytes belong.
+    // A key with U+FFFD is accepted at any position, since its real bytes are unknown.
     assert_eq!(refused(&[&["b\u{fffd}", "a"], &["b\u{fffd}", "b"]]), None);
 }
 

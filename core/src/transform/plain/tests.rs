@@ -18,7 +18,7 @@ use crate::transform::line_map::LineMap;
 use crate::transform::row::Row;
 use crate::transform::{NULL_TEXT, Transform, Transformed};
 
-/// A staged file, whose rows must arrive whole and with their line.
+/// A staged file that checks that rows arrive whole and with the right line number.
 #[derive(Default)]
 struct Staged(Vec<u8>);
 
@@ -145,7 +145,7 @@ fn record(cells: usize, delimiter: u8, date_at: Option<usize>) -> impl Strategy<
     )
 }
 
-/// Generates a repeated header, or nearly one: in quotes, in upper case, after a mark.
+/// Generates a repeated header: as it is, in upper case, in quotes, or after a byte order mark.
 fn again(header: &'static str, delimiter: u8) -> impl Strategy<Value = Vec<u8>> {
     let quoted = |cell: &str| if cell.starts_with('"') { cell.to_owned() } else { format!("\"{cell}\"") };
     let forms: [String; 4] = [
@@ -239,7 +239,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// The shipped dataset's rows, and rows of similar exports.
+/// Rows of the shipped dataset, and of similar exports, are taken together.
 #[test]
 fn sound_rows_are_taken_together() {
     let dataset = dataset(b',', Some("-"), "%Y-%m-%d %H:%M:%S.%f");
@@ -282,8 +282,8 @@ fn sound_rows_are_taken_together() {
     }
 }
 
-/// A repeated header is not a row, however it is quoted, even if nothing else is wrong with it; nor is a row
-/// beyond the limit.
+/// A repeated header, however it is written, a row after a byte order mark, and a row beyond the limit go the
+/// general way, even if nothing else is wrong with them.
 #[test]
 fn what_the_general_way_refuses_is_left_to_it() {
     let dataset = dataset(b',', Some("-"), "%Y-%m-%d %H:%M:%S.%f");
@@ -318,7 +318,8 @@ proptest! {
         let Case { member, dataset, limits, input } = &case;
         let with = (*member, dataset, limits.as_slice());
         for step in steps {
-            // The quoted part of a record that cannot be read depends on how much of it was there.
+            // The text quoted from an unreadable record depends on how much of it was read, so both sides
+            // read in the same steps.
             prop_assert_eq!(transform(input, step, with, true), transform(input, step, with, false));
         }
     }

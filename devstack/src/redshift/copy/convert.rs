@@ -33,7 +33,7 @@ pub(super) enum ColumnType {
     /// A decimal with precision and scale, if they are limited.
     Decimal(Option<(usize, usize)>),
     Float {
-        /// Whether it has four bytes rather than eight.
+        /// Whether the type has four bytes rather than eight.
         single: bool,
     },
     Date,
@@ -272,7 +272,7 @@ fn digits(text: &str, count: usize) -> Option<u32> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Checks for `YYYY-MM-DD`.
+/// Checks whether a text is a date in the form `YYYY-MM-DD`.
 fn date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let mut next = |count| digits(parts.next()?, count);
@@ -284,7 +284,7 @@ fn date(text: &str) -> bool {
     }
 }
 
-/// Checks for `HH:MI:SS` with a fraction to microseconds.
+/// Checks whether a text is a time in the form `HH:MI:SS`, which may have a fraction to microseconds.
 fn time(text: &str) -> bool {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, digits(fraction, fraction.len().clamp(1, 6))),
@@ -296,7 +296,8 @@ fn time(text: &str) -> bool {
     next(23) && next(59) && next(59) && fraction.is_some()
 }
 
-/// Checks for `+HH`, `+HHMM` or `+HH:MM`; PostgreSQL accepts less than 16 hours.
+/// Checks whether a text is empty or an offset such as `+HH`, `+HHMM` or `+HH:MM`. PostgreSQL accepts less
+/// than 16 hours.
 fn offset(text: &str) -> bool {
     let digits: Vec<u8> = match text.as_bytes() {
         [] => return true,
@@ -309,8 +310,8 @@ fn offset(text: &str) -> bool {
         && digits.get(2).is_none_or(|tens| *tens < b'6')
 }
 
-/// Checks for `YYYY-MM-DD HH:MI:SS`, a fraction to microseconds and an offset; with TIMEFORMAT 'auto' also
-/// ISO 8601's `T` and `Z`.
+/// Returns a timestamp for PostgreSQL; `None` for another text. The form is `YYYY-MM-DD HH:MI:SS`, which may
+/// have a fraction to microseconds and an offset; with TIMEFORMAT 'auto', also ISO 8601's `T` and `Z`.
 fn timestamp(value: &str, auto: bool) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = if auto && value.contains(['T', 'Z']) {
         let text = value.replacen('T', " ", 1);

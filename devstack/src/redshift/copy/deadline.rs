@@ -9,8 +9,8 @@ use super::error::CopyError;
 use crate::redshift::upstream::Upstream;
 use crate::redshift::wire::Report;
 
-/// The time when the session's `statement_timeout` is over. PostgreSQL measures its own part; this is for the
-/// time spent waiting for S3.
+/// The time when the session's `statement_timeout` is over. PostgreSQL enforces the limit for its own work;
+/// this is for the time spent waiting for S3.
 pub(super) struct Deadline(Option<Instant>);
 
 impl Deadline {
@@ -28,7 +28,7 @@ impl Deadline {
     pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Report> {
         match self.0 {
             None => Ok(work.await),
-            // The text is translated like others of its kind.
+            // The session replaces the text with Redshift's, as for PostgreSQL's own errors of this SQLSTATE.
             Some(deadline) => tokio::time::timeout_at(deadline, work)
                 .await
                 .map_err(|_| Report::error("57014", "statement timeout")),

@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// The outcome of a COPY.
 pub(crate) struct Outcome {
     pub(crate) result: Result<Loaded, Report>,
-    /// The rows and fields that it could not load.
+    /// The rows and fields that the COPY could not load.
     pub(crate) errors: Vec<LoadError>,
     /// Whether loading had begun, which is when `pg_last_copy_id()` changes.
     pub(crate) begun: bool,
@@ -105,7 +105,8 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// "0 or 1 = fail at first error" (`copy-parameters-data-load.md`).
+    /// Checks whether there are so many errors that the load fails: "0 or 1 = fail at first error"
+    /// (`copy-parameters-data-load.md`).
     fn over_limit(&self) -> bool {
         self.errors.len() as u64 >= self.copy.options.max_error.max(1)
     }

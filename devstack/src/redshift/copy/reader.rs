@@ -20,7 +20,7 @@ pub(super) struct Record {
     pub(super) raw: Vec<u8>,
     /// The fields' texts one after another, without quotes and escapes.
     text: Vec<u8>,
-    /// The end of each field in them.
+    /// The end of each field in `text`.
     ends: Vec<usize>,
 }
 
@@ -112,8 +112,8 @@ impl RecordReader {
         }
     }
 
-    /// Takes the next bytes of the file and passes on the records that they complete, until `sink` wants no
-    /// more.
+    /// Takes the next bytes of the file and passes the records that they complete to `sink`, until that
+    /// returns false.
     pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         let mut at = 0;
         while at < bytes.len() {
@@ -138,7 +138,7 @@ impl RecordReader {
         }
     }
 
-    /// Passes on the record that the end of the file completes, if one is open.
+    /// Passes the record that the end of the file completes to `sink`, if one is open.
     pub(super) fn finish(&mut self, mut sink: impl FnMut(Result<&Record, BadRecord>) -> bool) {
         match self.state {
             State::Header(_) | State::Bad => {}
@@ -341,7 +341,8 @@ mod tests {
         assert_eq!(rows(&CopyOptions::default(), "a\\|\"b\"\n"), [["a\\", "\"b\""]]);
     }
 
-    /// `copy-parameters-data-conversion.md`: REMOVEQUOTES keeps what is inside, delimiters included.
+    /// `copy-parameters-data-conversion.md`: REMOVEQUOTES keeps the text inside the quotes, delimiters
+    /// included.
     #[test]
     fn removequotes_strips_quotes() {
         let options = CopyOptions { remove_quotes: true, escape: true, ..CopyOptions::default() };
@@ -379,7 +380,8 @@ mod tests {
     }
 
     proptest! {
-        /// Compares with the `csv` crate, on what it writes in each of its ways.
+        /// Compares the reader with that of the `csv` crate, on texts that the crate writes with each kind of
+        /// quotes and line ends.
         #[test]
         fn csv_is_read_as_another_reader_reads_it(
             table in table(),

@@ -36,13 +36,14 @@ struct Entry {
     mandatory: bool,
 }
 
-/// S3 with the permissions of a COPY.
+/// A reader of S3 with the permissions of a COPY.
 pub(super) struct S3Reader {
     client: Client,
 }
 
 impl S3Reader {
-    /// Creates a reader with the credentials of a statement; a role's come from the stand-in's own list.
+    /// Creates a reader with the credentials of a statement. Those of a role come from the stand-in's
+    /// options.
     pub(super) fn new(options: &Options, copy: &CopyStatement) -> Result<Self, Report> {
         let role = |wanted: &str| options.roles.iter().find(|role| role.arn == wanted);
         let keys = match &copy.authorization {

@@ -96,11 +96,11 @@ fn syntax(near: &str) -> Report {
     Report::error("42601", format!("syntax error at or near \"{near}\""))
 }
 
-/// Parses a COPY; `None` if it is not from S3.
+/// Parses a COPY; `None` if no literal follows FROM, as in a COPY from or to the client.
 ///
 /// # Errors
 ///
-/// SQLSTATE 42601 for a text that is not a COPY, 0A000 for an option that is not supported.
+/// SQLSTATE 42601 for a text that is not a valid COPY, 0A000 for a source or an option that is not supported.
 pub(crate) fn parse(sql: &str) -> Result<Option<CopyStatement>, Report> {
     let tokens = tokens(sql);
     let unclosed = |token: &Token<'_>| match token.kind {

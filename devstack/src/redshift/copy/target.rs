@@ -23,7 +23,7 @@ struct Described {
 }
 
 impl Target {
-    /// Reads the columns in the client's session, so that a table of the open transaction is found.
+    /// Reads the table's columns in the client's session, so that a table of the open transaction is found.
     pub(super) async fn of(copy: &CopyStatement, upstream: &mut Upstream) -> Result<Self, CopyError> {
         let table = copy.table.replace('\\', "\\\\").replace('\'', "''");
         let query = format!(
@@ -53,7 +53,7 @@ impl Target {
         Ok(Self { columns: filled(copy, &name, described)?, name, id, table: copy.table.clone() })
     }
 
-    /// Returns PostgreSQL's COPY that accepts the output of `convert`.
+    /// Returns the statement with which PostgreSQL accepts the output of `convert`.
     pub(super) fn copy_from_stdin(&self) -> String {
         let columns: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.name.replace('"', "\"\""))).collect();

@@ -21,7 +21,7 @@ pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Resul
     match state.faults.of_connection() {
         None => {}
         Some(Action::Wait(gate)) => gate.pass().await,
-        // No other action is possible for connections.
+        // The only other action for a connection is silence.
         Some(_) => return tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop),
     }
     let Some(Login { mut client, user, database, settings }) = login::accept(stream, &state).await? else {
@@ -29,7 +29,7 @@ pub(crate) async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Resul
     };
     match state.prepare(&database).await {
         Ok(()) => {}
-        // PostgreSQL refuses a missing database.
+        // PostgreSQL refuses a missing database when the session connects below.
         Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_DATABASE) => {}
         Err(error) => {
             return client

@@ -64,11 +64,11 @@ pub(super) struct Session {
     pub(super) unsynced: bool,
     /// Whether PostgreSQL skips the extended protocol's messages up to the next synchronisation.
     pub(super) batch_failed: bool,
-    /// Whether the stand-in skips them.
+    /// Whether the stand-in skips the extended protocol's messages up to the next synchronisation.
     pub(super) skipping: bool,
     /// Whether the connection breaks when the current work has ended.
     pub(super) cut_when_ready: bool,
-    /// The action that is run just before that.
+    /// The action that is run just before the connection breaks.
     pub(super) run_after: Option<Callback>,
     pub(super) prepared: HashMap<String, Prepared>,
     /// The portals, with their statements and the number of parameters that they bind.
@@ -106,7 +106,8 @@ impl Session {
         self.state.log.change(entry, |statement| statement.outcome = Some(outcome));
     }
 
-    /// Returns PostgreSQL's errors in Redshift's words.
+    /// Returns one of PostgreSQL's errors in Redshift's words, or unchanged if Redshift's words are not
+    /// known to differ.
     pub(super) fn translated(&self, report: &Report) -> Report {
         match (report.code.as_str(), self.state.options.isolation) {
             // aws/aws-sdk-pandas#665: the message is "1023", the SQLSTATE XX000; DETAIL as in
@@ -130,8 +131,8 @@ impl Session {
         translated
     }
 
-    /// Refuses a statement before anything of it is done. In a transaction that has failed already, it gets
-    /// the same answer as every statement there.
+    /// Refuses a statement before any part of it is carried out. In a transaction that has already failed,
+    /// the statement gets the same answer as every other.
     pub(super) async fn refuse(&mut self, entry: LogEntry, report: Report) -> Result<bool, SessionEnd> {
         let report = match self.upstream.status() {
             b'E' => Report::error(

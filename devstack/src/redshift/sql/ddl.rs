@@ -6,7 +6,7 @@ use super::lexer::Token;
 use super::refusals::unsupported;
 use crate::redshift::wire::Report;
 
-/// Returns the edits that CREATE TABLE needs; `None` for another statement.
+/// Returns the edits that CREATE TABLE needs; none for another statement.
 pub(super) fn create_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     let mut at = 1;
     while tokens.get(at).is_some_and(|token| token.is_any(&["LOCAL", "GLOBAL", "TEMP", "TEMPORARY"])) {
@@ -35,7 +35,7 @@ pub(super) fn create_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>,
     Ok(edits)
 }
 
-/// Returns the edits that ALTER TABLE needs; `None` for another statement.
+/// Returns the edits that ALTER TABLE needs; none for another statement.
 pub(super) fn alter_table(sql: &str, tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     if !tokens.get(1).is_some_and(|token| token.is("TABLE")) {
         return Ok(Vec::new());
@@ -59,7 +59,7 @@ fn after_name(tokens: &[Token<'_>], mut at: usize) -> usize {
     at
 }
 
-/// Returns the parenthesis that closes the one at `open`; the end if there is none.
+/// Returns the position of the parenthesis that closes the one at `open`; the end if there is none.
 fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -186,7 +186,7 @@ fn column_attributes(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
             };
         } else if token.is("IDENTITY") {
             let always = if tokens[at - 1].is("AS") { "" } else { "GENERATED ALWAYS AS " };
-            // Without seed and step (aws/aws-sdk-pandas#1110) it counts from 1.
+            // Without seed and step (aws/aws-sdk-pandas#1110) the column counts from 1.
             by = format!("{always}IDENTITY");
             if tokens.get(at + 1).is_some_and(|token| token.is_symbol('(')) {
                 end = closing(tokens, at + 1);
@@ -210,7 +210,7 @@ fn column_attributes(tokens: &[Token<'_>]) -> Result<Vec<Edit>, Report> {
     Ok(edits)
 }
 
-/// Handles the attributes after the columns, up to AS.
+/// Returns the edits that remove the table's attributes after the columns, up to AS.
 fn table_attributes(tokens: &[Token<'_>], mut at: usize) -> Vec<Edit> {
     let mut edits = Vec::new();
     while let Some(token) = tokens.get(at) {

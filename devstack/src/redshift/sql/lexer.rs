@@ -1,5 +1,5 @@
-//! Splits a query into tokens: words, names, literals and symbols, with white space and comments between
-//! them.
+//! Splits a query into tokens, such as words, names, literals and symbols. White space and comments are left
+//! out.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(crate) enum TokenKind {
     Name,
     /// A text in single quotes or between dollar tags.
     Literal,
-    /// `$1`
+    /// A parameter, such as `$1`.
     Parameter,
     /// A number.
     Number,

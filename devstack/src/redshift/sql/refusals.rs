@@ -1,5 +1,5 @@
-//! Refuses what Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`; `r_LOCK.md`
-//! has no NOWAIT).
+//! Refuses what Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`;
+//! `r_LOCK.md` has no NOWAIT).
 
 use super::lexer::Token;
 use crate::redshift::wire::Report;

@@ -21,8 +21,8 @@ pub(crate) struct SessionValues {
 ///
 /// # Errors
 ///
-/// What Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`, `-functions.md`;
-/// `r_LOCK.md` has no NOWAIT).
+/// The statement is one that Redshift refuses (`c_unsupported-postgresql-features.md`, `-datatypes.md`,
+/// `-functions.md`; `r_LOCK.md` has no NOWAIT).
 pub(crate) fn translate(sql: &str, values: &SessionValues) -> Result<String, Report> {
     let tokens = tokens(sql);
     let Some(first) = tokens.first() else { return Ok(sql.to_owned()) };
@@ -124,7 +124,7 @@ fn vacuum(tokens: &[Token<'_>]) -> String {
 ///
 /// # Errors
 ///
-/// What Redshift refuses.
+/// Redshift refuses one of the statements.
 pub fn postgresql_ddl(ddl: &str) -> Result<String, String> {
     let values = SessionValues { last_copy_id: -1, last_copy_count: 0, isolation: Isolation::Snapshot };
     let statements = split(ddl)
