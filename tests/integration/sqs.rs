@@ -254,7 +254,7 @@ async fn of_a_fifo_queue_what_is_behind_a_failed_message_in_its_group_comes_agai
     let harness = Harness::builder().appending().start().await;
     let event = harness.upload_event(&harness.put("a", &sample(1, 5), 1)).to_string();
     // Two messages are a group.
-    let bodies = ["not JSON".to_owned(), event.clone(), event.clone(), "no JSON".to_owned(), event];
+    let bodies = ["no JSON".to_owned(), event.clone(), event.clone(), "no JSON".to_owned(), event];
     assert_eq!(failed(harness.lambda.invoke(batch("uploads", &bodies)).await), ["m0", "m3"]);
     assert_eq!(failed(harness.lambda.invoke(batch("uploads.fifo", &bodies)).await), ["m0", "m1", "m3"]);
     assert_eq!(harness.ledger().await, [key("a")]);

@@ -99,7 +99,7 @@ fn every_mistake_is_named_by_key_and_reason() {
     one(
         "\"from\": \"memo\"",
         "\"from\": \"memory\"",
-        "files.analytics_user_activity.derived[0].from: \"memory\" is none",
+        "files.analytics_user_activity.derived[0].from: \"memory\" is not one",
     );
     one(
         "\"column\": \"group_name\"",
