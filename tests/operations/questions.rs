@@ -43,7 +43,7 @@ async fn the_questions_of_a_day_are_answered() {
     assert!(held.iter().any(|lock| lock[1] == LOADER && lock[4] == "load_ledger_lock"), "{held:?}");
     holder.batch_execute("ROLLBACK").await.unwrap();
 
-    let status = Section::of("faq.md", "What waits, what is bad, and why?").take("status");
+    let status = Section::of("faq.md", "What is waiting, what is bad, and why?").take("status");
     let told = reader.run(status).await;
     assert!(told.contains("good 2") && told.contains("Markers and ledger agree"), "{told}");
     let again = Section::of("faq.md", "How do I load it again?").take("--again");
@@ -55,7 +55,7 @@ async fn the_questions_of_a_day_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_load_goes_as_it_is_described() {
     let mut reader = Reader::start(SHIPPED).await;
-    let check = Section::of("how-to/deploy.md", "6. Is everything there?").take("check");
+    let check = Section::of("how-to/deploy.md", "6. Check the deployment").take("check");
     let told = reader.run(check).await;
     assert!(told.contains("An archive can be loaded. Nothing was."), "{told}");
     let name = "cms-analytics-csv_2024-03-01.tgz";
