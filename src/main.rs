@@ -11,7 +11,8 @@ fn main() -> io::Result<ExitCode> {
     let runtime = Runtime::new()?;
     let is_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
     let status = runtime.block_on(async { if is_lambda { lambda::main().await } else { cli::main().await } });
-    // A thread that looks up a name, or reads a pipe, may continue for long after it was given up.
+    // A thread that looks up a name, or reads a pipe, may run for long after the program stopped waiting for
+    // it.
     runtime.shutdown_background();
     Ok(status)
 }

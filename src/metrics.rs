@@ -21,7 +21,7 @@ pub const NAMESPACE: &str = "CmsLiteUserData";
 /// The metrics' only dimension.
 pub const DIMENSION: &str = "Dataset";
 
-/// The units used, from those of CloudWatch (Amazon CloudWatch API Reference, MetricDatum).
+/// The units of CloudWatch that the metrics use (Amazon CloudWatch API Reference, MetricDatum).
 mod unit {
     pub(super) const COUNT: &str = "Count";
     pub(super) const BYTES: &str = "Bytes";

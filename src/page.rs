@@ -1,8 +1,8 @@
-//! Builds the status page of a dataset: one HTML file that is complete in itself.
+//! Builds the status page of a dataset: one HTML file that needs no other files.
 //!
 //! Its contents are a plain value, [`Overview`], from which [`Overview::html`] makes the page without
 //! servers, clock or files. `status --html` makes the value from a whole [`Status`](crate::status::Status);
-//! the function makes it from what its run has read anyway.
+//! the function makes it from what its run has already read.
 
 // The page that the function writes.
 mod of_run;

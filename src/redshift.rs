@@ -66,7 +66,7 @@ pub use self::relation::{Obstacle, RelationKind, obstacles};
 pub use self::rows::{Column, LedgerRow, RefusedRow, RefusedRows, timestamp};
 
 /// The keepalive of an idle connection: the time until the first probe, the interval, and the number of
-/// unanswered probes that end it. An answer to COPY may take longer than a firewall remembers a silent
+/// unanswered probes that end it. COPY may take longer to answer than a firewall remembers a silent
 /// connection.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
@@ -74,10 +74,11 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration:
 /// ([`CONNECT_WITHIN`]), and enough for clocks that differ.
 const RENEW_BEFORE: TimeDelta = TimeDelta::seconds(60);
 
-/// A cluster, ready to be connected to.
+/// A cluster, with everything that is needed to open sessions.
 pub struct Redshift {
     source: LoginSource,
-    /// Locked while a session is opened, so that the next session knows about a refusal.
+    /// The login and its refusals. They are locked while a session is opened, so that the next session knows
+    /// about a refusal.
     known: Mutex<Known>,
     tls: MakeTlsConnector,
     waits: Waits,
@@ -87,7 +88,7 @@ pub struct Redshift {
 struct Known {
     /// The login; `None` until it is needed.
     login: Option<Login>,
-    /// The refused users and passwords. None is sent again, since five refusals in a row lock the user
+    /// The refused users and passwords. They are not sent again, since five refusals in a row lock the user
     /// (Management Guide, behavior changes).
     refused: Vec<(String, Secret)>,
     /// The message of the last refusal.
@@ -111,8 +112,8 @@ impl Known {
 }
 
 impl Redshift {
-    /// Reads the login and prepares connections. It connects only to Secrets Manager, if that has the
-    /// password. An IAM login is requested with the first session. Waits are entered into `waits`.
+    /// Reads the login and prepares connections. It connects only to Secrets Manager, if the password is
+    /// stored there. An IAM login is requested with the first session. Waits are entered into `waits`.
     ///
     /// # Errors
     ///
@@ -130,9 +131,9 @@ impl Redshift {
     }
 
     /// Opens a session for a run with the limits of `cancellation`. A refused password is not sent again as
-    /// long as the process lives. If a secret or IAM supplies it, it is read again, and a changed one is
-    /// tried once: a password may be rotated while a function lives. An IAM password is kept until shortly
-    /// before it expires.
+    /// long as the process lives. If a secret or IAM supplies the password, it is read again, and a changed
+    /// password is tried once: a password may be rotated while a function lives. An IAM password is kept
+    /// until shortly before it expires.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Describes what a run did, for a person and for a program.
 
-// As JSON.
+// The report as JSON.
 mod json;
-// As text for a person.
+// The report as text for a person.
 mod text;
 // The level of detail for long lists.
 mod detail;
@@ -35,7 +35,8 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// The result of one run over one dataset.
 ///
-/// The lists are complete; counts are made from them.
+/// The lists are complete, and counts are made from them. Only `superseded` may lack archives, which
+/// `superseded_further` counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// The dataset's name.
@@ -62,10 +63,10 @@ pub struct Report {
     /// The archives that were settled already when the run came to them: another run settled them after they
     /// were listed, or before their event came.
     pub settled_meanwhile: Vec<Key>,
-    /// The archives that are older than the newest that is not bad. They are not loaded, unless that one is
-    /// found bad.
+    /// The archives that are older than the newest archive that is not bad. They are not loaded, unless that
+    /// archive is found bad.
     pub superseded: Vec<Key>,
-    /// The number of further archives, older than these.
+    /// The number of further superseded archives, older than those that `superseded` lists.
     pub superseded_further: usize,
     /// The objects that are not archives because of their keys alone: they must be renamed.
     pub unusable_keys: Vec<PassedOverObject>,
@@ -86,22 +87,22 @@ pub struct Report {
     /// The number of archives that the run left unsettled, without superseded ones; `None` if S3 could not be
     /// asked.
     pub queue_length: Option<usize>,
-    /// The seconds since the oldest of them was uploaded; 0 if there is none.
+    /// The seconds since the oldest archive in `queue_length` was uploaded; 0 if there is none.
     pub oldest_unsettled_age_seconds: Option<u64>,
-    /// Why the run ended early, if it did.
+    /// The failure that ended the run early, if there was one.
     pub failure: Option<Failure>,
 }
 
 /// The result for one archive that a run worked on.
 #[derive(Debug)]
 pub struct ArchiveOutcome {
-    /// The end of the archive.
+    /// The state in which the run left the archive.
     pub end: ArchiveEnd,
     /// The tables that this run loaded from it; `None` if there was no committed transaction.
     pub loaded_tables: Option<Vec<LoadedTable>>,
     /// The tables with a row that Redshift refused, or that would have shrunk.
     pub failed_tables: Vec<String>,
-    /// The result of judging its numbers of rows.
+    /// The result of judging the archive's numbers of rows.
     pub judged: JudgedRows,
     /// What its marker lacks, in words.
     pub marker_lacks: Vec<String>,
@@ -122,7 +123,7 @@ pub struct IncompleteMarker {
     pub lacks: Vec<String>,
 }
 
-/// The end of an archive.
+/// The state in which a run leaves an archive.
 #[derive(Debug)]
 pub enum ArchiveEnd {
     /// The archive is loaded, now or before, and settled as good.
@@ -144,12 +145,12 @@ pub struct GoodArchive {
     pub key: Key,
     /// The archive's revision.
     pub etag: String,
-    /// Whether this run loaded it, or an earlier one had.
+    /// Whether this run or an earlier run loaded the archive.
     pub outcome: GoodOutcome,
     /// The number of rows loaded by this run.
     pub rows: u64,
-    /// If it was not loaded, the earlier load that is the reason. If it was, the load of the same bytes under
-    /// another key.
+    /// The earlier load because of which this run did not load the archive. If this run loaded it, the load
+    /// of the same bytes under another key.
     pub loaded_before: Option<LedgerRow>,
 }
 
@@ -186,7 +187,7 @@ pub struct BadArchive {
 pub struct PassedOverObject {
     /// The object's key.
     pub key: Key,
-    /// What the object is.
+    /// The reason why the object is not an archive.
     pub why: PassedOver,
 }
 
@@ -231,7 +232,7 @@ pub struct AcceptedShrink {
     pub expected: u64,
 }
 
-/// Why a run ended early.
+/// The failure that ended a run early.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Failure {
     /// The stable name of the error's type.
@@ -250,11 +251,11 @@ impl Failure {
 /// The duration of each phase, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PhaseSeconds {
-    /// Listing source, good and bad.
+    /// Waiting for the lease, listing source, good and bad, and checking what other runs did with an archive.
     pub queue: f64,
     /// Reading archives, transforming and staging them.
     pub stage: f64,
-    /// Loading, from connecting to COMMIT.
+    /// Working with Redshift: asking the ledger, and loading, from connecting to COMMIT.
     pub load: f64,
     /// Setting markers.
     pub settle: f64,
@@ -290,7 +291,8 @@ pub struct ErrorFile<'a> {
     pub incomplete: Option<&'a str>,
     /// The first of the problems.
     pub problems: &'a [Problem],
-    /// Whether a message was sent although the marker could not be set: then no other is sent.
+    /// Whether the message about the archive was sent although the marker could not be set. Then no other
+    /// message is sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub told: bool,
 }
@@ -379,8 +381,8 @@ impl Report {
             unusable.map(|(key, why)| PassedOverObject { key: key.clone(), why: *why }).collect();
     }
 
-    /// Checks whether the run left something undone that was asked about this key. A run that failed before
-    /// it began has left everything.
+    /// Checks whether the run left undone what an event asked for up to this key. A failed run that lists no
+    /// archive in `not_processed` has left everything undone.
     pub fn has_left(&self, key: &Key) -> bool {
         self.failure.is_some() && (self.not_processed.is_empty() || self.not_processed.contains(key))
     }

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 
-/// The maximum first wait; each further one may be twice as long.
+/// The maximum of the first wait. The maximum doubles with each further wait.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// The number of retries. A fault that lasts longer is left to Lambda's own retry, a minute later.
@@ -19,7 +19,7 @@ const RETRIES: u32 = 3;
 /// Returns the wait before retry number `retry` (from 0), or `None` if there is to be no further one.
 ///
 /// `random` is between 0 and 1 and separates functions that collided ("full jitter"). Only conflicts, lost
-/// connections and COPY's own trouble with S3 are retried here: everything staged still exists.
+/// connections and temporary S3 failures of COPY are retried here, since everything staged still exists.
 pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f64) -> Option<Duration> {
     let passes = match error {
         Error::Retryable(fault) => match fault.kind {
@@ -43,11 +43,11 @@ pub fn retry_delay(error: &Error, retry: u32, left: Option<Duration>, random: f6
     (passes && retry < RETRIES && left.is_none_or(|left| left > wait + ARCHIVE_RESERVE)).then_some(wait)
 }
 
-/// Runs `attempt` until it succeeds or [`retry_delay`] allows no further try.
+/// Runs `attempt` until it succeeds or [`retry_delay`] allows no further attempt.
 ///
 /// # Errors
 ///
-/// The last attempt's.
+/// The error of the last attempt.
 pub async fn with_retries<T>(
     cancellation: &Cancellation,
     mut attempt: impl AsyncFnMut() -> Result<T, Error>,
@@ -67,7 +67,7 @@ pub async fn with_retries<T>(
     }
 }
 
-/// Returns a number between 0 and 1: each `RandomState` has keys of its own.
+/// Returns a random number between 0 and 1. It is random because each `RandomState` has its own keys.
 pub(super) fn random() -> f64 {
     (RandomState::new().build_hasher().finish() >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -9,13 +9,13 @@ use crate::redshift::session::Session;
 use crate::stage::StagedTable;
 
 impl ArchiveLoad<'_> {
-    /// Compares the staged rows with those of the previous load; this load gets the number `sequence`. Call
-    /// it under the lock, so that no other load comes in between.
+    /// Compares the staged rows with those of the previous load; this load gets the number `sequence`. The
+    /// caller must hold the lock, so that no other load comes in between.
     ///
     /// # Errors
     ///
     /// [`Error::BadInput`] if the configuration does not allow so few rows and the run does not accept them;
-    /// else Redshift's, by who must act.
+    /// else Redshift's errors, classified by who must act.
     pub(super) async fn judge_rows(
         &self,
         session: &Session,

@@ -9,14 +9,15 @@ use crate::s3::S3;
 
 /// Settles an archive as good.
 ///
-/// The other marker is deleted first: a crash in between leaves an unsettled archive, which the next run
-/// settles from the ledger, and never two markers. The marker of an archive that was not loaded has the
-/// SHA-256 of its bytes, since the ledger does not have its revision. Returns what the marker lacks of the
-/// archive, in words.
+/// The other marker is deleted first. A crash in between leaves an unsettled archive, which the next run
+/// settles from the ledger, but never leaves two markers. The marker of an archive that was not loaded has
+/// the SHA-256 of its bytes, since the ledger does not have its revision. Returns a description of each thing
+/// that the marker lacks.
 ///
 /// # Errors
 ///
-/// S3's; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this revision.
+/// S3's errors; [`cmslite_core::error::Retryable::SourceChanged`] when the archive is no longer this
+/// revision.
 pub async fn good(
     s3: &S3,
     request: &RunRequest,
@@ -32,11 +33,12 @@ pub async fn good(
     Ok(told(missing))
 }
 
-/// Settles an archive as bad that is explained already. Returns what the marker lacks.
+/// Settles an archive as bad after its `error.json` was written. Returns what the marker lacks, as [`good`]
+/// does.
 ///
 /// # Errors
 ///
-/// As [`good`].
+/// Those of [`good`].
 pub async fn bad(s3: &S3, request: &RunRequest, archive: &Object) -> Result<Vec<String>, Error> {
     let dataset = &request.dataset;
     let marker = dataset.bad_key(&archive.key);

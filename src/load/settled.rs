@@ -11,7 +11,7 @@ use crate::s3::S3;
 ///
 /// # Errors
 ///
-/// S3's, by who must act.
+/// S3's errors, classified by who must act.
 pub async fn is_settled(s3: &S3, dataset: &Dataset, archive: &Object) -> Result<bool, Error> {
     Ok(has_marker(s3, dataset, archive, &dataset.good_key(&archive.key)).await?
         || has_marker(s3, dataset, archive, &dataset.bad_key(&archive.key)).await?)
@@ -23,14 +23,14 @@ async fn has_marker(s3: &S3, dataset: &Dataset, archive: &Object, marker: &str) 
 }
 
 /// Checks whether everything that an event asks for is settled, so that there is nothing to do. Archives
-/// older than the event's do not matter: they have events of their own, and the sweep.
+/// older than the event's do not matter: their own events or the sweep take care of them.
 ///
-/// With `truncate`, only a good archive counts. A bad one supersedes nothing, and the older archive that
-/// waits may have had its event while it still counted as superseded.
+/// With `truncate`, only a good archive counts. A bad archive supersedes nothing, and the event of an older
+/// archive that waits may have come while that archive still counted as superseded.
 ///
 /// # Errors
 ///
-/// S3's, by who must act.
+/// S3's errors, classified by who must act.
 pub async fn is_event_settled(s3: &S3, request: &RunRequest) -> Result<bool, Error> {
     let dataset = &request.dataset;
     for upload in &request.uploads {

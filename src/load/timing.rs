@@ -5,21 +5,21 @@ use tracing::{Instrument as _, info_span};
 
 use crate::report::PhaseSeconds;
 
-/// A part of the work that is measured, and named in the log.
+/// A part of a run that is measured, and named in the log.
 #[derive(Clone, Copy)]
 pub enum Phase {
-    /// Listing source, good and bad.
+    /// Waiting for the lease, listing source, good and bad, and checking what other runs did with an archive.
     Queue,
     /// Reading an archive, transforming and staging it.
     Stage,
-    /// Everything with Redshift.
+    /// Working with Redshift: asking the ledger, and loading.
     Load,
     /// Setting markers.
     Settle,
 }
 
 impl Phase {
-    /// Does `work`, and adds its duration to `seconds`, also if it is dropped before its end.
+    /// Does `work`, and adds its duration to `seconds`, even if the work is dropped before its end.
     pub async fn of<T>(self, seconds: &mut PhaseSeconds, work: impl Future<Output = T>) -> T {
         let (phase, spent) = match self {
             Self::Queue => ("queue", &mut seconds.queue),

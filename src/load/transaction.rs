@@ -17,14 +17,14 @@ use crate::redshift::{LedgerRow, StatementError};
 use crate::stage::StagedTable;
 use cmslite_core::row_counts::{JudgedRows, RowsByTable};
 
-/// The time left when LOCK is stopped: enough to ask which session holds the lock.
+/// The time that is left when LOCK is stopped. It is enough to ask which session holds the lock.
 const LOCK_RESERVE: Duration = Duration::from_secs(8);
 
-/// What tries to load an archive have found out about it. It is kept if COMMIT has no answer: the next try
-/// finds the archive loaded, and finds out nothing.
+/// The facts that attempts to load an archive found out. They are kept if COMMIT has no answer, since the
+/// next attempt finds the archive loaded and does not find them out again.
 #[derive(Debug, Default)]
 pub struct Learned {
-    /// The result of judging its rows.
+    /// The result of judging the archive's numbers of rows.
     pub judged: JudgedRows,
     /// The load that had the same bytes under another key.
     pub repeats: Option<LedgerRow>,
@@ -40,8 +40,9 @@ impl ArchiveLoad<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadInput`] when Redshift refused rows; else Redshift's, by who must act. Nothing is loaded
-    /// then, unless the connection broke after COMMIT was sent: the ledger has the answer.
+    /// [`Error::BadInput`] when Redshift refused rows or the archive has too few; else Redshift's errors,
+    /// classified by who must act. Nothing is loaded then, unless the connection broke after COMMIT was sent:
+    /// the ledger has the answer.
     pub async fn run(
         &self,
         clients: &Clients,
@@ -52,7 +53,7 @@ impl ArchiveLoad<'_> {
         let session = clients.redshift.connect(&self.request.cancellation).await?;
         let result = self.transaction(&session, authorization, &clients.region, tables, learned).await;
         if result.is_err() {
-            // Whatever this answers, the connection's end rolls back too.
+            // The answer does not matter: closing the connection rolls back too.
             let _ = session.run(&Statement::Rollback).await;
         }
         let result = match result {

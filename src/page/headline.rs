@@ -10,7 +10,7 @@ pub enum Level {
     Good,
     /// An archive is waiting, and the next run deals with it.
     Waiting,
-    /// Someone must act.
+    /// The operator or the uploader must act.
     Act,
 }
 
@@ -37,7 +37,7 @@ pub struct Task {
 }
 
 impl Overview {
-    /// Returns the state in words. Tasks come before what is waiting, and that before what is well.
+    /// Returns the state in words. Tasks take precedence over waiting archives, and these over a good state.
     pub fn headline(&self) -> Headline {
         let (level, title) = self.title();
         Headline { level, title, detail: self.detail(), tasks: self.tasks() }
@@ -77,7 +77,7 @@ impl Overview {
         }
     }
 
-    /// Returns why the last run failed, by its type, and whether that lasts until someone acts.
+    /// Returns the type of the last run's failure, and whether the failure lasts until the operator acts.
     fn failure(&self) -> Option<(&'static str, bool)> {
         match &self.made_by {
             MadeBy::Run { failure: Some(failure), .. } => Some((failure.error_type, failure.lasts())),

@@ -1,4 +1,4 @@
-//! Writes the document.
+//! Writes the status page as an HTML document.
 
 // The loaded archives.
 mod loaded;
@@ -167,7 +167,7 @@ fn to_do(headline: &Headline) -> Markup {
     }
 }
 
-/// Says how many elements of a list are not shown.
+/// Returns a note about how many elements of a list are shown; nothing if all are.
 fn left_out(shown: usize, all: usize, which: &str) -> Markup {
     html! {
         @if all > shown {

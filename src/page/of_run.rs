@@ -1,9 +1,9 @@
-//! Writes the function's page after a run, from what the run has read from S3 anyway, and one query to
+//! Writes the function's page after a run, from what the run has already read from S3 and from one query to
 //! Redshift.
 //!
-//! A whole status would list the bucket again, read the ledger from its beginning, and hold both. So markers
-//! and ledger are not compared here, and the cost does not grow with the history: one session with one query,
-//! an `error.json` for each bad archive that is shown, and one write.
+//! A whole status would list the bucket again, read the ledger from its beginning, and hold both in memory.
+//! So markers and ledger are not compared here, and the cost does not grow with the history: one session with
+//! one query, an `error.json` for each bad archive that is shown, and one write.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -31,11 +31,12 @@ use crate::status::{RECENT_LOADS, Waiting};
 /// what another run needs, is left, no page is written.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// The part of it for Redshift. A page that says that Redshift does not answer is better than none.
+/// The part of [`WITHIN`] for Redshift. A page that says that Redshift does not answer is better than no
+/// page.
 const LEDGER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Writes the page of a dataset after a run, if the run has read the queue and has left time. A failure is a
-/// warning: a run that has loaded its archives has not failed.
+/// Writes the page of a dataset after a run, if the run has read the queue and enough time is left. A failure
+/// to write it is only a warning: a run that has loaded its archives has not failed.
 pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancellation: &Cancellation) {
     let Some(listings) = &run.listings else {
         debug!("the status page is not written: the run has not read the queue");
@@ -119,7 +120,7 @@ impl Overview {
         });
         let passed_over =
             plan.passed_over.iter().map(|(key, why)| PassedOverObject { key: key.clone(), why: *why });
-        // A run that stopped after a bad archive shows that by the archive.
+        // If the run stopped after a bad archive, the page shows the archive instead of the failure.
         let failure = report.failure.clone().filter(|_| report.bad.is_empty());
         Self {
             dataset: dataset.name.clone(),
@@ -166,7 +167,7 @@ impl<'a> States<'a> {
         }
     }
 
-    /// Returns the archives in a state that the plan holds, oldest first.
+    /// Returns those archives of the plan that are in `state` after the run, oldest first.
     fn in_state(&self, state: ArchiveState) -> impl Iterator<Item = &'a Object> {
         self.listings.plan.archives.iter().filter_map(move |archive| {
             let key = archive.object.key.as_str();
@@ -175,7 +176,7 @@ impl<'a> States<'a> {
         })
     }
 
-    /// Returns the number of archives in a state, held or forgotten.
+    /// Returns the number of archives in a state, including those that the plan counts but does not hold.
     fn count(&self, state: ArchiveState) -> usize {
         let plan = &self.listings.plan;
         self.in_state(state).count() + plan.count(state) - plan.in_state(state).count()

@@ -10,7 +10,7 @@ use super::overview::{
 use crate::status::{Bad, Status};
 
 impl Overview {
-    /// Returns the page's contents for a status that was read at this time.
+    /// Returns the page's contents for a status. The page is made at `made_at`.
     pub fn of_status(dataset: &Dataset, status: &Status, made_at: DateTime<Utc>) -> Self {
         let held = match (&status.tables_hold, &status.ledger_unreadable) {
             (Some(row), _) => Some(row.last_modified),

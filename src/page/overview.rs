@@ -61,7 +61,8 @@ pub enum MadeBy {
     Run {
         /// The invocation's id.
         request_id: String,
-        /// Why the run ended early, if it did. A run that stopped after a bad archive did its work.
+        /// The failure that ended the run early; `None` if there was none, or if the run stopped after a bad
+        /// archive, which is not a failure of the run.
         failure: Option<Failure>,
     },
 }
@@ -73,8 +74,8 @@ pub struct Counts {
     pub good: usize,
     /// The number of archives settled as bad.
     pub bad: usize,
-    /// The number of these whose data is missing: with `truncate`, those newer than the archive in the
-    /// tables.
+    /// The number of bad archives whose data is missing: with `truncate`, those that are not older than the
+    /// archive in the tables.
     pub bad_and_missing: usize,
     /// The number of archives to be loaded.
     pub waiting: usize,
@@ -93,9 +94,9 @@ pub struct BadArchive {
     pub key: Key,
     /// The time when it was uploaded.
     pub uploaded: DateTime<Utc>,
-    /// Whether its data is missing.
+    /// Whether its data is missing from the tables.
     pub is_missing: bool,
-    /// Why it is bad, if that is known.
+    /// The contents of its `error.json`, if they can be read.
     pub error: Option<ReportedErrorFile>,
 }
 
@@ -117,8 +118,9 @@ impl Overview {
     }
 }
 
-/// With `truncate`, returns when the archive in the tables was uploaded if the ledger does not say so: the
-/// time of the newest good one. If there is none, nothing is known to be missing.
+/// Returns when the archive in the tables was uploaded, for a dataset with `truncate` whose ledger was not
+/// read: the time of the newest good archive. If there is none, it returns the latest possible time, so that
+/// no bad archive counts as missing.
 pub fn held_by_markers(good: impl Iterator<Item = DateTime<Utc>>) -> DateTime<Utc> {
     good.max().unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
@@ -136,7 +138,8 @@ pub fn shown_of_passed_over(
 }
 
 /// Checks whether the data of a bad archive, uploaded at this time, is missing from the tables. Without
-/// `truncate` it always is; with `truncate` only if the archive is newer than the one in the tables.
+/// `truncate` it always is; with `truncate` only if the archive is not older than the one in the tables, or
+/// the tables hold none.
 pub fn is_missing(truncate: bool, uploaded: DateTime<Utc>, held: Option<DateTime<Utc>>) -> bool {
     !truncate || held.is_none_or(|held| uploaded >= held)
 }

@@ -92,7 +92,7 @@ fn failed(error_type: &'static str) -> MadeBy {
     MadeBy::Run { request_id: MARKUP.to_owned(), failure: Some(failure) }
 }
 
-/// Returns contents with everything that may occur, each text with markup.
+/// Returns contents with everything that a page can show. Each untrusted text has markup in it.
 fn everything(elements: usize) -> Overview {
     let kinds = [DisagreementKind::TwoMarkers, DisagreementKind::LoadedNotMarked];
     Overview {
@@ -275,7 +275,7 @@ fn the_page_asks_for_nothing_and_runs_nothing() {
     for reference in ["src=", "href=", "url(", "@import"] {
         for (at, _) in page.match_indices(reference) {
             let rest = &page[at + reference.len()..];
-            // Untrusted text says `src=x`, which is not an attribute.
+            // Untrusted text contains `src=x`, which is not an attribute.
             let is_inert =
                 rest.starts_with("\"#") || rest.starts_with("\"data:") || rest.starts_with("x onerror");
             assert!(is_inert, "{}", &page[at..at + 60]);
@@ -283,7 +283,7 @@ fn the_page_asks_for_nothing_and_runs_nothing() {
     }
 }
 
-/// However long its lists are.
+/// Checks that the page's size has a limit, however long its lists are.
 #[test]
 fn the_page_has_a_bounded_size() {
     let page = everything(usize::MAX).html();

@@ -1,4 +1,4 @@
-//! Writes times, ages and numbers as a person reads them.
+//! Writes times, ages and numbers for people to read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cmslite_core::text::seconds;
@@ -40,13 +40,13 @@ pub fn number(number: u64) -> String {
     text
 }
 
-/// Returns a number of things: `1 archive`, `2 archives`.
+/// Returns a number of things with their name, such as `1 archive` or `2 archives`.
 pub fn count(many: usize, thing: &str) -> String {
     let ending = if many == 1 { "" } else { "s" };
     format!("{} {thing}{ending}", number(many as u64))
 }
 
-/// Returns a number of bytes in the largest unit that leaves a whole part.
+/// Returns a number of bytes in the largest unit in which it is at least 1.
 pub fn bytes(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["bytes", "kB", "MB", "GB"] {

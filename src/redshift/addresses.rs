@@ -1,6 +1,6 @@
-//! Tries a host's addresses: the next only if the one before did not answer.
+//! Tries a host's addresses in order, each one only if the previous one did not answer.
 //!
-//! The driver tries the next address after any failure, also after a refused login (`tokio-postgres` 0.7.18,
+//! The driver tries the next address after any failure, even after a refused login (`tokio-postgres` 0.7.18,
 //! `connect.rs`): a wrong password would be refused once for each address, and five refusals lock a user.
 
 use std::io;
@@ -18,7 +18,7 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 ///
-/// The system's.
+/// The system's error, or `NotFound` if the name has no address.
 pub(super) async fn look_up(host: &str, port: u16) -> io::Result<Vec<IpAddr>> {
     let mut addresses = Vec::new();
     for found in lookup_host((host, port)).await? {
@@ -32,12 +32,12 @@ pub(super) async fn look_up(host: &str, port: u16) -> io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-/// Connects to one of the addresses and logs in there; `None` if there are no addresses. They share the time
-/// for a connection.
+/// Connects to one of the addresses and logs in there; `None` if there are no addresses. Each address gets an
+/// equal part of the time for a connection.
 ///
 /// # Errors
 ///
-/// The driver's: of the first address whose server answers, else of the last.
+/// The driver's error for the first address whose server answers, else for the last address.
 pub(super) async fn connect<T>(
     config: &Config,
     addresses: &[IpAddr],
@@ -75,8 +75,8 @@ mod tests {
 
     use super::*;
 
-    /// Starts a server at an address of this machine that answers every start-up with `answer` and hangs up.
-    /// Returns how often it was asked.
+    /// Starts a server at an address of this machine that answers every start-up message with `answer` and
+    /// hangs up. Returns its port and the number of its connections.
     async fn server(address: Ipv4Addr, port: u16, answer: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
         let listener = TcpListener::bind((address, port)).await.unwrap();
         let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));

@@ -7,8 +7,8 @@ use cmslite_core::error::{Deployment, Error, Fault, Retryable, chain};
 use super::login_stream::UNKNOWN_DIGEST;
 use crate::environment::{PasswordOrigin, Warehouse};
 
-/// Returns the error for a failure to open a session. `place` is where it was to connect, as
-/// `host:port/database`.
+/// Returns the error for a failure to open a session. `place` is the server and database that were to be
+/// reached, as `host:port/database`.
 pub(super) fn classify_connect(
     error: tokio_postgres::Error,
     place: &str,
@@ -18,8 +18,8 @@ pub(super) fn classify_connect(
     if let Some(refused) = error.as_db_error() {
         let code = refused.code().code();
         let message = refused.message();
-        // It is not documented which SQLSTATE Redshift uses for a refused password; PostgreSQL uses 28P01
-        // with these words.
+        // It is not documented which SQLSTATE Redshift uses for a refused password. PostgreSQL uses 28P01
+        // with this text.
         let is_refused =
             matches!(code, "28000" | "28P01") || message.contains("password authentication failed");
         return match code {
@@ -41,7 +41,8 @@ pub(super) fn classify_connect(
         };
     }
     let story = chain(&error);
-    // Within TLS, tag 13 does not reach the driver, which has no name for it except its text.
+    // Within TLS, `LoginStream` answers tag 13, so that it does not reach the driver. The driver's error for
+    // it can be recognised only by its text.
     if story.contains("unknown authentication tag `13`") {
         let message = format!(
             "Redshift at {place} asks for SHA-256 authentication (tag 13), which this program supports only within TLS: remove PGSSLMODE=disable"
@@ -108,7 +109,7 @@ fn remedy(user: &str, origin: &PasswordOrigin) -> String {
     }
 }
 
-/// A failure of TLS that is not the network's.
+/// A failure of TLS that is not caused by the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TlsRefusal {
     /// The server's certificate was refused.
@@ -117,10 +118,10 @@ enum TlsRefusal {
     Protocol,
 }
 
-/// The messages of OpenSSL (`crypto/err/openssl.txt`, `ssl/ssl_err.c` of OpenSSL 3). An alert comes from the
-/// server: RFC 8446, section 6.2, defines `protocol_version`, and `handshake_failure` and
-/// `insufficient_security` where no parameters are acceptable to both. Everything else, such as an end of the
-/// stream, is a network failure.
+/// The messages of OpenSSL that mean a refusal (`crypto/err/openssl.txt`, `ssl/ssl_err.c` of OpenSSL 3). An
+/// alert comes from the server: RFC 8446, section 6.2, defines `protocol_version`, and `handshake_failure`
+/// and `insufficient_security` where no parameters are acceptable to both. Everything else, such as an end of
+/// the stream, is a network failure.
 const TLS_REFUSALS: [(&str, TlsRefusal); 7] = [
     ("certificate verify failed", TlsRefusal::Certificate),
     ("unsupported protocol", TlsRefusal::Protocol),

@@ -85,9 +85,9 @@ fn full_text(refused: &DbError) -> String {
     }
 }
 
-/// Returns what may be shown of an error if cells may not be. The known texts are about tables, permissions
-/// and S3; they are in the message or, like those of S3, in the detail. Any other text may quote what COPY
-/// has read.
+/// Returns the part of an error that may be shown if cells may not be shown. The known texts are about
+/// tables, permissions and S3; they are in the message or, like those of S3, in the detail. Any other text
+/// may quote what COPY has read.
 fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     match (known(code, message), S3Exception::find(text)) {
         (_, Some(_)) => text,
@@ -96,7 +96,7 @@ fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     }
 }
 
-/// `told` is the part of `text` that may be shown.
+/// Classifies a refusal by its SQLSTATE and text. `told` is the part of the text that may be shown.
 fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_>) -> StatementError {
     let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
     // Only input may make an archive bad, so an unknown error counts as temporary.

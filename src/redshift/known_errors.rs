@@ -20,12 +20,12 @@ pub(super) enum Meaning {
 
 use Meaning::{Lasts, NoRelation, Passes, Rows};
 
-/// The meaning of an error, with the remedy if it lasts.
+/// The meaning of an error, and its remedy, which is empty for bad rows and temporary errors.
 pub(super) type Known = (Meaning, &'static str);
 
 /// The beginning of an SQLSTATE, a part of the text, their meaning, and the remedy. An empty text matches any
-/// text. A text of digits matches Redshift's own number, which is then the whole message. Upper and lower
-/// case are equal. The first matching row decides.
+/// text. A text of digits matches Redshift's own error number: the whole text, or all of it before the first
+/// colon. The case of letters does not matter. The first matching row decides.
 type Row = (&'static str, &'static str, Meaning, &'static str);
 
 const MAKE_TABLE: &str = "create the table as ddl/tables.sql does (the ledger as ddl/ledger.sql does), or correct \"dbtable\", \"schema\" \
@@ -74,7 +74,7 @@ const ROWS: &[Row] = &[
     ("XX000", "not authorized to", Lasts(Deployment::CopyAuthorization), ROLE),
     ("XX000", "IAM role", Lasts(Deployment::CopyAuthorization), ROLE),
     ("XX000", "IAM_ROLE", Lasts(Deployment::CopyAuthorization), ROLE),
-    // The manifest was written a moment ago: if it is not found, it may not be read (PostHog/posthog#61603)
+    // The manifest was just written: if COPY does not find it, COPY may not read it (PostHog/posthog#61603)
     (
         "XX000",
         "COPY with MANIFEST parameter requires full path",
@@ -99,7 +99,7 @@ const ROWS: &[Row] = &[
     // PostgreSQL's codes: wrong object type, feature not supported
     ("42809", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
     ("0A000", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
-    // and a schema, column, type or database that is missing or different
+    // PostgreSQL's codes: a schema, column, type or database that is missing or different
     ("3F000", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
     (
         "42703",
@@ -119,8 +119,8 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// KMS errors that are temporary: KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API
-/// Reference, `Decrypt` and "Common errors").
+/// KMS errors that are temporary: KMS is busy, has an internal error, or cannot reach what it depends on (AWS
+/// KMS API Reference, `Decrypt` and "Common errors").
 const KMS_PASSES: [&str; 4] =
     ["KMS.Throttling", "KMS.DependencyTimeout", "KMS.KeyUnavailable", "KMS.KMSInternal"];
 
@@ -153,7 +153,7 @@ pub(super) fn known(code: &str, text: &str) -> Option<Known> {
     ROWS.iter().find(fits).map(|(_, _, meaning, remedy)| (*meaning, *remedy))
 }
 
-/// Checks whether a text in lower case contains the sign of a row.
+/// Checks whether a text in lower case matches the text of a row, as [`Row`] describes.
 fn says(lower: &str, sign: &str) -> bool {
     if !sign.is_empty() && sign.bytes().all(|byte| byte.is_ascii_digit()) {
         return lower.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));

@@ -18,7 +18,7 @@ pub enum ColumnType {
 }
 
 /// The column that earlier versions of the ledger lack: the SHA-256 of the archive's bytes, in hexadecimal
-/// digits. Their rows have none.
+/// digits. Rows that an earlier version wrote have NULL there.
 pub const SHA256: (&str, ColumnType) = ("sha256", ColumnType::TextOrNull(64));
 
 /// The ledger's columns.
@@ -38,9 +38,9 @@ pub const COLUMNS: [(&str, ColumnType); 11] = [
 
 /// The columns of the table beside the ledger: the rows that one load added to one table.
 ///
-/// The first three identify the ledger's row. The sequence alone does not, if rows of the ledger were
-/// deleted, since it is then used again. A name has up to 127 bytes (Amazon Redshift Database Developer
-/// Guide, "Names and identifiers"), that of a table with its schema 255.
+/// The first three identify the ledger's row. The sequence alone does not identify it: if rows of the ledger
+/// were deleted, it is used again. A name has up to 127 bytes (Amazon Redshift Database Developer Guide,
+/// "Names and identifiers"), that of a table with its schema 255.
 pub const TABLE_ROWS_COLUMNS: [(&str, ColumnType); 5] = [
     ("dataset", ColumnType::Text(255)),
     ("sequence", ColumnType::Number),
@@ -97,8 +97,8 @@ impl ColumnType {
     }
 }
 
-/// Returns how a table's columns differ from `wanted`, those of a ledger or of a table beside it; nothing if
-/// it has no columns at all, since then it does not exist.
+/// Returns how a table's columns differ from `wanted`, the columns of a ledger or of a table beside it. It
+/// returns nothing if `found` is empty, since then the table does not exist or the user does not see it.
 pub fn differences(wanted: &[(&str, ColumnType)], found: &[Column]) -> Vec<String> {
     if found.is_empty() {
         return Vec::new();
@@ -124,7 +124,8 @@ pub fn is_of_an_earlier_version(found: &[Column]) -> bool {
     differences(&COLUMNS, found) == [format!("{} is missing", SHA256.0)]
 }
 
-/// The ledger's answer about an archive's revision, as numbers of loads; 0 if there is no such load.
+/// The ledger's answer about an archive's revision. All fields but `newer` are the number of a load, or 0 if
+/// there is no such load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
     /// The dataset's latest load.
@@ -135,7 +136,7 @@ pub struct Told {
     pub same_bytes: i64,
     /// The latest load of the same bytes under another key.
     pub elsewhere: i64,
-    /// The number of rows of newer archives.
+    /// The number of rows in the ledger about newer archives.
     pub newer: i64,
 }
 
@@ -172,12 +173,12 @@ pub enum LoadDecision {
     Superseded,
 }
 
-/// Decides by the ledger's answer.
+/// Decides what to do with an archive, from the ledger's answer.
 ///
 /// Without `truncate`, an archive is loaded already if any row has its `ETag` or, once its bytes were read,
-/// the same bytes: parts of another size give the same bytes another `ETag`. With `truncate`, only the latest
-/// row counts, since only its rows are in the tables; an older file that is uploaded again is to replace
-/// them.
+/// the same bytes: an upload in parts of another size gives the same bytes another `ETag`. With `truncate`,
+/// an archive is loaded already only if the latest row is its own, since only the rows of that load are in
+/// the tables; an older file that is uploaded again replaces them.
 pub fn decide(policy: Policy, told: Told) -> LoadDecision {
     let Told { latest, own, same_bytes, elsewhere, newer } = told;
     let load = |repeats| LoadDecision::Load { sequence: latest + 1, repeats };
@@ -282,7 +283,7 @@ mod tests {
         );
     }
 
-    /// The DDL for people is the program's.
+    /// Checks that the DDL files for operators have the same statements as the program.
     #[test]
     fn the_ddl_is_that_of_the_program() {
         let ddl = include_str!("../../ddl/ledger.sql");

@@ -31,8 +31,8 @@ enum Origin {
 }
 
 impl LoginSource {
-    /// Creates the source of the login of `environment`, completed by the secret or the API that it names, if
-    /// it names one. Waits are entered into `waits`.
+    /// Creates the source of the login in `environment`. If `environment` names a secret or asks for an IAM
+    /// login, the source completes the login from there. Waits are entered into `waits`.
     pub fn new(config: &SdkConfig, environment: &Environment, waits: &Waits) -> Self {
         let origin = match (&environment.iam_login, &environment.password_secret_id) {
             (Some(login), _) => Origin::Iam(LoginByIam::new(config, login, waits)),

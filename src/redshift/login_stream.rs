@@ -1,8 +1,8 @@
 //! Wraps the stream between TLS and the driver. It answers Redshift's own SHA-256 login, which the driver
 //! does not support, and leaves everything else unchanged.
 //!
-//! The request is an authentication request with tag 13, which carries an algorithm, a salt and a nonce; the
-//! answer is a message `d` with a digest and a nonce of the client's (`core.py` of AWS's driver
+//! The request is an authentication request with tag 13, which carries an algorithm, a salt and a nonce. The
+//! answer is a message `d` with a digest and the client's nonce (`core.py` of AWS's driver
 //! `redshift_connector`, 2.2.0).
 
 use std::future::Future;
@@ -22,11 +22,11 @@ use crate::secret::Secret;
 /// The message about a request with tag 13 that is not understood.
 pub(super) const UNKNOWN_DIGEST: &str = "unknown form of SHA-256 authentication";
 
-/// The size of the largest message that is examined: a request is far shorter. A longer message is passed on
-/// unread.
+/// The maximum size of a message that is examined. A request is far shorter. A longer message is passed on
+/// without being examined.
 const LONGEST: usize = 64 * 1024;
 
-/// TLS, and a stream within it that answers with a password.
+/// A connector for TLS, and for a stream within TLS that answers with a password.
 #[derive(Clone)]
 pub(super) struct LoginTls {
     tls: MakeTlsConnector,
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LoginStream<S> {
                     let mut bytes = ReadBuf::new(&mut bytes[..missing.min(1024)]);
                     ready!(Pin::new(&mut this.stream).poll_read(context, &mut bytes))?;
                     if bytes.filled().is_empty() {
-                        // The driver meets the end itself, after the bytes before it.
+                        // The driver gets the bytes received so far, and then the end of the stream.
                         this.password = None;
                         this.for_driver = !this.message.is_empty();
                     }
@@ -189,7 +189,7 @@ enum Step {
     Pass,
     /// The message is for the driver, and so is everything that follows.
     PassAll,
-    /// This is the answer to the message.
+    /// The message is to be answered with these bytes.
     Answer(BytesMut),
 }
 
@@ -220,7 +220,7 @@ fn next_step(message: &[u8], password: &Secret, nonce: impl Fn() -> String) -> i
     Ok(Step::Answer(answer(password, salt, server_nonce, nonce().as_bytes())))
 }
 
-/// Takes bytes that are preceded by their length.
+/// Takes bytes from the start of `body`, where their length precedes them.
 fn take<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
     let (taken, rest) = body.split_at_checked(length)?;

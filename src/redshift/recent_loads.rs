@@ -24,17 +24,17 @@ pub struct RecentLoad {
     pub loaded_at: DateTime<Utc>,
     /// The time when the archive was uploaded.
     pub last_modified: DateTime<Utc>,
-    /// The rows loaded by table; empty if the ledger does not say so.
+    /// The number of rows loaded into each table; empty if this was not recorded.
     pub tables: RowsByTable,
 }
 
 impl Session {
-    /// Returns the latest loads of a dataset, at most `most`, in their order.
+    /// Returns the latest loads of a dataset, at most `most`, oldest first.
     ///
     /// # Errors
     ///
-    /// [`StatementError`]; [`StatementError::MissingRelation`] if there is no ledger or no table beside it
-    /// yet.
+    /// [`StatementError`]; [`StatementError::MissingRelation`] if the ledger or the table of rows beside it
+    /// does not exist yet.
     pub async fn recent_loads(
         &self,
         dataset: &Dataset,
@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-/// Returns a load, and one of its tables if the row names one.
+/// Reads a load from a row, and the number of rows of one of its tables if the row names one.
 fn load_and_table(row: Vec<Option<String>>) -> Option<(RecentLoad, Option<(String, u64)>)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();

@@ -25,8 +25,8 @@ pub struct Obstacle {
 }
 
 impl RelationKind {
-    /// Returns a kind by its name: "Possible values include views, external tables, and base tables"
-    /// (`r_SVV_TABLES.md`).
+    /// Returns the kind that a table type means: "Possible values include views, external tables, and base
+    /// tables" (`r_SVV_TABLES.md`).
     pub(super) fn of(table_type: &str) -> Self {
         let upper = table_type.to_uppercase();
         if upper.contains("VIEW") {
@@ -39,9 +39,9 @@ impl RelationKind {
     }
 }
 
-/// Returns why no archive can be loaded into a table with these columns. Without columns nothing is known,
-/// and there is no obstacle. Redshift returns names in lower case (Amazon Redshift Database Developer Guide,
-/// Names and identifiers).
+/// Returns why no archive can be loaded into a table with these columns. If `columns` is empty, nothing is
+/// known about them, and they are no obstacle. Redshift returns names in lower case (Amazon Redshift Database
+/// Developer Guide, Names and identifiers).
 pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) -> Vec<Obstacle> {
     let stand_in = match kind {
         Some(RelationKind::View) => Some("a view"),
@@ -70,7 +70,7 @@ pub fn obstacles(table: &Table, kind: Option<RelationKind>, columns: &[Column]) 
 }
 
 /// Returns the columns that a load leaves out although they are NOT NULL and have no known default. An
-/// IDENTITY column has one: `"identity"(...)` (dimitri/pgloader#860).
+/// IDENTITY column has a default: `"identity"(...)` (dimitri/pgloader#860).
 pub(super) fn left_out<'a>(table: &'a Table, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
     let is_loaded =
         |column: &Column| table.loaded_columns().any(|name| name.eq_ignore_ascii_case(&column.name));

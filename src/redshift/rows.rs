@@ -79,14 +79,14 @@ pub struct RefusedRow {
 pub enum RefusedRows {
     /// The refused rows.
     Rows(Vec<RefusedRow>),
-    /// Nothing. The caller must not take this for success.
+    /// Redshift reports no refused rows. The caller must not take this for success.
     Unknown {
         /// Whether a load-error table could be read at all.
         is_readable: bool,
     },
 }
 
-/// Reads the kind of a relation, after its schema and name.
+/// Reads a relation from a row. Returns its schema, its name and its kind.
 pub(super) fn table_type(row: Vec<Option<String>>) -> Option<(String, String, String)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
@@ -94,7 +94,7 @@ pub(super) fn table_type(row: Vec<Option<String>>) -> Option<(String, String, St
     Some((next()?, next()?, table_type))
 }
 
-/// Reads a column, after its schema and table.
+/// Reads a column from a row. Returns its schema, its table and the column.
 pub(super) fn column(row: Vec<Option<String>>) -> Option<(String, String, Column)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
@@ -127,7 +127,7 @@ pub(super) fn ledger_row(row: Vec<Option<String>>) -> Option<LedgerRow> {
     })
 }
 
-/// Parses a TIMESTAMP as Redshift writes it, in UTC; `None` if it has another form.
+/// Parses a TIMESTAMP in the form that Redshift returns, as UTC; returns `None` for any other form.
 pub fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     Some(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc())
 }
@@ -143,12 +143,12 @@ pub(super) fn refused_rows(rows: Rows) -> Vec<RefusedRow> {
     refused
 }
 
-/// Returns the id of the query whose COPY refused a row of a load-error table.
+/// Returns the query id in a row of a load-error table: that of the COPY that refused the row.
 pub(super) fn query_id(row: &[Option<String>]) -> Option<i64> {
     row.last()?.as_ref()?.trim().parse().ok()
 }
 
-/// Returns a table's name, and the number of rows that a load added to it.
+/// Reads a table's name, and the number of rows that a load added to it, from a row.
 pub(super) fn table_rows(row: Vec<Option<String>>) -> Option<(String, u64)> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();

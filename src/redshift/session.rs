@@ -22,12 +22,12 @@ use crate::cancellation::Cancellation;
 use crate::task::Task;
 use crate::waits::Waits;
 
-/// The time left when the program stops waiting for an answer: enough to report it. Redshift has stopped the
-/// statement by then (`statement_timeout`), so this happens only if the network drops its answer.
+/// The time that is left when the program stops waiting for an answer. It is enough to report that. Redshift
+/// has stopped the statement by then (`statement_timeout`), so this happens only if the answer is lost.
 pub(super) const ANSWER_RESERVE: Duration = Duration::from_secs(2);
 
-/// The time that the program waits longer than Redshift, which stops a statement at its limit, for Redshift
-/// to report it.
+/// The time that the program waits beyond a statement's limit. Redshift stops the statement at the limit, and
+/// needs time to report that.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
 
 /// The time limit for closing a connection: a server that does not hang up must not delay the run.
@@ -40,7 +40,7 @@ pub struct Session {
     deadline: Option<Instant>,
     statement_timeout: Option<Duration>,
     waits: Waits,
-    /// Whether a statement was not answered. Then no other will be.
+    /// Whether a statement was not answered. Then no other statement is sent.
     is_silent: AtomicBool,
     asked_about: Mutex<BTreeSet<i64>>,
 }
@@ -51,7 +51,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for any statement.
+    /// [`StatementError`].
     pub async fn limit_statements(&self, limit: Duration) -> Result<(), StatementError> {
         self.run(&Statement::StatementTimeout(limit.as_millis().max(1))).await?;
         Ok(())
@@ -104,7 +104,8 @@ impl Session {
         Ok(rows.collect())
     }
 
-    /// Returns until when an answer is waited for, and why not longer.
+    /// Returns the time until which the program waits for an answer, and the reason for that limit; `None` if
+    /// there is no limit.
     fn limit(&self) -> Option<(Instant, Limit)> {
         let time =
             self.deadline.and_then(|at| at.checked_sub(ANSWER_RESERVE)).map(|at| (at, Limit::TimeIsUp));
@@ -114,7 +115,7 @@ impl Session {
         [time, statement].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// Returns the columns of each of `tables`, in their order; none for a table that the user does not see.
+    /// Returns the columns of each of `tables`, in order; none for a table that the user does not see.
     ///
     /// # Errors
     ///
@@ -132,14 +133,15 @@ impl Session {
         Ok(tables.iter().map(of).collect())
     }
 
-    /// Reads the defaults of columns if it matters whether they have one. `SVV_COLUMNS` may not show them to
-    /// a user who does not own the table: in PostgreSQL 8.0, on which Redshift is based,
-    /// `information_schema.columns` does not. If they cannot be read, a column is assumed to have one, and
-    /// COPY decides.
+    /// Reads which columns have a default, if a load leaves out a NOT NULL column without a known default.
+    ///
+    /// `SVV_COLUMNS` may not show defaults to a user who does not own the table: in PostgreSQL 8.0, on which
+    /// Redshift is based, `information_schema.columns` does not. If the defaults cannot be read, every column
+    /// is assumed to have one, and COPY decides.
     ///
     /// # Errors
     ///
-    /// [`StatementError`], except for a refusal.
+    /// Temporary faults, such as a lost connection. A refusal of the query is not an error.
     pub async fn reveal_defaults(
         &self,
         tables: &[Table],
@@ -200,7 +202,7 @@ impl Session {
         Ok(tables.iter().map(of).collect())
     }
 
-    /// Returns the loads of a dataset in their order, also from a ledger of an earlier version.
+    /// Returns the loads of a dataset, oldest first. It also reads a ledger of an earlier version.
     ///
     /// # Errors
     ///
@@ -216,8 +218,8 @@ impl Session {
         }
     }
 
-    /// Returns a load of a dataset by its number; `None` if the ledger has no such row, or one that is not
-    /// understood. Nothing is decided by it.
+    /// Returns a load of a dataset by its number; `None` if the ledger has no such row, or only one that is
+    /// not understood: no decision depends on the row.
     ///
     /// # Errors
     ///
@@ -251,13 +253,13 @@ impl Session {
         self.run(&Statement::ReadLoads { ledger, dataset: name, bucket, sequence, has_sha256 }).await
     }
 
-    /// Returns how many rows a load of a dataset added to each table; empty for loads before this was
+    /// Returns how many rows a load of a dataset added to each table; empty for a load for which this was not
     /// recorded.
     ///
     /// # Errors
     ///
-    /// [`StatementError`]; [`StatementError::MissingRelation`] if there is no ledger or no table beside it
-    /// yet.
+    /// [`StatementError`]; [`StatementError::MissingRelation`] if the ledger or the table of rows beside it
+    /// does not exist yet.
     pub async fn table_rows(&self, dataset: &Dataset, sequence: i64) -> Result<RowsByTable, StatementError> {
         let rows = self
             .run(&Statement::ReadTableRows {
@@ -280,7 +282,8 @@ impl Session {
     /// order; the URLs of its pieces begin with `files`.
     ///
     /// The load-error tables store only the first [`LOAD_ERROR_NAME_BYTES`] of a name. For a longer name, the
-    /// rows are those of COPYs that were not asked about yet: so ask after each COPY.
+    /// rows are those of all COPYs whose rows were not returned yet. So the caller must call this after each
+    /// COPY that refused rows.
     ///
     /// # Errors
     ///
@@ -307,7 +310,7 @@ impl Session {
         Ok(RefusedRows::Unknown { is_readable })
     }
 
-    /// Returns the queries whose refused rows are known.
+    /// Returns the ids of the queries whose refused rows were already returned.
     fn asked_about(&self) -> MutexGuard<'_, BTreeSet<i64>> {
         self.asked_about.lock().unwrap_or_else(PoisonError::into_inner)
     }

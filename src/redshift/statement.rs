@@ -1,4 +1,5 @@
-//! Defines every statement that the program can send, as one type, and is the only place that quotes.
+//! Defines every statement that the program can send, as one type, and is the only place that quotes names
+//! and values for them.
 
 // The texts of statements about the ledger and the tables beside it.
 mod ledger;
@@ -38,7 +39,7 @@ pub enum Statement<'a> {
     /// Creates the lock table beside the ledger if it does not exist.
     CreateLock(&'a TableName),
     /// Locks the lock table, so that loads that share a ledger follow one another. The lock is ACCESS
-    /// EXCLUSIVE, which makes readers wait (`r_LOCK.md`): nobody reads this table.
+    /// EXCLUSIVE, which makes readers wait (`r_LOCK.md`), but no statement reads this table.
     Lock(&'a TableName),
     /// Reads which sessions have a lock on a table, oldest first. In `SVV_TRANSACTIONS`, a user sees their
     /// own sessions, and a superuser sees all (`r_SVV_TRANSACTIONS.md`).
@@ -49,10 +50,11 @@ pub enum Statement<'a> {
         ledger: &'a TableName,
         /// The archive's revision.
         entry: &'a LedgerKey<'a>,
-        /// If given, only loads of this invocation count as loads.
+        /// If given, only this invocation's loads count as loads of the revision, or of its bytes under its
+        /// key.
         by_request: Option<&'a str>,
     },
-    /// Reads what the ledger says about the loads of a dataset, in their order.
+    /// Reads the ledger's rows about the loads of a dataset, oldest load first.
     ReadLoads {
         /// The ledger.
         ledger: &'a TableName,
@@ -60,12 +62,14 @@ pub enum Statement<'a> {
         dataset: &'a str,
         /// The dataset's bucket.
         bucket: &'a str,
-        /// The number of one load, if not all are wanted.
+        /// The number of the load to read; `None` for all loads.
         sequence: Option<i64>,
-        /// Whether the ledger has the SHA-256 of archives; one of an earlier version has not.
+        /// Whether the ledger has the column for the SHA-256 of archives; a ledger of an earlier version does
+        /// not have it.
         has_sha256: bool,
     },
-    /// Adds the column for the SHA-256 of archives to the ledger: for a person to run.
+    /// Adds the column for the SHA-256 of archives to the ledger. The program only shows this statement, for
+    /// an operator to run.
     AddSha256(&'a TableName),
     /// Reads how many rows a load of a dataset added to each table.
     ReadTableRows {
@@ -78,7 +82,7 @@ pub enum Statement<'a> {
         /// The number of the load.
         sequence: i64,
     },
-    /// Reads the latest loads of a dataset in their order, with a row for each table of each load.
+    /// Reads the latest loads of a dataset, oldest first, with a row for each table of each load.
     ReadRecentLoads {
         /// The ledger.
         ledger: &'a TableName,
@@ -88,7 +92,7 @@ pub enum Statement<'a> {
         dataset: &'a str,
         /// The dataset's bucket.
         bucket: &'a str,
-        /// The number of loads.
+        /// The maximum number of loads.
         most: usize,
     },
     /// Reads the columns of tables in their order, with the table of each (`SVV_COLUMNS`); none for a table
@@ -108,7 +112,7 @@ pub enum Statement<'a> {
         /// The load.
         load: Load<'a>,
     },
-    /// Records how many rows that load added to each table, all of them at once ("Multi-row inserts",
+    /// Records how many rows a load added to each table, all in one statement ("Multi-row inserts",
     /// `r_INSERT_30.md`).
     WriteTableRows {
         /// The table of rows beside the ledger.
@@ -122,9 +126,9 @@ pub enum Statement<'a> {
         /// The rows by table, for at least one table.
         rows: &'a RowsByTable,
     },
-    /// Deletes every row. TRUNCATE would commit (`r_TRUNCATE.md`).
+    /// Deletes every row of a table. TRUNCATE would commit (`r_TRUNCATE.md`).
     DeleteAll(&'a TableName),
-    /// Deletes nothing, with the permission to delete every row.
+    /// Deletes no rows. It needs the same permission as [`Statement::DeleteAll`].
     DeleteNoRows(&'a TableName),
     /// Loads the files that a manifest names.
     Copy(Copy<'a>),
@@ -145,10 +149,11 @@ pub enum Statement<'a> {
         table: LoadErrorTable,
         /// The prefix of the URLs of all pieces of the staged file.
         files: &'a str,
-        /// The ids of queries whose rows are not wanted.
+        /// The ids of the queries whose rows are left out.
         passed_over: &'a [i64],
     },
-    /// Reads the refused rows of a staged file for any session: for a person to run.
+    /// Reads the refused rows of a staged file for any session. The program only shows this statement, for an
+    /// operator to run.
     LoadErrorsOfAnySession {
         /// The prefix of the URLs of all pieces of the staged file.
         files: &'a str,
@@ -167,9 +172,9 @@ pub struct Copy<'a> {
     pub authorization: &'a Authorization,
     /// The bucket's region, if known.
     pub region: Option<&'a str>,
-    /// The format of the files.
+    /// The format of the staged file's pieces.
     pub staging: Staging,
-    /// Whether Redshift's errors may be shown if they may quote a cell.
+    /// Whether an error of Redshift that may quote a cell may be shown.
     pub quoting: Quoting,
 }
 
@@ -190,7 +195,7 @@ pub enum Authorization {
     },
 }
 
-/// The table in which Redshift reports which rows it refused.
+/// A system table in which Redshift reports the rows that it refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadErrorTable {
     /// `SYS_LOAD_ERROR_DETAIL`: serverless and newer clusters.
@@ -200,7 +205,7 @@ pub enum LoadErrorTable {
 }
 
 impl Statement<'_> {
-    /// Returns whether Redshift's errors may be shown if they may quote a cell: only COPY reads cells.
+    /// Returns whether Redshift's errors may be shown in full. Only those of COPY may quote a cell.
     pub(super) fn quoting(&self) -> Quoting {
         match self {
             Self::Copy(copy) | Self::CopyNoLoad { copy, .. } => copy.quoting,
@@ -300,14 +305,14 @@ fn defaults(tables: &[&TableName]) -> String {
     )
 }
 
-/// The number of rows read from a load-error table: as many as are reported, each twice, since a session may
-/// have tried a file with COPY and with COPY NOLOAD.
+/// The number of rows read from a load-error table. It is twice the number of reported problems, since a
+/// session may have tried a file with COPY and with COPY NOLOAD.
 const LOAD_ERRORS_READ: usize = 2 * REPORTED_PROBLEMS;
 
-/// Returns the condition for rows of a load-error table about files whose names begin with `files`, or with
-/// its beginning if it is longer than the stored part of a name.
+/// Returns the condition for rows of a load-error table about files whose names begin with `files`. Only the
+/// part of `files` that the table can store is compared.
 fn is_file(column: &str, files: &str) -> String {
-    // Redshift may cut within a character, which is then not compared.
+    // Redshift may cut a name within a character; that character is not compared.
     let kept = files[..files.floor_char_boundary(LOAD_ERROR_NAME_BYTES)].trim_end_matches(' ');
     format!("LEFT({column}, {}) = {}", kept.chars().count(), literal(kept))
 }

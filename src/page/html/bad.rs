@@ -98,7 +98,7 @@ fn row(problem: &ReportedProblem) -> Markup {
     }
 }
 
-/// Returns a cell. An empty one is left out where the cells of a row are below each other.
+/// Returns a cell. The style sheet hides an empty one where it puts the cells of a row below each other.
 fn cell(label: &str, content: Option<Markup>) -> Markup {
     html! {
         @if let Some(content) = content { td role="cell" data-label=(label) { (content) } } @else { td.empty role="cell" {} }

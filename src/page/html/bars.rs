@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::page::words::number;
 
-/// The distance between two bars, and the width of a bar.
+/// The distance from the start of one bar to the next (`STEP`), and the width of a bar (`WIDTH`).
 const STEP: usize = 10;
 const WIDTH: usize = 8;
 
@@ -12,7 +12,8 @@ const WIDTH: usize = 8;
 const HIGHEST: u64 = 32;
 const LOWEST: u64 = 1;
 
-/// Returns a bar for each number, in their order. Readers who cannot see the bars get the numbers.
+/// Returns a bar for each known number, in order. The label has the numbers, for readers who cannot see the
+/// bars.
 pub fn bars(table: &str, rows: &[Option<u64>]) -> Markup {
     let most = rows.iter().flatten().copied().max().unwrap_or_default();
     let width = rows.len() * STEP;
@@ -30,7 +31,7 @@ pub fn bars(table: &str, rows: &[Option<u64>]) -> Markup {
     }
 }
 
-/// Returns the height of a bar, so that the largest number has the highest bar.
+/// Returns the height of a bar in proportion to `most`, which gets the highest bar.
 fn height(rows: u64, most: u64) -> u64 {
     let share = u128::from(rows) * u128::from(HIGHEST) / u128::from(most.max(1));
     u64::try_from(share).unwrap_or(HIGHEST).clamp(LOWEST, HIGHEST)

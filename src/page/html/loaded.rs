@@ -34,7 +34,7 @@ impl Overview {
         }
     }
 
-    /// Returns a row for each table that one of the last loads names.
+    /// Returns a list of all tables that the last loads name, with a row for each.
     fn tables(&self, latest: &RecentLoad) -> Markup {
         let names: BTreeSet<&String> = self.loads.iter().flat_map(|load| load.tables.keys()).collect();
         html! {

@@ -16,7 +16,7 @@ const THROTTLED: [&str; 5] = [
 ];
 
 /// Checks whether an error is temporary: the service was not reached or did not answer, throttled the
-/// request, or failed itself ("`InternalServiceError`", 500; "`InternalServerException`", 500;
+/// request, or had an internal error ("`InternalServiceError`", 500; "`InternalServerException`", 500;
 /// "`ServiceUnavailable`", 503).
 pub(super) fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {

@@ -1,5 +1,5 @@
-//! Requests the IAM login from Redshift's API: a user and a password for a quarter of an hour, and the
-//! cluster's address.
+//! Requests the IAM login from Redshift's API: a user and a password for a quarter of an hour, and, if
+//! needed, the cluster's address.
 
 use std::error::Error as StdError;
 
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::time_limits::{CONNECT, REDSHIFT_API, REDSHIFT_API_ATTEMPT};
 use crate::waits::Waits;
 
-/// The part of Redshift's API that issues logins.
+/// A client of the part of Redshift's API that issues logins.
 ///
 /// Passwords are requested with the API's default duration, which is its minimum: 900 seconds. A user is
 /// never created (`AutoCreate`), and a login is for one database.
@@ -32,7 +32,7 @@ enum Api {
     Serverless(aws_sdk_redshiftserverless::Client),
 }
 
-/// The answer of any of the API's calls.
+/// The answer to a call that issues a login.
 struct Given {
     user: Option<String>,
     password: Option<String>,
@@ -64,7 +64,7 @@ impl LoginByIam {
     ///
     /// # Errors
     ///
-    /// [`Deployment::LoginNotGiven`] with what to do, [`Retryable::LoginUnavailable`].
+    /// [`Deployment::LoginNotGiven`], with the remedy if it is known; [`Retryable::LoginUnavailable`].
     pub(super) async fn read(&self) -> Result<TemporaryLogin, Error> {
         let endpoint = if self.login.is_located { None } else { Some(self.locate().await?) };
         let given = self.ask().await?;
@@ -181,8 +181,8 @@ impl LoginByIam {
         Fault::new(Deployment::LoginNotGiven, message).caused_by(error).into()
     }
 
-    /// Returns the permission for a call (Service Authorization Reference, Amazon Redshift and Amazon
-    /// Redshift Serverless).
+    /// Returns the remedy for a call that is not permitted: the permission for it (Service Authorization
+    /// Reference, Amazon Redshift and Amazon Redshift Serverless).
     fn right(&self, call: &str) -> String {
         let IamLogin { warehouse, database, .. } = &self.login;
         let on = match (call, warehouse) {

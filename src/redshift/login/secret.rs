@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::time_limits::{CONNECT, SECRET, SECRET_ATTEMPT};
 use crate::waits::Waits;
 
-/// A secret of Secrets Manager.
+/// A secret in Secrets Manager, and a client to read it.
 pub(super) struct StoredSecret {
     client: Client,
     id: String,

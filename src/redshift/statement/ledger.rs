@@ -19,7 +19,7 @@ pub struct LedgerKey<'a> {
     pub etag: &'a str,
     /// The SHA-256 of its bytes in hexadecimal digits; `None` before they were read.
     pub sha256: Option<&'a str>,
-    /// The revision's time in S3.
+    /// The revision's last-modified time in S3.
     pub last_modified: DateTime<Utc>,
 }
 
@@ -50,8 +50,9 @@ pub(super) fn add_sha256(ledger: &TableName) -> String {
     format!("ALTER TABLE {} ADD COLUMN {name} {}", table(ledger), kind.definition())
 }
 
-/// Returns the query for one row: the dataset's highest sequence; the highest of this revision, of the same
-/// bytes under its key, and of the same bytes under other keys; and the number of rows of newer archives.
+/// Returns the query for one row: the highest sequence of the dataset, of this revision, of the same bytes
+/// under its key, and of the same bytes under other keys; and the number of the ledger's rows about newer
+/// archives.
 pub(super) fn read(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option<&str>) -> String {
     let by_request =
         by_request.map(|request| format!(" AND request_id = {}", literal(request))).unwrap_or_default();
@@ -66,15 +67,16 @@ pub(super) fn read(ledger: &TableName, entry: &LedgerKey<'_>, by_request: Option
          FROM {ledger} WHERE dataset = {dataset}",
         bucket = literal(entry.bucket),
         etag = literal(entry.etag),
-        // No row has an empty value. The column is used anyway, so that it is known early whether it exists.
+        // No row has an empty value. The column is used even without a value, to find out early whether it
+        // exists.
         sha256 = literal(entry.sha256.unwrap_or_default()),
         ledger = table(ledger),
         dataset = literal(entry.dataset),
     )
 }
 
-/// Returns the query for the loads of a dataset, or for one of them by its sequence; `has_sha256` is whether
-/// the ledger has the column.
+/// Returns the query for the loads of a dataset, or for one of them by its sequence; `has_sha256` tells
+/// whether the ledger has the column.
 pub(super) fn loads(
     ledger: &TableName,
     dataset: &str,
@@ -108,8 +110,8 @@ pub(super) fn table_rows(
     )
 }
 
-/// Returns the query for the latest loads of a dataset. The numbers of its loads have no gaps, unless rows of
-/// the ledger were deleted: then there are fewer.
+/// Returns the query for the loads of a dataset with its `most` highest numbers. There are fewer loads if
+/// rows of the ledger were deleted, or if some of these loads were from another bucket.
 pub(super) fn recent_loads(
     ledger: &TableName,
     ledger_tables: &TableName,
