@@ -1,15 +1,15 @@
--- The ledger: one row per archive revision loaded, written in the transaction that loads it; beside it a table with the
--- rows that each load brought to each table, and an empty one that loads lock. The loader makes them where they are
--- missing and its user has CREATE on the schema.
+-- The ledger: one row for each loaded revision of an archive, written in the transaction that loads it. Beside it are a table
+-- with the number of rows that each load added to each table, and an empty table that loads lock. The loader creates them if
+-- they are missing and its user has CREATE on the schema.
 --
--- Made by hand, the loader's user needs:
+-- If you create them by hand, the loader's user needs:
 --   GRANT SELECT, INSERT ON cmslite.load_ledger, cmslite.load_ledger_tables TO cmslite_loader;
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader;
--- Whoever is to see what was loaded, a BI tool for example:
+-- Readers of the ledger, a BI tool for example, need:
 --   GRANT USAGE ON SCHEMA cmslite TO GROUP analysts;
 --   GRANT SELECT ON cmslite.load_ledger, cmslite.load_ledger_tables TO GROUP analysts;
 -- A ledger of an earlier version lacks sha256: ddl/upgrade-ledger.sql adds it.
--- Nobody else needs a right to the lock table. Who reads it waits for a load, and holds up the next one.
+-- No other user needs permissions on the lock table. A session that reads it waits for a load, and delays the next one.
 
 CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
     dataset       VARCHAR(255)  NOT NULL ENCODE ZSTD,
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS cmslite.load_ledger (
 );
 
 -- dataset, sequence and request_id are those of the ledger's row. A ledger of an earlier version gets this table at its next
--- load and keeps its rows: of loads before, it does not say what they brought.
+-- load and keeps its rows: for earlier loads, it has no rows.
 CREATE TABLE IF NOT EXISTS cmslite.load_ledger_tables (
     dataset       VARCHAR(255)  NOT NULL ENCODE ZSTD,
     sequence      BIGINT        NOT NULL ENCODE ZSTD,
@@ -35,8 +35,8 @@ CREATE TABLE IF NOT EXISTS cmslite.load_ledger_tables (
     row_count     BIGINT        NOT NULL ENCODE ZSTD
 );
 
--- It has no rows. LOCK keeps readers out, so that it is not the ledger which is locked. Amazon does not say which right
--- LOCK needs; PostgreSQL 8.0, from which Redshift comes, wants UPDATE or DELETE.
+-- It has no rows. LOCK keeps readers out, so loads lock this table and not the ledger. AWS does not say which privilege
+-- LOCK needs; PostgreSQL 8.0, on which Redshift is based, requires UPDATE or DELETE.
 CREATE TABLE IF NOT EXISTS cmslite.load_ledger_lock (
     unused        BIGINT        NOT NULL ENCODE ZSTD
 );
