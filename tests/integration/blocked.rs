@@ -141,11 +141,11 @@ async fn is_bad_at_once(limit: &str, archive: Vec<u8>, code: &str, words: &str) 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_beyond_a_limit_is_bad_at_once() {
     let whole = sample(1, 50);
-    is_bad_at_once("", bomb(), "pax_too_large", "67108864 at the most").await;
+    is_bad_at_once("", bomb(), "pax_too_large", "the limit of this dataset is 67108864").await;
     // What an operating system left beside the files is passed over, and counts all the same.
     let zeros = repeating("._left", "0", &[0; 32], 40);
     is_bad_at_once("", zeros, "ratio_too_high", "more than 200 times").await;
-    is_bad_at_once("\"max_packed_bytes\": 1000,", whole, "too_large", "takes 1000 at the most").await;
+    is_bad_at_once("\"max_packed_bytes\": 1000,", whole, "too_large", "the limit of this dataset is 1000").await;
 }
 
 /// A marker of a bad archive that no single request copies is a note without the archive.

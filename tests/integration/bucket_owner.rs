@@ -67,7 +67,7 @@ async fn what_is_no_account_is_told_at_start() {
     let harness = Harness::builder().env("S3_BUCKET_OWNER", "1234-5678-9012").start().await;
     let Outcome::Failed { error_type, message } = harness.sweep().await else { panic!("it started") };
     assert_eq!(error_type, "Deployment.Configuration");
-    assert!(message.contains("S3_BUCKET_OWNER: \"1234-5678-9012\" is no AWS account"), "{message}");
+    assert!(message.contains("S3_BUCKET_OWNER: \"1234-5678-9012\" is not an AWS account"), "{message}");
     let config = harness.config_file();
     let (output, _directory) = harness.command(&["load", config.to_str().unwrap(), "--dry-run"]).await;
     let said = told(&output);

@@ -196,7 +196,7 @@ async fn what_is_no_obstacle_is_noted() {
     let (code, told) = check(&harness).await;
     assert_eq!(code, Some(0), "{told}");
     for line in [
-        "note  table cmslite.user_status: its column created_dt is character varying(40), but the configuration writes dates",
+        "note  table cmslite.user_status: its column created_dt is character varying(40), but the configuration loads dates",
         "note  table cmslite.user_activity: a cell \"-\" makes an archive bad in its columns that are NOT NULL: user_id",
         "note  table cmslite.cms_group: its columns have another order than in the configuration",
     ] {

@@ -34,7 +34,7 @@ fn what_it_says_is_shown_without_aws_and_redshift() {
         "ok    markers: good archives are copied below processed/good/client/cmslite_gdx/, bad ones below processed/bad/client/cmslite_gdx/\n",
         "ok    load: each replaces the rows of the tables; only the newest archive is loaded\n",
         "ok    ledger: cmslite.load_ledger, cmslite.load_ledger_tables and cmslite.load_ledger_lock\n",
-        "ok    cells: between them ','; a cell \"-\" becomes NULL\n",
+        "ok    cells: separated by ','; a cell \"-\" becomes NULL\n",
         "ok    member analytics_user_activity: fills cmslite.user_activity with 6 columns: user_id, user_idir, activity_type, memo, activity_date (a date), group_name (part 1 of memo, split at \" - \")\n",
         "note  not tried: S3, the login to Redshift, the ledger, the tables with their columns, permissions\n",
         "The configuration is sound. Nothing was asked of S3 and Redshift.\n",
