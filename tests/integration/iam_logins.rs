@@ -262,11 +262,11 @@ cases! {
         );
         no_such_cluster(
             ClusterAsUser, "GetClusterCredentials", (404, "ClusterNotFound"), NOT_GIVEN,
-            &["region ca-central-1 has no such one", "REDSHIFT_CLUSTER and at AWS_REGION"],
+            &["does not exist in region ca-central-1", "REDSHIFT_CLUSTER and at AWS_REGION"],
         );
         no_such_workgroup(
             Workgroup, "GetCredentials", (404, "ResourceNotFoundException"), NOT_GIVEN,
-            &["region ca-central-1 has no such one", "REDSHIFT_WORKGROUP and at AWS_REGION"],
+            &["does not exist in region ca-central-1", "REDSHIFT_WORKGROUP and at AWS_REGION"],
         );
         what_the_api_does_not_take(
             Workgroup, "GetCredentials", (400, "ValidationException"), NOT_GIVEN, &["ValidationException"],

@@ -83,8 +83,8 @@ cases! {
         a_control_character("a\u{1}b", "unfit_character", "a\\u{1}b.tgz (an object whose key has a character");
         no_character("a\u{fffe}b", "unfit_character", "a\\u{fffe}b.tgz (an object whose key has a character");
         nul("a\0b", "unfit_character", "a\\u{0}b.tgz (an object whose key has a character");
-        too_long_by_one(&name_of(1000), "key_too_long", "n.tgz (an object whose key is too long");
-        as_long_as_s3_takes(&name_of(1024), "key_too_long", "n.tgz (an object whose key is too long");
+        too_long_by_one(&name_of(1000), "key_too_long", "n.tgz (an object whose key is so long");
+        as_long_as_s3_takes(&name_of(1024), "key_too_long", "n.tgz (an object whose key is so long");
     }
 }
 

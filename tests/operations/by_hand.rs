@@ -75,7 +75,7 @@ async fn a_table_that_has_really_shrunk_is_let_through() {
     assert!(reader.harness.is_bad("2024-03-01"));
     let mut section = Section::of("how-to/load-again.md", "Accept an archive with few rows");
     let told = reader.run(section.take("status")).await;
-    assert!(told.contains("the load before brought 12 to its table"), "{told}");
+    assert!(told.contains("the previous load had 12 for its table"), "{told}");
     reader.run(section.take("KEY=")).await;
     let told = reader.run(section.take("--accept-shrink")).await;
     assert!(told.contains("Too few rows, accepted by request"), "{told}");
