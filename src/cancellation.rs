@@ -1,4 +1,4 @@
-//! Says when a run must stop: because its time is nearly used up, or because it was asked to.
+//! Decides when a run must stop: its time is nearly used up, or it was asked to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Cancellation {
         self
     }
 
-    /// Returns the same for a part of the run that must end within `limit`.
+    /// Returns the limit of a part of the run that must end within `limit`.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         let until = Instant::now() + limit;
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(check(&unlimited), Err("Retryable.Interrupted"));
     }
 
-    /// Returns the result of work that never ends.
+    /// Waits for work that never ends; returns the type of its error, and the time after which it came.
     async fn waiting(cancellation: &Cancellation, waits: &Waits) -> (String, Duration) {
         let begun = Instant::now();
         let silent = async {

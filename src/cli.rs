@@ -101,19 +101,20 @@ pub async fn main() -> ExitCode {
     ended.unwrap_or_else(|failure| without_result(&failure, &output, all)).into()
 }
 
-/// Says why there is no result, and returns the exit status.
+/// Reports why there is no result, and returns the exit status.
 fn without_result(failure: &Failure, output: &Output, all: bool) -> u8 {
     failure.say(all);
     output.no_result(failure);
     failure.status
 }
 
-/// Says what is wrong with the command line, or shows the help that was asked for.
+/// Reports what is wrong with the command line, or shows the help that was asked for. Returns the exit
+/// status.
 fn refused(error: clap::Error) -> u8 {
     let is_json =
         std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|it| it == "--json");
     let status = if error.use_stderr() { exit::CONFIGURATION } else { exit::GOOD };
-    // If nobody reads the message, the exit status still says it.
+    // If nobody reads the message, the exit status still shows the failure.
     let _ = error.print();
     if error.use_stderr() && is_json {
         let failure = Failure::from(error);
@@ -122,7 +123,7 @@ fn refused(error: clap::Error) -> u8 {
     status
 }
 
-/// Only a load keeps a log file by itself, and only a load reports each step on standard error.
+/// Starts the log. Only a load keeps a log file by itself and reports each step on standard error.
 fn prepare_log(command: &Command, showing: &Showing) {
     let Showing { quiet, verbose, log_file, .. } = showing;
     let is_load = matches!(command, Command::Load(_));
@@ -237,7 +238,7 @@ fn run_completions(shell: Shell, output: &Output) -> u8 {
     exit::GOOD
 }
 
-/// Says why a command that has shown its result ended early, if it did, and returns the exit status.
+/// Reports why a command that has shown its result ended early, if it did, and returns the exit status.
 fn said(failure: Option<&Failure>, all: bool) -> u8 {
     failure.map_or(exit::GOOD, |failure| {
         failure.say(all);
@@ -270,7 +271,7 @@ fn dataset(config: &Path) -> Result<Dataset, Failure> {
     Ok(dataset)
 }
 
-/// Returns a request by hand, which a signal cancels.
+/// Returns the request of a load by hand, which a signal cancels.
 fn request(load: &Load, waits: &Waits) -> Result<RunRequest, Failure> {
     let dataset = dataset(&load.config)?;
     let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");

@@ -127,7 +127,8 @@ pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
         Mistakes(vec![Mistake::of_file(file.clone(), format!("cannot be read: {error}"))])
     })?;
     let mut dataset = parse(&file, &text)?;
-    // The files beside it belong to other runs, unless they match the same keys. Mistakes in them do too.
+    // The other files of the directory belong to other runs, and so do the mistakes in them. They matter only
+    // if they match the same keys.
     let beside = path.parent().filter(|_| path.is_file()).map(|directory| match directory {
         empty if empty.as_os_str().is_empty() => read_directory(Path::new(".")),
         directory => read_directory(directory),

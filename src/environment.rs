@@ -36,11 +36,11 @@ pub struct Environment {
     pub copy: CopyAccess,
     /// The secret that completes the login, if there is one.
     pub password_secret_id: Option<String>,
-    /// The IAM login, if it is one.
+    /// The settings of the IAM login, if one is configured.
     pub iam_login: Option<IamLogin>,
     /// The ARN of the SNS topic for messages about bad archives, if there is one.
     pub bad_archive_topic: Option<String>,
-    /// As in [`RunRequest`](crate::run_request::RunRequest): for the function, not for the command.
+    /// The `left_to_task_above` of a [`RunRequest`](crate::run_request::RunRequest), for the function only.
     pub left_to_task_above: Option<u64>,
     /// Whether the function writes a dataset's status page after each run.
     pub has_status_page: bool,

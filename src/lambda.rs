@@ -39,7 +39,7 @@ use crate::{config_files, load, page};
 struct Handler {
     clients: Clients,
     datasets: Vec<Arc<Dataset>>,
-    /// As in [`RunRequest`].
+    /// The maximum number of bytes of an archive that the function loads, as in [`RunRequest`].
     left_to_task_above: Option<u64>,
     /// Whether a dataset's status page is written after each run.
     has_status_page: bool,
@@ -79,8 +79,8 @@ impl Setup {
     }
 }
 
-/// Serves events with a handler. If there is none, it answers each event with the reason, and counts that for
-/// every one of `datasets`.
+/// Serves events with a handler. If there is none, it answers each event with the reason, and counts a
+/// failure for each of `datasets`.
 async fn serve(setup: &Setup, datasets: &[String]) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
@@ -122,7 +122,7 @@ impl Invocation {
         metrics::emit(io::stdout().lock(), self.begun, self.deadline, report, failure);
     }
 
-    /// Counts an invocation that failed before it worked on a dataset as a failure of all of them.
+    /// Counts an invocation that failed before it worked on a dataset as a failure of each of `datasets`.
     fn failed_before_any<'a>(&self, datasets: impl Iterator<Item = &'a str>, error: &Error) {
         for dataset in datasets {
             let report = Report {
@@ -183,8 +183,8 @@ impl Handler {
         failure.map_or(Ok(Answer::Done(done)), |error| Err(diagnostic(&error)))
     }
 
-    /// Handles a batch of SQS: everything possible is done, once for all messages, and the messages with
-    /// undone work come again. The reports are in the log, since Lambda discards the answer to SQS.
+    /// Handles a batch of SQS: everything possible is done, once for all messages. Messages whose work was
+    /// left undone are delivered again. The reports are in the log, since Lambda discards the answer to SQS.
     async fn handle_batch(
         &self,
         messages: Vec<Message>,
@@ -219,7 +219,7 @@ impl Handler {
                 info!(messages = labels.len(), again = again.len(), "batch done");
                 Ok(Answer::again(again))
             }
-            // A message without an id cannot come again by itself.
+            // A message without an id cannot be delivered again by itself, so the whole batch is.
             (None, Some(error)) => Err(diagnostic(error)),
             (None, None) => Ok(Answer::again(Vec::new())),
         }
@@ -230,7 +230,7 @@ impl Handler {
         invocation.failed_before_any(self.datasets.iter().map(|dataset| dataset.name.as_str()), error);
     }
 
-    /// Does what is asked, one run after the other.
+    /// Makes the runs that the events ask for, one after the other.
     async fn work<'a>(
         &self,
         routing: &Routing<'a>,
@@ -279,8 +279,8 @@ struct Worked<'a> {
     runs: Vec<(RunAsked<'a>, Run)>,
 }
 
-/// Returns the deadline on this process's clock. A deadline long past is none: `cargo lambda watch` sends one
-/// in 1970.
+/// Returns the deadline on this process's clock. A deadline long past counts as none: `cargo lambda watch`
+/// sends one in 1970.
 fn deadline(at: SystemTime, now: SystemTime) -> Option<Instant> {
     match at.duration_since(now) {
         Ok(left) => Instant::now().checked_add(left),

@@ -13,14 +13,14 @@ use cmslite_core::queue::{
 
 use crate::s3::S3;
 
-/// The maximum duration of an upload with which every run notices that it was completed after the marker of
-/// the previous revision. The run of its own event notices in any case.
+/// The longest duration of an upload at which every run still notices that the upload was completed after the
+/// marker of the previous revision. The run of the upload's own event notices in any case.
 const UPLOAD_WITHIN: TimeDelta = TimeDelta::days(2);
 
 /// The number of passed-over objects that a log line names: there may be one beside every archive.
 const NAMED_PASSED_OVER: usize = 20;
 
-/// The number of markers that are asked at the same time.
+/// The number of markers whose metadata is read at the same time.
 const AT_A_TIME: usize = 16;
 
 /// Lists a dataset's source, good and bad prefixes side by side, and makes the plan for runs of `selection`,
@@ -71,7 +71,7 @@ pub async fn read(
     Ok(planner.finish(&revisions))
 }
 
-/// Returns the revision that each of these markers says it is a copy of.
+/// Returns the revision that each of these markers is a copy of, according to its metadata.
 async fn revisions(s3: &S3, bucket: &str, ambiguous: &[AmbiguousMarker]) -> Result<MarkerRevisions, Error> {
     if !ambiguous.is_empty() {
         debug!(markers = ambiguous.len(), "reading which revisions the markers settle");

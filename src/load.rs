@@ -83,7 +83,7 @@ pub async fn run(clients: &Clients, request: &RunRequest) -> Run {
     Run { report, failure, listings }
 }
 
-/// Works when it is this run's turn.
+/// Waits for this run's turn, and works on the queue unless the work was done in the meantime.
 async fn work(
     clients: &Clients,
     request: &RunRequest,
@@ -159,8 +159,9 @@ async fn work_on_queue(
     worked
 }
 
-/// With `truncate`, an archive that was found bad supersedes nothing: names the newest archive that is left.
-/// The next run loads it, if it is newer than the archive in the tables.
+/// Takes back what a bad archive superseded: with `truncate`, an archive that was found bad supersedes
+/// nothing. Reports the newest archive that is left, which the next run loads if it is newer than the archive
+/// in the tables.
 ///
 /// # Errors
 ///
@@ -181,7 +182,7 @@ fn uncover(plan: &mut Plan, bad: &Key, selection: &Selection, report: &mut Repor
     Ok(())
 }
 
-/// Works on archives in their order, and returns which ones were not reached.
+/// Works on archives in their order, and records in `report` which ones were not reached.
 async fn work_through(
     clients: &Clients,
     request: &RunRequest,

@@ -5,7 +5,7 @@ use cmslite_core::config::{Dataset, Table};
 use super::finding::Finding;
 use crate::redshift::{Column, Obstacle, RelationKind, obstacles};
 
-/// Returns the difference between a table and what the configuration loads into it.
+/// Compares a table with what the configuration loads into it, and returns the findings.
 pub(super) fn compare(
     table: &Table,
     dataset: &Dataset,

@@ -19,7 +19,7 @@ use crate::redshift::session::Session;
 use crate::redshift::statement::{Authorization, Copy, LedgerKey, Load, LoadErrorTable, Statement};
 use crate::redshift::{Column, StatementError, ledger};
 
-/// The time limit for Redshift: the lock is held for a moment, and loads wait for it.
+/// The time limit for Redshift. The check holds the lock for a moment, and loads wait for it.
 const WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn check_redshift(

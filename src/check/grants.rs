@@ -18,7 +18,7 @@ pub(super) struct Rights<'a> {
     pub(super) lacking: Vec<&'a TableName>,
 }
 
-/// Looks up each of these grants. If that is not possible, the statements that need them show it.
+/// Looks up each of `grants`. If that is not possible, the statements that need them show what is missing.
 pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) -> Rights<'a> {
     let mut rights = Rights::default();
     let mut user = String::new();
@@ -56,7 +56,7 @@ pub(super) async fn check_grants<'a>(session: &Session, grants: &[Grant<'a>]) ->
     rights
 }
 
-/// Returns the user, and the grants that it lacks.
+/// Returns the user, and the privileges of the grant that it lacks.
 async fn look_up(
     session: &Session,
     grant: &Grant<'_>,

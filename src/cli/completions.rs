@@ -68,7 +68,7 @@ fn script(shell: Shell, datasets: Vec<String>) -> String {
             script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
         }
         _ if datasets.is_empty() => script,
-        // Without this it would complete only names, and no files.
+        // Without this replacement, zsh would complete only names, and no files.
         Shell::Zsh => script.replace(
             &format!(":({names})' \\"),
             &format!(":{{_alternative \"datasets:dataset:({names})\" \"files:file:_files\"}}' \\"),

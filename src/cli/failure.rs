@@ -87,7 +87,7 @@ impl Failure {
     }
 
     /// Writes the failure to standard error and to the log file; `all` adds every cause. If standard error is
-    /// closed, the exit status still says it.
+    /// closed, the exit status still shows the failure.
     pub(super) fn say(&self, all: bool) {
         let text = Text { failure: self, all }.to_string();
         let text = color::painted_for(&io::stderr(), &text);
@@ -159,7 +159,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// A failure of the ledger's part of a result that is shown without it.
+/// The failure to read the ledger.
 impl From<&Unreadable> for Failure {
     fn from(unreadable: &Unreadable) -> Self {
         let Unreadable { error_type, message, remedy } = unreadable;

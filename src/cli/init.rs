@@ -11,7 +11,8 @@ use super::output::Output;
 use super::{exit, progress_bar};
 use crate::init::{BUCKET_PLACEHOLDER, InitError, Request, init};
 
-/// Writes the files of a new dataset. If the archive is bad by its own guess, the result says so and why.
+/// Writes the files of a new dataset. If the archive is bad even with the configuration that was guessed from
+/// it, the result says so and why.
 pub(super) async fn run(arguments: &Init, output: &Output) -> Result<u8, Failure> {
     let request = request(arguments)?;
     let progress = Progress::default();

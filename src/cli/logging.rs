@@ -68,15 +68,15 @@ fn open(path: &Path) -> io::Result<File> {
         rotate(path)?;
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    // An earlier version's file is readable for all. What is not a regular file, such as /dev/null, belongs
-    // to others too.
+    // A file of an earlier version is readable by everyone. The permissions of anything but a regular file,
+    // such as /dev/null, are left alone: others use it too.
     if file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
 }
 
-/// Renames `NAME` to `NAME.1`, that to `NAME.2` and so on; the last one is replaced.
+/// Renames `NAME` to `NAME.1`, `NAME.1` to `NAME.2` and so on; the last one is replaced.
 fn rotate(path: &Path) -> io::Result<()> {
     let numbered = |number: u32| path.with_added_extension(number.to_string());
     for number in (1..ROTATED_FILES).rev().filter(|number| numbered(*number).exists()) {

@@ -90,7 +90,7 @@ impl Output {
         let written = progress_bar::above(|| {
             let mut out = BufWriter::new(io::stdout().lock());
             let written = write(&mut out).and_then(|()| out.flush());
-            // What could not be written is not tried again when this is dropped.
+            // Without this, dropping the writer would try again to write what could not be written.
             let _ = out.into_parts();
             written
         });

@@ -6,8 +6,8 @@ use tracing::warn;
 
 use crate::cancellation::Cancellation;
 
-/// Stops before the next step at the first Ctrl-C or SIGTERM, or drops what still waits soon after it, and
-/// ends at once at the second.
+/// Handles Ctrl-C and SIGTERM from now on. At the first, the run stops before its next step, or soon drops
+/// what it still waits for. At the second, the process ends at once with `status`.
 pub(super) fn cancel(cancellation: &Cancellation, status: u8) {
     let requested = cancellation.clone();
     tokio::spawn(async move {

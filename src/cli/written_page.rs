@@ -30,7 +30,7 @@ fn written(file: &Path, page: &str) -> io::Result<()> {
 }
 
 /// Replaces a file in one step: a reader such as a web server sees the former page or the new one. The new
-/// one is written beside it, since a rename does not work between file systems.
+/// page is first written to a file beside it, since a rename does not work between file systems.
 fn replaced(file: &Path, page: &str) -> io::Result<()> {
     let Some(name) = file.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is not a file name"));
@@ -40,7 +40,7 @@ fn replaced(file: &Path, page: &str) -> io::Result<()> {
     let beside = file.with_file_name(beside);
     let written = fs::write(&beside, page).and_then(|()| fs::rename(&beside, file));
     if written.is_err() {
-        // It may not exist.
+        // The file may not exist.
         let _ = fs::remove_file(&beside);
     }
     written

@@ -18,7 +18,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// What to write instead, without any text that may be a password.
+    /// A text that says what to write instead, and quotes nothing that may be a password.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let rest = SCHEMES.iter().find_map(|scheme| {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::secret::Secret;
 
-/// What Redshift's API is asked for instead of a password.
+/// The request for a login that Redshift's API issues in place of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IamLogin {
     /// The cluster or workgroup that issues the login.
@@ -35,7 +35,7 @@ pub enum Warehouse {
 }
 
 impl Warehouse {
-    /// Returns the variable that names it.
+    /// Returns the variable that names the cluster or workgroup.
     pub fn variable(&self) -> &'static str {
         match self {
             Self::Cluster { .. } => "REDSHIFT_CLUSTER",
@@ -83,7 +83,7 @@ impl IamVariables<'_> {
     ///
     /// # Errors
     ///
-    /// What contradicts it, and what to do.
+    /// The mistakes in the variables of the login, and what to do about each.
     pub(super) fn read(self) -> Result<Option<IamLogin>, Vec<String>> {
         let mut mistakes = Vec::new();
         let user = self.user.map(str::to_owned);

@@ -29,7 +29,7 @@ pub struct Login {
     pub password: Secret,
     /// The origin of the password.
     pub password_origin: PasswordOrigin,
-    /// How the server must prove its identity.
+    /// The proof of identity that the server must give.
     pub tls: Tls,
     /// A PEM file with certificates to trust instead of the system's.
     pub root_certificates: Option<PathBuf>,
@@ -87,14 +87,14 @@ pub struct FetchedSecret {
     pub origin: PasswordOrigin,
 }
 
-/// How the server must prove its identity.
+/// The proof of identity that a server must give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// With a trusted certificate for the host's name.
+    /// A trusted certificate for the host's name.
     VerifyFull,
-    /// With a trusted certificate for any name: for a DNS alias.
+    /// A trusted certificate for any name: for a DNS alias.
     VerifyCa,
-    /// Not at all, and without encryption: only for servers on this machine.
+    /// No proof, and no encryption: only for servers on this machine.
     Disable,
 }
 

@@ -22,13 +22,13 @@ const MESSAGE_BYTES: usize = 16_000;
 pub(super) enum Answer {
     /// An answer to the caller, or to the place where Lambda stores it.
     Done(Done),
-    /// An answer to Lambda itself, for SQS: the messages that come again. All other messages of the batch are
-    /// deleted.
+    /// An answer to Lambda itself, for SQS: the messages that are delivered again. All other messages of the
+    /// batch are deleted.
     Batch(SqsBatchResponse),
 }
 
 impl Answer {
-    /// Returns the answer that lets these messages come again.
+    /// Returns the answer with which these messages are delivered again.
     pub(super) fn again(message_ids: Vec<String>) -> Self {
         let mut response = SqsBatchResponse::default();
         response.set_failures(message_ids);

@@ -34,7 +34,7 @@ pub(super) struct Routing<'a> {
 struct QueueAsked {
     whole: bool,
     keys: HashSet<Key>,
-    /// The revisions, and whether one of them is unknown.
+    /// The revisions of the uploads, where they are known. If one is unknown, `is_unknown` is set.
     uploads: Vec<Object>,
     is_unknown: bool,
 }
@@ -53,7 +53,7 @@ enum Asked {
 pub(super) struct RunAsked<'a> {
     pub(super) dataset: &'a Arc<Dataset>,
     pub(super) selection: Selection,
-    /// As in [`RunRequest`](crate::run_request::RunRequest).
+    /// The revisions that events of S3 name, as in [`RunRequest`](crate::run_request::RunRequest).
     pub(super) uploads: Vec<Object>,
     dataset_place: usize,
 }
@@ -77,7 +77,7 @@ enum Why {
 }
 
 impl Ignored<'_> {
-    /// Returns why it asks for nothing.
+    /// Returns why the object or the event asks for nothing.
     pub(super) fn why(&self) -> String {
         match &self.why {
             Why::OfNoDataset => "it belongs to no dataset".to_owned(),
@@ -88,7 +88,7 @@ impl Ignored<'_> {
         }
     }
 
-    /// Returns the report of a dataset whose archive the object may have been meant to be.
+    /// Returns a report of the unusable key, for the dataset whose archive the object may be meant to be.
     pub(super) fn report(&self, request_id: &str) -> Option<Report> {
         let (Why::PassedOver(why), Some(dataset)) = (&self.why, self.dataset) else { return None };
         let mut report = Report::of(dataset, request_id);
@@ -108,8 +108,8 @@ impl<'a> Routing<'a> {
         Self { datasets, queues: BTreeMap::new(), alone: Vec::new(), events: Vec::new(), ignored: Vec::new() }
     }
 
-    /// Adds what an event asks for, or why it is not understood. An event that names an unknown dataset asks
-    /// for nothing.
+    /// Adds what an event asks for, or why it is not understood. If the event names an unknown dataset,
+    /// nothing that it asks for is added.
     pub(super) fn add(&mut self, event: Result<event::Asked, Error>) {
         let asked = event.and_then(|event| self.ask(event));
         self.events.push(asked);
@@ -217,8 +217,8 @@ impl<'a> Routing<'a> {
         &self.ignored
     }
 
-    /// Returns the runs that do all of it: the queues first, since an archive alone is loaded only if none
-    /// waits before it.
+    /// Returns the runs that do everything that was asked for: the queues first, since an archive alone is
+    /// loaded only if none waits before it.
     pub(super) fn runs(&self) -> Vec<RunAsked<'a>> {
         let mut runs = Vec::new();
         for (&place, queue) in &self.queues {

@@ -36,7 +36,7 @@ pub struct Decided {
     pub before: Option<LedgerRow>,
 }
 
-/// What is known before an archive is staged.
+/// The result of asking Redshift before an archive is staged.
 pub struct Consulted {
     /// The ledger's decision.
     pub decided: Decided,
@@ -75,7 +75,7 @@ impl ArchiveLoad<'_> {
         let names = ledger::all_tables(dataset);
         let (mut columns, may_look) = match session.columns(&names).await {
             Ok(columns) => (columns, true),
-            // A user who may not look may still load: the ledger's own statements and COPY show it.
+            // A user who may not see columns may still load: the ledger's own statements and COPY show it.
             Err(StatementError::MissingRelation(_) | StatementError::Other(Error::Deployment(_))) => {
                 (vec![Vec::new(); names.len()], false)
             }
@@ -99,8 +99,8 @@ impl ArchiveLoad<'_> {
             session.reveal_defaults(&dataset.tables, &mut columns).await?;
             self.refuse_unfit_tables(session, &columns).await?;
         }
-        // So that a cell that does not fit is reported like every other problem of an archive, all at once,
-        // and before anything is staged.
+        // The limits make a cell that does not fit a problem like every other of the archive, reported all at
+        // once, and before anything is staged.
         let mut limits = TableLimits::default();
         if self.request.accepts_few_rows() {
             limits.accept_few_rows();
@@ -149,7 +149,7 @@ impl ArchiveLoad<'_> {
         let created = session.run(&Statement::CreateLedger(&self.request.dataset.ledger)).await;
         match self.read_ledger(session).await {
             Ok(decided) => Ok(decided),
-            // Another function may have created it in the meantime: it counts whether it exists.
+            // Another function may have created it in the meantime: what matters is that it exists.
             Err(error) => Err(created.err().unwrap_or(error).into()),
         }
     }
@@ -167,7 +167,7 @@ impl ArchiveLoad<'_> {
         let created = session.run(&Statement::CreateTableRows(&dataset.ledger_tables)).await;
         match session.table_rows(dataset, 0).await {
             Ok(_) => Ok(()),
-            // As with the ledger.
+            // Another function may have created it, as with the ledger.
             Err(error) => Err(created.err().unwrap_or(error).into()),
         }
     }

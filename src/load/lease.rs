@@ -33,19 +33,20 @@ const WAIT_AT_MOST: Duration = Duration::from_secs(5 * 60);
 /// The time limit for releasing a lease; otherwise the waiting runs must wait until it expires.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
-/// The same at the end of a run's time, and after a request to stop, when the command has two seconds left.
+/// The time limit for releasing a lease at the end of a run's time, and after a request to stop, when the
+/// command has two seconds left.
 const GIVEN_BACK_AT_LAST_WITHIN: Duration = Duration::from_millis(400);
 
 /// The result of waiting for the lease.
 pub enum Turn {
-    /// This run works, with its lease.
+    /// This run works, if possible with a lease.
     Ours(Lease),
     /// No run needs to work: what the event asks for was settled in the meantime.
     Settled,
 }
 
-/// A lease that this run holds, or none if S3 does not allow it. If it is dropped without [`Lease::release`],
-/// it expires.
+/// A lease that this run holds, or none if the run works without one. If it is dropped without
+/// [`Lease::release`], it expires.
 pub struct Lease(Option<Held>);
 
 struct Held {
@@ -134,7 +135,7 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
     }
 }
 
-/// Another run's lease as it was first seen, and when.
+/// The `ETag` of another run's lease, and the time when this run first saw it.
 #[derive(Default)]
 struct Watched(Option<(String, Instant)>);
 
@@ -155,7 +156,7 @@ impl Watched {
 impl Place {
     /// Takes the lease if no run holds it: one request if it is free, and one more if it is not.
     async fn attempt(&self, watched: &mut Watched) -> Result<Attempt, Error> {
-        // A run that waits already expects to find it.
+        // A run that waits already expects to find a lease.
         if watched.0.is_none()
             && let Some(etag) = self.write(WriteIf::Absent).await?
         {

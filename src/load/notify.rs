@@ -61,7 +61,7 @@ fn message(dataset: &Dataset, archive: &BadArchive) -> Message {
         lines.push(format!("and {unreported} more"));
     }
     lines.extend(incomplete.as_ref().map(|why| format!("There may be more: {why}")));
-    // Nor may a message have characters that XML does not allow (Amazon SNS FAQs).
+    // A message may not have characters that XML does not allow (Amazon SNS FAQs), so they are escaped.
     let mut body: String = lines.iter().map(|line| one_line(line).into_owned() + "\n").collect();
     if body.len() > BODY_BYTES {
         body.truncate(body.floor_char_boundary(BODY_BYTES));

@@ -50,7 +50,7 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
             None => (TriesNote::new(archive), WriteIf::Absent),
         };
         note.count(Utc::now(), &effort);
-        // The last try too: the time left may not be enough to settle the archive.
+        // The last try is counted too: the time left may not be enough to settle the archive.
         let json = serde_json::to_string(&note).unwrap_or_default();
         if s3.put_if(bucket, &key, json, condition).await?.is_none() {
             debug!("another run counted at the same time");
@@ -99,7 +99,8 @@ pub async fn refuse_tried(s3: &S3, request: &RunRequest, archive: &Object) -> Re
     }
 }
 
-/// Forgets the tries of a settled archive, after this long a run. If that fails they expire.
+/// Forgets the tries of a settled archive; `took` is how long the work on it took. If that fails, the tries
+/// expire.
 pub async fn forget(s3: &S3, request: &RunRequest, archive: &Object, took: Duration) {
     if took < MAY_HAVE_TRIES_AFTER && archive.size < SETTLED_SLOWLY_BYTES && !request.selection.is_by_hand() {
         return;

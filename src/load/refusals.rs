@@ -27,7 +27,7 @@ const READ_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 impl ArchiveLoad<'_> {
     /// Returns what Redshift refuses in the first of `tables`, whose COPY failed, and in those after it,
-    /// which were not tried: [`Error::BadInput`], or the fault itself if Redshift does not show which rows it
+    /// which were not tried: [`Error::BadInput`], or another error if Redshift does not show which rows it
     /// refused.
     ///
     /// Call it outside the transaction. Once it is known that rows were refused, no failure here changes

@@ -29,8 +29,8 @@ pub(super) struct Refused<'t> {
     cells: BTreeMap<(usize, CellPlace), StagedCell>,
 }
 
-/// Returns the rows of a staged file that Redshift refused; the fault itself if Redshift does not show them,
-/// since then the input may not be at fault.
+/// Returns the rows of a staged file that Redshift refused. If Redshift does not show them, the input may not
+/// be at fault: then it returns an error that quotes `fault`.
 pub(super) async fn told_rows(
     session: &Session,
     staged: &StagedTable<'_>,
@@ -83,7 +83,7 @@ impl<'t> Refused<'t> {
         self.rows.sort_by_key(|row| (row.line.is_none(), staged.keys.piece_of(&row.file), row.line));
     }
 
-    /// Keeps the first `most` rows; returns how many are left.
+    /// Keeps the first `most` rows; returns how many were kept.
     pub(super) fn cut_to(&mut self, most: usize) -> usize {
         self.rows.truncate(most);
         self.rows.len()
