@@ -41,7 +41,7 @@ impl Cancellation {
 
     /// Adds `waits`, which is asked what the run was waiting for when it ends early.
     #[must_use]
-    pub fn telling(mut self, waits: &Waits) -> Self {
+    pub fn with_waits(mut self, waits: &Waits) -> Self {
         self.waits = waits.clone();
         self
     }
@@ -193,7 +193,7 @@ mod tests {
     async fn whatever_waits_is_dropped_before_the_time_is_up() {
         let waits = Waits::default();
         let deadline = Instant::now() + REPORT_RESERVE + Duration::from_millis(50);
-        let cancellation = Cancellation::at(Some(deadline)).telling(&waits);
+        let cancellation = Cancellation::at(Some(deadline)).with_waits(&waits);
         let (kind, after) = waiting(&cancellation, &waits).await;
         assert_eq!(kind, "Retryable.DeadlineNear");
         assert!(after >= Duration::from_millis(50) && Instant::now() < deadline, "{after:?}");
@@ -202,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn whatever_waits_is_dropped_soon_after_a_request_to_stop() {
         let waits = Waits::default();
-        let cancellation = Cancellation::default().telling(&waits);
+        let cancellation = Cancellation::default().with_waits(&waits);
         cancellation.clone().request();
         let (kind, after) = waiting(&cancellation, &waits).await;
         assert_eq!(kind, "Retryable.Interrupted");

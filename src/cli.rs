@@ -103,7 +103,7 @@ pub async fn main() -> ExitCode {
 
 /// Reports why there is no result, and returns the exit status.
 fn without_result(failure: &Failure, output: &Output, all: bool) -> u8 {
-    failure.say(all);
+    failure.print(all);
     output.no_result(failure);
     failure.status
 }
@@ -241,7 +241,7 @@ fn run_completions(shell: Shell, output: &Output) -> u8 {
 /// Reports why a command that has shown its result ended early, if it did, and returns the exit status.
 fn said(failure: Option<&Failure>, all: bool) -> u8 {
     failure.map_or(exit::GOOD, |failure| {
-        failure.say(all);
+        failure.print(all);
         failure.status
     })
 }
@@ -255,7 +255,7 @@ fn cancellation(limits: &Limits, waits: &Waits) -> Cancellation {
     // A time beyond the clock's range is not a limit.
     let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let cancellation =
-        Cancellation::at(deadline).with_statement_timeout(limits.statement_timeout).telling(waits);
+        Cancellation::at(deadline).with_statement_timeout(limits.statement_timeout).with_waits(waits);
     signals::cancel(&cancellation, exit::FAILED);
     cancellation
 }

@@ -135,7 +135,7 @@ pub fn load_file(path: &Path) -> Result<Dataset, Mistakes> {
     });
     for (name, text) in beside.into_iter().flatten().flatten() {
         if let Ok(other) = parse(&name, &text) {
-            dataset.meet(&other);
+            dataset.add_rival(&other);
         }
     }
     Ok(dataset)

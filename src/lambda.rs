@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use cmslite_core::config::Dataset;
 use cmslite_core::error::{Error, Retryable};
-use cmslite_core::event::{Asked, Event, Message, coming_again};
+use cmslite_core::event::{Asked, Event, Message, messages_to_retry};
 use cmslite_core::progress::Progress;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -91,7 +91,7 @@ async fn serve(setup: &Setup, datasets: &[String]) -> Result<(), lambda_runtime:
             request_id: context.request_id,
         };
         let answered = async {
-            let cancellation = Cancellation::at(invocation.deadline).telling(&setup.waits);
+            let cancellation = Cancellation::at(invocation.deadline).with_waits(&setup.waits);
             let answer = match cancellation.bounded(setup.handler()).await {
                 Ok(handler) => handler.handle(payload, &invocation, &cancellation).await,
                 Err(error) => {
@@ -211,7 +211,7 @@ impl Handler {
             error!(error_type = error.error_type(), "{}", error.chain());
         }
         let groups = labels.iter().map(|(_, group)| group.as_deref());
-        let again = coming_again(groups, |n| routing.has_failed(n, &runs));
+        let again = messages_to_retry(groups, |n| routing.has_failed(n, &runs));
         let again = labels.iter().zip(again).filter(|(_, is_again)| *is_again);
         let named: Option<Vec<String>> = again.map(|((id, _), _)| id.clone()).collect();
         match (named, routing.refusals().map(|(_, error)| error).chain(failures).next()) {

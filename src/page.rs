@@ -21,7 +21,7 @@ mod overview;
 
 pub use self::of_run::write_after;
 pub use self::overview::{
-    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, PASSED_OVER_SHOWN,
+    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerState, MadeBy, Overview, PASSED_OVER_SHOWN,
     WAITING_SHOWN,
 };
 

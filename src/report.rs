@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use crate::redshift::LedgerRow;
 
-pub use self::detail::{Detail, Ends, MOST_BYTES, omitted};
+pub use self::detail::{Detail, Ends, MAX_BYTES, omitted};
 pub use self::json::ReportJson;
 pub use self::section::{Section, Shown, few};
 pub use self::text::superseded;

@@ -16,7 +16,7 @@ mod asked;
 mod refusal;
 
 pub use self::asked::{Asked, DatasetAsked, ObjectRef, PassedOverEvent};
-pub use self::wrapping::{Event, Message, coming_again};
+pub use self::wrapping::{Event, Message, messages_to_retry};
 
 #[cfg(test)]
 mod tests;

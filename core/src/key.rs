@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::is_seen;
 
 /// The maximum number of bytes of a key in UTF-8 (Amazon S3 User Guide, "Naming Amazon S3 objects").
-pub const MOST_KEY_BYTES: usize = 1024;
+pub const MAX_KEY_BYTES: usize = 1024;
 
 /// An object's key, which the uploader chooses.
 ///

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::printable;
 
-pub use error_file::{MOST_READ_BACK_BYTES, ReportedErrorFile, problem_lines};
+pub use error_file::{MAX_READ_BACK_BYTES, ReportedErrorFile, problem_lines};
 pub use excerpt::Excerpt;
 pub use quote::{Quote, Quoting};
 pub use reason::Reason;

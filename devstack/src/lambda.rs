@@ -138,7 +138,7 @@ impl Lambda {
     /// The condition is not true within five minutes.
     pub async fn until(&self, holds: impl FnMut() -> bool) -> Result<(), String> {
         let held = timeout(HANGS_AFTER, self.shared.until(holds)).await;
-        held.map_err(|_| format!("it did not come to pass within {HANGS_AFTER:?}"))
+        held.map_err(|_| format!("the condition was not true within {HANGS_AFTER:?}"))
     }
 
     /// Kills every process with SIGKILL, so that their invocations fail. New processes replace them.

@@ -47,10 +47,10 @@ fn header(size: u64) -> tar::Header {
 /// The maximum number of different rows in a file of [`write_archive`]. Even in the smallest file they are
 /// longer than any decoder's window, which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to level 3
 /// (`clevels.h`).
-const MOST_REPEATED_ROWS: usize = 100_000;
+const MAX_REPEATED_ROWS: usize = 100_000;
 
 /// A lower bound for the bytes of one row of each file together.
-const LEAST_ROW_BYTES: u64 = 200;
+const MIN_ROW_BYTES: u64 = 200;
 
 /// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
 /// not depend on the size. The files have about `csv_bytes` together, with the same number of rows each.
@@ -61,8 +61,7 @@ const LEAST_ROW_BYTES: u64 = 200;
 /// Those of `out`.
 pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
-    let rows =
-        usize::try_from(csv_bytes / LEAST_ROW_BYTES).unwrap_or(usize::MAX).clamp(1, MOST_REPEATED_ROWS);
+    let rows = usize::try_from(csv_bytes / MIN_ROW_BYTES).unwrap_or(usize::MAX).clamp(1, MAX_REPEATED_ROWS);
     let members = real_dataset(seed, rows)?;
     let of_one_round: u64 = members.iter().map(|member| member.contents.len() as u64).sum();
     let mut total = 0;

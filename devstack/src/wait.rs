@@ -17,5 +17,5 @@ pub async fn eventually(within: Duration, mut holds: impl FnMut() -> bool) -> Re
             sleep(Duration::from_millis(20)).await;
         }
     });
-    looked.await.map_err(|_| format!("it did not come to pass within {:?}", begun.elapsed()))
+    looked.await.map_err(|_| format!("the condition was not true within {:?}", begun.elapsed()))
 }

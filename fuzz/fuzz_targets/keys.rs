@@ -3,7 +3,7 @@
 #![no_main]
 
 use cmslite_core::error::{Error, Retryable};
-use cmslite_core::key::{Key, MOST_KEY_BYTES};
+use cmslite_core::key::{Key, MAX_KEY_BYTES};
 use cmslite_core::text::{is_seen, one_line, visible_json};
 use cmslite_fuzz::dataset;
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(Key::unfit_character(&key), None);
         let staged = dataset.staged_stem(&key, "\"0123456789abcdef\"", "1a2b3c4d", "a");
         for derived in [dataset.good_key(&key), dataset.error_key(&key), format!("{staged}.{}.csv.zst", u32::MAX)] {
-            assert!(derived.len() <= MOST_KEY_BYTES, "{derived:?}");
+            assert!(derived.len() <= MAX_KEY_BYTES, "{derived:?}");
         }
     }
 });

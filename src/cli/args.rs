@@ -18,7 +18,7 @@ use super::{duration, help};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    max_term_width = MOST_COLUMNS,
+    max_term_width = MAX_COLUMNS,
     after_help = help::EXIT_STATUS,
     after_long_help = format!("{}\n{}\n{}", help::FIRST_STEPS, help::ENVIRONMENT, help::EXIT_STATUS)
 )]
@@ -31,7 +31,7 @@ pub struct Arguments {
 }
 
 /// The maximum width of the help, in columns.
-pub const MOST_COLUMNS: usize = 80;
+pub const MAX_COLUMNS: usize = 80;
 
 /// What the command does.
 #[derive(Debug, Subcommand)]

@@ -88,7 +88,7 @@ impl Failure {
 
     /// Writes the failure to standard error and to the log file; `all` adds every cause. If standard error is
     /// closed, the exit status still shows the failure.
-    pub(super) fn say(&self, all: bool) {
+    pub(super) fn print(&self, all: bool) {
         let text = Text { failure: self, all }.to_string();
         let text = color::painted_for(&io::stderr(), &text);
         let _ = progress_bar::above(|| io::stderr().write_all(text.as_bytes()));

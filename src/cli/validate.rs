@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: &Validate, output: &Output, all: bool) -> Res
             }
             Err(error) => {
                 let unreadable = Failure::usage(format!("cannot read {}: {error}", shown(path)));
-                unreadable.say(all);
+                unreadable.print(all);
                 status = unreadable.status;
                 let file = path.display().to_string();
                 validations.unreadable.push(Unreadable { file, message: error.to_string() });

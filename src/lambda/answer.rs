@@ -37,7 +37,7 @@ impl Answer {
 }
 
 /// The work that was done. Its lists are cut in JSON so that it is shorter than
-/// [`MOST_BYTES`](crate::report::MOST_BYTES); their lengths are beside them.
+/// [`MAX_BYTES`](crate::report::MAX_BYTES); their lengths are beside them.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     /// A report for each dataset that was worked on.
@@ -89,7 +89,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::MOST_BYTES;
+    use crate::report::MAX_BYTES;
 
     #[test]
     fn an_answer_to_a_batch_names_what_comes_again() {
@@ -111,7 +111,7 @@ mod tests {
             let answer =
                 Done { reports: std::iter::repeat_with(report).take(datasets).collect(), ignored: names() };
             let text = serde_json::to_string(&answer).unwrap();
-            assert!(text.len() < MOST_BYTES, "{datasets}: {}", text.len());
+            assert!(text.len() < MAX_BYTES, "{datasets}: {}", text.len());
             let json: Value = serde_json::from_str(&text).unwrap();
             let shown = json["ignored"].as_array().unwrap().len();
             assert_eq!(json["omitted"]["ignored"], 20_000 - shown);

@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
 use crate::log_filter::own_events;
-use crate::report::MOST_BYTES;
+use crate::report::MAX_BYTES;
 
 /// Writes events at info and above to standard output as JSON lines: `timestamp`, `level`, then the context
 /// of the line (`request_id`, `dataset`, `archive`, `phase`, if it has them), `message`, and the event's own
@@ -74,11 +74,11 @@ const TEXT_BYTES: [usize; 4] = [64_000, 16_000, 4_000, 400];
 
 impl Fields {
     /// Returns the event as a line of visible characters. Its texts are cut if it would be longer than
-    /// [`MOST_BYTES`].
+    /// [`MAX_BYTES`].
     fn that_fits(&self) -> String {
         let mut line = visible_json(&self.to_string()).into_owned();
         for most_bytes in TEXT_BYTES {
-            if line.len() < MOST_BYTES {
+            if line.len() < MAX_BYTES {
                 break;
             }
             let cut = |value: &Value| match value {
@@ -139,7 +139,7 @@ mod tests {
                 line.set(name, "\u{1}".repeat(length));
             }
             let text = line.that_fits();
-            assert!(text.len() < MOST_BYTES, "{length}: {}", text.len());
+            assert!(text.len() < MAX_BYTES, "{length}: {}", text.len());
             assert_eq!(text != line.to_string(), is_cut, "{length}");
             assert_eq!(
                 serde_json::from_str::<Value>(&text).unwrap()["message"].as_str().map(str::is_empty),

@@ -14,7 +14,7 @@ use crate::report::Report;
 
 /// The maximum number of revisions whose markers are looked up before the queue is read. Each costs two
 /// requests; the queue costs three for each thousand objects.
-const MOST_UPLOADS: usize = 10;
+const MAX_UPLOADS: usize = 10;
 
 /// Everything that events ask for, in total and for each event.
 pub(super) struct Routing<'a> {
@@ -55,7 +55,7 @@ pub(super) struct RunAsked<'a> {
     pub(super) selection: Selection,
     /// The revisions that events of S3 name, as in [`RunRequest`](crate::run_request::RunRequest).
     pub(super) uploads: Vec<Object>,
-    dataset_place: usize,
+    dataset_index: usize,
 }
 
 /// An object, or an event about one, that asks for nothing.
@@ -123,7 +123,7 @@ impl<'a> Routing<'a> {
     fn ask(&mut self, event: event::Asked) -> Result<Vec<Asked>, Error> {
         let mut by_name = Vec::new();
         for asked in event.by_name {
-            by_name.push((self.place_of(&asked.name)?, asked.selection));
+            by_name.push((self.index_of(&asked.name)?, asked.selection));
         }
         if event.sweep {
             by_name.extend((0..self.datasets.len()).map(|place| (place, Selection::WholeQueue)));
@@ -141,7 +141,7 @@ impl<'a> Routing<'a> {
         Ok(asked)
     }
 
-    fn place_of(&self, name: &str) -> Result<usize, Error> {
+    fn index_of(&self, name: &str) -> Result<usize, Error> {
         let place = self.datasets.iter().position(|dataset| dataset.name == name);
         place.ok_or_else(|| {
             let known: Vec<&str> = self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
@@ -224,7 +224,7 @@ impl<'a> Routing<'a> {
         for (&place, queue) in &self.queues {
             let (selection, uploads) = match queue {
                 QueueAsked { whole: true, .. } => (Selection::WholeQueue, Vec::new()),
-                QueueAsked { keys, is_unknown: false, uploads, .. } if uploads.len() <= MOST_UPLOADS => {
+                QueueAsked { keys, is_unknown: false, uploads, .. } if uploads.len() <= MAX_UPLOADS => {
                     (Selection::UpTo(keys.clone()), uploads.clone())
                 }
                 QueueAsked { keys, .. } => (Selection::UpTo(keys.clone()), Vec::new()),
@@ -239,9 +239,9 @@ impl<'a> Routing<'a> {
         runs
     }
 
-    fn run(&self, dataset_place: usize, selection: Selection, uploads: Vec<Object>) -> Option<RunAsked<'a>> {
-        let dataset = self.datasets.get(dataset_place)?;
-        Some(RunAsked { dataset, selection, uploads, dataset_place })
+    fn run(&self, dataset_index: usize, selection: Selection, uploads: Vec<Object>) -> Option<RunAsked<'a>> {
+        let dataset = self.datasets.get(dataset_index)?;
+        Some(RunAsked { dataset, selection, uploads, dataset_index })
     }
 
     /// Checks whether the event with this index was not understood, or whether the runs left some of its work
@@ -255,12 +255,12 @@ impl<'a> Routing<'a> {
 impl RunAsked<'_> {
     /// Checks whether a request belongs to this run, which has left it undone.
     fn has_left(&self, asked: &Asked, outcome: &Run) -> bool {
-        let is_of_queue = |place: usize| place == self.dataset_place && !self.selection.is_by_hand();
+        let is_of_queue = |place: usize| place == self.dataset_index && !self.selection.is_by_hand();
         match asked {
             Asked::Queue(place) => is_of_queue(*place) && outcome.failure.is_some(),
             Asked::UpTo(place, key) => is_of_queue(*place) && outcome.report.has_left(key),
             Asked::Alone(place, selection) => {
-                *place == self.dataset_place && *selection == self.selection && outcome.failure.is_some()
+                *place == self.dataset_index && *selection == self.selection && outcome.failure.is_some()
             }
         }
     }
@@ -385,9 +385,9 @@ mod tests {
         };
         assert_eq!(uploads(&[("a", Some("1")), ("a", Some("1")), ("b", Some("1")), ("a", Some("2"))]), 3);
         assert_eq!(uploads(&[("a", Some("1")), ("b", None)]), 0);
-        let names: Vec<String> = (0..=MOST_UPLOADS).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..=MAX_UPLOADS).map(|n| n.to_string()).collect();
         let events: Vec<(&str, Option<&str>)> = names.iter().map(|name| (name.as_str(), Some("1"))).collect();
-        assert_eq!((uploads(&events[1..]), uploads(&events)), (MOST_UPLOADS, 0));
+        assert_eq!((uploads(&events[1..]), uploads(&events)), (MAX_UPLOADS, 0));
     }
 
     #[test]

@@ -31,11 +31,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const WAIT_AT_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// The time limit for releasing a lease; otherwise the waiting runs must wait until it expires.
-const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The time limit for releasing a lease at the end of a run's time, and after a request to stop, when the
 /// command has two seconds left.
-const GIVEN_BACK_AT_LAST_WITHIN: Duration = Duration::from_millis(400);
+const LAST_RELEASE_WITHIN: Duration = Duration::from_millis(400);
 
 /// The result of waiting for the lease.
 pub enum Turn {
@@ -248,7 +248,7 @@ impl Lease {
         }
         let Place { s3, bucket, key, cancellation, .. } = &held.place;
         let has_time = cancellation.check(ARCHIVE_RESERVE, String::new).is_ok();
-        let limit = if has_time { GIVEN_BACK_WITHIN } else { GIVEN_BACK_AT_LAST_WITHIN };
+        let limit = if has_time { RELEASE_WITHIN } else { LAST_RELEASE_WITHIN };
         match timeout(limit, s3.delete(bucket, key)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!("the lease on the queue was not released: {}", error.chain()),

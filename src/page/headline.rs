@@ -1,6 +1,6 @@
 //! Describes the state of a dataset in words, and what to do about it.
 
-use super::overview::{Counts, LedgerSays, MadeBy, Overview};
+use super::overview::{Counts, LedgerState, MadeBy, Overview};
 use super::words::{age, count, minute};
 
 /// The urgency of a state.
@@ -60,7 +60,7 @@ impl Overview {
             (2.., ..) => {
                 (Level::Act, format!("{} are bad: they must be corrected", count(bad_and_missing, "archive")))
             }
-            (0, LedgerSays::Unread(_), ..) => (Level::Act, "Redshift cannot be asked".to_owned()),
+            (0, LedgerState::Unread(_), ..) => (Level::Act, "Redshift cannot be asked".to_owned()),
             (_, _, 1.., ..) => {
                 let title = format!("Markers and ledger disagree in {}", count(disagreements, "place"));
                 (Level::Act, title)
@@ -97,7 +97,7 @@ impl Overview {
             format!("The last load was at {}, {lasted} before this page was made.", minute(load.loaded_at))
         });
         let last = last.unwrap_or_else(|| match self.ledger {
-            LedgerSays::Read | LedgerSays::Absent if self.counts.good == 0 => {
+            LedgerState::Read | LedgerState::Absent if self.counts.good == 0 => {
                 "Nothing was loaded yet.".to_owned()
             }
             _ => "The time of the last load is not known.".to_owned(),
@@ -132,7 +132,7 @@ impl Overview {
             );
             add(text, Some(("bad", "Bad archives")));
         }
-        if let LedgerSays::Unread(why) = &self.ledger {
+        if let LedgerState::Unread(why) = &self.ledger {
             add(
                 format!(
                     "The loaded archives are not known, since the ledger in Redshift could not be read: {why}"

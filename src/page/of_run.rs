@@ -17,7 +17,7 @@ use cmslite_core::queue::{ArchiveState, Object};
 use tracing::{debug, info, warn};
 
 use super::overview::{
-    BAD_SHOWN, BadArchive, Counts, LedgerSays, MadeBy, Overview, WAITING_SHOWN, held_by_markers, is_missing,
+    BAD_SHOWN, BadArchive, Counts, LedgerState, MadeBy, Overview, WAITING_SHOWN, held_by_markers, is_missing,
     shown_of_passed_over,
 };
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation, REPORT_RESERVE};
@@ -70,7 +70,7 @@ async fn ledger(
     clients: &Clients,
     dataset: &Dataset,
     cancellation: &Cancellation,
-) -> (LedgerSays, Vec<RecentLoad>) {
+) -> (LedgerState, Vec<RecentLoad>) {
     let cancellation = cancellation.within(LEDGER_WITHIN + REPORT_RESERVE);
     let loads = async {
         let session = clients.redshift.connect(&cancellation).await.map_err(StatementError::Other)?;
@@ -80,10 +80,10 @@ async fn ledger(
         loads
     };
     match cancellation.bounded(async { Ok(loads.await) }).await {
-        Ok(Ok(loads)) => (LedgerSays::Read, loads),
-        Ok(Err(StatementError::MissingRelation(_))) => (LedgerSays::Absent, Vec::new()),
-        Ok(Err(error)) => (LedgerSays::Unread(Error::from(error).chain()), Vec::new()),
-        Err(error) => (LedgerSays::Unread(error.chain()), Vec::new()),
+        Ok(Ok(loads)) => (LedgerState::Read, loads),
+        Ok(Err(StatementError::MissingRelation(_))) => (LedgerState::Absent, Vec::new()),
+        Ok(Err(error)) => (LedgerState::Unread(Error::from(error).chain()), Vec::new()),
+        Err(error) => (LedgerState::Unread(error.chain()), Vec::new()),
     }
 }
 
@@ -93,18 +93,18 @@ impl Overview {
         dataset: &Dataset,
         report: &Report,
         listings: &Listings,
-        ledger: LedgerSays,
+        ledger: LedgerState,
         loads: Vec<RecentLoad>,
         made_at: DateTime<Utc>,
     ) -> Self {
         let Listings { plan, .. } = listings;
         let states = States::after(report, listings);
         let held = match ledger {
-            LedgerSays::Unread(_) => {
+            LedgerState::Unread(_) => {
                 let good = states.in_state(ArchiveState::Good).map(|archive| archive.last_modified);
                 Some(held_by_markers(good))
             }
-            LedgerSays::Read | LedgerSays::Absent => loads.last().map(|load| load.last_modified),
+            LedgerState::Read | LedgerState::Absent => loads.last().map(|load| load.last_modified),
         };
         let bad = states.bad(dataset, held);
         let bad_and_missing = if dataset.truncate {

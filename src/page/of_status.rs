@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::config::Dataset;
 
 use super::overview::{
-    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerSays, MadeBy, Overview, WAITING_SHOWN,
+    BAD_SHOWN, BadArchive, Counts, DISAGREEMENTS_SHOWN, LedgerState, MadeBy, Overview, WAITING_SHOWN,
     held_by_markers, is_missing, shown_of_passed_over,
 };
 use crate::status::{Bad, Status};
@@ -44,9 +44,9 @@ impl Overview {
                 })
                 .collect(),
             ledger: match (&status.ledger_unreadable, status.ledger_rows) {
-                (Some(why), _) => LedgerSays::Unread(why.message.clone()),
-                (None, Some(_)) => LedgerSays::Read,
-                (None, None) => LedgerSays::Absent,
+                (Some(why), _) => LedgerState::Unread(why.message.clone()),
+                (None, Some(_)) => LedgerState::Read,
+                (None, None) => LedgerState::Absent,
             },
             loads: status.recent_loads.clone(),
             disagreements: Some(status.disagreements.iter().take(DISAGREEMENTS_SHOWN).cloned().collect()),

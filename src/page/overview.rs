@@ -41,7 +41,7 @@ pub struct Overview {
     /// The bad archives, newest first, at most [`BAD_SHOWN`].
     pub bad: Vec<BadArchive>,
     /// The state of the ledger.
-    pub ledger: LedgerSays,
+    pub ledger: LedgerState,
     /// The latest loads, oldest first.
     pub loads: Vec<RecentLoad>,
     /// The disagreements of markers and ledger, at most [`DISAGREEMENTS_SHOWN`]; `None` if they were not
@@ -102,7 +102,7 @@ pub struct BadArchive {
 
 /// The state of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LedgerSays {
+pub enum LedgerState {
     /// The ledger was read.
     Read,
     /// The ledger does not exist yet: the first load creates it.

@@ -9,7 +9,7 @@ use super::overview::{
     BAD_SHOWN, DISAGREEMENTS_SHOWN, PASSED_OVER_SHOWN, WAITING_SHOWN, held_by_markers, is_missing,
     shown_of_passed_over,
 };
-use super::{BadArchive, Counts, LedgerSays, MadeBy, Overview};
+use super::{BadArchive, Counts, LedgerState, MadeBy, Overview};
 use crate::redshift::RecentLoad;
 use crate::report::{Failure, PassedOverObject};
 use crate::status::{Disagreement, DisagreementKind, RECENT_LOADS, Waiting};
@@ -44,7 +44,7 @@ fn good() -> Overview {
         counts: Counts { good: 12, ..Counts::default() },
         waiting: Vec::new(),
         bad: Vec::new(),
-        ledger: LedgerSays::Read,
+        ledger: LedgerState::Read,
         loads: (1..=12).map(load).collect(),
         disagreements: Some(Vec::new()),
         passed_over: Vec::new(),
@@ -110,7 +110,7 @@ fn everything(elements: usize) -> Overview {
         },
         waiting: vec![waiting(MARKUP); elements.min(WAITING_SHOWN)],
         bad: vec![bad(MARKUP, MARKUP, elements.min(20)); elements.min(BAD_SHOWN)],
-        ledger: LedgerSays::Unread(MARKUP.to_owned()),
+        ledger: LedgerState::Unread(MARKUP.to_owned()),
         loads: (1..=elements.min(RECENT_LOADS) as i64)
             .map(|n| RecentLoad {
                 key: MARKUP.into(),
@@ -150,7 +150,7 @@ fn the_state_comes_first_in_words() {
         (&|page| page.counts.waiting = 1, Level::Waiting, "1 archive waits to be loaded"),
         (&|page| page.counts.waiting = 2_000, Level::Waiting, "2,000 archives wait to be loaded"),
         (&|page| page.counts.disagreements = 1, Level::Act, "Markers and ledger disagree in 1 place"),
-        (&|page| page.ledger = LedgerSays::Unread("x".to_owned()), Level::Act, "Redshift cannot be asked"),
+        (&|page| page.ledger = LedgerState::Unread("x".to_owned()), Level::Act, "Redshift cannot be asked"),
         (
             &|page| page.passed_over = vec![passed_over(PassedOver::KeyTooLong)],
             Level::Act,

@@ -100,15 +100,15 @@ fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
 fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_>) -> StatementError {
     let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
     // Only input may make an archive bad, so an unknown error counts as temporary.
-    let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Passes(Retryable::Unknown), ""));
+    let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Temporary(Retryable::Unknown), ""));
     let message = if remedy.is_empty() { message } else { format!("{message}; {remedy}") };
     match meaning {
         Meaning::Rows => StatementError::RowsRefused(Fault::new(Retryable::Unknown, message)),
         Meaning::NoRelation => {
             StatementError::MissingRelation(Fault::new(Deployment::SchemaMismatch, message))
         }
-        Meaning::Passes(kind) => StatementError::Other(Error::retryable(kind, message)),
-        Meaning::Lasts(kind) => StatementError::Other(Error::deployment(kind, message)),
+        Meaning::Temporary(kind) => StatementError::Other(Error::retryable(kind, message)),
+        Meaning::Lasting(kind) => StatementError::Other(Error::deployment(kind, message)),
     }
 }
 

@@ -13,12 +13,12 @@ pub(super) enum Meaning {
     /// A relation does not exist.
     NoRelation,
     /// The error is temporary.
-    Passes(Retryable),
+    Temporary(Retryable),
     /// The error lasts until someone acts.
-    Lasts(Deployment),
+    Lasting(Deployment),
 }
 
-use Meaning::{Lasts, NoRelation, Passes, Rows};
+use Meaning::{Lasting, NoRelation, Rows, Temporary};
 
 /// The meaning of an error, and its remedy, which is empty for bad rows and temporary errors.
 pub(super) type Known = (Meaning, &'static str);
@@ -47,74 +47,74 @@ const ROWS: &[Row] = &[
     // "Check 'sys_load_error_detail' system table for details." on serverless (several public threads)
     ("XX000", "sys_load_error_detail", Rows, ""),
     // c_serial_isolation.md; on the wire the message is "1023" alone (aws/aws-sdk-pandas#665)
-    ("XX000", "1023", Passes(Retryable::Serialization), ""),
-    ("XX000", "Serializable isolation violation", Passes(Retryable::Serialization), ""),
+    ("XX000", "1023", Temporary(Retryable::Serialization), ""),
+    ("XX000", "Serializable isolation violation", Temporary(Retryable::Serialization), ""),
     // c_serial_isolation.md: "ERROR:1018 DETAIL: Relation does not exist", for a table created or dropped by
     // a concurrent transaction; a new transaction sees the current state
-    ("XX000", "1018", Passes(Retryable::Serialization), ""),
+    ("XX000", "1018", Temporary(Retryable::Serialization), ""),
     // aws/amazon-redshift-jdbc-driver#147
-    ("XX000", "conflict with concurrent transaction", Passes(Retryable::Serialization), ""),
-    ("40001", "", Passes(Retryable::Serialization), ""),
-    ("40P01", "", Passes(Retryable::Serialization), ""),
+    ("XX000", "conflict with concurrent transaction", Temporary(Retryable::Serialization), ""),
+    ("40001", "", Temporary(Retryable::Serialization), ""),
+    ("40P01", "", Temporary(Retryable::Serialization), ""),
     // r_statement_timeout.md; also with a double l (metabase/metabase#36770)
-    ("57014", "", Passes(Retryable::StatementTimeout), ""),
-    ("XX000", "canceled on user's request", Passes(Retryable::StatementTimeout), ""),
-    ("XX000", "cancelled on user's request", Passes(Retryable::StatementTimeout), ""),
+    ("57014", "", Temporary(Retryable::StatementTimeout), ""),
+    ("XX000", "canceled on user's request", Temporary(Retryable::StatementTimeout), ""),
+    ("XX000", "cancelled on user's request", Temporary(Retryable::StatementTimeout), ""),
     // The cluster's workload management ended a query: error 1020, "system requested abort"
     // (PostHog/posthog#64160)
-    ("XX000", "system requested abort", Passes(Retryable::StatementTimeout), ""),
-    ("XX000", "cancelled by WLM", Passes(Retryable::StatementTimeout), ""),
+    ("XX000", "system requested abort", Temporary(Retryable::StatementTimeout), ""),
+    ("XX000", "cancelled by WLM", Temporary(Retryable::StatementTimeout), ""),
     // error 1016 (databricks/spark-redshift#348); 53100 is PostgreSQL's
-    ("XX000", "Disk Full", Lasts(Deployment::StorageFull), DISK),
-    ("53100", "", Lasts(Deployment::StorageFull), DISK),
+    ("XX000", "Disk Full", Lasting(Deployment::StorageFull), DISK),
+    ("53100", "", Lasting(Deployment::StorageFull), DISK),
     // estuary/connectors#918
     ("XX000", "Cannot COPY into nonexistent table", NoRelation, MAKE_TABLE),
     ("42P01", "", NoRelation, MAKE_TABLE),
     // copy-parameters-authorization.md; 3scale/apisonator#196 has the form of the text
-    ("XX000", "not authorized to", Lasts(Deployment::CopyAuthorization), ROLE),
-    ("XX000", "IAM role", Lasts(Deployment::CopyAuthorization), ROLE),
-    ("XX000", "IAM_ROLE", Lasts(Deployment::CopyAuthorization), ROLE),
+    ("XX000", "not authorized to", Lasting(Deployment::CopyAuthorization), ROLE),
+    ("XX000", "IAM role", Lasting(Deployment::CopyAuthorization), ROLE),
+    ("XX000", "IAM_ROLE", Lasting(Deployment::CopyAuthorization), ROLE),
     // The manifest was just written: if COPY does not find it, COPY may not read it (PostHog/posthog#61603)
     (
         "XX000",
         "COPY with MANIFEST parameter requires full path",
-        Lasts(Deployment::CopyAuthorization),
+        Lasting(Deployment::CopyAuthorization),
         READ_STAGED,
     ),
-    ("XX000", "Access Denied", Lasts(Deployment::CopyAuthorization), READ_STAGED),
+    ("XX000", "Access Denied", Lasting(Deployment::CopyAuthorization), READ_STAGED),
     // "the cluster is read-only" during a resize (Management Guide, managing-cluster-operations); 25006 is
     // PostgreSQL's
-    ("25006", "", Passes(Retryable::ClusterUnavailable), ""),
+    ("25006", "", Temporary(Retryable::ClusterUnavailable), ""),
     // PostgreSQL's codes of a server that stops or starts: a cluster that is paused, restarted or in
     // maintenance refuses connections
-    ("57P", "", Passes(Retryable::ConnectionLost), ""),
-    ("08", "", Passes(Retryable::ConnectionLost), ""),
+    ("57P", "", Temporary(Retryable::ConnectionLost), ""),
+    ("08", "", Temporary(Retryable::ConnectionLost), ""),
     // apache/airflow#30341
     (
         "42601",
         "NOT NULL column without DEFAULT must be included in column list",
-        Lasts(Deployment::SchemaMismatch),
+        Lasting(Deployment::SchemaMismatch),
         "let the column take NULL, give it a default, or load it with \"columns\" or \"derived\" in the configuration",
     ),
     // PostgreSQL's codes: wrong object type, feature not supported
-    ("42809", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
-    ("0A000", "", Lasts(Deployment::SchemaMismatch), PLAIN_TABLE),
+    ("42809", "", Lasting(Deployment::SchemaMismatch), PLAIN_TABLE),
+    ("0A000", "", Lasting(Deployment::SchemaMismatch), PLAIN_TABLE),
     // PostgreSQL's codes: a schema, column, type or database that is missing or different
-    ("3F000", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
+    ("3F000", "", Lasting(Deployment::SchemaMismatch), MAKE_TABLE),
     (
         "42703",
         "",
-        Lasts(Deployment::SchemaMismatch),
+        Lasting(Deployment::SchemaMismatch),
         "add the column to the table, or correct \"columns\" or \"derived\" in the configuration",
     ),
-    ("42804", "", Lasts(Deployment::SchemaMismatch), MAKE_TABLE),
-    ("3D000", "", Lasts(Deployment::SchemaMismatch), "set PGDATABASE to the database of the tables"),
-    ("42501", "", Lasts(Deployment::Privilege), "grant the user what ddl/grants.sql grants"),
+    ("42804", "", Lasting(Deployment::SchemaMismatch), MAKE_TABLE),
+    ("3D000", "", Lasting(Deployment::SchemaMismatch), "set PGDATABASE to the database of the tables"),
+    ("42501", "", Lasting(Deployment::Privilege), "grant the user what ddl/grants.sql grants"),
     // A user is locked after five refused passwords (Management Guide, behavior-changes)
     (
         "28",
         "",
-        Lasts(Deployment::LoginRefused),
+        Lasting(Deployment::LoginRefused),
         "check the user and the password; a superuser unlocks a locked user with ALTER USER ... PASSWORD",
     ),
 ];
@@ -179,7 +179,7 @@ impl<'t> S3Exception<'t> {
     }
 
     fn meaning(&self) -> Known {
-        let passes = (Passes(Retryable::S3Unavailable), "");
+        let passes = (Temporary(Retryable::S3Unavailable), "");
         if self.status.is_some_and(|status| status >= 500 || status == 429) {
             return passes;
         }
@@ -187,15 +187,15 @@ impl<'t> S3Exception<'t> {
             return passes;
         }
         if let Some((_, kind, remedy)) = S3_ERRORS.iter().find(|(code, ..)| self.code.starts_with(code)) {
-            return (Lasts(*kind), remedy);
+            return (Lasting(*kind), remedy);
         }
         if self.message.contains("must be addressed using the specified endpoint") {
-            return (Lasts(Deployment::Configuration), REGION);
+            return (Lasting(Deployment::Configuration), REGION);
         }
         match self.status {
-            Some(403) => (Lasts(Deployment::CopyAuthorization), READ_STAGED),
+            Some(403) => (Lasting(Deployment::CopyAuthorization), READ_STAGED),
             _ if self.message.contains("Access Denied") => {
-                (Lasts(Deployment::CopyAuthorization), READ_STAGED)
+                (Lasting(Deployment::CopyAuthorization), READ_STAGED)
             }
             _ => passes,
         }
@@ -237,15 +237,18 @@ mod tests {
 
     #[test]
     fn a_number_is_the_whole_message_and_no_part_of_one() {
-        assert_eq!(meaning("XX000", "1018"), Some(Passes(Retryable::Serialization)));
-        assert_eq!(meaning("XX000", "1023: Serializable isolation"), Some(Passes(Retryable::Serialization)));
+        assert_eq!(meaning("XX000", "1018"), Some(Temporary(Retryable::Serialization)));
+        assert_eq!(
+            meaning("XX000", "1023: Serializable isolation"),
+            Some(Temporary(Retryable::Serialization))
+        );
         assert_eq!(meaning("XX000", "10230"), None);
         assert_eq!(meaning("XX000", "query 1018"), None);
     }
 
     #[test]
     fn what_lasts_says_what_to_do() {
-        let lasting = ROWS.iter().filter(|row| matches!(row.2, Lasts(_) | NoRelation));
+        let lasting = ROWS.iter().filter(|row| matches!(row.2, Lasting(_) | NoRelation));
         assert!(lasting.into_iter().all(|row| !row.3.is_empty()));
         assert!(S3_ERRORS.iter().all(|row| !row.2.is_empty()));
     }

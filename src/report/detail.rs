@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 /// synchronous invocation, and 1 MB for an asynchronous one (AWS Lambda Developer Guide, Lambda quotas); a
 /// log event in CloudWatch has at most 1 MB (Amazon CloudWatch Logs User Guide, quotas), 256 KB before 2025.
 /// A person reads less.
-pub const MOST_BYTES: usize = 200_000;
+pub const MAX_BYTES: usize = 200_000;
 
 /// The level of detail of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,11 @@ impl Detail {
     /// The level with everything.
     pub const FULL: Self = Self { ends: usize::MAX, message_bytes: usize::MAX };
 
-    /// Returns the highest level at which the text made by `form` is shorter than [`MOST_BYTES`]; the lowest
+    /// Returns the highest level at which the text made by `form` is shorter than [`MAX_BYTES`]; the lowest
     /// if there is none.
     pub fn that_fits(form: impl Fn(Self) -> String) -> Self {
         let [.., least] = DETAILS;
-        DETAILS.into_iter().find(|detail| form(*detail).len() < MOST_BYTES).unwrap_or(least)
+        DETAILS.into_iter().find(|detail| form(*detail).len() < MAX_BYTES).unwrap_or(least)
     }
 }
 

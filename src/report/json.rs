@@ -170,7 +170,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::{GoodOutcome, MOST_BYTES};
+    use crate::report::{GoodOutcome, MAX_BYTES};
 
     /// Returns a name of S3's maximum length, with the characters that are longest in JSON.
     fn name(n: usize) -> String {
@@ -207,7 +207,7 @@ mod tests {
     fn whatever_a_report_says_fits_a_log_event_and_counts_everything() {
         for archives in [0, 1, 500] {
             let text = report(archives).to_log_text();
-            assert!(serde_json::to_string(&text).unwrap().len() < MOST_BYTES, "{archives}");
+            assert!(serde_json::to_string(&text).unwrap().len() < MAX_BYTES, "{archives}");
             let json: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(json["objects_superseded"], 20_000);
             assert_eq!(json["objects_good"], archives);

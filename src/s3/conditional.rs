@@ -5,7 +5,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cmslite_core::error::Error;
-use cmslite_core::problem::MOST_READ_BACK_BYTES;
+use cmslite_core::problem::MAX_READ_BACK_BYTES;
 use cmslite_core::queue::Object;
 
 use super::attributes::Attributes;
@@ -127,7 +127,7 @@ impl S3 {
             .last_modified
             .and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
             .unwrap_or_default();
-        let body = self.body_within(bucket, key, response.body, MOST_READ_BACK_BYTES).await?;
+        let body = self.body_within(bucket, key, response.body, MAX_READ_BACK_BYTES).await?;
         let bytes = body.unwrap_or_default();
         Ok(Some(SmallObject { bytes, etag, last_modified }))
     }

@@ -27,13 +27,13 @@ where
     if let Some((class, remedy)) = known {
         if !remedy.is_empty() {
             message = format!("{message}; {remedy}");
-            if let (Class::Lasts(Deployment::NoSuchBucket), Some(region)) = (class, error.bucket_region()) {
+            if let (Class::Lasting(Deployment::NoSuchBucket), Some(region)) = (class, error.bucket_region()) {
                 message = format!("{message}, {region}");
             }
         }
         return match class {
-            Class::Passes(kind) => Error::retryable(kind, message),
-            Class::Lasts(kind) => Error::deployment(kind, message),
+            Class::Temporary(kind) => Error::retryable(kind, message),
+            Class::Lasting(kind) => Error::deployment(kind, message),
         };
     }
     match credentials_error(&error).map(is_unanswered) {

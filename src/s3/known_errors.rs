@@ -6,9 +6,9 @@ use cmslite_core::error::{Deployment, Retryable};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// The error is temporary.
-    Passes(Retryable),
+    Temporary(Retryable),
     /// The error lasts until the remedy is applied.
-    Lasts(Deployment),
+    Lasting(Deployment),
 }
 
 /// One row: a code, or its beginning if it ends with `*`; a text that the message must contain; the meaning;
@@ -23,77 +23,77 @@ const KMS: &str = "look at the KMS key of the object: it must exist and be enabl
 /// Codes and statuses without another source are from the Amazon S3 API Reference, "Error responses", "List
 /// of error codes".
 const ROWS: &[Row] = &[
-    Row("NoSuchBucket", "", Class::Lasts(Deployment::NoSuchBucket), ""),
-    Row("InvalidBucketName", "", Class::Lasts(Deployment::NoSuchBucket), ""),
-    Row("PermanentRedirect", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
-    Row("AuthorizationHeaderMalformed", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
-    Row("IllegalLocationConstraintException", "", Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
+    Row("NoSuchBucket", "", Class::Lasting(Deployment::NoSuchBucket), ""),
+    Row("InvalidBucketName", "", Class::Lasting(Deployment::NoSuchBucket), ""),
+    Row("PermanentRedirect", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
+    Row("AuthorizationHeaderMalformed", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
+    Row("IllegalLocationConstraintException", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
     // A range after the object's end: the object has another size than was listed.
-    Row("PreconditionFailed", "", Class::Passes(Retryable::SourceChanged), ""),
-    Row("NoSuchKey", "", Class::Passes(Retryable::SourceChanged), ""),
-    Row("InvalidRange", "", Class::Passes(Retryable::SourceChanged), ""),
+    Row("PreconditionFailed", "", Class::Temporary(Retryable::SourceChanged), ""),
+    Row("NoSuchKey", "", Class::Temporary(Retryable::SourceChanged), ""),
+    Row("InvalidRange", "", Class::Temporary(Retryable::SourceChanged), ""),
     // "The operation is not valid for the current state of the object", 403; also `GetObject`, "Errors": in Glacier
     // Flexible Retrieval, Deep Archive or an archive tier of Intelligent-Tiering.
     Row(
         "InvalidObjectState",
         "",
-        Class::Lasts(Deployment::ObjectUnreadable),
+        Class::Lasting(Deployment::ObjectUnreadable),
         "the object is in an archive storage class: restore it with `aws s3api restore-object`, and let no lifecycle rule move unsettled archives",
     ),
     // KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
     // `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common errors").
-    Row("KMS.Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("KMS.DependencyTimeout*", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("KMS.KeyUnavailable*", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("KMS.KMSInternal*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("KMS.Throttling*", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("KMS.DependencyTimeout*", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("KMS.KeyUnavailable*", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("KMS.KMSInternal*", "", Class::Temporary(Retryable::S3Unavailable), ""),
     // Named after the exceptions of the AWS KMS API Reference, `Decrypt` and `GenerateDataKey`, with status 400
     // (localstack/localstack#8422, rustfs/rustfs#7423).
-    Row("KMS.*", "", Class::Lasts(Deployment::ObjectUnreadable), KMS),
+    Row("KMS.*", "", Class::Lasting(Deployment::ObjectUnreadable), KMS),
     // A key that may not be used is S3's `AccessDenied`, in newer messages with the action.
-    Row("AccessDenied", "kms:", Class::Lasts(Deployment::ObjectUnreadable), KMS),
+    Row("AccessDenied", "kms:", Class::Lasting(Deployment::ObjectUnreadable), KMS),
     // An object encrypted with a key of the customer, 400 (Amazon S3 User Guide, "Using server-side
     // encryption with customer-provided keys": each request must carry the key).
     Row(
         "InvalidRequest",
         "Server Side Encryption",
-        Class::Lasts(Deployment::ObjectUnreadable),
+        Class::Lasting(Deployment::ObjectUnreadable),
         "the object is encrypted with a key of the uploader's own (SSE-C), which this program does not have: upload it with SSE-S3 or SSE-KMS",
     ),
     // Keys and tokens are refused with 400 or 403.
-    Row("ExpiredToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
-    Row("InvalidToken", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
-    Row("TokenRefreshRequired", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
-    Row("InvalidAccessKeyId", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
-    Row("SignatureDoesNotMatch", "", Class::Lasts(Deployment::S3Access), NEW_KEYS),
+    Row("ExpiredToken", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
+    Row("InvalidToken", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
+    Row("TokenRefreshRequired", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
+    Row("InvalidAccessKeyId", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
+    Row("SignatureDoesNotMatch", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
     // From other stores: "A header that you provided implies functionality that is not implemented", 501.
     Row(
         "NotImplemented",
         "",
-        Class::Lasts(Deployment::S3Access),
+        Class::Lasting(Deployment::S3Access),
         "this S3 does not support a feature that the program needs",
     ),
-    Row("RequestTimeTooSkewed", "", Class::Lasts(Deployment::S3Access), "set this machine's clock"),
+    Row("RequestTimeTooSkewed", "", Class::Lasting(Deployment::S3Access), "set this machine's clock"),
     // This is also the answer for a Requester Pays bucket (Amazon S3 User Guide, "Using Requester Pays
     // buckets"), and for an object whose KMS key may not be used, in a message that does not say so
     // (boto/boto3#2952).
     Row(
         "AccessDenied",
         "",
-        Class::Lasts(Deployment::S3Access),
+        Class::Lasting(Deployment::S3Access),
         "look at the role's policy and the bucket's, at kms:Decrypt if the object is encrypted with a KMS key, and whether this is a \
          Requester Pays bucket, which this program does not support; if S3_BUCKET_OWNER is set, the bucket must belong to that account",
     ),
     // The body arrived damaged or incomplete.
-    Row("BadDigest", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("XAmzContentSHA256Mismatch", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("IncompleteBody", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("RequestTimeout", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("BadDigest", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("XAmzContentSHA256Mismatch", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("IncompleteBody", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("RequestTimeout", "", Class::Temporary(Retryable::S3Unavailable), ""),
     // Throttling: S3 sends 503, other stores 429 or 400.
-    Row("SlowDown", "", Class::Passes(Retryable::S3Unavailable), ""),
-    Row("Throttling*", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("SlowDown", "", Class::Temporary(Retryable::S3Unavailable), ""),
+    Row("Throttling*", "", Class::Temporary(Retryable::S3Unavailable), ""),
     // The answer to a completion was lost, and it was requested again: the next run finds the object or
     // writes it again.
-    Row("NoSuchUpload", "", Class::Passes(Retryable::S3Unavailable), ""),
+    Row("NoSuchUpload", "", Class::Temporary(Retryable::S3Unavailable), ""),
 ];
 
 /// Returns the meaning of a code and its message, with the remedy; otherwise the meaning of the status alone.
@@ -108,10 +108,10 @@ pub(super) fn class(code: Option<&str>, message: &str, status: Option<u16>) -> O
     }
     Some(match status? {
         // A HEAD is answered without a code.
-        301 => (Class::Lasts(Deployment::NoSuchBucket), REDIRECTED),
-        401 | 403 => (Class::Lasts(Deployment::S3Access), ""),
-        404 | 412 | 416 => (Class::Passes(Retryable::SourceChanged), ""),
-        408 | 429 | 500..=599 => (Class::Passes(Retryable::S3Unavailable), ""),
+        301 => (Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
+        401 | 403 => (Class::Lasting(Deployment::S3Access), ""),
+        404 | 412 | 416 => (Class::Temporary(Retryable::SourceChanged), ""),
+        408 | 429 | 500..=599 => (Class::Temporary(Retryable::S3Unavailable), ""),
         _ => return None,
     })
 }

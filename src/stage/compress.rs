@@ -18,7 +18,7 @@ const LEVEL: i32 = 1;
 
 /// The maximum number of pieces that are compressed at once, however many cores there are: three keep up with
 /// a function's maximum network bandwidth (docs/explanation/performance.md), and each needs a buffer.
-const MOST_AT_ONCE: usize = 3;
+const MAX_AT_ONCE: usize = 3;
 
 /// The compressors of pieces. Their memory is reused.
 #[derive(Clone, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
 
 /// Returns how many pieces are compressed at once.
 pub(super) fn at_once() -> usize {
-    available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE)
+    available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE)
 }
 
 impl Compressors {

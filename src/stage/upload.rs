@@ -34,7 +34,7 @@ const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 const COMPRESSED_BYTES: usize = 6 * 1024 * 1024;
 
 /// The minimum size of a piece that is not a member's last, so that a member's size bounds their number.
-const LEAST_PIECE_BYTES: usize = 1024 * 1024;
+const MIN_PIECE_BYTES: usize = 1024 * 1024;
 
 /// The number of pieces that are uploaded at once.
 const UPLOADS: usize = 4;
@@ -345,7 +345,7 @@ impl RowSink for StagedWriter {
     fn rows(&mut self, rows: &[u8], first_line: u64) -> io::Result<()> {
         let size_bytes = self.size_bytes();
         let is_full =
-            |piece: &Buffer| piece.len() >= LEAST_PIECE_BYTES && piece.len() + rows.len() > size_bytes;
+            |piece: &Buffer| piece.len() >= MIN_PIECE_BYTES && piece.len() + rows.len() > size_bytes;
         if self.piece.as_ref().is_some_and(is_full) {
             self.end_piece()?;
         }

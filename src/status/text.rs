@@ -38,6 +38,7 @@ impl fmt::Display for Status {
             self.good.len()
         )?;
         match (self.ledger_rows, &self.ledger_unreadable) {
+            (Some(1), _) => writeln!(f, "; 1 load in the ledger")?,
             (Some(rows), _) => writeln!(f, "; {rows} loads in the ledger")?,
             (None, Some(why)) => writeln!(f, "; the ledger cannot be read: {}", why.message)?,
             (None, None) => writeln!(f, "; no ledger yet, the first load creates it")?,

@@ -145,7 +145,8 @@ async fn an_archive_beyond_a_limit_is_bad_at_once() {
     // What an operating system left beside the files is passed over, and counts all the same.
     let zeros = repeating("._left", "0", &[0; 32], 40);
     is_bad_at_once("", zeros, "ratio_too_high", "more than 200 times").await;
-    is_bad_at_once("\"max_packed_bytes\": 1000,", whole, "too_large", "the limit of this dataset is 1000").await;
+    is_bad_at_once("\"max_packed_bytes\": 1000,", whole, "too_large", "the limit of this dataset is 1000")
+        .await;
 }
 
 /// A marker of a bad archive that no single request copies is a note without the archive.

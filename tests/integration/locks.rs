@@ -53,7 +53,7 @@ async fn what_was_loaded_is_told_while_a_load_is_under_way() {
     let status = ["status", config.to_str().unwrap(), "--statement-timeout", "10s"];
     let (output, _) = harness.command(&status).await;
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("Queue 1, superseded 0, bad 0, good 1; 1 loads in the ledger"), "{told}");
+    assert!(told.contains("Queue 1, superseded 0, bad 0, good 1; 1 load in the ledger"), "{told}");
     gate.open();
     harness.becomes_good("b").await;
 }

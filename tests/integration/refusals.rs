@@ -542,7 +542,7 @@ async fn a_refused_row_without_its_line_is_told_with_its_staged_file() {
     assert_eq!(told(&error), [json!([GROUPS, null, "active", null])]);
     let reason = error["problems"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("reports no line") && reason.contains("s3://"), "{reason}");
-    assert!(reason.contains("/analytics_group.00001.csv "), "{reason}");
+    assert!(reason.contains("/analytics_group.00001.csv, "), "{reason}");
 }
 
 /// One of the tables answers with an error: the other one tells.

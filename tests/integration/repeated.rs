@@ -201,7 +201,7 @@ async fn is_upgraded(builder: HarnessBuilder) {
     let staged = harness.keys().into_iter().filter(|key| !before.contains(key) && *key != b);
     assert_eq!(staged.collect::<Vec<String>>(), [""; 0]);
     let (told, _) = status(&harness).await;
-    assert!(told.contains("Queue 1, superseded 0, bad 0, good 1; 1 loads in the ledger"), "{told}");
+    assert!(told.contains("Queue 1, superseded 0, bad 0, good 1; 1 load in the ledger"), "{told}");
     let config = harness.config_file();
     let check = ["check", config.to_str().unwrap()];
     let (output, _) = harness.command(&check).await;
@@ -218,7 +218,7 @@ async fn is_upgraded(builder: HarnessBuilder) {
     let (output, _) = harness.command(&check).await;
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("made by the next load: cmslite.load_ledger_lock"), "{told}");
+    assert!(told.contains("created by the next load: cmslite.load_ledger_lock"), "{told}");
     Harness::report(harness.invoke(&b).await);
     let rows = "SELECT key, sha256 IS NULL FROM cmslite.load_ledger";
     let row = |name: &str, is_null: &str| vec![Some(key(name)), Some(is_null.to_owned())];

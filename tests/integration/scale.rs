@@ -81,7 +81,7 @@ async fn the_three_listings_are_asked_for_side_by_side() {
 async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded() {
     const SUPERSEDED: usize = 20_000;
     const HELD: usize = 1_000;
-    const MOST_BYTES: usize = 200_000;
+    const MAX_BYTES: usize = 200_000;
     let harness = Harness::start().await;
     let name = |n: usize| format!("{n:06}-{}", "n".repeat(920));
     let s3 = &harness.stack.s3;
@@ -90,7 +90,7 @@ async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded(
     let outcome = harness.invoke(&newest).await;
     let Outcome::Ok(answer) = outcome else { panic!("{outcome:?}") };
     let answer_bytes = answer.to_string().len();
-    assert!(answer_bytes < MOST_BYTES, "{answer_bytes} bytes");
+    assert!(answer_bytes < MAX_BYTES, "{answer_bytes} bytes");
     let report = &answer["reports"][0];
     assert_eq!(report["objects_superseded"], json!(SUPERSEDED));
     assert_eq!(report["omitted"], json!({ "superseded": SUPERSEDED - 40 }));
@@ -101,5 +101,5 @@ async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded(
     assert_eq!(harness.tables().await, expected(&members(1, 5)));
     let log = harness.log().await;
     let longest = log.lines().map(str::len).max().unwrap_or_default();
-    assert!(longest > 20_000 && longest < MOST_BYTES, "{longest} bytes");
+    assert!(longest > 20_000 && longest < MAX_BYTES, "{longest} bytes");
 }

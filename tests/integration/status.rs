@@ -55,7 +55,7 @@ async fn it_shows_the_queue_and_what_is_settled_and_why() {
     let (code, told) = text(&harness).await;
     assert_eq!(code, Some(0));
     for line in [
-        "Queue 1, superseded 0, bad 1, good 1; 1 loads in the ledger",
+        "Queue 1, superseded 0, bad 1, good 1; 1 load in the ledger",
         "Queue, oldest first:\n    client/cmslite_gdx/cms-analytics-csv_c.tgz (uploaded ",
         "Bad:\n    client/cmslite_gdx/cms-analytics-csv_b.tgz (settled ",
         "\n      analytics_group.csv, line 2: the row has 2 of 4 columns",

@@ -23,18 +23,18 @@ struct Crate {
 const CRATES: &[Crate] = &[
     Crate {
         directory: "core/src",
-        rules: Rules { rooms: CORE, most_lines: MOST_LINES },
+        rules: Rules { rooms: CORE, most_lines: MAX_LINES },
         without: Some(("cmslite-core", CORE_WITHOUT)),
     },
-    Crate { directory: "src", rules: Rules { rooms: PROGRAM, most_lines: MOST_LINES }, without: None },
+    Crate { directory: "src", rules: Rules { rooms: PROGRAM, most_lines: MAX_LINES }, without: None },
     Crate {
         directory: "devstack/src",
-        rules: Rules { rooms: DEVSTACK, most_lines: MOST_LINES },
+        rules: Rules { rooms: DEVSTACK, most_lines: MAX_LINES },
         without: None,
     },
 ];
 
-const MOST_LINES: usize = 450;
+const MAX_LINES: usize = 450;
 
 /// The core decides, and reaches for nothing: bytes and values in, bytes and values out.
 const CORE: &[Room] = &[

@@ -10,7 +10,7 @@ pub const ENTRY_HEADERS_LIMIT_BYTES: u64 = 1024 * 1024;
 pub enum GuardError {
     /// The bytes after the last gzip member are not padding.
     #[error("there is data after the end of the gzip")]
-    DataBehindGzip,
+    DataAfterGzip,
     /// More bytes were unpacked than the limit allows.
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),

@@ -71,7 +71,7 @@ impl<R: BufRead> Read for Gunzip<R> {
                         return Ok(0);
                     }
                     if bytes.iter().any(|byte| *byte != 0) {
-                        return Err(GuardError::DataBehindGzip.into());
+                        return Err(GuardError::DataAfterGzip.into());
                     }
                     let count = bytes.len();
                     rest.consume(count);

@@ -11,7 +11,7 @@ use crate::text::printable;
 pub(super) fn reason(error: &io::Error) -> Reason {
     let detail = printable(innermost(error).as_bytes());
     match GuardError::of(error) {
-        Some(GuardError::DataBehindGzip) => return Reason::DataAfterEnd,
+        Some(GuardError::DataAfterGzip) => return Reason::DataAfterEnd,
         Some(GuardError::TooLarge(limit_bytes)) => return Reason::TooLarge { limit_bytes },
         Some(GuardError::RatioTooHigh { limit, packed_bytes, unpacked_bytes }) => {
             return Reason::RatioTooHigh { limit, packed_bytes, unpacked_bytes };

@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::passed_over::PassedOver;
-use crate::key::{Key, MOST_KEY_BYTES};
+use crate::key::{Key, MAX_KEY_BYTES};
 
 /// The maximum number of bytes after a staged file's stem: `.manifest`, or a piece's number and `.csv.zst`.
 const STAGED_ENDING_BYTES: usize = 24;
@@ -19,20 +19,20 @@ impl Dataset {
 
     /// Checks whether an object of the bucket is an archive of this dataset.
     pub fn matches(&self, key: &str) -> bool {
-        self.is_meant(key) && self.unusable(key).is_none() && PassedOver::of(key).is_none()
+        self.matches_prefix_and_doc(key) && self.unusable(key).is_none() && PassedOver::of(key).is_none()
     }
 
     /// Returns why an object whose key matches `doc` is not an archive of this dataset, if it is not.
     pub fn passed_over(&self, key: &str) -> Option<PassedOver> {
         // The name is checked first: a key must be corrected only if the object may be an archive.
-        PassedOver::of(key).or_else(|| self.unusable(key)).filter(|_| self.is_meant(key))
+        PassedOver::of(key).or_else(|| self.unusable(key)).filter(|_| self.matches_prefix_and_doc(key))
     }
 
     /// Returns why no archive can have this key.
     fn unusable(&self, key: &str) -> Option<PassedOver> {
         if Key::unfit_character(key).is_some() {
             Some(PassedOver::UnfitCharacter)
-        } else if self.error_key_bytes(key) > MOST_KEY_BYTES {
+        } else if self.error_key_bytes(key) > MAX_KEY_BYTES {
             Some(PassedOver::KeyTooLong)
         } else {
             None
@@ -47,7 +47,7 @@ impl Dataset {
 
     /// Checks whether prefix and `doc` match. A key that ends in `/` is a folder created by a console, not an
     /// archive.
-    fn is_meant(&self, key: &str) -> bool {
+    fn matches_prefix_and_doc(&self, key: &str) -> bool {
         key.starts_with(&self.source_prefix()) && !key.ends_with('/') && self.doc.is_match(key)
     }
 
@@ -72,7 +72,7 @@ impl Dataset {
     }
 
     /// Checks whether this dataset can write anything below the source prefix of `reader`.
-    pub(super) fn feeds(&self, reader: &Self) -> bool {
+    pub(super) fn writes_into(&self, reader: &Self) -> bool {
         let read = reader.source_prefix();
         [
             self.good_prefix(),
@@ -134,7 +134,7 @@ impl Dataset {
         let name = key.strip_suffix(".tgz").unwrap_or(key);
         let stem = format!("{}/batch/{name}/{below}", self.destination);
         let key_bytes = stem.len() + STAGED_ENDING_BYTES;
-        if key_bytes <= MOST_KEY_BYTES
+        if key_bytes <= MAX_KEY_BYTES
             && "s3:///".len() + self.bucket.len() + key_bytes <= LOAD_ERROR_NAME_BYTES
         {
             return stem;

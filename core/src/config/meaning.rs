@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::dataset::{Dataset, SizeLimits, Staging, TableName};
 use super::form::DEFAULT_LEDGER;
 use super::json::Node;
-use crate::key::MOST_KEY_BYTES;
+use crate::key::MAX_KEY_BYTES;
 use crate::problem::Quoting;
 
 impl Checker<'_> {
@@ -65,7 +65,7 @@ impl Checker<'_> {
     /// Checks that nothing written below the destination is read again, and that its keys fit S3's limit.
     fn destination(&mut self, object: &Node, dataset: &Dataset) {
         let Some(node) = object.get("destination") else { return };
-        if dataset.feeds(dataset) {
+        if dataset.writes_into(dataset) {
             let reason = format!(
                 "a loop: objects written below {:?} would be read again below {:?}; choose another destination",
                 dataset.destination,
@@ -74,10 +74,10 @@ impl Checker<'_> {
             self.report(node, reason);
         }
         let key_bytes = dataset.fixed_key_bytes();
-        if key_bytes > MOST_KEY_BYTES {
+        if key_bytes > MAX_KEY_BYTES {
             let reason = format!(
                 "too long: with source, directory and the names of members, keys of staged files would have {key_bytes} bytes, and S3 \
-                 allows {MOST_KEY_BYTES}"
+                 allows {MAX_KEY_BYTES}"
             );
             self.report(node, reason);
         }

@@ -40,7 +40,7 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
             for (writer, (reader_file, reader_text, reader)) in
                 [(dataset, (other_file, other_text, other)), (other, (file, text, dataset))]
             {
-                if writer.bucket == reader.bucket && writer.feeds(reader) {
+                if writer.bucket == reader.bucket && writer.writes_into(reader) {
                     let reason = format!(
                         "{:?} would read what dataset {} writes below {:?}",
                         reader.source_prefix(),
@@ -53,7 +53,7 @@ pub fn parse_all(files: &BTreeMap<String, String>) -> Result<Vec<Dataset>, Mista
         }
     }
     if mistakes.is_empty() {
-        Ok(introduced(&datasets.into_iter().map(|(_, _, dataset)| dataset).collect::<Vec<Dataset>>()))
+        Ok(with_rivals(&datasets.into_iter().map(|(_, _, dataset)| dataset).collect::<Vec<Dataset>>()))
     } else {
         Err(Mistakes(mistakes))
     }
@@ -69,11 +69,11 @@ fn mistake_at(file: &str, text: &str, key: &str, reason: String) -> Mistake {
 }
 
 /// Returns the datasets, each with the others as possible rivals.
-fn introduced(datasets: &[Dataset]) -> Vec<Dataset> {
+fn with_rivals(datasets: &[Dataset]) -> Vec<Dataset> {
     let mut met = datasets.to_vec();
     for dataset in &mut met {
         for other in datasets {
-            dataset.meet(other);
+            dataset.add_rival(other);
         }
     }
     met

@@ -14,7 +14,7 @@ impl Dataset {
     }
 
     /// Records `other` as a rival if both datasets' keys can be the same.
-    pub fn meet(&mut self, other: &Self) {
+    pub fn add_rival(&mut self, other: &Self) {
         let (mine, theirs) = (self.source_prefix(), other.source_prefix());
         if self.bucket == other.bucket
             && self.name != other.name

@@ -29,7 +29,7 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const END_OF_TEXT: u8 = 0x1a;
 
 /// The largest possible limit: positions in a record have 30 bits.
-const MOST_BYTES: usize = (1 << 30) - 1;
+const MAX_BYTES: usize = (1 << 30) - 1;
 
 /// A reader of records from `R`, one at a time.
 pub struct RecordReader<R> {
@@ -86,7 +86,7 @@ impl<R: Read> RecordReader<R> {
     /// `limit_bytes`. The caller skips a byte order mark at the beginning; the reader ignores every Ctrl-Z at
     /// the very end, unless Ctrl-Z is the delimiter.
     pub fn new(reader: R, delimiter: u8, limit_bytes: usize) -> Self {
-        let limit_bytes = limit_bytes.min(MOST_BYTES);
+        let limit_bytes = limit_bytes.min(MAX_BYTES);
         Self {
             reader,
             delimiter,

@@ -309,7 +309,7 @@ fn of_a_fifo_queue_what_is_behind_a_failed_message_of_its_group_comes_again() {
         (vec![1, 2], [false, true, true, false, true, false]),
         (vec![3], [false, false, false, true, false, false]),
     ] {
-        assert_eq!(coming_again(groups, |n| failed.contains(&n)), again);
+        assert_eq!(messages_to_retry(groups, |n| failed.contains(&n)), again);
     }
     // A message group of a queue that is not FIFO is for fairness.
     let record = |queue: &str| json!({"Records": [{"messageId": "m", "body": "{}", "eventSourceARN": queue, "attributes": {"MessageGroupId": "a"}}]});

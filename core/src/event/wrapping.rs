@@ -13,7 +13,7 @@ use crate::queue::Selection;
 
 /// The maximum depth of texts in texts that are read as an event. EventBridge in SNS in SQS in the record of
 /// a failed invocation is three deep.
-const MOST_WRAPPINGS: usize = 5;
+const MAX_WRAPPINGS: usize = 5;
 
 /// The input of an invocation.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Event {
             Some(records) if records.iter().any(is_sqs) => {
                 Ok(Self::Batch(records.iter().map(Message::read).collect()))
             }
-            _ => read(event, MOST_WRAPPINGS).map(Self::Whole),
+            _ => read(event, MAX_WRAPPINGS).map(Self::Whole),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Message {
         // wrong.
         let id = record.get("messageId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let (fifo_group, asked) = match sqs_message(record) {
-            Ok(message) => (fifo_group(&message), body(&message, record, MOST_WRAPPINGS)),
+            Ok(message) => (fifo_group(&message), body(&message, record, MAX_WRAPPINGS)),
             Err(error) => (None, Err(error)),
         };
         Self { id: id.map(str::to_owned), fifo_group, asked }
@@ -70,7 +70,7 @@ impl Message {
 /// failed, and in a FIFO queue also those after them in their group, which would otherwise be done out of
 /// order ("return all failed and unprocessed messages in batchItemFailures. This helps preserve the ordering
 /// of messages in your queue": AWS Lambda Developer Guide, "Handling errors for an SQS event source").
-pub fn coming_again<'a>(
+pub fn messages_to_retry<'a>(
     fifo_groups: impl IntoIterator<Item = Option<&'a str>>,
     failed: impl Fn(usize) -> bool,
 ) -> Vec<bool> {
@@ -104,7 +104,7 @@ fn read(event: &Value, wrappings: usize) -> Result<Asked, Error> {
     }
     if object.contains_key("dataset") {
         let asked = by_hand::read(event)?;
-        let is_wrapped = wrappings < MOST_WRAPPINGS;
+        let is_wrapped = wrappings < MAX_WRAPPINGS;
         if is_wrapped && asked.by_name.iter().any(|asked| matches!(asked.selection, Selection::Reload(_))) {
             let why = "\"again\" within a message, which may be delivered twice, would load twice; invoke the function with it directly";
             return Err(unknown(why, event));
@@ -182,5 +182,5 @@ fn within(text: &str, what: &str, around: &Value, wrappings: usize) -> Result<As
 }
 
 fn too_deep(event: &Value) -> Error {
-    unknown(&format!("it is wrapped more than {MOST_WRAPPINGS} times"), event)
+    unknown(&format!("it is wrapped more than {MAX_WRAPPINGS} times"), event)
 }

@@ -11,7 +11,7 @@ use super::delimiter::delimiter;
 use super::error::GuessError;
 use super::head::{Head, member_name};
 use super::member::{MemberGuess, MemberSeen};
-use super::name::{identifier, unlike};
+use super::name::{identifier, unique_name};
 use crate::archive::survey;
 
 /// The table names of the ledger.
@@ -49,7 +49,7 @@ pub fn guess(heads: &[Head], reader: impl Read) -> Result<Guess, GuessError> {
         }
         let member = member_name(&seen.file).to_owned();
         let name = Some(identifier(&member)).filter(|name| !name.is_empty());
-        let table = unlike(name.unwrap_or_else(|| "member".to_owned()), |name| !tables.contains(name));
+        let table = unique_name(name.unwrap_or_else(|| "member".to_owned()), |name| !tables.contains(name));
         tables.insert(table.clone());
         Ok(seen.guess(member, table, null))
     });

@@ -6,7 +6,7 @@ use crate::transform::comparable;
 
 /// The maximum number of bytes of a generated name. Redshift allows 127 (Amazon Redshift Database Developer
 /// Guide, Names and identifiers); a number may be appended.
-const MOST_BYTES: usize = 100;
+const MAX_BYTES: usize = 100;
 
 /// Returns a text as an identifier: lower case letters, digits and `_`; empty if nothing of the text is left.
 pub fn identifier(text: &str) -> String {
@@ -18,7 +18,7 @@ pub fn identifier(text: &str) -> String {
             name.push('_');
         }
     }
-    let name = name.get(..name.floor_char_boundary(MOST_BYTES)).unwrap_or_default().trim_end_matches('_');
+    let name = name.get(..name.floor_char_boundary(MAX_BYTES)).unwrap_or_default().trim_end_matches('_');
     if name.starts_with(|c: char| c.is_numeric()) { format!("c_{name}") } else { name.to_owned() }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
         let is_free = |name: &String| {
             !taken.contains(name) && texts.iter().enumerate().all(|(other, text)| other == at || text != name)
         };
-        let name = unlike(base, is_free);
+        let name = unique_name(base, is_free);
         taken.insert(name.clone());
         names.push(name);
     }
@@ -42,7 +42,7 @@ pub(super) fn column_names(header: &[Vec<u8>]) -> Vec<String> {
 }
 
 /// Returns `base` if it is free, or else `base` with the first number that makes it free.
-pub(super) fn unlike(base: String, is_free: impl Fn(&String) -> bool) -> String {
+pub(super) fn unique_name(base: String, is_free: impl Fn(&String) -> bool) -> String {
     if is_free(&base) {
         return base;
     }

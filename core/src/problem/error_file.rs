@@ -10,7 +10,7 @@ use crate::text::{one_line, start_of};
 
 /// The maximum size of an object beside an archive that is read back: larger than any that the program
 /// writes.
-pub const MOST_READ_BACK_BYTES: usize = 1024 * 1024;
+pub const MAX_READ_BACK_BYTES: usize = 1024 * 1024;
 
 /// The maximum number of bytes that are shown of a text in an `error.json`. All texts that the program writes
 /// are shorter.
@@ -43,7 +43,7 @@ impl ReportedErrorFile {
 
     /// Reads an `error.json`; `None` if the bytes are not one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > MOST_READ_BACK_BYTES {
+        if bytes.len() > MAX_READ_BACK_BYTES {
             return None;
         }
         let mut file: Self = serde_json::from_slice(bytes).ok()?;
@@ -107,7 +107,7 @@ mod tests {
     fn what_is_too_large_or_something_else_is_none() {
         assert_eq!(ReportedErrorFile::parse(b"{}"), None);
         assert_eq!(ReportedErrorFile::parse(b"\x1b[2J"), None);
-        assert_eq!(ReportedErrorFile::parse(&file(&"x".repeat(MOST_READ_BACK_BYTES), 0)), None);
+        assert_eq!(ReportedErrorFile::parse(&file(&"x".repeat(MAX_READ_BACK_BYTES), 0)), None);
         assert_eq!(ReportedErrorFile::parse(&file("x", 1_000)).unwrap().problems.len(), REPORTED_PROBLEMS);
         assert!(ReportedErrorFile::parse(&file(&"x".repeat(20_000), 1)).unwrap().at.len() < TEXT_BYTES + 4);
     }

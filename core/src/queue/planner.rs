@@ -17,7 +17,7 @@ const LAST_PASSED_OVER: usize = 20;
 
 /// The number of unsettled archives that a plan keeps with `truncate`: the newest is loaded, and only if that
 /// is bad the next. A run ends at its first bad archive; a dry run continues, but no further than this.
-const MOST_UNSETTLED: usize = 1_000;
+const MAX_UNSETTLED: usize = 1_000;
 
 /// What a plan keeps of the settled, superseded or passed-over objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl<'a> Planner<'a> {
             selection,
             kept,
             asked_since,
-            most_unsettled: MOST_UNSETTLED,
+            most_unsettled: MAX_UNSETTLED,
             unsettled: Vec::new(),
             plan: Plan { truncate: dataset.truncate, ..Plan::default() },
             newest_good: None,

@@ -38,7 +38,7 @@ const COMMA: u8 = b',';
 
 /// The maximum number of rows that go the general way before the next one is tried, where hardly any row is
 /// plain: each try costs time.
-const MOST_UNTRIED: u32 = 63;
+const MAX_UNTRIED: u32 = 63;
 
 /// A taker of the rows of one member, as long as they are plain.
 pub(super) struct PlainRows<'a> {
@@ -153,7 +153,7 @@ impl<'a> PlainRows<'a> {
             records.consume(taken.to, taken.line);
             // Fewer rows than fill the buffer: the next one is not plain.
             if !writer.keep_rows(taken.staged_line)? {
-                self.untried = if rows > 0 { 0 } else { (2 * self.untried + 1).min(MOST_UNTRIED) };
+                self.untried = if rows > 0 { 0 } else { (2 * self.untried + 1).min(MAX_UNTRIED) };
                 self.untried_left = self.untried;
                 return Ok(rows);
             }

@@ -67,7 +67,7 @@ async fn run_process(
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let options = &shared.options;
-    must_be_a_program(&options.program)?;
+    check_executable(&options.program)?;
     let (mut command, owner) = guard::command(&options.program)?;
     command
         .env_clear()
@@ -114,7 +114,7 @@ async fn run_process(
 
 /// Checks whether a program can be started, since its guard would start in any case. A program without a
 /// directory is found through PATH, and is not checked.
-fn must_be_a_program(program: &Path) -> io::Result<()> {
+fn check_executable(program: &Path) -> io::Result<()> {
     if program.components().count() < 2 {
         return Ok(());
     }

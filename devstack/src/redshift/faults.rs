@@ -27,7 +27,7 @@ impl Fault {
     /// Creates a fault for every connection that asks for TLS: it gets `bytes` instead of the server's part
     /// of the handshake, and is closed.
     pub fn on_handshake(bytes: &'static [u8]) -> Self {
-        Self::new(Pattern::Handshake, Action::Say(bytes))
+        Self::new(Pattern::Handshake, Action::SendBytes(bytes))
     }
 
     /// Creates a fault for every connection: it is accepted, and stays silent until a gate opens, or for
@@ -65,7 +65,7 @@ impl Faults {
     /// Returns what is sent in place of the server's part of a handshake.
     pub(super) fn of_handshake(&self) -> Option<&'static [u8]> {
         match self.take(|pattern| matches!(pattern, Pattern::Handshake))? {
-            Action::Say(bytes) => Some(bytes),
+            Action::SendBytes(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -80,7 +80,7 @@ impl Faults {
 #[derive(Clone)]
 pub enum Action {
     /// For handshakes: these bytes are sent, and the connection ends.
-    Say(&'static [u8]),
+    SendBytes(&'static [u8]),
     /// The connection breaks before the statement is carried out.
     CutBefore,
     /// The statement is carried out, and the connection breaks before the answer.

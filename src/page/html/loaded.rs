@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use super::bars::bars;
-use crate::page::overview::{LedgerSays, Overview};
+use crate::page::overview::{LedgerState, Overview};
 use crate::page::words::{age, count, number, time};
 use crate::redshift::RecentLoad;
 
@@ -16,7 +16,7 @@ impl Overview {
                 h2 id="loaded" { "What is loaded" }
                 @match (&self.ledger, self.latest()) {
                     (_, Some(latest)) => { (self.latest_load(latest)) (self.tables(latest)) (self.last_loads()) }
-                    (LedgerSays::Unread(why), None) => { p { "The ledger could not be read: " (why) } }
+                    (LedgerState::Unread(why), None) => { p { "The ledger could not be read: " (why) } }
                     (_, None) => { p { "Nothing was loaded yet." } }
                 }
             }

@@ -14,7 +14,7 @@ use crate::config::Dataset;
 use crate::key::Key;
 
 /// The number of unsettled archives that the planner keeps in these tests: few, so that some are forgotten.
-const MOST_UNSETTLED: usize = 3;
+const MAX_UNSETTLED: usize = 3;
 
 /// Returns a plan made from listings in pages of these sizes, in turn, and the markers that it asked for.
 pub(super) fn plan(
@@ -37,7 +37,7 @@ pub(super) fn plan(
     });
     let mut merge = Merge::of(dataset);
     let mut planner = Planner::new(dataset, selection, kept, asked_since);
-    planner.most_unsettled = MOST_UNSETTLED;
+    planner.most_unsettled = MAX_UNSETTLED;
     loop {
         match merge.step() {
             Step::Listed(listed) => planner.add(*listed),
@@ -151,7 +151,7 @@ proptest! {
         prop_assert_eq!(decisions(&little, &selection), decisions(&expected, &selection));
 
         let all_unsettled = expected.count(ArchiveState::Queued) + expected.count(ArchiveState::Superseded);
-        let unsettled = if truncate { MOST_UNSETTLED.min(all_unsettled) } else { all_unsettled };
+        let unsettled = if truncate { MAX_UNSETTLED.min(all_unsettled) } else { all_unsettled };
         let named = names.iter().filter(|name| selection.names(name)).count();
         prop_assert!(little.archives.len() <= unsettled + named + 2);
 

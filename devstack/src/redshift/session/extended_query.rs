@@ -145,7 +145,8 @@ impl Session {
         self.state.queries.fetch_add(1, Ordering::Relaxed);
         match self.state.faults.of(&text) {
             None
-            | Some(Action::Say(_) | Action::Miscount(_) | Action::HideLines | Action::HideLoadErrors) => {}
+            | Some(Action::SendBytes(_) | Action::Miscount(_) | Action::HideLines | Action::HideLoadErrors) =>
+                {}
             Some(Action::CutBefore) => return Err(SessionEnd::Cut),
             Some(Action::CutAfter) => self.cut_when_ready = true,
             Some(Action::Refuse(code, message)) => {

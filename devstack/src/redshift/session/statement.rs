@@ -23,7 +23,7 @@ impl Session {
         let mut change: fn(&mut Outcome) = |_| {};
         let mut miscount = 0;
         match self.state.faults.of(text) {
-            None | Some(Action::Say(_)) => {}
+            None | Some(Action::SendBytes(_)) => {}
             Some(Action::CutBefore) => return Err(SessionEnd::Cut),
             Some(Action::CutAfter) => cut_after = true,
             Some(Action::Refuse(code, message)) => {
