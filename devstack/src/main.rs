@@ -242,7 +242,7 @@ async fn demo(function: Option<PathBuf>) -> Result<(), Failure> {
     show::tables(&stack, &dataset.tables).await?;
     show::keys("The bucket after", &stack);
     keep_page(&stack, &dataset)?;
-    println!("\nThe tables hold what the good archive brought; the bad one changed nothing.");
+    println!("\nThe tables hold the rows of the good archive; the bad one changed nothing.");
     lambda.stop().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ Colours and bold text come from the text's own ANSI escapes. A line that begins 
 
     { echo '$ cargo run -p devstack -- demo'; cargo run -p devstack -- demo |
       sed -n -e '/^Starting/p; /^[12]\\. /,/^=/p; /^\\$ aws/p; /^The function/,/^$/p; /^cmslite.user_group: /,/^$/p; $p' |
-      awk '/^cmslite/ {skip = seen[$0]++} /^$/ {if (skip) {skip = 0; next}} !skip'; } |
+      awk '/^cmslite/ {skip = seen[$0]++} /^$/ {if (skip) {skip = 0; next}} !skip' | sed 's,file:///.*/target,file:///.../target,'; } |
       python3 docs/images/terminal.py 'devstack demo' >docs/images/demo.svg
 """
 
