@@ -1,4 +1,4 @@
-//! Bundles `config.d/*.json` into the program, so that every way of building the function carries it.
+//! Bundles `config.d/*.json` into the program, so that it is part of every build of the function.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     fs::write(out.join("bundled_config.rs"), table(&files)?)
 }
 
-/// The texts themselves rather than their paths: clones that share a target directory share this file.
+/// Returns the texts rather than their paths: clones with the same target directory share this file.
 fn table(files: &[PathBuf]) -> io::Result<String> {
     let mut code =
         String::from("/// The files of `config.d`, as name and text.\nconst BUNDLED: &[(&str, &str)] = &[\n");

@@ -1,4 +1,4 @@
-//! What compressing staged files costs and saves, by level and by size of the pieces, on one core.
+//! Measures what compressing staged files costs and saves, by level and by size of the pieces, on one core.
 //!
 //! ```sh
 //! cargo bench --bench compression
@@ -22,16 +22,16 @@ use devstack::samples;
 
 const CONFIG: &str = include_str!("../config.d/cmslite_user_group_metadata.json");
 
-/// Bytes of CSV that are compressed.
+/// The number of bytes of CSV that are compressed.
 const CSV_BYTES: u64 = 100_000_000;
 
-/// The level that is chosen.
+/// The level that the program uses.
 const CHOSEN: i32 = 1;
 
-/// How often a thing is done of which the best time counts.
+/// The number of tries, of which the best time counts.
 const TRIES: usize = 3;
 
-/// The staged files, whole.
+/// The complete staged files.
 #[derive(Default)]
 struct Files(Vec<Vec<u8>>);
 

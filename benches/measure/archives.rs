@@ -1,4 +1,4 @@
-//! The archives that everything is measured on: the shipped dataset's four files, seeded.
+//! Makes the archives for all measurements: the shipped dataset's four files, from a seed.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use devstack::samples;
 
-/// How often a thing is done of which the best time counts: others at work on the machine only ever add to it.
+/// The number of tries, of which the best time counts: other work on the machine only adds time.
 pub const TRIES: usize = 5;
 
-/// Beyond so many bytes of CSV a thing is done once.
+/// The number of bytes of CSV above which a measurement is made once.
 const TRIED_ONCE_ABOVE: u64 = 500_000_000;
 
 /// An archive in a file.
@@ -21,7 +21,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Makes one of about so many bytes of CSV, unless this run has made it already.
+    /// Makes an archive of about `csv_bytes`, unless this run has made it already.
     pub fn of(csv_bytes: u64, directory: &Path) -> Self {
         let path = directory.join(format!("{csv_bytes}.tgz"));
         let size = path.with_extension("size");
@@ -39,28 +39,28 @@ impl Archive {
         Self { path, csv_bytes, packed_bytes }
     }
 
-    /// How often something is done with it.
+    /// Returns how often a measurement is made with it.
     pub fn tries(&self) -> usize {
         if self.csv_bytes > TRIED_ONCE_ABOVE { 1 } else { TRIES }
     }
 
-    /// MB of CSV a second.
+    /// Returns the rate in MB of CSV a second.
     pub fn rate(&self, seconds: f64) -> f64 {
         self.csv_bytes as f64 / 1e6 / seconds
     }
 
-    /// Per GB of CSV.
+    /// Returns an amount per GB of CSV.
     pub fn per_gigabyte(&self, amount: f64) -> f64 {
         amount * 1e9 / self.csv_bytes as f64
     }
 
-    /// Per byte of CSV.
+    /// Returns an amount per byte of CSV.
     pub fn per_byte(&self, bytes: u64) -> f64 {
         bytes as f64 / self.csv_bytes as f64
     }
 }
 
-/// A number of bytes such as `10MB`.
+/// Parses a number of bytes such as `10MB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The command: `validate` beside a dry run.
+//! Measures the command: `validate` and a dry run.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::reading::seconds;
 use super::table::{Table, megabytes, number};
 use super::{Bench, CONFIG, KEY, PROGRAM};
 
-/// Prints them, by size.
+/// Prints the measurements, by size.
 pub fn print(bench: &Bench) {
     let table = Table::begin(
         "The command, from its start to its end:",
@@ -25,8 +25,9 @@ pub fn print(bench: &Bench) {
     }
 }
 
-/// Seconds that the command takes to read an archive: by a dry run from the local S3, and by `validate` from a file,
-/// without and with the tables' statements. In turns, so that all meet the same machine.
+/// Returns the seconds that the command takes to read an archive: in a dry run from the local S3, and with
+/// `validate` from a file, without and with the tables' statements. They run in turns, so that all have the
+/// same conditions.
 fn by_hand(bench: &Bench, archive: &Archive) -> [f64; 3] {
     let s3 = &bench.stack.s3;
     s3.empty_bucket(BUCKET);

@@ -1,4 +1,4 @@
-//! A fresh process of the function that stages an archive, from and to the local S3.
+//! Runs a fresh process of the function that stages an archive, from and to the local S3.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,27 +16,27 @@ use serde_json::{Value, json};
 use super::archives::Archive;
 use super::{Bench, CONFIG, KEY, PROGRAM};
 
-/// The kernel's unit of a process's times (proc_pid_stat(5)): `USER_HZ`, which is 100 on Linux.
+/// The kernel's unit for a process's times (proc_pid_stat(5)): `USER_HZ`, which is 100 on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How S3 is reached.
+/// The connection to S3.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
     /// Plain HTTP, each payload signed.
     Http,
-    /// TLS, each payload signed: what the SDK does by itself.
+    /// TLS, each payload signed: the SDK's default.
     SignedTls,
     /// TLS, no payload signed.
     Tls,
 }
 
-/// How a function is run.
+/// The way in which a function is run.
 #[derive(Clone)]
 pub struct Way {
     pub connection: Connection,
-    /// The configuration's `staging`; none where that is absent.
+    /// The configuration's `staging`; `None` if it is absent.
     pub staging: Option<String>,
-    /// On one core alone, and what serves it on the others.
+    /// Whether it runs on one core alone, and its servers on the others.
     pub on_one_core: bool,
 }
 
@@ -47,21 +47,21 @@ impl Way {
     }
 }
 
-/// What staging an archive took.
+/// The cost of staging an archive.
 #[derive(Clone)]
 pub struct Staged {
     pub seconds: f64,
-    /// The process's, from its start to its answer.
+    /// The processor time of the process, from its start to its answer.
     pub processor_seconds: f64,
     pub memory_mebibytes: f64,
     pub requests: usize,
-    /// Requests that write.
+    /// The number of requests that write.
     pub puts: usize,
-    /// Bytes at the function's socket, where it is one of TLS.
+    /// The bytes at the function's socket, if it uses TLS.
     pub wire: WireBytes,
 }
 
-/// Stages an archive: the best times, the most memory.
+/// Stages an archive, and returns the best times and the highest memory.
 pub async fn stage(bench: &Bench, archive: &Archive, way: &Way) -> Staged {
     let s3 = &bench.stack.s3;
     s3.empty_bucket(BUCKET);
@@ -94,7 +94,7 @@ pub async fn stage(bench: &Bench, archive: &Archive, way: &Way) -> Staged {
     best.unwrap()
 }
 
-/// Invokes a fresh process for everything there is: its metrics, and its processor's seconds.
+/// Invokes a fresh process for the whole queue, and returns its metrics and its processor seconds.
 pub async fn invoke(bench: &Bench, way: &Way) -> (Value, f64) {
     let function = start(bench, way).await;
     function.invoke(json!({"dataset": "cmslite_user_group_metadata"})).await;
@@ -116,7 +116,7 @@ async fn start(bench: &Bench, way: &Way) -> Lambda {
     Lambda::start(lambda::Options::new(program, environment)).await.unwrap()
 }
 
-/// The shipped configuration with this `staging`.
+/// Returns the shipped configuration with this `staging`.
 fn config_with(staging: Option<&str>) -> String {
     match staging {
         None => CONFIG.to_owned(),
@@ -124,7 +124,7 @@ fn config_with(staging: Option<&str>) -> String {
     }
 }
 
-/// The processor's seconds of the function's processes that live.
+/// Returns the processor seconds of the function's live processes.
 fn processor_seconds() -> f64 {
     let program = fs::canonicalize(PROGRAM).unwrap();
     let is_it = |process: &Path| fs::read_link(process.join("exe")).is_ok_and(|exe| exe == program);
@@ -132,16 +132,17 @@ fn processor_seconds() -> f64 {
     processes.filter(|process| is_it(process)).filter_map(|process| processor_seconds_of(&process)).sum()
 }
 
-/// The processor's seconds of a process, by its directory below /proc.
+/// Returns the processor seconds of a process, by its directory below /proc.
 pub fn processor_seconds_of(process: &Path) -> Option<f64> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
-    // Behind the name, which may hold anything: from the third field on, of which the 14th and 15th are ticks.
+    // After the name, which may contain any character: from the third field on, of which the 14th and 15th
+    // are ticks.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     Some(ticks / TICKS_PER_SECOND)
 }
 
-/// The program on the first core alone.
+/// Returns a program that runs the function on the first core alone.
 fn pinned(directory: &Path) -> PathBuf {
     let script = directory.join("on-one-core");
     fs::write(&script, format!("#!/bin/sh\nexec taskset -c 0 \"{PROGRAM}\"\n")).unwrap();
@@ -149,7 +150,7 @@ fn pinned(directory: &Path) -> PathBuf {
     script
 }
 
-/// While it lives, this process (the local S3 among it) leaves the first core alone.
+/// A guard that keeps this process (with the local S3) off the first core while it lives.
 struct OtherCores {
     cores: usize,
 }
@@ -168,7 +169,7 @@ impl Drop for OtherCores {
     }
 }
 
-/// Keeps every thread of this process to some cores (taskset(1), of util-linux).
+/// Restricts every thread of this process to some cores (taskset(1), of util-linux).
 fn keep_to(cores: &str) {
     let process = std::process::id().to_string();
     let kept = Command::new("taskset").args(["-acp", cores, &process]).stdout(Stdio::null()).status();

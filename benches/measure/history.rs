@@ -1,4 +1,4 @@
-//! What one archive costs beside so many that are settled.
+//! Measures what one archive costs beside many settled ones.
 
 use chrono::{TimeDelta, Utc};
 use devstack::samples;
@@ -8,7 +8,7 @@ use super::Bench;
 use super::function::{Connection, Way, invoke};
 use super::table::{Table, number};
 
-/// Prints it, by the number of settled archives.
+/// Prints the measurements, by the number of settled archives.
 pub async fn print(bench: &Bench) {
     let table = Table::begin(
         "One small archive beside settled ones:",
@@ -26,7 +26,7 @@ pub async fn print(bench: &Bench) {
     bench.stack.s3.empty_bucket(BUCKET);
 }
 
-/// Requests, seconds for the listings, memory.
+/// Returns the number of requests, the seconds for the listings, and the memory.
 async fn history(bench: &Bench, settled: usize) -> (usize, f64, f64) {
     let stack = &bench.stack;
     stack.s3.empty_bucket(BUCKET);

@@ -1,4 +1,4 @@
-//! How large an archive the function loads, by its memory setting.
+//! Computes how large an archive the function loads, by its memory setting.
 
 use std::thread;
 
@@ -7,13 +7,16 @@ use super::function::{Connection, Way, stage};
 use super::reach::{Limit, Measured, reach};
 use super::table::{Table, number};
 
-/// Memory settings, in MB: the template's, a processor's share, two processors', the most.
+/// The memory settings in MB: the template's, those of a share of a processor, of two processors, and the
+/// maximum.
 const SETTINGS: [f64; 6] = [256.0, 512.0, 1024.0, 1769.0, 3538.0, 10_240.0];
 
-/// Larger archives are left to the container task, where there is one: the template's `LEAVE_TO_TASK_BYTES`.
+/// The size above which archives are left to the container task, if there is one: the template's
+/// `LEAVE_TO_TASK_BYTES`.
 const LEFT_TO_TASK_ABOVE_BYTES: f64 = 2_147_483_648.0;
 
-/// Measures the last size over TLS on one core and on all, and prints what follows from it, by staging.
+/// Measures the last size over TLS on one core and on all, and prints the results computed from it, by
+/// staging.
 pub async fn print(bench: &Bench) {
     if thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
         return println!("\nNo reach: to measure one core, another must be there for what serves it.");

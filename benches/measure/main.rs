@@ -1,4 +1,5 @@
-//! What a load costs, measured on this machine in one run, as the tables of docs/explanation/performance.md.
+//! Measures what a load costs on this machine, in one run, as in the tables of
+//! docs/explanation/performance.md.
 //!
 //! ```sh
 //! cargo bench --bench measure -- --tables staging --sizes 1MB,10MB,100MB
@@ -11,11 +12,11 @@
     reason = "a measurement ends where it cannot go on"
 )]
 
-/// The function's limits, and how far they reach.
+/// The function's limits, and their effect.
 mod lambda_limits;
 mod reach;
 
-/// The same work by others.
+/// The same work by other programs.
 mod peers;
 
 /// One archive beside many settled ones.
@@ -36,7 +37,7 @@ mod start;
 /// A process of the function.
 mod function;
 
-/// What is measured on, and how it is shown.
+/// The archives, and the tables of results.
 mod archives;
 mod table;
 
@@ -57,28 +58,29 @@ const KEY: &str = "client/cmslite_gdx/cms-analytics-csv_2024-03-01.tgz";
 
 #[derive(Parser)]
 struct Arguments {
-    /// What is measured.
+    /// The measurements to make.
     #[arg(long, value_delimiter = ',', default_value = "start,reading,staging,reach,peers,by-hand,history")]
     tables: Vec<Measurement>,
-    /// Sizes of the archives' CSV.
+    /// The sizes of the archives' CSV.
     #[arg(long, value_delimiter = ',', default_value = "1MB,10MB,100MB")]
     sizes: Vec<String>,
-    /// Values of the configuration's `staging`; `default` leaves it out.
+    /// The values of the configuration's `staging`; `default` leaves it out.
     #[arg(long, value_delimiter = ',', default_value = "default")]
     stagings: Vec<String>,
-    /// How many settled archives there are beside the one that is loaded.
+    /// The numbers of settled archives beside the one that is loaded.
     #[arg(long, value_delimiter = ',', default_value = "0,1000")]
     histories: Vec<usize>,
-    /// A Python with what benches/peers/requirements.txt names; without it, one is made of PyPI's wheels.
+    /// A Python with the packages of benches/peers/requirements.txt; without it, one is created from PyPI's
+    /// wheels.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// The largest size that is given to the peers, which hold a file in memory several times.
+    /// The largest size for the peers, which hold a file in memory several times.
     #[arg(long, default_value = "100MB")]
     largest_for_peers: String,
-    /// Clean ARCHIVE into DIRECTORY: what is measured against the peers, in a process of its own.
+    /// Clean ARCHIVE into DIRECTORY: the part that is compared with the peers, in a separate process.
     #[arg(long, hide = true, num_args = 2, value_names = ["ARCHIVE", "DIRECTORY"])]
     clean: Option<Vec<PathBuf>>,
-    /// Cargo's own.
+    /// Set by Cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -94,7 +96,7 @@ enum Measurement {
     History,
 }
 
-/// What is measured on.
+/// The conditions of the measurements.
 struct Bench {
     arguments: Arguments,
     dataset: Dataset,
@@ -106,7 +108,7 @@ struct Bench {
 impl Bench {
     async fn start(arguments: Arguments, dataset: Dataset) -> Self {
         let stack = Stack::start(stack::Options::default()).await.unwrap();
-        // What comes behind staging is Redshift's time, and the stand-in's is none of it.
+        // The work after staging is Redshift's, and the stand-in's time for it does not count.
         stack
             .redshift
             .inject(Fault::on("COPY", Action::Refuse("42501".to_owned(), "measured up to here".to_owned())));
@@ -114,12 +116,12 @@ impl Bench {
         Self { arguments, dataset, directory: tempfile::tempdir().unwrap(), proxy, stack }
     }
 
-    /// One archive of each size, made when it is its turn.
+    /// Returns one archive of each size, made when its turn comes.
     fn archives(&self) -> impl DoubleEndedIterator<Item = Archive> + ExactSizeIterator {
         self.arguments.sizes.iter().map(|size| Archive::of(bytes(size).unwrap(), self.directory.path()))
     }
 
-    /// The program's environment.
+    /// Returns the program's environment.
     fn environment(&self, connection: Connection) -> Vec<(String, String)> {
         let mut environment = self.stack.function_environment();
         if connection != Connection::Http {
@@ -128,7 +130,7 @@ impl Bench {
             environment.push(("SSL_CERT_FILE".to_owned(), self.proxy.certificates().display().to_string()));
         }
         if connection == Connection::SignedTls {
-            // Without the SDK's checksum the program signs the payload, as the SDK does by itself.
+            // Without the SDK's checksum the program signs the payload, as the SDK does by default.
             environment.push(("AWS_REQUEST_CHECKSUM_CALCULATION".to_owned(), "when_required".to_owned()));
         }
         environment

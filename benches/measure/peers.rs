@@ -1,4 +1,4 @@
-//! The same cleaning by others: the same archive, the same rows, files on this machine.
+//! Measures the same cleaning by other programs: the same archive, the same rows, files on this machine.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use super::table::{Table, megabytes, number};
 const SCRIPTS: [(&str, &str); 3] =
     [("pandas", "with_pandas.py"), ("DuckDB", "with_duckdb.py"), ("Polars", "with_polars.py")];
 
-/// What a program took for an archive, the mean of a second's runs, its start not counted.
+/// The cost of an archive for a program: the mean of the runs in a second, without its start.
 #[derive(Clone, Copy, Deserialize)]
 struct Taken {
     seconds: f64,
@@ -32,7 +32,7 @@ struct Taken {
     peak_kibibytes: f64,
 }
 
-/// Prints each peer beside us, by size.
+/// Prints each peer beside the loader, by size.
 pub fn print(bench: &Bench) {
     let python = match python_with_peers(bench) {
         Ok(python) => python,
@@ -82,7 +82,8 @@ fn row(table: &Table, archive: &Archive, name: &str, its: Taken, ours: Taken, sa
     ]);
 }
 
-/// A Python with what the scripts need: the one that was named, or one of a virtual environment that is made once.
+/// Returns a Python with the packages of the scripts: the named one, or one of a virtual environment that is
+/// created once.
 fn python_with_peers(bench: &Bench) -> Result<PathBuf, String> {
     if let Some(python) = &bench.arguments.python {
         return Ok(python.clone());
@@ -92,7 +93,7 @@ fn python_with_peers(bench: &Bench) -> Result<PathBuf, String> {
     Ok(bin.join("python"))
 }
 
-/// Runs a program on an archive, as often as it is tried: the best, and what it wrote.
+/// Runs a program on an archive, several times, and returns the best result and its output.
 fn run(mut command: Command, archive: &Archive, bench: &Bench) -> (Taken, Vec<(u64, u64)>) {
     let directory = bench.directory.path().join("cleaned");
     command.arg(&archive.path).arg(&directory).stderr(Stdio::inherit());
@@ -115,7 +116,8 @@ fn run(mut command: Command, archive: &Archive, bench: &Bench) -> (Taken, Vec<(u
     (best.unwrap(), written)
 }
 
-/// The number of a file's rows, and a checksum of their cells. A date's zeros at its end are no difference.
+/// Returns the number of a file's rows, and a checksum of their cells. Trailing zeros of a date make no
+/// difference.
 fn rows(path: &Path) -> (u64, u64) {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
     let mut record = csv::StringRecord::new();
@@ -134,8 +136,8 @@ fn rows(path: &Path) -> (u64, u64) {
     (count, hasher.finish())
 }
 
-/// Cleans an archive into a directory as the loader does, again and again for a second, and prints what it took, as the
-/// scripts do.
+/// Cleans an archive into a directory as the loader does, repeatedly for a second, and prints the cost, as
+/// the scripts do.
 pub fn clean(archive: &Path, directory: &Path, dataset: &Dataset) {
     let (mut runs, began, processor_began) = (0.0, Instant::now(), own_processor_seconds());
     while runs == 0.0 || began.elapsed() < Duration::from_secs(1) {

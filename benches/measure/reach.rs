@@ -1,59 +1,61 @@
-//! How large an archive the function loads within its time, by its memory setting: computed from what was measured.
-//! Tested by `tests/integration/reach.rs`.
+//! Computes, from the measurements, how large an archive the function loads within its time, by its memory
+//! setting. `tests/integration/reach.rs` tests it.
 
-/// Lambda gives a function of so many MB "the equivalent of one vCPU", and "allocates CPU power in proportion to the
-/// amount of memory configured" (AWS Lambda Developer Guide, "Configure Lambda function memory").
+/// The memory in MB with which a function has "the equivalent of one vCPU". Lambda "allocates CPU power in
+/// proportion to the amount of memory configured" (AWS Lambda Developer Guide, "Configure Lambda function
+/// memory").
 pub const MB_OF_ONE_PROCESSOR: f64 = 1769.0;
 
-/// What a function's network carries, both ways together here: 625 Mbit/s, in bytes (AWS Lambda quotas).
+/// The bandwidth of a function's network, both directions together: 625 Mbit/s, in bytes (AWS Lambda quotas).
 pub const WIRE_BYTES_PER_SECOND: f64 = 78e6;
 
-/// What of the longest timeout of a function (AWS Lambda quotas) staging may take: reading ends 15 seconds before it.
+/// The part of a function's longest timeout (AWS Lambda quotas) that staging may take: reading ends 15
+/// seconds before it.
 pub const SECONDS_FOR_STAGING: f64 = 900.0 - 15.0;
 
-/// What was measured, for each GB (1,000,000,000 bytes) of CSV.
+/// The measurements for each GB (1,000,000,000 bytes) of CSV.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
-    /// Staging it on one core.
+    /// The seconds for staging on one core.
     pub seconds_on_one_core: f64,
-    /// Staging it on all cores of the machine, which the local S3 works on too.
+    /// The seconds for staging on all cores of the machine, which the local S3 uses too.
     pub seconds_on_all_cores: f64,
-    /// Bytes at the socket, both ways.
+    /// The bytes at the socket, both directions.
     pub wire_bytes: f64,
-    /// Bytes of the archive.
+    /// The bytes of the archive.
     pub packed_bytes: f64,
-    /// Requests that write.
+    /// The number of requests that write.
     pub puts: f64,
 }
 
-/// What staging is held up by.
+/// The bottleneck of staging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// The share of a processor.
     Processor,
     /// The network.
     Wire,
-    /// What the machine of the measurement reached with all of its cores.
+    /// The speed that the measuring machine reached with all of its cores.
     Measured,
 }
 
-/// How far a memory setting reaches.
+/// The result for a memory setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {
-    /// For each GB of CSV.
+    /// The seconds for each GB of CSV.
     pub seconds: f64,
     pub limit: Limit,
-    /// The largest archive's CSV, in GB.
+    /// The CSV of the largest archive, in GB.
     pub csv_gigabytes: f64,
-    /// The largest archive, in GB.
+    /// The size of the largest archive, in GB.
     pub packed_gigabytes: f64,
-    /// Requests that write it.
+    /// The number of requests that write it.
     pub puts: f64,
-    /// GB-seconds (2^30 bytes, as Lambda's memory is counted) for each GB of CSV.
+    /// The GB-seconds (2^30 bytes, as for Lambda's memory) for each GB of CSV.
     pub gigabyte_seconds: f64,
 }
 
-/// How far a setting of so many MB reaches, COPY not counted.
+/// Computes the result for a setting of `memory_mb`, without COPY.
 pub fn reach(measured: &Measured, memory_mb: f64) -> Reach {
     let limits = [
         (measured.seconds_on_one_core * MB_OF_ONE_PROCESSOR / memory_mb, Limit::Processor),

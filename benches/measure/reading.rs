@@ -1,4 +1,4 @@
-//! Inflating an archive, and reading it as the loader does.
+//! Measures inflating an archive, and reading it as the loader does.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -16,14 +16,14 @@ use super::Bench;
 use super::archives::Archive;
 use super::table::{Table, megabytes, number};
 
-/// Seconds of one thread, or of the loader's, for an archive.
+/// The seconds for an archive: of one inflating thread, and of the loader's reading.
 pub struct Reading {
     pub inflating: f64,
     pub to_nowhere: f64,
 }
 
 impl Reading {
-    /// In turns, so that both meet the same machine; the best of each counts.
+    /// Measures both in turns, so that they have the same conditions; the best of each counts.
     pub fn of(archive: &Archive, dataset: &Dataset) -> Self {
         let mut best = Self { inflating: f64::MAX, to_nowhere: f64::MAX };
         for _ in 0..archive.tries() {
@@ -58,14 +58,14 @@ pub fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (begun.elapsed().as_secs_f64(), done)
 }
 
-/// Inflates an archive on this thread and throws its contents away.
+/// Inflates an archive on this thread and discards its contents.
 fn inflate(path: &Path) -> f64 {
     let mut contents = GzDecoder::new(BufReader::with_capacity(128 * 1024, File::open(path).unwrap()));
     let mut buffer = vec![0; 256 * 1024];
     seconds(|| while contents.read(&mut buffer).unwrap() > 0 {}).0
 }
 
-/// Reads an archive as the function does, and throws the staged files away.
+/// Reads an archive as the function does, and discards the staged files.
 fn read(path: &Path, dataset: &Dataset) -> f64 {
     let limits = TableLimits::default();
     let (seconds, read) = seconds(|| {

@@ -1,4 +1,4 @@
-//! Staging to the local S3, by size, staging and connection.
+//! Measures staging to the local S3, by size, staging and connection.
 
 use super::Bench;
 use super::archives::Archive;
@@ -6,7 +6,7 @@ use super::function::{Connection, Staged, Way, stage};
 use super::reading::Reading;
 use super::table::{Table, megabytes, number};
 
-/// Prints it.
+/// Prints the measurements.
 pub async fn print(bench: &Bench) {
     let table = Table::begin(
         "Staging to the local S3 on the same cores, by a fresh process of the function:",

@@ -1,4 +1,4 @@
-//! A cold start: from the start of a process to what it says first.
+//! Measures a cold start: from the start of a process to its first request.
 
 use std::fs;
 use std::io::{Read, Write as _};
@@ -11,7 +11,7 @@ use super::function::Connection;
 use super::table::{Table, megabytes, number};
 use super::{Bench, PROGRAM};
 
-/// Prints both.
+/// Prints both measurements.
 pub fn print(bench: &Bench) {
     let table = Table::begin(
         &format!("Starts, each the best of {}:", 2 * TRIES),
@@ -27,7 +27,7 @@ pub fn print(bench: &Bench) {
     table.row(&[megabytes(program), milliseconds(best(first_poll)), milliseconds(best(first_byte_to_s3))]);
 }
 
-/// From the start of a process to its first question to Lambda's runtime API.
+/// Measures the time from the start of a process to its first request to Lambda's runtime API.
 fn first_poll(bench: &Bench) -> Duration {
     let api = TcpListener::bind("127.0.0.1:0").unwrap();
     let begun = Instant::now();
@@ -39,7 +39,7 @@ fn first_poll(bench: &Bench) -> Duration {
     took
 }
 
-/// From the start of a process, for which an invocation waits, to the first byte that it sends to S3.
+/// Measures the time from the start of a process, with an invocation waiting, to its first byte to S3.
 fn first_byte_to_s3(bench: &Bench) -> Duration {
     let [api, s3] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let endpoint = format!("http://{}", s3.local_addr().unwrap());
@@ -55,7 +55,7 @@ fn first_byte_to_s3(bench: &Bench) -> Duration {
     took
 }
 
-/// An answer of the runtime API (AWS Lambda Developer Guide, "Using the Lambda runtime API").
+/// Returns an answer of the runtime API (AWS Lambda Developer Guide, "Using the Lambda runtime API").
 fn invocation() -> String {
     let body = r#"{"dataset": "cmslite_user_group_metadata"}"#;
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(900);
@@ -86,7 +86,7 @@ fn start(bench: &Bench, api: &TcpListener, more: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-/// The head of a request.
+/// Reads the head of a request.
 fn head(connection: &mut TcpStream) -> String {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,12 +1,12 @@
-//! Tables as they stand in docs/explanation/performance.md.
+//! Prints the tables of docs/explanation/performance.md.
 
-/// A Markdown table whose columns are set right.
+/// A Markdown table whose columns are aligned right.
 pub struct Table {
     columns: usize,
 }
 
 impl Table {
-    /// Prints its head, under the words that say what it shows.
+    /// Prints its head, below the text that describes it.
     pub fn begin(says: &str, columns: &[&str]) -> Self {
         println!("\n{says}\n");
         println!("| {} |", columns.join(" | "));
@@ -21,7 +21,7 @@ impl Table {
     }
 }
 
-/// A number with so many digits behind the point, its thousands apart.
+/// Returns a number with this many digits after the decimal point, and separators between thousands.
 pub fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -35,7 +35,7 @@ pub fn number(value: f64, digits: usize) -> String {
     apart + fraction
 }
 
-/// A number of bytes in megabytes of 1,000,000.
+/// Returns a number of bytes in megabytes of 1,000,000.
 pub fn megabytes(bytes: u64) -> String {
     let megabytes = bytes as f64 / 1e6;
     number(megabytes, usize::from(megabytes < 99.95))

@@ -1,4 +1,4 @@
-//! Any bytes as an archive: as they are, behind a sound gzip, and behind a sound tar.
+//! Reads any bytes as an archive: unchanged, inside a sound gzip, and inside a sound tar.
 #![no_main]
 
 use cmslite_fuzz::{check_archive, gzip, tar, with_checksums};

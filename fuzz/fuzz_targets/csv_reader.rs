@@ -1,4 +1,4 @@
-//! The reader of records against one that is written by the letter of RFC 4180 and is as slow as it likes.
+//! Compares the reader of records with a slow one that follows RFC 4180 literally.
 #![no_main]
 
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 const LIMIT_BYTES: usize = 200;
 
-/// Hands out so many bytes at a time.
+/// A reader that returns a fixed number of bytes at a time.
 struct Steps<'a>(&'a [u8], usize);
 
 impl Read for Steps<'_> {
@@ -96,7 +96,7 @@ fuzz_target!(|data: &[u8]| {
     };
     match by_the_letter(text) {
         Some(expected) if whole => assert_eq!(read, expected),
-        // Refused: for what the letter refuses too, or for a record beyond the limit.
+        // Refused: for the same reason as the slow reader, or for a record beyond the limit.
         Some(expected) => {
             assert!(expected.starts_with(&read));
             assert!(text.len() > LIMIT_BYTES, "a sound text was refused");

@@ -1,4 +1,4 @@
-//! Any bytes where an `error.json` is looked for: nothing comes out that cannot be shown, and not more than is ours.
+//! Reads any bytes as an `error.json`: the result can be shown, and is not longer than the program's own.
 #![no_main]
 
 use cmslite_core::problem::{REPORTED_PROBLEMS, ReportedErrorFile};

@@ -1,5 +1,5 @@
-//! Any JSON as an event: understood, or refused with the accepted forms; as the body of a message of SQS it asks for
-//! the same, unless it asks for a load on purpose.
+//! Reads any JSON as an event: it is understood, or refused with the accepted forms. As the body of an SQS
+//! message it asks for the same, unless it asks for a load on purpose.
 #![no_main]
 
 use cmslite_core::error::Error;
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What the event asks for as the only message of a batch.
+/// Returns what the event asks for as the only message of a batch.
 fn as_message(event: &Value) -> Result<Asked, Error> {
     let batch = json!({"Records": [{"messageId": "m", "body": event.to_string()}]});
     match Event::parse(&batch) {

@@ -1,5 +1,5 @@
-//! Any key, from a listing or a notification to where it is shown: one line, of characters that can be seen, and for a
-//! machine the exact key.
+//! Passes any key from a listing or a notification to where it is shown: one line of visible characters, and
+//! for a program the exact key.
 #![no_main]
 
 use cmslite_core::error::{Error, Retryable};

@@ -1,5 +1,5 @@
-//! Any format and any text: what is accepted is a date that Redshift can read, and what is common has the
-//! same meaning fast and slow.
+//! Reads any text with any format: an accepted text is a date that Redshift can read, and the common format
+//! has the same meaning on the fast and the slow path.
 #![no_main]
 
 use cmslite_core::strptime::DateFormat;
@@ -9,7 +9,7 @@ fuzz_target!(|data: &str| {
     let (format, text) = data.split_once('\n').unwrap_or(("%Y-%m-%d %H:%M:%S.%f", data));
     let Ok(compiled) = DateFormat::compile(format) else { return };
     let mut out = Vec::new();
-    // With a letter behind it the common format is read by the general way.
+    // With a letter after it, the common format takes the general path.
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let was_read = DateFormat::compile("%Y-%m-%d %H:%M:%S.%f")
         .expect("it is common")
@@ -22,7 +22,7 @@ fuzz_target!(|data: &str| {
     }
     let written = std::str::from_utf8(&out).expect("a date is ASCII");
     assert!(written.len() >= 19 && written.is_ascii(), "{written:?}");
-    // Read again in the form that it was written in, it stays what it is.
+    // Read again in the form in which it was written, it stays the same.
     let plain = if written.contains('.') { "%Y-%m-%d %H:%M:%S.%f" } else { "%Y-%m-%d %H:%M:%S" };
     let plain = if written[19..].contains(['+', '-']) { format!("{plain}%z") } else { plain.to_owned() };
     let mut again = Vec::new();

@@ -1,4 +1,4 @@
-//! What must hold for every input, whatever it is.
+//! Checks what must be true for every input.
 
 use std::io::{self, Read, Write as _};
 
@@ -9,7 +9,7 @@ use cmslite_core::problem::{Problems, REPORTED_PROBLEMS};
 use cmslite_core::progress::Progress;
 use cmslite_core::transform::NULL_TEXT;
 
-/// Two tables, one with a date and a derived column, and a small limit, so that bombs are met early.
+/// Two tables, one with a date and a derived column, and a small limit, so that bombs are found early.
 const CONFIG: &str = r#"{
     "bucket": "b", "source": "client", "destination": "processed", "directory": "d", "doc": "x", "schema": "s", "truncate": true,
     "delim": ",", "null_as": "-", "max_unpacked_bytes": 1000000,
@@ -20,7 +20,7 @@ const CONFIG: &str = r#"{
     }
 }"#;
 
-/// The dataset that everything is read with.
+/// Returns the dataset of all targets.
 ///
 /// # Panics
 ///
@@ -29,7 +29,7 @@ pub fn dataset() -> Dataset {
     parse("fuzz.json", CONFIG).expect("the configuration is sound")
 }
 
-/// Files in memory: those that were completed, by member.
+/// A sink in memory that keeps the completed files, by member.
 #[derive(Default)]
 struct Memory {
     completed: Vec<(String, Vec<u8>)>,
@@ -50,11 +50,11 @@ impl Sink for Memory {
     }
 }
 
-/// Reads an archive as the loader does, and checks what must hold of the outcome.
+/// Reads an archive as the loader does, and checks the outcome.
 ///
 /// # Panics
 ///
-/// Where something does not hold.
+/// If a check fails.
 pub fn check_archive(archive: impl Read + Send) {
     let dataset = dataset();
     let mut sink = Memory::default();
@@ -81,7 +81,7 @@ pub fn check_archive(archive: impl Read + Send) {
     }
 }
 
-/// Up to twenty problems, each of them a line that can be printed.
+/// Checks that there are at most twenty problems, each of them a printable line.
 fn check_reported(problems: &Problems) {
     let reported = problems.reported();
     assert!(reported.len() <= REPORTED_PROBLEMS && problems.found() >= reported.len() as u64);
@@ -94,8 +94,7 @@ fn check_reported(problems: &Problems) {
     }
 }
 
-/// The staged file has the rows that were counted, each as wide as its table; and nothing in it is a NULL by
-/// accident.
+/// Checks that the staged file has the counted rows, each as wide as its table, and no accidental NULL.
 fn check_staged(dataset: &Dataset, member: &str, rows: u64, text: &[u8]) {
     let table = dataset.table_of(member).expect("it was handed out for a table");
     let mut reader = csv::ReaderBuilder::new().from_reader(text);
@@ -112,7 +111,7 @@ fn check_staged(dataset: &Dataset, member: &str, rows: u64, text: &[u8]) {
     assert!(!String::from_utf8_lossy(text).contains(&format!("\"{NULL_TEXT}\"")));
 }
 
-/// Bytes as a gzip, so that what is behind its checksum is reached.
+/// Returns the bytes as a gzip, so that the code after its checksum is reached.
 ///
 /// # Panics
 ///
@@ -123,8 +122,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// A tar whose headers have right checksums, so that what else stands in them is reached: blocks are taken
-/// for headers where the sizes before them say that headers are.
+/// Returns a tar whose headers have right checksums, so that the code after them is reached. Blocks are taken
+/// for headers where the preceding sizes place them.
 pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut tar = bytes.to_vec();
     let mut at = 0;
@@ -146,7 +145,7 @@ pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// Files as a tar.
+/// Returns the files as a tar.
 ///
 /// # Panics
 ///

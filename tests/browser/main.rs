@@ -1,8 +1,9 @@
-//! The status page in Chromium: how it is laid out, whether everybody can read it, and that nothing in it comes to life.
+//! Tests the status page in Chromium: its layout, whether everyone can read it, and that no markup in it is
+//! active.
 //!
-//! Ignored unless they are asked for, since Chromium and its driver cannot be fetched by a test: `.ci/run` installs them and
-//! runs `cargo test --test browser -- --ignored`. With `PICTURES=1` the test of the layout writes the pictures of the
-//! documentation.
+//! These tests are ignored by default, since a test cannot fetch Chromium and its driver: `.ci/run` installs
+//! them and runs `cargo test --test browser -- --ignored`. With `PICTURES=1` the test of the layout writes
+//! the pictures of the documentation.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +12,7 @@
     reason = "a test stops at what it did not expect"
 )]
 
-// The pages that are looked at.
+// The pages to test.
 mod pages;
 // Chromium.
 mod webdriver;
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use pages::{IMAGE, Pages, SCRIPT};
 use webdriver::Browser;
 
-/// Widths in pixels: a small telephone, a tablet, and a desk.
+/// The widths in pixels: a small phone, a tablet, and a desktop.
 const WIDTHS: [u32; 3] = [360, 768, 1440];
 
 /// The SHA-256 of `axe.min.js` in the version that `.ci/axe` fetches.
@@ -57,13 +58,13 @@ async fn the_page_can_be_read_by_everybody_and_nothing_in_it_comes_to_life() {
     }
 }
 
-/// `prefers-color-scheme` counts.
+/// Checks that the page follows `prefers-color-scheme`.
 async fn opens_in_its_colours(browser: &Browser, is_dark: bool, shown: &str) {
     let colour = browser.run("return getComputedStyle(document.body).backgroundColor").await;
     assert_eq!(colour, if is_dark { "rgb(13, 17, 23)" } else { "rgb(255, 255, 255)" }, "{shown}");
 }
 
-/// Nothing is wider than the window, closed details opened.
+/// Checks that nothing is wider than the window, with all details opened.
 async fn fits(browser: &Browser, width: u32, shown: &str) {
     let found = browser
         .run(
@@ -78,7 +79,7 @@ async fn fits(browser: &Browser, width: u32, shown: &str) {
     assert_eq!(found, json!([width, width, []]), "{shown}");
 }
 
-/// No script, no element that strangers wrote, and nothing that was fetched.
+/// Checks that there is no script, no element from untrusted text, and no request.
 async fn is_inert(browser: &Browser, shown: &str) {
     let found = browser
         .run(
@@ -108,7 +109,7 @@ async fn has_no_finding(browser: &Browser, axe: &str, shown: &str) {
     assert_eq!(found["violations"], json!([]), "{shown}: {found:#}");
 }
 
-/// What strangers wrote is there to be read.
+/// Checks that untrusted text is visible as text.
 async fn markup_is_text(browser: &Browser, pages: &Pages) {
     for name in ["function-markup", "command"] {
         browser.open(&pages.url(name)).await;
@@ -117,7 +118,7 @@ async fn markup_is_text(browser: &Browser, pages: &Pages) {
         for told in [
             format!("client/cmslite_gdx/cms-analytics-csv_{SCRIPT}.tgz"),
             format!("client/cmslite_gdx/cms-analytics-csv_{SCRIPT}-waits.tgz"),
-            // Cells that are no booleans.
+            // Cells that are not booleans.
             SCRIPT.to_owned(),
             IMAGE.to_owned(),
         ] {
@@ -129,7 +130,7 @@ async fn markup_is_text(browser: &Browser, pages: &Pages) {
     }
 }
 
-/// Links and details are reached by Tab in the page's order, and details are opened by Enter.
+/// Checks that Tab reaches links and details in the page's order, and Enter opens details.
 async fn is_worked_by_keyboard(browser: &Browser, pages: &Pages) {
     browser.open(&pages.url("function")).await;
     let mut reached = Vec::new();
@@ -144,7 +145,7 @@ async fn is_worked_by_keyboard(browser: &Browser, pages: &Pages) {
     assert_eq!(browser.run("return document.querySelector('details').open").await, true);
 }
 
-/// The pictures of the documentation.
+/// Takes the pictures of the documentation.
 async fn take_pictures(browser: &Browser, pages: &Pages) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     fs::create_dir_all(&directory).unwrap();
@@ -158,7 +159,7 @@ async fn take_pictures(browser: &Browser, pages: &Pages) {
     }
 }
 
-/// axe-core, fetched and compared with what it was when these tests were written.
+/// Returns axe-core, compared with the version for which these tests were written.
 fn axe() -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/axe");
     let output = Command::new(&script).output().unwrap();

@@ -1,4 +1,4 @@
-//! The pages that are looked at: made by the program from a real stack, and written to files.
+//! Makes the pages to test: the program makes them from a real stack, and they are written to files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
 const CONFIG: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
 const DATASET: &str = "cmslite_user_group_metadata";
 
-/// Markup as a name and as a cell. It must not do what it says.
+/// Markup as a name and as a cell. It must not be active.
 pub const SCRIPT: &str = "<script>alert(1)</script>";
 pub const IMAGE: &str = "<img src=x onerror=alert(2)>";
 
-/// Pages by name, in files.
+/// The pages by name, in files.
 pub struct Pages {
     directory: Directory,
 }
@@ -29,18 +29,18 @@ impl Pages {
     /// The names of all pages.
     pub const ALL: [&str; 4] = ["empty", "function", "function-markup", "command"];
 
-    /// The file of a page.
+    /// Returns the file of a page.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(format!("{name}.html"))
     }
 
-    /// The address of a page.
+    /// Returns the address of a page.
     pub fn url(&self, name: &str) -> String {
         format!("file://{}", self.file(name).display())
     }
 
-    /// Makes them: of a dataset in which nothing is; of one with eight loads, a bad archive and one that waits; and of the
-    /// same with names and cells that are markup.
+    /// Makes the pages: of an empty dataset; of one with eight loads, a bad archive and one that waits; and
+    /// of the same with markup in names and cells.
     pub async fn make() -> Self {
         let pages = Self { directory: Directory::make("pages-").unwrap() };
         let stack = Stack::start(stack::Options::default()).await.unwrap();
@@ -66,7 +66,7 @@ impl Pages {
             let archive = samples::archive(members).unwrap();
             stack.s3.put_at(BUCKET, &key, &archive, begun + TimeDelta::hours(hour)).unwrap();
         };
-        // Whatever it answers: behind a bad archive one waits.
+        // The answer does not matter: after a bad archive, one waits.
         let sweep = async || drop(lambda.invoke(json!({"dataset": DATASET})).await);
         let by_function = |name: &str| {
             let page = stack.s3.read(BUCKET, &Dataset::shipped().unwrap().page).expect("there is no page");
@@ -97,7 +97,7 @@ impl Pages {
     }
 }
 
-/// The four files, one of them with these rows.
+/// Returns the four files, one of them with these rows.
 fn with(groups: &str) -> Vec<Member> {
     let mut members = samples::real_dataset(9, 20).unwrap();
     for member in members.iter_mut().filter(|member| member.name == "analytics_group.csv") {

@@ -1,7 +1,8 @@
-//! Chromium, driven by WebDriver (<https://www.w3.org/TR/webdriver2/>) and, where that lacks something, by Chromium's own
-//! protocol through it.
+//! Drives Chromium through WebDriver (<https://www.w3.org/TR/webdriver2/>) and, where that lacks something,
+//! through Chromium's own protocol.
 //!
-//! By hand, since it is a few requests, and the crates for it bring in licences and versions that nothing else here has.
+//! It is written by hand, since only a few requests are needed, and the crates for it bring in licences and
+//! versions that nothing else here has.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -15,11 +16,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-/// What to do where there is no browser.
+/// The message if there is no browser.
 const MISSING: &str =
     "the page's tests need Chromium and its driver (Debian: apt-get install chromium chromium-driver)";
 
-/// A browser of this test's own, without a window.
+/// A browser for this test alone, without a window.
 pub struct Browser {
     http: Client<HttpConnector, Full<Bytes>>,
     session: String,
@@ -30,20 +31,20 @@ pub struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Its guard kills what it has started.
+        // Its guard kills the processes that it has started.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts a browser.
     pub async fn start() -> Self {
         let profile = Directory::make("browser-").unwrap();
         let (mut command, owner) = guard::command("chromedriver").unwrap();
         let mut driver = command
             .arg("--port=0")
-            // Its own files go with the profile.
+            // Its own files are removed with the profile.
             .env("TMPDIR", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -85,7 +86,7 @@ impl Browser {
         browser
     }
 
-    /// The value of an answer.
+    /// Sends a request and returns the value of the answer.
     async fn request(&self, method: Method, path: &str, body: &Value) -> Value {
         let uri = format!("{}{path}", self.session);
         let request = Request::builder().method(method).uri(&uri).body(Full::from(body.to_string())).unwrap();
@@ -102,12 +103,12 @@ impl Browser {
         self.request(Method::POST, path, &body).await
     }
 
-    /// A command of Chromium's own protocol (<https://chromedevtools.github.io/devtools-protocol/>).
+    /// Sends a command of Chromium's own protocol (<https://chromedevtools.github.io/devtools-protocol/>).
     pub async fn command(&self, name: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", json!({"cmd": name, "params": parameters})).await
     }
 
-    /// Sets the size of the window's inside in pixels, and whether the reader wants dark pages.
+    /// Sets the size of the viewport in pixels, and whether dark pages are preferred.
     pub async fn show_as(&self, width: u32, height: u32, is_dark: bool) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", size).await;
@@ -116,17 +117,17 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Opens a page, and returns when it is there.
+    /// Opens a page, and returns when it is loaded.
     pub async fn open(&self, url: &str) {
         self.post("/url", json!({"url": url})).await;
     }
 
-    /// What the body of a function returns.
+    /// Runs the body of a function and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
     }
 
-    /// What the promise comes to that the body of a function returns.
+    /// Runs the body of a function and returns the result of its promise.
     pub async fn run_to_end(&self, script: &str) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1]; (async () => {{ {script} }})().then(done, error => done(String(error)))"
@@ -143,13 +144,13 @@ impl Browser {
         }
     }
 
-    /// What the console has said since the last call.
+    /// Returns the console messages since the last call.
     pub async fn console(&self) -> Vec<Value> {
         let said = self.post("/se/log", json!({"type": "browser"})).await;
         said.as_array().cloned().unwrap_or_default()
     }
 
-    /// A picture of the window's inside, as PNG in base64.
+    /// Returns a picture of the viewport, as PNG in base64.
     pub async fn picture(&self) -> String {
         let picture = self.command("Page.captureScreenshot", json!({"format": "png"})).await;
         picture["data"].as_str().unwrap().to_owned()

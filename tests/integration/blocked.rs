@@ -1,5 +1,5 @@
-//! No object blocks the queue: what no function gets through in its time is bad after some tries, and what is beyond
-//! the limits at once.
+//! Tests that no object blocks the queue: an archive that no function can read in its time is bad after
+//! several tries, and one beyond the limits is bad at once.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::harness::{Harness, appending, bad_key, cases, key, sample};
 
-/// What is left of the time when nothing is read on any more: as the program has it.
+/// The time left when reading stops, as in the program.
 const RESERVE: Duration = Duration::from_secs(15);
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -23,13 +23,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An archive whose one pax header has 4 GiB of comments: some megabytes, which take a processor long. It is made of
-/// one piece, since a gzip file may have several members.
+/// Returns an archive whose one pax header has 4 GiB of comments: a few megabytes that take a processor long.
+/// It is made from one piece, since a gzip file may have several members.
 fn bomb() -> Vec<u8> {
     repeating("bomb", "x", b"32 comment=aaaaaaaaaaaaaaaaaaaa\n", 512)
 }
 
-/// An archive that begins with an entry of that kind, of so many pieces of 8 MiB.
+/// Returns an archive that begins with an entry of this kind, with a number of pieces of 8 MiB.
 fn repeating(name: &str, kind: &str, record: &[u8; 32], pieces: usize) -> Vec<u8> {
     let piece = record.repeat(256 * 1024);
     let mut header = [0; 512];
@@ -46,7 +46,7 @@ fn repeating(name: &str, kind: &str, record: &[u8; 32], pieces: usize) -> Vec<u8
     [gzip(&header), gzip(&piece).repeat(pieces)].concat()
 }
 
-/// The configuration that appends, with limits that the bomb does not meet.
+/// Returns the configuration that appends, with limits that the bomb does not reach.
 fn without_limits() -> String {
     appending().replacen('{', "{\"max_pax_bytes\": 100000000000, \"max_unpacked_ratio\": 100000,", 1)
 }
@@ -62,7 +62,7 @@ async fn an_archive_that_no_function_gets_through_is_bad_after_three_tries() {
     harness.put("a", &bomb(), 1);
     harness.put("b", &sample(2, 5), 2);
     let mut tries = 0;
-    // On a busy machine one may begin too late to count.
+    // On a busy machine a try may begin too late to count.
     while !harness.is_bad("a") {
         assert!(tries < 12, "{}", harness.log().await);
         let Outcome::Failed { error_type, message } = harness.sweep().await else { panic!("it is in time") };
@@ -81,7 +81,8 @@ async fn an_archive_that_no_function_gets_through_is_bad_after_three_tries() {
     assert_eq!(report["good"][0]["key"], key("b"), "{report}");
 }
 
-/// One that is too large to be settled in what is left of its last try's time is settled by the next run, unread.
+/// An archive that is too large to be settled in the time left of its last try is settled by the next run,
+/// unread.
 async fn is_found(of_this_upload: bool, tries: usize, code: &str) {
     let harness = Harness::builder().appending().start().await;
     let a = harness.put("a", &vec![0; 64 * 1024 * 1024], 1);
@@ -112,7 +113,7 @@ cases! {
     }
 }
 
-/// Whoever waits for S3 says nothing of the archive.
+/// A try that waits for S3 says nothing about the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_try_that_waited_for_s3_does_not_count() {
     for (operation, action) in [("GetObject", Action::SilenceAfter(200)), ("PutObject", Action::Silence)] {
@@ -142,14 +143,14 @@ async fn is_bad_at_once(limit: &str, archive: Vec<u8>, code: &str, words: &str) 
 async fn an_archive_beyond_a_limit_is_bad_at_once() {
     let whole = sample(1, 50);
     is_bad_at_once("", bomb(), "pax_too_large", "the limit of this dataset is 67108864").await;
-    // What an operating system left beside the files is passed over, and counts all the same.
+    // Files that an operating system added are ignored, but their bytes count.
     let zeros = repeating("._left", "0", &[0; 32], 40);
     is_bad_at_once("", zeros, "ratio_too_high", "more than 200 times").await;
     is_bad_at_once("\"max_packed_bytes\": 1000,", whole, "too_large", "the limit of this dataset is 1000")
         .await;
 }
 
-/// A marker of a bad archive that no single request copies is a note without the archive.
+/// The marker of a bad archive that one request cannot copy is a note without the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_archive_beyond_one_copy_has_a_marker_without_its_bytes() {
     let config = appending().replacen('{', "{\"max_packed_bytes\": 1000,", 1);
@@ -162,17 +163,17 @@ async fn a_bad_archive_beyond_one_copy_has_a_marker_without_its_bytes() {
     let operations: Vec<String> =
         harness.stack.s3.requests().into_iter().map(|request| request.operation).collect();
     assert!(!operations.iter().any(|operation| operation.contains("Part")), "{operations:?}");
-    // It settles: the next run finds nothing to do.
+    // It settles the archive: the next run finds nothing to do.
     let report = Harness::report(harness.sweep().await);
     assert_eq!(report["objects_found"], json!(1), "{report}");
     assert_eq!(report["bad"], json!([]), "{report}");
     assert_eq!(report["queue_length"], json!(0), "{report}");
 }
 
-/// Neither takes it: by the first key it shows that both want it.
+/// Neither dataset loads it: the first key shows that both match it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_of_two_datasets_is_loaded_by_neither() {
-    // No example of the one is an archive of the other.
+    // No example key of one dataset matches the other.
     let config = appending().replace("cms-analytics-csv.*", "/cms-[a-z]*z7\\\\.tgz");
     let other = appending().replace("cms-analytics-csv.*", "/cms-\\\\w*zz\\\\d\\\\.tgz");
     let harness = Harness::builder().config(config).start().await;

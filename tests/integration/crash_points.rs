@@ -20,10 +20,10 @@ use crate::harness::{Harness, Row, cases, key, members, moment, sample, sample_w
 
 const GUARANTEES: &str = include_str!("../../docs/explanation/guarantees.md");
 
-/// A step, told apart from others of its name by how many of them came before.
+/// A step, distinguished from others of its name by the number of those before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
-    /// As the documentation names it.
+    /// The step's name in the documentation.
     name: String,
     place: Place,
     nth: usize,
@@ -31,13 +31,13 @@ struct Step {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// Operation and key.
+    /// The operation and the key.
     S3(String, String),
     /// The statement.
     Redshift(String),
 }
 
-/// How a function meets its end at a step.
+/// The way in which a function ends at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     KilledBefore,
@@ -92,7 +92,7 @@ fn named(place: &Place) -> String {
     }
 }
 
-/// The steps of everything that the function did since its logs were cleared, in order.
+/// Returns the steps of everything that the function did since its logs were cleared, in order.
 fn steps(harness: &Harness) -> Vec<Step> {
     let mut places: Vec<(Instant, Place, bool)> = Vec::new();
     let own = stack::function_keys().access_key_id;
@@ -112,16 +112,16 @@ fn steps(harness: &Harness) -> Vec<Step> {
         let place = general(place);
         let count = seen.entry(place.clone()).or_default();
         *count += 1;
-        // What COPY reads with its role's keys is no step of the function, but it meets the same faults.
+        // What COPY reads with its role's keys is not a step of the function, but it meets the same faults.
         is_own.then(|| Step { name, nth: *count - 1, place })
     });
     steps.collect()
 }
 
-/// A place without what differs from run to run: enough of a statement to know it by.
+/// Returns a place without the parts that differ from run to run.
 fn general(place: Place) -> Place {
     match place {
-        // A staged file lies below an id of its reading.
+        // A staged file is below an id of its reading.
         Place::S3(operation, key) => match key.rsplit_once('/') {
             Some((directory, name)) if directory.contains("/batch/") => {
                 Place::S3(operation, format!("/{name}"))
@@ -140,7 +140,7 @@ fn general(place: Place) -> Place {
     }
 }
 
-/// Everything that a later run or a person could see, but for staged files.
+/// Everything that a later run or a person could see, except staged files.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     tables: Vec<(&'static str, Vec<Row>)>,
@@ -153,7 +153,7 @@ async fn state(harness: &Harness) -> State {
     let (mut ledger, mut ledger_tables) = (Vec::new(), Vec::new());
     if !harness.ledger().await.is_empty() {
         ledger = harness.query("SELECT sequence, key, etag, row_count FROM cmslite.load_ledger").await;
-        // With each row of the ledger the rows that belong to it.
+        // Each row of the ledger with the rows that belong to it.
         ledger_tables = harness
             .query(
                 "SELECT l.key, t.table_name, t.row_count FROM cmslite.load_ledger l
@@ -163,14 +163,14 @@ async fn state(harness: &Harness) -> State {
     }
     let objects =
         harness.stack.s3.objects(BUCKET).into_iter().filter(|object| !object.key.contains("/batch/"));
-    // An error.json says when and by which request: what counts is that it is there.
+    // An error.json has a time and a request id: only its existence matters.
     let objects = objects.map(|object| {
         if object.key.contains(".error.") { (object.key, String::new()) } else { (object.key, object.etag) }
     });
     State { tables: harness.tables().await, ledger, ledger_tables, objects: objects.collect() }
 }
 
-/// Lets the function meet its end at a step; returns whether it came to that.
+/// Lets the function end at a step; returns whether it did.
 fn inject(harness: &Arc<Harness>, step: &Step, end: End) -> Arc<AtomicBool> {
     let is_met = Arc::new(AtomicBool::new(false));
     let act: Arc<dyn Fn() + Send + Sync> = {
@@ -198,10 +198,10 @@ fn inject(harness: &Arc<Harness>, step: &Step, end: End) -> Arc<AtomicBool> {
     is_met
 }
 
-/// What is there before the invocation.
+/// The preparation of the bucket before the invocation.
 type Prepare = fn(&Harness) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-/// An invocation for archive `a`, at whose steps the function meets its end.
+/// An invocation for archive `a`, at whose steps the function ends.
 struct Scenario {
     appends: bool,
     prepare: Prepare,
@@ -212,7 +212,7 @@ struct Scenario {
 async fn survives(scenario: Scenario, end: End) {
     let Scenario { appends, prepare, wanted } = scenario;
     let builder = if appends { Harness::builder().appending() } else { Harness::builder() };
-    // So that it can be told apart who reads the staged files.
+    // So that the reader of the staged files can be identified.
     let builder = builder.env("COPY_IAM_ROLE", "default");
     let harness = Arc::new(builder.start().await);
     let prepared = async || {
@@ -248,14 +248,14 @@ async fn survives(scenario: Scenario, end: End) {
             (Outcome::Ok(answer), End::KilledBefore | End::KilledAfter) => {
                 panic!("{what}: it was not killed: {answer}")
             }
-            // What breaks is tried again at once where that can help.
+            // A broken connection is tried again at once where that can help.
             (Outcome::Ok(_), End::CutBefore | End::CutAfter) => {}
             (Outcome::Failed { error_type, message }, End::CutBefore | End::CutAfter) => {
                 assert!(error_type.starts_with("Retryable."), "{what}: {error_type}: {message}");
             }
         }
-        // The next run waits for the lease that a killed function had, or comes so late that it is over. Of one of
-        // the steps it is seen that it waits.
+        // The next run waits for the lease that a killed function had, or comes so late that it has expired.
+        // For one of the steps the test checks that it waits.
         if step.name != "PutObject lease" {
             harness.expire_leases();
         }
@@ -264,7 +264,7 @@ async fn survives(scenario: Scenario, end: End) {
     }
 }
 
-/// The steps of the table in the documentation: what stands in backticks in its first column.
+/// Returns the steps of the table in the documentation: the texts in backticks in its first column.
 fn documented() -> BTreeSet<String> {
     let rows = GUARANTEES.lines().filter_map(|line| line.strip_prefix("| `"));
     let names: BTreeSet<String> = rows
@@ -275,7 +275,7 @@ fn documented() -> BTreeSet<String> {
     names.into_iter().filter(|name| !name.is_empty()).collect()
 }
 
-/// Each end is a test of its own, so that they run side by side and say how far it is.
+/// Makes each end a separate test, so that they run side by side and show the progress.
 macro_rules! scenario {
     ($(#[$doc:meta])* $name:ident: $scenario:expr) => {
         cases! {
@@ -305,7 +305,7 @@ fn put_sample(harness: &Harness) {
 scenario! {
     a_load_that_replaces: Scenario {
         appends: false,
-        // An older archive is loaded first, so that there is something to replace.
+        // An older archive is loaded first, so that there are rows to replace.
         prepare: |harness| Box::pin(async {
             harness.put("0", &sample(4, 10), 0);
             Harness::report(harness.invoke(&key("0")).await);
@@ -319,7 +319,7 @@ scenario! {
     a_bad_archive: Scenario {
         appends: true,
         prepare: |harness| Box::pin(async { put_groups(harness, "id,name\n1\n") }),
-        // What is on its way when the archive proves bad is given up, before or after it was sent.
+        // Uploads in progress when the archive proves bad are given up, before or after they were sent.
         wanted: |step| step.name != "PutObject staged file",
     }
 }
@@ -331,14 +331,14 @@ fn put_groups(harness: &Harness, text: &str) {
 scenario! {
     an_archive_that_redshift_refuses: Scenario {
         appends: true,
-        // Redshift alone is the judge where the loader cannot learn what the columns take.
+        // Only Redshift can judge if the loader cannot read the limits of the columns.
         prepare: |harness| Box::pin(async {
             harness.put("0", &sample(4, 10), 0);
             Harness::report(harness.invoke(&key("0")).await);
             harness.admin("REVOKE SELECT ON pg_catalog.svv_columns FROM PUBLIC").await;
             put_groups(harness, "id,name,active,site_key\n1,a,maybe,k\n");
         }),
-        // The others are those of a load that succeeds.
+        // The other steps are those of a successful load.
         wanted: |step| {
             ["COPY table", "COPY NOLOAD table", "SELECT load errors", "ROLLBACK", "GetObject staged file"]
                 .contains(&step.name.as_str())
@@ -366,7 +366,7 @@ scenario! {
     }
 }
 
-/// An archive with a member that is large enough to be staged in parts.
+/// Returns an archive with a member that is large enough to be staged in parts.
 fn with_a_large_member() -> Vec<u8> {
     let mut members: Vec<Member> = members(3, 20);
     let large = members.iter_mut().find(|member| member.name == "analytics_group.csv").unwrap();

@@ -1,7 +1,7 @@
-//! A download that is damaged on its way blames nobody: a good archive is never bad, no wrong row is loaded, and a
-//! bad archive is bad for what is wrong with it.
+//! Tests damaged downloads: a good archive is never marked as bad, no wrong row is loaded, and a bad archive
+//! has its own problems.
 //!
-//! `DAMAGE_SEED` sets another beginning of the random bits than the usual one.
+//! `DAMAGE_SEED` sets another seed for the random bits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Logins, certificates, tables, rights and configuration: what only who operates can mend is named, and
+//! Tests logins, certificates, tables, permissions and configuration: the operator gets the cause, and
 //! nothing is marked.
 
 use devstack::lambda::{Lambda, Options, Outcome};

@@ -1,4 +1,4 @@
-//! `error.json` is kept as the archive that it explains: by the same key, with the same tags.
+//! Tests that `error.json` is stored like its archive: with the same key and the same tags.
 
 use devstack::s3::{Action, Fault, Kept};
 use devstack::stack::BUCKET;

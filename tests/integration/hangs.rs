@@ -1,5 +1,5 @@
-//! S3, Redshift or Secrets Manager takes what it is sent and never answers: the function says so before its
-//! time is up, the command within its limits, and Ctrl-C ends it.
+//! Tests servers that accept a request and never answer: the function reports it before its time is up, the
+//! command within its limits, and Ctrl-C ends it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! What a test works on: S3, the Redshift stand-in with a database of its own, and the real binary driven as
-//! Lambda drives it. All tests of a process share one PostgreSQL.
+//! Provides the environment of a test: S3, the Redshift stand-in with a database of its own, and the real
+//! binary driven as by Lambda. All tests of a process share one PostgreSQL.
 
 pub mod moto;
 mod samples;
@@ -28,19 +28,19 @@ pub use samples::{
 /// The binary under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cmslite-user-data-to-redshift");
 
-/// The shipped configuration, which replaces what the tables hold.
+/// The shipped configuration, which replaces the rows of the tables.
 pub const SHIPPED: &str = include_str!("../../config.d/cmslite_user_group_metadata.json");
 
-/// A configuration whose texts of cells are shown: what most tests look at is the place and the text.
+/// Returns a configuration with `quote_cells` on: most tests look at the position and the text.
 pub fn quoting(config: &str) -> String {
     config.replace("\"quote_cells\": false", "\"quote_cells\": true")
 }
 
-/// After so long something hangs. Nothing is measured by it, so it may be far more than anything takes on a
-/// busy machine.
+/// The limit after which a wait is reported as hanging. Nothing is measured with it, so it may be far longer
+/// than anything takes on a busy machine.
 pub const HANGS_AFTER: Duration = Duration::from_secs(300);
 
-/// One test for each row of a table, named after the row: `name(arguments)` calls the check with the
+/// Makes one test for each row of a table, named after the row: `name(arguments)` calls the check with the
 /// arguments.
 macro_rules! cases {
     ($(#[$doc:meta])* async $table:ident: $check:ident { $($case:ident($($argument:expr),* $(,)?);)+ }) => {
@@ -72,20 +72,21 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
-/// A directory for one test. All of them lie in one that is removed when this process ends, however it ends.
+/// Creates a directory for one test. All of them are in one that is removed when this process ends, in any
+/// way.
 pub fn temporary() -> tempfile::TempDir {
     static ALL: LazyLock<Directory> = LazyLock::new(|| Directory::make("tests-").unwrap());
     tempfile::tempdir_in(ALL.path()).unwrap()
 }
 
-/// The PostgreSQL of this process; it ends with it.
+/// Returns the PostgreSQL of this process, which ends with it.
 async fn postgres() -> Arc<Postgres> {
     static POSTGRES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
     Arc::clone(POSTGRES.get_or_init(|| async { Arc::new(Postgres::start().await.unwrap()) }).await)
 }
 
-/// Databases that no test uses any more. Dropping one takes a connection, which a destructor cannot wait for:
-/// the next test does it, so that a run takes the disk of the tests that run at once and not of all.
+/// The databases that no test uses any more. Dropping one needs a connection, which a destructor cannot wait
+/// for: the next test does it, so that a run needs the disk space of the concurrent tests only.
 static UNUSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 async fn drop_unused(postgres: &Postgres) {
@@ -99,12 +100,12 @@ async fn drop_unused(postgres: &Postgres) {
     }
 }
 
-/// All that a command said: its standard output, and behind it its standard error.
+/// Returns a command's standard output, followed by its standard error.
 pub fn told(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
-/// A stack with a function on it.
+/// A stack with a function.
 pub struct Harness {
     pub stack: Stack,
     pub lambda: Lambda,
@@ -119,7 +120,7 @@ impl Drop for Harness {
     }
 }
 
-/// How a harness differs from the usual one, which has the shipped configuration and temporary keys.
+/// The differences of a harness from the usual one, which has the shipped configuration and temporary keys.
 #[derive(Clone, Default)]
 pub struct HarnessBuilder {
     stack: stack::Options,
@@ -132,30 +133,30 @@ pub struct HarnessBuilder {
 }
 
 impl HarnessBuilder {
-    /// Texts of cells are withheld, as the shipped configuration has it.
+    /// Withholds texts of cells, like the shipped configuration.
     pub fn withholding_cells(mut self) -> Self {
         self.withholds_cells = true;
         self
     }
 
-    /// The configuration, instead of the shipped one.
+    /// Sets the configuration, instead of the shipped one.
     pub fn config(mut self, config: impl Into<String>) -> Self {
         self.config = Some(config.into());
         self
     }
 
-    /// The shipped configuration, appending instead of replacing.
+    /// Sets the shipped configuration, appending instead of replacing.
     pub fn appending(self) -> Self {
         self.config(samples::appending())
     }
 
-    /// The function's keys, whatever S3 knows.
+    /// Sets the function's keys, whether or not S3 has them.
     pub fn keys(mut self, keys: Credentials) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// The function's keys, which S3 knows with what they allow.
+    /// Sets the function's keys, which S3 gets with their permissions.
     pub fn known_keys(mut self, keys: Credentials) -> Self {
         let known = keys.clone();
         self.stack.s3 = Some(Arc::new(move |options: &mut s3::Options| {
@@ -164,7 +165,7 @@ impl HarnessBuilder {
         self.keys(keys)
     }
 
-    /// What alone the role of COPY may do in S3.
+    /// Limits the role of COPY in S3 to a policy.
     pub fn copy_role(mut self, policy: s3::policy::Policy) -> Self {
         self.stack.s3 = Some(Arc::new(move |options: &mut s3::Options| {
             let keys = options.credentials[2].clone();
@@ -173,36 +174,36 @@ impl HarnessBuilder {
         self
     }
 
-    /// Keys that have no right to an operation of S3.
+    /// Removes the permission for an operation of S3 from the keys.
     pub fn denying(self, operation: &str) -> Self {
         self.known_keys(function_keys().denying(operation))
     }
 
-    /// Another S3 than the stack's own.
+    /// Sets another S3 instead of the stack's own.
     pub fn s3_endpoint(mut self, url: impl Into<String>) -> Self {
         self.stack.s3_endpoint = Some(url.into());
         self
     }
 
-    /// The stand-in's options.
+    /// Changes the stand-in's options.
     pub fn redshift(mut self, change: impl Fn(&mut redshift::Options) + Send + Sync + 'static) -> Self {
         self.stack.redshift = Some(Arc::new(change));
         self
     }
 
-    /// A variable of the function's environment; an empty value removes it.
+    /// Sets a variable of the function's environment; an empty value removes it.
     pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
     }
 
-    /// How many processes of the function serve at once, instead of one.
+    /// Sets how many processes of the function serve at the same time, instead of one.
     pub fn concurrency(mut self, processes: usize) -> Self {
         self.concurrency = Some(processes);
         self
     }
 
-    /// How long an invocation may take.
+    /// Sets the time limit of an invocation.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -222,7 +223,7 @@ impl HarnessBuilder {
             Some(keys) => stack.environment(keys),
             None => stack.function_environment(),
         };
-        // Faults that are to be met to the end are not waited for a minute each.
+        // Faults that must be met to the end are not waited for a minute each.
         environment.push(("AWS_MAX_ATTEMPTS".to_owned(), "4".to_owned()));
         environment.push(("CONFIG_DIR".to_owned(), config_dir.path().display().to_string()));
         for (name, value) in self.environment {
@@ -244,18 +245,18 @@ impl Harness {
         HarnessBuilder::default()
     }
 
-    /// The usual one.
+    /// Starts the usual harness.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// Puts an archive, `seconds` after a moment in the past, without a notification.
+    /// Puts an archive, with a time `seconds` after a fixed moment in the past, without a notification.
     pub fn put(&self, name: &str, archive: &[u8], seconds: i64) -> String {
         self.stack.s3.put_at(BUCKET, &key(name), archive, moment(seconds)).unwrap();
         key(name)
     }
 
-    /// The notification of an object, as S3 sends it.
+    /// Returns the notification of an object, as S3 sends it.
     pub fn event(key: &str) -> Value {
         let mut event: Value =
             serde_json::from_str(include_str!("../../events/s3-object-created.json")).unwrap();
@@ -263,7 +264,7 @@ impl Harness {
         event
     }
 
-    /// The notification of an object as it is now, with its revision, size and time.
+    /// Returns the notification of an object with its current revision, size and time.
     pub fn upload_event(&self, key: &str) -> Value {
         let objects = self.stack.s3.objects(BUCKET);
         let object = objects.iter().find(|object| object.key == key).expect("it was uploaded");
@@ -276,13 +277,13 @@ impl Harness {
         event
     }
 
-    /// Refuses leases, as with the role of an earlier version's template: functions work side by side.
+    /// Refuses leases, as for the role of an earlier version's template: functions work side by side.
     pub fn deny_leases(&self) {
         let refusal = s3::Action::Refuse(403, "AccessDenied".to_owned());
         self.stack.s3.inject(s3::Fault::on("PutObject", "/lease/", refusal));
     }
 
-    /// Lets the leases that killed functions left be over, as they are after a while.
+    /// Expires the leases that killed functions left, as happens after a while.
     pub fn expire_leases(&self) {
         for key in self.keys().into_iter().filter(|key| key.contains("/lease/")) {
             let mut note: Value =
@@ -303,7 +304,7 @@ impl Harness {
         self.lambda.invoke(json!({"dataset": "cmslite_user_group_metadata"})).await
     }
 
-    /// The report of an answer's one dataset.
+    /// Returns the report of an answer's only dataset.
     #[track_caller]
     pub fn report(outcome: Outcome) -> Value {
         match outcome {
@@ -323,7 +324,7 @@ impl Harness {
         settled.unwrap_or_else(|error| panic!("{name}: {error}: {:#?}", self.lambda.history()));
     }
 
-    /// The rows of a table, sorted.
+    /// Returns the rows of a table, sorted.
     pub async fn rows(&self, table: &str) -> Vec<Row> {
         self.query(&format!("SELECT * FROM cmslite.{table}")).await
     }
@@ -336,7 +337,7 @@ impl Harness {
         tables
     }
 
-    /// The rows of a query by PostgreSQL's superuser, as text, sorted.
+    /// Returns the rows of a query as PostgreSQL's superuser, as text, sorted.
     pub async fn query(&self, sql: &str) -> Vec<Row> {
         let mut rows: Vec<Row> = self
             .superuser()
@@ -364,7 +365,7 @@ impl Harness {
         self.admin.get_or_init(|| async { self.stack.admin().await.unwrap() }).await
     }
 
-    /// The keys in the ledger, in the order of their loads; none where there is no ledger.
+    /// Returns the keys in the ledger, in the order of their loads; empty if there is no ledger.
     pub async fn ledger(&self) -> Vec<String> {
         let there = self.query("SELECT to_regclass('cmslite.load_ledger') IS NOT NULL").await;
         if there[0][0].as_deref() == Some("f") {
@@ -378,7 +379,7 @@ impl Harness {
         self.stack.s3.objects(BUCKET).into_iter().map(|object| object.key).collect()
     }
 
-    /// Everything as it was at the start: an empty bucket, empty tables, no ledger, no faults.
+    /// Restores the start: an empty bucket, empty tables, no ledger, no faults.
     pub async fn reset(&self) {
         self.stack.s3.clear_faults();
         self.stack.redshift.clear_faults();
@@ -405,8 +406,8 @@ impl Harness {
         !self.is_good(name) && !self.is_bad(name)
     }
 
-    /// Everything that the function wrote, to the end of its last invocation. Its output comes by another way
-    /// than its outcome, and may come after it; the line that an invocation ends with tells that it is there.
+    /// Returns everything that the function wrote, to the end of its last invocation. Its output may arrive
+    /// after its outcome; the last line of an invocation shows that it is complete.
     pub async fn log(&self) -> String {
         let Some(last) = self.lambda.history().pop() else { return self.lambda.log() };
         let is_there = || {
@@ -417,7 +418,7 @@ impl Harness {
             match &last.outcome {
                 // The metrics of each dataset that it worked on.
                 Outcome::Ok(answer) => count("\"_aws\"") >= answer["reports"].as_array().map_or(0, Vec::len),
-                // Told by Lambda, once the process had ended.
+                // Lambda reports it once the process has ended.
                 Outcome::Failed { error_type, .. }
                     if error_type.starts_with("Runtime.") || error_type.starts_with("Sandbox.") =>
                 {
@@ -431,7 +432,7 @@ impl Harness {
         self.lambda.log()
     }
 
-    /// The explanation beside a bad archive.
+    /// Returns the `error.json` of a bad archive.
     pub fn error_json(&self, name: &str) -> Value {
         let bytes = self
             .stack
@@ -441,7 +442,7 @@ impl Harness {
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    /// The statements of the loader's user, by session.
+    /// Returns the statements of the loader's user, by session.
     pub fn sessions(&self) -> Vec<Vec<String>> {
         let mut sessions: Vec<(u64, Vec<String>)> = Vec::new();
         for statement in

@@ -25,7 +25,7 @@ use crate::harness::{
     Harness, Row, TABLES, bad_key, cases, expected, good_key, key, members, sample, sample_with, skipping,
 };
 
-/// After so long the leases of functions at work are over, sooner than by themselves.
+/// The time after which the leases of working functions expire, sooner than by themselves.
 const LEASES_END_AFTER: Duration = Duration::from_secs(1);
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -33,15 +33,15 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 // Histories
 // ----------------------------------------------------------------------------------------------------------
 
-/// What an archive holds.
+/// The contents of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Content {
     Good(u64),
-    /// Found bad while it is transformed.
+    /// The archive is found bad while it is transformed.
     ShortHeader(u8),
-    /// Found bad while it is unpacked.
+    /// The archive is found bad while it is unpacked.
     NoArchive(u8),
-    /// Found bad by Redshift.
+    /// Redshift finds the archive bad.
     Refused(u8),
 }
 
@@ -49,7 +49,7 @@ enum Content {
 struct Upload {
     name: &'static str,
     content: Content,
-    /// How long ago the upload began, where it was made in parts.
+    /// The age of the upload's beginning, if it was made in parts.
     began_seconds_ago: Option<i64>,
 }
 
@@ -59,7 +59,7 @@ enum Call {
     Sweep,
 }
 
-/// What meets one of the requests or statements of a step; if there are so many of them.
+/// A fault for one of the requests or statements of a step, if there are that many.
 #[derive(Debug, Clone)]
 enum Trouble {
     S3 {
@@ -91,9 +91,9 @@ enum How {
 #[derive(Debug, Clone)]
 enum Step {
     Upload(Upload),
-    /// The clock of S3 goes on by so many seconds.
+    /// The clock of S3 advances by this many seconds.
     Wait(i64),
-    /// Functions at once, and trouble.
+    /// Functions run at the same time, with faults.
     Run(Vec<Call>, Vec<Trouble>),
 }
 
@@ -172,14 +172,14 @@ fn bytes(content: Content) -> Vec<u8> {
 // The model
 // ----------------------------------------------------------------------------------------------------------
 
-/// When an archive counts as uploaded: by this they are ordered.
+/// The age of an archive, which decides the order.
 type Age = (DateTime<Utc>, String);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Revision {
     etag: String,
     age: Age,
-    /// When the upload was complete: the time of its event.
+    /// The time when the upload was complete: that of its event.
     uploaded: DateTime<Utc>,
     size: u64,
     content: Content,
@@ -187,7 +187,7 @@ struct Revision {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Marker {
-    /// Of the revision that it says it is a copy of.
+    /// The revision that it says it is a copy of.
     etag: String,
     at: DateTime<Utc>,
 }
@@ -199,7 +199,7 @@ struct Loaded {
     age: Age,
 }
 
-/// What S3 and Redshift hold.
+/// The contents of S3 and Redshift.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
     good: BTreeMap<String, Marker>,
@@ -211,7 +211,7 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Model {
     truncate: bool,
-    /// Bytes that were loaded under another key are not loaded.
+    /// Whether bytes that were loaded under another key are not loaded.
     skips: bool,
     now: DateTime<Utc>,
     source: BTreeMap<String, Revision>,
@@ -220,7 +220,7 @@ struct Model {
     state: State,
 }
 
-/// What a run comes to.
+/// The expected result of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Expected {
     good: Vec<String>,
@@ -231,7 +231,7 @@ struct Expected {
     stopped: bool,
 }
 
-/// How many of the archives, oldest first, calls ask for.
+/// Returns how many of the archives, oldest first, the calls ask for.
 fn end(archives: &[(String, Revision)], calls: &[Call]) -> usize {
     let end = calls.iter().map(|call| match call {
         Call::Sweep => archives.len(),
@@ -256,7 +256,7 @@ impl Model {
         marked(&self.state.good) || marked(&self.state.bad)
     }
 
-    /// Whether an archive has a marker of a revision that is not older than a time.
+    /// Checks whether an archive has a marker of a revision that is not older than a time.
     fn marked_since(
         &self,
         markers: &BTreeMap<String, Marker>,
@@ -265,12 +265,13 @@ impl Model {
         time: DateTime<Utc>,
     ) -> bool {
         let marker = markers.get(key).filter(|marker| marker.at >= time);
-        // Or of the same bytes: what was uploaded in parts and then in one piece, within a second, are two revisions
+        // Or of the same bytes: an upload in parts and one in one piece, within a second, are two revisions
         // to S3.
         marker.is_some_and(|marker| marker.etag == revision.etag || self.is_copy_of(marker, key, revision))
     }
 
-    /// Whether the event of an archive asks for nothing. Under truncate an older archive may wait behind a bad one.
+    /// Checks whether the event of an archive asks for nothing. With `truncate`, an older archive may wait
+    /// after a bad one.
     fn event_is_settled(&self, key: &str, revision: &Revision) -> bool {
         if self.truncate {
             self.marked_since(&self.state.good, key, revision, revision.uploaded)
@@ -279,7 +280,8 @@ impl Model {
         }
     }
 
-    /// Whether a marker holds the bytes of a revision that was uploaded in one piece, as copies are made.
+    /// Checks whether a marker has the bytes of a revision that was uploaded in one piece, as copies are
+    /// made.
     fn is_copy_of(&self, marker: &Marker, key: &str, revision: &Revision) -> bool {
         !revision.etag.contains('-')
             && self.uploads.get(&(key.to_owned(), marker.etag.clone())) == Some(&revision.content)
@@ -292,7 +294,7 @@ impl Model {
         archives
     }
 
-    /// The unsettled archives that a call has to work on, and those that it will never load.
+    /// Returns the unsettled archives that a call must work on, and those that it will never load.
     fn queue(&self, calls: &[Call]) -> (Vec<(String, Revision)>, Vec<String>) {
         let archives = self.by_age();
         let end = end(&archives, calls);
@@ -311,8 +313,8 @@ impl Model {
         (queue, superseded)
     }
 
-    /// What so many calls at once may come to work on: under truncate one archive each, and the next one only where
-    /// the one before is bad.
+    /// Returns what concurrent calls may work on: with `truncate` one archive each, and the next one only if
+    /// the previous is bad.
     fn in_reach(&self, calls: &[Call]) -> Vec<(String, Revision)> {
         if !self.truncate {
             return self.queue(calls).0;
@@ -336,7 +338,8 @@ impl Model {
         reached
     }
 
-    /// Whether the tables hold a revision; while appending, or the same bytes that were uploaded otherwise under its key.
+    /// Checks whether the tables hold a revision; without `truncate`, also the same bytes uploaded in another
+    /// way under its key.
     fn loaded(&self, key: &str, revision: &Revision) -> bool {
         if self.truncate {
             let is_it = |row: &Loaded| row.key == *key && row.etag == revision.etag;
@@ -346,7 +349,7 @@ impl Model {
         }
     }
 
-    /// Whether a revision is settled without loading, since its bytes were loaded under another key.
+    /// Checks whether a revision is settled without a load, since its bytes were loaded under another key.
     fn is_skipped(&self, key: &str, revision: &Revision) -> bool {
         let is_it = |row: &Loaded| row.key != *key && self.content(row) == Some(revision.content);
         self.skips && self.state.ledger.iter().any(is_it)
@@ -356,8 +359,8 @@ impl Model {
         self.uploads.get(&(row.key.clone(), row.etag.clone())).copied()
     }
 
-    /// One clean run. An event whose archive was settled after it asks for nothing: older archives have events of
-    /// their own, and the sweep.
+    /// Makes one clean run. An event whose archive was settled after it asks for nothing: older archives have
+    /// events of their own, and the sweep.
     fn run(&mut self, call: Call) -> Expected {
         if let Call::Event(name) = call
             && let Some(revision) = self.source.get(&key(name))
@@ -401,7 +404,7 @@ impl Model {
         expected.not_processed = queue.map(|(key, _)| key).collect();
         expected.stopped = !expected.not_processed.is_empty();
         if self.truncate && !expected.bad.is_empty() {
-            // What it would have replaced is left to the next run.
+            // The archive that it would have replaced is left to the next run.
             let (uncovered, superseded) = self.queue(&[call]);
             expected.not_processed = uncovered.into_iter().map(|(key, _)| key).collect();
             expected.superseded = superseded;
@@ -413,7 +416,7 @@ impl Model {
         expected
     }
 
-    /// What the tables hold if the ledger is right.
+    /// Returns the rows of the tables according to the ledger.
     fn tables(&self) -> Vec<(&'static str, Vec<Row>)> {
         let rows: &[Loaded] = match self.state.ledger.as_slice() {
             [.., last] if self.truncate => std::slice::from_ref(last),
@@ -440,7 +443,7 @@ impl Model {
             .collect()
     }
 
-    /// Takes over what a troubled run did, if it is a beginning of what the calls had to do.
+    /// Accepts the work of a troubled run, if it is a beginning of what the calls had to do.
     fn adopt(&mut self, after: State, calls: &[Call], uploaded_meanwhile: bool) -> Result<(), String> {
         let before = &self.state;
         let news =
@@ -593,7 +596,7 @@ async fn state(harness: &Harness, model: &Model) -> Result<State, String> {
             }
         }));
     }
-    // A function may end between making the two tables; a load has rows in both.
+    // A function may end between creating the two tables; a load has rows in both.
     if !state.ledger.is_empty() {
         let without_rows = harness
             .query(
@@ -651,7 +654,7 @@ fn inject(harness: &Arc<Harness>, model: &Arc<Mutex<Model>>, trouble: &Trouble) 
     }
 }
 
-/// The event of an archive's latest upload.
+/// Returns the event of an archive's latest upload.
 fn event(model: &Model, name: &str) -> Value {
     let key = key(name);
     let mut event = Harness::event(&key);
@@ -665,7 +668,7 @@ fn event(model: &Model, name: &str) -> Value {
 }
 
 async fn invoke(harness: &Harness, model: &Model, call: Call) -> Outcome {
-    // What trouble left of a lease is over by now.
+    // Any lease that the faults left has expired by now.
     harness.expire_leases();
     match call {
         Call::Event(name) => harness.lambda.invoke(event(model, name)).await,
@@ -677,14 +680,14 @@ fn fail(message: impl Into<String>) -> TestCaseError {
     TestCaseError::fail(message.into())
 }
 
-/// Compares what a clean run told with what it had to do.
+/// Compares the report of a clean run with its work.
 async fn check_told(harness: &Harness, outcome: &Outcome, expected: &Expected) -> Result<(), TestCaseError> {
     let report: Value = match outcome {
         Outcome::Ok(answer) if !expected.stopped => answer["reports"][0].clone(),
         Outcome::Failed { error_type, .. }
             if expected.stopped && error_type == "Retryable.StoppedAtBadArchive" =>
         {
-            // A failure's report stands in the log only.
+            // A failure's report is only in the log.
             let id =
                 harness.lambda.history().last().map(|ended| ended.request_id.clone()).unwrap_or_default();
             let log = harness.log().await;
@@ -732,7 +735,7 @@ async fn live(harness: &Arc<Harness>, kind: Kind, history: &[Step]) -> Result<()
             Step::Run(calls, troubles) => run(harness, &model, calls, troubles).await?,
         }
     }
-    // The trouble is over: sweeps, as the schedule sends them, until one has nothing left to do.
+    // The faults are over: sweeps follow, as the schedule sends them, until one has nothing left to do.
     let mut model = model.lock().unwrap().clone();
     for _ in 0..=NAMES.len() {
         let expected = model.run(Call::Sweep);
@@ -773,7 +776,7 @@ async fn run(
         let outcome = match tokio::time::timeout(LEASES_END_AFTER, invocations.join_next()).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => break,
-            // Whoever holds one may be dead or alive: no lease can be relied on.
+            // The holder of a lease may be dead or alive: no lease can be relied on.
             Err(_) => {
                 harness.expire_leases();
                 continue;
@@ -794,7 +797,7 @@ async fn run(
     Ok(())
 }
 
-/// What must hold in the end whatever happened, said without the model's steps.
+/// Checks what must be true in the end in any case, without the model's steps.
 fn check_end(model: &Model) -> Result<(), TestCaseError> {
     let archives = model.by_age();
     let content = |row: &Loaded| (row.key.clone(), model.uploads[&(row.key.clone(), row.etag.clone())]);
@@ -876,10 +879,11 @@ cases! {
     }
 }
 
-/// Into how many tests the histories of a kind are divided, each with a stack and a beginning of its own.
+/// The number of tests into which the histories of a kind are divided, each with a stack and a seed of its
+/// own.
 const PARTS: u64 = 10;
 
-/// How loads add up.
+/// The way in which loads add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Appending,
@@ -899,7 +903,7 @@ fn end_as_the_model_says(kind: Kind, part: u64) {
             Kind::Skipping => Harness::builder().config(skipping()),
             Kind::Truncating => Harness::builder(),
         };
-        // One try for each request: what the SDK would get over by waiting is to be seen here.
+        // One try for each request: the test must see the faults that the SDK would wait out.
         Arc::new(builder.concurrency(3).env("AWS_MAX_ATTEMPTS", "1").start().await)
     });
     let mut bytes = [0; 32];

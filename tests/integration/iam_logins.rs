@@ -1,5 +1,5 @@
-//! Logins by IAM: no password anywhere, what Redshift's API gives is asked for when it is needed and kept until
-//! shortly before its end, and whoever must act is told what to do.
+//! Tests IAM logins: no password is stored, a login is requested when it is needed and kept until shortly
+//! before it expires, and errors say what to do.
 
 use devstack::lambda::Outcome;
 use devstack::redshift::Options;

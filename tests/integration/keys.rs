@@ -1,4 +1,4 @@
-//! Keys are text by strangers: none stops the queue, and none is shown as it is.
+//! Tests that keys are untrusted text: none stops the queue, and none is shown unescaped.
 
 use devstack::lambda::Outcome;
 use devstack::stack::BUCKET;
@@ -14,7 +14,7 @@ const HOSTILE: &str = "x\rINFO:forged: all is well\u{85}\u{202e}gz\u{e0041}\u{9b
 /// How it is shown.
 const SHOWN: &str = "x\\rINFO:forged: all is well\\u{85}\\u{202e}gz\\u{e0041}\\u{9b}\\\\é";
 
-/// The notification of an upload with any key.
+/// Returns the notification of an upload with any key.
 fn event(key: &str) -> Value {
     let mut event = Harness::event("");
     event["Records"][0]["s3"]["object"]["key"] =
@@ -22,7 +22,7 @@ fn event(key: &str) -> Value {
     event
 }
 
-/// A name with which a key has so many bytes.
+/// Returns a name with which a key has this many bytes.
 fn name_of(key_bytes: usize) -> String {
     "n".repeat(key_bytes - key("").len())
 }
@@ -33,7 +33,7 @@ async fn status(harness: &Harness, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether nothing in a text does anything but show itself.
+/// Checks that a text has only visible characters.
 #[track_caller]
 fn is_plain(text: &str) {
     let found = text.lines().find(|line| {
@@ -48,7 +48,7 @@ async fn an_unusable_key_is_named_and_stops_nothing(name: &str, why: &str, told:
     let unusable = harness.put(name, &sample(1, 5), 1);
     let behind = harness.put("behind", &sample(2, 5), 2);
 
-    // Its own event ends well, with a report that says so.
+    // Its own event succeeds, with a report that names it.
     let Outcome::Ok(answer) = harness.lambda.invoke(event(&unusable)).await else { panic!() };
     let named = json!([{"key": unusable, "why": why}]);
     assert_eq!(answer["reports"][0]["unusable_keys"], named);
@@ -78,7 +78,7 @@ async fn an_unusable_key_is_named_and_stops_nothing(name: &str, why: &str, told:
 }
 
 cases! {
-    /// Each of them has stopped the listing, the staging or the explanation.
+    /// Each of these keys once stopped the listing, the staging or the explanation.
     async unusable_keys: an_unusable_key_is_named_and_stops_nothing {
         a_control_character("a\u{1}b", "unfit_character", "a\\u{1}b.tgz (an object whose key has a character");
         no_character("a\u{fffe}b", "unfit_character", "a\\u{fffe}b.tgz (an object whose key has a character");
@@ -153,7 +153,7 @@ async fn a_hostile_key_is_shown_as_what_it_is_wherever_it_is_shown() {
     let bad = harness.put(HOSTILE, b"no archive", 1);
     let outcome = harness.lambda.invoke(event(&bad)).await;
     let Outcome::Ok(answer) = outcome else { panic!("{outcome:?}") };
-    // A machine gets the exact key.
+    // A program gets the exact key.
     assert_eq!(answer["reports"][0]["bad"][0]["key"], json!(bad));
     assert_eq!(harness.error_json(HOSTILE)["key"], json!(bad));
     let bytes = harness.stack.s3.read(BUCKET, &format!("{}.error.json", bad_key(HOSTILE))).unwrap();
@@ -209,7 +209,7 @@ async fn an_error_json_by_a_stranger_is_read_in_part_and_made_printable() {
     s3.put_at(BUCKET, &error_key, &huge, moment(3)).unwrap();
     let told = status(&harness, &[]).await;
     assert!(told.contains("bad 1") && !told.contains("forged"), "{told}");
-    // Nor do they keep the archive from being explained anew.
+    // They do not prevent a new explanation of the archive either.
     harness.put("a", b"no archive either", 4);
     Harness::report(harness.invoke(&archive).await);
     assert_eq!(harness.error_json("a")["key"], json!(archive));

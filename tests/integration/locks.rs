@@ -1,5 +1,5 @@
-//! Loads wait for one another and for nobody else: the ledger is read while a load holds its lock, and whoever has
-//! read it and stays in a transaction delays no load.
+//! Tests that loads wait only for one another: the ledger can be read while a load holds its lock, and a
+//! session that has read it and stays in a transaction delays no load.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Logins as Redshift has them, and TLS that says what it is: what passes is tried again, what lasts is said once
-//! and in its own words, and a refused password is not sent again.
+//! Tests Redshift's ways to log in, and TLS: a temporary fault is tried again, a lasting one is reported once
+//! with its own message, and a refused password is not sent again.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
-//! What the program promises, held against a local S3, a local Redshift and a local Lambda. One binary: it is
-//! linked once, and all of its tests share one PostgreSQL.
+//! Tests the program's guarantees against a local S3, a local Redshift and a local Lambda. It is one binary:
+//! it is linked once, and all of its tests share one PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,7 @@
     reason = "a test stops at what it did not expect"
 )]
 
-// What a test works on, and tables of cases.
+// The environment of a test, and tables of cases.
 mod harness;
 
 // An upload becomes rows.
@@ -22,19 +22,19 @@ mod explanations;
 mod sqs;
 // What one load does: its staged files, its one transaction, its report.
 mod load;
-// No revision of an archive is loaded twice, unless somebody asks for it.
+// No revision of an archive is loaded twice, unless that is asked for.
 mod once;
 // The same bytes once more.
 mod repeated;
-// Whoever reads the ledger waits for no load and delays none.
+// A reader of the ledger waits for no load and delays none.
 mod locks;
-// Several functions at once cost little more than one, and nothing is told twice.
+// Several functions at once cost little more than one, and no message is sent twice.
 mod several;
 // Archives are loaded oldest first, and never an older one over newer data.
 mod order;
-// Cells arrive as they were written.
+// Cells are loaded unchanged.
 mod text;
-// Keys are text by strangers.
+// Keys are untrusted text.
 mod keys;
 
 // What goes wrong.
@@ -43,29 +43,29 @@ mod keys;
 mod refusals;
 // Staged files and their pieces.
 mod pieces;
-// An archive with too few rows is refused, and one that empties a table is told of.
+// An archive with too few rows is refused, and one that empties a table is reported.
 mod row_guards;
-// What a column's type cannot hold is refused before anything is staged, where that is certain.
+// Values that a column's type does not allow are refused before anything is staged, if that is certain.
 mod column_types;
-// Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
+// Faults of S3 and Redshift are temporary: nothing is marked, and a later run loads.
 mod faults;
 // What Redshift's errors mean, and tables that cannot be loaded.
 mod redshift_errors;
-// A download that is damaged on its way blames nobody.
+// A damaged download does not make an archive bad.
 mod damage;
-// Logins, certificates, tables, rights and configuration: what only who operates can mend is named.
+// Logins, certificates, tables, permissions and configuration: the operator gets the cause.
 mod deployment;
-// Logins as Redshift has them, and TLS that says what it is.
+// Redshift's ways to log in, and the messages about TLS.
 mod logins;
 // Logins by IAM, without a password.
 mod iam_logins;
 // A function that runs out of time leaves its work for the next one.
 mod deadline;
-// No object blocks the queue: what takes too long, or is too large, is bad in the end.
+// No object blocks the queue: an archive that takes too long, or is too large, is bad in the end.
 mod blocked;
-// Nothing hangs: whatever is silent is given up before the time is up, and named.
+// Nothing hangs: every silent server is given up before the time is up, and named.
 mod hangs;
-// A configuration by itself: its mistakes, and what it says.
+// A configuration by itself: its mistakes, and its meaning.
 mod configuration;
 // The function's end before and after each of its steps.
 mod crash_points;
@@ -82,31 +82,31 @@ mod dry_run;
 mod validate;
 // `check` finds what a load lacks.
 mod check;
-// `status` shows the queue, what is settled, and where markers and ledger disagree.
+// `status` shows the queue, the settled archives, and where markers and ledger disagree.
 mod status;
 // The status page.
 mod page;
 // A bar on a terminal, lines elsewhere, while an archive is read.
 mod progress;
-// Results on standard output, all else on standard error; who reads neither changes nothing.
+// Results on standard output, everything else on standard error; a closed pipe changes nothing.
 mod streams;
 // `--json`: one document, whatever the command does.
 mod json;
-// Pages and schemas that are made of the program.
+// Pages and schemas that are generated from the program.
 mod reference;
-// What a person is told who has made a mistake; long lists.
+// Messages about mistakes; long lists.
 mod mistakes;
-// The function's log: flat JSON that says what each line belongs to.
+// The function's log: flat JSON with the context of each line.
 mod logs;
-// CloudWatch's metrics: valid, true to the report, and all that the template looks at.
+// CloudWatch's metrics: valid, equal to the report, and complete for the template.
 mod metrics;
 // Messages about bad archives.
 mod notices;
 // Every request to S3 names the account that the bucket must belong to.
 mod bucket_owner;
-// A marker keeps what S3 knows of its archive.
+// A marker keeps what S3 stores about its archive.
 mod markers;
-// Everything written is encrypted by a key of one's own.
+// Everything written is encrypted with one's own key.
 mod encryption;
 // No text of a cell is shown where the configuration withholds it.
 mod quoting;
@@ -119,28 +119,28 @@ mod secrets;
 mod memory;
 // Requests follow a formula.
 mod requests;
-// A long history costs listings alone.
+// A long history costs only its listings.
 mod scale;
 
-// What docs/explanation/performance.md computes from what was measured.
+// The computed parts of docs/explanation/performance.md.
 mod reach;
 
-// Others' programs and our adapters.
+// Other programs and the adapters.
 
-// `init`: what it writes is sound, and the archive good by it.
+// `init`: the files that it writes are sound, and the archive is good with them.
 mod init;
 // moto as the S3, the AWS command line as the uploader.
 mod interoperability;
-// What is written over TLS bears a CRC, and no signed SHA-256.
+// Objects written over TLS have a CRC, and no signed SHA-256.
 mod payloads;
 // Operations of the S3 client that no small archive reaches.
 mod s3_client;
 
-// The template and the runbook: its stack in moto, its permissions, its commands as they stand there.
+// The template and the runbook: the stack in moto, its permissions, and the commands of the documents.
 #[path = "../operations/mod.rs"]
 mod operations;
 
-// How it is built.
+// The structure of the code.
 
-// Which module may name which, which crate is used where, and how long a file may get.
+// Which module may use which, which crate is used where, and how long a file may be.
 mod structure;

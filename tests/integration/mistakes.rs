@@ -1,4 +1,4 @@
-//! What a person is told who has made a mistake, and what becomes of long lists.
+//! Tests the messages about mistakes, and long lists.
 
 use std::fs;
 use std::process::Command;

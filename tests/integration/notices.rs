@@ -1,4 +1,5 @@
-//! Messages about bad archives: each is told once, and one that nobody can be told of is bad all the same.
+//! Tests messages about bad archives: each is sent once, and an archive is bad even if its message cannot be
+//! sent.
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The status page: what `status --html` and the function write, and that the function's never costs a run anything.
-//! What it shows is tested beside its code, and in a browser in tests/browser.
+//! Tests the status page that `status --html` and the function write, and that the function's page never
+//! costs a run anything. Its contents are tested beside its code, and in a browser in tests/browser.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Staged files are pieces: whole rows behind a header line each, which tell the member's lines.
+//! Tests that staged files are pieces: whole rows after a header line each, from which the member's lines are
+//! found.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

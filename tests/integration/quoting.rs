@@ -1,4 +1,5 @@
-//! `quote_cells`: where it is `false`, no text of a cell is in anything that people read, whatever is wrong with it.
+//! Tests `quote_cells`: if it is `false`, no text of a cell is in anything that people read, whatever is
+//! wrong with it.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Documents that are made of the program: its help as a page and as manual pages, and the schemas of its JSON. They lie in
-//! `docs/reference/`, so that nobody needs the program to read them.
+//! Tests documents that are generated from the program: its help as a page and as manual pages, and the
+//! schemas of its JSON. They are in `docs/reference/`, so that readers do not need the program.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

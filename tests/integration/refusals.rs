@@ -1,4 +1,4 @@
-//! Bad input of every kind ends as bad, explained, with nothing loaded and what was there untouched.
+//! Tests that bad input of every kind ends as bad, explained, with nothing loaded and the tables unchanged.
 
 use std::fmt::Write as _;
 

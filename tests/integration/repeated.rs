@@ -1,4 +1,4 @@
-//! The same bytes once more: under the same key they are loaded once, under another with a warning or not at all.
+//! Tests repeated bytes: under the same key they are loaded once, under another with a warning or not at all.
 
 use devstack::lambda::Outcome;
 use devstack::stack::BUCKET;

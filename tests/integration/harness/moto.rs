@@ -1,4 +1,4 @@
-//! moto: AWS's other services, by people who did not write this project; and the AWS command line.
+//! Runs moto, a stand-in for AWS's other services by other authors, and the AWS command line.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use devstack::guard::{self, OwnerPipe};
 use devstack::python;
 use serde_json::Value;
 
-/// What never takes so long: whoever waits for it would wait for ever.
+/// The limit after which a wait is reported as hanging.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// A server that ends with its owner.
@@ -26,13 +26,13 @@ impl Drop for Moto {
     }
 }
 
-/// The programs of moto's environment. PyYAML and boto3 come with moto; the translator is what CloudFormation
-/// makes of a SAM template.
+/// Returns the programs of moto's environment. PyYAML and boto3 come with moto; the translator does what
+/// CloudFormation does with a SAM template.
 pub fn bin() -> PathBuf {
     python::venv("moto-5.2.5", &["moto[server]==5.2.5", "aws-sam-translator==1.115.0"]).unwrap()
 }
 
-/// The AWS command line.
+/// Returns the AWS command line.
 pub fn aws() -> PathBuf {
     python::venv("awscli-1.46.3", &["awscli==1.46.3"]).unwrap().join("aws")
 }
@@ -41,7 +41,7 @@ pub async fn start() -> Moto {
     tokio::task::spawn_blocking(start_and_wait).await.unwrap()
 }
 
-/// It takes any free port, and tells which when it listens.
+/// Starts moto on a free port, which it prints when it listens.
 fn start_and_wait() -> Moto {
     let (mut command, owner) = guard::command(bin().join("moto_server")).unwrap();
     command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -65,7 +65,7 @@ impl Moto {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Runs a piece of Python and reads the JSON that it prints. In it, `boto` makes a client of boto3, and
+    /// Runs a piece of Python and parses the JSON that it prints. In it, `boto` makes a client of boto3, and
     /// `sys.argv[1:]` are the arguments.
     pub async fn python(&self, code: &str, arguments: &[&str]) -> Value {
         let code = format!(
@@ -81,7 +81,7 @@ impl Moto {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Makes a queue, and says its ARN.
+    /// Creates a queue, and returns its ARN.
     pub async fn queue(&self, name: &str) -> String {
         let code = "
 url = boto('sqs').create_queue(QueueName=sys.argv[1])['QueueUrl']
@@ -89,7 +89,7 @@ print(json.dumps(boto('sqs').get_queue_attributes(QueueUrl=url, AttributeNames=[
         self.python(code, &[name]).await.as_str().unwrap().to_owned()
     }
 
-    /// Takes every message out of a queue: their bodies, which are JSON.
+    /// Takes every message out of a queue, and returns their bodies, which are JSON.
     pub async fn drain(&self, name: &str) -> Vec<Value> {
         let code = "
 sqs, bodies = boto('sqs'), []
@@ -102,13 +102,13 @@ print(json.dumps(bodies))";
         self.python(code, &[name]).await.as_array().unwrap().clone()
     }
 
-    /// Makes a queue hear a topic.
+    /// Subscribes a queue to a topic.
     pub async fn hear(&self, topic: &str) {
         let queue = self.queue("notices").await;
         self.python("boto('sns').subscribe(TopicArn=sys.argv[1], Protocol='sqs', Endpoint=sys.argv[2])\nprint('null')", &[topic, &queue]).await;
     }
 
-    /// What the queue heard since it was asked last: subjects and messages.
+    /// Returns the messages that the queue received since the last call: subjects and bodies.
     pub async fn heard(&self) -> Vec<(String, String)> {
         let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
         self.drain("notices")

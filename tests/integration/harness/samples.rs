@@ -1,4 +1,4 @@
-//! Archives, their keys, and the rows that they become.
+//! Provides archives, their keys, and the rows that they become.
 
 use std::sync::LazyLock;
 
@@ -12,12 +12,12 @@ pub const TABLES: [&str; 4] = ["cms_group", "user_activity", "user_group", "user
 
 pub type Row = Vec<Option<String>>;
 
-/// The shipped configuration, appending instead of replacing.
+/// Returns the shipped configuration, appending instead of replacing.
 pub fn appending() -> String {
     SHIPPED.replace("\"truncate\": true", "\"truncate\": false")
 }
 
-/// The same, loading no bytes twice.
+/// Returns the same, with `repeated` set to `skip`.
 pub fn skipping() -> String {
     appending().replacen('{', "{\"repeated\": \"skip\",", 1)
 }
@@ -34,7 +34,7 @@ pub fn bad_key(name: &str) -> String {
     format!("processed/bad/{}", key(name))
 }
 
-/// The four files with `rows` rows each.
+/// Returns the four files with `rows` rows each.
 pub fn members(seed: u64, rows: usize) -> Vec<Member> {
     samples::real_dataset(seed, rows).unwrap()
 }
@@ -43,21 +43,21 @@ pub fn sample(seed: u64, rows: usize) -> Vec<u8> {
     samples::archive(&members(seed, rows)).unwrap()
 }
 
-/// An archive whose four files have about `csv_bytes` together.
+/// Returns an archive whose four files have about `csv_bytes` together.
 pub fn long_sample(seed: u64, csv_bytes: u64) -> Vec<u8> {
     let mut archive = Vec::new();
     samples::write_archive(seed, csv_bytes, &mut archive).unwrap();
     archive
 }
 
-/// An archive whose file for one table has other contents.
+/// Returns an archive whose file for one table has other contents.
 pub fn sample_with(member: &str, contents: impl Into<Vec<u8>>) -> Vec<u8> {
     let mut members = members(1, 3);
     members.iter_mut().find(|known| known.name == member).unwrap().contents = contents.into();
     samples::archive(&members).unwrap()
 }
 
-/// Numbers that do not compress (`SplitMix64`).
+/// Returns numbers that do not compress (`SplitMix64`).
 pub fn words(seed: u64) -> impl Iterator<Item = u64> {
     (1..).map(move |n: u64| {
         let word = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -67,7 +67,7 @@ pub fn words(seed: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// What the tables must hold after `members` were loaded: read by the `csv` crate, which wrote them.
+/// Returns the rows of the tables after `members` were loaded: read by the `csv` crate, which wrote them.
 pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
     let rows = |name: &str| -> Vec<Vec<String>> {
         let member = members.iter().find(|member| member.name == name).unwrap();
@@ -80,7 +80,7 @@ pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
         "t" | "true" | "1" | "y" | "yes" => Some("t".to_owned()),
         _ => Some("f".to_owned()),
     };
-    // PostgreSQL shows a timestamp without the zeros at its end.
+    // PostgreSQL shows a timestamp without trailing zeros.
     let time = |cell: &str| {
         (!cell.is_empty() && cell != "-").then(|| cell.trim_end_matches('0').trim_end_matches('.').to_owned())
     };
@@ -133,7 +133,8 @@ pub fn expected(members: &[Member]) -> Vec<(&'static str, Vec<Row>)> {
     tables
 }
 
-/// A whole second, some days ago; the same for the same number, even if midnight comes in between.
+/// Returns a time in whole seconds, some days ago; the same for the same number, even if midnight comes in
+/// between.
 pub fn moment(seconds: i64) -> DateTime<Utc> {
     static FIRST: LazyLock<DateTime<Utc>> = LazyLock::new(|| {
         let today = Utc::now().timestamp() / 86_400 * 86_400;

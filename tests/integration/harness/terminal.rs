@@ -1,11 +1,12 @@
-//! A terminal of its own for a process: a pseudo-terminal, made by Python.
+//! Gives a process a terminal of its own: a pseudo-terminal, created by Python.
 
 use std::process::Command;
 
 use super::PROGRAM;
 
-/// Runs its arguments with some of their streams on a terminal: of the first argument's letters `o` is standard output, `e`
-/// standard error. What is written there goes to this process's stream of that name, the first where it is both.
+/// The script that runs its arguments with some of their streams on a terminal: in the first argument, `o` is
+/// standard output, `e` standard error. Their output goes to this process's stream of that name, the first if
+/// it is both.
 const RUN: &str = r#"
 import os, pty, subprocess, sys
 which, command = sys.argv[1], sys.argv[2:]
@@ -24,7 +25,7 @@ while True:
 sys.exit(child.wait())
 "#;
 
-/// Which streams of a process are on the terminal; the others are as the test gives them.
+/// The streams of a process that are on the terminal; the others are as the test sets them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum On {
     Both,
@@ -32,7 +33,7 @@ pub enum On {
     StandardError,
 }
 
-/// The program, on a terminal. What both streams show comes on standard output.
+/// Returns the program on a terminal. The output of both streams comes on standard output.
 pub fn program(on: On) -> Command {
     let which = match on {
         On::Both => "oe",
