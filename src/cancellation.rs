@@ -112,7 +112,7 @@ impl Cancellation {
         if self.time_left().is_some_and(|left| left <= reserve) {
             return Err(Error::retryable(
                 Retryable::DeadlineNear,
-                format!("too little of the time is left: {}", step()),
+                format!("too little time is left: {}", step()),
             ));
         }
         Ok(())

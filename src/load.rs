@@ -98,7 +98,7 @@ async fn work(
             worked
         }
         Turn::Settled => {
-            info!("settled already, as its markers say: nothing to do");
+            info!("already settled, according to its markers: nothing to do");
             report.settled_meanwhile = request.uploads.iter().map(|upload| upload.key.clone()).collect();
             Ok(())
         }

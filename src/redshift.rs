@@ -159,7 +159,7 @@ impl Redshift {
         if self.source.can_change() && !is_new {
             let login = known.login.insert(self.source.read().await?).clone();
             if !known.was_refused(&login) {
-                info!("the login was refused, and has changed meanwhile");
+                info!("the login was refused, and has changed in the meantime");
                 let connected = self.connect_as(&login, cancellation).await;
                 known.learn(&login, &connected);
                 return connected;

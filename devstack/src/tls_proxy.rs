@@ -93,7 +93,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server_port: u16, w
         let (acceptor, wire) = (acceptor.clone(), Arc::clone(&wire));
         connections.spawn(async move {
             if let Err(error) = pass(stream, &acceptor, server_port, wire).await {
-                tracing::debug!(%error, "a connection by TLS ended");
+                tracing::debug!(%error, "a TLS connection ended");
             }
         });
     }

@@ -105,9 +105,9 @@ impl fmt::Display for Check {
         let bad = self.findings.iter().filter(|finding| finding.outcome == Outcome::Bad).count();
         match bad {
             0 if self.is_offline => {
-                writeln!(f, "  The configuration is sound. Nothing was asked of S3 and Redshift.")
+                writeln!(f, "  The configuration is sound. S3 and Redshift were not asked.")
             }
-            0 => writeln!(f, "  An archive can be loaded. Nothing was."),
+            0 => writeln!(f, "  An archive can be loaded. Nothing was loaded."),
             1 => writeln!(f, "  1 obstacle. Nothing was loaded."),
             bad => writeln!(f, "  {bad} obstacles. Nothing was loaded."),
         }

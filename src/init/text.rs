@@ -34,7 +34,7 @@ impl fmt::Display for Initialised {
             writeln!(f, "With these files the archive is good.")?;
         }
         if !self.to_fill_in.is_empty() {
-            writeln!(f, "To fill in in {config}: {}", self.to_fill_in.join(", "))?;
+            writeln!(f, "To be filled in, in {config}: {}", self.to_fill_in.join(", "))?;
         }
         writeln!(f, "Next:")?;
         writeln!(f, "  check --offline {config}")?;

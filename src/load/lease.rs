@@ -118,7 +118,7 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
         };
         request
             .cancellation
-            .check(ARCHIVE_RESERVE, || format!("{holder} works on the queue; this run did not begin"))?;
+            .check(ARCHIVE_RESERVE, || format!("{holder} is working on the queue; this run did not begin"))?;
         let waited = since.elapsed();
         if waited >= at_most {
             warn!(
@@ -128,7 +128,7 @@ pub async fn wait_for_turn(s3: &S3, request: &RunRequest) -> Result<Turn, Error>
             return Ok(Turn::Ours(Lease(None)));
         }
         if wait == FIRST_WAIT {
-            info!("waiting: {holder} works on the queue");
+            info!("waiting: {holder} is working on the queue");
         }
         sleep(wait.mul_f64(0.5 + 0.5 * retry::random()).min(at_most.saturating_sub(waited))).await;
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -202,7 +202,9 @@ impl Place {
                     valid_until.send_replace(begun + LEASE);
                 }
                 Ok(None) => {
-                    info!("another run has taken the lease on the queue; the ledger keeps them apart");
+                    info!(
+                        "another run has taken the lease on the queue; the ledger keeps the two runs apart"
+                    );
                     valid_until.send_replace(begun);
                     return;
                 }

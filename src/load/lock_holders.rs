@@ -52,7 +52,7 @@ impl ArchiveLoad<'_> {
             )
         };
         let message = format!(
-            "{}; {who} by {query}, and ends a session by SELECT pg_terminate_backend(PID)",
+            "{}; {who} with {query}, and can end a session with SELECT pg_terminate_backend(PID)",
             fault.message
         );
         Fault::new(fault.kind, message).into()

@@ -55,7 +55,7 @@ pub async fn judge(s3: &S3, request: &RunRequest, archive: &Object, error: Error
         if s3.put_if(bucket, &key, json, condition).await?.is_none() {
             debug!("another run counted at the same time");
         }
-        warn!(tries = note.tries(), of = TRIES, "the archive takes longer than the function's time");
+        warn!(tries = note.tries(), of = TRIES, "the archive needs more time than the function has");
         Ok::<_, Error>(note.reason(archive))
     });
     match counted.await {

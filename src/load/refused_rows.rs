@@ -43,9 +43,9 @@ pub(super) async fn told_rows(
     let files = staged.files();
     let query = Statement::LoadErrorsOfAnySession { files: &files };
     let message = format!(
-        "{fault}; which rows, {} for {}, so the problem of {} is not known: as a superuser, run {query}",
+        "{fault}; {} which rows of {} were refused, so the problem of {} is not known: as a superuser, run {query}",
         if is_readable {
-            "neither sys_load_error_detail nor stl_load_errors says in a row of this session"
+            "no row of this session in sys_load_error_detail or stl_load_errors says"
         } else {
             "the user may not read in sys_load_error_detail or stl_load_errors"
         },

@@ -48,7 +48,9 @@ impl ArchiveLoad<'_> {
             warn!("accepted by request: {problem}");
         }
         for EmptiedTable { table, rows_before } in &judged.emptied {
-            warn!("{table} is emptied: the archive has no rows for it, the previous load had {rows_before}");
+            warn!(
+                "{table} is emptied: the archive has no rows for it, and the previous load had {rows_before}"
+            );
         }
         Ok(judged)
     }

@@ -60,7 +60,9 @@ impl Overview {
             (2.., ..) => {
                 (Level::Act, format!("{} are bad: they must be corrected", count(bad_and_missing, "archive")))
             }
-            (0, LedgerState::Unread(_), ..) => (Level::Act, "Redshift cannot be asked".to_owned()),
+            (0, LedgerState::Unread(_), ..) => {
+                (Level::Act, "The ledger in Redshift cannot be read".to_owned())
+            }
             (_, _, 1.., ..) => {
                 let title = format!("Markers and ledger disagree in {}", count(disagreements, "place"));
                 (Level::Act, title)
@@ -70,7 +72,7 @@ impl Overview {
             }
             (_, _, _, 1, _) => (Level::Waiting, "1 archive waits to be loaded".to_owned()),
             (_, _, _, 2.., _) => (Level::Waiting, format!("{} wait to be loaded", count(waiting, "archive"))),
-            (.., 0) => (Level::Waiting, "No archive was loaded yet".to_owned()),
+            (.., 0) => (Level::Waiting, "No archive has been loaded yet".to_owned()),
             _ if self.truncate => (Level::Good, "The newest archive is loaded".to_owned()),
             (.., 1) => (Level::Good, "The only archive is loaded".to_owned()),
             _ => (Level::Good, format!("All {} are loaded", count(good, "archive"))),
@@ -98,7 +100,7 @@ impl Overview {
         });
         let last = last.unwrap_or_else(|| match self.ledger {
             LedgerState::Read | LedgerState::Absent if self.counts.good == 0 => {
-                "Nothing was loaded yet.".to_owned()
+                "Nothing has been loaded yet.".to_owned()
             }
             _ => "The time of the last load is not known.".to_owned(),
         });

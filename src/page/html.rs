@@ -140,7 +140,7 @@ impl Overview {
                         MadeBy::Command => { "by the command " code { "status --html" } "." }
                         MadeBy::Run { request_id, .. } => {
                             "after the run " code { (request_id) }
-                            ". The function writes this page after each run. If this time is long past, the function does not run."
+                            ". The function writes this page after each run. If this time is long past, the function is not running."
                         }
                     }
                 }

@@ -43,7 +43,7 @@ pub async fn write_after(clients: &Clients, dataset: &Dataset, run: &Run, cancel
         return;
     };
     if cancellation.time_left().is_some_and(|left| left < ARCHIVE_RESERVE + WITHIN) {
-        info!("the status page is not written: too little of the time is left");
+        info!("the status page is not written: too little time is left");
         return;
     }
     let cancellation = cancellation.within(WITHIN + REPORT_RESERVE);

@@ -146,11 +146,15 @@ fn the_state_comes_first_in_words() {
         (&(|_: &mut Overview| {}) as &dyn Fn(&mut Overview), Level::Good, "All 12 archives are loaded"),
         (&|page| page.truncate = true, Level::Good, "The newest archive is loaded"),
         (&|page| page.counts.good = 1, Level::Good, "The only archive is loaded"),
-        (&|page| page.counts.good = 0, Level::Waiting, "No archive was loaded yet"),
+        (&|page| page.counts.good = 0, Level::Waiting, "No archive has been loaded yet"),
         (&|page| page.counts.waiting = 1, Level::Waiting, "1 archive waits to be loaded"),
         (&|page| page.counts.waiting = 2_000, Level::Waiting, "2,000 archives wait to be loaded"),
         (&|page| page.counts.disagreements = 1, Level::Act, "Markers and ledger disagree in 1 place"),
-        (&|page| page.ledger = LedgerState::Unread("x".to_owned()), Level::Act, "Redshift cannot be asked"),
+        (
+            &|page| page.ledger = LedgerState::Unread("x".to_owned()),
+            Level::Act,
+            "The ledger in Redshift cannot be read",
+        ),
         (
             &|page| page.passed_over = vec![passed_over(PassedOver::KeyTooLong)],
             Level::Act,
@@ -181,7 +185,7 @@ fn the_state_comes_first_in_words() {
 #[test]
 fn what_is_not_known_is_not_said() {
     for (good_archives, told) in
-        [(0, "Nothing was loaded yet."), (3, "The time of the last load is not known.")]
+        [(0, "Nothing has been loaded yet."), (3, "The time of the last load is not known.")]
     {
         let mut overview = Overview { loads: Vec::new(), ..good() };
         overview.counts.good = good_archives;

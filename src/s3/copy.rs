@@ -208,7 +208,7 @@ impl S3 {
             copied = parts.run(cancellation) => copied,
             () = cancellation.near(COPY_RESERVE) => Err(Error::retryable(
                 Retryable::DeadlineNear,
-                format!("too little of the time is left: {} was not copied to its end", object.key),
+                format!("too little time is left: {} was not copied to its end", object.key),
             )),
         };
         let done = match copied {

@@ -98,7 +98,7 @@ impl S3 {
         let compared = verifier.map_or_else(|| Ok(Downloaded::default()), Verifier::finish);
         compared.map_err(|Mismatch { algorithm, came, expected }| {
             let message = format!(
-                "s3://{bucket}/{} was damaged on its way: its {algorithm} is {expected}, and that of the received bytes is {came}",
+                "s3://{bucket}/{} was damaged in transit: its {algorithm} is {expected}, and that of the received bytes is {came}",
                 object.key
             );
             Error::retryable(Retryable::DamagedDownload, message)
@@ -140,7 +140,7 @@ impl Progress<'_> {
                         is_heard = false;
                         debug!(
                             offset = *self.offset,
-                            "the reader has stopped; the rest of the download is only compared with the checksum"
+                            "the reader has stopped; the rest of the download only goes into the checksum"
                         );
                     }
                 }

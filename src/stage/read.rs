@@ -131,7 +131,7 @@ pub async fn read_archive<S: AsyncSink>(
             written?;
             read.map_or_else(
                 |problems| Ok(Reading { read: Err(problems), downloaded }),
-                |_| Err(abnormal(&"its files are not there")),
+                |_| Err(abnormal(&"its files are missing")),
             )
         }
     }

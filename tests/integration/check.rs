@@ -50,7 +50,7 @@ async fn is_well(builder: HarnessBuilder) {
         "ok    GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock: granted",
         "ok    table cmslite.user_status: ",
         "ok    load errors: sys_load_error_detail can be read",
-        "An archive can be loaded. Nothing was.",
+        "An archive can be loaded. Nothing was loaded.",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }

@@ -37,7 +37,7 @@ fn what_it_says_is_shown_without_aws_and_redshift() {
         "ok    cells: separated by ','; a cell \"-\" becomes NULL\n",
         "ok    member analytics_user_activity: fills cmslite.user_activity with 6 columns: user_id, user_idir, activity_type, memo, activity_date (a date), group_name (part 1 of memo, split at \" - \")\n",
         "note  not tried: S3, the login to Redshift, the ledger, the tables with their columns, permissions\n",
-        "The configuration is sound. Nothing was asked of S3 and Redshift.\n",
+        "The configuration is sound. S3 and Redshift were not asked.\n",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }

@@ -44,7 +44,7 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     for line in said
         .iter()
         .copied()
-        .chain(["With these files the archive is good.", "To fill in in people.json: bucket"])
+        .chain(["With these files the archive is good.", "To be filled in, in people.json: bucket"])
     {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }

@@ -103,8 +103,8 @@ async fn stopped_load(harness: &Harness) -> String {
 /// The sessions that the query which an error quotes shows to a superuser.
 async fn shown_by_its_query(harness: &Harness, told: &str) -> Vec<Option<String>> {
     let (_, query) = told.split_once("a superuser can see").unwrap_or_else(|| panic!("{told}"));
-    let (_, query) = query.split_once(" by ").unwrap();
-    let (query, _) = query.split_once(", and ends a session by ").unwrap();
+    let (_, query) = query.split_once(" with ").unwrap();
+    let (query, _) = query.split_once(", and can end a session with ").unwrap();
     let superuser = harness.stack.client("postgres", SUPERUSER_PASSWORD).await.unwrap();
     let rows = superuser.simple_query(query).await.unwrap();
     let rows = rows.iter().filter_map(|message| match message {

@@ -110,7 +110,7 @@ async fn an_old_bad_archive_is_no_loss_while_redshift_is_silent() {
     let config = harness.config_file();
     let (output, _) = harness.command(&["status", config.to_str().unwrap(), "--html", "-"]).await;
     let page = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(heading(&page), "Redshift cannot be asked");
+    assert_eq!(heading(&page), "The ledger in Redshift cannot be read");
 }
 
 /// What is named for the page may be a link, and what is behind that need be no file.
@@ -222,7 +222,7 @@ async fn a_run_that_has_left_little_time_writes_no_page() {
     let report = Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
     assert_eq!(report["objects_good"], 1);
     assert!(!harness.keys().iter().any(|key| key == PAGE));
-    assert!(harness.log().await.contains("the status page is not written: too little of the time is left"));
+    assert!(harness.log().await.contains("the status page is not written: too little time is left"));
 }
 
 /// A cluster that does not answer holds neither the run nor the page.
@@ -233,7 +233,7 @@ async fn a_page_does_not_wait_for_redshift() {
     let report = Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
     assert_eq!((&report["objects_good"], &report["failure"]), (&1.into(), &Value::Null));
     let after = page(&harness);
-    assert_eq!(heading(&after), "Redshift cannot be asked");
+    assert_eq!(heading(&after), "The ledger in Redshift cannot be read");
     assert!(after.contains("the time is nearly up, while waiting for Redshift: "), "{after}");
 }
 

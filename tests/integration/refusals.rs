@@ -570,7 +570,7 @@ async fn a_refusal_that_no_table_tells_of_says_what_was_looked_for() {
     let Outcome::Failed { error_type, message } = outcome else { panic!("it went well") };
     assert_eq!(error_type, "Retryable.Unknown");
     for word in [
-        "neither sys_load_error_detail nor stl_load_errors says in a row of this session for s3://",
+        "no row of this session in sys_load_error_detail or stl_load_errors says which rows of s3://",
         "analytics_group.csv",
         "as a superuser, run SELECT * FROM sys_load_error_detail WHERE LEFT(file_name, ",
     ] {

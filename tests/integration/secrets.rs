@@ -125,7 +125,8 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     Harness::report(harness.invoke(&harness.put("c", &sample(3, 5), 3)).await);
     assert_eq!(refused(), 1);
     assert_eq!(harness.rows("user_group").await.len(), 15);
-    let starts = harness.log().await.matches("the login was refused, and has changed meanwhile").count();
+    let starts =
+        harness.log().await.matches("the login was refused, and has changed in the meantime").count();
     assert_eq!(starts, 1);
     assert!(!harness.log().await.contains("rotated-Passw0rd"));
 

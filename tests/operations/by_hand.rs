@@ -44,7 +44,8 @@ async fn the_password_is_digested_kept_and_rotated() {
     let check = section.take("check");
     let told = reader.run(check).await;
     assert!(
-        told.contains("ok    Redshift: login") && told.contains("An archive can be loaded. Nothing was."),
+        told.contains("ok    Redshift: login")
+            && told.contains("An archive can be loaded. Nothing was loaded."),
         "{told}"
     );
     reader.harness.stack.redshift.set_password(LOADER, LOADER_PASSWORD);

@@ -57,7 +57,7 @@ async fn a_first_load_goes_as_it_is_described() {
     let mut reader = Reader::start(SHIPPED).await;
     let check = Section::of("how-to/deploy.md", "6. Check the deployment").take("check");
     let told = reader.run(check).await;
-    assert!(told.contains("An archive can be loaded. Nothing was."), "{told}");
+    assert!(told.contains("An archive can be loaded. Nothing was loaded."), "{told}");
     let name = "cms-analytics-csv_2024-03-01.tgz";
     std::fs::write(reader.directory.path().join(name), sample(1, 12)).unwrap();
     let mut section = Section::of("how-to/deploy.md", "7. The first load");

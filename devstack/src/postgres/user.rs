@@ -27,8 +27,8 @@ impl User {
                 .and_then(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))?;
             Some(Self { name: format!("the user {name}"), ids: Some(ids) })
         };
-        find("postgres")
-            .or_else(|| find("nobody"))
-            .ok_or_else(|| io::Error::other("root has neither a user postgres nor nobody to run it as"))
+        find("postgres").or_else(|| find("nobody")).ok_or_else(|| {
+            io::Error::other("there is neither a user postgres nor a user nobody that root could run it as")
+        })
     }
 }

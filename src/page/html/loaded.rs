@@ -17,7 +17,7 @@ impl Overview {
                 @match (&self.ledger, self.latest()) {
                     (_, Some(latest)) => { (self.latest_load(latest)) (self.tables(latest)) (self.last_loads()) }
                     (LedgerState::Unread(why), None) => { p { "The ledger could not be read: " (why) } }
-                    (_, None) => { p { "Nothing was loaded yet." } }
+                    (_, None) => { p { "Nothing has been loaded yet." } }
                 }
             }
         }
