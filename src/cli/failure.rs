@@ -255,7 +255,7 @@ mod tests {
     fn a_person_is_told_in_up_to_four_lines() {
         let mut failure = failure();
         let short = Text { failure: &failure, all: false }.to_string();
-        assert!(short.starts_with("error[Retryable.ConnectionLost]: no answer of host:5439\n  because: reset\n  what to do: look at PGHOST"), "{short}");
+        assert!(short.starts_with("error[Retryable.ConnectionLost]: no answer of host:5439\n  because: reset\n  what to do: check PGHOST"), "{short}");
         failure.causes = ["a", "b", "c"].map(str::to_owned).into();
         let short = Text { failure: &failure, all: false }.to_string();
         assert_eq!(short.lines().count(), 4, "{short}");

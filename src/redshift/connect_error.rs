@@ -93,7 +93,7 @@ pub(super) fn classify_connect(
 fn remedy(user: &str, origin: &PasswordOrigin) -> String {
     match origin {
         PasswordOrigin::Variable(_) | PasswordOrigin::Secret { .. } => format!(
-            "look at user and password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser \
+            "check the user and the password; if both are right, the user may be locked, as after five refused passwords in a row: a superuser \
              unlocks it with ALTER USER {user} LOGIN PASSWORD '...'"
         ),
         PasswordOrigin::Iam { warehouse, .. } => {

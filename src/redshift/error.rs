@@ -43,7 +43,7 @@ pub(super) fn unanswered(statement: &Statement<'_>, limit: Limit) -> StatementEr
     let name = name(statement);
     let (kind, message) = match limit {
         Limit::TimeIsUp => {
-            (Retryable::DeadlineNear, format!("Redshift neither answered {name} before the time was used up"))
+            (Retryable::DeadlineNear, format!("Redshift did not answer {name} before the time was used up"))
         }
         Limit::After(limit) => (
             Retryable::StatementTimeout,

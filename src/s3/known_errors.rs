@@ -16,8 +16,8 @@ pub(super) enum Class {
 struct Row(&'static str, &'static str, Class, &'static str);
 
 const REDIRECTED: &str = "the bucket is in another region: set AWS_REGION to that";
-const NEW_KEYS: &str = "sign in again, or look at the AWS_* variables and the profile";
-const KMS: &str = "look at the KMS key of the object: it must exist and be enabled, and its policy and the program's role must allow \
+const NEW_KEYS: &str = "sign in again, or check the AWS_* variables and the profile";
+const KMS: &str = "check the KMS key of the object: it must exist and be enabled, and its policy and the program's role must allow \
                    kms:Decrypt and kms:GenerateDataKey";
 
 /// Codes and statuses without another source are from the Amazon S3 API Reference, "Error responses", "List
@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
         "AccessDenied",
         "",
         Class::Lasting(Deployment::S3Access),
-        "look at the role's policy and the bucket's, at kms:Decrypt if the object is encrypted with a KMS key, and whether this is a \
+        "check the role's policy and the bucket's, kms:Decrypt if the object is encrypted with a KMS key, and whether this is a \
          Requester Pays bucket, which this program does not support; if S3_BUCKET_OWNER is set, the bucket must belong to that account",
     ),
     // The body arrived damaged or incomplete.

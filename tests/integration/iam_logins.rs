@@ -262,11 +262,11 @@ cases! {
         );
         no_such_cluster(
             ClusterAsUser, "GetClusterCredentials", (404, "ClusterNotFound"), NOT_GIVEN,
-            &["does not exist in region ca-central-1", "REDSHIFT_CLUSTER and at AWS_REGION"],
+            &["does not exist in region ca-central-1", "REDSHIFT_CLUSTER and AWS_REGION"],
         );
         no_such_workgroup(
             Workgroup, "GetCredentials", (404, "ResourceNotFoundException"), NOT_GIVEN,
-            &["does not exist in region ca-central-1", "REDSHIFT_WORKGROUP and at AWS_REGION"],
+            &["does not exist in region ca-central-1", "REDSHIFT_WORKGROUP and AWS_REGION"],
         );
         what_the_api_does_not_take(
             Workgroup, "GetCredentials", (400, "ValidationException"), NOT_GIVEN, &["ValidationException"],
@@ -424,7 +424,7 @@ print(json.dumps([given['DbUser'], given['DbPassword']]))";
     )
     .await;
     let absent = builder().env("REDSHIFT_CLUSTER", "absent").start().await;
-    fails(&absent, NOT_GIVEN, &["does not exist in region", "look at REDSHIFT_CLUSTER"]).await;
+    fails(&absent, NOT_GIVEN, &["does not exist in region", "check REDSHIFT_CLUSTER"]).await;
     let log = harness.log().await;
     assert!(!log.contains(password) && !log.contains(LOADER_PASSWORD));
     assert!(harness.is_good("a"), "{}", key("a"));

@@ -133,7 +133,7 @@ async fn a_person_is_told_in_up_to_four_lines_and_with_v_every_cause() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines.len() <= 4, "{said}");
     assert!(lines[0].starts_with("error[Retryable.ConnectionLost]: ") && lines[0].contains(":1"), "{said}");
-    assert!(lines.iter().any(|line| line.starts_with("  what to do: look at PGHOST and PGPORT")), "{said}");
+    assert!(lines.iter().any(|line| line.starts_with("  what to do: check PGHOST and PGPORT")), "{said}");
     let because = |said: &str| said.lines().filter(|line| line.starts_with("  because: ")).count();
     let (output, _directory) = harness.command(&["load", config.to_str().unwrap(), "-v"]).await;
     let all = told(&output);

@@ -34,7 +34,7 @@ pub enum GuardError {
     },
     /// The headers before a file are larger than the limit.
     #[error(
-        "name and attributes of an entry take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes, without extended ones, which `tar --no-xattrs` leaves out"
+        "an entry's name and attributes take more than {ENTRY_HEADERS_LIMIT_BYTES} bytes, besides extended ones, which `tar --no-xattrs` leaves out"
     )]
     EntryHeadersTooLong,
     /// The records of a pax header do not have the lengths that they declare.

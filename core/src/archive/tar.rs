@@ -169,7 +169,7 @@ fn in_archive<E>(error: &io::Error) -> UnpackError<E> {
 /// may be no tar at all.
 pub(super) fn no_entry(error: &io::Error, guard: &Guard, behind: Option<&Passed>) -> Problem {
     let place = match behind {
-        Some(passed) => format!("behind {}", passed.name),
+        Some(passed) => format!("after {}", passed.name),
         None => "at its beginning".to_owned(),
     };
     let reason = match reason(error) {

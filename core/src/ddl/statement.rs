@@ -82,7 +82,9 @@ pub(super) fn statement<'n>(
     }
     Err(DdlError::at(
         line,
-        format!("an ALTER TABLE of {table} is not understood; write its CREATE TABLE as the table is"),
+        format!(
+            "an ALTER TABLE of {table} is not understood; write a CREATE TABLE that describes the table as it is now"
+        ),
     ))
 }
 

@@ -182,12 +182,12 @@ fn what_is_not_understood_is_told_with_its_line() {
         ),
         (
             format!("CREATE TABLE t.groups {columns};\nALTER TABLE t.groups ALTER COLUMN id TYPE VARCHAR(9)"),
-            "line 2: an ALTER TABLE of t.groups is not understood; write its CREATE TABLE as the table is",
+            "line 2: an ALTER TABLE of t.groups is not understood; write a CREATE TABLE that describes the table as it is now",
         ),
         ("\n'x".to_owned(), "line 2: a text begins here and does not end"),
         ("\"x".to_owned(), "line 1: a quoted name begins here and does not end"),
         ("/* /* */".to_owned(), "line 1: a comment begins here and does not end"),
-        ("$$ x".to_owned(), "line 1: a text between dollars begins here and does not end"),
+        ("$$ x".to_owned(), "line 1: a text in dollar quotes begins here and does not end"),
     ] {
         assert_eq!(read(&ddl), Err(expected.to_owned()), "{ddl}");
     }

@@ -70,7 +70,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, DdlError> {
             '$' if dollar_mark(rest).is_some() => {
                 let mark = dollar_mark(rest).unwrap_or_default();
                 let body = rest.get(mark.len()..).unwrap_or_default();
-                let end = body.find(mark).ok_or_else(|| unended("a text between dollars"))?;
+                let end = body.find(mark).ok_or_else(|| unended("a text in dollar quotes"))?;
                 (2 * mark.len() + end, Some(Kind::Text))
             }
             symbol => (symbol.len_utf8(), Some(Kind::Symbol(symbol))),

@@ -9,10 +9,10 @@ impl Error {
             Self::BadInput(_) => "correct the archive, and upload it again",
             Self::Retryable(fault) => match fault.kind {
                 Retryable::ConnectionLost => {
-                    "look at PGHOST and PGPORT, whether the cluster runs, and whether its security group lets this machine or the function's subnets in"
+                    "check PGHOST and PGPORT, that the cluster is running, and that its security group admits this machine or the function's subnets"
                 }
                 Retryable::Serialization | Retryable::StatementTimeout => {
-                    "another program works on the tables or the ledger: try again when it has finished"
+                    "another program is working on the tables or the ledger: try again when it has finished"
                 }
                 Retryable::ClusterUnavailable => "try again when the cluster's resize has ended",
                 Retryable::SecretUnavailable => {
@@ -26,7 +26,7 @@ impl Error {
                 | Retryable::CountsDiffer
                 | Retryable::SourceChanged
                 | Retryable::DamagedDownload
-                | Retryable::Unknown => "try again; if it fails again, look at what the message names",
+                | Retryable::Unknown => "try again; if it fails again, check what the message names",
                 Retryable::DeadlineNear => {
                     "give it more time; if it waited for a lock, try again when the session that holds it has ended"
                 }
@@ -38,10 +38,10 @@ impl Error {
             Self::Deployment(fault) => match fault.kind {
                 Deployment::S3Access => {
                     "give the program's role s3:ListBucket on the bucket, s3:GetObject and s3:GetObjectTagging on archives and markers, s3:PutObject below batch/, \
-                     good/, bad/, lease/ and status/, s3:PutObjectTagging and s3:DeleteObject below the first four, as LoaderRole in template.yaml does; or look at \
-                     the AWS_* variables"
+                     good/, bad/, lease/ and status/, s3:PutObjectTagging and s3:DeleteObject below the first four, as LoaderRole in template.yaml does; or \
+                     check the AWS_* variables"
                 }
-                Deployment::NoSuchBucket => "look at \"bucket\" in the configuration, and at AWS_REGION",
+                Deployment::NoSuchBucket => "check \"bucket\" in the configuration, and AWS_REGION",
                 Deployment::UnorderedListing => {
                     "use a general purpose bucket of S3: directory buckets do not list their keys in order"
                 }
@@ -50,7 +50,7 @@ impl Error {
                      or a KMS key that the role may use"
                 }
                 Deployment::LoginRefused => {
-                    "look at PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
+                    "check PGUSER and the password (pgpass, PGPASSWORD or PGPASS_SECRET_ID)"
                 }
                 Deployment::AuthenticationUnsupported => {
                     "let the user log in with a password; with PGSSLMODE=disable, store it as an MD5 digest"
@@ -72,7 +72,7 @@ impl Error {
                      contents if the message names them"
                 }
                 Deployment::LoginNotGiven => {
-                    "look at REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP and at AWS_REGION, and give the program's role the permissions that \
+                    "check REDSHIFT_CLUSTER or REDSHIFT_WORKGROUP, and AWS_REGION, and give the program's role the permissions that \
                      template.yaml gives it"
                 }
                 Deployment::Configuration => {

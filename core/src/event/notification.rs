@@ -30,8 +30,9 @@ pub(super) fn read(record: &Value) -> Result<Asked, Error> {
     if let Some(name) = record.get("eventName").and_then(Value::as_str).filter(|name| !is_arrival(name)) {
         return Ok(passed_over(name, record));
     }
-    let Record { event_time, s3 } = Record::deserialize(record)
-        .map_err(|error| unknown(&format!("a record of S3 has another form: {error}"), record))?;
+    let Record { event_time, s3 } = Record::deserialize(record).map_err(|error| {
+        unknown(&format!("a record of S3 does not have the expected form: {error}"), record)
+    })?;
     let (Some(bucket), Some(key)) = (s3.bucket.name, s3.object.key) else {
         return Err(unknown("a record of S3 lacks the bucket or the key", record));
     };

@@ -9,7 +9,7 @@ use crate::text::{printable, visible_json};
 const QUOTED_KEYS: usize = 8;
 
 /// The accepted forms.
-const ACCEPTED: &str = "accepted are S3 notifications, EventBridge's \"Object Created\" and \"Object Restore Completed\", each of them \
+const ACCEPTED: &str = "the accepted forms are S3 notifications, EventBridge's \"Object Created\" and \"Object Restore Completed\", each of them \
                         directly, through SNS, through SQS or through both; EventBridge's \"Scheduled Event\"; and {\"dataset\": NAME} with an \
                         optional \"key\" and \"again\" or \"accept_shrink\"";
 

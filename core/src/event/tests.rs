@@ -252,7 +252,10 @@ fn another_form_is_refused_with_the_accepted_ones_and_its_keys() {
         let error = parse(event).unwrap_err();
         assert_eq!(error.error_type(), "Deployment.UnknownEvent");
         let error = error.to_string();
-        assert!(error.contains("accepted are S3 notifications") && error.contains("through SQS"), "{error}");
+        assert!(
+            error.contains("the accepted forms are S3 notifications") && error.contains("through SQS"),
+            "{error}"
+        );
         assert!(error.contains(words), "{error} has not {words}");
         assert!(!error.contains(|c: char| c.is_control() || c == '\u{202e}'), "{error}");
     }
@@ -265,7 +268,7 @@ fn a_load_on_purpose_is_asked_for_directly() {
     let sqs = serde_json::json!({"Records": [{"messageId": "m", "body": again}]});
     let Ok(Event::Batch(messages)) = Event::parse(&sqs) else { panic!() };
     let refused = messages[0].asked.as_ref().unwrap_err();
-    assert!(refused.to_string().contains("would load twice"), "{refused}");
+    assert!(refused.to_string().contains("could load twice"), "{refused}");
     let kept = serde_json::json!({"requestContext": {}, "requestPayload": serde_json::from_str::<serde_json::Value>(again).unwrap()});
     assert!(Event::parse(&kept).is_err());
 }

@@ -106,7 +106,7 @@ fn read(event: &Value, wrappings: usize) -> Result<Asked, Error> {
         let asked = by_hand::read(event)?;
         let is_wrapped = wrappings < MAX_WRAPPINGS;
         if is_wrapped && asked.by_name.iter().any(|asked| matches!(asked.selection, Selection::Reload(_))) {
-            let why = "\"again\" within a message, which may be delivered twice, would load twice; invoke the function with it directly";
+            let why = "\"again\" in a message could load twice, since a message may be delivered twice; invoke the function with it directly";
             return Err(unknown(why, event));
         }
         return Ok(asked);
@@ -141,7 +141,10 @@ fn read_record(record: &Value, wrappings: usize) -> Result<Asked, Error> {
 fn sns(message: &Value, around: &Value, wrappings: usize) -> Result<Asked, Error> {
     let text = |name: &str| message.get(name).and_then(Value::as_str);
     if let Some(other) = text("Type").filter(|kind| *kind != "Notification") {
-        return Err(unknown(&format!("it is a {other:?} of SNS, which must be confirmed"), around));
+        return Err(unknown(
+            &format!("it is an SNS message of the type {other:?}, which must be confirmed"),
+            around,
+        ));
     }
     let text = text("Message").ok_or_else(|| unknown("a message of SNS has no Message", around))?;
     within(text, "the Message of SNS", around, wrappings)
@@ -157,7 +160,7 @@ fn is_sqs(record: &Value) -> bool {
 
 fn sqs_message(record: &Value) -> Result<SqsMessage, Error> {
     serde::Deserialize::deserialize(record).map_err(|error: serde_json::Error| {
-        unknown(&format!("a message of SQS has another form: {error}"), record)
+        unknown(&format!("a message of SQS does not have the expected form: {error}"), record)
     })
 }
 

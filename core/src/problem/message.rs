@@ -43,7 +43,7 @@ impl fmt::Display for Reason {
                 let seconds: Vec<String> = seconds.iter().map(u64::to_string).collect();
                 write!(
                     f,
-                    "the function could not read the archive within its time, in {tries} tries of {} seconds; the one that came furthest read \
+                    "the function could not read the archive within its time, in {tries} tries of {} seconds; the one that got furthest read \
                      {read_bytes} of {size_bytes} bytes and unpacked {unpacked_bytes}, with {members} whole files and {rows} rows; find out why it \
                      takes so long, give the function more memory (and so more of a processor) or time, or load it with the command or the container \
                      task: `load CONFIG --again KEY`",
@@ -108,7 +108,7 @@ impl fmt::Display for Reason {
                 write!(f, "the names in the header must be exactly those of the configuration (\"header\": \"exact\"): {expected}")
             }
             Self::HeaderAgain => f.write_str(
-                "the header is repeated here, as in files that were concatenated; leave it out, and look for rows that are there twice",
+                "the header is repeated here, as in files that were concatenated; leave it out, and look for duplicate rows",
             ),
             Self::TooFewColumns { expected, found } => write!(
                 f,
@@ -133,7 +133,7 @@ impl fmt::Display for Reason {
             Self::NulByte => f.write_str("a NUL byte, which Redshift cannot store; remove it"),
             Self::InvalidUtf8 => f.write_str("not UTF-8, but perhaps Latin-1 or Windows-1252; export the file as UTF-8"),
             Self::NotText { found } => {
-                write!(f, "the file is not delimited text but {found}; export the table as a text file, and look at what the exporter received")
+                write!(f, "the file is not delimited text but {found}; export the table as a text file, and check what the exporter received")
             }
             Self::Utf16 => f.write_str("the file is UTF-16; export it as UTF-8"),
             Self::LoneReturn => f.write_str(

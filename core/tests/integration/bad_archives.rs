@@ -450,8 +450,8 @@ fn a_long_name_without_end_is_not_held_in_memory() {
         refused(
             &gzip(&tar.file("groups.csv", GROUPS).end()),
             &[
-                "archive: the archive does not hold a sound tar (name and attributes of an entry take more than 1048576 bytes, without extended \
-               ones, which `tar --no-xattrs` leaves out, behind visits.csv); make it again with `tar -czf`",
+                "archive: the archive does not hold a sound tar (an entry's name and attributes take more than 1048576 bytes, besides \
+               extended ones, which `tar --no-xattrs` leaves out, after visits.csv); make it again with `tar -czf`",
             ],
         );
     }
@@ -492,7 +492,7 @@ fn pax_records_that_cannot_be_told_apart_are_refused() {
         refused(
             &gzip(&tar.end()),
             &[
-                "archive: the archive does not hold a sound tar (the records of a pax header cannot be separated, behind visits.csv); make it \
+                "archive: the archive does not hold a sound tar (the records of a pax header cannot be separated, after visits.csv); make it \
                again with `tar -czf`",
             ],
         );
@@ -577,7 +577,7 @@ fn a_cut_tar_is_told_wherever_it_was_cut() {
     refused(
         &cut(second - 1),
         &[&format!(
-            "archive: the archive ends too early (within a file or its padding, behind groups.csv); {CUT}"
+            "archive: the archive ends too early (within a file or its padding, after groups.csv); {CUT}"
         )],
     );
     refused(
@@ -589,7 +589,7 @@ fn a_cut_tar_is_told_wherever_it_was_cut() {
     refused(
         &cut(second + 200),
         &[&format!(
-            "archive: the archive ends too early (within an entry's header, behind groups.csv); {CUT}"
+            "archive: the archive ends too early (within an entry's header, after groups.csv); {CUT}"
         )],
     );
     let mut within_name = Tar::new().file("groups.csv", GROUPS);
@@ -597,7 +597,7 @@ fn a_cut_tar_is_told_wherever_it_was_cut() {
     refused(
         &gzip(&within_name.0),
         &[&format!(
-            "archive: the archive ends too early (between an entry's name and the entry, behind groups.csv); {CUT}"
+            "archive: the archive ends too early (between an entry's name and the entry, after groups.csv); {CUT}"
         )],
     );
 }
@@ -626,7 +626,7 @@ fn a_header_that_declares_more_than_follows_is_refused() {
                 "groups.csv, line 3, column id: {}",
                 nul(&format!("visits.csv{}…", "\\u{0}".repeat(22)))
             ),
-            "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, behind groups.csv); \
+            "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, after groups.csv); \
          make it again with `tar -czf`",
         ],
     );
@@ -665,7 +665,7 @@ fn a_header_that_declares_less_than_follows_is_refused() {
     refused(
         &gzip(&by_blocks.end()),
         &[
-            "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, behind groups.csv); make it again with `tar -czf`",
+            "archive: the archive does not hold a sound tar (an entry's header is damaged or missing, after groups.csv); make it again with `tar -czf`",
         ],
     );
 }
@@ -682,7 +682,7 @@ fn a_header_with_a_wrong_checksum_is_refused() {
     let first = Tar::new().block(&damaged).data(GROUPS).visits();
     refused(&gzip(&first.end()), &[&expected("at its beginning")]);
     let second = Tar::new().visits().block(&damaged).data(GROUPS);
-    refused(&gzip(&second.end()), &[&expected("behind visits.csv")]);
+    refused(&gzip(&second.end()), &[&expected("after visits.csv")]);
 }
 
 #[test]

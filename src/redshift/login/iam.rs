@@ -171,7 +171,7 @@ impl LoginByIam {
                 format!("; {}", self.right(call))
             }
             Some("ClusterNotFound" | "ClusterNotFoundFault" | "ResourceNotFoundException") => format!(
-                "; it does not exist in region {} in this account: look at {} and at AWS_REGION",
+                "; it does not exist in region {} in this account: check {} and AWS_REGION",
                 self.region,
                 warehouse.variable()
             ),

@@ -99,7 +99,7 @@ fn damage_to_the_gzip_is_told_apart() {
     refused(&whole[..whole.len() / 2 - 50], &[&format!("analytics_user_activity.csv: {}", cut(""))]);
     refused(
         &whole[..whole.len() / 2],
-        &[&format!("archive: {}", cut(", behind analytics_user_activity.csv"))],
+        &[&format!("archive: {}", cut(", after analytics_user_activity.csv"))],
     );
     refused(&whole[..whole.len() - 9], &[&format!("archive: {}", cut(""))]);
     refused(
