@@ -1,6 +1,6 @@
 //! Provides the S3 operations that the program uses, and the meaning of their failures.
 
-// Conditional copies: markers.
+// Markers: conditional copies of archives.
 mod copy;
 
 // Small objects that several functions write, and lookups of markers.
@@ -20,7 +20,7 @@ mod kept;
 // Listings, page by page.
 mod pages;
 
-// One client: reading, writing and deleting.
+// The client: reading, writing and deleting.
 mod client;
 
 // The meaning of failures.

@@ -1,6 +1,6 @@
 //! Shows everything about one archive.
 
-// For a person.
+// The archive as text for a person.
 mod text;
 
 use chrono::{DateTime, Utc};
@@ -35,27 +35,28 @@ pub struct Archive {
     pub key: Key,
     /// The archive's state.
     pub state: State,
-    /// Why it is passed over, if it is.
+    /// Why the archive is passed over, if it is.
     pub passed_over: Option<PassedOverObject>,
     /// The object that is now in S3 under its key; null if there is none.
     pub revision: Option<Revision>,
-    /// The time when its marker was set, if it has one.
+    /// The time when the archive's marker was set, if it has one.
     pub settled_at: Option<DateTime<Utc>>,
     /// The latest load of this revision; if the object no longer exists, that of the key's latest loaded
     /// revision.
     pub load: Option<LedgerRow>,
     /// The number of rows that this load added to each table; empty if the ledger does not say so.
     pub tables: Vec<TableRows>,
-    /// Loads of other revisions under its key, and earlier ones of this, oldest first.
+    /// The loads of other revisions under the archive's key, and earlier loads of this revision, oldest
+    /// first.
     pub other_loads: Vec<LedgerRow>,
-    /// Without `truncate`, the load of the same bytes that came before this archive's, or because of which it
-    /// was not loaded.
+    /// Without `truncate`, the load of the same bytes that came before this archive's load, or that is the
+    /// reason why this archive was not loaded.
     pub same_bytes_as: Option<LedgerRow>,
-    /// With `truncate`, whether the tables hold it, according to the ledger.
+    /// With `truncate`, whether the tables hold the archive, according to the ledger.
     pub is_held: Option<bool>,
-    /// Why it is bad, from its `error.json`.
+    /// Why the archive is bad, from its `error.json`.
     pub error_file: Option<ReportedErrorFile>,
-    /// The disagreements of its markers and the ledger.
+    /// The disagreements of the archive's markers and the ledger.
     pub disagreements: Vec<DisagreementKind>,
     /// Why the ledger could not be read.
     #[serde(serialize_with = "message")]
@@ -67,17 +68,17 @@ pub struct Archive {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is settled as good.
+    /// The archive is settled as good.
     Good,
-    /// It is settled as bad.
+    /// The archive is settled as bad.
     Bad,
-    /// It is to be loaded.
+    /// The archive is to be loaded.
     Waiting,
-    /// It is older than the newest that is not bad. It is not loaded, unless that one is found bad.
+    /// The archive is older than the newest that is not bad. It is not loaded, unless that one is found bad.
     Superseded,
-    /// It is not an archive, by its name.
+    /// The object is not an archive, by its name.
     PassedOver,
-    /// It was loaded once, and is no longer in the bucket.
+    /// The archive was loaded, and is no longer in the bucket.
     Gone,
 }
 
@@ -86,7 +87,7 @@ pub enum State {
 pub struct Revision {
     /// The `ETag` without quotes.
     pub etag: String,
-    /// The time when it was uploaded.
+    /// The time when the revision was uploaded.
     pub last_modified: DateTime<Utc>,
     /// The size in bytes.
     pub size_bytes: u64,
@@ -95,7 +96,7 @@ pub struct Revision {
 /// The reason why an archive is not shown.
 #[derive(Debug)]
 pub enum ShowError {
-    /// The dataset has no archive with this key.
+    /// The dataset has no archive with this key or name.
     Unknown {
         /// The text that was asked for.
         asked: String,
@@ -133,7 +134,7 @@ pub async fn show(
     let read = async {
         let (status, loads) = read(clients, dataset, true, is_asked_for, cancellation).await?;
         let Some((key, state)) = find(&status, &loads, [asked, &below]) else {
-            // The ledger may have it.
+            // The ledger that cannot be read may have the archive.
             return Ok(Err(match status.ledger_unreadable {
                 Some(why) => ShowError::Unreadable(why),
                 None => unknown(&status, dataset, asked),
@@ -156,13 +157,13 @@ pub async fn show(
     cancellation.bounded(read).await?
 }
 
-/// In JSON, only the message is written.
+/// Serializes only the message of why the ledger could not be read.
 #[allow(clippy::ref_option, reason = "serde hands on a field by reference")]
 fn message<S: Serializer>(why: &Option<Unreadable>, serializer: S) -> Result<S::Ok, S::Error> {
     why.as_ref().map(|why| why.message.as_str()).serialize(serializer)
 }
 
-/// Returns the archive that is asked for, if it exists.
+/// Returns the key and the state of the archive that is asked for, if it exists.
 fn find(status: &Status, loads: &[LedgerRow], keys: [&str; 2]) -> Option<(Key, State)> {
     keys.into_iter().find_map(|wanted| {
         let known = all(status).find(|(key, _)| key.as_str() == wanted);
@@ -172,7 +173,7 @@ fn find(status: &Status, loads: &[LedgerRow], keys: [&str; 2]) -> Option<(Key, S
     })
 }
 
-/// Returns every key that S3 has of a dataset.
+/// Returns every key of a dataset that S3 has, with its state.
 fn all(status: &Status) -> impl Iterator<Item = (&Key, State)> {
     let waiting = status.queue.iter().map(|archive| (&archive.key, State::Waiting));
     let superseded = status.superseded.iter().map(|archive| (&archive.key, State::Superseded));
@@ -184,7 +185,7 @@ fn all(status: &Status) -> impl Iterator<Item = (&Key, State)> {
 
 fn unknown(status: &Status, dataset: &Dataset, asked: &str) -> ShowError {
     let prefix = dataset.source_prefix();
-    // The prefix that all keys share does not help to find the one that was meant.
+    // The shared prefix of all keys does not help to find the key that was meant.
     let name = asked.strip_prefix(&prefix).unwrap_or(asked);
     let names = all(status).map(|(key, _)| key.strip_prefix(&prefix).unwrap_or(key));
     let nearest = closest(name, names).map(|name| Key::from(format!("{prefix}{name}")));
@@ -235,7 +236,7 @@ fn assemble(
     }
 }
 
-/// Returns the number of rows that a load added to each table; empty if that cannot be read.
+/// Returns the number of rows that a load added to each table; empty if the numbers cannot be read.
 async fn tables(
     clients: &Clients,
     dataset: &Dataset,
@@ -262,7 +263,7 @@ async fn tables(
                 by_request: Some(&load.request_id),
             })
             .await?;
-        // The second number is that of the latest load of this revision.
+        // The second column is the number of the latest load of this revision by `load.request_id`.
         let number = told.first().and_then(|row| row.get(1)).and_then(Option::as_ref);
         let rows = match number.and_then(|number| number.parse().ok()) {
             Some(sequence) => session.table_rows(dataset, sequence).await,

@@ -15,7 +15,7 @@ use crate::waits::Waits;
 /// The maximum wait before another attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A topic.
+/// A topic of SNS.
 pub struct Topic {
     client: Client,
     arn: String,

@@ -3,25 +3,25 @@
 
 // The repetition of a reading, until it is known what S3 stores.
 mod proof;
-// One reading: download, unpacking, transforming.
+// One reading: download, unpacking and transforming.
 mod read;
 
-// The sink that uploads.
+// The sink that uploads the staged files.
 mod upload;
-// Reading pieces back.
+// The reading of pieces after they were staged.
 mod read_back;
 
-// Sinks, and the one that discards.
+// The trait of sinks, and the sink that discards.
 mod sink;
 
-// The compression of a piece's text, and its inverse.
+// The compression of a piece's text, and its reversal.
 mod compress;
 
 // A bounded number of buffers.
 mod buffer_pool;
 // The manifest and the keys for COPY.
 mod manifest;
-// Waits that are counted.
+// The counting of waits for S3.
 mod waiting;
 
 use std::collections::hash_map::RandomState;
@@ -51,13 +51,13 @@ pub struct StagedTable<'a> {
     pub table: &'a Table,
     /// The name of the source member.
     pub member: String,
-    /// The bucket of its pieces and its manifest.
+    /// The bucket of the pieces and the manifest.
     pub bucket: &'a str,
-    /// The keys of its pieces and its manifest.
+    /// The keys of the pieces and the manifest.
     pub keys: StagedKeys,
     /// The pieces.
     pub pieces: Pieces,
-    /// The manifest, as `s3://bucket/key`.
+    /// The manifest's URL, `s3://bucket/key`.
     pub manifest: String,
     /// The number of rows.
     pub rows: u64,
@@ -65,12 +65,12 @@ pub struct StagedTable<'a> {
     pub empty_rows: u64,
     /// The columns of the member that are not loaded.
     pub dropped_columns: DroppedColumns,
-    /// The mapping from its lines to the member's.
+    /// The mapping from the staged file's lines to the member's.
     pub lines: LineMap,
 }
 
 impl StagedTable<'_> {
-    /// Returns the prefix of the URLs of its pieces, which no other URL has.
+    /// Returns the prefix of the URLs of the pieces, which no other URL has.
     pub fn files(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.keys.all_pieces())
     }
@@ -81,7 +81,7 @@ impl StagedTable<'_> {
     }
 }
 
-/// Deletes staged files that are not loaded, as far as that is quickly done.
+/// Deletes staged files that will not be loaded, as many as can be deleted quickly.
 pub async fn discard(s3: &S3, staged: &[StagedTable<'_>]) {
     let Some(StagedTable { bucket, .. }) = staged.first() else { return };
     let keys = staged.iter().flat_map(|StagedTable { keys, pieces, .. }| {
@@ -140,8 +140,9 @@ pub async fn stage<'r>(
     Ok((staged, downloaded))
 }
 
-/// Returns an id for one reading of an archive. Files are written before it is known whether the downloaded
-/// bytes are right, and another run may be loading from the files of its own reading.
+/// Returns an id for one reading of an archive. Each reading has its own files: they are written before it is
+/// known whether the downloaded bytes are right, and another run may be loading from those of its own
+/// reading.
 fn reading_id() -> String {
     format!("{:08x}", RandomState::new().build_hasher().finish() as u32)
 }

@@ -1,12 +1,12 @@
 //! Describes the state of a dataset: its queue, its settled archives, and where markers and ledger disagree.
 
-// Listings, ledger and `error.json` files combined.
+// The combination of listings, ledger and `error.json` files.
 mod assemble;
 // The markers that were found.
 mod markers;
-// As JSON.
+// The status as JSON.
 mod json;
-// As text for a person.
+// The status as text for a person.
 mod text;
 
 // The values of a status.
@@ -30,18 +30,18 @@ use crate::redshift::{LedgerRow, RecentLoad, StatementError};
 
 pub use self::state::{Bad, Disagreement, DisagreementKind, Good, Ledger, Status, Unreadable, Waiting};
 
-/// The number of latest loads whose rows by table are read.
+/// The maximum number of latest loads whose rows by table are read.
 pub const RECENT_LOADS: usize = 20;
 
-/// The number of markers that are read: the newest of those that the ledger does not explain.
+/// The maximum number of markers that are read: the newest of those that the ledger does not explain.
 const MARKERS_READ: usize = 100;
 
-/// Asks S3 and Redshift for the state of `dataset`; `all` is whether everything is shown, and not only both
-/// ends of long lists. If the ledger cannot be read, the markers are still shown.
+/// Asks S3 and Redshift for the state of `dataset`. With `all`, its text shows everything; otherwise it shows
+/// only a part of each long list. If the ledger cannot be read, the markers are still shown.
 ///
 /// # Errors
 ///
-/// S3's, by who must act; those of [`Cancellation::bounded`].
+/// S3's errors, sorted by who must act; those of [`Cancellation::bounded`].
 pub async fn status(
     clients: &Clients,
     dataset: &Dataset,
@@ -57,7 +57,7 @@ pub async fn status(
 ///
 /// # Errors
 ///
-/// S3's, by who must act.
+/// S3's errors, sorted by who must act.
 pub(crate) async fn read(
     clients: &Clients,
     dataset: &Dataset,
@@ -65,7 +65,7 @@ pub(crate) async fn read(
     wanted: impl Fn(&Key) -> bool,
     cancellation: &Cancellation,
 ) -> Result<(Status, Vec<LedgerRow>), Error> {
-    // What is shown is kept: only this takes memory that grows with history.
+    // Everything is kept, because a status shows it. Only a status takes memory that grows with history.
     let mut markers = Markers::default();
     let listed = listing::read(&clients.s3, dataset, &Selection::WholeQueue, Kept::Everything, |listed| {
         markers.add(listed);
@@ -76,7 +76,7 @@ pub(crate) async fn read(
     for archive in plan.in_state(ArchiveState::Bad).filter(|archive| wanted(&archive.key)) {
         let file = clients.s3.read_small(&dataset.bucket, &dataset.error_key(&archive.key)).await?;
         let file = file.and_then(|file| ReportedErrorFile::parse(&file.bytes));
-        // It may have been written when cells could be quoted.
+        // The file may have been written when cells could be quoted.
         let file = file.map(|file| file.as_may_be_shown(dataset.quoting));
         errors.extend(file.map(|file| (archive.key.clone(), file)));
     }
@@ -97,8 +97,8 @@ pub(crate) async fn read(
     Ok((status, rows.unwrap_or_default()))
 }
 
-/// Returns the markers that were read, of archives that are marked good and not in the ledger: the SHA-256 in
-/// their metadata, if the archive's bytes were loaded before.
+/// Reads the newest markers of the archives that are marked good and not in the ledger. Returns the SHA-256
+/// in each marker's metadata, which it has if the archive's bytes were loaded before. Empty with `truncate`.
 async fn unloaded(
     clients: &Clients,
     dataset: &Dataset,

@@ -1,11 +1,11 @@
-//! Spawns a task that ends with the code that waits for it.
+//! Spawns tasks that end when nothing waits for them any more.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::task::{JoinError, JoinHandle};
 
-/// A task that is aborted when this is dropped.
+/// A task that is aborted when this handle is dropped.
 #[derive(Debug)]
 pub struct Task<T>(JoinHandle<T>);
 

@@ -1,6 +1,6 @@
 //! Validates archives on this machine, before they are uploaded: it reads them as a load does.
 
-// For a person, with the positions of problems.
+// The result as text for a person, with the positions of problems.
 mod text;
 
 use std::fs::File;
@@ -24,8 +24,8 @@ use crate::stage::NullSink;
 /// The file name that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// The result for one archive: the form of `error.json`, in which fields that only an uploaded archive has
-/// are null, and the tables.
+/// The result for one archive: the form of `error.json`, and the tables. Fields that only an uploaded archive
+/// has are null.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Validation {
     /// The version of this form.
@@ -38,17 +38,17 @@ pub struct Validation {
     pub key: String,
     /// Null: there is no `ETag`.
     pub etag: (),
-    /// The time when it was read, as RFC 3339.
+    /// The time when the archive was read, as RFC 3339.
     pub at: String,
     /// Null: there is no invocation.
     pub request_id: (),
     /// The number of problems found; 0 for a good archive.
     pub problems_found: u64,
-    /// The first of the problems.
+    /// The first problems that were found.
     pub problems: Vec<Problem>,
     /// Null: Redshift is not asked.
     pub incomplete: (),
-    /// The rows by table; empty if the archive is bad.
+    /// The number of rows by table; empty if the archive is bad.
     pub tables: Vec<TableRows>,
 }
 
@@ -89,7 +89,7 @@ impl Validation {
     }
 }
 
-/// An archive that is to be read.
+/// An archive that is to be validated.
 pub struct Source {
     name: String,
     /// The size in bytes, if it is a file and not a pipe.
@@ -98,11 +98,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a file, or standard input by its name [`STANDARD_INPUT`].
+    /// Opens a file, or standard input if the path is [`STANDARD_INPUT`].
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The operating system's.
     pub fn open(path: &Path) -> io::Result<Self> {
         let name = path.display().to_string();
         if name == STANDARD_INPUT {
@@ -114,11 +114,12 @@ impl Source {
     }
 }
 
-/// Reads an archive to its end. Without `limits`, its cells are not compared with the tables.
+/// Reads an archive to its end, and returns the problems or the rows by table. Columns without a limit in
+/// `limits` are not checked against their tables.
 ///
 /// # Errors
 ///
-/// The system's, which say nothing about the archive.
+/// The operating system's, which say nothing about the archive.
 pub fn validate(
     source: Source,
     dataset: &Dataset,
@@ -126,7 +127,7 @@ pub fn validate(
     progress: &Progress,
 ) -> io::Result<Validation> {
     let Source { name, size_bytes, reader } = source;
-    // A progress bar needs an end.
+    // A progress bar needs the size.
     if let Some(size_bytes) = size_bytes {
         progress.begin(&name, size_bytes);
     }
@@ -166,7 +167,7 @@ pub fn validate(
     })
 }
 
-/// A reader that keeps its first error, and reports its progress.
+/// A reader that keeps the first error, and reports the progress.
 struct FaultKeepingReader<'a, R> {
     reader: R,
     fault: &'a Mutex<Option<io::Error>>,

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::text::seconds;
 use tokio::time::Instant;
 
-/// All current waits. All clones share them.
+/// The current waits, which all clones share.
 #[derive(Debug, Clone, Default)]
 pub struct Waits(Arc<Mutex<Open>>);
 
@@ -19,17 +19,17 @@ struct Open {
     waits: BTreeMap<u64, Wait>,
 }
 
-/// A wait.
+/// A current wait.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// The wait's number, which distinguishes it from similar ones.
+    /// The wait's number, which distinguishes it from others with the same text.
     pub number: u64,
     what: String,
     since: DateTime<Utc>,
     begun: Instant,
 }
 
-/// A wait that ends when this is dropped.
+/// A guard of a wait. The wait ends when the guard is dropped.
 #[derive(Debug)]
 #[must_use = "the wait ends at once"]
 pub struct Waiting {

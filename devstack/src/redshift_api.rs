@@ -3,8 +3,8 @@
 //! `GetWorkgroup`).
 //!
 //! Requests and answers have the form of the Amazon Redshift API Reference (a form, answered in XML) and of
-//! the Redshift Serverless API Reference (JSON 1.1). The connected stand-in accepts the logins that it
-//! issues. A policy says what is allowed, on the resources of the Service Authorization Reference.
+//! the Redshift Serverless API Reference (JSON 1.1). The connected stand-in accepts the logins that this API
+//! issues. A policy can limit the requests, with the resources of the Service Authorization Reference.
 
 // A module uses only modules listed below it.
 
@@ -35,7 +35,7 @@ use crate::s3::policy::{Permission, Policy};
 
 pub use self::settings::{CLUSTER, REGION, ROLE, WORKGROUP, WORKGROUP_ID};
 
-/// A fault that affects requests of an operation: the status and the code of its refusal.
+/// A fault that refuses requests of an operation with a status and an error code.
 pub type Fault = fault::Fault<&'static str, (u16, &'static str)>;
 
 /// A request that was answered.
@@ -45,13 +45,13 @@ pub struct Request {
     pub operation: String,
     /// The request's parameters, by their names in the API.
     pub parameters: BTreeMap<String, String>,
-    /// The permissions that its signer needs.
+    /// The permissions that the request's signer needs.
     pub required_permissions: Vec<Permission>,
     /// The answer's HTTP status.
     pub status: u16,
 }
 
-/// A running API. Dropping it ends it.
+/// A running API. Dropping it stops it.
 pub struct RedshiftApi {
     port: u16,
     state: Arc<State>,
@@ -70,7 +70,7 @@ impl RedshiftApi {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The port cannot be bound.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -90,17 +90,19 @@ impl RedshiftApi {
         self.settings().redshift = Some((redshift.issuer(), redshift.port()));
     }
 
-    /// Allows only what the policy allows.
+    /// Allows only requests that the policy allows, from now on.
     pub fn restrict(&self, policy: Policy) {
         self.settings().policy = Some(policy);
     }
 
-    /// Sets for how many seconds a password is valid from now on; an expired one if they are negative.
+    /// Sets the number of seconds for which passwords issued from now on are valid. If it is negative, they
+    /// have already expired.
     pub fn set_lifetime(&self, seconds: i64) {
         self.settings().seconds = seconds;
     }
 
-    /// Issues this password from now on, without telling the stand-in, which still accepts the earlier ones.
+    /// Makes the API issue this password from now on, or new ones if it is `None`. The stand-in is not told
+    /// of this password and still accepts the earlier ones.
     pub fn fix_password(&self, password: Option<&str>) {
         self.settings().password = password.map(str::to_owned);
     }
@@ -115,12 +117,12 @@ impl RedshiftApi {
         self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes requests fail from now on.
+    /// Injects a fault into matching requests from now on.
     pub fn inject(&self, fault: Fault) {
         self.state.faults.add(fault);
     }
 
-    /// Lets requests succeed again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state.faults.clear();
     }
@@ -142,7 +144,7 @@ impl State {
     }
 }
 
-/// Answers a request, and records it.
+/// Answers and records a request.
 async fn served(request: HttpRequest<Incoming>, state: Arc<State>) -> Result<Answer, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -255,7 +257,7 @@ impl Form {
     }
 }
 
-/// Returns XML elements named after members; in a list, after the member that contains it.
+/// Returns a value as XML, in which each member of an object is an element with the member's name.
 fn xml(value: &Value) -> String {
     match value {
         Value::Object(fields) => {

@@ -9,10 +9,10 @@
 /// The running server, for the stack and its tests.
 mod server;
 
-/// Connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
+/// The connections: each request goes to `s3s`, and its answer goes back unless a fault withholds it.
 mod connections;
 
-/// Access. Every request passes here with its operation known, so here it is logged and meets faults.
+/// The access check. The operation is known there, so it also logs every request and injects faults.
 mod access;
 
 /// S3's operations.
@@ -24,7 +24,7 @@ mod state;
 /// The targets and the form of notifications.
 mod notifications;
 
-/// Conditions on reads, writes and copies.
+/// The conditions on reads, writes and copies.
 mod conditions;
 
 /// Pages of a listing.
@@ -39,7 +39,7 @@ mod object;
 /// Bytes in files.
 mod blob;
 
-/// Checksums, computed and verified.
+/// The checksums, which are computed and verified.
 mod checksums;
 
 /// The decisions of the access check about an answer.

@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The directory that this writes.
+/// The directory for the files that this module writes.
 pub const DIRECTORY: &str = "devstack.sam";
 
 /// The output of `sam build` for the template's function.
 const BUILT: &str = ".aws-sam/build/Loader/bootstrap";
 
-/// The stack's certificates, beside the program.
+/// The name of the file with the stack's certificates, beside the program.
 const CERTIFICATES: &str = "devstack-ca.pem";
 
-/// Writes a template whose function is the built program with the stack's certificates, and its variables,
-/// with which it reaches the stack at `bridge`.
+/// Writes a template whose function is the built program with the stack's certificates, and the variables
+/// with which the function reaches the stack at `bridge`.
 ///
-/// The variables are in a separate file: SAM prefers those of the shell to the template's, and those of a
-/// file to the shell's, but only those that the template names.
+/// The variables are in a separate file. SAM prefers the shell's variables to the template's, and a file's to
+/// the shell's, but it uses only those that the template names.
 pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Box<dyn Error>> {
     let code = Path::new(DIRECTORY).join("code");
     fs::create_dir_all(&code)?;
@@ -64,7 +64,7 @@ pub fn write(stack: &Stack, bridge: IpAddr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Serves `port` of this machine on another of its addresses too, for as long as the process lives.
+/// Makes `port` of 127.0.0.1 reachable at another address of this machine, as long as the process runs.
 pub async fn forward(address: IpAddr, port: u16) -> io::Result<()> {
     let listener = TcpListener::bind((address, port)).await.map_err(|error| {
         io::Error::other(format!(

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A file for an archive.
+/// A file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The file's path in the archive.
@@ -15,17 +15,17 @@ pub struct Member {
 }
 
 impl Member {
-    /// Creates a file.
+    /// Creates a member with this name and these contents.
     pub fn new(name: &str, contents: impl Into<Vec<u8>>) -> Self {
         Self { name: name.to_owned(), contents: contents.into() }
     }
 }
 
-/// Returns a `.tgz` of the members, the same for the same members.
+/// Returns a `.tgz` of the members. The same members give the same bytes.
 ///
 /// # Errors
 ///
-/// A name that tar cannot store.
+/// A name cannot be stored in a tar archive.
 pub fn archive(members: &[Member]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for member in members {
@@ -44,21 +44,21 @@ fn header(size: u64) -> tar::Header {
     header
 }
 
-/// The maximum number of different rows in a file of [`write_archive`]. Even in the smallest file they are
-/// longer than any decoder's window, which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to level 3
-/// (`clevels.h`).
+/// The maximum number of different rows in a file that [`write_archive`] writes. Even in the smallest file
+/// they are longer than any decoder's window, which is 32 KiB with gzip (RFC 1952) and 2 MiB with zstd up to
+/// level 3 (`clevels.h`).
 const MAX_REPEATED_ROWS: usize = 100_000;
 
-/// A lower bound for the bytes of one row of each file together.
+/// A lower bound for the total number of bytes in one row of each file.
 const MIN_ROW_BYTES: u64 = 200;
 
-/// Writes a `.tgz` of the real dataset's four files to `out`, the same for the same seed, in memory that does
-/// not depend on the size. The files have about `csv_bytes` together, with the same number of rows each.
-/// Returns their sizes.
+/// Writes a `.tgz` of the real dataset's four files to `out`, and returns the total size of the files. The
+/// same seed gives the same files. The files have about `csv_bytes` together, and about the same number of
+/// rows each. The memory used does not depend on the size.
 ///
 /// # Errors
 ///
-/// Those of `out`.
+/// `out` cannot be written.
 pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u64> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
     let rows = usize::try_from(csv_bytes / MIN_ROW_BYTES).unwrap_or(usize::MAX).clamp(1, MAX_REPEATED_ROWS);
@@ -80,7 +80,7 @@ pub fn write_archive(seed: u64, csv_bytes: u64, out: impl Write) -> io::Result<u
     Ok(total)
 }
 
-/// A reader that repeats the same rows, up to a size, to the end of a row.
+/// A reader that repeats the same rows up to a size, and stops at the end of a row.
 struct Rows<'a> {
     text: &'a [u8],
     at: usize,
@@ -97,7 +97,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Returns where rows end: at line ends that are not enclosed in quotes.
+/// Returns the positions at which rows end: after line feeds that are not enclosed in quotes.
 fn ends(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut quoted = false;
     text.iter().enumerate().filter_map(move |(at, byte)| {
@@ -117,7 +117,7 @@ impl Read for Rows<'_> {
     }
 }
 
-/// A generator of random-looking numbers, the same for the same seed (`SplitMix64`).
+/// A generator of pseudo-random numbers (`SplitMix64`). The same seed gives the same numbers.
 struct Numbers(u64);
 
 impl Numbers {
@@ -151,11 +151,11 @@ const GROUPS: [&str; 6] =
     ["Communications", "Forests, Lands", "Health \"Public\"", "Santé", "Water\\Land", "Web Team"];
 const SITES: [&str; 4] = ["gov-bc", "007", "1.0", "NA"];
 
-/// Returns the four files of the real dataset, with `rows` rows each, the same for the same seed.
+/// Returns the four files of the real dataset, with `rows` rows each. The same seed gives the same files.
 ///
 /// # Errors
 ///
-/// Only those that memory would have raised before.
+/// The files cannot be written to memory.
 pub fn real_dataset(seed: u64, rows: usize) -> io::Result<Vec<Member>> {
     let mut numbers = Numbers(seed);
     let mut files = [

@@ -1,4 +1,4 @@
-//! Combines S3, PostgreSQL, the Redshift stand-in, a bucket and the tables.
+//! Starts a stack of S3 with a bucket, PostgreSQL with the tables, and the Redshift stand-in.
 
 use std::fs;
 use std::io;
@@ -65,7 +65,7 @@ pub enum Error {
     Sql(#[from] tokio_postgres::Error),
 }
 
-/// A change of options before something starts.
+/// A function that changes options before a server starts.
 pub type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
 
 /// The options of a stack.
@@ -75,7 +75,7 @@ pub struct Options {
     pub s3_port: u16,
     /// The stand-in's port; 0 for any free one.
     pub redshift_port: u16,
-    /// The URL of another S3, if the stack's own is not to be used.
+    /// The URL of another S3, if the stack's own is not used.
     pub s3_endpoint: Option<String>,
     /// A change of the stand-in's options before it starts.
     pub redshift: Option<Change<redshift::Options>>,
@@ -93,16 +93,16 @@ pub struct Stack {
     pub database: String,
     s3_endpoint: String,
     certificates: tempfile::NamedTempFile,
-    // Last, so that the stand-in's sessions end before their server.
+    // The last field is dropped last, so that the stand-in's sessions end before their server.
     postgres: Arc<Postgres>,
 }
 
 impl Stack {
-    /// Starts a stack with a PostgreSQL of its own.
+    /// Starts a stack with its own PostgreSQL.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] says which part failed.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::start_on(Arc::new(Postgres::start().await?), "analytics", options).await
     }
@@ -111,7 +111,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] says which part failed.
     pub async fn start_on(postgres: Arc<Postgres>, database: &str, options: Options) -> Result<Self, Error> {
         let mut s3_options = s3::Options {
             port: options.s3_port,
@@ -145,11 +145,10 @@ impl Stack {
         fs::write(certificates.path(), redshift.ca_pem())?;
         postgres.create_database(database).await?;
         let stack = Self { s3, redshift, database: database.to_owned(), s3_endpoint, certificates, postgres };
-        // The superuser of PostgreSQL, who bypasses the stand-in: its login may be of a kind that no driver
-        // supports.
+        // This connection bypasses the stand-in, whose login may be of a kind that no driver supports.
         let admin = stack.admin().await?;
         for ddl in [include_str!("../../ddl/tables.sql"), include_str!("../../ddl/grants.sql")] {
-            // The user exists already, with its password.
+            // The stand-in has already created the user, and has its password.
             let plain =
                 redshift::postgresql_ddl(&ddl.replace("CREATE USER cmslite_loader PASSWORD DISABLE;", ""))
                     .map_err(io::Error::other)?;
@@ -162,7 +161,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// PostgreSQL's.
+    /// The connection to PostgreSQL fails.
     pub async fn admin(&self) -> Result<Client, Error> {
         Ok(self.postgres.connect(&self.database, "postgres").await?)
     }
@@ -171,7 +170,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// The stand-in's.
+    /// The connection to the stand-in fails.
     pub async fn client(&self, user: &str, password: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
         config
@@ -190,7 +189,7 @@ impl Stack {
         &self.s3_endpoint
     }
 
-    /// Returns the file of the stand-in's certificate authority.
+    /// Returns the path of the file with the stand-in's certificate authority.
     pub fn certificates(&self) -> PathBuf {
         self.certificates.path().to_owned()
     }
@@ -200,7 +199,7 @@ impl Stack {
         self.environment(&function_keys())
     }
 
-    /// Returns the environment of the command or the function with some keys.
+    /// Returns the environment of the command or the function with the given keys.
     pub fn environment(&self, keys: &Credentials) -> Vec<(String, String)> {
         let mut environment = vec![
             ("AWS_ENDPOINT_URL", self.s3_endpoint.clone()),

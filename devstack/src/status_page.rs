@@ -18,18 +18,18 @@ use crate::stack::Stack;
 /// The characters of an address's path that are percent-encoded: all except RFC 3986's unreserved characters.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A server of a dataset's status page, only for this machine. Dropping it ends it.
+/// A server of a dataset's status page, reachable only from this machine. Dropping it stops it.
 pub struct StatusPage {
     url: String,
     server: JoinHandle<()>,
 }
 
 impl StatusPage {
-    /// Serves the page of a stack; port 0 is any free one.
+    /// Serves the status page of a dataset; port 0 stands for any free one.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The port cannot be bound.
     pub async fn start(stack: &Arc<Stack>, dataset: &Dataset, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let name = format!("{}.html", dataset.name);
@@ -58,7 +58,7 @@ impl Drop for StatusPage {
     }
 }
 
-/// Returns the page as S3 would.
+/// Returns the answer with the page, or 404 if there is no page.
 fn answer(page: Option<Vec<u8>>) -> Answer {
     let (status, content_type, body) = match page {
         Some(page) => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page)),

@@ -27,12 +27,12 @@ pub struct TlsProxy {
     server: JoinHandle<()>,
 }
 
-/// The bytes at the clients' sockets: TLS with its handshakes, without TCP and IP.
+/// The numbers of bytes at the clients' sockets: TLS with its handshakes, without TCP and IP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WireBytes {
-    /// The bytes from the clients.
+    /// The number of bytes from the clients.
     pub received: u64,
-    /// The bytes to the clients.
+    /// The number of bytes to the clients.
     pub sent: u64,
 }
 
@@ -41,7 +41,7 @@ impl TlsProxy {
     ///
     /// # Errors
     ///
-    /// The port's, the certificate's or the temporary directory's.
+    /// The port cannot be bound, or the certificate or the temporary directory cannot be created or written.
     pub async fn start(server_port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -64,7 +64,7 @@ impl TlsProxy {
         self.authority.path().join("ca.pem")
     }
 
-    /// Returns the bytes so far.
+    /// Returns the numbers of bytes so far.
     pub fn wire_bytes(&self) -> WireBytes {
         WireBytes {
             received: self.wire.received.load(Ordering::Relaxed),
@@ -72,7 +72,7 @@ impl TlsProxy {
         }
     }
 
-    /// Sets the counts to zero.
+    /// Sets the numbers of bytes to zero.
     pub fn clear_wire_bytes(&self) {
         self.wire.received.store(0, Ordering::Relaxed);
         self.wire.sent.store(0, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Waits for conditions that are not announced.
+//! Waits for conditions by checking them often, where nothing announces them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 ///
 /// # Errors
 ///
-/// When it is not true within `within`.
+/// The condition is not true within `within`.
 pub async fn eventually(within: Duration, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let begun = Instant::now();
     let looked = timeout(within, async {

@@ -32,7 +32,7 @@ const DETAILS: [Detail; 6] = [
 ];
 
 impl Detail {
-    /// The level with everything.
+    /// The level that leaves nothing out.
     pub const FULL: Self = Self { ends: usize::MAX, message_bytes: usize::MAX };
 
     /// Returns the highest level at which the text made by `form` is shorter than [`MAX_BYTES`]; the lowest

@@ -13,7 +13,7 @@ use super::{
     PassedOverObject, PhaseSeconds, Report, TableEmptied,
 };
 
-/// What one run over one dataset did: its lists, and their counts, which are always complete.
+/// The result of one run over one dataset: its lists, and their counts, which are always complete.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Report")]
 pub struct ReportJson<'a> {
@@ -50,7 +50,8 @@ pub struct ReportJson<'a> {
     bad: Ends<'a, BadArchive>,
     /// The archives of the queue that were not reached or left unsettled.
     not_processed: Ends<'a, Key>,
-    /// The archive that is too large for the time of this run.
+    /// The archive that is too large for the time of this run. It and the archives after it are left to the
+    /// container task.
     left_to_task: Option<&'a Key>,
     /// The archives that another run had settled when this one came to them.
     settled_meanwhile: Ends<'a, Key>,
@@ -80,7 +81,7 @@ pub struct ReportJson<'a> {
     /// The number of archives that the run left unsettled, without superseded ones; null if S3 could not be
     /// asked.
     queue_length: Option<usize>,
-    /// The seconds since the oldest of them was uploaded.
+    /// The seconds since the oldest archive in `queue_length` was uploaded; 0 if there is none.
     oldest_unsettled_age_seconds: Option<u64>,
     /// Why the run ended early, if it did.
     failure: Option<Failure>,

@@ -9,14 +9,14 @@ const MOST: usize = 20;
 /// The number of elements that are shown of a longer list.
 const FEW: usize = 10;
 
-/// The elements of a long list that are shown.
+/// The part of a long list that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// All elements.
     All,
-    /// The first few.
+    /// The first few elements.
     First,
-    /// The last few.
+    /// The last few elements.
     Last,
 }
 
@@ -27,14 +27,14 @@ pub struct Section<'a> {
     pub title: &'a str,
     /// The elements that are shown.
     pub shown: Shown,
-    /// The number of further elements without names, older than the first.
+    /// The number of further elements, older than the first, whose names are not known.
     pub further: usize,
-    /// The option that shows all of them.
+    /// The option that shows all elements.
     pub option: &'a str,
 }
 
-/// Returns the elements of a list without a title that are shown, all of a short one and the first few of a
-/// long one, and the number of the others.
+/// Returns the elements to show of a list without a title, and the number of the others. Only the first few
+/// elements of a long list are shown.
 pub fn few<T>(list: &[T]) -> (&[T], usize) {
     let shown = if list.len() <= MOST { list } else { &list[..FEW] };
     (shown, list.len() - shown.len())

@@ -10,26 +10,26 @@ use super::client::S3;
 use super::error::classify;
 use super::kept::tagging;
 
-/// The encryption of an object, if a key was named, and its tags.
+/// The encryption of an object, if KMS encrypts it, and its tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// The kind of encryption, and the KMS key's ARN.
+    /// The kind of encryption, and the KMS key's ARN if S3 names it.
     pub(super) encryption: Option<(ServerSideEncryption, Option<String>)>,
     /// The tags in the form of `x-amz-tagging`: URL query parameters (Amazon S3 API Reference, `PutObject`).
     pub(super) tags: Option<String>,
 }
 
 impl Attributes {
-    /// Checks whether an object with these attributes is written like any other.
+    /// Checks whether there are neither KMS encryption nor tags, so that an object is written like any other.
     pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl S3 {
-    /// Returns the encryption of an archive, if it is a KMS key, and its tags. Attributes that cannot be read
-    /// are left out and reported: nothing depends on them. If one key is configured for everything written,
-    /// that key is used.
+    /// Returns the encryption of an archive, if KMS encrypts it, and its tags. Attributes that cannot be read
+    /// are left out and logged: nothing depends on them. The encryption is also left out if one key is
+    /// configured for everything written.
     pub async fn attributes(&self, bucket: &str, object: &Object) -> Attributes {
         let tags = match self.tags(bucket, &object.key).await {
             Ok(tags) => tags,
@@ -51,11 +51,12 @@ impl S3 {
         Attributes { encryption, tags }
     }
 
-    /// Returns the KMS key that encrypts an object, as S3 names it; `None` if it is encrypted otherwise.
+    /// Returns the KMS key that encrypts an object, or `a KMS key` if S3 does not name it; `None` if KMS does
+    /// not encrypt the object, or if it does not exist.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn kms_key(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
         let head = self.metadata(bucket, key).await?;
         Ok(head.and_then(by_kms).map(|(_, key)| key.unwrap_or_else(|| "a KMS key".to_owned())))
@@ -66,7 +67,7 @@ impl S3 {
         self.has_kms_key
     }
 
-    /// Returns the tags of an object in the form of a header; `None` if it has none.
+    /// Returns the tags of an object in the form of `x-amz-tagging`; `None` if it has none.
     pub(super) async fn tags(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
         let found = self.client.get_object_tagging().bucket(bucket).key(key).send().await;
         let found = found
@@ -75,7 +76,7 @@ impl S3 {
     }
 }
 
-/// Returns the kind of encryption and the key, if KMS encrypts the object.
+/// Returns the kind of encryption and the key's ARN, if KMS encrypts the object.
 fn by_kms(head: HeadObjectOutput) -> Option<(ServerSideEncryption, Option<String>)> {
     let kind = head
         .server_side_encryption

@@ -1,4 +1,4 @@
-//! Implements one client for S3: listing, reading, writing and deleting.
+//! Implements the client for S3: listing, reading, writing and deleting.
 
 use std::ops::ControlFlow;
 
@@ -25,13 +25,13 @@ use crate::environment::S3Settings;
 use crate::time_limits::STALLED_AFTER;
 use crate::waits::Waits;
 
-/// The number of objects that are deleted at a time.
+/// The number of objects that are deleted at the same time.
 const DELETED_SIDE_BY_SIDE: usize = 16;
 
-/// The metadata of a copy that names the revision it is a copy of.
+/// The metadata that names the revision of which an object is a copy.
 pub(super) const SOURCE_ETAG: &str = "source-etag";
 
-/// The metadata of a copy that names the SHA-256 of its bytes, in hexadecimal digits.
+/// The metadata that names the SHA-256 of a copy's bytes, in hexadecimal digits.
 pub(super) const SOURCE_SHA256: &str = "source-sha256";
 
 /// Creates a client for S3, whose requests have time limits and are entered into `waits`.
@@ -57,7 +57,7 @@ fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) 
     Client::from_conf(config.build())
 }
 
-/// Returns an object from its metadata.
+/// Returns the object that this metadata describes.
 pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
     Object {
         key: key.into(),
@@ -70,7 +70,7 @@ pub(super) fn object_of(key: &str, head: HeadObjectOutput) -> Object {
     }
 }
 
-/// Returns a key from a listing.
+/// Returns a key from a listing, decoded if the listing is encoded.
 pub(super) fn listed_key(key: String, is_encoded: bool) -> Key {
     if is_encoded { Key::decoded(&key) } else { Key::from(key) }
 }
@@ -112,7 +112,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn put(
         &self,
         bucket: &str,
@@ -127,7 +127,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn put_page(&self, bucket: &str, key: &str, html: String) -> Result<(), Error> {
         self.write(bucket, key, html.into(), "text/html; charset=utf-8", Some("no-cache")).await
     }
@@ -160,7 +160,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
         let deleted = self.client.delete_object().bucket(bucket).key(key).send().await;
         deleted.map(drop).map_err(|error| classify(error, &format!("cannot delete s3://{bucket}/{key}")))
@@ -170,7 +170,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act. Other objects may be deleted then.
+    /// S3's errors, sorted by who must act. Other objects may then be deleted.
     pub async fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), Error> {
         for keys in keys.chunks(DELETED_SIDE_BY_SIDE) {
             let mut deleting = JoinSet::new();
@@ -189,7 +189,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Object>, Error> {
         let head = self.metadata(bucket, key).await?;
         Ok(head.map(|head| object_of(key, head)))
@@ -204,9 +204,9 @@ impl S3 {
         }
     }
 
-    /// Checks whether an object that may not be read does not exist. S3 answers 403 for a missing object to a
-    /// caller that may list only certain prefixes (Amazon S3 API Reference, `GetObject`, permissions). A
-    /// listing with the key as prefix shows it.
+    /// Checks by a listing whether an object that cannot be read is missing. S3 answers 403 for a missing
+    /// object to a caller that may list only certain prefixes (Amazon S3 API Reference, `GetObject`,
+    /// permissions). If the listing fails, the object is not taken to be missing.
     pub(super) async fn is_gone(&self, bucket: &str, key: &str) -> bool {
         let list = self.client.list_objects_v2().bucket(bucket).prefix(key).encoding_type(EncodingType::Url);
         list.max_keys(1).send().await.is_ok_and(|page| {
@@ -216,7 +216,8 @@ impl S3 {
         })
     }
 
-    /// Returns an error of reading an object, or [`Retryable::SourceChanged`] if the object does not exist.
+    /// Returns an error of reading an object, or [`Retryable::SourceChanged`] if access was refused and the
+    /// object does not exist.
     pub(super) async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
         match error {
             Error::Deployment(fault)
@@ -228,8 +229,8 @@ impl S3 {
         }
     }
 
-    /// Reads the body of an answer, which may be silent for at most [`STALLED_AFTER`]; `None` if it is longer
-    /// than `most_bytes`. The rest is then not read.
+    /// Reads the body of an answer; `None`, without reading the rest, if it is longer than `most_bytes`.
+    /// Fails if no data arrives for [`STALLED_AFTER`].
     pub(super) async fn body_within(
         &self,
         bucket: &str,
@@ -247,7 +248,7 @@ impl S3 {
         Ok(Some(whole.freeze()))
     }
 
-    /// Reads the next chunk of a body, and enters the wait as `waited`; `None` at its end.
+    /// Reads the next chunk of a body, and enters the wait under the name `waited`; `None` at its end.
     async fn next_chunk(
         &self,
         bucket: &str,
@@ -267,7 +268,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act. The bytes before the error were passed.
+    /// S3's errors, sorted by who must act. The bytes before the error were passed.
     pub async fn read_beginning(
         &self,
         bucket: &str,
@@ -287,12 +288,12 @@ impl S3 {
         Ok(())
     }
 
-    /// Returns the revision that an object is a copy of, if [`S3::copy`] made it; the empty revision if the
-    /// object no longer exists.
+    /// Returns the revision of which an object is a copy, if [`S3::copy`] or [`S3::copy_or_note`] wrote it;
+    /// the empty revision if the object does not exist.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn copied_revision(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
         Ok(match self.metadata(bucket, key).await? {
             Some(head) => head.metadata.and_then(|mut metadata| metadata.remove(SOURCE_ETAG)),

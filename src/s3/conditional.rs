@@ -24,20 +24,20 @@ pub enum WriteIf {
 /// A small object and its revision.
 #[derive(Debug)]
 pub struct SmallObject {
-    /// The object's bytes; empty if it is too large to be the program's.
+    /// The object's bytes; empty if the object is too large to be the program's.
     pub bytes: Bytes,
     /// The object's `ETag`, with quotes.
     pub etag: String,
-    /// The time of the last change in whole seconds, by S3's clock.
+    /// The time of the object's last change in whole seconds, by S3's clock.
     pub last_modified: DateTime<Utc>,
 }
 
 /// A marker that was found.
 #[derive(Debug)]
 pub struct Marker {
-    /// The copy.
+    /// The marker's object.
     pub object: Object,
-    /// The revision that the marker says it is a copy of.
+    /// The revision that the marker's metadata names.
     pub revision: Option<String>,
 }
 
@@ -45,14 +45,14 @@ impl S3 {
     /// Writes a small JSON object if a condition holds. Returns its `ETag`, or `None` if the condition did
     /// not hold.
     ///
-    /// S3 answers 412 then, 404 for `If-Match` on a key that does not exist, and 409 if another request for
+    /// S3 then answers 412, or 404 for `If-Match` on a key that does not exist, or 409 if another request for
     /// the key came in between (Amazon S3 User Guide, "How to prevent object overwrites with conditional
     /// writes"). If the answer to a request was lost and the SDK sent it again, its condition does not hold
     /// either: the object's contents show who wrote it.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn put_if(
         &self,
         bucket: &str,
@@ -67,7 +67,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn put_as_if(
         &self,
         bucket: &str,
@@ -105,11 +105,12 @@ impl S3 {
         }
     }
 
-    /// Reads a small object, at most 1 MiB of it, with its revision; `None` if it does not exist.
+    /// Reads a small object with its revision; `None` if it does not exist. If it has more than 1 MiB, its
+    /// bytes are left out.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn read_small(&self, bucket: &str, key: &str) -> Result<Option<SmallObject>, Error> {
         let what = || format!("cannot read s3://{bucket}/{key}");
         let response = match self.client.get_object().bucket(bucket).key(key).send().await {
@@ -140,7 +141,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn look_for_marker(&self, bucket: &str, key: &str) -> Result<Option<Marker>, Error> {
         match self.client.head_object().bucket(bucket).key(key).send().await {
             Ok(mut head) => {

@@ -1,4 +1,4 @@
-//! Copies objects within a bucket, if they are of a given revision: markers.
+//! Makes markers: copies objects of a given revision within a bucket, or notes them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
 /// The number of parts that are copied at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
-/// The time left when a multipart copy is given up: enough to abort it, and for the report.
+/// The time left when a multipart copy is given up: enough to abort it and to report.
 const COPY_RESERVE: Duration = Duration::from_secs(6);
 
 /// The maximum length of a percent-encoded key in a note.
@@ -44,17 +44,17 @@ const TAGS: &str =
 /// S3's code for a missing permission.
 const ACCESS_DENIED: &str = "AccessDenied";
 
-/// The characters that the path of a copy source leaves unencoded.
+/// The characters, beside letters and digits, that the path of a copy source leaves unencoded.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3 {
     /// Copies a revision within its bucket, with everything that S3 stores about it except its storage class,
-    /// which is the bucket's default. The copy's metadata names the revision, and its SHA-256 if that is
+    /// which is the bucket's default. The copy's metadata names the revision, and the SHA-256 if that is
     /// given. An object that is too large for one request is copied in parts, while there is time; an
     /// unfinished copy is aborted.
     ///
-    /// Returns what the copy lacks, in words: tags that the role may not read or set, metadata that does not
-    /// fit.
+    /// Returns a description of each thing that the copy lacks: tags that the role may not read or set,
+    /// metadata that does not fit.
     ///
     /// # Errors
     ///
@@ -79,22 +79,25 @@ impl S3 {
         self.copy_in_parts(bucket, object, to, kept, tags, cancellation).await
     }
 
-    /// Returns the SHA-256 of its bytes that a copy names, if it does.
+    /// Returns the SHA-256 in a copy's metadata, if it has one.
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn named_sha256(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
         let head = self.metadata(bucket, key).await?;
         Ok(head.and_then(|head| head.metadata).and_then(|mut metadata| metadata.remove(SOURCE_SHA256)))
     }
 
-    /// Records a revision under `to` in an object without a body, whose metadata names the key, version and
-    /// `ETag`. A revision too large for one request is not copied only to mark it as bad.
+    /// Copies a revision to `to`, or writes a note there if it is too large for one request: such a revision
+    /// is not copied only to mark it as bad.
+    ///
+    /// A note is an object without a body. Its metadata names the revision's `ETag`, its version if it has
+    /// one, and its key if that is not too long.
     ///
     /// # Errors
     ///
-    /// As [`S3::copy`].
+    /// Those of [`S3::copy`].
     pub async fn copy_or_note(
         &self,
         bucket: &str,
@@ -109,12 +112,12 @@ impl S3 {
         let version = head.version_id.take();
         let key = utf8_percent_encode(&object.key, &PATH).to_string();
         let mut ours = vec![(SOURCE_ETAG, object.revision())];
-        // Otherwise the marker's own key gives it.
+        // A longer key is left out: the marker's own key gives it.
         if key.len() <= MAX_NOTED_KEY_BYTES {
             ours.push((SOURCE_KEY, &key));
         }
         ours.extend(version.as_deref().map(|version| (SOURCE_VERSION, version)));
-        // It has no contents, so the archive's headers about contents do not apply.
+        // A note has no contents, so the archive's headers about contents do not apply.
         let mut kept = Kept::of(head, &ours);
         let tags = self.readable_tags(bucket, object, &mut kept).await?;
         let Kept { metadata, mut missing, .. } = kept;
@@ -130,7 +133,7 @@ impl S3 {
         Ok(missing)
     }
 
-    /// Returns what S3 stores about a revision.
+    /// Returns what S3 stores about an object, if it is still this revision.
     async fn head_of_revision(&self, bucket: &str, object: &Object) -> Result<HeadObjectOutput, Error> {
         let head = self.metadata(bucket, &object.key).await?;
         head.filter(|head| head.e_tag.as_deref() == Some(object.etag.as_str())).ok_or_else(|| {
@@ -139,7 +142,7 @@ impl S3 {
         })
     }
 
-    /// Returns the tags of an object, if they may be read; otherwise records that they are missing.
+    /// Returns the tags of an object. If they may not be read, records that in `kept`.
     async fn readable_tags(
         &self,
         bucket: &str,
@@ -178,7 +181,7 @@ impl S3 {
             let what = || format!("cannot copy s3://{bucket}/{} to {to}", object.key);
             sent.map(drop).map_err(|error| (error.code() == Some(ACCESS_DENIED), classify(error, &what())))
         };
-        // By default the tags are copied too.
+        // S3 copies the tags too, by default.
         let Err((is_refused, error)) = send(None).await else { return Ok(kept.missing) };
         // The refusal does not say whether the tags are the cause.
         if is_refused && send(Some(TaggingDirective::Replace)).await.is_ok() {
@@ -229,8 +232,7 @@ fn source(bucket: &str, object: &Object) -> String {
     format!("{}/{}", utf8_percent_encode(bucket, &PATH), utf8_percent_encode(&object.key, &PATH))
 }
 
-/// Writes something with tags. If only the tags are refused, writes it without them and records that in
-/// `missing`.
+/// Writes something with tags. If S3 refuses that, writes it without them and records that in `missing`.
 async fn with_tags<T, F: Future<Output = Result<T, Error>>>(
     tags: Option<String>,
     missing: &mut Vec<String>,
@@ -312,8 +314,8 @@ impl CopyOfParts<'_> {
     }
 }
 
-/// A multipart upload that is aborted if this is dropped before it is complete. Nothing waits for that; the
-/// bucket's lifecycle rule deletes what is left.
+/// A guard that aborts a multipart upload if it is dropped before the upload is over. Nothing waits for that;
+/// the bucket's lifecycle rule deletes what is left.
 struct Unfinished {
     s3: S3,
     upload: Option<Upload>,

@@ -22,8 +22,8 @@ use crate::waits::Waits;
 /// The number of times in a row that a download may break without any new bytes.
 const BREAKS_IN_A_ROW: u32 = 5;
 
-/// Asks S3 for the object's checksum. With its own option, the SDK would also compare each answer by itself;
-/// the verifier does this over all answers.
+/// The header that asks S3 for the object's checksum. With its own option, the SDK would also compare each
+/// answer by itself; the verifier does this over all answers.
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
 /// The end of one answer's body.
@@ -33,8 +33,8 @@ enum Received {
 }
 
 impl S3 {
-    /// Sends the bytes of a revision to `chunks`, resumes interrupted reads, and compares the bytes with what
-    /// S3 stores about the revision. When the receiver stops, the rest is read only for the comparison.
+    /// Sends the bytes of a revision to `chunks`, resumes interrupted reads, and compares the bytes with S3's
+    /// checksum. When the receiver stops, the rest is read only for the comparison.
     ///
     /// # Errors
     ///
@@ -78,7 +78,8 @@ impl S3 {
                     }
                     Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
                     Ok(response) => {
-                        // The answer to a range says nothing about the whole object.
+                        // Only the first answer is of the whole object; the answer to a range says nothing
+                        // about it.
                         let verifier = verifier.get_or_insert_with(|| Verifier::new(&response, object));
                         let mut progress = Progress { waits: &self.waits, offset: &mut offset, verifier };
                         let received = progress.receive(response.body, bucket, object, cancellation, &chunks);
@@ -114,7 +115,7 @@ struct Progress<'d> {
 }
 
 impl Progress<'_> {
-    /// Passes on one answer's body as far as it arrives.
+    /// Sends the chunks of one answer's body as they arrive, until it ends or breaks.
     async fn receive(
         &mut self,
         mut body: ByteStream,

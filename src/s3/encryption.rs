@@ -1,4 +1,4 @@
-//! Names the KMS key that encrypts everything that is written.
+//! Adds the KMS key that encrypts everything that the program writes.
 
 use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -8,7 +8,7 @@ use aws_sdk_s3::operation::create_multipart_upload::CreateMultipartUploadInput;
 use aws_sdk_s3::operation::put_object::PutObjectInput;
 use aws_sdk_s3::types::ServerSideEncryption;
 
-/// Adds the key to each request of a client that creates an object.
+/// An interceptor that adds the key to each request of a client that creates an object.
 ///
 /// It also asks for a bucket key, so that S3 calls KMS once for many objects and not for each (Amazon S3 User
 /// Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").

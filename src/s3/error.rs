@@ -1,4 +1,4 @@
-//! Classifies S3's failures, by who must act.
+//! Classifies S3's failures by who must act.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
@@ -7,7 +7,8 @@ use cmslite_core::error::{Deployment, Error, Fault, Retryable};
 
 use super::known_errors::{Class, class};
 
-/// The SDK's error before it sends anything (`aws-sdk-s3`, the rules of its endpoints).
+/// A part of the SDK's error for settings that contradict each other, before it sends anything (`aws-sdk-s3`,
+/// the rules of its endpoints).
 const FIPS_ELSEWHERE: &str = "A custom endpoint cannot be combined with FIPS";
 
 /// Returns the error for a failure of S3.
@@ -78,7 +79,7 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// The answer that an error carries, if there was one.
+/// The parts of the answer that an error carries, if there was one.
 pub(super) trait Answer {
     /// Returns the HTTP status.
     fn status_code(&self) -> Option<u16>;

@@ -8,18 +8,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{SOURCE_ETAG, SOURCE_SHA256};
 
-/// The metadata of a note that names the object it represents, percent-encoded, and its version.
+/// The metadata of a note that names the archive's key, percent-encoded.
 pub(super) const SOURCE_KEY: &str = "source-key";
+
+/// The metadata of a note that names the archive's version.
 pub(super) const SOURCE_VERSION: &str = "source-version-id";
 
-/// The names of metadata that say what a marker is a copy of.
+/// The names of the program's own metadata, which say what a marker is a copy of.
 const OURS: [&str; 4] = [SOURCE_ETAG, SOURCE_SHA256, SOURCE_KEY, SOURCE_VERSION];
 
 /// The limit for metadata: "the user-defined metadata is limited to 2 KB in size", by "the number of bytes in
 /// the UTF-8 encoding of each key and value" (Amazon S3 User Guide, "Working with object metadata").
 const METADATA_LIMIT_BYTES: usize = 2048;
 
-/// The prefix of each name as a header. It is not documented whether it counts; here it does.
+/// The prefix of each metadata name as a header. AWS does not document whether it counts; here it does.
 const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// What a marker keeps of its archive.
@@ -33,7 +35,7 @@ pub(super) struct Kept {
     pub(super) expires: Option<DateTime>,
     /// The program's metadata, and the uploader's if it fits.
     pub(super) metadata: HashMap<String, String>,
-    /// What could not be kept, in words.
+    /// A description of each thing that could not be kept.
     pub(super) missing: Vec<String>,
 }
 
@@ -56,8 +58,8 @@ macro_rules! with_kept {
 pub(super) use with_kept;
 
 impl Kept {
-    /// Returns what to keep of an archive from its `head`, with the program's metadata `ours` first: it says
-    /// what the marker is a copy of.
+    /// Returns what to keep of an archive with the answer `head`. The program's metadata `ours` has priority:
+    /// it says what the marker is a copy of.
     ///
     /// Text beyond ASCII arrives as encoded by RFC 2047, and S3 decodes it again (same page of the User
     /// Guide).
@@ -122,8 +124,8 @@ fn is_ascii(value: &str) -> bool {
     value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// Returns the program's metadata and the part of the uploader's that fits, in the order of its names; and
-/// the names that do not fit.
+/// Returns the program's metadata with the uploader's entries that fit, in the order of their names; and the
+/// names of those that do not fit.
 fn fit(ours: &[(&str, &str)], theirs: HashMap<String, String>) -> (HashMap<String, String>, Vec<String>) {
     let bytes = |key: &str, value: &str| METADATA_PREFIX.len() + key.len() + value.len();
     let mut left = METADATA_LIMIT_BYTES;
@@ -174,7 +176,7 @@ mod tests {
             ("nothing", vec![], vec!["source-etag"], vec![]),
             ("some", vec![("a", 10), ("b", 10)], vec!["a", "b", "source-etag"], vec![]),
             ("one too large", vec![("a", 2048), ("b", 10)], vec!["b", "source-etag"], vec!["a"]),
-            // 29 bytes are the program's, and 12 are its name.
+            // The program's entry takes 29 bytes; the name of the other takes 12, with its prefix.
             ("all that fits", vec![("a", 2048 - 29 - 12)], vec!["a", "source-etag"], vec![]),
             ("a byte more", vec![("a", 2048 - 29 - 11)], vec!["source-etag"], vec!["a"]),
             ("ours by name", vec![("source-etag", 3)], vec!["source-etag"], vec![]),
@@ -192,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Untrusted texts are signed with the copy.
+    /// The request for a copy is signed with the uploader's texts, which are untrusted.
     #[test]
     fn what_is_beyond_ascii_is_left_out_and_what_is_ours_is_not_theirs_to_say() {
         let head = HeadObjectOutput::builder()

@@ -1,8 +1,8 @@
-//! Lists the meaning of S3's codes: one row for each, with who must act and the remedy.
+//! Lists S3's error codes: one row for each, with who must act and the remedy.
 
 use cmslite_core::error::{Deployment, Retryable};
 
-/// Who must act on a code.
+/// The class of an error, by who must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// The error is temporary.
@@ -11,8 +11,8 @@ pub(super) enum Class {
     Lasting(Deployment),
 }
 
-/// One row: a code, or its beginning if it ends with `*`; a text that the message must contain; the meaning;
-/// and the remedy, if the error's type does not have it.
+/// A row: a code, or its beginning if it ends with `*`; a text that the message must contain; the class; and
+/// the remedy, if the error's type does not have it.
 struct Row(&'static str, &'static str, Class, &'static str);
 
 const REDIRECTED: &str = "the bucket is in another region: set AWS_REGION to that";
@@ -28,30 +28,31 @@ const ROWS: &[Row] = &[
     Row("PermanentRedirect", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
     Row("AuthorizationHeaderMalformed", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
     Row("IllegalLocationConstraintException", "", Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
-    // A range after the object's end: the object has another size than was listed.
     Row("PreconditionFailed", "", Class::Temporary(Retryable::SourceChanged), ""),
     Row("NoSuchKey", "", Class::Temporary(Retryable::SourceChanged), ""),
+    // The range is after the object's end: the object has another size than was listed.
     Row("InvalidRange", "", Class::Temporary(Retryable::SourceChanged), ""),
-    // "The operation is not valid for the current state of the object", 403; also `GetObject`, "Errors": in Glacier
-    // Flexible Retrieval, Deep Archive or an archive tier of Intelligent-Tiering.
+    // "The operation is not valid for the current state of the object", 403; also `GetObject`, "Errors": the
+    // object is in Glacier Flexible Retrieval, Deep Archive or an archive tier of Intelligent-Tiering.
     Row(
         "InvalidObjectState",
         "",
         Class::Lasting(Deployment::ObjectUnreadable),
         "the object is in an archive storage class: restore it with `aws s3api restore-object`, and let no lifecycle rule move unsettled archives",
     ),
-    // KMS is busy, fails itself, or cannot reach what it depends on (AWS KMS API Reference, `Decrypt`:
-    // `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common errors").
+    // KMS is busy, has a fault of its own, or cannot reach what it depends on (AWS KMS API Reference,
+    // `Decrypt`: `DependencyTimeoutException`, `KeyUnavailableException`, `KMSInternalException`; "Common
+    // errors").
     Row("KMS.Throttling*", "", Class::Temporary(Retryable::S3Unavailable), ""),
     Row("KMS.DependencyTimeout*", "", Class::Temporary(Retryable::S3Unavailable), ""),
     Row("KMS.KeyUnavailable*", "", Class::Temporary(Retryable::S3Unavailable), ""),
     Row("KMS.KMSInternal*", "", Class::Temporary(Retryable::S3Unavailable), ""),
-    // Named after the exceptions of the AWS KMS API Reference, `Decrypt` and `GenerateDataKey`, with status 400
-    // (localstack/localstack#8422, rustfs/rustfs#7423).
+    // These codes have the names of the exceptions in the AWS KMS API Reference, `Decrypt` and
+    // `GenerateDataKey`, with status 400 (localstack/localstack#8422, rustfs/rustfs#7423).
     Row("KMS.*", "", Class::Lasting(Deployment::ObjectUnreadable), KMS),
-    // A key that may not be used is S3's `AccessDenied`, in newer messages with the action.
+    // For a key that may not be used, S3 answers `AccessDenied`; newer messages name the action.
     Row("AccessDenied", "kms:", Class::Lasting(Deployment::ObjectUnreadable), KMS),
-    // An object encrypted with a key of the customer, 400 (Amazon S3 User Guide, "Using server-side
+    // The object is encrypted with a key of the customer, 400 (Amazon S3 User Guide, "Using server-side
     // encryption with customer-provided keys": each request must carry the key).
     Row(
         "InvalidRequest",
@@ -59,13 +60,14 @@ const ROWS: &[Row] = &[
         Class::Lasting(Deployment::ObjectUnreadable),
         "the object is encrypted with a key of the uploader's own (SSE-C), which this program does not have: upload it with SSE-S3 or SSE-KMS",
     ),
-    // Keys and tokens are refused with 400 or 403.
+    // S3 refuses access keys and tokens with 400 or 403.
     Row("ExpiredToken", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
     Row("InvalidToken", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
     Row("TokenRefreshRequired", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
     Row("InvalidAccessKeyId", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
     Row("SignatureDoesNotMatch", "", Class::Lasting(Deployment::S3Access), NEW_KEYS),
-    // From other stores: "A header that you provided implies functionality that is not implemented", 501.
+    // Other stores answer this: "A header that you provided implies functionality that is not implemented",
+    // 501.
     Row(
         "NotImplemented",
         "",
@@ -96,7 +98,8 @@ const ROWS: &[Row] = &[
     Row("NoSuchUpload", "", Class::Temporary(Retryable::S3Unavailable), ""),
 ];
 
-/// Returns the meaning of a code and its message, with the remedy; otherwise the meaning of the status alone.
+/// Returns the class of a code with its message, and the remedy; for an unknown code, the class of the status
+/// alone. `None` if neither is known.
 pub(super) fn class(code: Option<&str>, message: &str, status: Option<u16>) -> Option<(Class, &'static str)> {
     let is_named = |name: &str, code: &str| match name.strip_suffix('*') {
         Some(beginning) => code.starts_with(beginning),
@@ -107,7 +110,7 @@ pub(super) fn class(code: Option<&str>, message: &str, status: Option<u16>) -> O
         return Some((*class, *remedy));
     }
     Some(match status? {
-        // A HEAD is answered without a code.
+        // The answer to a HEAD has no code.
         301 => (Class::Lasting(Deployment::NoSuchBucket), REDIRECTED),
         401 | 403 => (Class::Lasting(Deployment::S3Access), ""),
         404 | 412 | 416 => (Class::Temporary(Retryable::SourceChanged), ""),

@@ -27,8 +27,7 @@ use crate::time_limits::{
 };
 use crate::waits::{Waiting, Waits};
 
-/// Returns the limits of a request that moves few bytes: all except uploads, copies, and the completion of a
-/// multipart upload.
+/// Returns the limits of a request that moves few bytes. [`upload`], [`copy`] and [`complete`] override them.
 ///
 /// An attempt of a download ends when its headers have arrived; reading the body is up to the caller
 /// (`aws-smithy-runtime`, `orchestrator`: a streaming body is not read in `try_attempt`).
@@ -51,8 +50,8 @@ pub(super) fn complete() -> Builder {
     overriding(COMPLETE_ATTEMPT)
 }
 
-/// Returns how often a request is tried. The user's setting has priority; the SDK's default is too small for
-/// a bucket that throttles a new prefix for a while.
+/// Returns the setting for how often a request is tried. The user's setting has priority; the SDK's default
+/// is too small for a bucket that throttles a new prefix for a while.
 pub(super) fn retries(known: Option<&RetryConfig>) -> RetryConfig {
     let sdk = RetryConfig::standard();
     match known {
@@ -73,12 +72,12 @@ fn limits(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// An interceptor that enters each request of a client into the waits, from its beginning to its end, with
-/// its retries.
+/// An interceptor that enters each request of a client into the waits, with its retries, from its beginning
+/// to its end.
 #[derive(Debug)]
 pub(super) struct Entered(pub(super) Waits);
 
-/// A request's entry. It ends with the request's configuration, however the request ends.
+/// A request's entry in the waits. It is dropped with the request's configuration, however the request ends.
 #[derive(Debug)]
 struct Entry {
     _waiting: Waiting,
@@ -107,7 +106,7 @@ impl Intercept for Entered {
     }
 }
 
-/// Returns `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is untrusted text.
+/// Returns the name of a request, by its operation, bucket and key.
 fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
     let input = context.input();
     macro_rules! operation {
@@ -132,7 +131,7 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
     "S3".to_owned()
 }
 
-/// Returns a request's name.
+/// Returns `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is untrusted text.
 pub(super) fn told(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
     let (bucket, key) = (bucket.unwrap_or_default(), key.unwrap_or_default());
     format!("S3: {operation} of s3://{bucket}/{}", Key::from(key))

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Begins, completes and aborts uploads in parts.
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use cmslite_core::error::{Error, Retryable};
@@ -9,7 +9,7 @@ use super::error::classify;
 use super::kept::{Kept, with_kept};
 use super::limits;
 
-/// A part that was uploaded to S3.
+/// A part of a multipart upload that S3 has.
 pub(super) struct UploadedPart(CompletedPart);
 
 impl UploadedPart {
@@ -27,7 +27,7 @@ pub(super) struct Upload {
 }
 
 impl S3 {
-    /// Begins a multipart upload that keeps another object's headers and metadata, with these tags.
+    /// Begins a multipart upload with another object's headers and metadata, and with these tags.
     pub(super) async fn begin_copy(
         &self,
         bucket: &str,
@@ -52,7 +52,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act; the upload is then aborted.
+    /// S3's errors, sorted by who must act; the upload is then aborted.
     pub(super) async fn complete_upload(
         &self,
         upload: &Upload,

@@ -13,7 +13,7 @@ use super::error::classify;
 use crate::task::Task;
 
 /// A listing that is read ahead of its consumer by at most two pages: one that waits to be taken, and one
-/// that is being read. Dropping it ends it.
+/// that is being read. The listing ends when this is dropped.
 #[derive(Debug)]
 pub struct Pages {
     pages: mpsc::Receiver<Vec<Object>>,
@@ -26,7 +26,7 @@ impl Pages {
     ///
     /// # Errors
     ///
-    /// S3's, by who must act.
+    /// S3's errors, sorted by who must act.
     pub async fn next(&mut self) -> Result<Option<Vec<Object>>, Error> {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
@@ -54,7 +54,8 @@ impl S3 {
         prefix: &str,
         taken: mpsc::Sender<Vec<Object>>,
     ) -> Result<(), Error> {
-        // Raw keys may contain characters that XML does not allow, and then the whole page could not be read.
+        // The keys are requested encoded. A raw key may contain characters that XML does not allow, and the
+        // whole page could then not be read.
         let list =
             self.client.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
         let mut pages = list.into_paginator().send();
@@ -66,7 +67,7 @@ impl S3 {
                     format!("S3 does not say where its listing of s3://{bucket}/{prefix} continues");
                 return Err(Error::retryable(Retryable::Unknown, message));
             }
-            // A store without support for encoding does not confirm it.
+            // A store that cannot encode keys does not confirm the encoding.
             let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             let objects = page.contents.unwrap_or_default().into_iter();
             let objects: Option<Vec<Object>> = objects.map(|object| listed(object, is_encoded)).collect();

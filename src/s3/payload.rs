@@ -5,8 +5,8 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// Leaves the SHA-256 of a request's body out of its signature if the connection uses TLS and the request has
-/// a checksum that S3 compares with the received body.
+/// An interceptor that leaves the SHA-256 of a body in memory out of the request's signature. It does so if
+/// the connection uses TLS and the request has a checksum that S3 compares with the received body.
 ///
 /// The SDK hashes each body that is in memory, over TLS too (`aws_runtime::auth::sigv4`). S3 accepts
 /// `UNSIGNED-PAYLOAD` instead (Amazon S3 API Reference, "Authenticating Requests: Using the Authorization
@@ -20,7 +20,8 @@ impl Intercept for UnsignedOverTls {
         "UnsignedOverTls"
     }
 
-    /// All headers are present by now: the SDK adds the checksum in `modify_before_signing`.
+    /// Decides here because all headers are present by now: the SDK adds the checksum in
+    /// `modify_before_signing`.
     fn read_before_signing(
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,

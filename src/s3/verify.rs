@@ -1,5 +1,5 @@
-//! Verifies that the bytes of a download are those that S3 stores: it computes a checksum over the whole
-//! stream, also if that was resumed, and compares it with S3's.
+//! Verifies that the bytes of a download are those that S3 stores. It computes a checksum over the whole
+//! stream, even if the download was resumed, and compares it with S3's.
 //!
 //! The SDK compares only what one answer contains, and no composite checksum (`aws-sdk-s3`,
 //! `http_response_checksum.rs`).
@@ -23,11 +23,11 @@ const USUAL_PARTS_MIB: [u64; 8] = [8, 5, 16, 10, 15, 32, 64, 100];
 /// A download that was read to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Downloaded {
-    /// The SHA-256 of all received bytes, in hexadecimal digits: downloads with the same one had the same
+    /// The SHA-256 of all received bytes, in hexadecimal digits. Downloads with the same SHA-256 had the same
     /// bytes.
     pub sha256: String,
-    /// The checksum of S3 that was compared and is the same; `None` if there was nothing to compare, or only
-    /// an `ETag` or a checksum of parts that may be of another kind than it seems.
+    /// The name of S3's checksum that matched. `None` if there was nothing to compare, or if the difference
+    /// proves nothing: that of an `ETag`, or of a checksum of parts whose size was assumed.
     pub verified_by: Option<&'static str>,
 }
 
@@ -50,14 +50,14 @@ enum Hasher {
     Checksum(Box<dyn HttpChecksum>),
 }
 
-/// A computation of the values that identify an object's bytes, and of S3's checksum, chunk by chunk.
+/// A computation, chunk by chunk, of the SHA-256 of an object's bytes and of the checksum that S3 has.
 pub(super) struct Verifier {
     sha256: Sha256,
     /// The checksum to compare; `None` if S3 has none that could be compared.
     compared: Option<Compared>,
 }
 
-/// A checksum of S3's, and the computation so far.
+/// One of S3's checksums, and the computation so far.
 struct Compared {
     algorithm: Algorithm,
     expected: String,
@@ -68,7 +68,7 @@ struct Compared {
 /// The parts of a composite checksum or `ETag`, of an assumed size.
 struct Parts {
     part_bytes: u64,
-    /// The number of bytes missing in the current part.
+    /// The number of bytes that the current part still lacks.
     left: u64,
     count: u64,
     hashes: Vec<u8>,
@@ -88,7 +88,7 @@ impl Verifier {
         ];
         for (algorithm, value) in checksums {
             if let Some(value) = value {
-                // A checksum of checksums that does not give the number of parts.
+                // A composite checksum that does not give the number of parts cannot be compared.
                 if answer.checksum_type() == Some(&ChecksumType::Composite) && !value.contains('-') {
                     return Self::of_nothing();
                 }
@@ -108,7 +108,7 @@ impl Verifier {
         }
     }
 
-    /// Creates the computation for a value that ends with the number of parts if it is composite.
+    /// Creates the verifier for a value, which ends with the number of parts if it is composite.
     fn of(algorithm: Algorithm, value: &str, size: u64) -> Self {
         let parts = match value.rsplit_once('-') {
             None => None,
@@ -136,7 +136,7 @@ impl Verifier {
         }
     }
 
-    /// Compares, when all bytes have arrived.
+    /// Compares the checksums after all bytes have arrived.
     ///
     /// An `ETag` that differs from the MD5 proves nothing: S3 guarantees an MD5 only for some objects, and
     /// other stores do not guarantee it at all. A checksum of parts whose size was assumed proves nothing
@@ -167,7 +167,7 @@ impl Compared {
         self.hasher.update(bytes);
     }
 
-    /// Returns the name of the checksum if it is the same.
+    /// Returns the name of the checksum if it matches; `None` if a difference proves nothing.
     fn finish(self) -> Result<Option<&'static str>, Mismatch> {
         let name = self.algorithm.name();
         let is_certain =
@@ -256,13 +256,15 @@ fn hexadecimal(digest: &[u8]) -> String {
     })
 }
 
-/// Checks whether an `ETag` has the form of an MD5, or of the MD5 of parts' MD5s with their number.
+/// Checks whether an `ETag` has the form of an MD5, or of the MD5 of the parts' MD5s with the number of
+/// parts.
 fn is_md5(etag: &str) -> bool {
     let (digest, count) = etag.split_once('-').unwrap_or((etag, "1"));
     digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && count.parse::<u64>().is_ok()
 }
 
-/// Returns the size of all parts except the last, as far as the object's size and their number determine it.
+/// Returns the likely size of all parts except the last: a usual one that fits the object's size and the
+/// number of parts, else the smallest whole number of MiB. `None` if neither fits.
 fn part_bytes(size: u64, count: u64) -> Option<u64> {
     if count <= 1 {
         return (count == 1).then_some(size.max(1));
@@ -284,10 +286,10 @@ mod tests {
         verifier.finish()
     }
 
-    /// Computed with Python's hashlib.
+    /// The SHA-256 of "123456789", computed with Python's hashlib.
     const SHA256_OF_123456789: &str = "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225";
 
-    /// CRC's check values, and the other digests of "123456789", from Python's hashlib.
+    /// The values are the CRCs' check values, and the other digests of "123456789" from Python's hashlib.
     #[test]
     fn checksums_are_those_of_their_definitions() {
         use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
@@ -305,7 +307,7 @@ mod tests {
         }
     }
 
-    /// It depends neither on what S3 has to compare, nor on parts.
+    /// The SHA-256 depends neither on what S3 has to compare, nor on parts.
     #[test]
     fn the_same_bytes_have_the_same_sha256_however_they_were_uploaded() {
         let mut nothing = Verifier::of_nothing();

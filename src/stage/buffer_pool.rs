@@ -20,7 +20,7 @@ pub(super) struct BufferPool {
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     pool: BufferPool,
-    // Released last, after the buffer was returned.
+    // This is released last, after the buffer was returned to the pool.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -29,7 +29,7 @@ impl BufferPool {
         Self { permits: Arc::new(Semaphore::new(buffers)), buffers: Arc::default() }
     }
 
-    /// Returns an empty buffer of `size_bytes`, as soon as there is one.
+    /// Returns an empty buffer with room for `size_bytes`, as soon as one is free.
     pub(super) async fn buffer(&self, size_bytes: usize) -> io::Result<Buffer> {
         let permit = Arc::clone(&self.permits)
             .acquire_owned()
@@ -44,7 +44,7 @@ impl BufferPool {
 }
 
 impl Buffer {
-    /// Appends bytes. Memory beyond the buffer's size is allocated only if they need it.
+    /// Appends bytes, and allocates more memory only if they need it.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -1,4 +1,4 @@
-//! Compresses pieces of staged files separately, as many at once as there are cores.
+//! Compresses pieces of staged files separately, several at once if there are several cores.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use zstd::zstd_safe::compress_bound;
 
 use super::buffer_pool::Buffer;
 
-/// The compression level. On exports like ours, levels 2 and 3 do not write less and take longer; levels
+/// The compression level. On exports like ours, levels 2 and 3 take longer and do not write less; levels
 /// below 1 write between a third and a half more (`cargo bench --bench compression`).
 const LEVEL: i32 = 1;
 
@@ -20,11 +20,11 @@ const LEVEL: i32 = 1;
 /// a function's maximum network bandwidth (docs/explanation/performance.md), and each needs a buffer.
 const MAX_AT_ONCE: usize = 3;
 
-/// The compressors of pieces. Their memory is reused.
+/// The compressors of pieces, whose memory is reused.
 #[derive(Clone, Default)]
 pub(super) struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
 
-/// Returns how many pieces are compressed at once.
+/// Returns the number of pieces that are compressed at once.
 pub(super) fn at_once() -> usize {
     available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE)
 }
@@ -59,7 +59,7 @@ fn compressor() -> io::Result<Compressor<'static>> {
     Ok(compressor)
 }
 
-/// Returns a small text as it is staged.
+/// Returns a small text in its staged form.
 ///
 /// # Errors
 ///
@@ -71,20 +71,20 @@ pub fn staged_text(staging: Staging, text: String) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A reader of a piece that passes its text on, from bytes that arrive one after the other.
+/// A reader that takes the bytes of a piece as they arrive, and passes its text on.
 pub(super) enum PieceReader<'a, F: FnMut(&[u8]) -> ControlFlow<()>> {
     Plain(F),
     Zstd(Box<Decoder<'a, Taker<F>>>),
 }
 
-/// The receiver of the text.
+/// The receiver of decompressed text.
 pub(super) struct Taker<F> {
     take: F,
     has_enough: bool,
 }
 
 impl<F: FnMut(&[u8]) -> ControlFlow<()>> PieceReader<'_, F> {
-    /// Creates a reader that passes the text of a piece to `take`, until `take` breaks.
+    /// Creates a reader that passes the text of a piece to `take`, until that breaks.
     ///
     /// # Errors
     ///
@@ -96,11 +96,11 @@ impl<F: FnMut(&[u8]) -> ControlFlow<()>> PieceReader<'_, F> {
         })
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes of the piece, and breaks when the receiver wants no more text.
     ///
     /// # Errors
     ///
-    /// If they are not what was staged.
+    /// If the bytes are not what was staged.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
         match self {
             Self::Plain(take) => Ok(take(bytes)),

@@ -11,7 +11,7 @@ pub struct StagedKeys {
     staging: Staging,
 }
 
-/// The pieces of a staged file, in its order. Each is an object with a header line of its own and whole rows.
+/// The pieces of a staged file, in order. Each is an object with a header line of its own and whole rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pieces {
     /// The line of the whole file on which the first row of each piece begins.
@@ -44,7 +44,7 @@ impl StagedKeys {
         }
     }
 
-    /// Returns the ending of a piece's name.
+    /// Returns the ending of the pieces' names.
     fn ending(&self) -> &'static str {
         match self.staging {
             Staging::Plain => ".csv",
@@ -67,7 +67,7 @@ impl StagedKeys {
         format!("{}.manifest", self.stem)
     }
 
-    /// Returns the index of the piece with this name or URL, if the name is complete.
+    /// Returns the index of the piece with this name or URL, if that is complete.
     pub fn piece_of(&self, told: &str) -> Option<usize> {
         let (_, number) = told.strip_suffix(self.ending())?.rsplit_once(&self.all_pieces())?;
         number.parse::<usize>().ok()?.checked_sub(1)
@@ -75,7 +75,7 @@ impl StagedKeys {
 }
 
 impl Pieces {
-    /// Begins another piece, whose first row is on this line of the whole file.
+    /// Begins another piece. Its first row is on this line of the whole file.
     pub(super) fn begin(&mut self, first_line: u64) {
         self.first_lines.push(first_line);
     }
@@ -105,7 +105,7 @@ struct Entry {
 }
 
 impl Manifest {
-    /// Creates a manifest that names `pieces` pieces in `bucket`, each of them mandatory.
+    /// Creates a manifest that names this many pieces in `bucket`, each of them mandatory.
     pub fn of(bucket: &str, keys: &StagedKeys, pieces: usize) -> Self {
         let entry = |at| Entry { url: format!("s3://{bucket}/{}", keys.piece(at)), mandatory: true };
         Self { entries: (0..pieces).map(entry).collect() }

@@ -17,7 +17,7 @@ use crate::cancellation::ARCHIVE_RESERVE;
 use crate::run_request::RunRequest;
 use crate::s3::{Downloaded, S3};
 
-/// The number of times that an archive is read within an invocation until it is known what S3 stores.
+/// The maximum number of times that one invocation reads an archive to find out what S3 stores.
 const READS: u32 = 5;
 
 /// The wait before an archive is read again; each further one is twice as long. It is short: a fault that
@@ -44,7 +44,8 @@ pub async fn read_proven<S: AsyncSink, G>(
     }
     let mut came = Vec::new();
     let mut reads = 0;
-    // A bad archive is read twice if S3 has no checksum to compare: both readings count for its time.
+    // A bad archive is read twice if S3 has no checksum to compare. Both readings count for the archive's
+    // time.
     let begun = Instant::now();
     request.progress.forget_waits();
     loop {
@@ -83,12 +84,12 @@ pub async fn read_proven<S: AsyncSink, G>(
     }
 }
 
-/// Makes certain that a download had the bytes that S3 stores, if that is not known: it is repeated, and must
-/// have the same bytes.
+/// Makes certain that a download had the bytes that S3 stores. If that is not known, the download is repeated
+/// and must have the same bytes.
 ///
 /// # Errors
 ///
-/// [`Retryable::DamagedDownload`] when it has not; those of [`S3::download`].
+/// [`Retryable::DamagedDownload`] when the bytes differ; those of [`S3::download`].
 pub async fn confirm(
     s3: &S3,
     request: &RunRequest,

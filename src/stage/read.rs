@@ -28,18 +28,18 @@ const CHUNKS_WAITING: usize = 2;
 
 /// The result of a reading, and how far its bytes are known to be S3's.
 pub struct Reading<T> {
-    /// The members and their files; or all problems of the received bytes.
+    /// The members and the result of the sink; or all problems of the received bytes.
     pub read: Result<(Vec<StagedMember>, T), Problems>,
-    /// The received bytes.
+    /// The SHA-256 of the received bytes, and the checksum of S3's that matched, if one did.
     pub downloaded: Downloaded,
 }
 
 /// Streams a revision of an archive through unpacking and transforming into `sink`, as long as the request
-/// allows it. `begun` is when it was first read.
+/// allows it. `begun` is the time when the archive was first read.
 ///
 /// # Errors
 ///
-/// S3's or the sink's. Files may exist then, and nothing reads them.
+/// S3's or the sink's. Staged files may then exist, but nothing reads them.
 pub async fn read_archive<S: AsyncSink>(
     s3: &S3,
     request: &RunRequest,
@@ -137,8 +137,8 @@ pub async fn read_archive<S: AsyncSink>(
     }
 }
 
-/// Returns the error of reading an archive that was first read at `begun`. If the time is up, it records how
-/// far the reading came.
+/// Returns the error of reading an archive that was first read at `begun`. If its kind is
+/// [`Retryable::DeadlineNear`], also records how far the reading came.
 pub fn given_up(request: &RunRequest, begun: Instant, error: Error) -> Error {
     if let Error::Retryable(fault) = &error
         && fault.kind == Retryable::DeadlineNear
@@ -151,7 +151,7 @@ pub fn given_up(request: &RunRequest, begun: Instant, error: Error) -> Error {
     error
 }
 
-/// A guard that stops a reading when nothing waits for it any more.
+/// A guard that stops a reading when nothing waits for the reading any more.
 struct StopsWhenDropped<'p>(&'p Progress);
 
 impl Drop for StopsWhenDropped<'_> {
@@ -160,7 +160,7 @@ impl Drop for StopsWhenDropped<'_> {
     }
 }
 
-/// A blocking reader of a download.
+/// A blocking reader of the chunks of a download.
 struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,

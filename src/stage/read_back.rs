@@ -8,16 +8,17 @@ use super::StagedTable;
 use super::compress::PieceReader;
 use crate::s3::S3;
 
-/// The maximum number of bytes of a piece that are read: all of it, unless it has a row of unusual size.
+/// The maximum number of bytes of a piece that are read. This is all of it, unless it has a row of unusual
+/// size.
 const READ_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Passes the text of a piece, with its header line, to `take` until that breaks; of an unusually large piece
-/// only the beginning.
+/// Passes the text of a piece, with its header line, to `take` until that breaks. Only the beginning of an
+/// unusually large piece is read.
 ///
 /// # Errors
 ///
-/// S3's, by who must act; [`Retryable::Unknown`] if the piece is not what was staged. The text before the
-/// error was passed.
+/// S3's errors, sorted by who must act; [`Retryable::Unknown`] if the piece is not what was staged. The text
+/// before the error was passed.
 pub async fn read_piece(
     s3: &S3,
     staged: &StagedTable<'_>,

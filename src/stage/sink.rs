@@ -8,30 +8,30 @@ use cmslite_core::config::Table;
 use cmslite_core::error::Error;
 use tracing::info;
 
-/// A sink whose files are complete only later.
+/// A sink whose files are completed asynchronously.
 pub trait AsyncSink: Sink + Send + 'static {
-    /// The result for the completed files.
+    /// The result of writing the files.
     type Staged: Send;
 
     /// Waits until every completed file exists.
     ///
     /// # Errors
     ///
-    /// Why a file does not exist, by who must act.
+    /// The reason why a file does not exist, sorted by who must act.
     fn finish(&mut self) -> impl Future<Output = Result<Self::Staged, Error>> + Send;
 
-    /// Aborts what is in progress, and deletes what exists as far as that is quickly done.
+    /// Aborts the writing, and deletes the files that exist, as many as can be deleted quickly.
     ///
     /// # Errors
     ///
-    /// Why a file could not be written, if one could not.
+    /// The reason why a file could not be written, if there is one.
     fn discard(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// A sink that discards the files.
 pub struct NullSink;
 
-/// A file of [`NullSink`]: its size so far.
+/// A file of [`NullSink`], of which only the size is kept.
 pub struct DiscardedFile(u64);
 
 /// Logs that a member's staged file is complete.

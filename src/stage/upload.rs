@@ -1,5 +1,5 @@
-//! Writes the staged files: a blocking writer on one side, uploads of pieces on the other, and a bounded
-//! number of pieces between.
+//! Writes the staged files. A blocking writer fills a bounded number of pieces, which are uploaded at the
+//! same time.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,15 +25,16 @@ use super::waiting::waiting;
 use crate::run_request::RunRequest;
 use crate::s3::S3;
 
-/// The size of a piece's text. Redshift splits files of 128 MB and more, and then reports no lines
-/// (`t_splitting-data-files.md`); below that, memory and the time for a request decide
+/// The size of the text of an uncompressed piece. Redshift splits files of 128 MB and more, and then reports
+/// no lines (`t_splitting-data-files.md`); below that, memory and the time for a request decide
 /// (docs/explanation/performance.md).
 const PLAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size of the text of a compressed piece.
 const COMPRESSED_BYTES: usize = 6 * 1024 * 1024;
 
-/// The minimum size of a piece that is not a member's last, so that a member's size bounds their number.
+/// The minimum size of a piece that is not a member's last, so that a member's size bounds the number of its
+/// pieces.
 const MIN_PIECE_BYTES: usize = 1024 * 1024;
 
 /// The number of pieces that are uploaded at once.
@@ -55,7 +56,7 @@ pub struct Uploader {
 pub struct StagedFile {
     /// The configuration's name for the source member.
     pub(super) member: String,
-    /// The keys of the file.
+    /// The keys of the file's pieces and manifest.
     pub(super) keys: StagedKeys,
     /// The pieces.
     pub(super) pieces: Pieces,
@@ -69,14 +70,14 @@ pub struct Written {
     pub(super) bytes: u64,
 }
 
-/// A guard of the uploads, which continue while it exists. The writer blocks a thread, where nothing can be
-/// dropped: it ends when its uploads do.
+/// A guard of the uploads, which continue while it exists. The writer blocks a thread, which cannot be
+/// dropped: it ends when the uploads do.
 pub struct Uploading(Arc<Uploads>);
 
 /// A staged file that is written piece by piece.
 pub struct StagedWriter {
     channel: Channel,
-    /// The index of the file.
+    /// The index of the file in `State::begun`.
     file: usize,
     keys: StagedKeys,
     header: Vec<u8>,
@@ -116,7 +117,7 @@ struct State {
     /// The error of the first failed upload.
     failed: Option<Error>,
     is_given_up: bool,
-    /// The number of pieces of each file that were begun.
+    /// The keys of each file, and the number of its pieces that were begun.
     begun: Vec<(StagedKeys, usize)>,
 }
 
@@ -161,7 +162,7 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for all uploads; returns how many bytes they wrote.
+    /// Waits for all uploads, and returns the number of bytes that they wrote.
     async fn ended(&self) -> Result<u64, Error> {
         let mut under_way = std::mem::take(&mut self.state().under_way);
         while let Some(ended) = under_way.join_next().await {
@@ -237,7 +238,7 @@ impl AsyncSink for Uploader {
             state.is_given_up = true;
             std::mem::take(&mut state.under_way)
         };
-        // A request that is dropped half-way may still arrive, after the one that deletes its object.
+        // A request that is dropped half-way may still arrive after the request that deletes its object.
         let ended = async { while under_way.join_next().await.is_some() {} };
         let _ = timeout(DISCARD_WITHIN, ended).await;
         under_way.shutdown().await;
@@ -251,7 +252,8 @@ impl AsyncSink for Uploader {
     }
 }
 
-/// Deletes files that will not be loaded, as far as that is quickly done: they cost only storage.
+/// Deletes files that will not be loaded, as many as can be deleted within [`DISCARD_WITHIN`]: the others
+/// cost only storage.
 pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = String>) {
     let keys: Vec<String> = keys.collect();
     let removed = timeout(DISCARD_WITHIN, s3.delete_all(bucket, &keys))
@@ -263,8 +265,8 @@ pub(super) async fn remove(s3: &S3, bucket: &str, keys: impl Iterator<Item = Str
 }
 
 impl StagedWriter {
-    /// Completes the file, and returns its keys, its pieces, and the bytes of text in them. Returns a broken
-    /// pipe when an upload has failed.
+    /// Completes the file, and returns its keys, its pieces, and the number of bytes of their text. Returns a
+    /// broken pipe when an upload has failed or the uploads were given up.
     fn finish(mut self) -> io::Result<(StagedKeys, Pieces, u64)> {
         if self.pieces.count() == 0 {
             self.begin_piece(FIRST_ROW_LINE)?;
@@ -281,7 +283,7 @@ impl StagedWriter {
         }
     }
 
-    /// Begins a piece, and blocks while all pieces are in progress. Not for use on a tokio worker.
+    /// Begins a piece, and blocks until a buffer is free. Must not be called on a tokio worker.
     fn begin_piece(&mut self, first_line: u64) -> io::Result<&mut Buffer> {
         let Channel { progress, runtime, plain, text, permits, .. } = &self.channel;
         let pool = match self.keys.staging() {
@@ -289,7 +291,7 @@ impl StagedWriter {
             Staging::Zstd => text,
         };
         let next = || runtime.block_on(pool.buffer(self.size_bytes()));
-        // Otherwise the wait is for the processor, which compresses.
+        // If a permit is available, the wait is for the compression, not for S3.
         let is_for_s3 = permits.available_permits() == 0;
         let mut piece = if is_for_s3 { waiting(progress, next) } else { next() }?;
         piece.extend(&self.header);
@@ -316,7 +318,7 @@ impl StagedWriter {
 }
 
 impl Channel {
-    /// Compresses a piece, if that is asked for, and uploads it. Returns its size in S3.
+    /// Compresses a piece, if its file is staged compressed, and uploads it. Returns its size in S3.
     async fn send(&self, keys: &StagedKeys, at: usize, piece: Buffer) -> Result<u64, Error> {
         let failed = |error| Fault::new(Retryable::Unknown, "a piece cannot be staged").caused_by(error);
         let _permit = self.permits.acquire().await.map_err(|error| failed(io::Error::other(error)))?;

@@ -20,21 +20,21 @@ fn revision(object: &Object) -> Revision<'_> {
     (&object.key, object.revision())
 }
 
-/// What was read from S3, and from the table beside the ledger.
+/// The input of [`assemble`]: what was read from S3, and the latest loads with their rows by table.
 #[derive(Clone, Copy)]
 pub(super) struct Read<'a> {
     pub(super) markers: &'a Markers,
     pub(super) plan: &'a Plan,
     /// The `error.json` files, by the archives' keys.
     pub(super) errors: &'a BTreeMap<Key, ReportedErrorFile>,
-    /// The contents of the good markers that were read, by the archives' keys: the SHA-256 of an archive that
-    /// was not loaded.
+    /// The SHA-256 in each good marker that was read, by the archives' keys. The marker of an archive whose
+    /// bytes were loaded before has one.
     pub(super) unloaded: &'a BTreeMap<Key, Option<String>>,
     /// The latest loads.
     pub(super) recent_loads: &'a [RecentLoad],
 }
 
-/// Combines what S3 and the ledger say; `all` is whether the text shows everything.
+/// Combines what S3 and the ledger say. With `all`, the text shows everything.
 pub(super) fn assemble(
     dataset: &Dataset,
     read: Read<'_>,
@@ -58,7 +58,7 @@ pub(super) fn assemble(
             first_of.entry(sha256).or_insert(row);
         }
     }
-    // The first load of the same bytes, if that was another archive's, or this one was not loaded.
+    // This is the first load of the same bytes, if it was another archive's or this archive was not loaded.
     let same_bytes_as = |object: &Object| -> Option<&LedgerRow> {
         let load = loads.get(&revision(object)).copied();
         let sha256 =
@@ -72,7 +72,7 @@ pub(super) fn assemble(
     disagreements
         .extend(shared.map(|archive| disagreement(&archive.object.key, DisagreementKind::TwoDatasets)));
     if ledger_unreadable.is_none() {
-        // Without `truncate`, an archive whose marker was not read may have bytes that were loaded: loading
+        // Without `truncate`, an archive whose marker was not read may have bytes that were loaded. Loading
         // it again would double them.
         let is_explained = |object: &&Object| {
             same_bytes_as(object).is_some() || !dataset.truncate && !unloaded.contains_key(&object.key)
@@ -134,7 +134,7 @@ fn waiting(object: &Object) -> Waiting {
     }
 }
 
-/// Checks whether a newer archive was loaded than this one, which is not in the tables.
+/// Checks whether this archive is not in the tables and a newer archive was loaded.
 fn is_older_than_loaded(object: &Object, rows: &[LedgerRow]) -> bool {
     let age = (object.last_modified, &object.key);
     let is_held = rows.last().is_some_and(|row| (row.key.as_str(), row.etag.as_str()) == revision(object));
@@ -145,7 +145,7 @@ fn disagreement(key: &str, kind: DisagreementKind) -> Disagreement {
     Disagreement { key: key.into(), kind }
 }
 
-/// Returns the disagreements among the markers.
+/// Returns the disagreements between the markers.
 fn marker_disagreements(dataset: &Dataset, markers: &Markers, plan: &Plan) -> Vec<Disagreement> {
     // An archive may have left the source: its markers and its error.json still belong together.
     let prefix = dataset.bad_key("");
@@ -174,8 +174,8 @@ fn marker_disagreements(dataset: &Dataset, markers: &Markers, plan: &Plan) -> Ve
     disagreements
 }
 
-/// Returns the archives that were marked good since the ledger began and are not in it. Those marked before
-/// were settled by the script.
+/// Returns the archives that were marked good since the ledger began and are not in it. The script settled
+/// those that were marked before.
 pub(super) fn marked_not_loaded<'p>(
     dataset: &Dataset,
     markers: &Markers,
@@ -192,7 +192,7 @@ pub(super) fn marked_not_loaded<'p>(
         .collect()
 }
 
-/// Returns the disagreements of markers and ledger.
+/// Returns the disagreements between the markers and the ledger.
 fn ledger_disagreements(
     dataset: &Dataset,
     markers: &Markers,

@@ -1,4 +1,4 @@
-//! Collects the markers that were found, whatever they settle.
+//! Collects the markers that were found, good and bad.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use cmslite_core::key::Key;
 use cmslite_core::queue::{Listed, Object};
 
-/// The objects in place of markers.
+/// The objects that were found under the keys of markers.
 #[derive(Debug, Default)]
 pub(super) struct Markers {
     good: HashMap<Key, DateTime<Utc>>,
@@ -26,7 +26,7 @@ impl Markers {
         self.good.contains_key(key)
     }
 
-    /// Returns when the good marker of this key was set.
+    /// Returns the time when the good marker with this key was set.
     pub(super) fn good_since(&self, key: &str) -> Option<DateTime<Utc>> {
         self.good.get(key).copied()
     }

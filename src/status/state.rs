@@ -21,14 +21,14 @@ pub enum Ledger {
     Unreadable(Unreadable),
 }
 
-/// Why the ledger could not be read.
+/// The reason why the ledger could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The stable name of the error's type.
     pub error_type: &'static str,
     /// The error with all of its causes.
     pub message: String,
-    /// What to do about it.
+    /// The remedy for the error.
     pub remedy: &'static str,
 }
 
@@ -58,15 +58,15 @@ pub struct Status {
     pub passed_over: Vec<PassedOverObject>,
     /// The number of rows of the ledger; `None` if it does not exist or could not be read.
     pub ledger_rows: Option<usize>,
-    /// Why the ledger could not be read.
+    /// The reason why the ledger could not be read.
     pub ledger_unreadable: Option<Unreadable>,
     /// With `truncate`, the archive that the tables hold, according to the ledger.
     pub tables_hold: Option<LedgerRow>,
     /// The latest loads with their rows by table, oldest first; empty if the ledger does not say so.
     pub recent_loads: Vec<RecentLoad>,
-    /// The disagreements of markers and ledger.
+    /// The disagreements of the markers and the ledger.
     pub disagreements: Vec<Disagreement>,
-    /// Whether everything is shown.
+    /// Whether the text shows everything.
     pub(super) all: bool,
 }
 
@@ -77,7 +77,7 @@ pub struct Waiting {
     pub key: Key,
     /// The archive's revision.
     pub etag: String,
-    /// The time when it was uploaded.
+    /// The time when the archive was uploaded.
     pub last_modified: DateTime<Utc>,
     /// The size in bytes.
     pub size_bytes: u64,
@@ -90,10 +90,10 @@ pub struct Bad {
     pub key: Key,
     /// The archive's revision.
     pub etag: String,
-    /// The time when it was uploaded.
+    /// The time when the archive was uploaded.
     #[serde(skip)]
     pub last_modified: DateTime<Utc>,
-    /// Its `error.json`, if it exists and was asked for.
+    /// The archive's `error.json`, if it exists and was asked for.
     pub error: Option<ReportedErrorFile>,
 }
 
@@ -104,13 +104,13 @@ pub struct Good {
     pub key: Key,
     /// The archive's revision.
     pub etag: String,
-    /// The time when it was uploaded.
+    /// The time when the archive was uploaded.
     #[serde(skip)]
     pub last_modified: DateTime<Utc>,
-    /// Its last load, if the ledger knows one.
+    /// The latest load of this revision, if the ledger has one.
     pub load: Option<LedgerRow>,
-    /// Without `truncate`, the load of the same bytes that came before this archive's, or because of which it
-    /// was not loaded.
+    /// Without `truncate`, the load of the same bytes that came before this archive's load, or that is the
+    /// reason why this archive was not loaded.
     pub same_bytes_as: Option<LedgerRow>,
 }
 
@@ -127,20 +127,20 @@ pub struct Disagreement {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisagreementKind {
-    /// In the ledger, but not marked: a run ended in between.
+    /// The archive is in the ledger, but not marked: a run ended in between.
     LoadedNotMarked,
-    /// Marked good since the ledger began, but not in it.
+    /// The archive was marked good after the ledger began, but is not in it.
     MarkedNotLoaded,
-    /// In the ledger, but marked bad.
+    /// The archive is in the ledger, but marked bad.
     LoadedMarkedBad,
-    /// Marked good and bad.
+    /// The archive is marked good and bad.
     TwoMarkers,
-    /// Marked bad without an `error.json`.
+    /// The archive is marked bad, but has no `error.json`.
     BadWithoutReason,
-    /// An `error.json` without a marker.
+    /// The archive has an `error.json`, but no bad marker.
     ReasonWithoutMarker,
-    /// The newest good archive, while the tables hold another.
+    /// The archive is the newest good one, but the tables hold another.
     TablesHoldAnother,
-    /// An archive of another dataset too: neither loads it.
+    /// The archive belongs to another dataset too: neither loads it.
     TwoDatasets,
 }

@@ -112,7 +112,8 @@ impl Good {
         }
     }
 
-    /// Returns both loads of an archive that was loaded although its bytes had been loaded under another key.
+    /// Returns a line for an archive that was loaded although the same bytes had been loaded under another
+    /// key.
     fn loaded_twice(&self) -> Option<String> {
         let (_, same) = (self.load.as_ref()?, self.same_bytes_as.as_ref()?);
         Some(format!("{} has the same bytes as {}, loaded {}", self.key, same.key, seconds(same.loaded_at)))

@@ -39,7 +39,7 @@ fn write_problem(f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
     let Some(Excerpt { before, at, after }) = problem.excerpt() else {
         writeln!(f, "          {text}")?;
         return match problem.reason {
-            // Its text begins with the quote.
+            // The problem's text begins with the quote.
             Reason::UnclosedQuote { .. } => writeln!(f, "          ^"),
             _ => Ok(()),
         };

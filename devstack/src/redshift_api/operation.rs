@@ -1,4 +1,4 @@
-//! Carries out the operations: the permissions that each needs, and its answer.
+//! Defines the permissions that each operation needs, and its answer.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +23,13 @@ impl Refusal {
     }
 }
 
-/// Returns the permissions of a request (Service Authorization Reference, Amazon Redshift and Amazon Redshift
-/// Serverless: actions, and the forms of ARNs). A workgroup's ARN has its id. "If the `DbName` parameter is
-/// specified, the IAM policy must allow access to the resource `dbname`" (`GetClusterCredentials`). That
-/// `DescribeClusters` is allowed on a cluster is from the Management Guide ("Create an IAM role with
-/// permissions to call GetClusterCredentials").
+/// Returns the permissions that a request needs.
+///
+/// The actions and the forms of ARNs are those of the Service Authorization Reference (Amazon Redshift and
+/// Amazon Redshift Serverless). A workgroup's ARN has its id. "If the `DbName` parameter is specified, the
+/// IAM policy must allow access to the resource `dbname`" (`GetClusterCredentials`). The resource of
+/// `DescribeClusters`, a cluster, is from the Management Guide ("Create an IAM role with permissions to call
+/// GetClusterCredentials").
 pub(super) fn required_permissions(
     operation: &str,
     parameters: &BTreeMap<String, String>,
@@ -77,8 +79,8 @@ pub(super) fn answer(
     };
     let port = settings.redshift.as_ref().map(|(_, port)| *port).filter(|_| settings.status == "available");
     match operation {
-        // "The action returns the database user name prefixed with IAM: if AutoCreate is False or IAMA: if AutoCreate is
-        // True."
+        // "The action returns the database user name prefixed with IAM: if AutoCreate is False or IAMA: if
+        // AutoCreate is True."
         "GetClusterCredentials" => {
             cluster_is(parameter("ClusterIdentifier"))?;
             let missing = || Refusal::new(400, "MissingParameter", "DbUser is required");

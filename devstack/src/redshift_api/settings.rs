@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::redshift::Issuer;
 use crate::s3::policy::Policy;
 
-/// The region of everything.
+/// The region in ARNs and in the signatures of requests.
 pub const REGION: &str = "ca-central-1";
 
 /// The cluster's identifier.
@@ -16,7 +16,7 @@ pub const CLUSTER: &str = "analytics";
 /// The workgroup's name.
 pub const WORKGROUP: &str = "analytics-wg";
 
-/// The workgroup's id, which is in its ARN instead of the name.
+/// The workgroup's id, which its ARN contains instead of the name.
 pub const WORKGROUP_ID: &str = "6a5b0000-1111-4222-8333-c0ffee000001";
 
 /// The caller's role.
@@ -25,12 +25,13 @@ pub const ROLE: &str = "cmslite-loader-role";
 /// The settings that the answers depend on.
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// The stand-in: the issuer that it trusts, and its port on localhost.
+    /// The stand-in for which logins are issued: the issuer that it trusts, and its port on localhost.
     pub(super) redshift: Option<(Issuer, u16)>,
     pub(super) policy: Option<Policy>,
-    /// The time for which a password is valid, in seconds; negative for one that has expired.
+    /// The number of seconds for which a password is valid. If it is negative, the password has already
+    /// expired.
     pub(super) seconds: i64,
-    /// The password, if it is always the same.
+    /// The fixed password, if one is set.
     pub(super) password: Option<String>,
     given: u64,
     /// The status of the cluster and the workgroup.
@@ -44,7 +45,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Issues a new password for a user, and returns its expiry.
+    /// Returns a password for a user, and its expiry. The stand-in is told of a new password, but not of the
+    /// fixed one.
     pub(super) fn give(&mut self, user: &str) -> (String, DateTime<Utc>) {
         self.given += 1;
         let until = DateTime::<Utc>::from(SystemTime::now()) + chrono::TimeDelta::seconds(self.seconds);

@@ -1,4 +1,5 @@
-//! Decides on access. Every request passes here with its operation known, so it also logs and injects faults.
+//! Checks the access of every request. The operation is known here, so this module also logs requests and
+//! injects faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,9 +41,9 @@ impl AccessControl {
         }
     }
 
-    /// Checks whether an object does not exist, and the caller may not know that: without permission to list
-    /// the bucket S3 answers 403 for it, otherwise 404 (Amazon S3 API Reference, GetObject). Permission to
-    /// list certain prefixes does not count, since a read names no prefix.
+    /// Checks whether an object does not exist and the caller may not learn that. Without permission to list
+    /// the bucket, S3 answers 403 for a missing object, otherwise 404 (Amazon S3 API Reference, GetObject).
+    /// Permission to list certain prefixes does not count, since a read names no prefix.
     fn is_hidden(&self, policy: &Policy, permission: &Permission) -> bool {
         let Some((bucket, key)) = permission.object().filter(|_| permission.action == "s3:GetObject") else {
             return false;
@@ -102,8 +103,8 @@ impl S3Access for AccessControl {
         };
         match (known.session_token.as_deref(), token(context).as_deref()) {
             (wanted, given) if wanted == given => {}
-            // Refused like any missing permission; S3 itself has been seen to answer InvalidAccessKeyId, also
-            // with 403.
+            // The status is that of a missing permission. S3 itself has been seen to answer
+            // InvalidAccessKeyId, also with 403.
             (Some(_), None) => {
                 return Err(error_named("InvalidToken", http::StatusCode::FORBIDDEN, WRONG_TOKEN));
             }
@@ -188,7 +189,7 @@ impl S3Access for AccessControl {
     }
 }
 
-/// Returns an injected refusal, with S3's own message or headers where a client may look at them.
+/// Returns an injected refusal, with S3's own message or headers where a client may read them.
 fn refusal(code: &str, status: http::StatusCode) -> S3Error {
     let message = match code {
         // S3's message for an object encrypted with a customer's key (velero-io/velero#8025).

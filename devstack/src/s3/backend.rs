@@ -1,4 +1,4 @@
-//! Implements S3's operations as `s3s` names them. The module for its kind carries out each operation.
+//! Implements S3's operations under their names in `s3s`. Each is carried out by the module for its kind.
 
 // A module uses only modules listed below it.
 
@@ -11,13 +11,13 @@ mod objects;
 /// The operations on buckets.
 mod buckets;
 
-/// The source of a copy, of an object or of a part.
+/// The source of a copy to an object or a part.
 mod copy_source;
 
-/// Metadata and tags.
+/// The metadata and tags of objects.
 mod metadata;
 
-/// Bodies of requests and answers.
+/// The bodies of requests and answers.
 mod body;
 
 use std::sync::Arc;

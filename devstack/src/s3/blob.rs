@@ -1,4 +1,4 @@
-//! Keeps bytes in files that live as long as something refers to them.
+//! Keeps bytes in files that exist as long as something refers to them.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest as _, Md5};
 
-/// A file of bytes, which is removed with its last owner; a reader that has it open continues.
+/// A file of bytes. It is removed with its last owner; a reader that has it open can read on.
 pub(super) struct Blob {
     path: PathBuf,
 }
@@ -70,7 +70,7 @@ impl Piece {
         Ok(file.take(range.end - range.start))
     }
 
-    /// Returns a range as a separate piece, which shares the file; the MD5 is that of the range.
+    /// Returns a range as a separate piece, which shares the file. `md5` is the MD5 of the range.
     pub(super) fn slice(&self, range: Range<u64>, md5: [u8; 16]) -> Self {
         let shared = self.range.start + range.start..self.range.start + range.end;
         Self { blob: Arc::clone(&self.blob), range: shared, md5 }

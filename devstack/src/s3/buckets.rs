@@ -19,7 +19,8 @@ pub(super) struct Upload {
     pub(super) metadata: HashMap<String, String>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
-    /// The checksum with which it was begun, if its completion must then repeat that for each part.
+    /// The checksum algorithm with which the upload began, if its completion must repeat each part's
+    /// checksum.
     pub(super) algorithm: Option<Algorithm>,
     pub(super) parts: BTreeMap<i32, Part>,
 }
@@ -32,7 +33,7 @@ pub(super) struct Part {
     pub(super) checksum: Checksum,
 }
 
-/// The objects of a bucket by key, in S3's order: UTF-8 binary. Millions of similar objects share their
+/// The objects of a bucket by key, in S3's order (UTF-8 binary). Millions of similar objects can share their
 /// contents.
 pub(super) type Objects = BTreeMap<String, Arc<Object>>;
 
@@ -82,14 +83,15 @@ impl Buckets {
         }
     }
 
-    /// Returns the KMS key for an object that is written into a bucket and names none.
+    /// Returns the KMS key with which a bucket encrypts objects by default.
     pub(super) fn kms_key(&self, name: &str) -> Option<&str> {
         self.by_name.get(name)?.kms_key.as_deref()
     }
 
-    /// Encrypts an object that is about to be stored: with the key that it names, else with the bucket's.
+    /// Marks an object that is about to be stored as encrypted with the bucket's KMS key, unless it names an
+    /// encryption. With a KMS key, the object gets another `ETag`, even if another object has the same bytes:
     /// "Objects encrypted by SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data"
-    /// (Amazon S3 API Reference, `Object`), also if the bytes are those of another object.
+    /// (Amazon S3 API Reference, `Object`).
     pub(super) fn encrypt(&mut self, name: &str, object: &mut Object) {
         if object.encryption.0.is_none()
             && let Some(key) = self.kms_key(name)

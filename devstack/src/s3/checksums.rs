@@ -1,5 +1,5 @@
-//! Verifies what a request says about its body's bytes, in headers or in trailers (Amazon S3 User Guide,
-//! "Checking object integrity").
+//! Computes checksums, and verifies those that a request gives for its body in headers or trailers (Amazon S3
+//! User Guide, "Checking object integrity").
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use super::error::error_named;
 
-/// The algorithms of S3 apart from MD5.
+/// A checksum algorithm of S3 apart from MD5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// CRC-32, as in gzip.
     Crc32,
     /// CRC-32C.
     Crc32c,
-    /// CRC-64/NVME, which S3 computes if the uploader names none.
+    /// CRC-64/NVME, which S3 computes if the uploader names no algorithm.
     Crc64Nvme,
     /// SHA-1.
     Sha1,
@@ -32,9 +32,9 @@ impl Algorithm {
     /// The algorithm that S3 uses if the client names none.
     pub(super) const DEFAULT: Self = Self::Crc64Nvme;
 
-    /// Returns the algorithm of an upload's parts that its completion must repeat, given what the upload was
-    /// begun with; checksums of the whole object are computed by S3 itself (Amazon S3 User Guide, "Checking
-    /// object integrity", full object and composite checksums).
+    /// Returns the algorithm whose checksums a completion must repeat for each part, from the algorithm and
+    /// the type with which the upload began. S3 itself computes checksums of the whole object (Amazon S3 User
+    /// Guide, "Checking object integrity", full object and composite checksums).
     pub(super) fn composite(name: Option<&ChecksumAlgorithm>, kind: Option<&ChecksumType>) -> Option<Self> {
         let full = kind.map(ChecksumType::as_str) == Some(ChecksumType::FULL_OBJECT);
         Self::ALL.into_iter().find(|algorithm| {
@@ -106,7 +106,7 @@ impl Checksum {
         Some(Self { algorithm, value: format!("{value}-{count}") })
     }
 
-    /// Returns the checksum's type. Base64 has no hyphen.
+    /// Returns the checksum's type. A hyphen shows that it is composite, since base64 has none.
     fn kind(&self) -> ChecksumType {
         let kind = if self.value.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         ChecksumType::from_static(kind)
@@ -176,7 +176,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// S3's own for headers that contradict each other or cannot be read.
+    /// S3's error for headers that contradict each other or cannot be read.
     pub(super) fn new(headers: &HeaderMap) -> S3Result<Self> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let md5 = match text("content-md5") {

@@ -16,7 +16,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Checks whether an object may be read: else 412, or 304 if the reader has it already.
+    /// Checks whether an object may be read. If not, the error is 412, or 304 if the reader already has it.
     pub(super) fn check_read(&self, object: &Object) -> S3Result<()> {
         if self.required_fails(object) {
             return Err(precondition_failed());
@@ -29,7 +29,7 @@ impl Conditions {
         Ok(())
     }
 
-    /// Checks whether an object may be copied: else 412.
+    /// Checks whether an object may be copied. If not, the error is 412.
     pub(super) fn check_copy(&self, source: &Object) -> S3Result<()> {
         if self.required_fails(source) || self.unwanted(source) { Err(precondition_failed()) } else { Ok(()) }
     }
@@ -54,7 +54,7 @@ impl Conditions {
     }
 }
 
-/// Checks whether a key with the object `present` may be written.
+/// Checks whether a key may be written. `present` is the `ETag` of the key's object, if there is one.
 ///
 /// "If-None-Match: expects the '*' character"; `If-Match` on a key that does not exist is a 404 (Amazon S3
 /// API Reference, `PutObject`).

@@ -1,4 +1,4 @@
-//! Serves connections: each request goes to `s3s`, and its answer back unless a fault withholds it.
+//! Serves connections: each request goes to `s3s`, and its answer goes back unless a fault withholds it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -82,7 +82,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Returns the id of the access key in a signature, whether or not the signature is right.
+/// Returns the id of the access key in a signature, whether or not the signature is valid.
 fn signer(headers: &http::HeaderMap) -> Option<String> {
     let (_, credential) = headers.get("authorization")?.to_str().ok()?.split_once("Credential=")?;
     credential.split('/').next().map(str::to_owned)

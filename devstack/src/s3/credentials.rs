@@ -13,8 +13,8 @@ pub struct Credentials {
     pub secret_access_key: String,
     /// The session token of temporary keys, which are refused without it.
     pub session_token: Option<String>,
-    /// The operations that these keys may not use, such as `PutObject`. The permissions for tags count for
-    /// the operations that need them, too.
+    /// The operations that these keys may not use, such as `PutObject`. Denying a permission for tags, such
+    /// as `PutObjectTagging`, also denies the operations that need it.
     pub denied: Vec<String>,
     /// The policy that limits the keys, if there is one.
     pub policy: Option<Arc<Policy>>,

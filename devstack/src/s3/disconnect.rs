@@ -1,4 +1,4 @@
-//! Wraps a connection that can be broken after a certain byte: earlier bytes reach the client, however slowly
+//! Wraps a connection that can be broken after a certain byte. Earlier bytes reach the client, however slowly
 //! it reads.
 
 use std::io;
@@ -64,7 +64,8 @@ impl AsyncWrite for BreakableStream {
         self.stream.is_write_vectored()
     }
 
-    /// `hyper` flushes the connection when its own buffer is empty.
+    /// Flushes the connection, or breaks it if that was requested. `hyper` flushes when its own buffer is
+    /// empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.disconnect.0.load(Ordering::Relaxed) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));

@@ -4,7 +4,7 @@ use std::io;
 
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
-/// Returns an error with this code and status, for what `s3s` does not know or gives another status.
+/// Returns an error with a code that `s3s` does not know, or with another status than `s3s` gives the code.
 pub(super) fn error_named(code: &str, status: http::StatusCode, message: &'static str) -> S3Error {
     let mut error = S3Error::with_message(
         S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError),

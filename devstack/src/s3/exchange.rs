@@ -1,5 +1,4 @@
-//! Carries decisions from the check of a request to its answer. It is passed with the request as an
-//! extension.
+//! Carries decisions from the access check of a request to its answer, in extensions of the request.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,13 +9,13 @@ use crate::fault::Callback;
 /// The position at which the body of the answer to a GET ends early.
 #[derive(Clone, Copy)]
 pub(super) struct EndBody {
-    /// The number of bytes before it.
+    /// The number of bytes before that position.
     pub(super) after_bytes: u64,
     /// Whether nothing more is sent; otherwise the connection breaks.
     pub(super) is_silent: bool,
 }
 
-/// The bit of a body that is flipped, modulo its length.
+/// The number of the bit that is flipped, modulo the number of bits in the body.
 #[derive(Clone, Copy)]
 pub(super) struct FlipBit(pub(super) u64);
 
@@ -31,11 +30,11 @@ impl FlipBit {
     }
 }
 
-/// A mark that a page of a listing is reversed.
+/// A mark that a page of a listing is to be reversed.
 #[derive(Clone, Copy)]
 pub(super) struct ReversePage;
 
-/// One request and its answer.
+/// The decisions about one request and its answer.
 #[derive(Clone, Default)]
 pub(super) struct Exchange(Arc<Decisions>);
 
@@ -48,12 +47,12 @@ struct Decisions {
 }
 
 impl Exchange {
-    /// Breaks the connection in place of the answer.
+    /// Makes the connection break in place of the answer.
     pub(super) fn withhold_answer(&self) {
         self.0.withhold_answer.store(true, Ordering::Relaxed);
     }
 
-    /// Runs an action when the request has been carried out, and then breaks the connection.
+    /// Makes a callback run when the request has been carried out, and the connection break after that.
     pub(super) fn run_after(&self, callback: Callback) {
         let _ = self.0.run_after.set(callback);
         self.withhold_answer();
@@ -69,17 +68,17 @@ impl Exchange {
         self.0.header.get().copied()
     }
 
-    /// Sets the request's position in the log.
+    /// Sets the request's entry in the log.
     pub(super) fn set_logged(&self, logged: LoggedRequest) {
         let _ = self.0.logged.set(logged);
     }
 
-    /// Returns the request's position in the log; `log` adds it if it is not there.
+    /// Returns the request's entry in the log; `log` adds it if there is none.
     pub(super) fn logged(&self, log: impl FnOnce() -> LoggedRequest) -> &LoggedRequest {
         self.0.logged.get_or_init(log)
     }
 
-    /// Records that the request has been carried out; returns whether the answer may be sent.
+    /// Runs the callback for a request that has been carried out, and returns whether the answer may be sent.
     pub(super) fn end(&self) -> bool {
         if let Some(callback) = self.0.run_after.get() {
             callback();

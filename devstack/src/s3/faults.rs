@@ -8,7 +8,7 @@ use crate::fault::{self, Callback, Gate};
 /// A fault that affects some of the next requests.
 pub type Fault = fault::Fault<Pattern, Action>;
 
-/// The requests that match.
+/// The requests that a fault matches: those of an operation for keys that contain a text.
 #[derive(Clone)]
 pub struct Pattern {
     operation: String,
@@ -16,7 +16,7 @@ pub struct Pattern {
 }
 
 impl Fault {
-    /// Matches every request of an operation, such as `GetObject`, for keys that contain a text.
+    /// Creates a fault for every request of an operation, such as `GetObject`, for keys that contain a text.
     pub fn on(operation: &str, key_contains: &str, action: Action) -> Self {
         Self::new(Pattern { operation: operation.to_owned(), key_contains: key_contains.to_owned() }, action)
     }
@@ -26,33 +26,33 @@ impl Fault {
 pub(super) type Faults = fault::Faults<Pattern, Action>;
 
 impl Faults {
-    /// Returns what happens to a request.
+    /// Returns the action for a request, if a fault affects it.
     pub(super) fn of(&self, operation: &str, key: &str) -> Option<Action> {
         self.take(|pattern| pattern.operation == operation && key.contains(&pattern.key_contains))
     }
 }
 
-/// What happens to a request.
+/// The action of a fault on a request.
 #[derive(Clone)]
 pub enum Action {
     /// The request is refused with a status and S3's code, such as 503 and `SlowDown`.
     Refuse(u16, String),
-    /// GET: the connection breaks after that many bytes of the body.
+    /// For GET: the connection breaks after this many bytes of the body.
     CutBodyAfter(u64),
-    /// For GET: one bit of the body is flipped on its way, the one with this number modulo the body's length.
-    /// For PUT: one bit of the body's first chunk. Headers stay those of the stored object.
+    /// For GET: the bit of the body with this number, modulo the body's length, is flipped on its way. For
+    /// PUT: a bit of the body's first chunk. The headers remain those of the stored object.
     FlipBit(u64),
-    /// As [`Action::FlipBit`], with a different bit each time.
+    /// Like [`Action::FlipBit`], with the next of these bits each time.
     FlipNextBit(Bits),
     /// The request is carried out, and the connection breaks before the answer.
     CutAfter,
-    /// The request is carried out later.
+    /// The request is carried out after this time.
     Delay(Duration),
-    /// An action is run first.
+    /// A callback runs before the request.
     RunBefore(Callback),
-    /// An action is run instead of the request, and the connection breaks.
+    /// A callback runs instead of the request, and the connection breaks.
     RunInstead(Callback),
-    /// The request is carried out, an action is run, and the connection breaks before the answer.
+    /// The request is carried out, a callback runs, and the connection breaks before the answer.
     RunAfter(Callback),
     /// The request is carried out when a gate opens.
     Wait(Gate),
@@ -67,5 +67,5 @@ pub enum Action {
     AnswerHeader(&'static str, &'static [u8]),
 }
 
-/// The numbers of bits, one after the other.
+/// A function that returns the number of the next bit.
 pub type Bits = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -8,18 +8,18 @@ use super::buckets::Objects;
 const KEY_IN_URL: percent_encoding::AsciiSet =
     percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// Returns a key as a listing with `encoding-type=url` does: a space is `+` (boto/boto#2654,
+/// Encodes a key as a listing with `encoding-type=url` does. A space becomes `+` (boto/boto#2654,
 /// boto/botocore#264).
 pub(super) fn encode_url(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &KEY_IN_URL).to_string().replace("%20", "+")
 }
 
-/// Returns a continuation token, which is opaque to clients: the last name on the page.
+/// Returns a continuation token with the last name on the page. The token is opaque to clients.
 pub(super) fn encode_token(last: &str) -> String {
     base64_simd::URL_SAFE_NO_PAD.encode_to_string(last)
 }
 
-/// Reads a continuation token.
+/// Returns the name in a continuation token.
 pub(super) fn decode_token(token: &str) -> S3Result<String> {
     let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token);
     bytes
@@ -33,16 +33,16 @@ pub(super) fn decode_token(token: &str) -> S3Result<String> {
 pub(super) struct Page {
     pub(super) keys: Vec<String>,
     pub(super) prefixes: Vec<String>,
-    /// The position of the next page, if there is one.
+    /// The last name on the page, if another page follows.
     pub(super) last: Option<String>,
 }
 
-/// Returns the page after the name `after`. Keys that contain the delimiter after the prefix are grouped up
-/// to it.
+/// Returns the page after the name `after`. Keys that contain the delimiter after the prefix are grouped by
+/// their text up to that delimiter.
 pub(super) fn page(objects: &Objects, prefix: &str, delimiter: &str, after: &str, limit: usize) -> Page {
     let mut page = Page::default();
     if limit == 0 {
-        // "max-keys=0" is an empty page which says that nothing follows.
+        // The page for "max-keys=0" is empty and is not followed by another.
         return page;
     }
     for (key, _) in objects.range(prefix.max(after).to_owned()..) {

@@ -16,21 +16,21 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::object::ObjectSummary;
 
-/// The number of tries for a target that does not answer.
+/// The maximum number of tries for a target that does not answer.
 const TRIES: u32 = 5;
 
 /// The characters that a key in a notification leaves unencoded; a space becomes `+`.
 const KEY: AsciiSet =
     NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
-/// A notification: objects and their target.
+/// A rule for notifications: the objects that it covers, and the target.
 #[derive(Clone)]
 pub struct Notification {
     /// The bucket.
     pub bucket: String,
-    /// The prefix of the key.
+    /// The prefix of the objects' keys.
     pub prefix: String,
-    /// The suffix of the key.
+    /// The suffix of the objects' keys.
     pub suffix: String,
     /// The target.
     pub target: Target,
@@ -39,7 +39,7 @@ pub struct Notification {
 /// The target of a notification.
 #[derive(Clone)]
 pub enum Target {
-    /// A function, by the URL of Lambda's Invoke API.
+    /// A function, given by its URL in Lambda's Invoke API.
     Invoke(String),
     /// A channel, for tests.
     Channel(UnboundedSender<Value>),
@@ -56,8 +56,8 @@ impl Notifier {
         self.notifications.lock().unwrap_or_else(PoisonError::into_inner).push(notification);
     }
 
-    /// Returns a number greater than all before it, whatever the clock does; callers hold the lock of the
-    /// buckets.
+    /// Returns a number greater than all earlier ones, whatever the clock shows. The caller holds the lock of
+    /// the buckets.
     fn next_sequencer(&self, now: DateTime<Utc>) -> i64 {
         let last = self.last_sequencer.load(Ordering::Relaxed);
         let next = now.timestamp_nanos_opt().unwrap_or_default().max(last + 1);
@@ -65,7 +65,8 @@ impl Notifier {
         next
     }
 
-    /// Notifies all targets of an object created by `how`: `Put`, `Copy` or `CompleteMultipartUpload`.
+    /// Notifies the matching targets of an object that `how` created: `Put`, `Copy` or
+    /// `CompleteMultipartUpload`.
     pub(super) fn created(&self, region: &str, bucket: &str, object: &ObjectSummary, how: &str) {
         let concerned: Vec<Notification> = {
             let all = self.notifications.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +135,7 @@ async fn invoke(url: String, event: Value) {
             Err(error) => return tracing::warn!(url, %error, "not an invoke URL"),
         };
         match client.request(request).await {
-            // A target that runs the function at once may report the function's own failure: the notification
+            // A target that runs the function at once may report the function's own failure. The notification
             // was delivered anyway.
             Ok(_) => return,
             Err(error) => why = error.to_string(),

@@ -13,7 +13,7 @@ use s3s::dto::{ServerSideEncryption, Timestamp};
 use super::blob::{BlobWriter, Piece};
 use super::checksums::{Algorithm, Checksum, Hasher};
 
-/// Returns a time in the form of answers.
+/// Converts a time to the type that answers use.
 pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp::from(std::time::SystemTime::from(time))
 }
@@ -22,35 +22,35 @@ pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
 #[derive(Clone)]
 pub(super) struct Object {
     pieces: Vec<Piece>,
-    /// The size that the object claims to have, instead of its own.
+    /// The size that the object reports instead of its real one, if a test has set it.
     pub(super) claimed_bytes: Option<u64>,
     pub(super) etag: String,
     pub(super) last_modified: DateTime<Utc>,
     pub(super) headers: ContentHeaders,
     pub(super) metadata: HashMap<String, String>,
-    /// Key and value.
+    /// The key and the value of each tag.
     pub(super) tags: Vec<(String, String)>,
     /// The kind of encryption, if one was named, and the KMS key.
     pub(super) encryption: (Option<ServerSideEncryption>, Option<String>),
-    /// The checksum: of the whole object, or composite if it was uploaded in parts with an algorithm;
-    /// otherwise an object uploaded in parts has none here.
+    /// The checksum of the whole object, or a composite one if the object was uploaded in parts with an
+    /// algorithm. An object that was uploaded in parts without one has no checksum.
     pub(super) checksum: Option<Checksum>,
 }
 
 /// The HTTP headers of an object, as a writer gives them and a reader gets them.
 #[derive(Clone, Default)]
 pub(super) struct ContentHeaders {
-    /// `Content-Type`.
+    /// The `Content-Type` header.
     pub(super) content_type: Option<String>,
-    /// `Content-Encoding`.
+    /// The `Content-Encoding` header.
     pub(super) content_encoding: Option<String>,
-    /// `Content-Disposition`.
+    /// The `Content-Disposition` header.
     pub(super) content_disposition: Option<String>,
-    /// `Content-Language`.
+    /// The `Content-Language` header.
     pub(super) content_language: Option<String>,
-    /// `Cache-Control`.
+    /// The `Cache-Control` header.
     pub(super) cache_control: Option<String>,
-    /// `Expires`.
+    /// The `Expires` header.
     pub(super) expires: Option<Timestamp>,
 }
 
@@ -59,11 +59,11 @@ pub(super) struct ContentHeaders {
 pub struct Kept {
     /// The key and the value of each tag.
     pub tags: Vec<(String, String)>,
-    /// The KMS key that its writer named, or its bucket's.
+    /// The KMS key that the object's writer named, or the bucket's.
     pub kms_key: Option<String>,
 }
 
-/// An object as a listing shows it.
+/// The properties of an object that a listing shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectSummary {
     /// The key.
@@ -110,8 +110,8 @@ impl Object {
         Ok(Self::new(pieces, etag, begun))
     }
 
-    /// Gives the object an `ETag` that is not an MD5 of its bytes, and not another object's: `number` is
-    /// unique to this object.
+    /// Gives the object an `ETag` that is neither an MD5 of its bytes nor another object's `ETag`. `number`
+    /// is unique to this object.
     pub(super) fn forget_md5(&mut self, number: u64) {
         let (md5, parts) =
             self.etag.split_once('-').map_or((&*self.etag, None), |(md5, parts)| (md5, Some(parts)));
@@ -155,8 +155,8 @@ impl Object {
         Ok(bytes)
     }
 
-    /// Copies a range as one piece, which shares the file if the range is within one piece; otherwise the
-    /// bytes are copied.
+    /// Returns a range as one piece. It shares the file if the range is within one piece; otherwise the bytes
+    /// are copied.
     pub(super) fn piece(&self, directory: &Path, range: Range<u64>) -> io::Result<Piece> {
         let mut offset = 0;
         for piece in &self.pieces {
@@ -179,7 +179,7 @@ impl Object {
         Ok(writer.finish())
     }
 
-    /// Computes the checksum of its bytes.
+    /// Computes the checksum of the object's bytes.
     pub(super) fn compute_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
         let mut hasher = Hasher::new(algorithm);
         self.read_chunks(0..self.size(), |bytes| {
@@ -189,7 +189,7 @@ impl Object {
         Ok(hasher.finish())
     }
 
-    /// Computes the checksum that S3 stores: composite if it was uploaded in parts.
+    /// Computes the checksum that S3 stores, which is composite if the object was uploaded in parts.
     pub(super) fn compute_kept_checksum(&self, algorithm: Algorithm) -> io::Result<Checksum> {
         if !self.etag.contains('-') {
             return self.compute_checksum(algorithm);

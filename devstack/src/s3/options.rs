@@ -7,9 +7,9 @@ use super::credentials::Credentials;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// The keys to accept.
+    /// The keys that the server accepts.
     pub credentials: Vec<Credentials>,
-    /// The number of keys on a page of a listing; S3 has 1000.
+    /// The maximum number of keys on a page of a listing; S3 has 1000.
     pub max_keys: usize,
     /// The region that buckets and notifications name. Any region is accepted in a signature.
     pub region: String,

@@ -1,6 +1,8 @@
-//! Evaluates what an IAM policy of a role allows in S3 (IAM User Guide, "IAM JSON policy elements
-//! reference"): statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on
-//! `s3:prefix` and `StringEquals` on `s3:ResourceAccount`. Anything else is an error, not a guess.
+//! Evaluates what an IAM policy of a role allows (IAM User Guide, "IAM JSON policy elements reference").
+//!
+//! It supports statements of effect `Allow` with `Action`, `Resource` and the conditions `StringLike` on
+//! `s3:prefix` and `StringEquals` on `s3:ResourceAccount`. Other elements and effects are errors; another
+//! condition key allows nothing.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +29,11 @@ pub struct Statement {
     pub sid: String,
     /// The statement's effect.
     pub effect: Effect,
-    /// The actions that it allows.
+    /// The actions that the statement allows.
     pub action: OneOrMany,
-    /// The ARNs on which it allows them.
+    /// The ARNs of the resources on which the statement allows the actions.
     pub resource: OneOrMany,
-    /// Its condition.
+    /// The statement's condition.
     #[serde(default)]
     pub condition: Option<Condition>,
 }
@@ -39,17 +41,17 @@ pub struct Statement {
 /// The effect of a statement; `Deny` is not supported here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Effect {
-    /// The statement allows.
+    /// The statement allows its actions.
     Allow,
 }
 
-/// A text or a list of them.
+/// One text or a list of texts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
-    /// A text.
+    /// One text.
     One(String),
-    /// A list.
+    /// A list of texts.
     Many(Vec<String>),
 }
 
@@ -57,15 +59,15 @@ pub enum OneOrMany {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Condition {
-    /// Keys and patterns.
+    /// The condition keys and the patterns for their values.
     #[serde(default)]
     pub string_like: BTreeMap<String, OneOrMany>,
-    /// Keys and texts.
+    /// The condition keys and their values.
     #[serde(default)]
     pub string_equals: BTreeMap<String, OneOrMany>,
 }
 
-/// The account that owns every bucket here; moto's own.
+/// The account that owns every bucket here. It is also moto's account.
 pub const ACCOUNT: &str = "123456789012";
 
 impl OneOrMany {
@@ -85,9 +87,9 @@ impl OneOrMany {
 /// A permission that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    /// The action.
+    /// The action, such as `s3:GetObject`.
     pub action: &'static str,
-    /// The ARN.
+    /// The ARN of the resource.
     pub resource: String,
     /// The prefix of a listing.
     pub prefix: Option<String>,
@@ -110,21 +112,21 @@ impl Permission {
         Self { action, resource: kms_key.to_owned(), prefix: None }
     }
 
-    /// Returns the bucket and the key, if it is about an object.
+    /// Returns the bucket and the key, if the permission concerns an object.
     pub(super) fn object(&self) -> Option<(&str, &str)> {
         self.resource.strip_prefix(ARN)?.split_once('/')
     }
 }
 
 impl Policy {
-    /// Checks whether a statement allows it.
+    /// Checks whether any statement of the policy allows the permission.
     pub fn allows(&self, permission: &Permission) -> bool {
         self.statement.iter().any(|statement| statement.allows(permission))
     }
 }
 
 impl Statement {
-    /// Checks whether the statement allows it.
+    /// Checks whether the statement allows the permission.
     pub fn allows(&self, permission: &Permission) -> bool {
         let likes = self.condition.iter().flat_map(|condition| &condition.string_like);
         let is_like = |(key, patterns): (&String, &OneOrMany)| {
@@ -160,14 +162,14 @@ pub(super) fn copy_source(headers: &HeaderMap) -> Option<(String, String)> {
     Some((bucket.to_owned(), key.to_owned()))
 }
 
-/// Returns the permissions of an operation ("Required permissions for Amazon S3 API operations", Amazon S3
-/// User Guide).
+/// Returns the permissions that an operation needs ("Required permissions for Amazon S3 API operations",
+/// Amazon S3 User Guide).
 ///
 /// To copy an object that has tags, without replacing them, a caller needs `s3:GetObjectTagging` for it and
-/// `s3:PutObjectTagging` for the copy; without tags neither (AWS re:Post, "Troubleshoot copying objects
-/// between buckets"; seen in nasa/cumulus-orca#530). To write with a KMS key, a caller needs
-/// `kms:GenerateDataKey`, for an upload in parts `kms:Decrypt` too; to read, `kms:Decrypt` (Amazon S3 User
-/// Guide, "Using server-side encryption with AWS KMS keys").
+/// `s3:PutObjectTagging` for the copy. An object without tags needs neither (AWS re:Post, "Troubleshoot
+/// copying objects between buckets"; seen in nasa/cumulus-orca#530). To write with a KMS key, a caller needs
+/// `kms:GenerateDataKey`, and for an upload in parts also `kms:Decrypt`. To read, a caller needs
+/// `kms:Decrypt` (Amazon S3 User Guide, "Using server-side encryption with AWS KMS keys").
 pub(super) fn required_permissions(
     operation: &str,
     bucket: &str,
@@ -237,7 +239,7 @@ fn in_s3(
     }
 }
 
-/// Matches a pattern in which `*` means any text, and `?` any one character.
+/// Checks whether a text matches a pattern in which `*` means any text, and `?` any one character.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((head, tail)) = pattern.split_at_checked(pattern.find(['*', '?']).unwrap_or(pattern.len()))
     else {

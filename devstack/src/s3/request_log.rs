@@ -1,4 +1,4 @@
-//! Records the requests, and the answer to each.
+//! Records the requests and the status of each answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,19 +15,19 @@ pub struct Request {
     pub bucket: Option<String>,
     /// The key, if one is named.
     pub key: Option<String>,
-    /// The id of the access key that signed it.
+    /// The id of the access key that signed the request.
     pub access_key_id: Option<String>,
-    /// The permissions that its signer needs.
+    /// The permissions that the request's signer needs.
     pub required_permissions: Vec<Permission>,
     /// The expected account of the bucket, if the request names one.
     pub expected_bucket_owner: Option<String>,
-    /// The expected account of the bucket that it copies from.
+    /// The expected account of the bucket that the request copies from, if the request names one.
     pub expected_source_bucket_owner: Option<String>,
-    /// Its `x-amz-` headers without the token, by name.
+    /// The request's `x-amz-` headers by name, without the token.
     pub headers: BTreeMap<String, String>,
-    /// The time of its arrival.
+    /// The time at which the request arrived.
     pub at: Instant,
-    /// The answer's HTTP status; `None` while it is carried out, and if no answer was sent.
+    /// The answer's HTTP status; `None` while the request is carried out, or if no answer was sent.
     pub status: Option<u16>,
 }
 

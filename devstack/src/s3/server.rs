@@ -34,7 +34,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// The port's or the temporary directory's.
+    /// The port cannot be bound, or the temporary directory cannot be created.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let address = listener.local_addr()?;
@@ -65,7 +65,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// The temporary directory's.
+    /// The file of the object cannot be written.
     pub fn put_at(
         &self,
         bucket: &str,
@@ -84,7 +84,7 @@ impl S3 {
     ///
     /// # Errors
     ///
-    /// The temporary directory's.
+    /// The file of the object cannot be written.
     pub fn put_all_at(
         &self,
         bucket: &str,
@@ -97,12 +97,12 @@ impl S3 {
         Ok(())
     }
 
-    /// Puts an object as if it was uploaded in parts: its `ETag` is not its MD5, and its time is that at
-    /// which the upload began. Sends no notification.
+    /// Puts an object as if it was uploaded in parts: its `ETag` is not its MD5, and its time is the time
+    /// at which the upload began. Sends no notification.
     ///
     /// # Errors
     ///
-    /// The temporary directory's.
+    /// The file of the object cannot be written.
     pub fn put_multipart_at(
         &self,
         bucket: &str,
@@ -117,11 +117,11 @@ impl S3 {
         Ok(())
     }
 
-    /// Gives an existing object tags, and a KMS key that it seems to be encrypted with.
+    /// Gives an existing object tags and a KMS key, as if it was encrypted with that key.
     ///
     /// # Errors
     ///
-    /// Not found.
+    /// The object does not exist.
     pub fn keep_with(
         &self,
         bucket: &str,
@@ -138,7 +138,7 @@ impl S3 {
         Ok(())
     }
 
-    /// Makes a bucket encrypt with a KMS key everything that is written from now on and names none.
+    /// Makes a bucket encrypt objects with a KMS key from now on, unless their writer names an encryption.
     pub fn encrypt_by_default(&self, bucket: &str, kms_key: &str) {
         self.state.buckets().encrypt_by_default(bucket, kms_key);
     }
@@ -149,12 +149,12 @@ impl S3 {
         Some(Kept { tags: object.tags, kms_key: object.encryption.1 })
     }
 
-    /// Makes S3 store a checksum of an existing object: of the whole, or composite if it was uploaded in
+    /// Stores a checksum of an existing object: of the whole object, or composite if it was uploaded in
     /// parts.
     ///
     /// # Errors
     ///
-    /// The temporary directory's; not found if the object does not exist.
+    /// The file of the object cannot be read, or the object does not exist.
     pub fn keep_checksum(&self, bucket: &str, key: &str, algorithm: Algorithm) -> io::Result<()> {
         let mut buckets = self.state.buckets();
         let object = buckets.create(bucket).get_mut(key).ok_or(io::ErrorKind::NotFound)?;
@@ -163,21 +163,21 @@ impl S3 {
         Ok(())
     }
 
-    /// Makes an existing object claim a size, so that a test need not write so many bytes.
+    /// Makes an existing object report a size, so that a test need not write that many bytes.
     pub fn claim_size(&self, bucket: &str, key: &str, bytes: u64) {
         if let Some(object) = self.state.buckets().create(bucket).get_mut(key) {
             Arc::make_mut(object).claimed_bytes = Some(bytes);
         }
     }
 
-    /// Deletes every object of a bucket and every unfinished upload.
+    /// Deletes every object of a bucket and every unfinished upload into it.
     pub fn empty_bucket(&self, bucket: &str) {
         let mut buckets = self.state.buckets();
         buckets.create(bucket).clear();
         buckets.uploads.retain(|_, upload| upload.bucket != bucket);
     }
 
-    /// Sets the time of everything that is stored from now on; `None` for the machine's.
+    /// Sets the time of objects that are stored from now on; `None` stands for the machine's time.
     pub fn set_time(&self, time: Option<DateTime<Utc>>) {
         self.state.set_time(time);
     }
@@ -202,7 +202,7 @@ impl S3 {
         Some(self.state.buckets().get(bucket)?.get(key)?.metadata.clone())
     }
 
-    /// Returns the number of uploads that were begun and neither completed nor aborted.
+    /// Returns the number of multipart uploads that are neither completed nor aborted.
     pub fn unfinished_uploads(&self) -> usize {
         self.state.buckets().unfinished_uploads()
     }
@@ -217,17 +217,17 @@ impl S3 {
         self.state.requests.all()
     }
 
-    /// Forgets the requests so far.
+    /// Removes the requests so far from the log.
     pub fn clear_requests(&self) {
         self.state.requests.clear();
     }
 
-    /// Makes requests fail from now on.
+    /// Injects a fault into matching requests from now on.
     pub fn inject(&self, fault: Fault) {
         self.state.faults.add(fault);
     }
 
-    /// Lets requests succeed again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state.faults.clear();
     }
@@ -236,7 +236,8 @@ impl S3 {
 impl Drop for S3 {
     fn drop(&mut self) {
         self.server.abort();
-        // At once, and not when the last connection ends; a reader that has a file open continues.
+        // The files are removed at once, not when the last connection ends. A reader that has one open can
+        // read on.
         let _ = std::fs::remove_dir_all(self.state.directory.path());
     }
 }

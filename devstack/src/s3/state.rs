@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) requests: RequestLog,
     pub(super) faults: Faults,
     pub(super) notifier: Notifier,
-    /// The directory of the objects' bytes.
+    /// The directory of the files with the objects' bytes.
     pub(super) directory: Directory,
     pub(super) options: Options,
     time: Mutex<Option<DateTime<Utc>>>,
@@ -46,7 +46,7 @@ impl State {
         self.time.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Utc::now)
     }
 
-    /// Sets the time of everything that is stored from now on; `None` for the machine's.
+    /// Sets the time of objects that are stored from now on; `None` stands for the machine's time.
     pub(super) fn set_time(&self, time: Option<DateTime<Utc>>) {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
@@ -64,8 +64,8 @@ impl State {
             .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
-    /// Stores an object if the conditions are true, and notifies of it; of several requests at the same time
-    /// one is first. Returns its `ETag`.
+    /// Stores an object if the conditions are true, notifies targets of it, and returns its `ETag`. The
+    /// caller holds the lock of the buckets, so that one of several simultaneous requests is first.
     pub(super) fn insert(
         &self,
         buckets: &mut Buckets,

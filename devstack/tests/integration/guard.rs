@@ -1,4 +1,4 @@
-//! What a guard has in its care ends with its owner.
+//! Tests that guarded processes and directories do not outlive their owner.
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use devstack::guard::{self, Directory};
 
-/// Whether this process is one that a test started, to be killed.
+/// The variable that marks a process that a test starts in order to kill it.
 const OWNER: &str = "DEVSTACK_OWNER";
 
-/// Starts two processes that end in an hour, says so, and keeps its standard error open for as long as one of
-/// them lives.
+/// The arguments of a shell that starts two processes of an hour and reports that. Its standard error stays
+/// open as long as one of them runs.
 const TWO_PROCESSES: [&str; 2] = ["-c", "sleep 3600 & echo started >&2; sleep 3600"];
 
 #[test]
@@ -28,7 +28,7 @@ fn a_command_and_what_it_started_are_killed_with_their_owner() {
     assert_eq!(line, "started\n");
     owner.kill().unwrap();
     owner.wait().unwrap();
-    // Its end is the end of all of them: an hour later, if nobody kills them.
+    // The stream ends when all processes have ended, which takes an hour if they are not killed.
     assert_eq!(said.read_to_string(&mut line).unwrap(), 0);
 }
 
@@ -87,7 +87,8 @@ fn a_directory_runs_commands_and_says_what_one_that_fails_has_written() {
     assert_eq!(error.to_string(), "out\nerror");
 }
 
-/// With INT, since it may take its time for TERM, as PostgreSQL does: until its clients have left.
+/// The guard also sends INT, since a server may delay its end after TERM, as PostgreSQL does until its
+/// clients have left.
 #[test]
 fn a_server_is_ended_and_waited_for_before_its_directory_is_removed() {
     let mut directory = Directory::make("guard-test-").unwrap();
@@ -113,7 +114,7 @@ while True:
     assert_eq!(fs::read_to_string(outside.path()).unwrap(), "server.py");
 }
 
-/// A shell starts it with INT ignored.
+/// A shell starts the server with INT ignored.
 #[test]
 fn a_server_without_handlers_is_ended_too() {
     let mut directory = Directory::make("guard-test-").unwrap();

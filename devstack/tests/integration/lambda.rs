@@ -1,4 +1,4 @@
-//! Lambda in process, with a function on the real `lambda_runtime` crate, and with clients of its Invoke API.
+//! Tests the local Lambda with a function on the real `lambda_runtime` crate and clients of its Invoke API.
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,10 +16,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-/// Nothing here takes so long, on a slow machine either: a test that waits for it would wait for ever.
+/// The limit of every wait. Even on a slow machine, only a wait that would never end takes this long.
 pub const HANGS_AFTER: Duration = Duration::from_secs(300);
 
-/// `examples/echo_function.rs`, built with the features that a build of the whole workspace has.
+/// The program of `examples/echo_function.rs`, built with the features of a build of the whole workspace.
 static FUNCTION: LazyLock<PathBuf> = LazyLock::new(|| {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--workspace", "--example", "echo_function", "--message-format=json"])
@@ -70,7 +70,7 @@ async fn failure(lambda: &Lambda, payload: Value) -> (String, String) {
     }
 }
 
-/// That the function works, and by which process.
+/// Checks that the function works, and returns the id of its process.
 async fn echoes(lambda: &Lambda) -> u64 {
     let answer = answer(lambda, json!({"do": "echo"})).await;
     assert_eq!(answer["payload"], json!({"do": "echo"}));
@@ -82,7 +82,7 @@ fn lives(pid: u64) -> bool {
     !state.is_empty() && state.first() != Some(&b'Z')
 }
 
-/// The number behind a word that the function writes.
+/// Returns the number after a word that the function writes.
 async fn number_after(lambda: &Lambda, word: &str) -> u64 {
     let find = || lambda.log().lines().find_map(|line| line.strip_prefix(word)?.parse().ok());
     lambda.until(|| find().is_some()).await.unwrap();
@@ -101,8 +101,8 @@ async fn post(url: &str, kind: Option<&str>, body: &str) -> (StatusCode, HeaderM
     (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
 }
 
-/// Defined runtime environment variables (AWS Lambda Developer Guide); the deadline is a time, not a
-/// duration.
+/// The variables are the "defined runtime environment variables" (AWS Lambda Developer Guide). The deadline
+/// is a time, not a duration.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_learns_its_name_its_deadline_and_its_environment() {
     let lambda = start(Options { timeout: Duration::from_secs(100), ..options() }).await;
@@ -135,11 +135,11 @@ async fn errors_and_panics_are_told_and_the_process_goes_on() {
     assert!(message.contains("as told"), "{message}");
     assert_eq!(echoes(&lambda).await, pid);
     assert!(lambda.history().iter().all(|ended| ended.is_final));
-    // Whoever waited for these was told; a dead-letter queue is for asynchronous invocations.
+    // The callers got these errors; a dead-letter queue is for asynchronous invocations.
     assert_eq!(lambda.dead_letters(), []);
 }
 
-/// AWS Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation".
+/// Follows "How Lambda handles errors and retries with asynchronous invocation" (AWS Lambda Developer Guide).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asynchronous_invocation_that_fails_is_tried_twice_more_and_then_a_dead_letter() {
     let lambda = start(options()).await;
@@ -179,7 +179,7 @@ async fn an_invocation_past_its_deadline_is_killed_and_the_next_one_works() {
     assert_eq!(error_type, "Sandbox.Timedout");
     assert!(message.contains("Task timed out after 2.00 seconds"), "{message}");
     let pid = number_after(&lambda, "sleeps: ").await;
-    // Within the limit; a slow machine may need more than one try.
+    // A slow machine may need more than one try to answer within the limit.
     let echo = async {
         loop {
             if let Outcome::Ok(answer) = lambda.invoke(json!({"do": "echo"})).await {
@@ -219,8 +219,8 @@ async fn a_killed_process_fails_what_it_was_doing_and_nothing_else() {
     assert_ne!(echoes(&lambda).await, pid);
 }
 
-/// A process that is killed while it waits for work must not be handed any: that invocation would fail, or
-/// hang until its deadline.
+/// A process that is killed while it waits must not get an invocation, which would fail or hang until its
+/// deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_right_after_an_idle_process_was_killed_is_served_by_the_next() {
     let lambda = start(options()).await;
@@ -257,7 +257,7 @@ async fn a_program_that_cannot_start_fails_invocations_rather_than_letting_them_
         log.lines().count() >= 2 && log.lines().all(|line| line.matches("cannot start ").count() == 1),
         "{log}"
     );
-    // It appears: a later invocation finds it.
+    // Now the program exists, and a later invocation finds it.
     let script = directory.path().join("script");
     fs::write(&script, format!("#!/bin/sh\nexec '{}'\n", FUNCTION.display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -281,17 +281,17 @@ async fn a_failed_start_fails_one_invocation_with_the_reason_that_it_reports() {
     assert_eq!((one, two), (reported.clone(), reported));
 }
 
-/// A program that never starts well is not started again and again while nobody needs it.
+/// A program that fails to start is not started again and again while no invocation needs it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_start_is_tried_again_only_when_there_is_work() {
     let lambda = start(Options::new("/absent", Vec::new())).await;
     lambda.until(|| lambda.log().contains("cannot start")).await.unwrap();
-    // Forty times as long as it would wait before the next.
+    // Forty times the wait before a second start.
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!(lambda.log().matches("cannot start").count(), 1, "{}", lambda.log());
 }
 
-/// And it is there with the outcome: who reads the log then need not wait.
+/// The output is in the log as soon as the outcome is known, so a reader of the log need not wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_a_function_wrote_before_its_answer_is_in_the_log() {
     let lambda = start(options()).await;
@@ -303,7 +303,7 @@ async fn all_that_a_function_wrote_before_its_answer_is_in_the_log() {
     }
 }
 
-/// Lambda quotas: 6 MB each for the request and the response of a synchronous invocation.
+/// The request and the response of a synchronous invocation have at most 6 MB each (Lambda quotas).
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_over_the_limit_are_refused() {
     let lambda = start(options()).await;
@@ -317,8 +317,8 @@ async fn payloads_over_the_limit_are_refused() {
     echoes(&lambda).await;
 }
 
-/// Invoke (AWS Lambda API Reference): 200 with the answer, 200 with a header for a function's error, 202 and
-/// nothing for an event, 204 for a dry run.
+/// Invoke answers 200 with the function's answer, 200 with a header for a function's error, 202 without a
+/// body for an event, and 204 for a dry run (AWS Lambda API Reference).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_invoke_api_answers_as_lambda_does() {
     let lambda = start(options()).await;
@@ -355,7 +355,7 @@ async fn the_invoke_api_answers_as_lambda_does() {
     assert_eq!(lambda.history().len(), tried);
 }
 
-/// A second opinion: the AWS command line sees what it would see of Lambda.
+/// The AWS command line gives a second opinion: the answers are those of Lambda.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_aws_command_line_invokes_the_function() {
     let lambda = start(options()).await;
@@ -425,7 +425,7 @@ async fn a_stopped_or_dropped_lambda_leaves_no_process_and_no_port() {
     }
 }
 
-/// Whether this process is one that a test started, to start a function and be killed.
+/// The variable that marks a process that starts a function and is then killed by the test.
 const OWNER: &str = "DEVSTACK_OWNER";
 
 #[tokio::test(flavor = "multi_thread")]

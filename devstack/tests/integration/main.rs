@@ -1,4 +1,6 @@
-//! The stand-ins as their clients see them. `cargo test -p devstack --test integration s3::reads` runs one module.
+//! Tests the stand-ins through their clients.
+//!
+//! `cargo test -p devstack --test integration s3::reads` runs one module.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,107 +10,109 @@
 
 use std::process::{Command, Stdio};
 
-/// Processes and directories end with their owner, however it ends.
+/// Tests that guarded processes and directories do not outlive their owner, however the owner ends.
 mod guard;
 
-/// The local Lambda as its function, its callers and whoever kills it see it.
+/// Tests of the local Lambda with its function, its callers, and processes that are killed.
 mod lambda;
 
-// A queue of SQS before a function.
+// Tests of an SQS queue whose messages go to a function.
 mod sqs;
 
-/// A private PostgreSQL: it starts, it answers, and it leaves nothing behind.
+/// Tests that a private PostgreSQL starts, answers, and leaves nothing behind.
 mod postgres;
 
-/// Python programs: one installs, the others wait.
+/// Tests of the package cache: of several processes, one installs and the others wait.
 mod python;
 
-/// Sample archives.
+/// Tests of the sample archives.
 mod samples;
 
-/// The local S3 against AWS's own SDK and command line: it does what S3 does, and above all refuses what S3
-/// refuses.
+/// Tests of the local S3 with AWS's own SDK and command line: it does what S3 does, and above all refuses
+/// what S3 refuses.
 mod s3 {
-    /// Reads: what comes back, ranges, and conditions.
+    /// Tests of reads: answers, ranges and conditions.
     mod reads;
 
-    /// Writes and deletes, and their conditions.
+    /// Tests of writes and deletes, and of their conditions.
     mod writes;
 
-    /// Checksums that come with a body, ahead of it or behind it.
+    /// Tests of checksums that a client sends before or after a body.
     mod checksums;
 
-    /// Buckets, and listings of their keys.
+    /// Tests of buckets and of listings of their keys.
     mod listings;
 
-    /// Copies of whole objects, and the limit from which they are made in parts.
+    /// Tests of copies of whole objects, and of the size above which they are made in parts.
     mod copies;
 
-    /// Multipart uploads, from their beginning to completion or abort.
+    /// Tests of multipart uploads, from their beginning to completion or abort.
     mod multipart_uploads;
 
-    /// Signatures, session tokens, presigned URLs and denied operations.
+    /// Tests of signatures, session tokens, presigned URLs and denied operations.
     mod permissions;
 
-    /// KMS keys: rights to them, and `ETag`s that are no MD5.
+    /// Tests of KMS keys: permissions for them, and `ETag`s that are not an MD5.
     mod encryption;
 
-    /// Notifications of created objects.
+    /// Tests of notifications of created objects.
     mod notifications;
 
-    /// Faults on demand.
+    /// Tests of injected faults.
     mod faults;
 
-    /// What a test can ask of the server beside S3: set times, the log of requests, a clean end.
+    /// Tests of what the server offers to tests besides S3: set times, a log of requests, a clean end.
     mod server;
 
-    /// A second opinion: AWS's own command line.
+    /// Tests with AWS's own command line, as a second opinion.
     mod aws_cli;
 
-    /// A server with a bucket and three kinds of keys, and clients that show how a request was refused.
+    /// Helpers: a server with a bucket and three kinds of keys, and clients that show how a request was
+    /// refused.
     mod support;
 }
 
-/// The Redshift stand-in as a PostgreSQL driver, `psql` and psycopg see it.
+/// Tests of the Redshift stand-in with a PostgreSQL driver, `psql`, psycopg and AWS's own driver.
 mod redshift {
-    /// Login and TLS.
+    /// Tests of login and TLS.
     mod login;
 
-    /// SQL that Redshift takes and SQL that it refuses, by both protocols.
+    /// Tests of SQL that Redshift accepts and SQL that it refuses, by both protocols.
     mod sql;
 
-    /// Transactions, isolation, time limits and cancellation.
+    /// Tests of transactions, isolation, time limits and cancellation.
     mod transactions;
 
-    /// Faults on demand.
+    /// Tests of injected faults.
     mod faults;
 
-    /// COPY: prefixes, manifests, credentials and compression.
+    /// Tests of COPY's prefixes, manifests, credentials and compression.
     mod copy_sources;
 
-    /// COPY: CSV, ESCAPE, conversion options and types.
+    /// Tests of COPY's CSV, ESCAPE, conversion options and types.
     mod copy_formats;
 
-    /// COPY: what the statement itself may say.
+    /// Tests of the clauses that a COPY statement may have.
     mod copy_statement;
 
-    /// COPY: load errors, and where they are recorded.
+    /// Tests of COPY's load errors and of the tables that record them.
     mod copy_errors;
 
-    /// COPY: transactions, protocols and limits.
+    /// Tests of COPY's transactions, protocols and limits.
     mod copy_transactions;
 
-    /// Clients that people use: `psql`, psycopg and AWS's own driver, all with `verify-full`.
+    /// Tests with clients that people use: `psql`, psycopg and AWS's own driver, all with `verify-full`.
     mod clients;
 
-    /// A table to COPY into, and what a COPY of one text comes to.
+    /// Helpers: a table to COPY into, and the result of a COPY of one text.
     mod copy_support;
 
-    /// One PostgreSQL for all tests; for each test a database, an S3 and a stand-in of its own.
+    /// Helpers: one PostgreSQL for all tests, and for each test its own database, S3 and stand-in.
     mod support;
 }
 
-/// One test of this program, by its whole path, to be run in a process of its own; its standard error is a pipe.
+/// Returns a command that runs one test of this program, given by its module and name, in a separate process.
+/// Its standard error is a pipe.
 fn test_in_a_process(module: &str, name: &str) -> Command {
     let path = match module.split_once("::") {
         Some((_, module)) => format!("{module}::{name}"),
@@ -119,7 +123,7 @@ fn test_in_a_process(module: &str, name: &str) -> Command {
     command
 }
 
-/// Prints the name of a case, so that a failure ends with it.
+/// Prints the name of a case, so that the output of a failed test ends with it.
 fn case(name: &str) {
     println!("case: {name}");
 }

@@ -1,4 +1,5 @@
-//! The private PostgreSQL: it starts, it answers, and it leaves nothing behind, whenever its owner is killed.
+//! Tests that the private PostgreSQL starts, answers, and leaves nothing behind, whenever its owner is
+//! killed.
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -55,16 +56,16 @@ fn a_variable_that_names_no_postgresql_is_an_error_that_names_it() {
     );
 }
 
-/// Whether this process is one that a test started, to start a server and be killed.
+/// The variable that marks a process that starts a server and is then killed by the test.
 const OWNER: &str = "DEVSTACK_OWNER";
 
-/// Nothing here takes so long: a test that waits for it would wait for ever.
+/// The limit of every wait. Only a wait that would never end takes this long.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
 
-/// Where an owner works: its temporary directory, and programs that stop where the test wants.
+/// The surroundings of an owner: its temporary directory, and programs that stop where the test wants.
 struct Place {
     base: TempDir,
-    /// Told to a program that has stopped, by the name of the point.
+    /// The pipe from which a stopped program reads a line before it continues.
     go: File,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -76,14 +77,15 @@ enum Event {
     Reached(String),
     /// The owner, or its guard, has written a line.
     Said(String),
-    /// Nobody has the owner's standard error open any more: the owner, its guard and its server are gone.
+    /// No process has the owner's standard error open any more: the owner, its guard and its server are gone.
     Gone,
 }
 
 impl Place {
     fn new(real: &Path) -> Self {
         let base = tempfile::tempdir().unwrap();
-        // Not in a directory that all may write to: Linux lets nobody open another's pipe there for writing.
+        // The pipes are not in a directory that all users may write to, where Linux lets no user open another
+        // user's pipe for writing.
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for (name, mode) in [("bin", 0o755), ("tmp", 0o1777)] {
             fs::create_dir(base.path().join(name)).unwrap();
@@ -91,7 +93,7 @@ impl Place {
         }
         let pipes = ["reached", "go"].map(|name| base.path().join(name));
         assert!(Command::new("mkfifo").args(["-m", "666"]).args(&pipes).status().unwrap().success());
-        // For reading and writing: opening does not wait, and there is no end.
+        // Opened for reading and writing, so that opening does not wait and reading has no end.
         let [reached, go] = pipes.map(|path| File::options().read(true).write(true).open(path).unwrap());
         let (sender, events) = channel();
         let place = Self { base, go, events, sender };
@@ -102,7 +104,7 @@ impl Place {
         place
     }
 
-    /// Tells each line of a stream, and then its end.
+    /// Sends an event for each line of a stream, and then one for its end.
     fn tell(&self, stream: impl Read + Send + 'static, event: fn(String) -> Event, end: Option<Event>) {
         let sender = self.sender.clone();
         thread::spawn(move || {
@@ -113,14 +115,15 @@ impl Place {
         });
     }
 
-    /// Makes a program that the owner will find. In it, `stop POINT` stops.
+    /// Writes a program that the owner will find. In its script, `stop POINT` reports the point and waits for
+    /// `go`.
     fn program(&self, name: &str, script: &str) {
         let base = self.base.path().display();
         let stop = format!("stop() {{ echo \"$1\" >'{base}/reached'; read -r _ <'{base}/go'; }}");
         let path = self.base.path().join("bin").join(name);
         let text = format!("#!/bin/sh\n{stop}\n{script}\n");
-        // Written by another process: whatever this one starts meanwhile would have the file open for writing,
-        // and nobody could run it (ETXTBSY).
+        // Another process writes the file. Otherwise a process that this one starts in the meantime would
+        // have it open for writing, and it could not be run (ETXTBSY).
         let mut write = Command::new("sh");
         write.args(["-c", r#"printf %s "$2" >"$1" && chmod 755 "$1""#, "sh"]).arg(path).arg(text);
         assert!(write.status().unwrap().success());
@@ -130,7 +133,7 @@ impl Place {
         self.base.path().join("tmp")
     }
 
-    /// Starts an owner of a server: another process with this file's first test of that kind.
+    /// Starts an owner of a server: another process with the test that starts one if [`OWNER`] is set.
     fn owner(&self) -> Child {
         let bin = self.base.path().join("bin");
         let path = std::env::join_paths(
@@ -156,7 +159,7 @@ impl Place {
         }
     }
 
-    /// Waits for a point: a part of a line that is told.
+    /// Waits for an event whose line contains `point`.
     #[track_caller]
     fn wait_for(&self, point: &str) {
         let mut told = Vec::new();
@@ -169,12 +172,12 @@ impl Place {
         }
     }
 
-    /// Lets the program that has stopped go on.
+    /// Lets the stopped program continue.
     fn go(&self) {
         (&self.go).write_all(b"\n").unwrap();
     }
 
-    /// Waits for the end of the owner, its guard and its server; nothing of them may be left.
+    /// Waits for the end of the owner, its guard and its server, and checks that nothing of them is left.
     #[track_caller]
     fn nothing_is_left(&self, what: &str) {
         while !matches!(self.next(), Event::Gone) {}
@@ -186,7 +189,7 @@ impl Place {
         fs::read_dir(self.temporary()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// The processes that have to do with this place.
+    /// Returns the processes whose command lines contain the path of this place.
     fn running(&self) -> Vec<String> {
         let all = Command::new("ps").args(["-e", "-o", "args="]).output().unwrap();
         let base = self.base.path().display().to_string();
@@ -203,13 +206,14 @@ fn kill(mut owner: Child) {
     owner.wait().unwrap();
 }
 
-/// Where an owner is killed: programs, the point, and whether what has stopped there goes on afterwards.
+/// A case in which an owner is killed: its name, a program, the program's script with the point, and whether
+/// the stopped program continues afterwards.
 type Case = (&'static str, &'static str, &'static str, bool);
 
 fn check(real: &Path, (what, program, script, goes_on): Case) {
     let place = Place::new(real);
     if program == "postgres" && script.starts_with("stop") {
-        // It comes to no server, which would need a cluster.
+        // No server is started, which would need a cluster.
         place.program("initdb", "exit 0");
     }
     place.program(program, &script.replace("REAL", &real.join(program).display().to_string()));
@@ -222,7 +226,7 @@ fn check(real: &Path, (what, program, script, goes_on): Case) {
     place.nothing_is_left(what);
 }
 
-/// All cases at once: most of the time is PostgreSQL's.
+/// Checks all cases at once, since PostgreSQL takes most of the time.
 fn check_all<const CASES: usize>(real: &Path, cases: [Case; CASES]) {
     thread::scope(|scope| {
         let checks = cases.map(|case| scope.spawn(move || check(real, case)));
@@ -247,9 +251,9 @@ fn an_owner_that_is_killed_while_it_starts_the_server_leaves_no_directory() {
         ("before initdb", "initdb", "stop here; exec REAL \"$@\"", true),
         ("in initdb", "initdb", "REAL \"$@\" | { read -r _; stop here; cat; }", true),
         ("after initdb", "initdb", "REAL \"$@\"; stop here", true),
-        // PostgreSQL has no handlers yet, and nothing of its own.
+        // PostgreSQL has no signal handlers yet, and nothing of its own.
         ("before postgres", "postgres", "stop here; exec REAL \"$@\"", false),
-        // The owner has a pipe from its server, hears nothing, and waits.
+        // The owner has a pipe from its server, receives nothing, and waits.
         ("while postgres starts", "postgres", "exec 5>&2 2>\"${0%/bin/*}/reached\"; exec REAL \"$@\"", false),
     ];
     check_all(&find_binaries().unwrap(), cases);
@@ -261,7 +265,7 @@ async fn an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing() {
         let postgres = Postgres::start().await.unwrap_or_else(|error| panic!("{error}"));
         let client = postgres.connect("postgres", "postgres").await.unwrap();
         eprintln!("ready");
-        // A client that does not leave must not keep the server.
+        // A client that does not leave must not keep the server running.
         client.batch_execute("SELECT pg_sleep(100000)").await.unwrap();
     }
     let place = Place::new(&find_binaries().unwrap());
@@ -273,7 +277,7 @@ async fn an_owner_that_is_killed_once_the_server_is_ready_leaves_nothing() {
     place.nothing_is_left("ready");
 }
 
-/// The instants between the points.
+/// Covers the instants between the points of the other tests.
 #[test]
 fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
     let place = Place::new(&find_binaries().unwrap());
@@ -286,7 +290,7 @@ fn an_owner_that_is_killed_at_any_instant_leaves_nothing() {
     for part in 0..16 {
         let place = Place::new(&find_binaries().unwrap());
         let owner = place.owner();
-        // Any instant will do, so that nothing depends on how exact this is.
+        // Any instant will do, so the test does not depend on the precision of the sleep.
         thread::sleep(whole * part / 15);
         kill(owner);
         place.nothing_is_left(&format!("{part} of 15 parts of {whole:?}"));
@@ -318,7 +322,7 @@ fn a_server_that_cannot_be_made_says_why_and_leaves_nothing() {
     }
 }
 
-/// Where root starts it, the server's user is another.
+/// If root starts the server, the server runs as another user.
 #[test]
 fn a_temporary_directory_that_is_closed_to_the_server_is_an_error_that_says_what_to_do() {
     let place = Place::new(&find_binaries().unwrap());

@@ -1,4 +1,5 @@
-//! The cache of what is fetched: processes that install at once, or are killed half-way, break nothing.
+//! Tests the cache of fetched packages: processes that install at once, or are killed half-way, break
+//! nothing.
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -6,11 +7,12 @@ use std::process::{Child, Command};
 
 use devstack::python;
 
-/// Whether this process is one that a test started, to install something.
+/// The variable that marks a process that a test starts to install something.
 const INSTALLER: &str = "DEVSTACK_INSTALLER";
 
-/// Makes an environment as Python does, with a tool in it. `installs` gets a line for each installation; where
-/// there is a file `stops`, the installation is not finished but says so on `reached`.
+/// A script that creates an environment as Python does, with a tool in it. It adds a line to `installs` for
+/// each installation. If there is a file `stops`, it reports to `reached` and does not finish the
+/// installation.
 const PYTHON: &str = r#"#!/bin/sh
 base=$BASE
 case $2 in
@@ -31,8 +33,8 @@ esac
 
 fn base() -> tempfile::TempDir {
     let base = tempfile::tempdir().unwrap();
-    // Written by another process: whatever this one starts meanwhile would have the file open for writing, and
-    // nobody could run it (ETXTBSY).
+    // Another process writes the file. Otherwise a process that this one starts in the meantime would have it
+    // open for writing, and it could not be run (ETXTBSY).
     let mut write = Command::new("sh");
     write
         .args(["-c", r#"printf %s "$2" >"$1" && chmod 755 "$1""#, "sh"])
@@ -83,7 +85,8 @@ fn an_installation_that_is_killed_half_way_leaves_nothing_to_the_next() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     fs::remove_file(base.path().join("stops")).unwrap();
-    // It waits for the lock that pip has as well, which is killed with its owner: not for an hour.
+    // The installer waits for the lock, which the killed one's pip holds as well. Pip is killed with its
+    // owner, so that the wait does not take an hour.
     let output = installer(base.path()).wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let bin = base.path().join("cmslite-loader/python-of the test/bin");

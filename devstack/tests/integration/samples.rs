@@ -1,4 +1,4 @@
-//! The sample archives: what a tar reader finds in them, and that they are the real dataset's.
+//! Tests that a tar reader can read the sample archives, and that the samples are like the real dataset.
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -56,7 +56,7 @@ fn the_real_dataset_has_the_files_and_columns_of_the_shipped_configuration() {
     }
 }
 
-/// What makes a loader go wrong is in the samples, or tests with them would prove little.
+/// The samples contain cells that can make a loader fail, since tests without them would prove little.
 #[test]
 fn the_real_dataset_depends_on_its_seed_alone_and_has_awkward_cells() {
     let members = real_dataset(7, 200).unwrap();

@@ -1,10 +1,11 @@
-//! A queue of SQS before a function: which messages are deleted, and which come again.
+//! Tests an SQS queue whose messages go to a function: which are deleted, and which are received again.
 use devstack::lambda::{Invocation, Lambda, Queue, QueueOptions, eventually};
 use serde_json::json;
 
 use crate::lambda::{HANGS_AFTER, options, start};
 
-/// Sends messages, and hands them over until none is left. Returns how often each was received.
+/// Sends messages to a queue, passes them to the function until none is left, and returns how often each was
+/// received.
 async fn received(queue: &Queue, lambda: &Lambda, bodies: &[&str]) -> Vec<usize> {
     for body in bodies {
         queue.send(*body);
@@ -44,15 +45,15 @@ async fn a_message_that_fails_too_often_is_a_dead_letter() {
     assert_eq!(queue.dead_letters(), ["fail messages: a 9"]);
 }
 
-/// How often the messages of a batch are received that the function answers so, of five times at the most.
+/// Returns how often a message is received, five times at most, if the function answers as `body` says.
 async fn comes(reports_batch_item_failures: bool, body: &str) -> usize {
     let lambda = start(options()).await;
     let queue = Queue::new(QueueOptions { reports_batch_item_failures, ..QueueOptions::default() });
     received(&queue, &lambda, &[body]).await[0]
 }
 
-/// "Lambda treats a batch as a complete failure" and "as a complete success" (AWS Lambda Developer Guide, "Handling
-/// errors for an SQS event source").
+/// "Lambda treats a batch as a complete failure" or "as a complete success" (AWS Lambda Developer Guide,
+/// "Handling errors for an SQS event source").
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_be_read_fails_the_batch() {
     for (reports, body, times) in [
@@ -66,7 +67,7 @@ async fn an_answer_that_cannot_be_read_fails_the_batch() {
         (true, r#"answer {"batchItemFailures": [{"itemIdentifier": null}]}"#, 5),
         (true, r#"answer {"batchItemFailures": [{"messageId": "x"}]}"#, 5),
         (true, r#"answer {"batchItemFailures": [{"itemIdentifier": "another"}]}"#, 5),
-        // Nobody reads the answer.
+        // Lambda does not read the answer.
         (false, "fail messages: a 9", 1),
         (false, "fail", 5),
     ] {

@@ -1,4 +1,4 @@
-//! Transfers bodies: those of requests into files, those of answers from files.
+//! Writes the bodies of requests to files, and sends the bodies of answers from files.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,7 +16,7 @@ use crate::s3::error::{error_named, internal};
 use crate::s3::exchange::FlipBit;
 use crate::s3::state::State;
 
-/// The number of bytes sent at once.
+/// The maximum number of bytes that are sent at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Stores a body and verifies every checksum that the request announces.
@@ -47,8 +47,8 @@ pub(super) async fn receive(
     Ok((piece, checksum))
 }
 
-/// Returns the error for a body that could not be read to its end. `s3s` does not export the types of its
-/// errors.
+/// Returns the error for a body that could not be read to its end. The error is recognised by its text, since
+/// `s3s` does not export the types of its errors.
 fn broken_body(error: &str) -> S3Error {
     if error.contains("Sha256Mismatch") {
         return error_named(
@@ -72,11 +72,11 @@ fn broken_body(error: &str) -> S3Error {
 /// The position at which an answer's body breaks off.
 pub(super) struct Break {
     pub(super) after_bytes: u64,
-    /// The connection that breaks then; if `None`, nothing more is sent.
+    /// The connection that breaks at that position. If it is `None`, nothing more is sent.
     pub(super) disconnect: Option<Disconnect>,
 }
 
-/// Sends a body in chunks from files; it breaks off if a fault says so, or has a bit flipped.
+/// Returns the chunks of a body from files. A fault may break the body off or flip one of its bits.
 pub(super) fn send(
     readers: Vec<io::Take<File>>,
     cut: Option<Break>,
@@ -92,7 +92,7 @@ pub(super) fn send(
                 if let Some(disconnect) = disconnect {
                     disconnect.when_flushed();
                 }
-                // The connection ends instead of this body.
+                // The body never ends: its connection breaks, or nothing more is sent.
                 std::future::pending::<()>().await;
             }
             let want = left

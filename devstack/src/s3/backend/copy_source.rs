@@ -1,4 +1,4 @@
-//! Finds the source of a copy, of a whole object or of a part.
+//! Finds and copies the source of a copy to a whole object or to a part.
 
 use std::io;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::s3::error::internal;
 use crate::s3::object::Object;
 use crate::s3::state::State;
 
-/// The limit of a copy: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
+/// The maximum size of a copy: "up to 5 GB" (Amazon S3 API Reference, `CopyObject`).
 const LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// Refuses a copy that is larger than S3 copies in one request.
@@ -29,7 +29,7 @@ pub(super) fn check_size(bytes: u64) -> S3Result<()> {
     ))
 }
 
-/// Returns a copy source that satisfies its conditions.
+/// Returns the source of a copy if it satisfies the conditions.
 pub(super) fn find(state: &State, source: &CopySource, conditions: &Conditions) -> S3Result<Object> {
     let CopySource::Bucket { bucket, key, .. } = source else {
         return Err(s3_error!(NotImplemented, "only bucket/key is a copy source here"));
@@ -39,7 +39,7 @@ pub(super) fn find(state: &State, source: &CopySource, conditions: &Conditions) 
     Ok(object)
 }
 
-/// Copies a range of an object; hashing and copying it may take seconds.
+/// Copies a range of an object on a blocking thread, since hashing and copying it may take seconds.
 pub(super) async fn copy(state: &Arc<State>, source: Object, range: Range<u64>) -> S3Result<Piece> {
     let state = Arc::clone(state);
     let copied = tokio::task::spawn_blocking(move || source.piece(state.directory.path(), range)).await;

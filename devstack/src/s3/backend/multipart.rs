@@ -115,7 +115,7 @@ pub(super) async fn upload_part(
     }
     let fields = checksum.fields();
     let part = Part { piece, last_modified: state.now(), checksum };
-    // Looked up again: it may have been aborted in the meantime.
+    // The upload may have been aborted in the meantime.
     upload(&mut state.buckets(), &input.upload_id, &input.bucket, &input.key)?
         .parts
         .insert(input.part_number, part);
@@ -193,8 +193,8 @@ pub(super) fn complete(
     input: CompleteMultipartUploadInput,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-    // One lock from the first look to the end: of an abort and two completions at the same time, one is
-    // first.
+    // The lock is held from the first look to the end, so that of simultaneous completions and aborts only
+    // the first succeeds.
     let mut buckets = state.buckets();
     let upload = upload(&mut buckets, &input.upload_id, &input.bucket, &input.key)?;
     let object = assemble(upload, &parts)?;
@@ -211,8 +211,8 @@ pub(super) fn complete(
     }))
 }
 
-/// Returns the object made from the named parts: its `ETag` is the MD5 of the parts' MD5s, its time is the
-/// upload's beginning.
+/// Returns the object made from the named parts. Its `ETag` is the MD5 of the parts' MD5s with their number,
+/// and its time is the time at which the upload began.
 fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     if parts.is_empty() {
         return Err(s3_error!(
@@ -264,7 +264,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     Ok(object)
 }
 
-/// Checks whether a part has the `ETag` and the checksum, if given, that a completion names.
+/// Checks whether a part has the `ETag` that a completion names, and the checksum if one is named.
 fn is_that(part: &Part, named: &CompletedPart) -> bool {
     let etag = named.e_tag.as_ref().map(ETag::value) == Some(part.piece.etag().as_str());
     let had = part.checksum.fields();
@@ -348,7 +348,7 @@ pub(super) fn list(
         .iter()
         .filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(&prefix))
         .collect();
-    // By key, and for one key by the time at which they began.
+    // Sorted by key, and uploads of the same key by the time at which they began.
     all.sort_by_key(|(id, upload)| (&upload.key, upload.begun, *id));
     let marker = input.key_marker.as_deref().unwrap_or_default();
     let first = match &input.upload_id_marker {

@@ -84,7 +84,7 @@ pub(super) fn get(
     let range = input.range.map(|range| range.check(size)).transpose()?;
     let served = range.clone().unwrap_or(0..size);
     let readers = object.open(served.clone()).map_err(|error| internal(&error))?;
-    // The checksum of the whole object says nothing about a range.
+    // The checksum of the whole object does not apply to a range.
     let known =
         object.checksum.as_ref().filter(|_| range.is_none() && wants_checksum(input.checksum_mode.as_ref()));
     let checksum = known.map(Checksum::fields).unwrap_or_default();

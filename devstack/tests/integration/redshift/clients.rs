@@ -1,4 +1,5 @@
-//! Clients that people use talk to the stand-in: `psql`, psycopg, and AWS's own Python driver, all with `verify-full`.
+//! Tests the stand-in with clients that people use: `psql`, psycopg, and AWS's own Python driver, all with
+//! `verify-full`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,13 +9,13 @@ use devstack::redshift::Auth;
 
 use super::support::{BUCKET, KEYS, Stack, postgres, stack, stack_with};
 
-/// `psql` of the cluster's own PostgreSQL, else PATH's.
+/// Returns the path of the `psql` of the tests' own PostgreSQL, or else `psql` in PATH.
 async fn psql() -> PathBuf {
     let own = postgres().await.bin_directory().join("psql");
     if own.is_file() { own } else { PathBuf::from("psql") }
 }
 
-/// Runs a client with the login in its environment. The answers come from this process, so it must not block.
+/// Runs a client with the login in its environment. This process answers the client, so it must not block.
 async fn run(stack: &Stack, mut command: Command) -> Output {
     let certificates = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(certificates.path(), stack.redshift.ca_pem()).unwrap();
@@ -170,8 +171,8 @@ for user, password in ("loader", "wrong"), ("loader", ""), ("loader", "look"), (
 print("done")
 "#;
 
-/// The driver of Redshift's own maker answers each way to log in (`core.py`: tags 3, 5 and 13), of which the stand-in
-/// knows only what is written of them: the two agree on which passwords are right.
+/// AWS's own driver answers each kind of login (`core.py`: tags 3, 5 and 13), which the stand-in implements
+/// only from descriptions. The two agree on which passwords are right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redshifts_own_driver_logs_in_by_every_way() {
     let install = || python::venv("redshift-connector-2.2.0", &["redshift_connector==2.2.0"]);
@@ -181,7 +182,7 @@ async fn redshifts_own_driver_logs_in_by_every_way() {
         let certificates = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(certificates.path(), stack.redshift.ca_pem()).unwrap();
         let mut command = Command::new(bin.join("python"));
-        // Where OpenSSL is told that the system's certificates are.
+        // OpenSSL takes this file for the system's certificates.
         command.args(["-c", AWS_DRIVER]).env("SSL_CERT_FILE", certificates.path());
         let output = run(&stack, command).await;
         let told = String::from_utf8_lossy(&output.stderr);

@@ -1,6 +1,7 @@
-//! COPY: load errors, and where they are recorded.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests COPY's load errors and the tables that record them.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use devstack::redshift::{Action, Fault};
 
@@ -9,8 +10,8 @@ use crate::case;
 use super::copy_support::{copy, failed, with_table};
 use super::support::stack_with;
 
-/// `copy-parameters-data-load.md`: below MAXERROR bad records are skipped and COPY succeeds; at it COPY
-/// fails; 0 and 1 fail at the first.
+/// Below MAXERROR, bad records are skipped and COPY succeeds; at MAXERROR, COPY fails. With 0 and 1, it fails
+/// at the first bad record (`copy-parameters-data-load.md`).
 #[tokio::test]
 async fn maxerror_skips_bad_records() {
     let (stack, session) = with_table().await;
@@ -30,9 +31,10 @@ async fn maxerror_skips_bad_records() {
     assert_eq!(errors, ["2", "3", "4"]);
 }
 
-/// `copy-parameters-data-load.md`: NOLOAD "checks the validity of the data file without actually loading the
-/// data". `t_Validating_input_files.md`: "use NOLOAD with the same COPY commands and options you would use to
-/// load the data", and it "displays any errors that occur if you attempt to load the data".
+/// NOLOAD "checks the validity of the data file without actually loading the data"
+/// (`copy-parameters-data-load.md`). A user can "use NOLOAD with the same COPY commands and options you would
+/// use to load the data", and it "displays any errors that occur if you attempt to load the data"
+/// (`t_Validating_input_files.md`).
 #[tokio::test]
 async fn noload_checks_and_loads_nothing() {
     let (stack, session) = with_table().await;
@@ -49,9 +51,9 @@ async fn noload_checks_and_loads_nothing() {
     assert_eq!(session.rows("SELECT line_number FROM stl_load_errors").await, ["2"]);
 }
 
-/// `copy-parameters-data-load.md`, MAXERROR, with NOLOAD: every error below the limit is recorded, and an INFO
-/// message "states the number of rows that could not be loaded"; at the limit it fails. `starttime` is of the
-/// load, not of the error (`r_STL_LOAD_ERRORS.md`).
+/// With NOLOAD and MAXERROR, every error below the limit is recorded, and an INFO message "states the number
+/// of rows that could not be loaded"; at the limit, COPY fails (`copy-parameters-data-load.md`). `starttime`
+/// is that of the load, not of the error (`r_STL_LOAD_ERRORS.md`).
 #[tokio::test]
 async fn noload_records_errors_up_to_maxerror() {
     let (stack, session) = with_table().await;
@@ -71,7 +73,7 @@ async fn noload_records_errors_up_to_maxerror() {
     assert_eq!(session.one("SELECT count(*) FROM sys_load_error_detail").await, "6");
 }
 
-/// A cluster that does not grant NOLOAD, on demand: COPY without it goes on.
+/// A fault makes the stand-in refuse NOLOAD. COPY without NOLOAD still works.
 #[tokio::test]
 async fn noload_alone_can_be_refused() {
     let (stack, session) = with_table().await;
@@ -83,8 +85,8 @@ async fn noload_alone_can_be_refused() {
     assert_eq!(session.rows("SELECT id FROM t").await, ["1"]);
 }
 
-/// `r_STL_LOAD_ERRORS.md` and SYS_LOAD_ERROR_DETAIL: what is recorded of a refused record, in texts padded
-/// with blanks; it outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
+/// A refused record is recorded in texts padded with blanks (`r_STL_LOAD_ERRORS.md` and
+/// SYS_LOAD_ERROR_DETAIL). The entry outlives the client's ROLLBACK, and `pg_backend_pid()` finds it.
 #[tokio::test]
 async fn a_load_error_is_recorded_and_outlives_the_rollback() {
     let (stack, session) = with_table().await;
@@ -116,14 +118,14 @@ async fn a_load_error_is_recorded_and_outlives_the_rollback() {
     assert!(session.one("SELECT filename FROM stl_load_errors").await.len() == 256);
 }
 
-/// `c_visibility-of-data.md`: a user sees own rows only, a superuser all.
+/// A user sees only the user's own rows, a superuser all (`c_visibility-of-data.md`).
 #[tokio::test]
 async fn load_errors_are_ones_own() {
     let (stack, session) = with_table().await;
     stack.put("f", "x|a|\n");
     session.run("GRANT INSERT ON t TO loader").await;
     let loader = stack.session_of("loader", "load").await;
-    // A search path without `public` finds them as well: they are system tables.
+    // A search path without `public` also finds the tables, since they are system tables.
     loader.run("SET search_path TO pg_catalog").await;
     assert_eq!(loader.refused(&copy("public.t", "f", "")).await, failed());
     for table in ["stl_load_errors", "sys_load_error_detail"] {
@@ -135,7 +137,7 @@ async fn load_errors_are_ones_own() {
     }
 }
 
-/// SYS_LOAD_ERROR_DETAIL: "preferred, required on serverless"; older clusters know STL_LOAD_ERRORS only.
+/// SYS_LOAD_ERROR_DETAIL is "preferred, required on serverless"; older clusters have only STL_LOAD_ERRORS.
 #[tokio::test]
 async fn an_older_cluster_has_no_sys_table() {
     let stack = stack_with(|options| options.sys_tables = false).await;
@@ -144,8 +146,9 @@ async fn an_older_cluster_has_no_sys_table() {
     assert!(session.rows("SELECT * FROM stl_load_errors").await.is_empty());
 }
 
-/// `PG_LAST_COPY_ID.md`, `PG_LAST_COPY_COUNT.md`: -1 and 0 at first; the count of the session's last load, 0
-/// after one that failed while loading, and what it was after an error before loading.
+/// The functions return -1 and 0 at first (`PG_LAST_COPY_ID.md`, `PG_LAST_COPY_COUNT.md`). The count is that
+/// of the session's last load. It is 0 after a load that failed while loading, and unchanged after an error
+/// before loading.
 #[tokio::test]
 async fn last_copy_functions() {
     let (stack, session) = with_table().await;
@@ -175,7 +178,8 @@ async fn last_copy_functions() {
     assert_eq!(session.one("SELECT pg_last_copy_count()").await, "5");
 }
 
-/// Faults: `-1` stands for a line that is not known (`r_STL_LOAD_ERRORS.md`), and a name has 256 characters.
+/// In these faults, -1 stands for a line that is not known (`r_STL_LOAD_ERRORS.md`). A file's name has at
+/// most 256 characters.
 #[tokio::test]
 async fn load_errors_can_lack_their_line_or_be_missing() {
     let (stack, session) = with_table().await;
@@ -190,8 +194,8 @@ async fn load_errors_can_lack_their_line_or_be_missing() {
     assert_eq!(session.rows(told).await, ["-1|256"]);
 }
 
-/// `r_SVV_TABLES.md`: base tables, views and external tables. An IDENTITY column has a default in
-/// `SVV_COLUMNS` (dimitri/pgloader#860).
+/// The types of tables are base tables, views and external tables (`r_SVV_TABLES.md`). An IDENTITY column has
+/// a default in `SVV_COLUMNS` (dimitri/pgloader#860).
 #[tokio::test]
 async fn kinds_of_tables_and_identity_columns_are_seen() {
     let (_stack, session) = with_table().await;

@@ -1,15 +1,16 @@
-//! COPY: CSV, ESCAPE, conversion options and types.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests COPY's CSV, ESCAPE, conversion options and types.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use crate::case;
 
 use super::copy_support::{copy, load_errors, loaded, with_table};
 use super::support::stack;
 
-/// `copy-parameters-data-format.md`: with CSV quotes protect delimiters and line ends and are doubled inside,
-/// blanks around a quoted field go, a comma is the default delimiter; QUOTE and DELIMITER change the
-/// characters.
+/// With CSV, quotes protect delimiters and line ends, and are doubled inside a field. Blanks around a quoted
+/// field are dropped. The default delimiter is a comma; QUOTE and DELIMITER change the characters
+/// (`copy-parameters-data-format.md`).
 #[tokio::test]
 async fn csv() {
     let text = "id,name\n1,\"a,\"\"b\"\"\nc\"\n2, \"d\" \n3, e \n4,\n";
@@ -27,19 +28,19 @@ async fn csv() {
     );
 }
 
-/// `copy-parameters-data-conversion.md`: with ESCAPE the character behind a backslash is taken as it is, with
-/// no octal or other meaning.
+/// With ESCAPE, the character after a backslash is taken as it is, with no octal or other meaning
+/// (`copy-parameters-data-conversion.md`).
 #[tokio::test]
 async fn escape() {
     let text = "id|name\n1|a\\|b\n2|c\\\\d\n3|e\\\nf\n4|\\012\n5|\"g\"\n6|-\n7|\n";
     let rows =
         loaded("id INT, name VARCHAR(20)", text, "NULL AS '-' ESCAPE DELIMITER '|' IGNOREHEADER 1").await;
     assert_eq!(rows, ["1|a|b", "2|c\\d", "3|e\nf", "4|012", "5|\"g\"", "6|~", "7|"]);
-    // r_COPY_command_examples.md: a line end that is not escaped ends the record.
+    // A line end that is not escaped ends the record (r_COPY_command_examples.md).
     assert_eq!(load_errors("id INT, name VARCHAR(20)", "1|a\nb\n", "ESCAPE").await, ["1203|name"]);
 }
 
-/// `copy-parameters-data-conversion.md`: IGNOREHEADER skips its lines in every file.
+/// IGNOREHEADER skips the given number of lines in every file (`copy-parameters-data-conversion.md`).
 #[tokio::test]
 async fn every_file_has_its_header() {
     let (stack, session) = with_table().await;
@@ -49,9 +50,9 @@ async fn every_file_has_its_header() {
     assert_eq!(session.rows("SELECT id FROM t ORDER BY id").await, ["1", "2"]);
 }
 
-/// `copy-parameters-data-conversion.md`: REMOVEQUOTES, EMPTYASNULL, BLANKSASNULL, TRUNCATECOLUMNS,
-/// FILLRECORD, IGNOREBLANKLINES, ACCEPTINVCHARS, TIMEFORMAT 'auto'; `t_preparing-input-data.md`: one trailing
-/// delimiter is tolerated.
+/// The options are REMOVEQUOTES, EMPTYASNULL, BLANKSASNULL, TRUNCATECOLUMNS, FILLRECORD, IGNOREBLANKLINES,
+/// ACCEPTINVCHARS and TIMEFORMAT 'auto' (`copy-parameters-data-conversion.md`). One trailing delimiter is
+/// tolerated (`t_preparing-input-data.md`).
 #[tokio::test]
 async fn conversion_options() {
     let columns = "id INT, name VARCHAR(5)";
@@ -82,12 +83,13 @@ async fn conversion_options() {
     );
 }
 
-/// `copy-parameters-data-conversion.md`: empty fields are '' for text and NULL for every other type.
+/// Empty fields are '' for text and NULL for every other type (`copy-parameters-data-conversion.md`).
 #[tokio::test]
 async fn types_take_their_forms() {
     let columns = "a SMALLINT, b INT, c BIGINT, d DECIMAL(6,2), e REAL, f DOUBLE PRECISION, g BOOL, h DATE, i TIMESTAMP, j TIMESTAMPTZ, k CHAR(3), l VARCHAR(3)";
     assert_eq!(loaded(columns, ",,,,,,,,,,,\n", "CSV").await, ["~|~|~|~|~|~|~|~|~|~|   |"]);
-    // DECIMAL's excess scale is cut, not rounded (no ROUNDEC); fractions of a second go to microseconds.
+    // The excess scale of a DECIMAL is cut, not rounded (no ROUNDEC). Fractions of a second have at most
+    // microseconds.
     let row = "-5,7,9000000000,1.239,1.5,1e3,yes,2024-02-29,2024-02-29 23:59:58.119568,2024-02-29 23:59:58+02,ab,é\n";
     assert_eq!(
         loaded(columns, row, "CSV").await,
@@ -95,13 +97,12 @@ async fn types_take_their_forms() {
             "-5|7|9000000000|1.23|1.5|1000|t|2024-02-29|2024-02-29 23:59:58.119568|2024-02-29 21:59:58+00|ab |é"
         ]
     );
-    // live/r_Boolean_type
+    // The forms of a BOOL are those of live/r_Boolean_type.
     let rows = loaded("g BOOL", "t\ntrue\ny\nyes\n1\nf\nfalse\nn\nno\n0\n", "").await;
     assert_eq!(rows.concat(), "tttttfffff");
 }
 
-/// live/r_Load_Error_Reference: the codes of what cannot be loaded; `r_Character_types.md`: lengths are
-/// bytes.
+/// The codes are those of live/r_Load_Error_Reference. Lengths are in bytes (`r_Character_types.md`).
 #[tokio::test]
 async fn what_cannot_be_loaded_has_a_code() {
     for (name, columns, text, expected) in [
@@ -130,7 +131,7 @@ async fn what_cannot_be_loaded_has_a_code() {
     }
 }
 
-/// What PostgreSQL would refuse by itself is a load error too, not an error of another kind.
+/// A value that PostgreSQL itself would refuse is also a load error, not an error of another kind.
 #[tokio::test]
 async fn nothing_of_a_file_reaches_postgresql_unchecked() {
     for (name, columns, text) in [
@@ -155,7 +156,7 @@ async fn nothing_of_a_file_reaches_postgresql_unchecked() {
         case(special);
         loaded("a DOUBLE PRECISION, b REAL", format!("{special}|1.\n"), "").await;
     }
-    // A text that means something to PostgreSQL's own COPY.
+    // A text with a special meaning in PostgreSQL's own COPY.
     let odd = "\\.|\\N\\\\|\t\u{8}\u{b}|x\n";
     assert_eq!(
         loaded("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9), d VARCHAR(9)", odd, "").await,
@@ -163,8 +164,9 @@ async fn nothing_of_a_file_reaches_postgresql_unchecked() {
     );
 }
 
-/// `c_loading_default_values.md`: columns that are not listed get their DEFAULT, else NULL; the list is in
-/// the file's order. `copy-parameters-column-mapping.md`: without a list IDENTITY columns are left out.
+/// Columns that are not listed get their DEFAULT, else NULL; the list is in the file's order
+/// (`c_loading_default_values.md`). Without a list, IDENTITY columns are left out
+/// (`copy-parameters-column-mapping.md`).
 #[tokio::test]
 async fn columns_that_are_not_listed_get_their_default() {
     let stack = stack().await;
@@ -182,7 +184,7 @@ async fn columns_that_are_not_listed_get_their_default() {
     session.run(&copy("t (n, rest)", "ids", "CSV EXPLICIT_IDS")).await;
     assert_eq!(session.one("SELECT n FROM t WHERE rest = 7").await, "77");
     assert_eq!(session.refused(&copy("t (nothing)", "f", "CSV")).await.0, "42703");
-    // apache/airflow#30341
+    // The message is that of apache/airflow#30341.
     session.run("ALTER TABLE t ALTER COLUMN rest SET NOT NULL").await;
     let told =
         ("42601".to_owned(), "NOT NULL column without DEFAULT must be included in column list".to_owned());

@@ -1,6 +1,7 @@
-//! COPY: prefixes, manifests, credentials and compression.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests COPY's prefixes, manifests, credentials and compression.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use std::io::Write as _;
 
@@ -11,7 +12,7 @@ use crate::case;
 use super::copy_support::{copy, failed, with_table};
 use super::support::{BUCKET, KEYS, ROLE, stack_with};
 
-/// `copy-parameters-data-source-s3.md`: every key that begins with the prefix is loaded.
+/// Every key that begins with the prefix is loaded (`copy-parameters-data-source-s3.md`).
 #[tokio::test]
 async fn a_prefix_takes_every_key_that_begins_with_it() {
     let (stack, session) = with_table().await;
@@ -21,15 +22,16 @@ async fn a_prefix_takes_every_key_that_begins_with_it() {
     session.run(&copy("t", "p/a.txt", "")).await;
     assert_eq!(session.rows("SELECT * FROM t ORDER BY id").await, ["1|a|2024-01-01", "2|b|~"]);
     let (code, message) = session.refused(&copy("t", "p/none", "")).await;
-    // 3scale/apisonator#196
+    // The message is that of 3scale/apisonator#196.
     assert_eq!(
         (code.as_str(), message.as_str()),
         ("XX000", "The specified S3 prefix 'p/none' does not exist")
     );
 }
 
-/// `loading-data-files-using-manifest.md`: exactly the files named; one named twice is loaded twice; a
-/// missing one fails the load if mandatory, and is passed over by default; none at all fails it.
+/// COPY loads exactly the named files, and a file that is named twice, twice. A missing file fails the load
+/// if it is mandatory, and is skipped by default. If no file exists, the load fails
+/// (`loading-data-files-using-manifest.md`).
 #[tokio::test]
 async fn a_manifest_names_files_exactly() {
     let (stack, session) = with_table().await;
@@ -58,8 +60,8 @@ async fn a_manifest_names_files_exactly() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "3");
 }
 
-/// `copy-parameters-authorization.md`: a role, the default role, keys with the token that temporary ones
-/// need, and the same as a CREDENTIALS text.
+/// The credentials are a role, the default role, or keys, of which temporary ones need a token, also in the
+/// form of a CREDENTIALS text (`copy-parameters-authorization.md`).
 #[tokio::test]
 async fn credentials_are_really_used() {
     let stack = stack_with(|options| options.default_role = true).await;
@@ -107,7 +109,7 @@ async fn credentials_are_really_used() {
         ),
     ] {
         case(name);
-        // s3serviceexception-error.md; the DETAIL block is that of 3scale/apisonator#196.
+        // The error is that of s3serviceexception-error.md, the DETAIL block that of 3scale/apisonator#196.
         let error = session.refusal(&format!("COPY t FROM 's3://{BUCKET}/f' {bad}")).await;
         assert!(error.code().code() == "XX000" && error.message().contains(word), "{name}: {error:?}");
         let detail = error.detail().unwrap();
@@ -131,7 +133,7 @@ async fn credentials_are_really_used() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "6");
 }
 
-/// `copy-parameters-file-compression.md`: GZIP is said, not guessed.
+/// GZIP must be given; COPY does not guess it (`copy-parameters-file-compression.md`).
 #[tokio::test]
 async fn gzip_is_inflated_when_asked() {
     let (stack, session) = with_table().await;
@@ -149,11 +151,11 @@ async fn gzip_is_inflated_when_asked() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "20000");
 }
 
-/// `copy-parameters-file-compression.md`: so is ZSTD.
+/// ZSTD must be given; COPY does not guess it (`copy-parameters-file-compression.md`).
 #[tokio::test]
 async fn zstd_is_unpacked_when_asked() {
     let (stack, session) = with_table().await;
-    // As long as what is unpacked at once.
+    // As long as the text that is unpacked at once.
     let filling = ["1|a|\n".repeat(26_212), "1|aa|\n".repeat(2)].concat();
     assert_eq!(filling.len(), 128 * 1024);
     stack.put("filling.zst", zstd::bulk::compress(filling.as_bytes(), 3).unwrap());
@@ -162,13 +164,13 @@ async fn zstd_is_unpacked_when_asked() {
     session.run("DELETE FROM t").await;
     let text = "1|a|\n2|b|\n".repeat(100_000);
     let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
-    // Else what is damaged may be another text.
+    // Without a checksum, damaged bytes may unpack to another text.
     compressor.include_checksum(true).unwrap();
     let packed = compressor.compress(text.as_bytes()).unwrap();
     stack.put("f.zst", &packed);
     session.run(&copy("t", "f.zst", "ZSTD")).await;
     assert_eq!(session.one("SELECT count(*), sum(id) FROM t").await, "200000|300000");
-    // RFC 8878: a file may be several frames.
+    // A file may consist of several frames (RFC 8878).
     stack.put("two.zst", [packed.as_slice(), &packed].concat());
     session.run(&copy("t", "two.zst", "ZSTD")).await;
     assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
@@ -190,7 +192,7 @@ async fn zstd_is_unpacked_when_asked() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
 }
 
-/// `copy-usage_notes-multiple-files.md`: COPY is atomic across its files.
+/// COPY is atomic across its files (`copy-usage_notes-multiple-files.md`).
 #[tokio::test]
 async fn all_files_or_none() {
     let (stack, session) = with_table().await;

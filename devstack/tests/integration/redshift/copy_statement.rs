@@ -1,15 +1,16 @@
-//! COPY: what the statement itself may say.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests the clauses that a COPY statement may have.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use crate::case;
 
 use super::copy_support::{copy, with_table};
 use super::support::stack;
 
-/// An option that is not carried out is refused rather than ignored; `copy-parameters-data-format.md`: CSV
-/// goes with neither ESCAPE nor REMOVEQUOTES; `copy-parameters-data-conversion.md`: the null string may not
-/// be a line end; `copy-parameters-data-load.md`: MAXERROR goes to 100000.
+/// An option that is not carried out is refused rather than ignored. CSV cannot be combined with ESCAPE or
+/// REMOVEQUOTES (`copy-parameters-data-format.md`). The null string may not be a line end
+/// (`copy-parameters-data-conversion.md`). MAXERROR is at most 100000 (`copy-parameters-data-load.md`).
 #[tokio::test]
 async fn options_are_checked() {
     let (stack, session) = with_table().await;
@@ -53,7 +54,7 @@ async fn options_are_checked() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
 }
 
-/// estuary/connectors#918: the text and SQLSTATE for a missing table.
+/// The message and the SQLSTATE for a missing table are those of estuary/connectors#918.
 #[tokio::test]
 async fn a_missing_table() {
     let stack = stack().await;
@@ -71,8 +72,8 @@ async fn a_missing_table() {
     assert_eq!(loader.refused(&copy("mine", "f", "")).await.0, "42501");
 }
 
-/// tutorial-loading-run-copy.md and `r_COPY_command_examples.md`: the INFO notices. The Python driver's
-/// `core.py` expects no count in COPY's tag.
+/// The INFO notices are those of tutorial-loading-run-copy.md and `r_COPY_command_examples.md`. The Python
+/// driver's `core.py` expects no count in COPY's tag.
 #[tokio::test]
 async fn success_is_told_by_a_notice() {
     let (stack, session) = with_table().await;

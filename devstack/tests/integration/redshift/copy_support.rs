@@ -1,8 +1,8 @@
-//! A table to COPY into, and what a COPY of one text comes to.
+//! Provides a table to COPY into, and the result of a COPY of one text.
 
 use super::support::{BUCKET, KEYS, Session, Stack, stack};
 
-/// A stack with a table `t (id INT, name VARCHAR(5), day DATE)` and a session.
+/// Returns a stack with a table `t (id INT, name VARCHAR(5), day DATE)`, and a session.
 pub async fn with_table() -> (Stack, Session) {
     let stack = stack().await;
     let session = stack.session().await;
@@ -20,7 +20,7 @@ pub fn failed() -> (String, String) {
     ("XX000".to_owned(), FAILED.to_owned())
 }
 
-/// Loads one text into a table and tells what is in it then.
+/// Loads one text into a table, and returns the table's rows.
 pub async fn loaded(columns: &str, text: impl AsRef<[u8]>, options: &str) -> Vec<String> {
     let stack = stack().await;
     let session = stack.session().await;
@@ -30,7 +30,7 @@ pub async fn loaded(columns: &str, text: impl AsRef<[u8]>, options: &str) -> Vec
     session.rows("SELECT * FROM t").await
 }
 
-/// Loads a text that is refused and tells code and column of each error.
+/// Loads a text that is refused, and returns the code and the column of each error.
 pub async fn load_errors(columns: &str, text: impl AsRef<[u8]>, options: &str) -> Vec<String> {
     let stack = stack().await;
     let session = stack.session().await;

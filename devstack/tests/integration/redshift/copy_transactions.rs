@@ -1,6 +1,7 @@
-//! COPY: transactions, protocols and limits.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests COPY's transactions, protocols and limits.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use devstack::s3;
 
@@ -9,8 +10,8 @@ use crate::case;
 use super::copy_support::{FAILED, copy, failed, with_table};
 use super::support::{BUCKET, KEYS, LIMIT};
 
-/// `copy-usage_notes-multiple-files.md`: inside BEGIN ... END everything is rolled back together. A table of
-/// the open transaction is a target as any other.
+/// Between BEGIN and END, all statements are rolled back together (`copy-usage_notes-multiple-files.md`). A
+/// table that the open transaction created is a target like any other.
 #[tokio::test]
 async fn copy_belongs_to_its_transaction() {
     let (stack, session) = with_table().await;
@@ -34,9 +35,9 @@ async fn copy_belongs_to_its_transaction() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
 }
 
-/// aws/amazon-redshift-odbc-driver#31 (for UNLOAD): utility commands take no bind parameters. AWS's Python
-/// driver sends every statement by the extended protocol (`core.py`), so without parameters COPY works there
-/// too.
+/// Utility commands take no bind parameters (aws/amazon-redshift-odbc-driver#31, for UNLOAD). AWS's Python
+/// driver sends every statement by the extended protocol (`core.py`), so COPY without parameters also works
+/// there.
 #[tokio::test]
 async fn copy_by_the_extended_protocol_takes_no_parameters() {
     let (stack, session) = with_table().await;
@@ -55,14 +56,15 @@ async fn copy_by_the_extended_protocol_takes_no_parameters() {
     assert_eq!(session.client.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
-/// `r_statement_timeout.md`: planning, queueing and execution count, and so does waiting for S3.
+/// Planning, queueing and execution count towards the limit (`r_statement_timeout.md`), and so does waiting
+/// for S3.
 #[tokio::test]
 async fn statement_timeout_bounds_copy() {
     let (stack, session) = with_table().await;
     stack.put("f", "1|a|\n");
     for operation in ["ListObjectsV2", "GetObject"] {
         case(operation);
-        // S3 never answers: only the limit can end the COPY.
+        // S3 never answers, so that only the limit can end the COPY.
         stack.s3.inject(s3::Fault::on(operation, "", s3::Action::Wait(s3::Gate::new())).times(1));
         session.run("BEGIN; SET statement_timeout TO 500").await;
         let refused = tokio::time::timeout(LIMIT, session.refused(&copy("t", "f", ""))).await;
@@ -74,7 +76,7 @@ async fn statement_timeout_bounds_copy() {
     session.run(&copy("t", "f", "")).await;
 }
 
-/// `r_COPY.md`: an input row has at most 4 MB.
+/// An input row has at most 4 MB (`r_COPY.md`).
 #[tokio::test]
 async fn a_record_over_4_mb_is_refused() {
     let (stack, session) = with_table().await;

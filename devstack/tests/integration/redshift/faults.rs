@@ -1,6 +1,7 @@
-//! Faults on demand.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests faults that are injected into the stand-in.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
-//! Login and TLS.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests login and TLS.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use devstack::redshift::{Auth, Redshift, Tls};
 use postgres_native_tls::MakeTlsConnector;
@@ -30,8 +31,8 @@ async fn login_error(config: &Config) -> tokio_postgres::Error {
     }
 }
 
-/// `r_CREATE_USER.md`: MD5 digests are salted by the user's name; the Python driver's `core.py` answers tags
-/// 3 and 5.
+/// MD5 digests are salted with the user's name (`r_CREATE_USER.md`). The Python driver's `core.py` answers
+/// tags 3 and 5.
 #[tokio::test]
 async fn a_password_is_asked_for_as_md5_or_in_clear() {
     for (name, auth) in [("MD5", Auth::Md5), ("in clear", Auth::Cleartext)] {
@@ -49,8 +50,8 @@ async fn a_password_is_asked_for_as_md5_or_in_clear() {
     }
 }
 
-/// microsoft/vscode-sqltools#1415 and rust-postgres: a user with a SHA-256 digest gets authentication tag 13,
-/// which tokio-postgres reports as an I/O error.
+/// A user with a SHA-256 digest gets authentication tag 13, which tokio-postgres reports as an I/O error
+/// (microsoft/vscode-sqltools#1415 and rust-postgres).
 #[tokio::test]
 async fn a_sha256_user_meets_authentication_tag_13() {
     use std::error::Error as _;
@@ -59,7 +60,7 @@ async fn a_sha256_user_meets_authentication_tag_13() {
     assert!(error.source().unwrap().to_string().contains("unknown authentication tag `13`"), "{error:?}");
 }
 
-/// Management Guide, connecting-ssl-support: plain connections are accepted unless `require_SSL` is true.
+/// Plain connections are accepted unless `require_SSL` is true (Management Guide, connecting-ssl-support).
 #[tokio::test]
 async fn tls_is_optional_required_or_disabled() {
     for (name, tls, plain, secure) in [
@@ -84,7 +85,7 @@ async fn tls_is_optional_required_or_disabled() {
     }
 }
 
-/// Management Guide, connecting-ssl-support: `verify-full` checks the chain and the host's name.
+/// `verify-full` checks the chain and the host's name (Management Guide, connecting-ssl-support).
 #[tokio::test]
 async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
     let stack = stack_with(|options| options.host_names = vec!["localhost".to_owned()]).await;
@@ -106,8 +107,8 @@ async fn its_certificate_is_trusted_only_by_its_authority_and_for_its_names() {
     assert!(to("127.0.0.1").connect(trusting(&stack.redshift)).await.is_err());
 }
 
-/// launchbadge/sqlx#956: `extra_float_digits=3` is refused with 22023. sqlalchemy#9494: an unknown setting in
-/// `options` is FATAL.
+/// `extra_float_digits=3` is refused with 22023 (launchbadge/sqlx#956). An unknown setting in `options` is
+/// FATAL (sqlalchemy#9494).
 #[tokio::test]
 async fn unknown_settings_are_refused_at_start_up() {
     let stack = stack().await;
@@ -136,7 +137,7 @@ async fn a_database_that_is_not_there_is_refused() {
     assert_eq!(code(&login_error(config.dbname("no_such")).await), "3D000");
 }
 
-/// `r_VERSION.md`
+/// The version has the form of `r_VERSION.md`.
 #[tokio::test]
 async fn version_is_redshifts() {
     let stack = stack().await;
@@ -147,10 +148,12 @@ async fn version_is_redshifts() {
     }
 }
 
-/// Amazon Redshift API Reference, GetClusterCredentials ("the database user name prefixed with IAM: if AutoCreate is
-/// False or IAMA: if AutoCreate is True", with the permissions of the user named in DbUser) and
-/// GetClusterCredentialsWithIAM ("after this timestamp, a log in with the temporary password fails"): an ordinary password
-/// login, until it ends.
+/// A temporary login is an ordinary password login until it expires.
+///
+/// It follows GetClusterCredentials ("the database user name prefixed with IAM: if AutoCreate is False or
+/// IAMA: if AutoCreate is True", with the permissions of the user named in DbUser) and
+/// GetClusterCredentialsWithIAM ("after this timestamp, a log in with the temporary password fails") in the
+/// Amazon Redshift API Reference.
 #[tokio::test]
 async fn a_temporary_password_is_taken_until_it_ends() {
     use std::time::{Duration, SystemTime};

@@ -1,12 +1,13 @@
-//! SQL that Redshift takes and SQL that it refuses, by both protocols.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests SQL that Redshift accepts and SQL that it refuses, by both protocols.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use crate::case;
 
 use super::support::{code, stack};
 
-/// `r_CREATE_USER.md`: a backslash in a literal is an escape, so one is written as two.
+/// A backslash in a literal is an escape, so one backslash is written as two (`r_CREATE_USER.md`).
 #[tokio::test]
 async fn a_backslash_in_a_literal_is_an_escape() {
     let stack = stack().await;
@@ -14,8 +15,9 @@ async fn a_backslash_in_a_literal_is_an_escape() {
     assert_eq!(session.one("SELECT 'a\\\\b\\'c;d'").await, "a\\b'c;d");
 }
 
-/// `r_CREATE_TABLE_NEW.md`: compression, distribution, sort keys, backup, identity, and keys that are not
-/// enforced. `r_Character_types.md`: TEXT is VARCHAR(256), MAX is 65535, and VARCHAR alone 256.
+/// The DDL has compression, distribution, sort keys, backup, identity, and keys that are not enforced
+/// (`r_CREATE_TABLE_NEW.md`). TEXT is VARCHAR(256), MAX is 65535, and VARCHAR alone is 256
+/// (`r_Character_types.md`).
 #[tokio::test]
 async fn redshifts_ddl_is_taken() {
     let stack = stack().await;
@@ -46,8 +48,8 @@ async fn redshifts_ddl_is_taken() {
     assert_eq!(lengths, ["json|65535", "late|256", "text|256", "v|256"]);
 }
 
-/// `c_unsupported-postgresql-features.md`, `c_unsupported-postgresql-datatypes.md`,
-/// `c_unsupported-postgresql-functions.md`; `r_LOCK.md` knows no NOWAIT.
+/// The features are those of `c_unsupported-postgresql-features.md`, `c_unsupported-postgresql-datatypes.md`
+/// and `c_unsupported-postgresql-functions.md`, and NOWAIT, which `r_LOCK.md` does not have.
 #[tokio::test]
 async fn what_redshift_lacks_is_refused_by_name() {
     let stack = stack().await;
@@ -83,12 +85,12 @@ async fn what_redshift_lacks_is_refused_by_name() {
         assert!(message.to_lowercase().contains(&word.to_lowercase()), "{name}: {message}");
         assert!(["42601", "0A000", "42883"].contains(&code.as_str()), "{name}: {code}");
     }
-    // The same words as names and texts are nobody's business.
+    // The same words are allowed as names and in texts.
     session.run("CREATE TABLE u (uuid INT, json INT, \"check\" INT); INSERT INTO u VALUES (1, 2, 3); SELECT 'ON CONFLICT', uuid FROM u").await;
 }
 
-/// `r_GETDATE.md`: whole seconds, UTC; `r_SYSDATE.md`: the transaction's start with microseconds, no
-/// parentheses.
+/// GETDATE has whole seconds in UTC (`r_GETDATE.md`). SYSDATE, without parentheses, is the start of the
+/// transaction with microseconds (`r_SYSDATE.md`).
 #[tokio::test]
 async fn getdate_and_sysdate_tell_the_time() {
     let stack = stack().await;
@@ -101,8 +103,8 @@ async fn getdate_and_sysdate_tell_the_time() {
     assert_eq!(session.one("SELECT made IS NOT NULL AND seen IS NOT NULL FROM t").await, "t");
 }
 
-/// aws/amazon-redshift-python-driver#21: several statements in a prepared one are 42601; #162: the simple
-/// protocol takes them.
+/// Several statements in a prepared one are refused with 42601 (aws/amazon-redshift-python-driver#21). The
+/// simple protocol accepts them (#162).
 #[tokio::test]
 async fn several_statements_need_the_simple_protocol() {
     let stack = stack().await;
@@ -117,8 +119,8 @@ async fn several_statements_need_the_simple_protocol() {
     assert_eq!(session.one("SELECT 4").await, "4");
 }
 
-/// The extended protocol passes through, and the simple one may follow it at any moment: tokio-postgres sends
-/// Close and Sync for a statement that it dropped just before the next query.
+/// The extended protocol is passed through, and the simple one may follow it at any moment: tokio-postgres
+/// sends Close and Sync for a dropped statement just before the next query.
 #[tokio::test]
 async fn the_two_protocols_keep_in_step() {
     let stack = stack().await;

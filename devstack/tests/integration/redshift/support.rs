@@ -1,4 +1,4 @@
-//! One PostgreSQL for all tests; for each test a database, an S3 and a stand-in of its own.
+//! Provides one PostgreSQL for all tests, and for each test its own database, S3 and stand-in.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,12 +12,12 @@ use tokio::sync::OnceCell;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 
-/// Nothing waits as long, unless it waits for ever.
+/// The limit of every wait. Only a wait that would never end takes this long.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
 pub const BUCKET: &str = "bucket";
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/copy";
-/// What a COPY of a test ends with unless it says otherwise: the keys of S3's owner.
+/// The credentials of a COPY unless a test needs others: the keys of S3's owner.
 pub const KEYS: &str = "ACCESS_KEY_ID 'AKIAOWNER' SECRET_ACCESS_KEY 'owner/secret'";
 
 static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
@@ -33,7 +33,7 @@ pub struct Stack {
     pub database: String,
 }
 
-/// A client and what the server has told it besides answers.
+/// A client, and the notices that the server has sent to it.
 pub struct Session {
     pub client: Client,
     notices: Arc<Mutex<Vec<DbError>>>,
@@ -71,7 +71,7 @@ impl Stack {
         self.s3.put_at(BUCKET, key, text.as_ref(), "2024-05-01T00:00:00Z".parse().unwrap()).unwrap();
     }
 
-    /// A manifest of mandatory files.
+    /// Puts a manifest of mandatory files.
     pub fn put_manifest(&self, key: &str, keys: &[&str]) {
         let entries: Vec<String> = keys
             .iter()
@@ -116,7 +116,7 @@ impl Session {
         Ok(Self { client, notices })
     }
 
-    /// Runs statements that must go well.
+    /// Runs statements that must succeed.
     pub async fn run(&self, sql: &str) {
         if let Err(error) = self.client.batch_execute(sql).await {
             panic!(
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Rows by the simple protocol, cells joined by `|`, NULL as `~`.
+    /// Returns rows by the simple protocol, with cells joined by `|` and NULL as `~`.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let messages = match self.client.simple_query(sql).await {
             Ok(messages) => messages,
@@ -141,15 +141,15 @@ impl Session {
         messages.into_iter().filter_map(row).collect()
     }
 
-    /// The one cell of the one row.
+    /// Returns the only row, in the form of [`rows`](Self::rows).
     pub async fn one(&self, sql: &str) -> String {
         let rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows[0].clone()
     }
 
-    /// Waits until a query for one number answers with this one. What is waited for is sure to come; the limit
-    /// is for a test that hangs.
+    /// Waits until a query for one number returns this number. The number is sure to come; the limit is for a
+    /// test that hangs.
     pub async fn until(&self, sql: &str, number: &str) {
         let reached = async {
             while self.one(sql).await != number {
@@ -159,7 +159,7 @@ impl Session {
         tokio::time::timeout(LIMIT, reached).await.unwrap_or_else(|_| panic!("never {number}: {sql}"));
     }
 
-    /// The refusal of a statement that must be refused.
+    /// Returns the error of a statement that must be refused.
     pub async fn refusal(&self, sql: &str) -> DbError {
         match self.client.simple_query(sql).await {
             Ok(_) => panic!("not refused: {sql}"),
@@ -167,13 +167,13 @@ impl Session {
         }
     }
 
-    /// SQLSTATE and message of a refusal.
+    /// Returns the SQLSTATE and the message of the error of a statement that must be refused.
     pub async fn refused(&self, sql: &str) -> (String, String) {
         let error = self.refusal(sql).await;
         (error.code().code().to_owned(), error.message().to_owned())
     }
 
-    /// What the server has told since the last call.
+    /// Returns the notices that the server has sent since the last call.
     pub fn notices(&self) -> Vec<String> {
         self.notices
             .lock()

@@ -1,13 +1,14 @@
-//! Transactions, isolation, time limits and cancellation.
-//! Each test names the document that says so; bare `x.md` is a page of the Amazon Redshift Database Developer
-//! Guide.
+//! Tests transactions, isolation, time limits and cancellation.
+//!
+//! Each test names the document that it follows; a bare `x.md` is a page of the Amazon Redshift Database
+//! Developer Guide.
 
 use devstack::redshift::Isolation;
 use tokio_postgres::NoTls;
 
 use super::support::{LIMIT, code, stack, stack_with};
 
-/// `r_TRUNCATE.md`: "TRUNCATE commits the transaction in which it is run".
+/// "TRUNCATE commits the transaction in which it is run" (`r_TRUNCATE.md`).
 #[tokio::test]
 async fn truncate_commits() {
     let stack = stack().await;
@@ -21,8 +22,8 @@ async fn truncate_commits() {
     assert_eq!(session.one("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|2");
 }
 
-/// `r_DELETE.md`: DELETE is transactional. A statement that the front refuses fails the transaction as any
-/// other does.
+/// DELETE is transactional (`r_DELETE.md`). A statement that the stand-in itself refuses makes the
+/// transaction fail, like any other failed statement.
 #[tokio::test]
 async fn a_refusal_fails_the_transaction() {
     let stack = stack().await;
@@ -44,8 +45,8 @@ async fn a_refusal_fails_the_transaction() {
     assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
 }
 
-/// `c_serial_isolation.md`: two transactions that read what the other writes are a violation under
-/// SERIALIZABLE; aws/aws-sdk-pandas#665: on the wire it is XX000 with the message `1023`.
+/// Two transactions that each read what the other writes are a violation under SERIALIZABLE
+/// (`c_serial_isolation.md`). On the wire, it is XX000 with the message `1023` (aws/aws-sdk-pandas#665).
 #[tokio::test]
 async fn a_serializable_violation_is_1023() {
     let (error, sum) = write_skew(Isolation::Serializable).await;
@@ -62,7 +63,7 @@ async fn a_serializable_violation_is_1023() {
     assert_eq!(sum, "1");
 }
 
-/// `r_CREATE_DATABASE.md` and `live/c_serial_isolation`: SNAPSHOT lets both commit.
+/// SNAPSHOT lets both transactions commit (`r_CREATE_DATABASE.md` and `live/c_serial_isolation`).
 #[tokio::test]
 async fn snapshot_isolation_permits_write_skew() {
     let (error, sum) = write_skew(Isolation::Snapshot).await;
@@ -70,7 +71,8 @@ async fn snapshot_isolation_permits_write_skew() {
     assert_eq!(sum, "2");
 }
 
-/// Each of two transactions writes where the other has read; how the second ended, and how many wrote.
+/// Runs two transactions, each of which writes to the table that the other has read. Returns the error of the
+/// second one's COMMIT, and the number of rows written.
 async fn write_skew(isolation: Isolation) -> (Option<tokio_postgres::Error>, String) {
     let stack = stack_with(|options| options.isolation = isolation).await;
     let (one, two) = (stack.session().await, stack.session().await);
@@ -87,8 +89,8 @@ async fn write_skew(isolation: Isolation) -> (Option<tokio_postgres::Error>, Str
     (error, sum)
 }
 
-/// `c_serial_isolation.md`: the snapshot is taken at the first statement after BEGIN that reads, so a reader
-/// that waited for LOCK (`r_LOCK.md`: ACCESS EXCLUSIVE) sees what the holder committed.
+/// The snapshot is taken at the first statement after BEGIN that reads (`c_serial_isolation.md`). So a reader
+/// that waited for LOCK (ACCESS EXCLUSIVE, `r_LOCK.md`) sees the rows that the holder committed.
 #[tokio::test]
 async fn lock_comes_before_the_snapshot() {
     let stack = stack().await;
@@ -104,7 +106,8 @@ async fn lock_comes_before_the_snapshot() {
     assert_eq!(waiting.await.unwrap(), "1");
 }
 
-/// `r_statement_timeout.md`: milliseconds; the error reads `Query (150) canceled on user's request`.
+/// The limit is in milliseconds; the error reads `Query (150) canceled on user's request`
+/// (`r_statement_timeout.md`).
 #[tokio::test]
 async fn statement_timeout_cancels_a_query() {
     let stack = stack().await;
@@ -135,7 +138,8 @@ async fn a_cancel_request_is_passed_on() {
     assert_eq!(refused.0, "57014");
 }
 
-/// `r_SVV_TRANSACTIONS.md`, `r_STV_LOCKS.md`: who holds a lock; a user sees own transactions, a superuser all.
+/// The views show the holder of a lock. A user sees only the user's own transactions, a superuser all
+/// (`r_SVV_TRANSACTIONS.md`, `r_STV_LOCKS.md`).
 #[tokio::test]
 async fn locks_are_shown_to_those_who_may_see_them() {
     let stack = stack().await;

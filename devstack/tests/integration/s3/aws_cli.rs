@@ -1,4 +1,4 @@
-//! A second opinion: AWS's own command line.
+//! Tests the local S3 with AWS's own command line, as a second opinion.
 
 use devstack::python;
 

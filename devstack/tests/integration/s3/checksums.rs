@@ -1,4 +1,4 @@
-//! Checksums that come with a body, ahead of it or behind it.
+//! Tests checksums that a client sends before or after a body.
 
 use std::io::Write as _;
 use std::time::SystemTime;
@@ -57,7 +57,7 @@ async fn every_algorithm_is_accepted_ahead_of_the_body_and_behind_it_and_comes_b
         ChecksumAlgorithm::Sha256,
     ] {
         case(algorithm.as_str());
-        // From memory the SDK sends it in a header, from a file in a trailer.
+        // The SDK sends the checksum of a body from memory in a header, and of one from a file in a trailer.
         for body in [ByteStream::from(vec![7; 300_000]), ByteStream::from_path(file.path()).await.unwrap()] {
             let put = client
                 .put_object()
@@ -93,13 +93,13 @@ async fn every_algorithm_is_accepted_ahead_of_the_body_and_behind_it_and_comes_b
             ]);
             assert_eq!(sent.iter().flatten().count(), 1);
             assert_eq!(sent, kept);
-            // Which the SDK verifies while it reads.
+            // The SDK verifies the checksum while it reads.
             assert_eq!(got.body.collect().await.unwrap().to_vec(), vec![7; 300_000]);
         }
     }
 }
 
-/// Puts `hello` in one chunk with a checksum in a trailer, as SDKs send what they stream.
+/// Puts `hello` in one chunk with a checksum in a trailer, as SDKs do when they stream a body.
 async fn put_with_trailer(s3: &S3, announced: &str, trailer: &str) -> (u16, String) {
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
     let url = format!("{}/{BUCKET}/trailer", s3.endpoint());

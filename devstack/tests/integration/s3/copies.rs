@@ -1,4 +1,4 @@
-//! Copies of whole objects, and the limit from which they are made in parts.
+//! Tests copies of whole objects, and the size above which they are made in parts.
 
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{CompletedPart, MetadataDirective, TaggingDirective};
@@ -38,7 +38,7 @@ async fn a_copy_has_the_bytes_type_and_metadata_of_its_source() {
         (head.content_type(), head.metadata().unwrap()["from"].as_str()),
         (Some("application/gzip"), "cms")
     );
-    // Bytes are shared, and still there when the source is gone.
+    // The two objects share their bytes, which remain when the source is gone.
     client.delete_object().bucket(BUCKET).key("from ü+%.tgz").send().await.unwrap();
     assert_eq!(s3.read(BUCKET, "to").unwrap(), b"bytes");
     let source = format!("{BUCKET}/to");
@@ -53,7 +53,7 @@ async fn a_copy_has_the_bytes_type_and_metadata_of_its_source() {
         client.head_object().bucket(BUCKET).key("to").send().await.unwrap().metadata().unwrap()["from"],
         "hand"
     );
-    // "without changing the object's metadata, ..."
+    // A copy to itself "without changing the object's metadata, ..." is refused.
     assert_eq!(
         refusal(client.copy_object().copy_source(&source).bucket(BUCKET).key("to").send().await),
         refused(400, "InvalidRequest")
@@ -90,7 +90,7 @@ async fn a_copy_on_condition_is_refused_when_the_source_is_another() {
 }
 
 /// "You can create a copy of your object up to 5 GB in size in a single atomic action" (API Reference,
-/// `CopyObject`). Its parts share one file, so that it costs 64 MB here.
+/// `CopyObject`). The parts share one file, so that the object takes 64 MB here.
 #[tokio::test]
 async fn an_object_over_five_gigabytes_is_not_copied_in_one_go_but_in_parts() {
     let (s3, client) = start().await;
@@ -135,8 +135,8 @@ async fn an_object_over_five_gigabytes_is_not_copied_in_one_go_but_in_parts() {
     copy("bytes=5368709120-5435817983").await.unwrap();
 }
 
-/// "If you're copying objects that have object tags", both rights are needed (AWS re:Post, "Troubleshoot copying objects
-/// between buckets").
+/// Both permissions are needed "if you're copying objects that have object tags" (AWS re:Post, "Troubleshoot
+/// copying objects between buckets").
 #[tokio::test]
 async fn a_copy_of_an_object_with_tags_needs_the_rights_to_them_unless_it_replaces_them() {
     for denied in ["GetObjectTagging", "PutObjectTagging"] {
@@ -152,7 +152,7 @@ async fn a_copy_of_an_object_with_tags_needs_the_rights_to_them_unless_it_replac
         }
         copy().tagging_directive(TaggingDirective::Replace).send().await.unwrap();
         assert_eq!(s3.kept_with(BUCKET, "to").unwrap().tags, []);
-        // Tags of its own are written with the one right and without the other.
+        // Writing new tags needs only `PutObjectTagging`.
         let tagged = copy().tagging_directive(TaggingDirective::Replace).tagging("c=d").send().await;
         let begun = client.create_multipart_upload().bucket(BUCKET).key("parts").tagging("c=d").send().await;
         if denied == "PutObjectTagging" {
@@ -164,7 +164,8 @@ async fn a_copy_of_an_object_with_tags_needs_the_rights_to_them_unless_it_replac
     }
 }
 
-/// "the user-defined metadata is limited to 2 KB in size" (Amazon S3 User Guide, "Working with object metadata").
+/// In S3, "the user-defined metadata is limited to 2 KB in size" (Amazon S3 User Guide, "Working with object
+/// metadata").
 #[tokio::test]
 async fn metadata_above_two_kilobytes_is_refused() {
     let (_s3, client) = start().await;

@@ -1,4 +1,4 @@
-//! KMS keys: rights to them, and `ETag`s that are no MD5.
+//! Tests KMS keys: permissions for them, and `ETag`s that are not an MD5.
 
 use aws_sdk_s3::types::ServerSideEncryption;
 use devstack::s3::Options;
@@ -21,7 +21,7 @@ async fn what_kms_encrypts_has_an_etag_of_its_own() {
     assert_ne!(plain, by_key);
     let head = client.head_object().bucket(BUCKET).key("k").send().await.unwrap();
     assert_eq!((head.e_tag(), head.ssekms_key_id()), (Some(by_key.as_str()), Some(KEY)));
-    // The condition of a write is on the `ETag` as it was answered.
+    // The condition of a write compares the `ETag` that was returned.
     put().if_match(&by_key).send().await.unwrap();
 
     s3.encrypt_by_default(BUCKET, OTHER);

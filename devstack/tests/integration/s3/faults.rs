@@ -1,4 +1,4 @@
-//! Faults on demand.
+//! Tests faults that are injected into the local S3.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -185,7 +185,7 @@ async fn a_connection_breaks_in_place_of_a_request_or_after_it() {
     assert_eq!(s3.objects(BUCKET).iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["then"]);
 }
 
-/// What the SDK compares by itself: one answer to a read of the whole, with a checksum of the whole.
+/// The SDK itself compares only the answer to a read of the whole object, if S3 has a checksum of the whole.
 #[tokio::test]
 async fn a_flipped_bit_contradicts_the_checksum_and_changes_nothing_that_is_stored() {
     let (s3, client) = start().await;
@@ -226,7 +226,7 @@ async fn an_answer_or_the_rest_of_a_body_never_comes() {
     while let Ok(chunk) = tokio::time::timeout(wait, body.next()).await {
         read += chunk.unwrap().unwrap().len();
     }
-    // What has come was sent; how much of it has come is the machine's.
+    // At most the bytes before the silence arrive; how many arrive in this time depends on the machine.
     assert!(read <= 300_000, "{read}");
     assert_eq!(get(&client, "k").await.len(), 1_000_000);
 }

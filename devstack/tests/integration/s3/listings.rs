@@ -1,4 +1,4 @@
-//! Buckets, and listings of their keys.
+//! Tests buckets and listings of their keys.
 
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, EncodingType};
@@ -31,7 +31,7 @@ async fn buckets_are_made_listed_and_located() {
     assert_eq!(location.location_constraint().map(BucketLocationConstraint::as_str), Some("ca-west-1"));
 }
 
-/// "UTF-8 binary order" (User Guide, "Listing object keys programmatically").
+/// Keys are listed in "UTF-8 binary order" (User Guide, "Listing object keys programmatically").
 #[tokio::test]
 async fn keys_of_any_kind_are_listed_in_binary_order_and_read_back() {
     let (_s3, client) = start().await;
@@ -113,7 +113,7 @@ async fn pages_hold_every_key_once() {
     let one = client.list_objects_v2().bucket(BUCKET).max_keys(2).start_after("k6").send().await.unwrap();
     assert_eq!(one.contents().iter().map(|object| object.key().unwrap()).collect::<Vec<_>>(), ["k7", "k8"]);
     assert_eq!((one.is_truncated(), one.key_count()), (Some(true), Some(2)));
-    // A page that ends with the last key says so.
+    // A page that ends with the last key is not truncated.
     let last = client.list_objects_v2().bucket(BUCKET).max_keys(3).start_after("k6").send().await.unwrap();
     assert_eq!((last.is_truncated(), last.next_continuation_token()), (Some(false), None));
     let none = client.list_objects_v2().bucket(BUCKET).max_keys(0).send().await.unwrap();
@@ -122,7 +122,7 @@ async fn pages_hold_every_key_once() {
     assert_eq!(refusal(forged), refused(400, "InvalidArgument"));
 }
 
-/// "returns up to 1,000 objects" (API Reference, `ListObjectsV2`).
+/// A listing "returns up to 1,000 objects" (API Reference, `ListObjectsV2`).
 #[tokio::test]
 async fn a_page_holds_a_thousand_keys_whatever_is_asked() {
     let (s3, client) = start().await;

@@ -1,4 +1,4 @@
-//! Multipart uploads, from their beginning to completion or abort.
+//! Tests multipart uploads, from their beginning to completion or abort.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
 
 use super::support::{BUCKET, PART, begin, part, parts, put, refusal, refused, start};
 
-/// The `ETag` of parts is the MD5 of their MD5s; the time is that at which the upload began (User Guide,
-/// "Multipart upload").
+/// The object's `ETag` is the MD5 of the parts' MD5s, and its time is the time at which the upload began
+/// (User Guide, "Multipart upload").
 #[tokio::test]
 async fn a_multipart_upload_becomes_one_object_of_the_time_it_began() {
     let (s3, client) = start().await;
@@ -26,7 +26,7 @@ async fn a_multipart_upload_becomes_one_object_of_the_time_it_began() {
     assert_eq!((s3.unfinished_uploads(), s3.objects(BUCKET).len()), (1, 0));
     let done = client.complete_multipart_upload().bucket(BUCKET).key("k").upload_id(&upload);
     let done = done.multipart_upload(parts(&[first, second])).send().await.unwrap();
-    // md5(md5(b"\1" * 5242880) + md5(b"\2" * 10)), by Python's hashlib.
+    // The value is md5(md5(b"\1" * 5242880) + md5(b"\2" * 10)), computed with Python's hashlib.
     assert_eq!(done.e_tag(), Some("\"34d4c179026ab040d35d264b856c514a-2\""));
     let got = client.get_object().bucket(BUCKET).key("k").send().await.unwrap();
     assert_eq!((got.e_tag(), got.content_type()), (done.e_tag(), Some("text/csv")));
@@ -91,7 +91,7 @@ async fn a_completion_that_does_not_name_the_parts_is_refused() {
         refused(412, "PreconditionFailed")
     );
     assert_eq!(s3.read(BUCKET, "k").unwrap(), b"meanwhile");
-    // None of this cost the upload its parts.
+    // The refused completions did not remove the upload's parts.
     named(&[first.clone(), second.clone()]).send().await.unwrap();
     assert_eq!(refusal(named(&[first, second]).send().await), refused(404, "NoSuchUpload"));
 }
@@ -130,7 +130,7 @@ async fn a_part_is_replaced_by_the_next_of_its_number_and_checked_as_a_put_is() 
     assert_eq!(s3.read(BUCKET, "k").unwrap(), b"new");
 }
 
-/// Begun with a checksum of the composite kind, an upload is completed with each part's
+/// An upload that began with a composite checksum must be completed with the checksum of each part
 /// (apache/opendal#4580).
 #[tokio::test]
 async fn an_upload_begun_with_a_checksum_is_completed_with_those_of_its_parts() {
@@ -303,7 +303,7 @@ async fn a_part_is_copied_from_a_range_on_condition_of_the_source() {
     let to = complete.send().await.unwrap().e_tag.unwrap();
     assert!(to.ends_with("-2\""), "{to}");
     assert!(s3.read(BUCKET, "to").unwrap() == source);
-    // Copied back in one go it has the MD5 of its bytes again.
+    // The `ETag` of a copy in one request is the MD5 of the object's bytes again.
     let back = client
         .copy_object()
         .copy_source(format!("{BUCKET}/to"))

@@ -1,4 +1,4 @@
-//! Notifications of created objects.
+//! Tests notifications of created objects.
 
 use chrono::Utc;
 use devstack::s3::{Notification, S3, Target};
@@ -18,7 +18,7 @@ fn channel(s3: &S3, prefix: &str, suffix: &str) -> tokio::sync::mpsc::UnboundedR
     receiver
 }
 
-/// The shape is that of the User Guide, "Event message structure"; the key is form-encoded.
+/// The notification has the form of the User Guide, "Event message structure"; the key is form-encoded.
 #[tokio::test]
 async fn a_put_is_told_with_a_form_encoded_key() {
     let (s3, client) = start().await;

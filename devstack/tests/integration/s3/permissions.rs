@@ -1,4 +1,4 @@
-//! Signatures, session tokens, presigned URLs and denied operations.
+//! Tests signatures, session tokens, presigned URLs and denied operations.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ async fn a_wrong_signature_an_unknown_key_and_no_signature_are_refused() {
     );
 }
 
-/// A token that is not the key's is `InvalidToken`, 400 (API Reference, "Error responses").
+/// A token that does not belong to the key is refused with `InvalidToken`, 400 (API Reference, "Error
+/// responses").
 #[tokio::test]
 async fn a_temporary_key_is_worth_nothing_without_its_token() {
     let (s3, _client) = start().await;

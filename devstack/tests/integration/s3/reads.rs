@@ -1,4 +1,4 @@
-//! Reads: what comes back, ranges, and conditions.
+//! Tests reads: answers, ranges and conditions.
 
 use aws_sdk_s3::primitives::DateTime;
 use chrono::Utc;
@@ -32,7 +32,7 @@ async fn what_was_put_is_read_back_with_its_type_metadata_and_etag() {
     assert_eq!(s3.objects(BUCKET)[0].etag, "4b3a6218bb3e3a7303e8a171a60fcf92");
 }
 
-/// "the default is binary/octet-stream" (API Reference, `PutObject`).
+/// For the content type, "the default is binary/octet-stream" (API Reference, `PutObject`).
 #[tokio::test]
 async fn an_object_without_a_type_is_binary() {
     let (s3, client) = start().await;

@@ -1,4 +1,4 @@
-//! What a test can ask of the server beside S3: set times, the log of requests, a clean end.
+//! Tests what the server offers to tests besides S3: set times, a log of requests, a clean end.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,8 +73,8 @@ async fn every_request_is_logged_with_what_became_of_it() {
     assert!(s3.requests().is_empty());
 }
 
-/// A free port below those that systems hand out by themselves, so that nobody else gets it when it is free
-/// again; two processes begin their search at different ones.
+/// Returns a free port below those that systems assign by themselves, so that no other process gets it when
+/// it is free again. Two processes begin their search at different ports.
 fn port_of_our_own() -> u16 {
     let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
     (first..32_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()

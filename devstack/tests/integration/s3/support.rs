@@ -1,4 +1,4 @@
-//! A server with a bucket and three kinds of keys, and clients that show how a request was refused.
+//! Provides a server with a bucket and three kinds of keys, and clients that show how a request was refused.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use devstack::s3::{Credentials, Options, S3};
 
 pub const BUCKET: &str = "uploads";
 
-/// The smallest part that need not be the last.
+/// The minimum size in bytes of a part that is not the last.
 pub const PART: usize = 5 * 1024 * 1024;
 
-/// Nothing waits as long, unless it waits for ever.
+/// The limit of every wait. Only a wait that would never end takes this long.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
 pub fn long_term() -> Credentials {
@@ -45,7 +45,7 @@ pub async fn start_with(options: Options) -> (S3, Client) {
     (s3, client)
 }
 
-/// A client that tries once, so that a refusal is seen.
+/// Returns a client that tries each request once, so that a refusal is seen.
 pub fn client(s3: &S3, keys: &Credentials) -> Client {
     client_with(s3, keys, RetryConfig::disabled())
 }
@@ -68,7 +68,7 @@ pub fn client_with(s3: &S3, keys: &Credentials, retry: RetryConfig) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Status and code of a refusal.
+/// Returns the status and the code of a refusal.
 pub fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
     result: Result<T, SdkError<E, aws_sdk_s3::config::http::HttpResponse>>,
 ) -> (u16, String) {

@@ -1,4 +1,4 @@
-//! Writes and deletes, and their conditions.
+//! Tests writes and deletes, and their conditions.
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
@@ -13,7 +13,7 @@ async fn a_put_on_condition_of_absence_is_refused_when_the_key_is_taken() {
     write(b"first").send().await.unwrap();
     assert_eq!(refusal(write(b"second").send().await), refused(412, "PreconditionFailed"));
     assert_eq!(s3.read(BUCKET, "k").unwrap(), b"first");
-    // "expects the '*' character" (API Reference, `PutObject`).
+    // If-None-Match "expects the '*' character" (API Reference, `PutObject`).
     let other =
         client.put_object().bucket(BUCKET).key("k").if_none_match("\"etag\"").body(b"x".to_vec().into());
     assert_eq!(refusal(other.send().await), refused(501, "NotImplemented"));
