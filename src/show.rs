@@ -157,7 +157,7 @@ pub async fn show(
     cancellation.bounded(read).await?
 }
 
-/// Serializes only the message of why the ledger could not be read.
+/// Serialises only the message of why the ledger could not be read.
 #[allow(clippy::ref_option, reason = "serde hands on a field by reference")]
 fn message<S: Serializer>(why: &Option<Unreadable>, serializer: S) -> Result<S::Ok, S::Error> {
     why.as_ref().map(|why| why.message.as_str()).serialize(serializer)
