@@ -70,7 +70,7 @@ pub use self::checksums::Algorithm;
 pub use self::credentials::Credentials;
 pub use self::faults::{Action, Bits, Fault};
 pub use self::notifications::{Notification, Target};
-pub use self::object::{Kept, ObjectSummary};
+pub use self::object::{ObjectSummary, TagsAndKey};
 pub use self::options::Options;
 pub use self::request_log::Request;
 pub use self::server::S3;

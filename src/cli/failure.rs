@@ -176,7 +176,7 @@ impl From<Mistakes> for Failure {
         match mistakes.0.as_slice() {
             [] | [_] => Error::from(mistakes).into(),
             several => Self {
-                details: mistakes.told().into(),
+                details: mistakes.messages().into(),
                 ..Error::deployment(
                     Deployment::Configuration,
                     format!("the configuration has {} mistakes", several.len()),

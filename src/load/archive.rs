@@ -196,7 +196,7 @@ async fn settle_bad(
     }
     let settled = settle::bad(&clients.s3, request, archive).await;
     if settled.is_err() && is_told {
-        explanation.note_told(&clients.s3, written).await;
+        explanation.record_message_sent(&clients.s3, written).await;
     }
     settled
 }

@@ -8,7 +8,7 @@ use cmslite_core::limits::{ColumnLimit, ColumnType, TableLimits};
 use cmslite_core::queue::Object;
 use tracing::{debug, info};
 
-use crate::redshift::ledger::{self, LoadDecision, Policy, Told};
+use crate::redshift::ledger::{self, LedgerAnswer, LoadDecision, Policy};
 use crate::redshift::session::Session;
 use crate::redshift::statement::{LedgerKey, Statement};
 use crate::redshift::{Column, LedgerRow, Obstacle, Redshift, StatementError, obstacles};
@@ -225,7 +225,7 @@ impl ArchiveLoad<'_> {
         };
         match [0, 1, 2, 3, 4].map(number) {
             [Some(latest), Some(own), Some(same_bytes), Some(elsewhere), Some(newer)] => {
-                Ok(ledger::decide(policy, Told { latest, own, same_bytes, elsewhere, newer }))
+                Ok(ledger::decide(policy, LedgerAnswer { latest, own, same_bytes, elsewhere, newer }))
             }
             _ => Err(StatementError::Other(Error::retryable(
                 Retryable::Unknown,

@@ -111,7 +111,7 @@ impl Explanation<'_> {
 
     /// Records that a message was sent although the marker could not be set, so that the run that sets it
     /// sends no second message. If that cannot be recorded, the message is sent twice.
-    pub async fn note_told(&self, s3: &S3, written: Written) {
+    pub async fn record_message_sent(&self, s3: &S3, written: Written) {
         let dataset = &self.request.dataset;
         let key = dataset.error_key(&self.archive.key);
         let Written { etag, attributes } = written;

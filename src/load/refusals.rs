@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use super::consult::ArchiveLoad;
-use super::refused_rows::{Refused, told_rows};
+use super::refused_rows::{Refused, refused_rows};
 use crate::cancellation::ARCHIVE_RESERVE;
 use crate::clients::Clients;
 use crate::redshift::session::Session;
@@ -41,7 +41,7 @@ impl ArchiveLoad<'_> {
         fault: Error,
     ) -> Error {
         let Some(first) = tables.first() else { return fault };
-        let mut refused = match told_rows(session, first, fault).await {
+        let mut refused = match refused_rows(session, first, fault).await {
             Ok(rows) => vec![Refused::new(first, rows)],
             Err(error) => return error,
         };

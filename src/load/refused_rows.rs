@@ -31,7 +31,7 @@ pub(super) struct Refused<'t> {
 
 /// Returns the rows of a staged file that Redshift refused. If Redshift does not show them, the input may not
 /// be at fault: then it returns an error that quotes `fault`.
-pub(super) async fn told_rows(
+pub(super) async fn refused_rows(
     session: &Session,
     staged: &StagedTable<'_>,
     fault: Error,

@@ -30,7 +30,7 @@ pub async fn good(
     let marker = dataset.good_key(&archive.key);
     let missing = s3.copy(bucket, archive, &marker, unloaded_sha256, &request.cancellation).await?;
     info!("settled as good");
-    Ok(told(missing))
+    Ok(logged(missing))
 }
 
 /// Settles an archive as bad after its `error.json` was written. Returns what the marker lacks, as [`good`]
@@ -44,10 +44,10 @@ pub async fn bad(s3: &S3, request: &RunRequest, archive: &Object) -> Result<Vec<
     let marker = dataset.bad_key(&archive.key);
     let missing = s3.copy_or_note(&dataset.bucket, archive, &marker, &request.cancellation).await?;
     info!("settled as bad");
-    Ok(told(missing))
+    Ok(logged(missing))
 }
 
-fn told(missing: Vec<String>) -> Vec<String> {
+fn logged(missing: Vec<String>) -> Vec<String> {
     for what in &missing {
         warn!("the marker lacks {what}");
     }

@@ -68,11 +68,11 @@ pub(super) fn classify(error: tokio_postgres::Error, statement: &Statement<'_>) 
     };
     let code = refused.code().code();
     let text = full_text(refused);
-    let told = match statement.quoting() {
+    let shown = match statement.quoting() {
         Quoting::Shown => &text,
         Quoting::Withheld => without_cells(code, refused.message(), &text),
     };
-    classify_refused(code, &text, told, statement)
+    classify_refused(code, &text, shown, statement)
 }
 
 /// Returns everything that Redshift says about an error; some of it may be in the detail only.
@@ -96,9 +96,9 @@ fn without_cells<'t>(code: &str, message: &'t str, text: &'t str) -> &'t str {
     }
 }
 
-/// Classifies a refusal by its SQLSTATE and text. `told` is the part of the text that may be shown.
-fn classify_refused(code: &str, text: &str, told: &str, statement: &Statement<'_>) -> StatementError {
-    let message = format!("Redshift refused {}: {told} (SQLSTATE {code})", name(statement));
+/// Classifies a refusal by its SQLSTATE and text. `shown` is the part of the text that may be shown.
+fn classify_refused(code: &str, text: &str, shown: &str, statement: &Statement<'_>) -> StatementError {
+    let message = format!("Redshift refused {}: {shown} (SQLSTATE {code})", name(statement));
     // Only input may make an archive bad, so an unknown error counts as temporary.
     let (meaning, remedy) = known(code, text).unwrap_or((Meaning::Temporary(Retryable::Unknown), ""));
     let message = if remedy.is_empty() { message } else { format!("{message}; {remedy}") };

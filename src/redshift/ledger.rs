@@ -127,7 +127,7 @@ pub fn is_of_an_earlier_version(found: &[Column]) -> bool {
 /// The ledger's answer about an archive's revision. All fields but `newer` are the number of a load, or 0 if
 /// there is no such load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct LedgerAnswer {
     /// The dataset's latest load.
     pub latest: i64,
     /// The latest load of this revision.
@@ -179,8 +179,8 @@ pub enum LoadDecision {
 /// the same bytes: an upload in parts of another size gives the same bytes another `ETag`. With `truncate`,
 /// an archive is loaded already only if the latest row is its own, since only the rows of that load are in
 /// the tables; an older file that is uploaded again replaces them.
-pub fn decide(policy: Policy, told: Told) -> LoadDecision {
-    let Told { latest, own, same_bytes, elsewhere, newer } = told;
+pub fn decide(policy: Policy, answer: LedgerAnswer) -> LoadDecision {
+    let LedgerAnswer { latest, own, same_bytes, elsewhere, newer } = answer;
     let load = |repeats| LoadDecision::Load { sequence: latest + 1, repeats };
     if policy.truncate {
         return match (own, newer) {
@@ -213,29 +213,36 @@ mod tests {
     fn when_appending_any_row_of_the_ledger_counts() {
         let loaded = LoadDecision::AlreadyLoaded { sequence: 3 };
         for policy in [APPEND, SKIP] {
-            assert_eq!(decide(policy, Told::default()), load(1));
-            assert_eq!(decide(policy, Told { latest: 7, own: 3, newer: 2, ..Told::default() }), loaded);
-            assert_eq!(decide(policy, Told { latest: 7, newer: 2, ..Told::default() }), load(8));
-            let same_bytes = Told { latest: 7, same_bytes: 3, elsewhere: 5, ..Told::default() };
+            assert_eq!(decide(policy, LedgerAnswer::default()), load(1));
+            assert_eq!(
+                decide(policy, LedgerAnswer { latest: 7, own: 3, newer: 2, ..LedgerAnswer::default() }),
+                loaded
+            );
+            assert_eq!(
+                decide(policy, LedgerAnswer { latest: 7, newer: 2, ..LedgerAnswer::default() }),
+                load(8)
+            );
+            let same_bytes =
+                LedgerAnswer { latest: 7, same_bytes: 3, elsewhere: 5, ..LedgerAnswer::default() };
             assert_eq!(decide(policy, same_bytes), loaded);
         }
     }
 
     #[test]
     fn bytes_of_another_key_are_loaded_unless_they_are_to_be_there_once() {
-        let elsewhere = Told { latest: 7, elsewhere: 5, ..Told::default() };
+        let elsewhere = LedgerAnswer { latest: 7, elsewhere: 5, ..LedgerAnswer::default() };
         assert_eq!(decide(APPEND, elsewhere), LoadDecision::Load { sequence: 8, repeats: Some(5) });
         assert_eq!(decide(SKIP, elsewhere), LoadDecision::Repeated { sequence: 5 });
     }
 
     #[test]
     fn under_truncate_only_the_latest_row_counts() {
-        let told = |own, newer| Told { latest: 7, own, same_bytes: own, elsewhere: 6, newer };
-        assert_eq!(decide(TRUNCATE, told(7, 0)), LoadDecision::AlreadyLoaded { sequence: 7 });
-        assert_eq!(decide(TRUNCATE, told(3, 0)), load(8));
-        assert_eq!(decide(TRUNCATE, told(0, 0)), load(8));
-        assert_eq!(decide(TRUNCATE, told(3, 1)), LoadDecision::Superseded);
-        assert_eq!(decide(TRUNCATE, told(0, 1)), LoadDecision::Superseded);
+        let answer = |own, newer| LedgerAnswer { latest: 7, own, same_bytes: own, elsewhere: 6, newer };
+        assert_eq!(decide(TRUNCATE, answer(7, 0)), LoadDecision::AlreadyLoaded { sequence: 7 });
+        assert_eq!(decide(TRUNCATE, answer(3, 0)), load(8));
+        assert_eq!(decide(TRUNCATE, answer(0, 0)), load(8));
+        assert_eq!(decide(TRUNCATE, answer(3, 1)), LoadDecision::Superseded);
+        assert_eq!(decide(TRUNCATE, answer(0, 1)), LoadDecision::Superseded);
     }
 
     fn column(name: &str, data_type: &str, length: Option<u64>) -> Column {

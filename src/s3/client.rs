@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::encryption::EncryptedBy;
 use super::error::{Answer as _, classify};
-use super::limits::{self, Entered, told};
+use super::limits::{self, WaitRecorder, request_name};
 use super::owner::OwnedBy;
 use super::payload::UnsignedOverTls;
 use crate::environment::S3Settings;
@@ -44,7 +44,7 @@ fn client(config: &aws_config::SdkConfig, settings: &S3Settings, waits: &Waits) 
         .stalled_stream_protection(protection)
         .timeout_config(limits::small())
         .retry_config(limits::retries(config.retry_config()))
-        .interceptor(Entered(waits.clone()))
+        .interceptor(WaitRecorder(waits.clone()))
         .interceptor(UnsignedOverTls);
     let config = match &settings.bucket_owner {
         Some(account) => config.interceptor(OwnedBy(account.clone())),
@@ -218,7 +218,7 @@ impl S3 {
 
     /// Returns an error of reading an object, or [`Retryable::SourceChanged`] if access was refused and the
     /// object does not exist.
-    pub(super) async fn unless_gone(&self, bucket: &str, key: &str, error: Error) -> Error {
+    pub(super) async fn or_source_changed(&self, bucket: &str, key: &str, error: Error) -> Error {
         match error {
             Error::Deployment(fault)
                 if fault.kind == Deployment::S3Access && self.is_gone(bucket, key).await =>
@@ -257,7 +257,7 @@ impl S3 {
         waited: &str,
     ) -> Result<Option<Bytes>, Error> {
         let what = || format!("cannot read s3://{bucket}/{key}");
-        let waited = told(waited, Some(bucket), Some(key));
+        let waited = request_name(waited, Some(bucket), Some(key));
         let next = timeout(STALLED_AFTER, self.waits.during(waited, body.next())).await;
         let chunk = next.map_err(|_| silent(&what()))?.transpose();
         chunk.map_err(|error| Fault::new(Retryable::S3Unavailable, what()).caused_by(error).into())

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug};
 
 use super::client::{S3, SOURCE_ETAG, SOURCE_SHA256};
 use super::error::classify;
-use super::kept::{Kept, SOURCE_KEY, SOURCE_VERSION, with_kept};
+use super::kept::{KeptAttributes, SOURCE_KEY, SOURCE_VERSION, with_kept};
 use super::limits;
 use super::multipart::{Upload, UploadedPart};
 use crate::cancellation::Cancellation;
@@ -71,7 +71,7 @@ impl S3 {
         let head = self.head_of_revision(bucket, object).await?;
         let mut ours = vec![(SOURCE_ETAG, object.revision())];
         ours.extend(sha256.map(|sha256| (SOURCE_SHA256, sha256)));
-        let mut kept = Kept::of(head, &ours);
+        let mut kept = KeptAttributes::of(head, &ours);
         if object.size <= self.copy_limit_bytes {
             return self.copy_at_once(bucket, object, to, kept).await;
         }
@@ -118,9 +118,9 @@ impl S3 {
         }
         ours.extend(version.as_deref().map(|version| (SOURCE_VERSION, version)));
         // A note has no contents, so the archive's headers about contents do not apply.
-        let mut kept = Kept::of(head, &ours);
+        let mut kept = KeptAttributes::of(head, &ours);
         let tags = self.readable_tags(bucket, object, &mut kept).await?;
-        let Kept { metadata, mut missing, .. } = kept;
+        let KeptAttributes { metadata, mut missing, .. } = kept;
         let note = |tags| {
             let note = self.client.put_object().bucket(bucket).key(to).content_type(NOTE_TYPE);
             let note = note.set_metadata(Some(metadata.clone())).set_tagging(tags);
@@ -147,7 +147,7 @@ impl S3 {
         &self,
         bucket: &str,
         object: &Object,
-        kept: &mut Kept,
+        kept: &mut KeptAttributes,
     ) -> Result<Option<String>, Error> {
         match self.tags(bucket, &object.key).await {
             Err(Error::Deployment(fault)) => {
@@ -164,7 +164,7 @@ impl S3 {
         bucket: &str,
         object: &Object,
         to: &str,
-        kept: Kept,
+        kept: KeptAttributes,
     ) -> Result<Vec<String>, Error> {
         let send = async |tagging: Option<TaggingDirective>| {
             let copy = self
@@ -190,7 +190,7 @@ impl S3 {
             missing.push(TAGS.to_owned());
             return Ok(missing);
         }
-        Err(self.unless_gone(bucket, &object.key, error).await)
+        Err(self.or_source_changed(bucket, &object.key, error).await)
     }
 
     async fn copy_in_parts(
@@ -198,7 +198,7 @@ impl S3 {
         bucket: &str,
         object: &Object,
         to: &str,
-        kept: Kept,
+        kept: KeptAttributes,
         tags: Option<String>,
         cancellation: &Cancellation,
     ) -> Result<Vec<String>, Error> {
@@ -217,12 +217,12 @@ impl S3 {
         let done = match copied {
             Ok(parts) => self.complete_upload(&upload, parts).await,
             Err(error) => {
-                let error = self.unless_gone(bucket, &object.key, error).await;
+                let error = self.or_source_changed(bucket, &object.key, error).await;
                 self.abort_upload(&upload).await;
                 Err(error)
             }
         };
-        unfinished.is_over();
+        unfinished.disarm();
         done.map(|()| missing)
     }
 }
@@ -322,7 +322,7 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    fn is_over(mut self) {
+    fn disarm(mut self) {
         self.upload = None;
     }
 }

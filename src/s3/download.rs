@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::client::S3;
 use super::error::classify;
-use super::limits::told;
+use super::limits::request_name;
 use super::verify::{Downloaded, Mismatch, Verifier};
 use crate::cancellation::{ARCHIVE_RESERVE, Cancellation};
 use crate::time_limits::STALLED_AFTER;
@@ -76,7 +76,7 @@ impl S3 {
                     Err(Error::Retryable(fault)) if fault.kind == Retryable::S3Unavailable => {
                         Error::from(fault).into()
                     }
-                    Err(error) => return Err(self.unless_gone(bucket, &object.key, error).await),
+                    Err(error) => return Err(self.or_source_changed(bucket, &object.key, error).await),
                     Ok(response) => {
                         // Only the first answer is of the whole object; the answer to a range says nothing
                         // about it.
@@ -97,9 +97,9 @@ impl S3 {
             sleep(Duration::from_millis(100) * 2_u32.pow(breaks)).await;
         }
         let compared = verifier.map_or_else(|| Ok(Downloaded::default()), Verifier::finish);
-        compared.map_err(|Mismatch { algorithm, came, expected }| {
+        compared.map_err(|Mismatch { algorithm, received, expected }| {
             let message = format!(
-                "s3://{bucket}/{} was damaged in transit: its {algorithm} is {expected}, and that of the received bytes is {came}",
+                "s3://{bucket}/{} was damaged in transit: its {algorithm} is {expected}, and that of the received bytes is {received}",
                 object.key
             );
             Error::retryable(Retryable::DamagedDownload, message)
@@ -127,7 +127,7 @@ impl Progress<'_> {
         let mut is_heard = true;
         loop {
             cancellation.check(ARCHIVE_RESERVE, || format!("{} was not read to its end", object.key))?;
-            let what = told("the next bytes", Some(bucket), Some(&object.key));
+            let what = request_name("the next bytes", Some(bucket), Some(&object.key));
             match self.waits.during(what, timeout(STALLED_AFTER, body.next())).await {
                 Ok(Some(Ok(chunk))) => {
                     *self.offset += chunk.len() as u64;

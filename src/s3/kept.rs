@@ -26,7 +26,7 @@ const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// What a marker keeps of its archive.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kept {
+pub(super) struct KeptAttributes {
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) content_disposition: Option<String>,
@@ -43,7 +43,7 @@ pub(super) struct Kept {
 /// them.
 macro_rules! with_kept {
     ($request:expr, $kept:expr) => {{
-        let kept: $crate::s3::kept::Kept = $kept;
+        let kept: $crate::s3::kept::KeptAttributes = $kept;
         $request
             .set_content_type(kept.content_type)
             .set_content_encoding(kept.content_encoding)
@@ -57,7 +57,7 @@ macro_rules! with_kept {
 
 pub(super) use with_kept;
 
-impl Kept {
+impl KeptAttributes {
     /// Returns what to keep of an archive with the answer `head`. The program's metadata `ours` has priority:
     /// it says what the marker is a copy of.
     ///
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_is_kept_and_of_theirs_what_fits_beside_it() {
+    fn program_metadata_has_priority() {
         let theirs = |entries: &[(&str, usize)]| {
             entries.iter().map(|(key, bytes)| ((*key).to_owned(), "v".repeat(*bytes))).collect()
         };
@@ -196,7 +196,7 @@ mod tests {
 
     /// The request for a copy is signed with the uploader's texts, which are untrusted.
     #[test]
-    fn what_is_beyond_ascii_is_left_out_and_what_is_ours_is_not_theirs_to_say() {
+    fn non_ascii_and_reserved_metadata_are_dropped() {
         let head = HeadObjectOutput::builder()
             .content_disposition("attachment; filename=\"données.tgz\"")
             .content_language("fr")
@@ -205,7 +205,7 @@ mod tests {
             .metadata("source-sha256", "00")
             .metadata("source-key", "another")
             .build();
-        let kept = Kept::of(head, &[("source-etag", "an etag")]);
+        let kept = KeptAttributes::of(head, &[("source-etag", "an etag")]);
         assert_eq!((kept.content_disposition, kept.content_language.as_deref()), (None, Some("fr")));
         let mut names: Vec<&str> = kept.metadata.keys().map(String::as_str).collect();
         names.sort_unstable();
@@ -216,14 +216,14 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_named() {
         let head = HeadObjectOutput::builder().expires_string("tomorrow").missing_meta(2).build();
-        let kept = Kept::of(head, &[]);
+        let kept = KeptAttributes::of(head, &[]);
         assert_eq!(kept.expires, None);
         assert_eq!(
             kept.missing,
             ["2 entries of metadata that S3 cannot show", "Expires, which is not a date"]
         );
         let head = HeadObjectOutput::builder().expires_string("Thu, 01 Dec 2044 16:00:00 GMT").build();
-        assert_eq!(Kept::of(head, &[]).expires, Some(DateTime::from_secs(2_364_220_800)));
+        assert_eq!(KeptAttributes::of(head, &[]).expires, Some(DateTime::from_secs(2_364_220_800)));
     }
 
     #[test]

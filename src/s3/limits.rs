@@ -75,7 +75,7 @@ fn limits(attempt: Duration) -> TimeoutConfig {
 /// An interceptor that enters each request of a client into the waits, with its retries, from its beginning
 /// to its end.
 #[derive(Debug)]
-pub(super) struct Entered(pub(super) Waits);
+pub(super) struct WaitRecorder(pub(super) Waits);
 
 /// A request's entry in the waits. It is dropped with the request's configuration, however the request ends.
 #[derive(Debug)]
@@ -87,9 +87,9 @@ impl Storable for Entry {
     type Storer = StoreReplace<Self>;
 }
 
-impl Intercept for Entered {
+impl Intercept for WaitRecorder {
     fn name(&self) -> &'static str {
-        "Entered"
+        "WaitRecorder"
     }
 
     fn read_before_execution(
@@ -112,7 +112,7 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
     macro_rules! operation {
         ($($name:literal $input:ident $key:ident;)+) => {
             $(if let Some(input) = input.downcast_ref::<$input>() {
-                return told($name, input.bucket(), input.$key());
+                return request_name($name, input.bucket(), input.$key());
             })+
         };
     }
@@ -132,7 +132,7 @@ fn named(context: &BeforeSerializationInterceptorContextRef<'_>) -> String {
 }
 
 /// Returns `S3: OPERATION of s3://BUCKET/KEY`, made printable: a key is untrusted text.
-pub(super) fn told(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
+pub(super) fn request_name(operation: &str, bucket: Option<&str>, key: Option<&str>) -> String {
     let (bucket, key) = (bucket.unwrap_or_default(), key.unwrap_or_default());
     format!("S3: {operation} of s3://{bucket}/{}", Key::from(key))
 }

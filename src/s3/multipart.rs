@@ -6,7 +6,7 @@ use tracing::{debug, warn};
 
 use super::client::S3;
 use super::error::classify;
-use super::kept::{Kept, with_kept};
+use super::kept::{KeptAttributes, with_kept};
 use super::limits;
 
 /// A part of a multipart upload that S3 has.
@@ -32,7 +32,7 @@ impl S3 {
         &self,
         bucket: &str,
         key: &str,
-        kept: &Kept,
+        kept: &KeptAttributes,
         tags: Option<String>,
     ) -> Result<Upload, Error> {
         let what = || format!("cannot write s3://{bucket}/{key}");

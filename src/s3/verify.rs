@@ -35,7 +35,7 @@ pub struct Downloaded {
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) algorithm: &'static str,
-    pub(super) came: String,
+    pub(super) received: String,
     pub(super) expected: String,
 }
 
@@ -90,7 +90,7 @@ impl Verifier {
             if let Some(value) = value {
                 // A composite checksum that does not give the number of parts cannot be compared.
                 if answer.checksum_type() == Some(&ChecksumType::Composite) && !value.contains('-') {
-                    return Self::of_nothing();
+                    return Self::without_checksum();
                 }
                 return Self::of(Algorithm::Checksum(algorithm), value, object.size);
             }
@@ -104,7 +104,7 @@ impl Verifier {
             );
         match object.revision() {
             etag if !is_encrypted && is_md5(etag) => Self::of(Algorithm::Md5, etag, object.size),
-            _ => Self::of_nothing(),
+            _ => Self::without_checksum(),
         }
     }
 
@@ -114,7 +114,7 @@ impl Verifier {
             None => None,
             Some((_, count)) => {
                 match count.parse().ok().and_then(|count| Some((count, part_bytes(size, count)?))) {
-                    None => return Self::of_nothing(),
+                    None => return Self::without_checksum(),
                     Some((count, part_bytes)) => Some(Parts::new(part_bytes, count == 1)),
                 }
             }
@@ -124,7 +124,7 @@ impl Verifier {
         Self { sha256: Sha256::new(), compared: Some(compared) }
     }
 
-    fn of_nothing() -> Self {
+    fn without_checksum() -> Self {
         Self { sha256: Sha256::new(), compared: None }
     }
 
@@ -172,7 +172,7 @@ impl Compared {
         let name = self.algorithm.name();
         let is_certain =
             self.algorithm != Algorithm::Md5 && self.parts.as_ref().is_none_or(|parts| parts.is_certain);
-        let came = match self.parts {
+        let received = match self.parts {
             None => self.hasher.finish_text(),
             Some(mut parts) => {
                 if parts.left < parts.part_bytes || parts.count == 0 {
@@ -184,8 +184,8 @@ impl Compared {
             }
         };
         match self.expected {
-            expected if expected == came => Ok(Some(name)),
-            expected if is_certain => Err(Mismatch { algorithm: name, came, expected }),
+            expected if expected == received => Ok(Some(name)),
+            expected if is_certain => Err(Mismatch { algorithm: name, received, expected }),
             _ => Ok(None),
         }
     }
@@ -310,7 +310,7 @@ mod tests {
     /// The SHA-256 depends neither on what S3 has to compare, nor on parts.
     #[test]
     fn the_same_bytes_have_the_same_sha256_however_they_were_uploaded() {
-        let mut nothing = Verifier::of_nothing();
+        let mut nothing = Verifier::without_checksum();
         nothing.update(b"1234");
         nothing.update(b"56789");
         let expected = Downloaded { sha256: SHA256_OF_123456789.to_owned(), verified_by: None };

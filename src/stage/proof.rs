@@ -42,7 +42,7 @@ pub async fn read_proven<S: AsyncSink, G>(
     if let Some(problems) = archive::too_large(&request.dataset, archive.size) {
         return Err(problems.into());
     }
-    let mut came = Vec::new();
+    let mut received = Vec::new();
     let mut reads = 0;
     // A bad archive is read twice if S3 has no checksum to compare. Both readings count for the archive's
     // time.
@@ -56,10 +56,10 @@ pub async fn read_proven<S: AsyncSink, G>(
                 return Ok((members, staged, downloaded));
             }
             Ok(Reading { read: Err(problems), downloaded }) => {
-                if downloaded.verified_by.is_some() || came.contains(&downloaded.sha256) {
+                if downloaded.verified_by.is_some() || received.contains(&downloaded.sha256) {
                     return Err(problems.into());
                 }
-                came.push(downloaded.sha256);
+                received.push(downloaded.sha256);
                 let message = format!(
                     "{} seems to be bad, and S3 keeps no checksum to compare: it was read {reads} times, with different bytes each time",
                     archive.key
@@ -72,7 +72,7 @@ pub async fn read_proven<S: AsyncSink, G>(
         if reads >= READS {
             return Err(damaged);
         }
-        if came.len() == 1 && reads == 1 {
+        if received.len() == 1 && reads == 1 {
             info!("the archive seems to be bad, and S3 keeps no checksum to compare: reading it once more");
         } else {
             warn!(error_type = damaged.error_type(), "{damaged}; reading it again");

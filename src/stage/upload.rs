@@ -166,7 +166,7 @@ impl Uploads {
     async fn ended(&self) -> Result<u64, Error> {
         let mut under_way = std::mem::take(&mut self.state().under_way);
         while let Some(ended) = under_way.join_next().await {
-            self.state().note(ended);
+            self.state().record(ended);
         }
         let mut state = self.state();
         state.failed.take().map_or(Ok(state.written_bytes), Err)
@@ -175,13 +175,13 @@ impl Uploads {
 
 impl State {
     /// Records the uploads that have ended so far.
-    fn note_ended(&mut self) {
+    fn record_ended(&mut self) {
         while let Some(ended) = self.under_way.try_join_next() {
-            self.note(ended);
+            self.record(ended);
         }
     }
 
-    fn note(&mut self, ended: Result<Result<u64, Error>, JoinError>) {
+    fn record(&mut self, ended: Result<Result<u64, Error>, JoinError>) {
         let ended = ended.unwrap_or_else(|error| {
             Err(Error::retryable(Retryable::Unknown, format!("an upload ended abnormally: {error}")))
         });
@@ -234,7 +234,7 @@ impl AsyncSink for Uploader {
         let Channel { s3, bucket, uploads, .. } = self.channel;
         let mut under_way = {
             let mut state = uploads.state();
-            state.note_ended();
+            state.record_ended();
             state.is_given_up = true;
             std::mem::take(&mut state.under_way)
         };
@@ -303,7 +303,7 @@ impl StagedWriter {
     fn end_piece(&mut self) -> io::Result<()> {
         let Some(piece) = self.piece.take() else { return Ok(()) };
         let mut state = self.channel.uploads.state();
-        state.note_ended();
+        state.record_ended();
         if state.is_given_up || state.failed.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

@@ -50,7 +50,7 @@ async fn everything_written_is_encrypted_by_the_key() {
         .await;
     let bad = harness.put("bad", b"no archive", 1);
     // The archive's own key is not taken: one key is for all that is written.
-    harness.stack.s3.keep_with(BUCKET, &bad, &[("class", "personal data")], Some(OTHER_KEY)).unwrap();
+    harness.stack.s3.set_tags_and_key(BUCKET, &bad, &[("class", "personal data")], Some(OTHER_KEY)).unwrap();
     Harness::report(harness.invoke(&bad).await);
     Harness::report(harness.invoke(&harness.put("long", &long_sample(7, 40_000_000), 2)).await);
     let config = harness.config_file();
@@ -81,10 +81,10 @@ async fn everything_written_is_encrypted_by_the_key() {
         assert!(kinds.contains(&wanted), "{wanted:?} is not in {kinds:?}");
     }
     for key in [good_key("long"), bad_key("bad"), format!("{}.error.json", bad_key("bad"))] {
-        let kept = harness.stack.s3.kept_with(BUCKET, &key).unwrap();
+        let kept = harness.stack.s3.tags_and_key(BUCKET, &key).unwrap();
         assert_eq!(kept.kms_key.as_deref(), Some(KMS_KEY), "{key}");
     }
-    let explained = harness.stack.s3.kept_with(BUCKET, &format!("{}.error.json", bad_key("bad"))).unwrap();
+    let explained = harness.stack.s3.tags_and_key(BUCKET, &format!("{}.error.json", bad_key("bad"))).unwrap();
     assert_eq!(explained.tags, [("class".to_owned(), "personal data".to_owned())]);
 }
 
@@ -103,7 +103,7 @@ async fn a_bucket_that_encrypts_by_a_key_of_its_own_works() {
     assert_eq!(harness.tables().await, expected(&members(1, 5)));
     assert_ne!(etag(&a), etag(&good_key("a")));
     assert_eq!(s3.metadata(BUCKET, &good_key("a")).unwrap()["source-etag"], etag(&a));
-    assert_eq!(s3.kept_with(BUCKET, &good_key("a")).unwrap().kms_key.as_deref(), Some(OTHER_KEY));
+    assert_eq!(s3.tags_and_key(BUCKET, &good_key("a")).unwrap().kms_key.as_deref(), Some(OTHER_KEY));
 
     // Nothing is left to do, whoever asks; and a corrected upload of the same size is told from what its marker marks.
     s3.clear_requests();

@@ -55,7 +55,7 @@ async fn head(harness: &Harness, key: &str) -> HeadObjectOutput {
 }
 
 fn tags(harness: &Harness, key: &str) -> Vec<(String, String)> {
-    harness.stack.s3.kept_with(BUCKET, key).unwrap().tags
+    harness.stack.s3.tags_and_key(BUCKET, key).unwrap().tags
 }
 
 fn are_kept(head: &HeadObjectOutput) {
@@ -126,7 +126,7 @@ cases! {
 async fn a_copy_that_is_not_allowed_at_all_is_a_fault_of_the_deployment() {
     let harness = Harness::builder().denying("CopyObject").start().await;
     let a = harness.put("a", &sample(1, 5), 1);
-    harness.stack.s3.keep_with(BUCKET, &a, &TAGS, None).unwrap();
+    harness.stack.s3.set_tags_and_key(BUCKET, &a, &TAGS, None).unwrap();
     let devstack::lambda::Outcome::Failed { error_type, .. } = harness.invoke(&a).await else { panic!() };
     assert_eq!(error_type, "Deployment.S3Access");
     assert!(harness.is_unsettled("a"));

@@ -41,11 +41,11 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let bytes: Vec<u8> = (0..12 * MIB).map(|n| (n % 251) as u8).collect();
     s3.put_at("bucket", "a b+ü.tgz", &bytes, chrono::Utc::now()).unwrap();
     let object = client.list("bucket", "").next().await.unwrap().unwrap().remove(0);
-    s3.keep_with("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
+    s3.set_tags_and_key("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
     let missing =
         client.copy("bucket", &object, "to/a b+ü.tgz", Some("5a"), &Cancellation::default()).await.unwrap();
     assert_eq!(missing, [""; 0]);
-    let kept = s3.kept_with("bucket", "to/a b+ü.tgz").unwrap();
+    let kept = s3.tags_and_key("bucket", "to/a b+ü.tgz").unwrap();
     assert_eq!(kept.tags, [("class".to_owned(), "personal data".to_owned())]);
     assert_eq!(s3.metadata("bucket", "to/a b+ü.tgz").unwrap()["source-etag"], object.revision());
     assert!(s3.read("bucket", "to/a b+ü.tgz").unwrap() == bytes);
@@ -62,7 +62,7 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
         s3.inject(Fault::on(operation, fault, Action::Refuse(403, "AccessDenied".to_owned())).times(1));
         let missing = client.copy("bucket", &object, "to/b", None, &Cancellation::default()).await.unwrap();
         assert!(missing[0].starts_with("tags, "), "{operation}: {missing:?}");
-        assert_eq!(s3.kept_with("bucket", "to/b").unwrap().tags, []);
+        assert_eq!(s3.tags_and_key("bucket", "to/b").unwrap().tags, []);
     }
 
     let changed = Object { etag: "\"00000000000000000000000000000000\"".to_owned(), ..object };
@@ -106,9 +106,9 @@ async fn a_note_stands_for_a_large_object() {
     let client = client.with_copy_limit(5);
     s3.put_at("bucket", "a b+ü.tgz", b"0123456789", chrono::Utc::now()).unwrap();
     let object = client.list("bucket", "").next().await.unwrap().unwrap().remove(0);
-    s3.keep_with("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
+    s3.set_tags_and_key("bucket", "a b+ü.tgz", &[("class", "personal data")], None).unwrap();
     client.copy_or_note("bucket", &object, "to/a", &Cancellation::default()).await.unwrap();
-    assert_eq!(s3.kept_with("bucket", "to/a").unwrap().tags.len(), 1);
+    assert_eq!(s3.tags_and_key("bucket", "to/a").unwrap().tags.len(), 1);
     assert_eq!(s3.read("bucket", "to/a").unwrap(), b"");
     let metadata = s3.metadata("bucket", "to/a").unwrap();
     assert_eq!(metadata["source-key"], "a%20b%2B%C3%BC.tgz");

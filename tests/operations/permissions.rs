@@ -53,7 +53,7 @@ print(json.dumps({**policy, 'Statement': [statement for statement in policy['Sta
 async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
     let harness = limited(policy).start().await;
     let a = harness.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
-    harness.stack.s3.keep_with(BUCKET, &a, &[("class", "personal data")], None).unwrap();
+    harness.stack.s3.set_tags_and_key(BUCKET, &a, &[("class", "personal data")], None).unwrap();
     let report = done(harness.invoke(&a).await)?;
     assert_eq!(report["incomplete_markers"], serde_json::json!([]), "a right to tags is missing");
     harness.put("a", &sample(4, 9), 20);

@@ -92,21 +92,21 @@ pub struct Mistakes(pub Vec<Mistake>);
 impl Mistakes {
     /// Returns each mistake with its excerpt. If several mistakes have the same position, only the last has
     /// the excerpt.
-    pub fn told(&self) -> Vec<String> {
+    pub fn messages(&self) -> Vec<String> {
         let next = self.0.iter().skip(1).map(Some).chain([None]);
-        let told = self.0.iter().zip(next).map(|(mistake, next)| match &mistake.place {
+        let messages = self.0.iter().zip(next).map(|(mistake, next)| match &mistake.place {
             Some(place) if next.is_none_or(|next| next.place.as_ref() != Some(place)) => {
                 format!("{mistake}\n{place}")
             }
             _ => mistake.to_string(),
         });
-        told.collect()
+        messages.collect()
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told().join("\n"))
+        f.write_str(&self.messages().join("\n"))
     }
 }
 

@@ -14,7 +14,7 @@ use super::credentials::Credentials;
 use super::error::error_named;
 use super::exchange::{EndBody, Exchange, FlipBit, ReversePage};
 use super::faults::Action;
-use super::policy::{self, ACCOUNT, Permission, Policy, Touched};
+use super::policy::{self, ACCOUNT, Permission, Policy, RequestContext};
 use super::request_log::Request;
 use super::state::State;
 
@@ -28,13 +28,17 @@ impl AccessControl {
     }
 
     /// Returns the properties of the objects and the bucket that decide which permissions a request needs.
-    fn touched(&self, (bucket, key): (&str, Option<&str>), headers: &http::HeaderMap) -> Touched {
+    fn request_context(
+        &self,
+        (bucket, key): (&str, Option<&str>),
+        headers: &http::HeaderMap,
+    ) -> RequestContext {
         let source = policy::copy_source(headers).or_else(|| Some((bucket.to_owned(), key?.to_owned())));
         let buckets = self.0.buckets();
         let source = source.and_then(|(bucket, key)| buckets.get(&bucket)?.get(&key));
         let named = headers.get("x-amz-server-side-encryption-aws-kms-key-id");
         let named = named.and_then(|key| key.to_str().ok()).or_else(|| buckets.kms_key(bucket));
-        Touched {
+        RequestContext {
             is_source_tagged: source.is_some_and(|source| !source.tags.is_empty()),
             source_kms_key: source.and_then(|source| source.encryption.1.clone()),
             kms_key: named.map(str::to_owned),
@@ -75,9 +79,15 @@ impl S3Access for AccessControl {
         let signer = context.credentials().map(|credentials| credentials.access_key.clone());
         let query = context.uri().query().unwrap_or_default();
         let place = (bucket.as_deref().unwrap_or_default(), key.as_deref());
-        let touched = self.touched(place, context.headers());
-        let required =
-            policy::required_permissions(&operation, place.0, place.1, query, context.headers(), &touched);
+        let request_context = self.request_context(place, context.headers());
+        let required = policy::required_permissions(
+            &operation,
+            place.0,
+            place.1,
+            query,
+            context.headers(),
+            &request_context,
+        );
         let header =
             |name| context.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let expected_owners =

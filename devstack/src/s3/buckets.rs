@@ -101,7 +101,7 @@ impl Buckets {
         }
         if object.encryption.0.as_ref().is_some_and(|kind| kind.as_str() != ServerSideEncryption::AES256) {
             self.encrypted += 1;
-            object.forget_md5(self.encrypted);
+            object.replace_etag(self.encrypted);
         }
     }
 

@@ -18,10 +18,10 @@ pub(super) struct Conditions {
 impl Conditions {
     /// Checks whether an object may be read. If not, the error is 412, or 304 if the reader already has it.
     pub(super) fn check_read(&self, object: &Object) -> S3Result<()> {
-        if self.required_fails(object) {
+        if self.is_precondition_failed(object) {
             return Err(precondition_failed());
         }
-        if self.unwanted(object) {
+        if self.is_excluded(object) {
             let mut error = s3_error!(NotModified);
             error.set_status_code(http::StatusCode::NOT_MODIFIED);
             return Err(error);
@@ -31,13 +31,17 @@ impl Conditions {
 
     /// Checks whether an object may be copied. If not, the error is 412.
     pub(super) fn check_copy(&self, source: &Object) -> S3Result<()> {
-        if self.required_fails(source) || self.unwanted(source) { Err(precondition_failed()) } else { Ok(()) }
+        if self.is_precondition_failed(source) || self.is_excluded(source) {
+            Err(precondition_failed())
+        } else {
+            Ok(())
+        }
     }
 
     /// Checks whether a required condition fails. A time counts only if no `ETag` is given: "If-Match
     /// condition evaluates to true, and If-Unmodified-Since condition evaluates to false; then, S3 returns
     /// 200 OK".
-    fn required_fails(&self, object: &Object) -> bool {
+    fn is_precondition_failed(&self, object: &Object) -> bool {
         match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => !fits(condition, Some(&object.etag)),
             (None, Some(time)) => timestamp(object.last_modified) > *time,
@@ -45,7 +49,7 @@ impl Conditions {
         }
     }
 
-    fn unwanted(&self, object: &Object) -> bool {
+    fn is_excluded(&self, object: &Object) -> bool {
         match (&self.if_none_match, &self.if_modified_since) {
             (Some(condition), _) => fits(condition, Some(&object.etag)),
             (None, Some(time)) => timestamp(object.last_modified) <= *time,

@@ -56,7 +56,7 @@ pub(super) struct ContentHeaders {
 
 /// The tags and the encryption of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct TagsAndKey {
     /// The key and the value of each tag.
     pub tags: Vec<(String, String)>,
     /// The KMS key that the object's writer named, or the bucket's.
@@ -112,7 +112,7 @@ impl Object {
 
     /// Gives the object an `ETag` that is neither an MD5 of its bytes nor another object's `ETag`. `number`
     /// is unique to this object.
-    pub(super) fn forget_md5(&mut self, number: u64) {
+    pub(super) fn replace_etag(&mut self, number: u64) {
         let (md5, parts) =
             self.etag.split_once('-').map_or((&*self.etag, None), |(md5, parts)| (md5, Some(parts)));
         let opaque = hex::encode(Md5::digest(format!("{md5} encrypted {number}")));

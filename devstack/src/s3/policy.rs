@@ -145,7 +145,7 @@ impl Statement {
 
 /// The properties of the objects and buckets that decide which permissions a request needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Touched {
+pub(super) struct RequestContext {
     /// Whether the source of a copy has tags.
     pub(super) is_source_tagged: bool,
     /// The KMS key of the object that is read, or copied from.
@@ -176,15 +176,15 @@ pub(super) fn required_permissions(
     key: Option<&str>,
     query: &str,
     headers: &HeaderMap,
-    touched: &Touched,
+    context: &RequestContext,
 ) -> Vec<Permission> {
-    let mut required = in_s3(operation, bucket, key, query, headers, touched);
+    let mut required = in_s3(operation, bucket, key, query, headers, context);
     let reads = matches!(operation, "GetObject" | "CopyObject" | "UploadPartCopy");
-    if let (true, Some(key)) = (reads, &touched.source_kms_key) {
+    if let (true, Some(key)) = (reads, &context.source_kms_key) {
         required.push(Permission::to_use("kms:Decrypt", key));
     }
     let writes = matches!(operation, "PutObject" | "CopyObject" | "CreateMultipartUpload");
-    if let (true, Some(key)) = (writes, &touched.kms_key) {
+    if let (true, Some(key)) = (writes, &context.kms_key) {
         required.push(Permission::to_use("kms:GenerateDataKey", key));
         if operation == "CreateMultipartUpload" {
             required.push(Permission::to_use("kms:Decrypt", key));
@@ -199,7 +199,7 @@ fn in_s3(
     key: Option<&str>,
     query: &str,
     headers: &HeaderMap,
-    touched: &Touched,
+    context: &RequestContext,
 ) -> Vec<Permission> {
     let object = format!("{bucket}/{}", key.unwrap_or_default());
     let is_tagged = headers.get("x-amz-tagging").is_some_and(|tags| !tags.is_empty());
@@ -224,7 +224,7 @@ fn in_s3(
                 vec![Permission::on("s3:GetObject", &source), Permission::on("s3:PutObject", &object)];
             let replaces =
                 headers.get("x-amz-tagging-directive").is_some_and(|directive| directive == "REPLACE");
-            let copies_tags = operation == "CopyObject" && touched.is_source_tagged && !replaces;
+            let copies_tags = operation == "CopyObject" && context.is_source_tagged && !replaces;
             if copies_tags {
                 required.push(Permission::on("s3:GetObjectTagging", &source));
             }

@@ -17,7 +17,7 @@ use super::checksums::Algorithm;
 use super::connections;
 use super::faults::Fault;
 use super::notifications::Notification;
-use super::object::{Kept, Object, ObjectSummary};
+use super::object::{Object, ObjectSummary, TagsAndKey};
 use super::options::Options;
 use super::request_log::Request;
 use super::state::State;
@@ -122,7 +122,7 @@ impl S3 {
     /// # Errors
     ///
     /// The object does not exist.
-    pub fn keep_with(
+    pub fn set_tags_and_key(
         &self,
         bucket: &str,
         key: &str,
@@ -144,9 +144,9 @@ impl S3 {
     }
 
     /// Returns the tags and the encryption of an object; `None` if it does not exist.
-    pub fn kept_with(&self, bucket: &str, key: &str) -> Option<Kept> {
+    pub fn tags_and_key(&self, bucket: &str, key: &str) -> Option<TagsAndKey> {
         let object = self.state.object(bucket, key).ok()?;
-        Some(Kept { tags: object.tags, kms_key: object.encryption.1 })
+        Some(TagsAndKey { tags: object.tags, kms_key: object.encryption.1 })
     }
 
     /// Stores a checksum of an existing object: of the whole object, or composite if it was uploaded in

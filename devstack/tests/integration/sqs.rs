@@ -46,7 +46,7 @@ async fn a_message_that_fails_too_often_is_a_dead_letter() {
 }
 
 /// Returns how often a message is received, five times at most, if the function answers as `body` says.
-async fn comes(reports_batch_item_failures: bool, body: &str) -> usize {
+async fn times_received(reports_batch_item_failures: bool, body: &str) -> usize {
     let lambda = start(options()).await;
     let queue = Queue::new(QueueOptions { reports_batch_item_failures, ..QueueOptions::default() });
     received(&queue, &lambda, &[body]).await[0]
@@ -71,6 +71,6 @@ async fn an_answer_that_cannot_be_read_fails_the_batch() {
         (false, "fail messages: a 9", 1),
         (false, "fail", 5),
     ] {
-        assert_eq!(comes(reports, body).await, times, "{reports} {body}");
+        assert_eq!(times_received(reports, body).await, times, "{reports} {body}");
     }
 }

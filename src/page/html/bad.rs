@@ -37,7 +37,7 @@ fn archive(bad: &BadArchive) -> Markup {
             h3 { code { bdi { (bad.key) } } }
             p {
                 "Uploaded at " (time(bad.uploaded))
-                @if let Some(error) = &bad.error { ", found bad at " (told_time(&error.at)) }
+                @if let Some(error) = &bad.error { ", found bad at " (time_or_text(&error.at)) }
                 "."
                 @if !bad.is_missing { " A newer archive has been loaded since then: there is nothing to do." }
             }
@@ -53,7 +53,7 @@ fn archive(bad: &BadArchive) -> Markup {
 }
 
 /// Shows the time in an `error.json`, which may be any text.
-fn told_time(at: &str) -> Markup {
+fn time_or_text(at: &str) -> Markup {
     let parsed = DateTime::parse_from_rfc3339(at);
     parsed.map_or_else(|_| html! { (start_of(at, TEXT_BYTES)) }, |at| time(at.to_utc()))
 }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_from_its_remedy() {
+    fn a_reason_and_its_remedy_are_separate() {
         for (reason, wrong, remedy) in [
             (
                 Reason::TooFewColumns { expected: 4, found: 2 },

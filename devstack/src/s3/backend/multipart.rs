@@ -230,7 +230,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
     let mut checksums = Vec::new();
     for (n, named) in parts.iter().enumerate() {
         let number = named.part_number.unwrap_or_default();
-        let part = upload.parts.get(&number).filter(|part| is_that(part, named)).ok_or_else(|| {
+        let part = upload.parts.get(&number).filter(|part| matches_part(part, named)).ok_or_else(|| {
             s3_error!(
                 InvalidPart,
                 "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not \
@@ -265,7 +265,7 @@ fn assemble(upload: &Upload, parts: &[CompletedPart]) -> S3Result<Object> {
 }
 
 /// Checks whether a part has the `ETag` that a completion names, and the checksum if one is named.
-fn is_that(part: &Part, named: &CompletedPart) -> bool {
+fn matches_part(part: &Part, named: &CompletedPart) -> bool {
     let etag = named.e_tag.as_ref().map(ETag::value) == Some(part.piece.etag().as_str());
     let had = part.checksum.fields();
     let sums = [

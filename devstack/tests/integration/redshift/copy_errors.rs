@@ -20,11 +20,11 @@ async fn maxerror_skips_bad_records() {
         case(&format!("MAXERROR {limit}"));
         assert_eq!(session.refused(&copy("t", "f.csv", &format!("CSV MAXERROR {limit}"))).await, failed());
     }
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     session.run("CREATE TABLE seen AS SELECT max(query) AS q FROM stl_load_errors").await;
     session.run(&copy("t", "f.csv", "CSV MAXERROR 4")).await;
     assert_eq!(session.rows("SELECT id FROM t ORDER BY id").await, ["1", "4"]);
-    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "2");
+    assert_eq!(session.only_row("SELECT pg_last_copy_count()").await, "2");
     let errors = session
         .rows("SELECT line_number FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1")
         .await;
@@ -65,12 +65,12 @@ async fn noload_records_errors_up_to_maxerror() {
     let notices = session.notices();
     let told = |notice: &String| notice.contains("3 record(s) could not be loaded");
     assert!(notices.iter().any(told), "{notices:?}");
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     let recorded = "SELECT line_number, TRIM(raw_field_value) FROM stl_load_errors WHERE query > (SELECT q FROM seen) ORDER BY 1";
     assert_eq!(session.rows(recorded).await, ["2|x", "3|", "4|toolong"]);
     let times = "SELECT count(DISTINCT starttime) FROM stl_load_errors WHERE query > (SELECT q FROM seen)";
-    assert_eq!(session.one(times).await, "1");
-    assert_eq!(session.one("SELECT count(*) FROM sys_load_error_detail").await, "6");
+    assert_eq!(session.only_row(times).await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM sys_load_error_detail").await, "6");
 }
 
 /// A fault makes the stand-in refuse NOLOAD. COPY without NOLOAD still works.
@@ -97,7 +97,7 @@ async fn a_load_error_is_recorded_and_outlives_the_rollback() {
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");
     session.run("ROLLBACK").await;
     let stl = session
-        .one(
+        .only_row(
             "SELECT TRIM(filename), line_number, TRIM(colname), TRIM(type), TRIM(col_length), TRIM(raw_line), TRIM(raw_field_value), err_code, TRIM(err_reason), \
              tbl = 't'::regclass::oid, query = pg_last_copy_id(), is_partial, start_offset \
              FROM stl_load_errors WHERE session = pg_backend_pid()",
@@ -108,19 +108,19 @@ async fn a_load_error_is_recorded_and_outlives_the_rollback() {
         "s3://bucket/p/f.csv|4|name|varchar|5|2,toolong,2024-01-01|toolong|1204|String length exceeds DDL length|t|t|0|0"
     );
     let sys = session
-        .one(
+        .only_row(
             "SELECT TRIM(file_name), line_number, TRIM(column_name), TRIM(column_type), TRIM(column_length), error_code, TRIM(error_message), \
              table_id = 't'::regclass::oid, query_id = pg_last_copy_id(), TRIM(database_name) = current_database() \
              FROM sys_load_error_detail WHERE session_id = pg_backend_pid()",
         )
         .await;
     assert_eq!(sys, "s3://bucket/p/f.csv|4|name|varchar|5|1204|String length exceeds DDL length|t|t|t");
-    assert!(session.one("SELECT filename FROM stl_load_errors").await.len() == 256);
+    assert!(session.only_row("SELECT filename FROM stl_load_errors").await.len() == 256);
 }
 
 /// A user sees only the user's own rows, a superuser all (`c_visibility-of-data.md`).
 #[tokio::test]
-async fn load_errors_are_ones_own() {
+async fn users_see_only_their_own_load_errors() {
     let (stack, session) = with_table().await;
     stack.put("f", "x|a|\n");
     session.run("GRANT INSERT ON t TO loader").await;
@@ -131,9 +131,9 @@ async fn load_errors_are_ones_own() {
     for table in ["stl_load_errors", "sys_load_error_detail"] {
         case(table);
         let count = format!("SELECT count(*) FROM {table}");
-        assert_eq!(loader.one(&count).await, "1");
-        assert_eq!(stack.session_of("analyst", "look").await.one(&count).await, "0");
-        assert_eq!(session.one(&count).await, "1");
+        assert_eq!(loader.only_row(&count).await, "1");
+        assert_eq!(stack.session_of("analyst", "look").await.only_row(&count).await, "0");
+        assert_eq!(session.only_row(&count).await, "1");
     }
 }
 
@@ -155,27 +155,27 @@ async fn last_copy_functions() {
     stack.put("two", "1|a|\n2|b|\n");
     stack.put("bad", "x|a|\n");
     let values = "SELECT pg_last_copy_id(), pg_last_copy_count()";
-    assert_eq!(session.one(values).await, "-1|0");
+    assert_eq!(session.only_row(values).await, "-1|0");
     session.run(&copy("t", "two", "")).await;
-    let after = session.one(values).await;
+    let after = session.only_row(values).await;
     assert!(after.ends_with("|2") && !after.starts_with("-1"), "{after}");
     session.refused(&copy("t", "none", "")).await;
     session.refused(&copy("t", "two", "NOSUCH")).await;
-    assert_eq!(session.one(values).await, after);
-    assert_eq!(stack.session().await.one(values).await, "-1|0");
+    assert_eq!(session.only_row(values).await, after);
+    assert_eq!(stack.session().await.only_row(values).await, "-1|0");
     session.refused(&copy("t", "bad", "")).await;
-    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "0");
+    assert_eq!(session.only_row("SELECT pg_last_copy_count()").await, "0");
     session.run(&format!("BEGIN; {}", copy("t", "two", ""))).await;
     let rows = session.client.simple_query("SELECT pg_last_copy_count()").await.unwrap();
     assert!(format!("{rows:?}").contains("pg_last_copy_count"), "{rows:?}");
     assert_eq!(
-        session.one("SELECT pg_last_copy_count(), 'pg_last_copy_count()'").await,
+        session.only_row("SELECT pg_last_copy_count(), 'pg_last_copy_count()'").await,
         "2|pg_last_copy_count()"
     );
     session.run("COMMIT").await;
     stack.redshift.inject(Fault::on("COPY", Action::Miscount(3)).times(1));
     session.run(&copy("t", "two", "")).await;
-    assert_eq!(session.one("SELECT pg_last_copy_count()").await, "5");
+    assert_eq!(session.only_row("SELECT pg_last_copy_count()").await, "5");
 }
 
 /// In these faults, -1 stands for a line that is not known (`r_STL_LOAD_ERRORS.md`). A file's name has at
@@ -188,7 +188,7 @@ async fn load_errors_can_lack_their_line_or_be_missing() {
     stack.redshift.inject(Fault::on("COPY", Action::HideLoadErrors).times(1));
     stack.redshift.inject(Fault::on("COPY", Action::HideLines).times(1));
     assert_eq!(session.refused(&copy("t", &long, "CSV")).await, failed());
-    assert_eq!(session.one("SELECT count(*) FROM stl_load_errors").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM stl_load_errors").await, "0");
     assert_eq!(session.refused(&copy("t", &long, "CSV")).await, failed());
     let told = "SELECT line_number, length(filename) FROM stl_load_errors";
     assert_eq!(session.rows(told).await, ["-1|256"]);

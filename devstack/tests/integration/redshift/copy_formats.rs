@@ -182,7 +182,7 @@ async fn columns_that_are_not_listed_get_their_default() {
     stack.put("ids", "77,7\n");
     session.refused(&copy("t (n, rest)", "ids", "CSV")).await;
     session.run(&copy("t (n, rest)", "ids", "CSV EXPLICIT_IDS")).await;
-    assert_eq!(session.one("SELECT n FROM t WHERE rest = 7").await, "77");
+    assert_eq!(session.only_row("SELECT n FROM t WHERE rest = 7").await, "77");
     assert_eq!(session.refused(&copy("t (nothing)", "f", "CSV")).await.0, "42703");
     // The message is that of apache/airflow#30341.
     session.run("ALTER TABLE t ALTER COLUMN rest SET NOT NULL").await;

@@ -49,7 +49,7 @@ async fn a_manifest_names_files_exactly() {
         r#"{"entries":[{"url":"s3://bucket/p/gone.csv"},{"url":"s3://bucket/p/a.csv","mandatory":false,"meta":{"content_length":5}}]}"#,
     );
     session.run(&copy("t", "p/optional", "CSV MANIFEST")).await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "3");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "3");
     stack.put("p/none", r#"{"entries":[{"url":"s3://bucket/p/gone.csv"}]}"#);
     assert_eq!(session.refused(&copy("t", "p/none", "CSV MANIFEST")).await.0, "XX000");
     stack.put("p/broken", "{");
@@ -57,7 +57,7 @@ async fn a_manifest_names_files_exactly() {
     // "COPY with MANIFEST parameter requires full path of an S3 object" (PostHog/posthog#61603)
     let (_, message) = session.refused(&copy("t", "p/", "CSV MANIFEST")).await;
     assert!(message.contains("COPY with MANIFEST parameter requires full path of an S3 object"), "{message}");
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "3");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "3");
 }
 
 /// The credentials are a role, the default role, or keys, of which temporary ones need a token, also in the
@@ -130,7 +130,7 @@ async fn credentials_are_really_used() {
             "{name}"
         );
     }
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "6");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "6");
 }
 
 /// GZIP must be given; COPY does not guess it (`copy-parameters-file-compression.md`).
@@ -142,13 +142,13 @@ async fn gzip_is_inflated_when_asked() {
     let gzip = gzip.finish().unwrap();
     stack.put("f.gz", &gzip);
     session.run(&copy("t", "f.gz", "GZIP")).await;
-    assert_eq!(session.one("SELECT count(*), sum(id) FROM t").await, "20000|30000");
+    assert_eq!(session.only_row("SELECT count(*), sum(id) FROM t").await, "20000|30000");
     session.refused(&copy("t", "f.gz", "")).await;
     stack.put("cut.gz", &gzip[..gzip.len() / 2]);
     assert_eq!(session.refused(&copy("t", "cut.gz", "GZIP")).await.0, "XX000");
     stack.put("plain", "1|a|\n");
     assert_eq!(session.refused(&copy("t", "plain", "GZIP")).await.0, "XX000");
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "20000");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "20000");
 }
 
 /// ZSTD must be given; COPY does not guess it (`copy-parameters-file-compression.md`).
@@ -160,7 +160,7 @@ async fn zstd_is_unpacked_when_asked() {
     assert_eq!(filling.len(), 128 * 1024);
     stack.put("filling.zst", zstd::bulk::compress(filling.as_bytes(), 3).unwrap());
     session.run(&copy("t", "filling.zst", "ZSTD")).await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "26214");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "26214");
     session.run("DELETE FROM t").await;
     let text = "1|a|\n2|b|\n".repeat(100_000);
     let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
@@ -169,11 +169,11 @@ async fn zstd_is_unpacked_when_asked() {
     let packed = compressor.compress(text.as_bytes()).unwrap();
     stack.put("f.zst", &packed);
     session.run(&copy("t", "f.zst", "ZSTD")).await;
-    assert_eq!(session.one("SELECT count(*), sum(id) FROM t").await, "200000|300000");
+    assert_eq!(session.only_row("SELECT count(*), sum(id) FROM t").await, "200000|300000");
     // A file may consist of several frames (RFC 8878).
     stack.put("two.zst", [packed.as_slice(), &packed].concat());
     session.run(&copy("t", "two.zst", "ZSTD")).await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "600000");
     session.refused(&copy("t", "f.zst", "")).await;
     let mut damaged = packed.clone();
     damaged[packed.len() / 2] ^= 1;
@@ -189,7 +189,7 @@ async fn zstd_is_unpacked_when_asked() {
         stack.put(name, bytes);
         assert_eq!(session.refused(&copy("t", name, "ZSTD")).await.0, "XX000", "{name}");
     }
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "600000");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "600000");
 }
 
 /// COPY is atomic across its files (`copy-usage_notes-multiple-files.md`).
@@ -199,9 +199,9 @@ async fn all_files_or_none() {
     stack.put("p/1", "1|a|\n".repeat(50_000));
     stack.put("p/2", "1|a|\nx|b|\n");
     assert_eq!(session.refused(&copy("t", "p/", "")).await, failed());
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     stack.s3.inject(s3::Fault::on("GetObject", "p/1", s3::Action::CutBodyAfter(100_000)));
     let (code, message) = session.refused(&copy("t", "p/1", "")).await;
     assert!(code == "XX000" && message.starts_with("S3ServiceException"), "{message}");
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
 }

@@ -51,7 +51,7 @@ async fn options_are_checked() {
         .run(&copy("t", "f", "delimiter as ',' compupdate statupdate false ignoreheader as 0 maxerror as 10"))
         .await;
     assert_eq!(session.refused("COPY t FROM STDIN").await.0, "0A000");
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "2");
 }
 
 /// The message and the SQLSTATE for a missing table are those of estuary/connectors#918.

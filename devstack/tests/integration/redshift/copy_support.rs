@@ -37,6 +37,6 @@ pub async fn load_errors(columns: &str, text: impl AsRef<[u8]>, options: &str) -
     session.run(&format!("CREATE TABLE t ({columns})")).await;
     stack.put("file", text);
     assert_eq!(session.refused(&copy("t", "file", options)).await, failed());
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     session.rows("SELECT err_code, TRIM(colname) FROM stl_load_errors ORDER BY line_number").await
 }

@@ -23,16 +23,16 @@ async fn copy_belongs_to_its_transaction() {
             copy("t", "f", "")
         ))
         .await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     session
         .run(&format!("BEGIN; DELETE FROM t; {}; {}; COMMIT", copy("t", "f", ""), copy("t", "f", "")))
         .await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "2");
     let other = stack.session().await;
     other.run(&format!("BEGIN; {}", copy("t", "f", ""))).await;
     drop(other);
     session.run("BEGIN; LOCK t; COMMIT").await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "2");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "2");
 }
 
 /// Utility commands take no bind parameters (aws/amazon-redshift-odbc-driver#31, for UNLOAD). AWS's Python
@@ -48,7 +48,7 @@ async fn copy_by_the_extended_protocol_takes_no_parameters() {
     assert_eq!(error.code().unwrap().code(), "42601");
     session.run("BEGIN").await;
     session.client.execute(&copy("t", "f", ""), &[]).await.unwrap();
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "1");
     let error = session.client.execute(&copy("t", "bad", ""), &[]).await.unwrap_err();
     assert_eq!(error.as_db_error().unwrap().message(), FAILED);
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");

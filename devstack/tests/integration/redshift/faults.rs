@@ -28,7 +28,7 @@ async fn a_connection_breaks_before_or_after_commit() {
         let error = victim.client.batch_execute("BEGIN; INSERT INTO t VALUES (1); COMMIT").await.unwrap_err();
         assert!(error.is_closed() || error.code().is_none(), "{error:?}");
         session.run("BEGIN; LOCK t; ROLLBACK").await;
-        assert_eq!(session.one("SELECT count(*) FROM t").await, rows);
+        assert_eq!(session.only_row("SELECT count(*) FROM t").await, rows);
     }
     session.run("BEGIN; COMMIT").await;
 }
@@ -39,7 +39,7 @@ async fn a_cut_after_a_prepared_statement_leaves_it_done() {
     let victim = stack.session().await;
     stack.redshift.inject(Fault::on("INSERT", Action::CutAfter).times(1));
     assert!(victim.client.execute("INSERT INTO t VALUES ($1)", &[&1_i32]).await.is_err());
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "1");
     stack
         .redshift
         .inject(Fault::on("INSERT", Action::Refuse("XX000".to_owned(), "on demand".to_owned())).times(1));
@@ -66,7 +66,7 @@ async fn a_statement_waits_or_lets_something_else_happen_first() {
     let (stack, session) = with_table().await;
     stack.redshift.inject(Fault::on("SELECT 1", Action::Delay(Duration::from_millis(300))).times(1));
     let begun = Instant::now();
-    session.one("SELECT 1").await;
+    session.only_row("SELECT 1").await;
     assert!(begun.elapsed() >= Duration::from_millis(300));
 
     let gate = Gate::new();
@@ -74,10 +74,10 @@ async fn a_statement_waits_or_lets_something_else_happen_first() {
     let other = stack.session().await;
     let waiting = tokio::spawn(async move { other.run("INSERT INTO t VALUES (1)").await });
     tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "0");
     gate.open();
     waiting.await.unwrap();
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "1");
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn a_password_is_asked_for_as_md5_or_in_clear() {
     for (name, auth) in [("MD5", Auth::Md5), ("in clear", Auth::Cleartext)] {
         case(name);
         let stack = stack_with(|options| options.auth = auth).await;
-        assert_eq!(stack.session_of("loader", "load").await.one("SELECT current_user").await, "loader");
+        assert_eq!(stack.session_of("loader", "load").await.only_row("SELECT current_user").await, "loader");
         for (user, password) in [("loader", "wrong"), ("nobody", "load")] {
             let error = login_error(&stack.config(user, password)).await;
             assert_eq!(error.code(), Some(&SqlState::INVALID_PASSWORD), "{error:?}");
@@ -126,8 +126,8 @@ async fn unknown_settings_are_refused_at_start_up() {
     let mut config = stack.config("loader", "load");
     config.options("-c statement_timeout=1500 -c search_path=pg_catalog").application_name("tester");
     let session = Session::open(&config).await.unwrap();
-    assert_eq!(session.one("SHOW statement_timeout").await, "1500ms");
-    assert_eq!(session.one("SHOW application_name").await, "tester");
+    assert_eq!(session.only_row("SHOW statement_timeout").await, "1500ms");
+    assert_eq!(session.only_row("SHOW application_name").await, "tester");
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn version_is_redshifts() {
     let stack = stack().await;
     let session = stack.session().await;
     for sql in ["SELECT version()", "SELECT pg_catalog.version()"] {
-        let version = session.one(sql).await;
+        let version = session.only_row(sql).await;
         assert!(version.starts_with("PostgreSQL 8.0.2 ") && version.contains("Redshift 1.0."), "{version}");
     }
 }
@@ -170,15 +170,15 @@ async fn a_temporary_password_is_taken_until_it_ends() {
             case(user);
             issuer.give(user, "temporary", SystemTime::now() + Duration::from_secs(900));
             let session = stack.session_of(user, "temporary").await;
-            assert_eq!(session.one("SELECT current_user").await, database_user);
+            assert_eq!(session.only_row("SELECT current_user").await, database_user);
             let wrong = login_error(&stack.config(user, "load")).await;
             assert_eq!(wrong.code(), Some(&SqlState::INVALID_PASSWORD), "{wrong:?}");
             issuer.give(user, "temporary", SystemTime::now() - Duration::from_secs(1));
             let over = login_error(&stack.config(user, "temporary")).await;
             assert_eq!(over.code(), Some(&SqlState::INVALID_PASSWORD), "{over:?}");
             // A session outlives the password that it began with.
-            assert_eq!(session.one("SELECT 1").await, "1");
+            assert_eq!(session.only_row("SELECT 1").await, "1");
         }
-        assert_eq!(stack.session_of("loader", "load").await.one("SELECT current_user").await, "loader");
+        assert_eq!(stack.session_of("loader", "load").await.only_row("SELECT current_user").await, "loader");
     }
 }

@@ -12,7 +12,7 @@ use super::support::{code, stack};
 async fn a_backslash_in_a_literal_is_an_escape() {
     let stack = stack().await;
     let session = stack.session().await;
-    assert_eq!(session.one("SELECT 'a\\\\b\\'c;d'").await, "a\\b'c;d");
+    assert_eq!(session.only_row("SELECT 'a\\\\b\\'c;d'").await, "a\\b'c;d");
 }
 
 /// The DDL has compression, distribution, sort keys, backup, identity, and keys that are not enforced
@@ -96,11 +96,11 @@ async fn getdate_and_sysdate_tell_the_time() {
     let stack = stack().await;
     let session = stack.session().await;
     let seconds = "SELECT abs(extract(epoch FROM (now() AT TIME ZONE 'UTC') - {})) < 5";
-    assert_eq!(session.one(&seconds.replace("{}", "GETDATE()")).await, "t");
-    assert_eq!(session.one(&seconds.replace("{}", "SYSDATE")).await, "t");
-    assert_eq!(session.one("SELECT date_trunc('second', GETDATE()) = GETDATE()").await, "t");
+    assert_eq!(session.only_row(&seconds.replace("{}", "GETDATE()")).await, "t");
+    assert_eq!(session.only_row(&seconds.replace("{}", "SYSDATE")).await, "t");
+    assert_eq!(session.only_row("SELECT date_trunc('second', GETDATE()) = GETDATE()").await, "t");
     session.run("CREATE TABLE t (id INT, made TIMESTAMP DEFAULT SYSDATE, seen TIMESTAMP DEFAULT GETDATE()); INSERT INTO t (id) VALUES (1)").await;
-    assert_eq!(session.one("SELECT made IS NOT NULL AND seen IS NOT NULL FROM t").await, "t");
+    assert_eq!(session.only_row("SELECT made IS NOT NULL AND seen IS NOT NULL FROM t").await, "t");
 }
 
 /// Several statements in a prepared one are refused with 42601 (aws/amazon-redshift-python-driver#21). The
@@ -116,7 +116,7 @@ async fn several_statements_need_the_simple_protocol() {
         error.as_db_error().unwrap().message(),
         "cannot insert multiple commands into a prepared statement"
     );
-    assert_eq!(session.one("SELECT 4").await, "4");
+    assert_eq!(session.only_row("SELECT 4").await, "4");
 }
 
 /// The extended protocol is passed through, and the simple one may follow it at any moment: tokio-postgres
@@ -128,7 +128,7 @@ async fn the_two_protocols_keep_in_step() {
     session.run("CREATE TABLE t (id INT, name VARCHAR(9))").await;
     for id in 0..20_i32 {
         session.client.execute("INSERT INTO t VALUES ($1, $2)", &[&id, &"x"]).await.unwrap();
-        assert_eq!(session.one("SELECT max(id) FROM t").await, id.to_string());
+        assert_eq!(session.only_row("SELECT max(id) FROM t").await, id.to_string());
         assert!(session.client.query("SELECT 1 / ($1::int - $1::int)", &[&id]).await.is_err());
     }
     let (one, two) = tokio::join!(

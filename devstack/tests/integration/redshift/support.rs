@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// Returns the only row, in the form of [`rows`](Self::rows).
-    pub async fn one(&self, sql: &str) -> String {
+    pub async fn only_row(&self, sql: &str) -> String {
         let rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows[0].clone()
@@ -152,7 +152,7 @@ impl Session {
     /// test that hangs.
     pub async fn until(&self, sql: &str, number: &str) {
         let reached = async {
-            while self.one(sql).await != number {
+            while self.only_row(sql).await != number {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

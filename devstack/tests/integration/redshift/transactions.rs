@@ -15,11 +15,11 @@ async fn truncate_commits() {
     let session = stack.session().await;
     session.run("CREATE TABLE t (id INT); CREATE TABLE u (id INT); INSERT INTO t VALUES (1)").await;
     session.run("BEGIN; INSERT INTO u VALUES (1); TRUNCATE t; ROLLBACK").await;
-    assert_eq!(session.one("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|1");
+    assert_eq!(session.only_row("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|1");
     session.run("INSERT INTO t VALUES (1); BEGIN; INSERT INTO u VALUES (2)").await;
     session.client.execute("TRUNCATE TABLE t", &[]).await.unwrap();
     session.run("ROLLBACK").await;
-    assert_eq!(session.one("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|2");
+    assert_eq!(session.only_row("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, "0|2");
 }
 
 /// DELETE is transactional (`r_DELETE.md`). A statement that the stand-in itself refuses makes the
@@ -34,7 +34,7 @@ async fn a_refusal_fails_the_transaction() {
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");
     assert_eq!(session.refused("CREATE INDEX i ON t (id)").await.0, "25P02");
     session.run("ROLLBACK").await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "1");
     session.run("BEGIN; DELETE FROM t").await;
     assert_eq!(
         code(&session.client.execute("COPY t FROM 's3://b/k' CSV NULL AS $1", &[]).await.unwrap_err()),
@@ -42,7 +42,7 @@ async fn a_refusal_fails_the_transaction() {
     );
     assert_eq!(session.refused("SELECT 1").await.0, "25P02");
     session.run("ROLLBACK").await;
-    assert_eq!(session.one("SELECT count(*) FROM t").await, "1");
+    assert_eq!(session.only_row("SELECT count(*) FROM t").await, "1");
 }
 
 /// Two transactions that each read what the other writes are a violation under SERIALIZABLE
@@ -85,7 +85,7 @@ async fn write_skew(isolation: Isolation) -> (Option<tokio_postgres::Error>, Str
     .await;
     one.run("COMMIT").await;
     let error = two.client.batch_execute("COMMIT").await.err();
-    let sum = one.one("SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)").await;
+    let sum = one.only_row("SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)").await;
     (error, sum)
 }
 
@@ -98,7 +98,7 @@ async fn lock_comes_before_the_snapshot() {
     one.run("CREATE TABLE ledger (id INT); BEGIN; LOCK ledger; INSERT INTO ledger VALUES (1)").await;
     let waiting = tokio::spawn(async move {
         two.run("BEGIN; LOCK ledger").await;
-        two.one("SELECT count(*) FROM ledger").await
+        two.only_row("SELECT count(*) FROM ledger").await
     });
     one.until("SELECT count(*) FROM pg_locks WHERE relation = 'ledger'::regclass AND NOT granted", "1").await;
     assert!(!waiting.is_finished());
@@ -145,22 +145,22 @@ async fn locks_are_shown_to_those_who_may_see_them() {
     let stack = stack().await;
     let session = stack.session().await;
     session.run("CREATE TABLE t (id INT); BEGIN; LOCK t").await;
-    let pid = session.one("SELECT pg_backend_pid()").await;
+    let pid = session.only_row("SELECT pg_backend_pid()").await;
     let held = "SELECT pid, txn_owner, lock_mode, txn_start <= SYSDATE FROM svv_transactions t JOIN pg_class c ON c.oid = t.relation \
                 WHERE t.granted AND lockable_object_type = 'relation' AND c.relname = 't'";
-    let owner = session.one("SELECT current_user").await;
+    let owner = session.only_row("SELECT current_user").await;
     let shown = format!("{pid}|{owner}|AccessExclusiveLock|t");
-    assert_eq!(session.one(held).await, shown);
+    assert_eq!(session.only_row(held).await, shown);
     let other = stack.session().await;
-    assert_eq!(other.one(held).await, shown);
+    assert_eq!(other.only_row(held).await, shown);
     assert_eq!(
-        other.one("SELECT count(*) FROM svv_transactions WHERE lockable_object_type = 'transactionid' AND granted").await,
+        other.only_row("SELECT count(*) FROM svv_transactions WHERE lockable_object_type = 'transactionid' AND granted").await,
         "2"
     );
-    assert_eq!(other.one("SELECT count(*) FROM stv_locks WHERE lock_owner_pid IS NOT NULL AND lock_owner_end_ts IS NULL").await, "1");
+    assert_eq!(other.only_row("SELECT count(*) FROM stv_locks WHERE lock_owner_pid IS NOT NULL AND lock_owner_end_ts IS NULL").await, "1");
     let analyst = stack.session_of("analyst", "look").await;
-    assert_eq!(analyst.one(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
+    assert_eq!(analyst.only_row(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
     assert_eq!(analyst.refused("SELECT * FROM stv_locks").await.0, "42501");
     session.run("ROLLBACK").await;
-    assert_eq!(other.one(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
+    assert_eq!(other.only_row(&format!("SELECT count(*) FROM ({held}) h")).await, "0");
 }

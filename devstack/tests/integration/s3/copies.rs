@@ -146,12 +146,12 @@ async fn a_copy_of_an_object_with_tags_needs_the_rights_to_them_unless_it_replac
         put(&client, "k", b"x").await;
         let copy = || client.copy_object().copy_source(format!("{BUCKET}/k")).bucket(BUCKET).key("to");
         copy().send().await.unwrap();
-        s3.keep_with(BUCKET, "k", &[("a", "b")], None).unwrap();
+        s3.set_tags_and_key(BUCKET, "k", &[("a", "b")], None).unwrap();
         for copy in [copy(), copy().tagging_directive(TaggingDirective::Copy)] {
             assert_eq!(refusal(copy.send().await), refused(403, "AccessDenied"), "{denied}");
         }
         copy().tagging_directive(TaggingDirective::Replace).send().await.unwrap();
-        assert_eq!(s3.kept_with(BUCKET, "to").unwrap().tags, []);
+        assert_eq!(s3.tags_and_key(BUCKET, "to").unwrap().tags, []);
         // Writing new tags needs only `PutObjectTagging`.
         let tagged = copy().tagging_directive(TaggingDirective::Replace).tagging("c=d").send().await;
         let begun = client.create_multipart_upload().bucket(BUCKET).key("parts").tagging("c=d").send().await;

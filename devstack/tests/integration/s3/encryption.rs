@@ -30,7 +30,7 @@ async fn what_kms_encrypts_has_an_etag_of_its_own() {
         client.copy_object().copy_source(format!("{BUCKET}/k")).bucket(BUCKET).key("to").send().await;
     let copied = copied.unwrap().copy_object_result.unwrap().e_tag.unwrap();
     assert!(etag != plain && etag != copied, "{etag} {copied}");
-    assert_eq!(s3.kept_with(BUCKET, "to").unwrap().kms_key.as_deref(), Some(OTHER));
+    assert_eq!(s3.tags_and_key(BUCKET, "to").unwrap().kms_key.as_deref(), Some(OTHER));
 
     let upload = client.create_multipart_upload().bucket(BUCKET).key("parts").send().await.unwrap();
     let id = upload.upload_id().unwrap();
@@ -40,7 +40,7 @@ async fn what_kms_encrypts_has_an_etag_of_its_own() {
     let complete = client.complete_multipart_upload().bucket(BUCKET).key("parts").upload_id(id);
     let completed = complete.multipart_upload(parts(&[part])).send().await.unwrap().e_tag.unwrap();
     assert!(completed.ends_with("-1\""), "{completed}");
-    assert_eq!(s3.kept_with(BUCKET, "parts").unwrap().kms_key.as_deref(), Some(OTHER));
+    assert_eq!(s3.tags_and_key(BUCKET, "parts").unwrap().kms_key.as_deref(), Some(OTHER));
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_kms_key_is_used_by_who_may_use_it() {
         let (s3, _client) = start_with(Options { credentials: vec![keys.clone()], ..options() }).await;
         let client = client(&s3, &keys);
         s3.put_at(BUCKET, "k", b"bytes", chrono::Utc::now()).unwrap();
-        s3.keep_with(BUCKET, "k", &[], Some(KEY)).unwrap();
+        s3.set_tags_and_key(BUCKET, "k", &[], Some(KEY)).unwrap();
         let get = client.get_object().bucket(BUCKET).key("k").send().await;
         s3.encrypt_by_default(BUCKET, KEY);
         let put = client.put_object().bucket(BUCKET).key("l").body(b"bytes".to_vec().into()).send().await;
