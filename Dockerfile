@@ -8,11 +8,11 @@ RUN cargo build --release --locked --bin cmslite-user-data-to-redshift && mkdir 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /source/target/release/cmslite-user-data-to-redshift /usr/bin/
 COPY config.d /config.d
-# The command's log goes below it; a volume takes the owner of what it is mounted over.
+# The command writes its log below this directory. A volume gets the owner of the directory over which it is mounted.
 COPY --from=build --chown=65532:65532 /work /work
 VOLUME ["/work"]
 WORKDIR /work
 USER 65532
-# checkov:skip=CKV_DOCKER_2: A task that ends by itself is judged by its exit status.
+# checkov:skip=CKV_DOCKER_2: The exit status of a task says whether it succeeded.
 ENTRYPOINT ["cmslite-user-data-to-redshift"]
 CMD ["load", "/config.d/cmslite_user_group_metadata.json", "--metrics"]

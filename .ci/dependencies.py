@@ -13,11 +13,11 @@ from collections import defaultdict
 
 ALLOWED = {"0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"}
 ROOT = "cmslite-user-data-to-redshift"
-# Fuzz targets are a workspace of their own.
+# The fuzz targets have their own workspace.
 WORKSPACES = ["Cargo.toml", "fuzz/Cargo.toml"]
-# What the program runs on.
+# The platforms of the program.
 TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]
-# Crates that are in the program in two versions, and why; of a third somebody should know.
+# Crates that are in the program in two versions, and why. A new one needs a reason here.
 MOST_VERSIONS = 2
 RUST_CRYPTO = "aws-config and crc-fast use RustCrypto's former generation, the SDK's other crates its present one"
 DOUBLES = {
@@ -29,7 +29,7 @@ DOUBLES = {
     "sha1": RUST_CRYPTO,
     "syn": "a tool of macros, at build time only: some have moved on to 3",
 }
-# A crate of these versions must not be in the program, and why.
+# Versions of crates that must not be in the program, and why.
 BANNED = {
     "hyper": (r"0\.", "the AWS SDK's default features bring a second HTTP and TLS of a former generation: take default-https-client"),
     "rustls": (r"0\.(\d|1\d|2[0-2])\.", "the AWS SDK's default features bring a second TLS of a former generation: take default-https-client"),

@@ -11,7 +11,7 @@ import sys
 
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|^\s*\[[^\]]+\]:\s*(\S+)|(?:src|srcset|href)=\"([^\"]+)\"", re.MULTILINE)
 NAMED = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
-# Of earlier versions, the changelog names documents that are gone.
+# The changelog names documents of earlier versions that no longer exist.
 HISTORY = "CHANGELOG.md"
 
 
@@ -79,7 +79,7 @@ def broken(files):
                 target = next(group for group in match.groups() if group)
                 if not re.match(r"[a-z][a-z0-9+.-]*:", target) and (why := check(path, target)):
                     yield f"{name}: {target} {why}"
-        # A test or a tool may hold examples; what is meant has an existing first directory.
+        # Tests and tools may have examples. A real path has an existing first directory.
         if name != HISTORY and path.name != "links.py":
             for target in NAMED.findall(text):
                 if why := check(pathlib.PurePosixPath("x"), target):

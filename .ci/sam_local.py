@@ -20,12 +20,12 @@ import urllib.request
 
 import samcli
 
-# Loopback, and not where the stack itself listens.
+# A loopback address on which the stack does not listen.
 BRIDGE = "127.0.0.2"
 
 
 def free_port():
-    # Below the ports that the system hands out by itself: nobody gets it between this look and its use.
+    # Below the ephemeral ports, so that no other program gets the port between this check and its use.
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as listener:
@@ -37,7 +37,7 @@ def free_port():
 
 
 def wait_for(what, is_there, process, log):
-    # The limit is for what hangs.
+    # The limit ends a call that hangs.
     for _ in range(3000):
         if is_there():
             return
@@ -80,7 +80,7 @@ def main():
                 variables = json.load(file)["Loader"]
             if set(variables) != set(function["Environment"]["Variables"]):
                 sys.exit("the template and the file of variables name different ones")
-            # A container has the code there.
+            # The directory of the code in a container.
             variables = {name: value.replace("/var/task", function["CodeUri"]) for name, value in variables.items()}
             port, api = free_port(), free_port()
             command = [rie, "--runtime-interface-emulator-address", f"127.0.0.1:{port}", "--runtime-api-address", f"127.0.0.1:{api}", "./bootstrap"]
@@ -97,9 +97,9 @@ def main():
                     sys.exit(f"{event.name}: {answer}\n{pathlib.Path('rie.log').read_text()}")
                 if answer.get("batchItemFailures"):
                     sys.exit(f"{event.name}: a message was not done: {answer}\n{pathlib.Path('rie.log').read_text()}")
-                # To a batch of SQS nothing else is said.
+                # The answer to a batch of SQS has nothing else.
                 good += sum(report["objects_good"] for report in answer.get("reports", []))
-            # By hand it is loaded once more, and where only few rows were to be accepted it is found loaded.
+            # "again" loads it once more; with "accept_shrink" it is found loaded.
             if good != 3:
                 sys.exit(f"the sample was to be loaded, loaded once more, and found loaded; it ended as good {good} times")
             print(f"{len(events)} events answered in AWS's runtime interface emulator, the sample loaded")
