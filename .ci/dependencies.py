@@ -1,7 +1,7 @@
-"""The crates that everything is built from: where they come from and in which versions they are asked for. Of those that the
-program is made of: their licences, which come in several versions, and that none is there that must not be.
+"""Checks the sources and the version requirements of all crates. Of the crates in the program, checks the licences, the crates in
+several versions, and the versions that must not be there.
 
-Advisories are looked up by .ci/advisories.
+.ci/advisories checks for advisories.
 """
 
 import json
@@ -39,9 +39,9 @@ BANNED = {
 
 
 def is_allowed(expression):
-    """Whether one of the choices of an SPDX expression has allowed licences only. The old form has / for OR."""
+    """Checks whether a choice of an SPDX expression has only allowed licences. The old form has / for OR."""
     words = re.findall(r"[()]|\bOR\b|\bAND\b|[^\s()]+(?: WITH [^\s()]+)?", expression.replace("/", " OR "))
-    # Python's own and binds as SPDX's AND does; no word of the expression is left in what it reads.
+    # Python's `and` and `or` have the precedence of SPDX's. No word of the expression is evaluated as Python.
     python = {"OR": "or", "AND": "and", "(": "(", ")": ")"}
     return eval(" ".join(python.get(word) or str(word in ALLOWED) for word in words))
 
@@ -52,7 +52,7 @@ def why_banned(name, version):
 
 
 def asked_wrongly(dependency):
-    """What is wrong with the version that a manifest of ours asks for: none, or whichever there is."""
+    """Returns what is wrong with a version requirement: there is none, or it allows any version."""
     if dependency.get("path") or dependency["req"].lstrip("^=~") not in ("", "*", "0"):
         return None
     return f"{dependency['name']} is asked for in any version ({dependency['req']})"
@@ -67,7 +67,7 @@ for name, good, bad in (("hyper", "1.12.0", "0.14.32"), ("rustls", "0.23.4", "0.
 assert asked_wrongly({"name": "x", "req": "*"}) and not asked_wrongly({"name": "x", "req": "^0.4"})
 
 def resolved(manifest):
-    """The packages of a workspace, for all targets and features."""
+    """Returns the packages of a workspace, for all targets and features."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--manifest-path", manifest]
     return json.loads(subprocess.check_output(command))["packages"]
 

@@ -1,7 +1,7 @@
-"""Every relative link of a Markdown file leads to a file, and to a heading of it where it has an anchor; and so does every
-`docs/....md` that source, templates and scripts name. Addresses on the web are not looked at: no network is needed.
+"""Checks that each relative link in a Markdown file, and each `docs/....md` in source, templates and scripts, leads to a file
+and, if it has an anchor, to a heading. Web addresses are not checked, so no network is needed.
 
-`python3 .ci/links.py` checks the repository that it stands in, `python3 .ci/links.py --self-test` itself.
+`python3 .ci/links.py` checks the repository that contains it; `python3 .ci/links.py --self-test` tests this program.
 """
 
 import pathlib
