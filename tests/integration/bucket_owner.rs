@@ -1,5 +1,5 @@
-//! `S3_BUCKET_OWNER`: every request to S3 names the account that the bucket must belong to, and a bucket of another is
-//! neither read nor written.
+//! Tests `S3_BUCKET_OWNER`: every request to S3 names the account that must own the bucket, and a bucket of
+//! another account is neither read nor written.
 
 use devstack::lambda::Outcome;
 use devstack::s3::Request;
@@ -18,7 +18,7 @@ fn own_requests(harness: &Harness) -> Vec<Request> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_names_the_account() {
-    // COPY asks with keys of its own: a role.
+    // COPY signs its requests with other keys, those of a role.
     let harness = Harness::builder()
         .appending()
         .env("S3_BUCKET_OWNER", ACCOUNT)

@@ -1,4 +1,4 @@
-//! `check` finds what a load lacks, or names it with what to do about it; and loads nothing.
+//! Tests that `check` finds each thing that a load lacks, names it with its remedy, and loads nothing.
 
 use devstack::stack::BUCKET;
 use devstack::{redshift, s3};
@@ -11,7 +11,7 @@ async fn check(harness: &Harness) -> (Option<i32>, String) {
     (output.status.code(), told(&output))
 }
 
-/// Checks, and expects an obstacle of a subject whose text and remedy hold these words.
+/// Runs `check`, and expects an obstacle about `subject` whose text and remedy contain these words.
 async fn finds(harness: &Harness, subject: &str, words: &[&str]) {
     let (code, told) = check(harness).await;
     assert_eq!(code, Some(3), "{told}");
@@ -84,7 +84,7 @@ async fn before_the_first_archive_and_the_first_load_it_says_what_is_yet_to_come
     assert_eq!((&json["version"], &json["findings"][0]["outcome"]), (&json!(1), &json!("good")));
 }
 
-/// A ledger with a load in it and nothing beside it.
+/// The ledger has a load, but the tables beside it are missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_with_nothing_beside_it_is_told_of_and_no_obstacle_where_that_can_be_made() {
     let harness = Harness::start().await;
@@ -100,13 +100,13 @@ async fn a_ledger_with_nothing_beside_it_is_told_of_and_no_obstacle_where_that_c
     finds(&harness, subject, &["load_ledger_tables", "permission denied", "ddl/grants.sql"]).await;
     harness.admin(&redshift::postgresql_ddl(include_str!("../../ddl/ledger.sql")).unwrap()).await;
     harness.admin("GRANT SELECT, INSERT ON cmslite.load_ledger_tables TO cmslite_loader").await;
-    // It is there, and may not be locked: to its user it is not there.
+    // The table exists, but its user may not lock it. To this user, it looks missing.
     finds(&harness, subject, &["load_ledger_lock", "permission denied", "ddl/grants.sql"]).await;
     harness.admin("GRANT SELECT, INSERT, UPDATE, DELETE ON cmslite.load_ledger_lock TO cmslite_loader").await;
     assert_eq!(check(&harness).await.0, Some(0));
 }
 
-/// What `check` has said is missing is granted, statement by statement, as an administrator would.
+/// The printed statements are executed one after another, as an administrator would do it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_statements_that_it_prints_are_enough() {
     let harness = Harness::start().await;
@@ -122,7 +122,7 @@ async fn the_statements_that_it_prints_are_enough() {
     Harness::report(harness.invoke(&harness.put("a", &sample(1, 5), 1)).await);
 }
 
-/// After a change of the database by the superuser.
+/// Runs `check` after the superuser has executed `change`.
 async fn is_found_in_redshift(change: &str, subject: &str, words: &[&str]) {
     let harness = Harness::start().await;
     harness.admin(change).await;
@@ -262,7 +262,7 @@ cases! {
     }
 }
 
-/// The SDK says of it only that there are no credentials.
+/// The SDK only reports that there are no credentials.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_is_not_there_is_named() {
     let harness = Harness::builder()
@@ -277,7 +277,8 @@ async fn a_profile_that_is_not_there_is_named() {
     assert!(code != Some(0) && told.contains("AWS_PROFILE names mistyped"), "{code:?} {told}");
 }
 
-/// Who gives credentials is out of reach, which passes; having none lasts.
+/// If the source of credentials is unreachable, the error is temporary. If there are no credentials, it is
+/// lasting.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_could_not_be_asked_for_are_not_taken_for_absent_ones() {
     let without_keys = || {
@@ -300,7 +301,7 @@ async fn credentials_that_could_not_be_asked_for_are_not_taken_for_absent_ones()
     assert!(code == Some(3) && told.contains("no usable AWS credentials"), "{code:?} {told}");
 }
 
-/// What HEAD does not tell: S3 does not give the archive out.
+/// HEAD does not show that S3 refuses to return the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_s3_does_not_give_out_is_found_and_named() {
     let harness = Harness::start().await;

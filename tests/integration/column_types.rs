@@ -1,4 +1,4 @@
-//! What is refused by a column's type before anything is staged, COPY refuses as well.
+//! Tests that COPY also refuses what is refused for a column's type before anything is staged.
 
 use devstack::samples::{self, Member};
 use devstack::stack::BUCKET;
@@ -9,7 +9,7 @@ use crate::harness::{Harness, moment};
 const COLUMNS: [&str; 7] = ["id", "flag", "small", "whole", "large", "amount", "needed"];
 const TABLE: &str = "CREATE TABLE cmslite.cells (id VARCHAR(9), flag BOOL, small SMALLINT, whole INTEGER, large BIGINT, amount NUMERIC(5,2), needed INTEGER NOT NULL)";
 
-/// A column, a text for it, and the code of its refusal.
+/// A column, a text for it, and the code of the refusal.
 const REFUSED: [(&str, &str, &str); 14] = [
     ("flag", "maybe", "bad_boolean"),
     ("flag", "trust", "bad_boolean"),
@@ -27,7 +27,7 @@ const REFUSED: [(&str, &str, &str); 14] = [
     ("needed", "  ", "null_not_allowed"),
 ];
 
-/// Texts for the same columns that arrive, and what they arrive as.
+/// Texts that the same columns accept, and the values that are loaded.
 const TAKEN: [(&str, &str, Option<&str>); 9] = [
     ("flag", "YES", Some("t")),
     ("flag", "", None),
@@ -49,7 +49,7 @@ fn config() -> String {
     config.to_string()
 }
 
-/// A file with a row for each text, in which the other columns have what they take.
+/// Returns an archive with a row for each text, in which the other columns have acceptable values.
 fn archive<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut file = COLUMNS.join("|") + "\n";
     for (row, (column, text)) in texts.enumerate() {
@@ -75,7 +75,7 @@ impl Cells {
         Self(harness)
     }
 
-    /// Loads an archive; returns the code, line and column of each of its problems.
+    /// Loads an archive. Returns the code, line and column of each of its problems.
     async fn load(&self, name: &str, archive: &[u8], seconds: i64) -> Vec<Value> {
         let key = format!("client/cells/cells_{name}.tgz");
         self.0.stack.s3.put_at(BUCKET, &key, archive, moment(seconds)).unwrap();
@@ -115,11 +115,11 @@ async fn what_is_certain_is_told_at_once_and_the_rest_is_left_to_copy() {
     assert_eq!(found, [json!(["refused_by_redshift", 2, "flag"])]);
 }
 
-/// Where the columns cannot be learnt, COPY says the same.
+/// If the columns are not known, COPY refuses the same values.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_certain_copy_refuses_as_well() {
     let cells = Cells::start().await;
-    // The stand-in makes a database pass for Redshift's when somebody first logs in.
+    // The stand-in prepares a database as Redshift's at the first login.
     assert_eq!(cells.load("taken", &archive([("flag", "t")].into_iter()), 0).await, [Value::Null; 0]);
     cells.0.admin("REVOKE SELECT ON pg_catalog.svv_columns FROM PUBLIC").await;
     for (seconds, (column, text, _)) in (1..).zip(REFUSED) {

@@ -1,4 +1,4 @@
-//! The command: exit statuses, report, log, help, and how it is stopped.
+//! Tests the command: exit statuses, report, log, help, and signals.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -11,7 +11,7 @@ use crate::harness::{
     HANGS_AFTER, Harness, HarnessBuilder, PROGRAM, cases, expected, key, members, sample, temporary, told,
 };
 
-/// `load`: its exit status, what it said, and its log file.
+/// Runs `load`. Returns its exit status, its output, and its log file.
 pub async fn load(harness: &Harness) -> (Option<i32>, String, String) {
     let config = harness.config_file();
     let (output, directory) = harness.command(&["load", config.to_str().unwrap()]).await;
@@ -20,14 +20,14 @@ pub async fn load(harness: &Harness) -> (Option<i32>, String, String) {
     (output.status.code(), told(&output), log)
 }
 
-/// `load --again` for an archive.
+/// Runs `load --again` for an archive.
 pub async fn again(harness: &Harness, name: &str) -> (Option<i32>, String) {
     let config = harness.config_file();
     let (output, _) = harness.command(&["load", config.to_str().unwrap(), "--again", &key(name)]).await;
     (output.status.code(), told(&output))
 }
 
-/// `load --accept-shrink` for an archive.
+/// Runs `load --accept-shrink` for an archive.
 pub async fn accept_shrink(harness: &Harness, name: &str) -> (Option<i32>, String) {
     let config = harness.config_file();
     let (output, _) =
@@ -96,7 +96,7 @@ async fn a_lost_connection_is_status_3() {
     assert_eq!(load(&harness).await.0, Some(3));
 }
 
-/// The command without any environment.
+/// Runs the command without any environment.
 fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).env_clear().output().unwrap()
 }
@@ -125,7 +125,7 @@ fn the_help_names_every_variable_and_what_to_do_first() {
     }
 }
 
-/// Stops the command while it is at a statement of the first of two archives; the next run goes on.
+/// Stops the command while it executes a statement for the first of two archives. The next run continues.
 async fn stops(signal: &str, statement: &str) {
     let harness = Harness::builder().appending().start().await;
     harness.put("a", &sample(1, 5), 1);
@@ -150,7 +150,7 @@ async fn stops(signal: &str, statement: &str) {
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     let ended = async {
-        // It has the signal when it says so.
+        // The command prints this when it has received the signal.
         while !told.contains("stopping before the next step") {
             assert!(stderr.read_line(&mut told).await.unwrap() > 0, "{told}");
         }
@@ -162,7 +162,7 @@ async fn stops(signal: &str, statement: &str) {
     let status = timeout(HANGS_AFTER, ended).await.expect("it goes on");
     assert_eq!(status.code(), Some(3), "{told}");
     assert!(told.contains("Retryable.Interrupted"), "{told}");
-    // What was begun to be committed is committed and settled; else nothing is.
+    // If COMMIT was already sent, the archive is committed and settled. Otherwise, nothing is.
     let committed = statement == "COMMIT";
     assert_eq!(
         (harness.ledger().await.len(), harness.is_good("a")),
@@ -180,7 +180,7 @@ cases! {
     }
 }
 
-/// As bash asks it, with the words of a line and the last of them unfinished.
+/// The words are passed as bash passes them: those of the line, of which the last one is incomplete.
 #[test]
 fn bash_completes_subcommands_options_and_datasets() {
     const ASK: &str = r#"

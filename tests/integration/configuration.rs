@@ -1,4 +1,4 @@
-//! A configuration by itself: what is wrong with it, and where; what it says.
+//! Tests the checks of a configuration without AWS: the mistakes with their positions, and the summary.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::{PROGRAM, SHIPPED, cases, temporary};
 use crate::json::is_valid;
 
-/// `check --offline` of a configuration, as a process without any environment. There is nothing that it could reach.
+/// Runs `check --offline` with a configuration, as a process without any environment. Nothing is reachable.
 fn check(config: &str, options: &[&str]) -> (Option<i32>, String, String) {
     let directory = temporary();
     fs::write(directory.path().join("people.json"), config).unwrap();
@@ -58,7 +58,7 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
     let (status, told, _) = check(&config, &[]);
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("BAD   bucket: <bucket> is a placeholder for the bucket's name\n"), "{told}");
-    // Nothing that needs the bucket begins.
+    // No work that needs the bucket is started.
     let directory = temporary();
     fs::write(directory.path().join("people.json"), config).unwrap();
     for arguments in
@@ -75,7 +75,7 @@ fn a_bucket_that_is_not_named_yet_is_an_obstacle() {
     }
 }
 
-/// The message holds these lines, and the command ends as with any mistake of usage.
+/// Checks that the message contains these lines, and that the exit status is that of a usage error.
 fn is_refused(from: &str, to: &str, lines: &[&str]) {
     assert!(SHIPPED.contains(from), "{from}");
     let (status, told, errors) = check(&SHIPPED.replacen(from, to, 1), &[]);

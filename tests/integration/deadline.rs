@@ -1,4 +1,4 @@
-//! A function that runs out of time leaves its work for the next one.
+//! Tests that a function that runs out of time leaves its work to the next one.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::faults::fails;
 use crate::harness::{Harness, expected, members, sample, sample_with, words};
 
-/// What is left of the time when no archive is begun or read on any more: as the program has it.
+/// The remaining time below which no archive is started or read further, as in the program.
 const RESERVE: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn a_function_with_too_little_time_begins_nothing() {
     fails(&harness, "Retryable.DeadlineNear", &["time"]).await;
 }
 
-/// The time is nearly up in the middle of a download, while a part of a staged file is uploaded already.
+/// The time is nearly up in the middle of a download, when a part of a staged file is already uploaded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_out_of_time_leaves_no_unfinished_upload() {
     let mut rows = String::from("id,name,active,site_key\n");
@@ -28,8 +28,8 @@ async fn a_function_out_of_time_leaves_no_unfinished_upload() {
         let _ = writeln!(rows, "{n},{word:016x},t,007");
     }
     let archive = sample_with("analytics_group.csv", rows);
-    // How long this machine takes for the first part of the archive is not known: a function that was given
-    // too little for it says nothing about the rest.
+    // The time that this machine needs for the first part of the archive is not known. A function that did
+    // not get that far proves nothing about the rest.
     for seconds in [2, 8, 32, 128] {
         if is_out_of_time_in_a_download(&archive, Duration::from_secs(seconds)).await {
             return;
@@ -38,8 +38,8 @@ async fn a_function_out_of_time_leaves_no_unfinished_upload() {
     panic!("the time was up before the download was interrupted");
 }
 
-/// Gives a function `time` to come to the middle of the download, and holds it there until its time is nearly
-/// up. Returns whether it came so far.
+/// Gives a function `time` to reach the middle of the download, and stops it there until its time is nearly
+/// up. Returns whether it got that far.
 async fn is_out_of_time_in_a_download(archive: &[u8], time: Duration) -> bool {
     let harness = Harness::builder().timeout(RESERVE + time).start().await;
     let gate = Gate::new();
@@ -56,7 +56,7 @@ async fn is_out_of_time_in_a_download(archive: &[u8], time: Duration) -> bool {
         }
         () = gate.reached() => {}
     }
-    // The function had begun when it sent its first request.
+    // The function started before it sent its first request.
     let nearly_up = s3.requests()[0].at + time;
     tokio::time::sleep(nearly_up.saturating_duration_since(Instant::now())).await;
     gate.open();
@@ -73,7 +73,7 @@ async fn is_out_of_time_in_a_download(archive: &[u8], time: Duration) -> bool {
     true
 }
 
-/// A function that is over its time is killed by Lambda, as any other kill.
+/// Lambda kills a function that exceeds its time, as in any other kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_over_its_time_is_killed_and_the_next_invocation_goes_on() {
     let harness = Harness::builder().appending().start().await;
@@ -92,10 +92,10 @@ async fn a_function_over_its_time_is_killed_and_the_next_invocation_goes_on() {
     assert_eq!(harness.tables().await, expected(&members(3, 50)));
 }
 
-/// The rest of what Redshift refuses is asked for only while there is time to settle the archive.
+/// The function asks Redshift for the other refused rows only while there is time to settle the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_out_of_time_tells_the_refused_rows_that_it_knows() {
-    // How long this machine takes to the first refused row is not known.
+    // The time that this machine needs until the first refused row is not known.
     for seconds in [4, 16, 64, 128] {
         let harness = Harness::builder().timeout(RESERVE + Duration::from_secs(seconds)).start().await;
         Harness::report(harness.invoke(&harness.put("first", &sample(5, 4), 0)).await);

@@ -1,4 +1,4 @@
-//! `load --dry-run` reads everything and changes nothing.
+//! Tests that `load --dry-run` reads everything and changes nothing.
 
 use devstack::stack::BUCKET;
 

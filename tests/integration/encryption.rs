@@ -1,4 +1,5 @@
-//! `S3_KMS_KEY_ID`: whatever is written is encrypted by that key; and a bucket that encrypts by a key of its own works.
+//! Tests `S3_KMS_KEY_ID`, with which everything that is written is encrypted, and buckets that encrypt with
+//! their own key.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::harness::{Harness, bad_key, expected, good_key, long_sample, members,
 const KMS_KEY: &str = "arn:aws:kms:ca-central-1:123456789012:key/11111111-2222-3333-4444-555555555555";
 const OTHER_KEY: &str = "arn:aws:kms:ca-central-1:123456789012:key/99999999-2222-3333-4444-555555555555";
 
-/// The requests of the function that begin an object.
+/// Returns the function's requests that start an object.
 fn writes(harness: &Harness) -> Vec<Request> {
     let own = function_keys().access_key_id;
     let writes = ["PutObject", "CopyObject", "CreateMultipartUpload"];
@@ -23,7 +24,7 @@ fn writes(harness: &Harness) -> Vec<Request> {
         .collect()
 }
 
-/// What kind of object a request begins.
+/// Returns the kind of object that a request starts.
 fn kind(request: &Request) -> &'static str {
     let key = request.key.as_deref().unwrap_or_default();
     let kinds = [
@@ -49,7 +50,7 @@ async fn everything_written_is_encrypted_by_the_key() {
         .start()
         .await;
     let bad = harness.put("bad", b"no archive", 1);
-    // The archive's own key is not taken: one key is for all that is written.
+    // The archive's own key is not used: one key is for everything that is written.
     harness.stack.s3.set_tags_and_key(BUCKET, &bad, &[("class", "personal data")], Some(OTHER_KEY)).unwrap();
     Harness::report(harness.invoke(&bad).await);
     Harness::report(harness.invoke(&harness.put("long", &long_sample(7, 40_000_000), 2)).await);
@@ -88,8 +89,8 @@ async fn everything_written_is_encrypted_by_the_key() {
     assert_eq!(explained.tags, [("class".to_owned(), "personal data".to_owned())]);
 }
 
-/// "Objects encrypted by SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data": neither the check of
-/// a download nor a marker may take one for that.
+/// "Objects encrypted by SSE-C or SSE-KMS have ETags that are not an MD5 digest of their object data". So
+/// neither the check of a download nor a marker may treat the ETag as one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_encrypts_by_a_key_of_its_own_works() {
     let harness = Harness::start().await;
@@ -105,7 +106,8 @@ async fn a_bucket_that_encrypts_by_a_key_of_its_own_works() {
     assert_eq!(s3.metadata(BUCKET, &good_key("a")).unwrap()["source-etag"], etag(&a));
     assert_eq!(s3.tags_and_key(BUCKET, &good_key("a")).unwrap().kms_key.as_deref(), Some(OTHER_KEY));
 
-    // Nothing is left to do, whoever asks; and a corrected upload of the same size is told from what its marker marks.
+    // No event finds anything left to do. A corrected upload of the same size is recognised as another
+    // revision than that of the marker.
     s3.clear_requests();
     for outcome in [
         harness.lambda.invoke(harness.upload_event(&a)).await,
@@ -147,7 +149,7 @@ async fn what_is_no_key_is_told_at_start() {
     );
 }
 
-/// What is written by a key is read by COPY's role.
+/// The role of COPY must be able to read what is encrypted with the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_copy_that_may_not_decrypt_is_told_what_it_lacks() {
     let policy = json!({"Version": "2012-10-17", "Statement": [

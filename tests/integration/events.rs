@@ -1,4 +1,4 @@
-//! Which events are served, from an upload's notification to a sweep by hand.
+//! Tests which events are accepted, from an upload's notification to a sweep by hand.
 
 use devstack::lambda::Outcome;
 use devstack::s3::{self, Notification, Target};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, expected, key, members, moment, sample};
 
-/// A client with the keys of the uploading team.
+/// Returns a client with the keys of the uploading team.
 pub fn uploader(harness: &Harness) -> aws_sdk_s3::Client {
     let keys = uploader_keys();
     let keys =
@@ -42,20 +42,20 @@ async fn an_upload_alone_fills_four_tables_with_the_cells_of_its_files() {
     assert_eq!(harness.stack.s3.unfinished_uploads(), 0);
 }
 
-/// What a sample event is to do with an archive that waits under its key.
+/// What a sample event must do with an archive that waits under its key.
 #[derive(Clone, Copy, PartialEq)]
 enum Sample {
-    /// It is loaded, as the report says.
+    /// The archive is loaded, and the report says so.
     Loads,
-    /// It is loaded, and so is another archive.
+    /// The archive and another one are loaded.
     LoadsTwo,
-    /// It is loaded, and the batch has no failures.
+    /// The archive is loaded, and the batch has no failures.
     LoadsInBatch,
-    /// It is left alone, and the answer names it.
+    /// The archive is not loaded, and the answer names the event.
     IsPassedOver,
-    /// It is left alone, and the answer names nothing.
+    /// The archive is not loaded, and the answer names nothing.
     IsATest,
-    /// It is left alone, and the batch has no failures.
+    /// The archive is not loaded, and the batch has no failures.
     IsATestInBatch,
 }
 
@@ -136,7 +136,7 @@ async fn an_object_of_no_dataset_is_ignored() {
     );
 }
 
-/// EventBridge's event of an object, with the key as it is given.
+/// Returns EventBridge's event about an object, with the key unchanged.
 fn bridge_event(detail_type: &str, key: &str) -> Value {
     let mut event: Value =
         serde_json::from_str(include_str!("../../events/eventbridge-object-created.json")).unwrap();
@@ -145,7 +145,7 @@ fn bridge_event(detail_type: &str, key: &str) -> Value {
     event
 }
 
-/// The requests to S3 that a fresh archive under `name` takes, whose event says `told`.
+/// Returns the requests to S3 for a new archive under `name`, if the event names the key `told`.
 async fn requests_of(name: &str, told: &str) -> Vec<String> {
     let harness = Harness::start().await;
     let archive = harness.put(name, &sample(1, 5), 1);
@@ -157,8 +157,8 @@ async fn requests_of(name: &str, told: &str) -> Vec<String> {
     operations
 }
 
-/// It is not documented whether EventBridge encodes keys. Which of the two is there is seen in the listing, which is
-/// read in any case.
+/// It is not documented whether EventBridge encodes keys. The listing, which is read in any case, shows which
+/// of the two keys exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_eventbridge_is_found_as_it_stands_or_decoded_without_a_further_request() {
     let usual = requests_of("plain", &key("plain")).await;
@@ -172,7 +172,7 @@ async fn a_key_of_eventbridge_is_found_as_it_stands_or_decoded_without_a_further
     }
 }
 
-/// Both are there: both are worked through, in their order.
+/// If both keys exist, both archives are processed in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_there_as_it_stands_and_decoded_is_both() {
     let harness = Harness::builder().appending().start().await;
@@ -186,7 +186,7 @@ async fn a_key_that_is_there_as_it_stands_and_decoded_is_both() {
 async fn an_event_of_another_form_is_refused_with_the_forms_accepted_and_its_keys() {
     let harness = Harness::start().await;
     for (event, words) in [
-        // The console's.
+        // The event of the S3 console.
         (
             json!({"key1": "value1", "key2": "value2", "key3": "value3"}),
             "its keys are \"key1\", \"key2\", \"key3\"",
@@ -214,8 +214,8 @@ async fn an_event_of_another_form_is_refused_with_the_forms_accepted_and_its_key
     assert!(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/events.md")).exists());
 }
 
-/// An archive in Glacier is neither bad nor passed over silently: whoever operates is told how to bring it back, and
-/// the event of its return loads it and what waited behind it.
+/// An archive in Glacier is neither bad nor silently passed over. The operator learns how to restore it, and
+/// the event of the restoration loads it and what waited behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_came_back_from_glacier_is_loaded_by_the_event_of_its_return() {
     for by_bridge in [false, true] {

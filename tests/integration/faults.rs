@@ -1,4 +1,4 @@
-//! Faults of S3 and Redshift pass: nothing is marked, and a later run loads.
+//! Tests that faults of S3 and Redshift are temporary: no marker is set, and a later run loads the archive.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ async fn an_event_that_keeps_failing_ends_as_a_dead_letter_and_a_sweep_makes_it_
     assert_eq!(harness.ledger().await, [key("a")]);
 }
 
-/// Invokes for an archive and expects the failure `error_type` whose message holds all of `words`; nothing is
-/// marked or loaded.
+/// Invokes the function for an archive, and expects a failure of type `error_type` whose message contains all
+/// `words`. Nothing is settled or loaded.
 pub async fn fails(harness: &Harness, error_type: &str, words: &[&str]) {
     let archive = harness.put("a", &sample(3, 50), 1);
     let before = harness.tables().await;
@@ -45,7 +45,7 @@ pub async fn fails(harness: &Harness, error_type: &str, words: &[&str]) {
     assert_eq!(harness.stack.s3.unfinished_uploads(), 0);
 }
 
-/// The next invocation loads what the last one left.
+/// Checks that the next invocation loads what the last one left.
 pub async fn recovers(harness: &Harness) {
     Harness::report(harness.invoke(&key("a")).await);
     assert!(harness.is_good("a"));
@@ -53,12 +53,12 @@ pub async fn recovers(harness: &Harness) {
     assert_eq!(harness.ledger().await, [key("a")]);
 }
 
-/// Every request of an operation is refused.
+/// Refuses every request of an operation.
 async fn passes(operation: &str, status: u16, code: &str) {
     let harness = Harness::start().await;
     harness.stack.s3.inject(s3::Fault::on(operation, "", s3::Action::Refuse(status, code.to_owned())));
     if operation == "CopyObject" {
-        // Loaded and not yet settled: the one case in which the tables have changed.
+        // If the archive is loaded but not settled, the tables have changed.
         let archive = harness.put("a", &sample(3, 50), 1);
         let Outcome::Failed { error_type, .. } = harness.invoke(&archive).await else { panic!() };
         assert_eq!(error_type, "Retryable.S3Unavailable");
@@ -81,7 +81,8 @@ cases! {
     }
 }
 
-/// Each request, as often as the SDK alone would give up: with its own number of attempts, which counts as none said.
+/// Each request fails more often than the SDK alone would try. `AWS_MAX_ATTEMPTS` of 3, the SDK's default,
+/// counts as not set, so the function uses its own number of attempts.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_that_throttles_for_a_while_is_waited_for() {
     let harness = Harness::builder().env("AWS_MAX_ATTEMPTS", "3").start().await;
@@ -111,7 +112,7 @@ async fn a_download_that_breaks_is_resumed_where_it_stands() {
     assert_eq!(reads, 4);
 }
 
-/// The network's fault reaches the parsers as a broken archive; it must not be taken for one.
+/// To the parsers, the network's fault looks like a broken archive. It must not be treated as one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_breaks_for_good_marks_nothing() {
     let harness = Harness::start().await;
@@ -120,7 +121,7 @@ async fn a_download_that_breaks_for_good_marks_nothing() {
     recovers(&harness).await;
 }
 
-/// A range that S3 cannot serve says that the object has another size than was listed.
+/// If S3 cannot serve a range, the object has another size than the listing said.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_that_is_not_there_leaves_the_archive_for_its_new_size() {
     let harness = Harness::start().await;
@@ -135,7 +136,7 @@ async fn a_range_that_is_not_there_leaves_the_archive_for_its_new_size() {
     recovers(&harness).await;
 }
 
-/// The archive is uploaded anew when the function asks for an operation.
+/// Uploads the archive again when the function sends a request of `operation`.
 async fn is_left(operation: &str) {
     let harness = Arc::new(Harness::start().await);
     let changed = {
@@ -165,12 +166,12 @@ cases! {
     }
 }
 
-/// In one of Redshift's own codes and texts.
+/// Returns an action that refuses with one of Redshift's own codes and texts.
 fn refuse(code: &str, message: &str) -> redshift::Action {
     redshift::Action::Refuse(code.to_owned(), message.to_owned())
 }
 
-/// Every statement with a text meets `action`.
+/// Performs `action` at each statement that contains a text.
 async fn redshift_passes(statement: &str, action: redshift::Action, error_type: &str) {
     let harness = Harness::start().await;
     harness.stack.redshift.inject(redshift::Fault::on(statement, action));
@@ -198,7 +199,7 @@ cases! {
     }
 }
 
-/// The first two statements with a text meet `action`.
+/// Performs `action` at the first two statements that contain a text.
 async fn is_tried_again(statement: &str, action: redshift::Action) {
     let harness = Harness::builder().appending().start().await;
     harness.stack.redshift.inject(redshift::Fault::on(statement, action).times(2));
@@ -215,7 +216,8 @@ async fn is_tried_again(statement: &str, action: redshift::Action) {
 }
 
 cases! {
-    /// Conflicts and lost connections are got over within the invocation, with the files that are staged.
+    /// Conflicts and lost connections are retried within the invocation, with the files that are already
+    /// staged.
     async what_passes_at_once_is_tried_again_at_once: is_tried_again {
         serialization("COPY", refuse("XX000", "1023"));
         conflict_at_the_lock("LOCK ", refuse("XX000", CONFLICT));

@@ -1,4 +1,4 @@
-//! `init`: what it writes is sound, and the same archive is good by it.
+//! Tests that the files that `init` writes are valid, and that the same archive is good with them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,14 +15,14 @@ use serde_json::Value;
 use crate::harness::{Harness, PROGRAM, cases, moment, sample, temporary};
 use crate::json::is_valid;
 
-/// What a run ended with.
+/// The result of a run.
 struct Run {
     status: Option<i32>,
     told: String,
     errors: String,
 }
 
-/// The command as a process without any environment.
+/// Runs the command as a process without any environment.
 fn run(directory: &Path, arguments: &[&str]) -> Run {
     let Output { status, stdout, stderr } =
         Command::new(PROGRAM).args(arguments).current_dir(directory).env_clear().output().unwrap();
@@ -35,7 +35,7 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     samples::archive(&members).unwrap()
 }
 
-/// `init`, then every step that it names: each is done without a change but the bucket.
+/// Runs `init`, and then each step that it names. Only the bucket is filled in.
 fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     let directory = temporary();
     fs::write(directory.path().join("people_2024-03-01.tgz"), archive).unwrap();
@@ -61,7 +61,7 @@ fn leads_to_a_good_archive(archive: Vec<u8>, said: &[&str]) {
     assert_eq!(judged.status, Some(0), "{}{}", judged.told, judged.errors);
 }
 
-/// By the schema that editors go by.
+/// Checks a configuration against the schema that editors use.
 fn is_valid_configuration(text: &str) {
     let validator = jsonschema::validator_for(&cmslite_core::config::schema()).unwrap();
     assert!(validator.is_valid(&serde_json::from_str(text).unwrap()), "{text}");
@@ -166,7 +166,7 @@ cases! {
     }
 }
 
-/// A new dataset from its archive to its rows, with nothing written by hand.
+/// A new dataset is loaded from its archive, and nothing is written by hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_leads_to_rows_in_redshift() {
     let harness = Harness::start().await;
@@ -196,7 +196,7 @@ async fn what_is_written_leads_to_rows_in_redshift() {
     assert_eq!(harness.query("SELECT count(*) FROM staff.visits").await, [[Some("0".to_owned())]]);
 }
 
-/// A dataset may be called by a word of SQL, and the local stack serves it.
+/// A dataset may have a reserved word of SQL as its name, and the local stack serves it.
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_sql_are_names_too() {
     let harness = Harness::start().await;

@@ -1,4 +1,4 @@
-//! The whole way with what we did not write: moto as the S3, and the AWS command line as the uploader.
+//! Tests the whole loader with programs of others: moto as S3, and the AWS command line for uploads.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn uploads_become_rows_with_moto_as_the_s3() {
     Harness::report(harness.invoke(&good).await);
     assert_eq!(harness.ledger().await, [good.as_str()]);
 
-    // LastModified has whole seconds: the next upload is a newer one.
+    // LastModified has whole seconds, so this makes the next upload newer.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     s3.put_object().bucket(BUCKET).key(key("b")).body(b"no archive".to_vec().into()).send().await.unwrap();
     let report = Harness::report(harness.invoke(&key("b")).await);
@@ -65,7 +65,7 @@ async fn uploads_become_rows_with_moto_as_the_s3() {
     assert_eq!(harness.tables().await, expected(&members));
 }
 
-/// `aws s3 cp` of an archive into the stack's bucket loads it, with nothing else done.
+/// After `aws s3 cp` into the stack's bucket, the archive is loaded without any further action.
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_s3_cp_loads_an_archive() {
     let harness = Harness::start().await;

@@ -1,4 +1,5 @@
-//! `--json`: exactly one document on standard output, whatever the command does, and an `error` in it where it fails.
+//! Tests `--json`: standard output has exactly one document, whatever the command does, with an `error` if it
+//! fails.
 
 use devstack::redshift::{Action, Fault};
 use devstack::s3;
@@ -7,7 +8,7 @@ use std::process::Output;
 
 use crate::harness::{Harness, key, sample, temporary};
 
-/// The one document on standard output.
+/// Returns the only document on standard output.
 #[track_caller]
 fn document(output: &Output) -> Value {
     let text = str::from_utf8(&output.stdout).unwrap();
@@ -18,7 +19,8 @@ fn document(output: &Output) -> Value {
     }
 }
 
-/// Whether a document is as its schema in `docs/reference/schemas/` has it, and another without one of its parts is not.
+/// Checks that a document is valid by its schema in `docs/reference/schemas/`, and that it is not valid
+/// without one of its parts.
 #[track_caller]
 pub fn is_valid(schema: &str, document: &Value) {
     let path = format!("{}/docs/reference/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
@@ -33,7 +35,7 @@ pub fn is_valid(schema: &str, document: &Value) {
     }
 }
 
-/// The schema of what a command printed.
+/// Returns the name of the schema for what a command printed.
 fn schema_of<'a>(arguments: &[&'a str], document: &Value) -> &'a str {
     match arguments {
         _ if document.as_object().unwrap().len() == 2 => "error",
@@ -43,7 +45,7 @@ fn schema_of<'a>(arguments: &[&'a str], document: &Value) -> &'a str {
     }
 }
 
-/// Runs a command with `--json`: its document and its exit status.
+/// Runs a command with `--json`. Returns its document and its exit status.
 async fn run(harness: &Harness, arguments: &[&str]) -> (Value, Option<i32>) {
     let (output, _directory) = harness.command(&[arguments, &["--json"]].concat()).await;
     let document = document(&output);
@@ -71,7 +73,7 @@ async fn every_subcommand_prints_one_document() {
     );
     assert_eq!(dry_run.get("error"), None);
 
-    // Its lists have everything.
+    // The lists in the document are complete.
     let (report, status) = run(&harness, &["load", config]).await;
     assert_eq!(status, Some(1));
     assert_eq!((&report["objects_good"], &report["omitted"]), (&json!(25), &json!({})));
@@ -104,7 +106,7 @@ async fn every_subcommand_prints_one_document() {
     assert!(completions["script"].as_str().unwrap().contains("--dry-run"));
 }
 
-/// What fails says so in its document, and on standard error.
+/// A failure is described in the document and on standard error.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_says_why_in_its_document() {
     let harness = Harness::builder().appending().start().await;
@@ -146,7 +148,7 @@ async fn what_fails_says_why_in_its_document() {
     let (output, _directory) = harness.command(&["loads", config, "--json"]).await;
     assert!(document(&output)["error"]["remedy"].as_str().unwrap().contains("'load'"), "{output:?}");
 
-    // Its result is in the document too, as far as it came.
+    // The document also has the result, up to the failure.
     harness.stack.redshift.inject(Fault::on("COPY", Action::CutBefore));
     let (report, status) = run(&harness, &["load", config]).await;
     assert_eq!((status, &report["error"]["type"]), (Some(3), &json!("Retryable.ConnectionLost")));
@@ -175,7 +177,7 @@ async fn what_fails_says_why_in_its_document() {
         assert_eq!(document["error"]["type"], "Deployment.S3Access", "{arguments:?}: {document}");
         assert!(document["error"]["message"].as_str().unwrap().contains("AccessDenied"), "{document}");
     }
-    // What a check finds is its result.
+    // The findings of a check are its result.
     let (check, status) = run(&harness, &["check", config]).await;
     assert_eq!((status, check.get("error")), (Some(3), None));
     assert!(check["findings"].to_string().contains("AccessDenied"), "{check}");

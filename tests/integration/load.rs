@@ -1,4 +1,4 @@
-//! What one load does: its staged files, its one transaction, its report.
+//! Tests one load: its staged files, its only transaction, its report.
 
 use devstack::stack::{BUCKET, COPY_ROLE};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ async fn a_load_is_one_transaction_that_never_truncates_and_leaves_grants_and_vi
     harness.admin("DROP OWNED BY reader_of_tables; DROP ROLE reader_of_tables").await;
 }
 
-/// Between the ledger's answer and the transaction no connection is open.
+/// No connection is open between the ledger's answer and the transaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_is_open_while_staging() {
     let harness = Harness::start().await;

@@ -1,11 +1,11 @@
-//! The function's log: every line is JSON and says what it belongs to.
+//! Tests the function's log: every line is JSON and names its context.
 
 use devstack::lambda::Outcome;
 use serde_json::Value;
 
 use crate::harness::{Harness, sample, sample_with};
 
-/// The lines with this message, of which there must be some.
+/// Returns the lines with this message. There must be at least one.
 #[track_caller]
 fn lines<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
     let found: Vec<&Value> =
@@ -79,7 +79,7 @@ async fn every_line_says_what_it_belongs_to() {
     );
 }
 
-/// Nothing that an archive brings makes a line that is not JSON, or two lines.
+/// Nothing in an archive makes a line that is not JSON, or two lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_and_keys_of_any_text_keep_a_line_one_line() {
     let harness = Harness::builder().appending().start().await;

@@ -1,4 +1,4 @@
-//! A marker keeps what S3 knows of its archive: its metadata and its tags, but not its storage class.
+//! Tests that a marker keeps the metadata and tags of its archive, but not its storage class.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
@@ -26,7 +26,7 @@ fn uploader(harness: &Harness) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Uploads an archive with all that S3 keeps of one, and has it settled: its report.
+/// Uploads an archive with all attributes that S3 can keep, and settles it. Returns the report.
 async fn settled(harness: &Harness, archive: &[u8], metadata: &[(&str, String)]) -> Value {
     let tagging = "class=personal%20data&owner=a%3Db%26c%2Bd";
     let mut put = uploader(harness)
@@ -83,7 +83,7 @@ async fn keeps_what_s3_knows(archive: &[u8], marker: String) {
         ("the CMS", etag.trim_matches('"'))
     );
     assert_eq!(tags(&harness, &marker), TAGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    // Whoever reads a marker should not have to wait or to pay for it: the class is the bucket's default.
+    // The reader of a marker should neither wait nor pay for it, so the class is the bucket's default.
     let requests = harness.stack.s3.requests();
     let copy = requests.iter().find(|request| request.operation == "CopyObject").unwrap();
     assert!(!copy.headers.contains_key("x-amz-storage-class"), "{copy:?}");
@@ -96,7 +96,7 @@ cases! {
     }
 }
 
-/// Without the rights to tags the marker is made all the same, and the report says so.
+/// Without the permissions for tags, the marker is still set, and the report says what it lacks.
 async fn is_marked_without(operation: &str, archive: &[u8], marker: String) {
     let harness = Harness::builder().denying(operation).start().await;
     let report = settled(&harness, archive, &[("exported-by", "the CMS".to_owned())]).await;
@@ -121,7 +121,7 @@ cases! {
     }
 }
 
-/// What is refused for another reason stays refused.
+/// A copy that is refused for another reason fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_not_allowed_at_all_is_a_fault_of_the_deployment() {
     let harness = Harness::builder().denying("CopyObject").start().await;
@@ -132,7 +132,7 @@ async fn a_copy_that_is_not_allowed_at_all_is_a_fault_of_the_deployment() {
     assert!(harness.is_unsettled("a"));
 }
 
-/// 2 KB of metadata are the uploader's or ours.
+/// The uploader and the program share 2 KB of metadata.
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_that_does_not_fit_beside_ours_is_left_out_and_named() {
     let harness = Harness::start().await;
@@ -147,7 +147,7 @@ async fn metadata_that_does_not_fit_beside_ours_is_left_out_and_named() {
     assert_eq!((own.get("large"), own["small"].len()), (None, 20));
     assert!(own.contains_key("source-etag"));
 
-    // The command says it too.
+    // The command reports it too.
     harness.stack.s3.clear_requests();
     let config = harness.config_file();
     let again = ["load", config.to_str().unwrap(), "--again", &key("a")];
@@ -162,7 +162,7 @@ async fn metadata_that_does_not_fit_beside_ours_is_left_out_and_named() {
     );
 }
 
-/// Who uploads chooses headers, and S3 gives them back as they are.
+/// The uploader chooses headers, and S3 returns them unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_whose_headers_are_no_utf_8_is_loaded() {
     let harness = Harness::start().await;

@@ -1,4 +1,5 @@
-//! How much memory the function takes: what docs/explanation/performance.md says, whatever the size of the archive.
+//! Tests how much memory the function takes: as docs/explanation/performance.md says, whatever the size of
+//! the archive.
 
 use devstack::redshift::{Action, Fault};
 use devstack::stack::BUCKET;
@@ -6,26 +7,25 @@ use serde_json::Value;
 
 use crate::harness::{Harness, SHIPPED, good_key, key, long_sample, moment, sample, sample_with};
 
-/// The most that the buffers take by docs/explanation/performance.md, and what the allocator and the HTTP client may add, in MiB. With
-/// what the program of a release takes by itself, 22, this is below the ceiling of 64. (A program that is not optimised
-/// takes more by itself.)
+/// The maximum size of the buffers according to docs/explanation/performance.md, and the overhead of the
+/// allocator and the HTTP client, in MiB. Together with the 22 MiB of a release build itself, this is below
+/// the limit of 64 MiB. (A debug build takes more itself.)
 const BUFFERS: f64 = 33.0 + 6.0;
 
-/// The most memory that a fresh function ever had while it staged an archive, in MiB, as the kernel counts
-/// it.
+/// Returns the maximum memory of a new function while it stages an archive, in MiB, as the kernel counts it.
 async fn peak(harness: &Harness, archive: &[u8]) -> f64 {
     peak_beside(harness, archive, 0, 0).await
 }
 
-/// As [`peak`], beside so many older archives, of which so many have a marker.
+/// As [`peak`], with this number of older archives, of which this number have a marker.
 async fn peak_beside(harness: &Harness, archive: &[u8], older: usize, marked: usize) -> f64 {
     harness.reset().await;
     let name = |n: usize| format!("{n:09}");
     let s3 = &harness.stack.s3;
     s3.put_all_at(BUCKET, (0..older).map(|n| key(&name(n))), b"x", moment(0)).unwrap();
     s3.put_all_at(BUCKET, (0..marked).map(|n| good_key(&name(n))), b"x", moment(0)).unwrap();
-    // Refused, but everything is staged by then; loading is Redshift's work, and tells a function that comes
-    // second.
+    // Redshift refuses when everything is staged: loading takes no memory in the function, and a second
+    // function would be told that the archive is loaded.
     harness
         .stack
         .redshift
@@ -49,8 +49,9 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
     for megabytes in [10, 40, 160] {
         peaks.push(peak(&harness, &long_sample(1, megabytes * 1_000_000)).await);
     }
-    // Rows that are nearly as long as one may be, nearly all quotes: each is held as it is read, and with its
-    // quotes halved. The cell is behind the last that is loaded, since no column takes so much.
+    // Rows of nearly the maximum length, which consist mostly of quotes. Each is held as it was read, and
+    // once more with half of its quotes. The cell is in a column that is not loaded, because no column is
+    // that wide.
     let cell = "\"\"".repeat(1_900_000);
     let row = format!("1,2,3,4,\"{cell}\"\n");
     let long_rows =
@@ -59,7 +60,7 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
     for peak in peaks.iter().chain([&long_rows]) {
         assert!(*peak <= tiny + BUFFERS, "{tiny}, {peaks:?}, {long_rows}");
     }
-    // Beyond what fills the buffers, a size costs nothing.
+    // Once the buffers are full, a larger archive takes no more memory.
     assert!((peaks[3] - peaks[2]).abs() <= 8.0, "{peaks:?}");
 }
 
@@ -67,7 +68,7 @@ async fn memory_has_a_ceiling_that_no_size_moves() {
 async fn memory_does_not_grow_with_history() {
     for (builder, marked) in [
         (Harness::builder().appending(), 100_000),
-        // With truncate, what a newer archive supersedes gets no marker.
+        // With truncate, a superseded archive has no marker.
         (Harness::builder(), 0),
     ] {
         let harness = builder.start().await;

@@ -1,5 +1,5 @@
-//! What the function tells CloudWatch: valid, true to the report, and all that the template's alarms and
-//! dashboard look at.
+//! Tests the metrics for CloudWatch: they are valid, agree with the report, and include all that the
+//! template's alarms and dashboard use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -20,7 +20,7 @@ const GROUPS_HEADER: &str = "id,name,active,site_key\n";
 
 const NAMESPACE: &str = "CmsLiteUserData";
 
-/// Where a failure for who operates must be mended.
+/// The metrics that say where an operator must correct a failure.
 const AREAS: [&str; 4] = ["LoginFailures", "TableFailures", "StorageFailures", "ConfigurationFailures"];
 
 /// Amazon CloudWatch API Reference, MetricDatum.
@@ -28,7 +28,7 @@ const UNITS: &str = "Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes
                      Percent Count Bytes/Second Kilobytes/Second Megabytes/Second Gigabytes/Second Terabytes/Second Bits/Second Kilobits/Second \
                      Megabits/Second Gigabits/Second Terabits/Second Count/Second None";
 
-/// A line of metrics: which metrics, with their units and values, and the invocation.
+/// A line of metrics: their units and values, and the invocation.
 #[derive(Debug, Clone)]
 struct Line {
     request_id: String,
@@ -50,7 +50,7 @@ impl Line {
     }
 }
 
-/// A line as CloudWatch would read it (Amazon CloudWatch User Guide, "Specification: Embedded metric format":
+/// Reads a line as CloudWatch would (Amazon CloudWatch User Guide, "Specification: Embedded metric format":
 /// the text and its JSON schema).
 #[track_caller]
 fn valid(text: &str) -> Line {
@@ -97,13 +97,13 @@ fn valid(text: &str) -> Line {
     }
 }
 
-/// Every line of metrics that a function wrote.
+/// Returns every line of metrics that a function wrote.
 #[track_caller]
 fn lines(log: &str) -> Vec<Line> {
     log.lines().filter(|line| line.contains("_aws")).map(valid).collect()
 }
 
-/// The reports in a function's log, by invocation.
+/// Returns the reports in a function's log, by invocation.
 fn reports(log: &str) -> BTreeMap<String, Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let reports = lines.filter(|line| line["message"] == "report").map(|line| {
@@ -113,7 +113,7 @@ fn reports(log: &str) -> BTreeMap<String, Value> {
     reports.collect()
 }
 
-/// Holds a line against the report of its invocation.
+/// Compares a line with the report of its invocation.
 #[track_caller]
 fn agrees(line: &Line, report: &Value) {
     let good = |outcome: &str| {
@@ -160,7 +160,7 @@ fn agrees(line: &Line, report: &Value) {
     assert!((5.0..500.0).contains(&memory), "{memory} megabytes");
 }
 
-/// Every line so far, one for each report and held against it; and the last one.
+/// Checks that each report has one line of metrics that agrees with it. Returns all lines, and the last one.
 async fn checked(harness: &Harness) -> (Vec<Line>, Line) {
     let log = harness.log().await;
     let (lines, reports) = (lines(&log), reports(&log));
@@ -178,7 +178,7 @@ fn failed(outcome: Outcome) -> String {
     error_type
 }
 
-/// Archives that append: loaded, bad, stopped before, loaded before, and failures of both classes.
+/// Appends archives that are loaded, bad, behind a bad one, or already loaded, with failures of both classes.
 async fn appending() -> Vec<Line> {
     let harness = Harness::builder().appending().start().await;
     let archive = sample(1, 10);
@@ -249,7 +249,7 @@ async fn appending() -> Vec<Line> {
     );
     harness.stack.s3.clear_faults();
 
-    // The event of an earlier archive leaves what was uploaded later.
+    // The event of an earlier archive leaves later uploads alone.
     let d = harness.put("d", &sample(3, 5), 5);
     Harness::report(harness.invoke(&c).await);
     checked(&harness).await.1.is(&[
@@ -258,7 +258,7 @@ async fn appending() -> Vec<Line> {
         ("QueueLength", 1.0),
     ]);
 
-    // Of no dataset: nothing is worked on, and nothing told.
+    // The key belongs to no dataset, so there is no work and no metric.
     let Outcome::Ok(_) = harness.invoke("client/other/x.tgz").await else { panic!() };
     Harness::report(harness.invoke(&d).await);
     let lines = checked(&harness).await.0;
@@ -286,7 +286,7 @@ async fn replacing() -> Vec<Line> {
     checked(&harness).await.0
 }
 
-/// What fails before any dataset is worked on has failed for each of them.
+/// A failure before any dataset is processed counts for each of them.
 async fn failing_before_any() -> Vec<Line> {
     let mut seen = Vec::new();
     let unready = Harness::builder().env("PGPORT", "none").start().await;
@@ -307,7 +307,7 @@ async fn failing_before_any() -> Vec<Line> {
     seen
 }
 
-/// A failure for who operates is counted where it must be mended.
+/// A failure for the operator is counted in the metric of its area.
 async fn failing_by_area() -> Vec<Line> {
     let refused = |keys: s3::Credentials| s3::Credentials { secret_access_key: "other".to_owned(), ..keys };
     let mut seen = Vec::new();
@@ -349,7 +349,8 @@ async fn metrics_are_valid_agree_with_the_report_and_are_all_that_the_template_l
     assert!(alarmed >= 7 && watched.len() - alarmed >= 17, "{watched:?}");
     assert_eq!(unknown(&watched, &emitted), Vec::<String>::new());
 
-    // The comparison itself: a name that nobody emits, another namespace and another dimension are found.
+    // Tests the comparison itself: a metric that nobody emits, another namespace and another dimension are
+    // found.
     let text = template.to_string();
     for (from, to) in [
         ("ArchivesBad", "ArchivesRotten"),
@@ -377,7 +378,7 @@ async fn the_command_counts_nothing() {
     assert!(!told(&output).contains("_aws"));
 }
 
-/// The template as JSON, CloudFormation's short forms written out.
+/// Returns the template as JSON, with the long forms of CloudFormation's functions.
 fn template() -> Value {
     let read = r#"
 import json, sys, yaml
@@ -400,7 +401,7 @@ json.dump(yaml.safe_load(open(sys.argv[1], encoding="utf-8")), sys.stdout, defau
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A metric that an alarm or the dashboard looks at.
+/// A metric that an alarm or the dashboard uses.
 #[derive(Debug)]
 struct Watched {
     by: String,
@@ -409,7 +410,7 @@ struct Watched {
     dimensions: BTreeMap<String, String>,
 }
 
-/// Text in a template: parameters by their defaults, resources by their names.
+/// Returns a text of the template, with the defaults of parameters and the names of resources.
 fn resolved(template: &Value, value: &Value) -> String {
     if let Some(text) = value.as_str() {
         return text.to_owned();
@@ -492,7 +493,7 @@ fn watched(template: &Value) -> Vec<Watched> {
     watched
 }
 
-/// What is looked at and emitted by nobody: neither by the function nor by AWS.
+/// Returns the metrics that are used but that neither the function nor AWS emits.
 fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<String> {
     let is_known = |metric: &&Watched| {
         let dimensions: Vec<(&str, &str)> =
@@ -512,8 +513,8 @@ fn unknown(watched: &[Watched], emitted: &BTreeMap<String, String>) -> Vec<Strin
     watched.iter().filter(|metric| !is_known(metric)).map(|metric| format!("{metric:?}")).collect()
 }
 
-/// Each alarm tells somebody, says on purpose what missing data mean, and names a heading of the runbook;
-/// each metric has its row.
+/// Checks that each alarm notifies somebody, states how to treat missing data, and names a heading of the
+/// runbook, and that each metric is documented.
 #[track_caller]
 fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
     let runbook = include_str!("../../docs/runbook.md");
@@ -551,7 +552,7 @@ fn documented(template: &Value, emitted: &BTreeMap<String, String>) {
     assert_eq!(&rows, emitted);
 }
 
-/// What could not even begin is counted for the dataset that was named.
+/// A load that cannot start counts only for the dataset that it names.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_cannot_start_counts_for_its_own_dataset() {
     let harness = Harness::start().await;

@@ -1,4 +1,4 @@
-//! No revision of an archive is loaded twice, unless somebody asks for it.
+//! Tests that no revision of an archive is loaded twice, unless somebody requests it.
 
 use devstack::redshift::{Action, Fault};
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn three_functions_on_one_archive_load_it_once() {
     assert_eq!(harness.ledger().await, [key("a")]);
 }
 
-/// The connection is lost after COMMIT was carried out: the ledger knows, and nothing is loaded twice.
+/// The connection is lost after COMMIT was executed. The ledger has the load, so nothing is loaded twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_without_an_answer_is_settled_by_the_ledger() {
     let harness = Harness::builder().appending().start().await;
@@ -55,8 +55,7 @@ async fn an_archive_is_loaded_again_on_purpose_only() {
     assert_eq!(harness.rows("user_group").await.len(), 10);
     assert_eq!(harness.ledger().await, [key("a"), key("a")]);
 
-    // The same through Lambda; the answer to COMMIT is lost, and what was loaded once is not loaded twice for
-    // that.
+    // The same in Lambda: the answer to COMMIT is lost, and the archive is not loaded once more for that.
     harness.stack.redshift.inject(Fault::on("COMMIT", Action::CutAfter).times(1));
     let event = json!({"dataset": "cmslite_user_group_metadata", "key": key("a"), "again": true});
     let report = Harness::report(harness.lambda.invoke(event).await);

@@ -1,4 +1,4 @@
-//! Archives are loaded oldest first, and never an older one over newer data.
+//! Tests that archives are loaded oldest first, and never an older one over newer data.
 
 use devstack::lambda::Outcome;
 use devstack::stack::BUCKET;
@@ -29,14 +29,14 @@ async fn under_truncate_the_newest_replaces_and_older_ones_are_superseded() {
     assert!(harness.is_unsettled("a"));
 }
 
-/// Yesterday's archive was not loaded when today's bad one came: the run that meets the bad one stops, and the next one,
-/// even of the same event, loads what the bad one would have replaced.
+/// Yesterday's archive was not yet loaded when today's bad one arrived. The run that finds the bad one stops.
+/// The next run, even for the same event, loads what the bad one would have replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_truncate_a_bad_archive_supersedes_nothing() {
     let harness = Harness::start().await;
     let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 6), 2));
     let c = harness.put("c", b"no archive", 3);
-    // As long as nobody has read it, the bad one is the newest.
+    // Until a run has read it, the bad archive is the newest one.
     for older in [&a, &b] {
         let report = Harness::report(harness.lambda.invoke(harness.upload_event(older)).await);
         assert_eq!(
@@ -52,7 +52,7 @@ async fn under_truncate_a_bad_archive_supersedes_nothing() {
     );
     assert!(harness.is_unsettled("b") && harness.ledger().await.is_empty());
 
-    // S3 delivers at least once.
+    // S3 delivers events at least once.
     let report = Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
     assert_eq!(
         (&report["good"][0]["key"], &report["superseded"], &report["queue_length"]),
@@ -65,7 +65,7 @@ async fn under_truncate_a_bad_archive_supersedes_nothing() {
     Harness::report(harness.sweep().await);
     assert_eq!((harness.keys(), harness.ledger().await), (before, vec![b]));
 
-    // The bad one, corrected, is the newest.
+    // After its correction, the bad archive is the newest one.
     let later = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
     harness.stack.s3.put_at(BUCKET, &c, &sample(3, 7), later).unwrap();
     let report = Harness::report(harness.lambda.invoke(harness.upload_event(&c)).await);
@@ -102,7 +102,7 @@ async fn under_truncate_a_sweep_that_meets_a_bad_archive_fails_and_its_retry_loa
     );
 }
 
-/// One invocation for both, as a queue hands them over: its retry comes back for the one that was not reached.
+/// One invocation is for both archives, as with a queue. Its retry returns to the one that was not reached.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_truncate_the_retry_of_an_event_that_names_both_loads_the_one_before_the_bad() {
     let harness = Harness::start().await;
@@ -123,7 +123,7 @@ async fn under_truncate_nothing_older_than_what_the_tables_hold_is_loaded_for_a_
     let harness = Harness::start().await;
     let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 6), 2));
     Harness::report(harness.invoke(&b).await);
-    // Only the ledger remembers the revision that was loaded.
+    // Only the ledger knows the revision that was loaded.
     harness.put("b", b"no archive", 3);
     let config = harness.config_file();
     let status = ["status", config.to_str().unwrap()];
@@ -152,12 +152,13 @@ async fn under_truncate_the_newest_that_is_not_bad_is_loaded_again() {
     harness.admin("DELETE FROM cmslite.user_group").await;
     assert_eq!(again(&harness, "a").await.0, Some(0));
     assert_eq!(harness.tables().await, expected(&members(1, 5)));
-    // The bad one by hand: still bad, and nothing else is done.
+    // Loading the bad archive by hand finds it bad again and does nothing else.
     assert_eq!(again(&harness, "b").await.0, Some(1));
     assert_eq!(harness.ledger().await, [key("a"), key("a")]);
 }
 
-/// Tried in the field: the checksum, being the newest, was settled as bad and superseded its archive.
+/// This was found in a trial: the checksum file, being the newest object, was settled as bad and superseded
+/// its archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     let harness = Harness::start().await;
@@ -170,7 +171,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
         .unwrap();
     let before = harness.keys();
 
-    // Its own event asks for nothing, and says why.
+    // The event of the checksum file requests nothing, and the answer says why.
     let Outcome::Ok(answer) = harness.invoke(&checksum).await else { panic!() };
     assert_eq!(
         answer,
@@ -180,7 +181,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     let log = harness.log().await;
     assert!(log.contains("ignored: it is a checksum, not an archive"), "{log}");
 
-    // A sweep, and the archive's own event, find the archive to be the newest.
+    // For a sweep and for its own event, the archive is the newest one.
     let report = Harness::report(harness.sweep().await);
     assert_eq!(
         (&report["objects_found"], &report["objects_good"], &report["superseded"]),
@@ -195,7 +196,7 @@ async fn a_checksum_beside_an_archive_is_passed_over_and_supersedes_nothing() {
     let named = format!("passed over, not archives by their names: {checksum} (a checksum)");
     assert!(log.contains(&named), "{log}");
 
-    // Asked for by name it is a mistake of usage.
+    // If somebody requests the checksum file by its key, that is a usage error.
     let config = harness.config_file();
     for dry_run in [&[][..], &["--dry-run"]] {
         let again = [&["load", config.to_str().unwrap(), "--again", &checksum], dry_run].concat();
@@ -229,7 +230,7 @@ async fn a_corrected_upload_under_the_same_name_is_loaded_and_clears_the_bad_mar
     let a = harness.put("a", b"no archive", 1);
     Harness::report(harness.invoke(&a).await);
     assert!(harness.is_bad("a"));
-    // The marker is from now: the corrected upload comes a moment later.
+    // The marker has the current time, so the corrected upload is made a moment later.
     let later = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
     harness.stack.s3.put_at(BUCKET, &a, &sample(1, 5), later).unwrap();
     Harness::report(harness.invoke(&a).await);
@@ -252,7 +253,7 @@ async fn loading_again_breaks_no_order() {
         assert!(stdout.contains(reason), "{name}: {stdout}");
     }
     assert_eq!(harness.tables().await, expected(&members(2, 6)));
-    // What the tables lost by another hand is put back.
+    // Rows that somebody else deleted are loaded again.
     harness.admin("DELETE FROM cmslite.user_group").await;
     assert_eq!(again(&harness, "b").await.0, Some(0));
     assert_eq!(harness.tables().await, expected(&members(2, 6)));

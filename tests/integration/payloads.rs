@@ -1,5 +1,5 @@
-//! What is written to S3 is hashed as far as it is needed: over TLS by the CRC that S3 checks, over plain HTTP by a
-//! signed SHA-256 as well.
+//! Tests that bodies are hashed only as far as needed: with TLS, for the CRC that S3 checks; with plain HTTP,
+//! also for a signed SHA-256.
 
 use devstack::lambda::{self, Lambda, Outcome};
 use devstack::s3::{Action, Fault, Request};
@@ -7,7 +7,7 @@ use devstack::tls_proxy::TlsProxy;
 
 use crate::harness::{Harness, PROGRAM, expected, members, sample};
 
-/// A harness whose function reaches S3 by TLS.
+/// A harness whose function reaches S3 over TLS.
 struct OverTls {
     harness: Harness,
     proxy: TlsProxy,
@@ -32,7 +32,7 @@ impl OverTls {
     }
 }
 
-/// What was written: of each member a piece at least.
+/// Returns the uploads: at least one piece of each member.
 fn written(harness: &Harness) -> Vec<Request> {
     let requests = harness.stack.s3.requests().into_iter();
     let written: Vec<Request> = requests.filter(|request| request.operation == "PutObject").collect();
@@ -40,7 +40,7 @@ fn written(harness: &Harness) -> Vec<Request> {
     written
 }
 
-/// What a request says of its body.
+/// Returns a header of a request about its body.
 fn header<'r>(request: &'r Request, name: &str) -> &'r str {
     request.headers.get(name).map(String::as_str).unwrap_or_default()
 }
@@ -59,11 +59,11 @@ async fn over_tls_no_payload_is_signed_and_each_bears_a_checksum() {
         assert_eq!(header(&request, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD", "{request:?}");
         assert!(!header(&request, "x-amz-checksum-crc32").is_empty(), "{request:?}");
     }
-    // What has no body is signed as ever.
+    // Requests without a body are signed as usual.
     for request in it.harness.stack.s3.requests().iter().filter(|request| request.operation != "PutObject") {
         assert!(is_sha256(header(request, "x-amz-content-sha256")), "{request:?}");
     }
-    // All of it went by the proxy.
+    // All requests went through the proxy.
     let wire = it.proxy.wire_bytes();
     assert!(wire.sent > archive.len() as u64 && wire.received > archive.len() as u64, "{wire:?}");
 }
@@ -79,7 +79,7 @@ async fn over_plain_http_each_payload_is_signed() {
     }
 }
 
-/// Where nothing else would be compared, the signature is.
+/// If there is no checksum to compare, the payload is signed.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_checksum_a_payload_is_signed_over_tls_too() {
     let it = OverTls::start(&[("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")]).await;

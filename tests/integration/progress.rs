@@ -1,4 +1,4 @@
-//! What a person sees while an archive is read: a bar on a terminal, lines elsewhere.
+//! Tests the progress that is shown while an archive is read: a bar on a terminal, lines elsewhere.
 
 use std::process::Stdio;
 
@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use crate::harness::terminal::{self, On};
 use crate::harness::{HANGS_AFTER, Harness, PROGRAM, key, sample, temporary};
 
-/// An archive of which a part comes at once, and the rest when the gate is opened.
+/// Returns a harness with an archive of which S3 sends one part at once, and the rest when the gate is
+/// opened.
 async fn in_two_parts() -> (Harness, Gate) {
     let harness = Harness::start().await;
     harness.put("a", &sample(1, 2000), 1);
@@ -20,7 +21,7 @@ async fn in_two_parts() -> (Harness, Gate) {
     (harness, gate)
 }
 
-/// Runs a command, and opens the gate once it has shown what is `wanted`.
+/// Runs a command, and opens the gate when it has shown `wanted`.
 async fn run(command: &mut Command, harness: &Harness, gate: &Gate, wanted: impl Fn(&str) -> bool) -> String {
     let directory = temporary();
     let mut child = command
@@ -60,7 +61,7 @@ async fn a_terminal_shows_a_bar_and_is_left_clean() {
     let is_a_bar = |shown: &str| shown.contains(" rows, ") && shown.contains("[=");
     let shown = run(&mut command, &harness, &gate, is_a_bar).await;
     assert!(shown.contains(&key("a")) && shown.contains("/s"), "{shown:?}");
-    // A carriage return and a cleared line stand before whatever follows a bar.
+    // The text after a bar starts with a carriage return and a cleared line.
     let report = &shown[shown.rfind(" rows, ").unwrap()..];
     assert!(report.contains("\u{1b}[2K") && report.contains("loaded"), "{report:?}");
     assert_eq!(harness.rows("cms_group").await.len(), 2000);
@@ -72,7 +73,7 @@ async fn elsewhere_lines_tell_how_far_it_is() {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" 2>&1", PROGRAM, "load"]).arg(harness.config_file());
     let is_told = |line: &&str| line.contains(":reading") && line.contains("read_bytes=2");
-    // Not a line of which a part is yet to come.
+    // An incomplete line does not count.
     let is_shown =
         |shown: &str| shown.rsplit_once('\n').is_some_and(|(whole, _)| whole.lines().find(is_told).is_some());
     let shown = run(&mut command, &harness, &gate, is_shown).await;

@@ -1,4 +1,4 @@
-//! What docs/explanation/performance.md computes from what the bench measured.
+//! Tests what docs/explanation/performance.md computes from the measurements.
 
 #[path = "../../benches/measure/reach.rs"]
 mod computed;

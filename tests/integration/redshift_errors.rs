@@ -1,5 +1,6 @@
-//! What Redshift's errors mean: what passes is left for the next run, what lasts is for who operates and tried
-//! once only, and neither marks an archive. The table in `src/redshift/known_errors.rs` has their sources.
+//! Tests how Redshift's errors are classified: temporary ones are left to the next run; lasting ones are for
+//! the operator and are not retried; neither settles an archive. The table in `src/redshift/known_errors.rs`
+//! has their sources.
 
 use devstack::lambda::Outcome;
 use devstack::redshift::{Action, Fault};
@@ -7,11 +8,11 @@ use devstack::redshift::{Action, Fault};
 use crate::faults::{fails, recovers};
 use crate::harness::{Harness, cases, sample};
 
-/// Every statement with a text is refused so; returns how often it was sent.
+/// Refuses each statement that contains a text. Returns how often it was sent.
 async fn refused(statement: &str, code: &str, text: &str, error_type: &str, words: &[&str]) -> usize {
     let harness = Harness::start().await;
     harness.stack.redshift.inject(Fault::on(statement, Action::Refuse(code.to_owned(), text.to_owned())));
-    // What Redshift said is told in full.
+    // The message has the whole text of Redshift.
     let words: Vec<&str> = words.iter().copied().chain([text, code]).collect();
     fails(&harness, error_type, &words).await;
     let sent = harness.sessions().concat().into_iter().filter(|sql| sql.contains(statement)).count();
@@ -28,7 +29,7 @@ async fn passes(statement: &str, code: &str, text: &str, error_type: &str) {
     refused(statement, code, text, error_type, &[]).await;
 }
 
-/// `s3serviceexception-error.md` has the form.
+/// The form is from `s3serviceexception-error.md`.
 macro_rules! s3 {
     ($status:literal, $code:literal) => {
         concat!("S3ServiceException:no,Status ", $status, ",Error ", $code, ",Rid 1,ExtRid 2,CanRetry 1")
@@ -81,8 +82,8 @@ cases! {
     }
 }
 
-/// A change of the database by the superuser: the load fails, names the table, what is the matter and the
-/// remedy, and nothing was staged.
+/// Runs a load after the superuser has executed `change`. It fails before anything is staged, and names the
+/// table, the reason and the remedy.
 async fn is_refused_before_staging(change: &str, words: &[&str]) {
     let harness = Harness::start().await;
     harness.admin(change).await;
@@ -97,17 +98,18 @@ async fn is_refused_before_staging(change: &str, words: &[&str]) {
     assert!(harness.sessions().concat().iter().all(|sql| !sql.starts_with("COPY")));
 }
 
-/// A change after which archives are loaded as before.
+/// Checks that archives are loaded as usual after `change`.
 async fn is_loaded(change: &str) {
     let harness = Harness::start().await;
-    // The first session makes the system tables.
+    // The first session creates the system tables.
     Harness::report(harness.invoke(&harness.put("first", &sample(1, 5), 1)).await);
     harness.admin(change).await;
     Harness::report(harness.invoke(&harness.put("a", &sample(3, 50), 2)).await);
     assert!(harness.is_good("a"));
 }
 
-/// A view and a foreign table in a table's place; what PostgreSQL calls foreign Redshift calls external.
+/// A view and a foreign table in place of a table. A foreign table of PostgreSQL is an external table of
+/// Redshift.
 const VIEW: &str = "ALTER TABLE cmslite.cms_group RENAME TO other; CREATE VIEW cmslite.cms_group AS SELECT * FROM cmslite.other;
     GRANT ALL ON cmslite.cms_group TO cmslite_loader";
 const EXTERNAL: &str = "ALTER TABLE cmslite.cms_group RENAME TO other; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;

@@ -1,4 +1,4 @@
-//! What a load costs in requests to S3, by a formula.
+//! Tests a formula for the number of requests to S3 in a load.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use devstack::stack::function_keys;
 
 use crate::harness::{Harness, long_sample, sample};
 
-/// The function's own requests by operation: what COPY reads is signed with the role's keys. Of a lease's writes the
-/// first one counts; how often it is renewed is a matter of time.
+/// Returns the function's own requests by operation. The requests of COPY are signed with other keys. Of the
+/// writes of a lease, only the first one counts, because the number of renewals depends on time.
 fn own_requests(harness: &Harness) -> BTreeMap<String, u64> {
     let own = function_keys().access_key_id;
     let mut counts = BTreeMap::new();
@@ -26,8 +26,9 @@ fn own_requests(harness: &Harness) -> BTreeMap<String, u64> {
     counts
 }
 
-/// Of an archive that is alone in its queue: two looks for its marker, a lease and its end, three listings, one read, what S3 knows of it, the pieces and a manifest for each of
-/// four members, two removals and one copy.
+/// Returns the requests for an archive that is alone in its queue: two looks for its marker, a lease and its
+/// deletion, three listings, one download, its attributes, the pieces and a manifest for each of four
+/// members, two deletions and one copy.
 fn formula(pieces: u64) -> BTreeMap<String, u64> {
     let counts = [
         ("HeadObject", 3),
@@ -40,7 +41,7 @@ fn formula(pieces: u64) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(operation, count)| (operation.to_owned(), count)).collect()
 }
 
-/// The pieces that were written, removed meanwhile or not.
+/// Returns the number of pieces that were written, including those that were removed.
 fn pieces(harness: &Harness) -> u64 {
     let is_piece = |key: &Option<String>| {
         key.as_ref().is_some_and(|key| key.contains("/batch/") && !key.contains(".manifest"))
@@ -58,7 +59,7 @@ async fn requests_are_those_of_the_formula() {
     assert_eq!(own_requests(&harness), formula(4));
     assert_eq!(own_requests(&harness).values().sum::<u64>(), 20);
 
-    // COPY is refused once everything is staged, since only staging differs: nothing is settled then.
+    // COPY refuses when everything is staged, because only the staging differs. So nothing is settled.
     harness.reset().await;
     harness
         .stack
@@ -68,7 +69,7 @@ async fn requests_are_those_of_the_formula() {
     let pieces = pieces(&harness);
     assert!(pieces > 8, "{pieces}");
     let mut expected = formula(pieces);
-    // The lease is given back all the same, and what was staged is removed.
+    // The lease is still deleted, and the staged files are removed.
     expected.insert("DeleteObject".to_owned(), 1 + pieces + 4);
     expected.remove("CopyObject");
     expected.insert("HeadObject".to_owned(), 2);

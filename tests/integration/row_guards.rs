@@ -1,5 +1,5 @@
-//! An archive with too few rows is refused, unless somebody accepts it; one that empties a table is loaded and
-//! told of.
+//! Tests that an archive with too few rows is refused unless somebody accepts it, and that one that empties a
+//! table is loaded and reported.
 
 use devstack::lambda::Outcome;
 use devstack::redshift::{self, Action, Fault, Gate};
@@ -15,7 +15,7 @@ const GROUPS: &str = "analytics_group.csv";
 
 const DATASET: &str = "cmslite_user_group_metadata";
 
-/// A configuration that expects so many rows for `cms_group`.
+/// Returns a configuration that expects this number of rows for `cms_group`.
 fn expecting_groups(config: &str, min_rows: u64) -> String {
     let table = "\"dbtable\": \"cms_group\"";
     config.replacen(table, &format!("{table}, \"min_rows\": {min_rows}"), 1)
@@ -25,7 +25,7 @@ fn shrinking_by(percent: u8) -> String {
     SHIPPED.replacen('{', &format!("{{\"max_shrink_percent\": {percent},"), 1)
 }
 
-/// An archive of headers only.
+/// Returns an archive whose files have only headers.
 fn headers_only() -> Vec<u8> {
     let mut members = members(1, 1);
     for member in &mut members {
@@ -41,13 +41,13 @@ async fn loaded(harness: &Harness, name: &str, archive: &[u8], seconds: i64) -> 
     report
 }
 
-/// Table, code, rows and expected rows of what a report says was accepted.
+/// Returns table, code, rows and expected rows of what a report lists as accepted.
 fn accepted(report: &Value) -> Vec<Value> {
     let shrinks = report["accepted_shrinks"].as_array().unwrap();
     shrinks.iter().map(|told| json!([told["table"], told["code"], told["rows"], told["expected"]])).collect()
 }
 
-/// Messages of a level in the function's log.
+/// Returns the messages of a level in the function's log.
 async fn messages(harness: &Harness, level: &str) -> Vec<String> {
     let log = harness.log().await;
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -55,7 +55,7 @@ async fn messages(harness: &Harness, level: &str) -> Vec<String> {
     lines.filter_map(|line| line["message"].as_str().map(str::to_owned)).collect()
 }
 
-/// `min_rows` holds whether rows are added or replaced.
+/// `min_rows` applies whether rows are appended or replaced.
 async fn is_refused_with_fewer_rows(config: String) {
     let harness = Harness::builder().config(expecting_groups(&config, 5)).start().await;
     loaded(&harness, "a", &sample(1, 5), 1).await;
@@ -72,7 +72,7 @@ async fn is_refused_with_fewer_rows(config: String) {
     for words in ["has 4 rows", "expects 5 or more", "\"min_rows\"", "--accept-shrink KEY"] {
         assert!(reason.contains(words), "{words:?} is not in {reason:?}");
     }
-    // Nothing was asked of Redshift beyond the ledger.
+    // Nothing but the ledger was read from Redshift.
     assert_eq!(harness.ledger().await, [key("a")]);
 
     let (status, told) = again(&harness, "b").await;
@@ -109,7 +109,7 @@ async fn a_dry_run_counts_rows_too() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The latest load decides, not the largest; a bad archive changes nothing.
+/// The previous load is the reference, not the largest one. A bad archive does not change it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_would_shrink_by_more_than_the_share_makes_the_archive_bad() {
     let harness = Harness::builder().config(shrinking_by(20)).start().await;
@@ -129,17 +129,17 @@ async fn a_table_that_would_shrink_by_more_than_the_share_makes_the_archive_bad(
     {
         assert!(reason.contains(words), "{words:?} is not in {reason:?}");
     }
-    // Once more it is as bad, and what is just large enough is loaded.
+    // A second try finds it bad again, and an archive that is just large enough is loaded.
     assert_eq!(again(&harness, "c").await.0, Some(1));
     loaded(&harness, "d", &sample(4, 8), 4).await;
     assert_eq!(harness.tables().await, expected(&members(4, 8)));
-    // Three out of four tables are as large as before.
+    // Three of the four tables are as large as before.
     let report = Harness::report(harness.invoke(&harness.put("e", &with_groups(8, 3), 5)).await);
     assert_eq!(report["failed_tables"], json!(["cmslite.cms_group"]));
     assert_eq!(harness.ledger().await, ["a", "b", "d"].map(key));
 }
 
-/// An archive with `rows` rows for each table, but for `cms_group`.
+/// Returns an archive with `rows` rows for each table except `cms_group`.
 fn with_groups(rows: usize, groups: usize) -> Vec<u8> {
     let mut all = members(5, rows);
     let few = members(5, groups).into_iter().find(|member| member.name == GROUPS).unwrap();
@@ -166,24 +166,24 @@ async fn a_shrunk_archive_is_accepted_by_an_event_and_loaded_once() {
                 .starts_with("accepted by request: analytics_group.csv: the file has 4 rows")),
         "{warned:?}"
     );
-    // Delivered twice: nothing is loaded twice.
+    // The event is delivered twice, and nothing is loaded twice.
     let report = Harness::report(harness.lambda.invoke(event).await);
     assert_eq!(report["good"][0]["outcome"], "already_loaded");
     assert_eq!((accepted(&report), harness.ledger().await), (vec![], vec![key("a"), b]));
-    // From then on the smaller table is the measure.
+    // From now on, the smaller table is the reference.
     loaded(&harness, "c", &with_groups(5, 4), 3).await;
 }
 
-/// Two functions at once, both with everything staged: the second is held against what the first brought, not
-/// against what it found when it began.
+/// Two functions have staged everything at the same time. The second archive is compared with what the first
+/// one loaded, not with the state at the start of the second run.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_compared_with_what_was_loaded_while_it_was_staged() {
     let harness = Harness::builder().config(shrinking_by(40)).concurrency(2).start().await;
-    // With a lease the second would not begin before the first has ended.
+    // With a lease, the second run would not start before the first has ended.
     harness.deny_leases();
     loaded(&harness, "a", &sample(1, 5), 1).await;
     let gates = [Gate::default(), Gate::default()];
-    // After 5 rows 10 are enough, after 20 they are not.
+    // After 5 rows, 10 are enough; after 20, they are not.
     for (gate, (name, rows, seconds)) in gates.iter().zip([("b", 20, 2), ("c", 10, 3)]) {
         harness.stack.redshift.inject(Fault::on("LOCK ", Action::Wait(gate.clone())).times(1));
         let archive = harness.put(name, &sample(2, rows), seconds);
@@ -204,15 +204,15 @@ async fn an_archive_is_compared_with_what_was_loaded_while_it_was_staged() {
     assert_eq!(harness.tables().await, expected(&members(2, 20)));
 }
 
-/// A ledger of an earlier version: it has rows, and nothing beside it. What nobody knows is not held against
-/// an archive.
+/// A ledger of an earlier version has rows, but no table of rows by table. Unknown numbers do not make an
+/// archive bad.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_ledger_gets_its_table_of_rows_and_keeps_what_it_has() {
     let harness = Harness::builder().config(shrinking_by(20)).start().await;
     loaded(&harness, "a", &sample(1, 10), 1).await;
     let a = harness.query("SELECT * FROM cmslite.load_ledger").await;
     harness.admin("DROP TABLE cmslite.load_ledger_tables").await;
-    // What is loaded is still known as loaded.
+    // What is loaded still counts as loaded.
     assert_eq!(load(&harness).await.0, Some(0));
     loaded(&harness, "b", &sample(2, 2), 2).await;
     let warned = messages(&harness, "WARN").await;
@@ -234,7 +234,7 @@ async fn an_older_ledger_gets_its_table_of_rows_and_keeps_what_it_has() {
     assert!(harness.is_bad("c"));
 }
 
-/// The table that is there is not to be seen in the list of columns: it is used, and not made again.
+/// The existing table is missing from the list of columns. It is used, and not created again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_may_be_made_by_hand_and_its_columns_hidden() {
     let harness = Harness::start().await;
@@ -254,7 +254,7 @@ async fn the_ledger_may_be_made_by_hand_and_its_columns_hidden() {
     assert_eq!(harness.ledger().await, ["a", "b"].map(key));
 }
 
-/// Rows of the ledger that were deleted by hand leave rows beside it that count for nobody.
+/// After rows of the ledger were deleted by hand, their rows in the table beside it do not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_beside_a_ledger_of_which_rows_were_deleted_is_not_compared_with() {
     let harness = Harness::builder().config(shrinking_by(20)).start().await;
@@ -280,9 +280,9 @@ async fn an_export_of_headers_only_is_loaded_with_a_warning_in_report_and_log() 
     let warned = messages(&harness, "WARN").await;
     assert_eq!(warned.iter().filter(|message| message.contains(" is emptied: ")).count(), 4, "{warned:?}");
     assert!(harness.rows("user_group").await.is_empty());
-    // What is empty already is emptied by nobody.
+    // An archive that leaves a table empty does not empty it.
     assert_eq!(loaded(&harness, "c", &headers_only(), 3).await["emptied_tables"], json!([]));
-    // One table of four; for a person, and after an answer to COMMIT that was lost.
+    // One of four tables is emptied by a load whose answer to COMMIT is lost.
     loaded(&harness, "d", &sample(1, 5), 4).await;
     harness.put("e", &sample_with(GROUPS, "id,name,active,site_key\n"), 5);
     harness.stack.redshift.inject(Fault::on("COMMIT", Action::CutAfter).times(1));
@@ -298,7 +298,7 @@ async fn an_export_of_headers_only_is_loaded_with_a_warning_in_report_and_log() 
     assert!(log.contains("cmslite.cms_group is emptied"), "{log}");
 }
 
-/// While appending nothing is emptied, and the rows by table are kept all the same.
+/// While appending, no table is emptied, and the rows by table are still recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_appending_headers_alone_empty_nothing() {
     let harness = Harness::builder().appending().start().await;

@@ -1,4 +1,4 @@
-//! The S3 operations that no small archive reaches.
+//! Tests S3 operations that are not needed for small archives.
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use cmslite_core::error::{Error, Retryable};
@@ -32,8 +32,8 @@ async fn s3() -> (S3, s3::S3) {
     (s3, client)
 }
 
-/// "You can copy objects up to 5 GB with CopyObject" (Amazon S3 API Reference): beyond, in parts. The limit
-/// is lowered here.
+/// "You can copy objects up to 5 GB with CopyObject" (Amazon S3 API Reference). Larger objects are copied in
+/// parts. The limit is lower here.
 #[tokio::test]
 async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     let (s3, client) = s3().await;
@@ -57,7 +57,7 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
         (object.revision(), "5a")
     );
 
-    // Without the rights to tags, a copy without them.
+    // Without the permissions for tags, the copy has none.
     for (operation, fault) in [("GetObjectTagging", "a b"), ("CreateMultipartUpload", "to/")] {
         s3.inject(Fault::on(operation, fault, Action::Refuse(403, "AccessDenied".to_owned())).times(1));
         let missing = client.copy("bucket", &object, "to/b", None, &Cancellation::default()).await.unwrap();
@@ -72,7 +72,7 @@ async fn an_archive_beyond_the_limit_is_copied_in_parts_with_its_condition() {
     assert_eq!((s3.read("bucket", "to/other"), s3.unfinished_uploads()), (None, 0));
 }
 
-/// Asked to stop, or out of time: nothing is left that is paid for.
+/// If the copy is cancelled or runs out of time, nothing that costs money is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_parts_that_cannot_end_is_given_up() {
     let (s3, client) = s3().await;
@@ -99,7 +99,7 @@ async fn a_copy_in_parts_that_cannot_end_is_given_up() {
     eventually(Duration::from_secs(60), || s3.unfinished_uploads() == 0).await.unwrap();
 }
 
-/// What is too large for one request is not copied only to say that it is bad.
+/// An object that is too large for one request is not copied just to mark it as bad.
 #[tokio::test]
 async fn a_note_stands_for_a_large_object() {
     let (s3, client) = s3().await;
@@ -134,7 +134,7 @@ async fn a_listing_of_many_pages_is_complete_and_in_order() {
     assert_eq!(s3.requests().len(), 8);
 }
 
-/// Two pages at the most: else memory would grow with the listing that is furthest behind.
+/// At most two pages: otherwise, memory would grow with the listing that is furthest behind.
 #[tokio::test]
 async fn a_listing_is_read_two_pages_ahead_and_no_further() {
     let (s3, client) = s3().await;

@@ -1,4 +1,4 @@
-//! What a long history costs: listings, and nothing else.
+//! Tests that a long history costs only listings.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use crate::harness::{HANGS_AFTER, Harness, expected, good_key, key, members, mom
 
 const SETTLED: usize = 100_000;
 
-/// Keys on a page of a listing (Amazon S3 API Reference, `ListObjectsV2`).
+/// The number of keys on a page of a listing (Amazon S3 API Reference, `ListObjectsV2`).
 const PAGE: usize = 1000;
 
-/// How many requests of each operation the function has made. How often it renewed its lease is a matter of time.
+/// Returns the number of the function's requests of each operation. Renewals of the lease do not count,
+/// because their number depends on time.
 fn requests(harness: &Harness) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for request in harness.stack.s3.requests() {
@@ -37,8 +38,8 @@ async fn a_hundred_thousand_settled_archives_cost_their_listings() {
     let s3 = &harness.stack.s3;
     let content = sample(9, 1);
     s3.put_all_at(BUCKET, (0..SETTLED).map(|n| key(&name(n))), &content, moment(1)).unwrap();
-    // A marker's ETag is another where the archive was uploaded in parts: it is not asked for what is long
-    // past.
+    // The ETag of a marker differs if the archive was uploaded in parts. For old archives, the marker is not
+    // asked for.
     s3.put_all_at(BUCKET, (0..SETTLED / 2).map(|n| good_key(&name(n))), &content, moment(2)).unwrap();
     let mut other = content.clone();
     other[9] ^= 1;
@@ -76,7 +77,7 @@ async fn the_three_listings_are_asked_for_side_by_side() {
     Harness::report(outcome);
 }
 
-/// Names as long as S3 takes them; all of them waited while no function ran.
+/// The names have the maximum length, and all archives waited while no function ran.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded() {
     const SUPERSEDED: usize = 20_000;
@@ -95,7 +96,7 @@ async fn the_answer_and_the_log_stay_short_however_many_archives_are_superseded(
     assert_eq!(report["objects_superseded"], json!(SUPERSEDED));
     assert_eq!(report["omitted"], json!({ "superseded": SUPERSEDED - 40 }));
     let superseded = report["superseded"].as_array().unwrap();
-    // Of the older ones the names are not held.
+    // The names of the older ones are not kept.
     assert_eq!((superseded.len(), &superseded[0]), (40, &json!(key(&name(SUPERSEDED - HELD)))));
     assert_eq!(superseded[39], json!(key(&name(SUPERSEDED - 1))));
     assert_eq!(harness.tables().await, expected(&members(1, 5)));

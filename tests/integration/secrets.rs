@@ -1,4 +1,4 @@
-//! No password, key or token is shown; a rotated password is read again.
+//! Tests that no password, key or token is shown, and that a rotated password is read again.
 
 use devstack::lambda::Outcome;
 use devstack::redshift::{Action, Fault};
@@ -20,7 +20,7 @@ fn holds_no_secret(text: &str) {
     }
 }
 
-/// A function and a command that say all that they can.
+/// Returns a function and a command that log as much as possible.
 fn talkative() -> HarnessBuilder {
     Harness::builder()
         .appending()
@@ -29,7 +29,7 @@ fn talkative() -> HarnessBuilder {
         .env("RUST_BACKTRACE", "1")
 }
 
-/// The function and the command load while every COPY meets a fault.
+/// Runs a load in the function and in the command, while every COPY has a fault.
 async fn tells_no_secret(fault: Option<Action>) {
     let harness = talkative().start().await;
     if let Some(action) = fault {
@@ -49,7 +49,7 @@ async fn tells_no_secret(fault: Option<Action>) {
 }
 
 cases! {
-    /// Passwords, keys and tokens, in whatever goes well or wrong, at every level.
+    /// No log has a password, key or token, at any level, whether the load succeeds or fails.
     async no_secret_is_in_any_log: tells_no_secret {
         all_is_well(None);
         lost_connection(Some(Action::CutBefore));
@@ -65,7 +65,7 @@ async fn a_refused_password_is_in_no_log() {
     holds_no_secret(&harness.log().await);
 }
 
-/// A password that Secrets Manager keeps, in Redshift's JSON form; it is rotated while the function lives.
+/// Secrets Manager keeps a password in Redshift's JSON form. It is rotated while the function runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated() {
     let moto = moto::start().await;
@@ -107,7 +107,7 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     };
     assert_eq!(error_type, "Deployment.LoginRefused", "{message}");
     assert!(message.contains("with the password of the secret cmslite/redshift, version "), "{message}");
-    // The secret is read again, is still the refused one, and is not sent again.
+    // The secret is read again. The password is still the refused one, so it is not sent again.
     let Outcome::Failed { message, .. } = harness.invoke(&b).await else {
         panic!("the old password is taken")
     };
@@ -139,7 +139,7 @@ async fn a_password_is_read_from_secrets_manager_and_again_when_it_was_rotated()
     assert_eq!(error_type, "Deployment.SecretUnreadable");
     assert!(message.contains("the secret no/such (PGPASS_SECRET_ID) cannot be read"), "{message}");
 
-    // Nobody listens there.
+    // Nothing listens at this address.
     let unreachable = Harness::builder()
         .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
         .env("PGPASS_SECRET_ID", "cmslite/redshift")

@@ -1,5 +1,5 @@
-//! Several functions at once on one queue: what that costs in requests and downloads, and that nothing is done
-//! twice that can be known to be done.
+//! Tests several functions on one queue at once: the cost in requests and downloads, and that no work is done
+//! twice if it is known to be done.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,18 @@ use crate::notices::topic;
 
 const ARCHIVES: u64 = 60;
 
-/// Every so many archives one is bad.
+/// One of this number of archives is bad.
 const BAD_EVERY: u64 = 12;
 
-/// Rows of each table that a good archive brings.
+/// The number of rows that a good archive has for each table.
 const ROWS: usize = 3;
 
-/// `SEVERAL_SEED` gives another order of events than the usual one.
+/// `SEVERAL_SEED` changes the order of events.
 fn seed() -> u64 {
     std::env::var("SEVERAL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
-/// In an order that the seed tells (Marsaglia's xorshift, Fisher and Yates's shuffle).
+/// Puts `items` in an order that depends on the seed (Marsaglia's xorshift, the shuffle of Fisher and Yates).
 fn shuffle<T>(items: &mut [T], mut state: u64) {
     state |= 1;
     for last in (1..items.len()).rev() {
@@ -47,8 +47,8 @@ fn is_bad(n: u64) -> bool {
     n % BAD_EVERY == BAD_EVERY / 2
 }
 
-/// What the function itself asked of S3, by operation and prefix; of `PutObject` for `error.json` only what
-/// succeeded.
+/// Returns the number of the function's own requests to S3, by operation and prefix. Of the `PutObject`
+/// requests for `error.json`, only the successful ones count.
 fn counts(harness: &Harness) -> BTreeMap<String, u64> {
     let own = function_keys().access_key_id;
     let mut counts = BTreeMap::new();
@@ -70,7 +70,7 @@ fn counts(harness: &Harness) -> BTreeMap<String, u64> {
     counts
 }
 
-/// 60 archives, each told of twice, in any order.
+/// There are 60 archives and two events for each, in any order.
 async fn cost_little_more_than_one(functions: usize, with_leases: bool) {
     let moto = moto::start().await;
     let topic = topic(&moto).await;
@@ -98,7 +98,7 @@ async fn cost_little_more_than_one(functions: usize, with_leases: bool) {
         harness.lambda.invoke_asynchronously(event);
     }
     harness.idle().await;
-    // Lambda gives an event up after three tries; a sweep takes up what is left, as far as the next bad one.
+    // Lambda gives up an event after three tries. A sweep continues, up to the next bad archive.
     let mut sweeps = 0;
     while (0..ARCHIVES).any(|n| harness.is_unsettled(&name(n))) {
         assert!(sweeps < ARCHIVES, "the queue does not end");
@@ -152,7 +152,7 @@ cases! {
     }
 }
 
-/// The requests of late events do not depend on how many archives are settled.
+/// The number of requests for late events does not depend on the number of settled archives.
 async fn late_events(archives: u64) -> BTreeMap<String, u64> {
     let harness = Harness::builder().appending().start().await;
     let mut events: Vec<Value> = Vec::new();
@@ -161,7 +161,7 @@ async fn late_events(archives: u64) -> BTreeMap<String, u64> {
         let key = harness.put(&name(n), &archive, i64::try_from(n).unwrap());
         events.push(harness.upload_event(&key));
     }
-    // Up to the bad one, and past it.
+    // One sweep goes up to the bad archive, the next one past it.
     harness.sweep().await;
     harness.sweep().await;
     harness.stack.s3.clear_requests();
@@ -181,7 +181,7 @@ async fn a_late_event_of_a_settled_archive_costs_two_heads_at_the_most() {
     }
 }
 
-/// The same bytes uploaded again are the newest upload, whatever the markers of the first one say.
+/// The same bytes, uploaded again, are the newest upload, whatever the markers of the first upload say.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_of_the_same_bytes_after_the_marker_is_no_late_event() {
     let harness = Harness::start().await;
@@ -204,12 +204,12 @@ fn asked(harness: &Harness, operation: &str, place: &str) -> usize {
     fits.count()
 }
 
-/// A lease is renewed for as long as its holder works: nobody stages the archive a second time meanwhile.
+/// A lease is renewed while its holder works, so no other function stages the archive meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_long_load_waits_until_its_end() {
     let harness = Harness::builder().appending().concurrency(2).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
-    // A load of that length waits for Redshift: of S3 no answer is waited for so long.
+    // Such a long load waits for Redshift, since no request to S3 may take that long.
     let gate = Gate::new();
     let copy = redshift::Fault::on("COPY", redshift::Action::Wait(gate.clone())).times(1);
     harness.stack.redshift.inject(copy);
@@ -218,7 +218,7 @@ async fn who_waits_for_a_long_load_waits_until_its_end() {
     let (begun, taken) = (std::time::Instant::now(), asked(&harness, "PutObject", "/lease/"));
     let waiting = harness.lambda.invoke(harness.upload_event(&a));
     let opened = async {
-        // Longer than a lease holds that is not renewed.
+        // This is longer than a lease is valid without renewal.
         let is_renewed = || {
             asked(&harness, "PutObject", "/lease/") >= taken + 4 && begun.elapsed() > Duration::from_secs(25)
         };
@@ -233,7 +233,7 @@ async fn who_waits_for_a_long_load_waits_until_its_end() {
     assert!(harness.keys().iter().all(|key| !key.contains("/lease/")));
 }
 
-/// A function that is killed leaves its lease behind, and the next one waits for that to be over.
+/// A killed function leaves its lease, and the next one waits until the lease has expired.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_died_is_not_waited_for_longer_than_its_lease() {
     let harness = Harness::builder().appending().start().await;
@@ -253,13 +253,14 @@ async fn who_died_is_not_waited_for_longer_than_its_lease() {
     assert!(harness.keys().iter().all(|key| !key.contains("/lease/")));
 }
 
-/// A run that goes on for longer than an event should wait for, such as a backlog loaded by hand, makes no event fail.
+/// A run that takes longer than an event should wait, such as a backlog that is loaded by hand, makes no
+/// event fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_waited_for_half_of_its_time_works_without_a_lease() {
     let harness =
         Harness::builder().appending().concurrency(2).timeout(Duration::from_secs(45)).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
-    // As a run on another machine, which renews it.
+    // This is like a run on another machine that renews its lease.
     let note = json!({"holder": "command-by-hand", "until": "2999-01-01T00:00:00Z"});
     let lease = "processed/lease/client/cmslite_gdx/cmslite_user_group_metadata.json";
     let renewed = async {
@@ -281,7 +282,7 @@ async fn who_has_waited_for_half_of_its_time_works_without_a_lease() {
     assert!(harness.keys().contains(&lease.to_owned()), "the other run's lease was taken away");
 }
 
-/// What is no lease, or has a clock of its own, holds nobody up.
+/// An object that is not a lease, or one with a wrong clock, delays no function for long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_nobody_renews_is_taken_over_whatever_it_says() {
     let lease = "processed/lease/client/cmslite_gdx/cmslite_user_group_metadata.json";
@@ -294,7 +295,7 @@ async fn a_lease_that_nobody_renews_is_taken_over_whatever_it_says() {
     }
 }
 
-/// Without the right to a lease the load goes on, and says so.
+/// Without the permission for a lease, the load continues, and the log says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_leases_loads_all_the_same() {
     let harness = Harness::builder().appending().start().await;
@@ -304,13 +305,13 @@ async fn a_role_without_leases_loads_all_the_same() {
     assert!(harness.log().await.contains("working without a lease"));
 }
 
-/// What another run has settled since the listings is skipped, and told as such.
+/// What another run has settled since the listings is skipped and reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_settled_since_the_listings_is_not_read() {
     let harness = std::sync::Arc::new(Harness::builder().appending().start().await);
     let (a, b) = (harness.put("a", &sample(1, 5), 1), harness.put("b", &sample(2, 5), 2));
     harness.put("c", &sample(3, 5), 3);
-    // `b` gets its marker, as by another run, while `a` is downloaded.
+    // `b` gets its marker, as if from another run, while `a` is downloaded.
     let weak = std::sync::Arc::downgrade(&harness);
     let settle = move || {
         let harness = weak.upgrade().unwrap();
@@ -328,7 +329,7 @@ async fn what_is_settled_since_the_listings_is_not_read() {
     assert_eq!(harness.ledger().await, [a, key("c")]);
 }
 
-/// A store that knows no conditional writes, in either of the ways in which stores say so.
+/// There are two ways in which a store says that it does not support conditional writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_leases_is_loaded_from_without_them() {
     for (status, code) in [(501, "NotImplemented"), (400, "UnsupportedHeader")] {
@@ -340,7 +341,7 @@ async fn a_store_that_refuses_leases_is_loaded_from_without_them() {
     }
 }
 
-/// Of a lease that another holds, the headers come and the rest never does.
+/// The headers of another run's lease arrive, but its body never does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_never_comes_to_its_end_is_named() {
     let harness = Harness::builder().timeout(Duration::from_secs(20)).start().await;

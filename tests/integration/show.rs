@@ -1,4 +1,4 @@
-//! `show`: all that is known of one archive.
+//! Tests `show`, which shows all that is known of one archive.
 
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, bad_key, key, moment, sample, sample_with};
 use crate::json::is_valid;
 
-/// `show` of an archive: the exit status, standard output and standard error.
+/// Runs `show` for an archive. Returns the exit status, standard output and standard error.
 async fn show(harness: &Harness, asked: &str, options: &[&str]) -> (Option<i32>, String, String) {
     let config = harness.config_file();
     let arguments = [&["show", config.to_str().unwrap(), asked], options].concat();
@@ -87,13 +87,13 @@ async fn a_key_has_a_history_of_loads() {
     assert_eq!(second["other_loads"], json!([first["load"]]));
     assert_eq!(second["tables"][0], json!({"table": "cmslite.cms_group", "rows": 6}));
     assert_eq!(second["is_held"], json!(null));
-    // Of a long history a person is shown a part.
+    // A person sees only a part of a long history.
     let again = "INSERT INTO cmslite.load_ledger SELECT l.* FROM cmslite.load_ledger l, generate_series(1, 30) WHERE l.row_count = 20";
     harness.admin(again).await;
     let (_, told, _) = show(&harness, &key("a"), &[]).await;
     assert_eq!(told.matches("  Also loaded: revision ").count(), 10, "{told}");
     assert!(told.contains("  Also loaded: 21 more times (--json has them all)\n"), "{told}");
-    // What has left the source is still known.
+    // An archive that is no longer in the source is still known.
     harness.stack.s3.empty_bucket(BUCKET);
     let gone = document(&harness, &key("a")).await;
     assert_eq!((&gone["state"], &gone["revision"]), (&json!("gone"), &json!(null)));
@@ -139,7 +139,7 @@ async fn a_ledger_that_cannot_be_read_leaves_what_s3_has() {
     let json: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((status, &json["state"]), (Some(3), &"waiting".into()));
     assert_eq!(json["error"]["type"], "Deployment.LoginRefused");
-    // The ledger may know what S3 does not have.
+    // The ledger may have an archive that S3 does not.
     let (status, _, errors) = show(&harness, &key("gone"), &[]).await;
     assert_eq!(status, Some(3), "{errors}");
     assert!(errors.starts_with("error[Deployment.LoginRefused]: "), "{errors}");

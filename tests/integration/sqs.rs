@@ -1,5 +1,5 @@
-//! Events that come through SQS: each message is done or comes again by itself, and what is loaded is loaded once, in
-//! order.
+//! Tests events from SQS: each message is done or is received again, independently of the others, and
+//! archives are loaded once and in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::events::uploader;
 use crate::harness::{HANGS_AFTER, Harness, expected, key, members, sample};
 
-/// A batch of a queue whose messages have these bodies; they are named `m0`, `m1`, ...
+/// Returns a batch of a queue whose messages have these bodies. They are named `m0`, `m1`, ...
 fn batch(queue: &str, bodies: &[String]) -> Value {
     let record = |(n, body)| {
         let attributes = json!({"ApproximateReceiveCount": "1", "MessageGroupId": format!("g{}", n / 2)});
@@ -25,7 +25,7 @@ fn batch(queue: &str, bodies: &[String]) -> Value {
     json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
-/// The names of the messages that an answer says have failed.
+/// Returns the names of the messages that failed according to an answer.
 #[track_caller]
 fn failed(outcome: Outcome) -> Vec<String> {
     let Outcome::Ok(answer) = outcome else { panic!("{outcome:?}") };
@@ -34,7 +34,7 @@ fn failed(outcome: Outcome) -> Vec<String> {
     items.iter().map(|item| item["itemIdentifier"].as_str().unwrap().to_owned()).collect()
 }
 
-/// SNS's envelope of a message in a queue.
+/// Returns SNS's envelope for a message in a queue.
 fn by_sns(event: &Value) -> String {
     json!({"Type": "Notification", "TopicArn": "arn:aws:sns:ca-central-1:000000000000:t", "Message": event.to_string()})
         .to_string()
@@ -63,7 +63,7 @@ async fn messages_in_any_order_and_more_than_once_load_each_archive_once_in_orde
     assert!(names.iter().all(|name| harness.is_good(name)));
 }
 
-/// From the upload to the rows, by S3's own notification in a queue.
+/// From the upload to the rows, with S3's own notification in a queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_told_through_a_queue_fills_four_tables() {
     let harness = Harness::start().await;
@@ -125,7 +125,7 @@ async fn just_the_messages_of_what_was_not_done_come_again() {
     }
     let reports = log.lines().filter(|line| line.contains("\"message\":\"report\"")).count();
     assert_eq!(reports, 2, "one of the first invocation, one of the batch: {log}");
-    // A message that is not understood is counted once for each dataset, as an event of its own is.
+    // A message that cannot be read counts once for each dataset, as an event of its own does.
     let counted =
         log.lines().filter(|line| line.contains("Deployment.UnknownEvent") && line.contains("_aws"));
     assert_eq!(counted.count(), 1, "{log}");
@@ -151,8 +151,9 @@ async fn a_bad_archive_and_messages_that_nobody_understands_hold_up_no_queue() {
     assert!(harness.is_bad("bad"));
 }
 
-/// A function that dies before a marker, S3 that throttles for longer than is tried, a connection that breaks at COMMIT:
-/// messages that come again, to another function too, load nothing twice and nothing out of its turn.
+/// A function ends before it sets a marker, S3 throttles longer than the retries last, and a connection is
+/// lost at COMMIT. Messages that are received again, also by another function, load nothing twice and nothing
+/// out of order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_ends_as_it_must_whatever_fails_meanwhile() {
     let harness = Arc::new(Harness::builder().appending().concurrency(2).start().await);
@@ -168,7 +169,7 @@ async fn a_queue_ends_as_it_must_whatever_fails_meanwhile() {
     harness.stack.s3.inject(s3::Fault::on("GetObject", "client/", throttled).times(6));
     harness.stack.redshift.inject(redshift::Fault::on("COMMIT", redshift::Action::CutAfter).times(1));
     let names = ["a", "bad 1", "b", "c", "bad 2", "bad 3", "d"];
-    // Nothing here is to be given up.
+    // No message is given up here.
     let options =
         QueueOptions { batch_size: 3, concurrency: 2, max_receive_count: 1_000, ..QueueOptions::default() };
     let queue = Queue::new(options);
@@ -177,7 +178,7 @@ async fn a_queue_ends_as_it_must_whatever_fails_meanwhile() {
         let archive = if name.starts_with("bad") { b"no archive".to_vec() } else { sample(n, 5) };
         events.push(harness.upload_event(&harness.put(name, &archive, n as i64)));
     }
-    // 5 and 7 have no common divisor: all of them, in another order.
+    // 5 and 7 have no common divisor, so this visits all names in another order.
     for n in 0..names.len() {
         let event = &events[n * 5 % names.len()];
         queue.send(event.to_string());
@@ -201,7 +202,7 @@ async fn a_queue_ends_as_it_must_whatever_fails_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_time_does_not_suffice_for_comes_again() {
-    // In the last fifteen seconds no archive is begun.
+    // In the last fifteen seconds, no archive is started.
     let harness = Harness::builder().appending().timeout(Duration::from_secs(14)).start().await;
     let a = harness.put("a", &sample(1, 5), 1);
     let bodies = [harness.upload_event(&a).to_string(), TEST.to_owned()];
@@ -253,14 +254,14 @@ async fn a_batch_of_duplicates_runs_once_and_is_done_by_two_requests_when_it_com
 async fn of_a_fifo_queue_what_is_behind_a_failed_message_in_its_group_comes_again_too() {
     let harness = Harness::builder().appending().start().await;
     let event = harness.upload_event(&harness.put("a", &sample(1, 5), 1)).to_string();
-    // Two messages are a group.
+    // In the FIFO queue, each two messages form a group.
     let bodies = ["no JSON".to_owned(), event.clone(), event.clone(), "no JSON".to_owned(), event];
     assert_eq!(failed(harness.lambda.invoke(batch("uploads", &bodies)).await), ["m0", "m3"]);
     assert_eq!(failed(harness.lambda.invoke(batch("uploads.fifo", &bodies)).await), ["m0", "m1", "m3"]);
     assert_eq!(harness.ledger().await, [key("a")]);
 }
 
-/// A message without a name cannot come again by itself.
+/// A message without a name cannot be reported as failed on its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_with_a_failed_message_that_has_no_name_fails() {
     let harness = Harness::start().await;

@@ -1,4 +1,4 @@
-//! `status`: the queue, what is settled and how, and where markers and ledger disagree.
+//! Tests `status`: the queue, what is settled and how, and where markers and ledger disagree.
 
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn under_truncate_it_says_what_the_tables_hold_and_what_is_superseded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_where_markers_and_ledger_disagree() {
     let harness = Harness::builder().appending().start().await;
-    // Marked by the script, before there was a ledger: no disagreement.
+    // The script set this marker before the ledger existed, so it is not a disagreement.
     harness.stack.s3.set_time(Some(moment(1)));
     for key in [key("0"), good_key("0")] {
         harness.stack.s3.put_at(BUCKET, &key, &sample(1, 5), moment(1)).unwrap();
@@ -200,7 +200,7 @@ async fn it_names_what_is_passed_over_and_cuts_the_list() {
     let shown: Vec<&str> = shown.1.lines().take_while(|line| line.starts_with("    ")).collect();
     assert_eq!(shown.len(), 10, "{told}");
     assert_eq!(shown[8], format!("    {} (an unfinished upload)", sidecar(1199)));
-    // A name by a stranger does not reach the terminal as it is.
+    // A name chosen by a stranger is escaped before it is printed on a terminal.
     assert_eq!(shown[9], format!("    {}\\u{{202e}}.sig (a signature)", key("z")));
     assert!(told.contains("Markers and ledger agree."), "{told}");
 
@@ -217,7 +217,7 @@ async fn it_names_what_is_passed_over_and_cuts_the_list() {
         assert_eq!((&json["passed_over"][0], &json["passed_over_count"]), (&first, &json!(1201)));
     }
 
-    // The function's log and answer do not grow with them.
+    // The function's log and answer do not grow with the number of objects.
     let outcome = harness.sweep().await;
     let answer = serde_json::to_string(&Harness::report(outcome)).unwrap();
     assert!(answer.len() < 5_000 && !answer.contains("partial"), "{answer}");

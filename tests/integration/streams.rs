@@ -1,5 +1,5 @@
-//! Standard output has the result and nothing else, standard error all else; and whether somebody reads them changes nothing that
-//! is done.
+//! Tests that standard output has only the result and standard error everything else, and that the work does
+//! not depend on who reads them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -18,7 +18,7 @@ async fn run(harness: &Harness, command: Command, directory: &Path) -> Output {
     run_with(harness, command, directory, &[]).await
 }
 
-/// The same with more of an environment.
+/// Runs a command as [`run`] does, with additional variables.
 async fn run_with(
     harness: &Harness,
     mut command: Command,
@@ -32,7 +32,7 @@ async fn run_with(
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("TERM", "xterm")
         .envs(environment.iter().copied());
-    // Its ends of pipes are closed with it.
+    // This also closes the command's ends of the pipes.
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -74,7 +74,7 @@ async fn results_alone_are_on_standard_output() {
     }
 }
 
-/// What is left of a directory in which a command was run.
+/// Returns the files that a command left in its directory.
 fn left(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
@@ -112,13 +112,13 @@ async fn a_load_alone_keeps_a_log_unless_one_is_named() {
             assert!(log.contains("DEBUG:cmslite_user_data_to_redshift"), "{arguments:?}: {log}");
         }
     }
-    // What is no file stays as it is.
+    // What is not a regular file stays unchanged.
     let (output, _directory) = harness.command(&["status", config, "--log-file", "/dev/null"]).await;
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(fs::OpenOptions::new().append(true).open("/dev/null").is_ok());
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata("/dev/null").unwrap().permissions());
     assert_eq!(mode & 0o666, 0o666, "{mode:o}");
-    // Without the file the command goes on.
+    // Without the log file, the command continues.
     let (output, _directory) = harness.command(&["status", config, "--log-file", "/dev/null/a.log"]).await;
     assert!(output.status.success() && text(&output.stderr).contains("no log file /dev/null/a.log: "));
 }
@@ -150,9 +150,9 @@ async fn standard_error_says_less_or_more_as_it_is_told() {
 /// What standard output or standard error is.
 #[derive(Debug, Clone, Copy)]
 enum Sink {
-    /// A pipe whose reader has gone, as `head` does.
+    /// A pipe whose reader has ended, as `head` does.
     ClosedPipe,
-    /// A disk without space.
+    /// A full disk.
     FullDisk,
 }
 
@@ -210,7 +210,7 @@ async fn whether_somebody_reads_changes_no_exit_status_and_no_work() {
             assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
             let warnings = stderr.matches("the result is not complete").count();
             let expected = match sink {
-                // A reader that has gone knows it.
+                // Whoever closes the pipe knows that the result is not complete.
                 Sink::ClosedPipe => 0,
                 Sink::FullDisk if arguments == ["--help"] || arguments.contains(&"--no-such") => warnings,
                 Sink::FullDisk => 1,
@@ -221,7 +221,7 @@ async fn whether_somebody_reads_changes_no_exit_status_and_no_work() {
         assert_eq!(harness.ledger().await.len(), 1);
         assert!(harness.is_good("a") && harness.is_bad("b") && harness.is_unsettled("c"));
 
-        // Nor does it matter who reads standard error.
+        // It does not matter either who reads standard error.
         let mut command = program(&["load", config]);
         command.stderr(sink.open());
         let output = run(&harness, command, directory.path()).await;
@@ -244,11 +244,11 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
     command.args(["load", config, "--json"]);
     let output = run(&harness, command, directory.path()).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    // Whoever pipes it gets JSON alone, and the terminal has no word of libraries.
+    // A pipe gets only JSON, and the terminal shows no messages of libraries.
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["objects_good"], 1, "{document}");
     assert!(!text(&output.stderr).contains("ANSI") && !text(&output.stderr).contains("ansi"), "{output:?}");
-    // A bar is drawn on standard error, and only where that is a terminal, and somebody wants to see it.
+    // A bar is drawn on standard error only if that is a terminal and progress is wanted.
     for (on, option, is_drawn) in
         [(On::StandardError, "-v", true), (On::StandardError, "-q", false), (On::StandardOutput, "-v", false)]
     {
@@ -258,7 +258,7 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
         command.args(["load", config, "--again", &key("a"), "--color=never", option]);
         command.stderr(File::create(&errors).unwrap());
         let is_shown = || text(&fs::read(&errors).unwrap()).contains("\u{1b}[");
-        // The archive is read as long as it takes to draw the bar, or as long as it should have taken.
+        // The archive is read until the bar is drawn, or until it would have been drawn.
         let reading = async {
             gate.reached().await;
             for _ in 0..if is_drawn { 3_000 } else { 25 } {
@@ -284,7 +284,7 @@ async fn a_terminal_for_one_stream_is_none_for_the_other() {
     }
 }
 
-/// Where there are colours: with which streams on a terminal, and with what environment and options.
+/// Colours depend on which streams are a terminal, and on the environment and options.
 #[tokio::test(flavor = "multi_thread")]
 async fn colours_are_for_terminals_unless_somebody_wants_it_otherwise() {
     const NONE: &[(&str, &str)] = &[];
@@ -317,11 +317,11 @@ async fn colours_are_for_terminals_unless_somebody_wants_it_otherwise() {
             run_with(&harness, command(&format!("load --dry-run {config}")), directory.path(), environment);
         let output = output.await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        // The bar of a terminal's standard error has other sequences.
+        // The bar on a terminal's standard error has other sequences.
         let has_colour = text(&output.stdout).contains("\u{1b}[31mBAD ");
         assert_eq!(has_colour, is_coloured, "{on:?} {environment:?} {options}: {output:?}");
         if on != Some(On::StandardOutput) {
-            // Errors, and what clap says, keep to it too.
+            // Errors and the messages of clap follow the same rules.
             let is_coloured =
                 is_coloured || on == Some(On::StandardError) || options == "--color=always --json";
             let is_coloured = is_coloured || on == Some(On::Both) && options == "--json";

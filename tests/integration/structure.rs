@@ -1,5 +1,5 @@
-//! How the crates are built: which module may name which, which crate is used where, and how long a file may get.
-//! docs/explanation/architecture.md says why.
+//! Tests the structure of the crates: which module may use which, which external crate is used where, and how
+//! long a file may be. docs/explanation/architecture.md has the reasons.
 
 mod rules;
 mod source;
@@ -13,10 +13,10 @@ use source::Files;
 
 /// A crate of the workspace.
 struct Crate {
-    /// Where its sources are.
+    /// The directory of its sources.
     directory: &'static str,
     rules: Rules,
-    /// Its package, and what must not be among its dependencies. A name may end with `*`.
+    /// Its package, and the packages that must not be among its dependencies. A name may end with `*`.
     without: Option<(&'static str, &'static [&'static str])>,
 }
 
@@ -36,7 +36,7 @@ const CRATES: &[Crate] = &[
 
 const MAX_LINES: usize = 450;
 
-/// The core decides, and reaches for nothing: bytes and values in, bytes and values out.
+/// The core decides and does no I/O: it takes bytes and values, and returns bytes and values.
 const CORE: &[Room] = &[
     Room { path: "tokio*", only: &[] },
     Room { path: "aws_sdk_*", only: &[] },
@@ -108,7 +108,7 @@ fn every_crate_keeps_to_its_structure() {
     assert!(wrong.is_empty(), "{} findings:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Sources that are wrong in every way: each is found, where it is, and nothing else.
+/// The sample breaks each rule. Each violation is found in its place, and nothing else.
 #[test]
 fn the_sample_is_refused() {
     let files = read(&workspace().join("tests/samples/structure"));
@@ -125,7 +125,7 @@ fn the_sample_is_refused() {
     assert_eq!(found, expected, "{}", found.join("\n"));
 }
 
-/// Small crates, and what is found in them: the start of each finding.
+/// Small crates, with the start of each finding.
 #[test]
 fn names_are_followed_to_where_they_lead() {
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
@@ -259,7 +259,7 @@ fn names_are_followed_to_where_they_lead() {
     }
 }
 
-/// The program is made to reach out, so that the search for what must not be there has something to find.
+/// A program that does I/O, so that the search for forbidden dependencies finds something.
 #[test]
 fn what_must_not_be_a_dependency_is_found() {
     let found = dependencies("cmslite-user-data-to-redshift", CORE_WITHOUT);
@@ -295,7 +295,7 @@ fn read(directory: &Path) -> Files {
     files
 }
 
-/// Those among the packages that a package is built with that are `unwanted`, with their versions.
+/// Returns those packages on which a package depends that are `unwanted`, with their versions.
 fn dependencies(package: &str, unwanted: &[&str]) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])

@@ -1,4 +1,5 @@
-//! Cells arrive as they were written: from any RFC 4180 file to the table, whatever letters they hold.
+//! Tests that cells are loaded as they were written: from any RFC 4180 file to the table, with any
+//! characters.
 
 use devstack::samples::{self, Member};
 use devstack::stack::BUCKET;
@@ -8,8 +9,8 @@ use serde_json::json;
 
 use crate::harness::{Harness, Row, cases, moment, sample_with};
 
-/// Quotes, delimiters, line ends, backslashes, what pandas would take for numbers or nothing, and letters of
-/// many scripts.
+/// Quotes, delimiters, line ends, backslashes, texts that pandas would read as numbers or missing values, and
+/// letters of many scripts.
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_arrive_as_they_were_written() {
     let harness = Harness::start().await;
@@ -64,8 +65,7 @@ async fn cells_arrive_as_they_were_written() {
     assert_eq!(loaded, cells.map(|cell| (cell, cell)));
 }
 
-/// A whole second without its fraction, and zeros beyond microseconds, as they are written beside others by the
-/// same export.
+/// A whole second without a fraction, and zeros after the microseconds, as one export may write both.
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_arrive_with_and_without_a_fraction() {
     let harness = Harness::start().await;
@@ -91,7 +91,7 @@ async fn dates_arrive_with_and_without_a_fraction() {
 
 const COLUMNS: usize = 3;
 
-/// What other programs change, or mean something by.
+/// Texts that other programs change or interpret.
 const KNOWN: [&str; 37] = [
     "",
     " ",
@@ -132,14 +132,14 @@ const KNOWN: [&str; 37] = [
     "\u{10ffff}",
 ];
 
-/// Every ASCII character that may be a delimiter: all but the quote, line ends and NUL, which no text holds.
+/// Returns every ASCII character that may be a delimiter: all except the quote, line ends and NUL.
 fn delimiter() -> impl Strategy<Value = char> {
     let usual = prop::sample::select([',', '|', '\t', ';'].as_slice());
     let any = (1..128_u8).prop_map(char::from).prop_filter("a delimiter", |c| !['"', '\r', '\n'].contains(c));
     prop_oneof![usual, any]
 }
 
-/// Text of any Unicode but NUL, rich in what other programs change.
+/// Returns texts of any Unicode characters except NUL, with many that other programs change.
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => prop::sample::select(KNOWN.as_slice()).prop_map(str::to_owned),
@@ -150,8 +150,8 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A file: its delimiter, whether its lines end in CRLF, whether it begins with a byte order mark, whether
-/// the last line ends, and its rows with a wish for each cell to be quoted.
+/// A file: its delimiter, whether its lines end with CRLF, whether it has a byte order mark, whether its last
+/// line ends, and its rows, each cell with whether it should be quoted.
 #[derive(Debug, Clone)]
 struct File {
     delimiter: char,
@@ -167,7 +167,7 @@ fn file() -> impl Strategy<Value = File> {
         .prop_map(|(delimiter, crlf, mark, ended, rows)| File { delimiter, crlf, mark, ended, rows })
 }
 
-/// Written by the letter of RFC 4180, and by nothing else that could share our mistakes.
+/// Writes a file exactly by RFC 4180, without code that could have the same mistakes as the program.
 fn written(file: &File) -> String {
     let end = if file.crlf { "\r\n" } else { "\n" };
     let mut text = String::from(if file.mark { "\u{feff}" } else { "" });
@@ -176,7 +176,7 @@ fn written(file: &File) -> String {
     for row in &file.rows {
         text += end;
         let cells = row.iter().map(|(cell, quoted)| {
-            // What would be passed over, or refused, at a file's end or a line's start.
+            // These would be ignored or refused at the end of a file or the start of a line.
             let is_mark = cell.starts_with('\u{feff}') || cell.ends_with('\u{1a}');
             if *quoted || is_mark || cell.contains(['"', '\r', '\n', file.delimiter]) {
                 format!("\"{}\"", cell.replace('"', "\"\""))
@@ -222,7 +222,7 @@ async fn load(harness: &Harness, file: &File) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Tries thirty files, others in each part.
+/// Tests thirty files, which differ between the parts.
 fn arrives(part: u8) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let harness = runtime.block_on(async {

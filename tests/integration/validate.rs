@@ -1,4 +1,4 @@
-//! `validate`: local archives, judged as a load judges them, with nothing but the configuration.
+//! Tests `validate`, which checks local archives as a load does, with nothing but the configuration.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,11 +14,11 @@ use crate::harness::{
     Harness, PROGRAM, SHIPPED, cases, long_sample, members, quoting, sample, sample_with, temporary,
 };
 
-/// The configuration is called as the dataset is.
+/// The configuration has the name of the dataset.
 const CONFIG: &str = "cmslite_user_group_metadata.json";
 
-/// An empty directory but for archives and the shipped configuration, in which the command is run without
-/// any environment.
+/// A directory with only archives and the shipped configuration, in which the command runs without any
+/// environment.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// What a run ended with.
+/// The result of a run.
 #[derive(Debug, PartialEq)]
 struct Run {
     status: Option<i32>,
@@ -71,7 +71,7 @@ fn ddl() -> String {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("ddl/tables.sql").display().to_string()
 }
 
-/// What is told of an archive of samples with so many rows each.
+/// Returns the output for an archive of samples with this number of rows each.
 fn good(name: &str, rows: usize) -> String {
     let tables = ["cms_group", "user_activity", "user_group", "user_status"];
     let lines = tables.map(|table| format!("        cmslite.{table}: {rows} rows\n"));
@@ -124,7 +124,7 @@ fn more_than_twenty_problems_are_counted() {
     assert_eq!(told.matches("analytics_group.csv, line ").count(), 20, "{told}");
 }
 
-/// Whatever is wrong without the statements of `--ddl` shows without them.
+/// Without the statements of `--ddl`, only problems that do not depend on the types of columns are found.
 #[test]
 fn without_statements_the_types_of_columns_are_not_judged() {
     let place = Place::with(&[("a.tgz", groups("1,x,maybe,k\n2,x,t,k\n3,x,t,k\n"))]);
@@ -154,7 +154,7 @@ fn a_dash_is_standard_input() {
     assert!(status == Some(1) && told.starts_with("BAD   -\n") && errors.is_empty(), "{told}{errors}");
 }
 
-/// What cannot be done is told on standard error; what can be is done.
+/// What cannot be done is reported on standard error, and the rest is done.
 fn is_usage(arguments: &[&str], told: &str, errors: &str) {
     let archives = [("a.tgz", sample(1, 5)), ("bad.tgz", b"no archive".to_vec())];
     let place = Place::with(&archives);
@@ -230,7 +230,7 @@ fn json_is_one_document_with_each_archive() {
     assert_eq!(document["error"]["message"], json!(format!("cannot read none.tgz: {missing}")));
 }
 
-/// The program that reads one reads the other.
+/// A program that reads one document can read the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn json_is_that_of_error_json() {
     let harness = Harness::start().await;
@@ -273,7 +273,8 @@ async fn json_is_that_of_error_json() {
     }
 }
 
-/// Behind `head`, nobody reads on; the exit status is still that of all archives.
+/// Before `head` in a pipe, the output may not be read to its end. The exit status is still that of all
+/// archives.
 #[test]
 fn results_that_nobody_reads_are_no_failure() {
     let place = Place::with(&[("a.tgz", sample(1, 5)), ("bad.tgz", b"no archive".to_vec())]);
@@ -285,10 +286,10 @@ fn results_that_nobody_reads_are_no_failure() {
     }
 }
 
-/// It holds the beginning of an archive and waits for the rest.
+/// The command has the start of an archive and waits for the rest.
 #[test]
 fn an_interrupt_ends_it() {
-    // A shell starts what is in its background with the signal ignored, and so would be what this starts.
+    // A shell starts background processes with the signal ignored, and their children inherit that.
     const WITH_THE_SIGNAL: &str = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
     let archive = long_sample(1, 5_000_000);
     let place = Place::with(&[]);
@@ -296,7 +297,7 @@ fn an_interrupt_ends_it() {
     command.args(["-c", WITH_THE_SIGNAL, PROGRAM, "validate", CONFIG, "-"]).current_dir(place.0.path());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    // More than a pipe holds: it has begun to read.
+    // This is more than a pipe holds, so the command has started to read.
     input.write_all(&archive[..400_000]).unwrap();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().signal(), Some(2));
@@ -315,12 +316,12 @@ fn a_terminal_shows_a_bar_and_is_left_clean() {
     assert_eq!(status, Some(0), "{told:?}");
     let (bar, result) = told.rsplit_once(" rows, ").unwrap();
     assert!(bar.contains("a.tgz") && bar.contains("[="), "{told:?}");
-    // A cleared line stands before the result.
+    // A cleared line precedes the result.
     let (cleared, result) = result.split_once("good  a.tgz").unwrap();
     assert!(cleared.contains("\u{1b}[2K") && result.contains("cmslite.cms_group: "), "{told:?}");
 }
 
-/// The page for exporters has a script that uploads what is good: it runs as it stands there.
+/// The page for exporters has a script that uploads good archives. The test runs it unchanged.
 #[test]
 fn the_script_for_exporters_uploads_what_is_good_alone() {
     let page = include_str!("../../docs/how-to/validate-before-upload.md");

@@ -1,4 +1,4 @@
-//! What the runbook says of each alarm.
+//! Tests what the runbook says about each alarm.
 
 use devstack::lambda::Outcome;
 use devstack::s3::{Action, Fault};
@@ -48,7 +48,7 @@ async fn bad_archives_are_explained_and_their_correction_is_loaded() {
     assert!(reader.harness.is_good(name) && !reader.harness.is_bad(name));
 }
 
-/// The archive is not loaded, why stands in the log, and `check` finds it.
+/// Checks that the archive is not loaded, that the log says why, and that `check` finds it.
 async fn is_found(reader: &mut Reader, name: &str, mut section: Section, error_type: &str, obstacle: &str) {
     let archive = reader.harness.put(name, &sample(1, 5), if name == "a" { 10 } else { 20 });
     let Outcome::Failed { error_type: failed, .. } = reader.harness.invoke(&archive).await else {
@@ -73,7 +73,7 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     let mut section = Section::of("runbook.md", "Alarm: configuration failures");
     let log = reader.run(section.take("logs 1")).await;
     assert!(log.contains(&error_type), "{error_type}: {log}");
-    // The event was at fault, the configuration is not.
+    // The event was wrong, not the configuration.
     let told = reader.run(section.take("check")).await;
     assert!(told.contains("ok    configuration"), "{told}");
 
@@ -98,7 +98,7 @@ async fn failures_of_the_deployment_are_found_in_the_log_and_by_check() {
     reader.run(section.take("load")).await;
     assert!(reader.harness.is_good("a"));
 
-    // At last, since the function never sends a refused password again.
+    // This is last, because the function never sends a refused password again.
     reader.harness.stack.redshift.set_password(LOADER, "another");
     let section = Section::of("runbook.md", "Alarm: login failures");
     is_found(&mut reader, "b", section, "Deployment.LoginRefused", "BAD   Redshift: login").await;
@@ -114,7 +114,7 @@ async fn failed_events_are_read_made_good_and_put_away() {
     reader.harness.idle().await;
     assert_eq!(reader.harness.lambda.dead_letters().len(), 1);
     assert_eq!(reader.harness.lambda.history().len(), 3);
-    // As Lambda writes it (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous
+    // The form is Lambda's (AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous
     // invocations").
     let letter = reader.harness.lambda.dead_letters().remove(0);
     let Outcome::Failed { error_type, message } = letter.outcome else {

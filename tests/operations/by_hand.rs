@@ -1,4 +1,4 @@
-//! Permissions, replay and backfill.
+//! Tests the pages about permissions, loading again and backfill.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,13 @@ async fn the_password_is_digested_kept_and_rotated() {
     let (read, digest) = (section.take("read -rs"), section.take("md5sum"));
     reader.try_to(read, &format!("{LOADER_PASSWORD}\n")).await;
     let digested = reader.run(digest).await.trim().to_owned();
-    // PostgreSQL, which Redshift comes from, has its own opinion of what the digest is.
+    // PostgreSQL, from which Redshift is derived, computes the digest independently.
     let stored = format!(
         "BEGIN; SET LOCAL password_encryption = 'md5'; ALTER ROLE {LOADER} PASSWORD '{LOADER_PASSWORD}';
          SELECT rolpassword FROM pg_authid WHERE rolname = '{LOADER}'; ROLLBACK"
     );
     assert_eq!(reader.harness.query(&stored).await, [[Some(digested.clone())]]);
-    // The user exists already, in all databases of the tests: another one.
+    // The user already exists in all databases of the tests, so this uses another one.
     let (create, create_secret, alter) =
         (section.take("CREATE USER"), section.take("create-secret"), section.take("ALTER USER"));
     for statement in [create, alter] {
@@ -81,7 +81,7 @@ async fn a_table_that_has_really_shrunk_is_let_through() {
     let told = reader.run(section.take("--accept-shrink")).await;
     assert!(told.contains("Too few rows, accepted by request"), "{told}");
     assert_eq!(reader.harness.tables().await, expected(&members(2, 3)));
-    // By the function: it is loaded already, and another delivery changes nothing.
+    // The function finds the archive loaded, and another delivery changes nothing.
     let told = reader.run(section.take("lambda invoke")).await;
     assert!(told.contains("already_loaded"), "{told}");
     assert_eq!(reader.harness.ledger().await.len(), 2);
@@ -112,7 +112,7 @@ async fn many_archives_are_loaded_a_few_at_a_time() {
     assert_eq!(reader.harness.rows("user_group").await.len(), 18);
 }
 
-/// `ps` shows command lines, and a shell expands what stands in double quotes.
+/// `ps` shows command lines, and a shell expands text in double quotes.
 #[test]
 fn no_document_has_a_password_on_a_command_line_or_in_double_quotes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,5 @@
-//! How uploads to an existing bucket are told: the commands of docs/how-to/deploy.md, and the template's rule.
+//! Tests how uploads to an existing bucket are announced: the commands of docs/how-to/deploy.md, and the
+//! template's rule.
 
 use devstack::stack::BUCKET;
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ print(json.dumps(targets))";
 for name in sys.argv[2:]:
     boto('s3').put_object(Bucket=sys.argv[1], Key=name, Body=b'x')
 print('null')";
-    // EventBridge's events have the key as it is, S3's own notifications form-encode it: so does moto.
+    // EventBridge's events have the unchanged key, and S3's own notifications form-encode it. moto does the
+    // same.
     let archive = key("2024-03-01 ü+");
     let staged = format!("processed/batch/{archive}");
     reader.moto.python(upload, &[BUCKET, &archive]).await;

@@ -1,4 +1,4 @@
-//! Documents whose commands need little: what they tell is done as it stands there.
+//! Tests documents whose commands need little. Each command is run as it is printed.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::page::Section;
 use super::reader::Reader;
 use crate::harness::{Harness, PROGRAM, SHIPPED, expected, key, members, moment, moto, sample, temporary};
 
-/// A line in a shell that knows the program and no variable.
+/// Runs a line in a shell that knows the program and no variables.
 fn shell(line: &str, directory: &Path) -> Output {
     let path = [Path::new(PROGRAM).parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
     let path = std::env::join_paths(path).unwrap();
@@ -54,12 +54,12 @@ async fn the_command_loads_the_queue_on_any_machine() {
     assert_eq!(reader.harness.tables().await, expected(&members(1, 6)));
 }
 
-/// Readers see tables and ledger, and cannot hold up a load by the lock table.
+/// Readers see the tables and the ledger, and cannot delay a load with the lock table.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_get_their_rights_and_no_more() {
     let harness = Harness::start().await;
     Harness::report(harness.invoke(&harness.put("a", &sample(1, 4), 10)).await);
-    // Groups are those of the whole cluster, which other tests use too.
+    // Groups belong to the whole cluster, which other tests use too.
     let statement = |line: &str| line.replace("analysts", "readers_of_a_test");
     let mut section = Section::of("how-to/give-readers-access.md", "The tables");
     for part in ["CREATE GROUP", "USAGE", "ALL TABLES", "REVOKE ALL"] {
@@ -85,7 +85,7 @@ async fn readers_get_their_rights_and_no_more() {
     harness.admin("DROP OWNED BY readers_of_a_test; DROP ROLE readers_of_a_test").await;
 }
 
-/// What `devstack serve --dataset` does: a bucket, tables and rights for a dataset that the stack did not know.
+/// Does what `devstack serve --dataset` does: it creates a bucket, tables and permissions for a new dataset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_is_made_for_a_dataset_of_ones_own() {
     let harness = Harness::start().await;
@@ -121,7 +121,7 @@ async fn a_stack_is_made_for_a_dataset_of_ones_own() {
     assert_eq!(dataset.tables, ["club.members"]);
 }
 
-/// From an export to rows and a page, as a newcomer goes.
+/// From an export to rows and a page, as a newcomer does it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_gets_from_an_export_to_rows() {
     let harness = Harness::start().await;
@@ -159,7 +159,7 @@ async fn a_newcomer_gets_from_an_export_to_rows() {
     let told = well(section.take("validate"));
     assert!(told.contains("members: 2 rows") && told.contains("visits: 3 rows"), "{told}");
 
-    // 5: what `devstack serve --dataset` does.
+    // Step 5: what `devstack serve --dataset` does.
     let dataset = Dataset::read(&place.join("club.json")).unwrap();
     dataset.set_up(&harness.stack, &place.join("club.sql")).await.unwrap();
     let load = |name: &str| {

@@ -1,5 +1,5 @@
-//! The logins that the template gives the function: for each the right that it needs, on just what it is for, and no other;
-//! and only one of them.
+//! Tests the logins of the template: each gives the function the one permission that it needs, for exactly
+//! one target, and only one login is possible.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::reader::deploy_with;
 use crate::harness::{Harness, cases, moto, sample};
 use crate::iam_logins::{Kind, Place, by_iam, start};
 
-/// The parameters that differ from one login to the other.
+/// Returns the parameters that differ between the logins.
 fn parameters(kind: Kind, place: Place) -> Vec<String> {
     let login = match kind {
         Kind::ClusterAsUser => vec![format!("RedshiftCluster={CLUSTER}"), format!("RedshiftUser={LOADER}")],
@@ -30,14 +30,14 @@ fn parameters(kind: Kind, place: Place) -> Vec<String> {
     [login, place].concat()
 }
 
-/// The statements that are about logins.
+/// Returns the statements about logins.
 fn about_logins(policy: &Policy) -> Vec<&Statement> {
     let is_one = |action: &String| action.starts_with("redshift") || action.starts_with("secretsmanager:");
     policy.statement.iter().filter(|statement| statement.action.texts().iter().any(is_one)).collect()
 }
 
-/// A stack is made, and its function loads with the rights of its role and the variables that it is given; without any
-/// of the rights it does not.
+/// Creates a stack, whose function loads with the permissions of its role and its variables. Without any one
+/// of the permissions, it does not.
 async fn has_what_it_needs(kind: Kind, place: Place, sids: &[&str]) {
     let moto = moto::start().await;
     let api = RedshiftApi::start().await.unwrap();
@@ -47,7 +47,7 @@ async fn has_what_it_needs(kind: Kind, place: Place, sids: &[&str]) {
     let deployed = deploy_with(&moto, &all).await;
     assert_eq!(deployed["outputs"]["RoleName"], deployed["made"]["LoaderRole"]);
 
-    // The template's variables are those that the function of this test has.
+    // The template's variables are those of the function in this test.
     let variables = "print(json.dumps(boto('lambda').get_function_configuration(FunctionName=sys.argv[1])['Environment']['Variables']))";
     let variables = moto.python(variables, &[deployed["outputs"]["FunctionName"].as_str().unwrap()]).await;
     let of_login = |name: &str| name.starts_with("PG") || name == "pgpass" || name.starts_with("REDSHIFT_");
@@ -70,7 +70,7 @@ async fn has_what_it_needs(kind: Kind, place: Place, sids: &[&str]) {
     let policy = policy_of(&moto, &deployed).await;
     let found: Vec<&str> = about_logins(&policy).iter().map(|statement| statement.sid.as_str()).collect();
     assert_eq!(found, sids);
-    // Each of them is needed, and the last time they suffice.
+    // Each of the permissions is needed, and all of them together are enough.
     let archive = harness.put("a", &sample(1, 5), 1);
     for sid in sids {
         let mut without = policy.clone();
@@ -125,10 +125,10 @@ async fn a_login_by_a_secret_has_no_right_to_redshifts_api() {
     assert_eq!(statement.resource.texts(), [secret]);
 }
 
-/// Parameters, and what is said of them.
+/// Parameters, and the message about them.
 type Case = (&'static [(&'static str, &'static str)], Option<&'static str>);
 
-/// What CloudFormation says of parameters before it makes anything (CloudFormation User Guide, "Rules").
+/// CloudFormation checks parameters by rules before it creates anything (CloudFormation User Guide, "Rules").
 #[tokio::test(flavor = "multi_thread")]
 async fn one_login_is_asked_for_and_only_one() {
     const SECRET: (&str, &str) = ("PasswordSecretArn", "arn");

@@ -1,5 +1,5 @@
-//! The template and the documents: the template's stack is made in moto, its permissions suffice, and every command of a
-//! document is run as it stands there and does what is said of it.
+//! Tests the template and the documents: moto creates the template's stack, its permissions are enough, and
+//! every command in a document is run as it is printed and does what the document says.
 
 mod alarms;
 mod by_hand;

@@ -1,4 +1,4 @@
-//! Moving over from the script, side by side first.
+//! Tests the page about replacing the script, which first runs side by side with it.
 
 use devstack::redshift::postgresql_ddl;
 use devstack::stack::{BUCKET, LOADER_PASSWORD};
@@ -7,8 +7,8 @@ use super::page::Section;
 use super::reader::{Ran, Reader};
 use crate::harness::{Harness, SHIPPED, expected, good_key, key, members, moment, sample};
 
-/// What the script leaves behind: its newest archive's rows in the tables, and copies of what it settled. No
-/// ledger.
+/// Returns the state that the script leaves: the rows of its newest archive in the tables, copies of the
+/// settled archives, and no ledger.
 async fn after_the_script() -> Reader {
     let reader = Reader::start(SHIPPED).await;
     let harness = &reader.harness;
@@ -25,7 +25,7 @@ async fn after_the_script() -> Reader {
 async fn both_run_side_by_side_and_the_script_is_switched_off() {
     let mut reader = after_the_script().await;
     let mut section = Section::of("how-to/replace-the-script.md", "Run both side by side");
-    // 2: a shell that knows nothing of a deployed stack.
+    // Step 2: a shell that knows nothing about a deployed stack.
     std::fs::remove_file(reader.directory.path().join(".state")).unwrap();
     let config = section.take("CONFIG=");
     reader.run(config).await;
@@ -40,13 +40,13 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
         reader.try_to(section.take("read -rs pgpass"), &format!("{LOADER_PASSWORD}\n")).await;
     assert_eq!(status, 0, "{output}");
 
-    // 3: a schema and a prefix of its own.
+    // Step 3: a separate schema and prefix.
     reader.run(section.take("side.json")).await;
     reader.run(section.take("side.sql")).await;
     let ddl = std::fs::read_to_string(reader.directory.path().join("side.sql")).unwrap();
     reader.harness.admin(&postgresql_ddl(&ddl).unwrap()).await;
 
-    // 4 and 5: what it would do, and does, which the script's tables and markers do not notice.
+    // Steps 4 and 5: what the loader would do, and then does. The script's tables and markers do not change.
     let before = reader.harness.tables().await;
     let script = |reader: &Reader| {
         reader.harness.keys().into_iter().filter(|key| key.starts_with("processed/")).collect::<Vec<_>>()
@@ -69,7 +69,7 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
     assert_eq!(harness.tables().await, before);
     assert_eq!(script(&reader), markers);
 
-    // 6: the document's own queries.
+    // Step 6: the document's own queries.
     let queries = [section.take("EXCEPT"), section.take("EXCEPT")];
     for query in queries {
         assert_eq!(harness.query(query).await, [[Some("0".to_owned())]], "{query}");
@@ -79,7 +79,7 @@ async fn both_run_side_by_side_and_the_script_is_switched_off() {
         assert_eq!(harness.query(query).await, [[Some("1".to_owned())]], "{query}");
     }
 
-    // 7: what the script settled stays settled, and the next upload is loaded.
+    // Step 7: what the script settled stays settled, and the next upload is loaded.
     let status = reader.run(section.take("status")).await;
     assert!(status.contains("Queue 0") && status.contains("good 2"), "{status}");
     let harness = &reader.harness;

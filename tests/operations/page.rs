@@ -1,7 +1,7 @@
-//! The documents as lists of what they have their readers type: the blocks marked `sh`, `console` and `sql`.
+//! Reads the commands in the documents: the blocks marked `sh`, `console` and `sql`.
 //!
-//! A block is followed by a test, or bears a comment on the line before it: `<!-- not run here: REASON -->`, or
-//! `<!-- run by TEST -->` where a test of its own runs the block as a whole.
+//! A test runs each block, or the line before it has a comment: `<!-- not run here: REASON -->`, or `<!-- run
+//! by TEST -->` if another test runs the block as a whole.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 const LANGUAGES: [&str; 3] = ["sh", "console", "sql"];
 
-/// The commands under a heading of a page, in their order. All of them must be taken.
+/// The commands under a heading of a page, in order. A test must take all of them.
 pub struct Section {
     title: String,
     lines: VecDeque<&'static str>,
 }
 
 impl Section {
-    /// The commands under a heading of a page below `docs/`.
+    /// Returns the commands under a heading of a page below `docs/`.
     #[track_caller]
     pub fn of(page: &str, title: &str) -> Self {
         let (_, lines) = sections(read(&root().join("docs").join(page)).leak())
@@ -26,7 +26,7 @@ impl Section {
         Self { title: format!("{page}, {title}"), lines: lines.into() }
     }
 
-    /// The next command, as it is documented; `part` says which one the test takes it for.
+    /// Returns the next command as it is printed. `part` says which command the test expects.
     #[track_caller]
     pub fn take(&mut self, part: &str) -> &'static str {
         let line = self
@@ -57,7 +57,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files of a directory with such an extension, and of those below it.
+/// Finds the files with one of these extensions in a directory and below it.
 pub fn files(directory: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -70,7 +70,7 @@ pub fn files(directory: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-/// How a block is marked by the comment before it.
+/// The mark in the comment before a block.
 #[derive(Clone, Copy)]
 enum Mark<'a> {
     NotRun(&'a str),
@@ -85,7 +85,7 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The blocks of a page that are commands: the heading, the mark, the lines.
+/// Returns the blocks of a page that are commands: the heading, the mark and the lines.
 fn blocks(text: &str) -> Vec<(&str, Option<Mark<'_>>, Vec<&str>)> {
     let mut blocks = Vec::new();
     let mut heading = "";
@@ -111,7 +111,7 @@ fn blocks(text: &str) -> Vec<(&str, Option<Mark<'_>>, Vec<&str>)> {
     blocks
 }
 
-/// The headings with commands that a test must follow, each line of a block a command.
+/// Returns the headings whose commands a test must run, with one command for each line.
 fn sections(text: &str) -> Vec<(&str, Vec<&str>)> {
     let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
     for (heading, _, lines) in blocks(text).into_iter().filter(|(_, mark, _)| mark.is_none()) {
@@ -123,7 +123,7 @@ fn sections(text: &str) -> Vec<(&str, Vec<&str>)> {
     sections
 }
 
-/// What a reader is told to type, a test types too, or the page says why not.
+/// A test types what a reader should type, or the page says why not.
 #[test]
 fn every_command_of_a_document_is_followed() {
     let mut sources = Vec::new();

@@ -1,4 +1,5 @@
-//! The role that the template gives the function: it suffices in S3, and nothing in it is for nothing.
+//! Tests the role that the template gives the function: it is enough for S3, and each permission in it is
+//! needed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use super::reader::deploy_by_secret;
 use crate::harness::moto::{self, Moto};
 use crate::harness::{Harness, HarnessBuilder, bad_key, long_sample, moment, sample, sample_with};
 
-/// What is written is encrypted by this key.
+/// The key that encrypts what is written.
 const KMS_KEY: &str = "arn:aws:kms:ca-central-1:123456789012:key/11111111-2222-3333-4444-555555555555";
 
-/// A harness whose function has these rights only.
+/// Returns a harness whose function has only these permissions.
 fn limited(policy: Policy) -> HarnessBuilder {
     Harness::builder()
         .known_keys(function_keys().with_policy(policy))
@@ -25,7 +26,7 @@ fn limited(policy: Policy) -> HarnessBuilder {
         .env("STATUS_PAGE", "on")
 }
 
-/// The policy of the role of a stack that logs in by a secret.
+/// Returns the policy of the role in a stack that uses a secret.
 async fn policy() -> Policy {
     let moto = moto::start().await;
     let secret = "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x";
@@ -34,9 +35,9 @@ async fn policy() -> Policy {
     policy_of(&moto, &deployed).await
 }
 
-/// The policy of a stack's role, as CloudFormation has made it.
+/// Returns the policy of a stack's role, as CloudFormation created it.
 pub async fn policy_of(moto: &Moto, deployed: &Value) -> Policy {
-    // moto keeps what CloudFormation gave it as Python writes it, and `AWS::NoValue` as None.
+    // moto keeps the policy as a Python value, with None for `AWS::NoValue`.
     let read = "
 import ast
 names = boto('iam').list_role_policies(RoleName=sys.argv[1])['PolicyNames']
@@ -48,8 +49,8 @@ print(json.dumps({**policy, 'Statement': [statement for statement in policy['Sta
     serde_json::from_value(policy).unwrap()
 }
 
-/// A bad archive, its correction, a large archive whose first upload fails, `status` and `check`: what the
-/// function asked of S3, or how it failed.
+/// Runs a bad archive, its correction, a large archive whose first upload fails, `status` and `check`.
+/// Returns the function's requests to S3, or how it failed.
 async fn everything(policy: Policy) -> Result<Vec<Request>, String> {
     let harness = limited(policy).start().await;
     let a = harness.put("a", &sample_with("analytics_group.csv", "a,b\n1,2\n"), 10);
@@ -91,7 +92,7 @@ fn done(outcome: Outcome) -> Result<Value, String> {
     }
 }
 
-/// S3 says 403 for what is not there, since the role may list certain prefixes only.
+/// S3 answers 403 for a missing object, because the role may list only certain prefixes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_no_missing_right() {
     let policy = policy().await;
@@ -119,7 +120,7 @@ async fn what_is_not_there_is_no_missing_right() {
 async fn the_role_may_do_what_the_function_does_and_little_more() {
     let policy = policy().await;
     let requests = everything(policy.clone()).await.unwrap();
-    // A look for a marker that is not there is answered so to a role that may list certain prefixes only.
+    // A request for a missing marker gets this answer if the role may list only certain prefixes.
     let is_refused = |request: &&Request| request.status == Some(403) && request.operation != "HeadObject";
     let refused: Vec<&Request> = requests.iter().filter(is_refused).collect();
     assert!(refused.is_empty(), "{refused:?}");
@@ -140,7 +141,7 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
     for statement in in_s3 {
         let used: Vec<&Permission> =
             used_permissions.iter().filter(|permission| statement.allows(permission)).collect();
-        // Above 5 GB a copy is made in parts.
+        // Objects above 5 GB are copied in parts.
         for action in statement.action.texts().iter().filter(|action| **action != "s3:AbortMultipartUpload") {
             assert!(
                 used.iter().any(|permission| permission.action == action),
@@ -158,7 +159,7 @@ async fn the_role_may_do_what_the_function_does_and_little_more() {
             ..policy.clone()
         };
         if statement.sid == "WriteStatusPage" {
-            // A page that cannot be written fails no run.
+            // A page that cannot be written does not make a run fail.
             everything(without).await.unwrap();
             continue;
         }

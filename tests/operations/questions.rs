@@ -1,4 +1,4 @@
-//! docs/faq.md and docs/how-to/deploy.md: each statement and each command is run as it stands there.
+//! Tests docs/faq.md and docs/how-to/deploy.md: each statement and each command is run as it is printed.
 
 use devstack::stack::{LOADER, LOADER_PASSWORD};
 use tokio_postgres::SimpleQueryMessage;
@@ -7,7 +7,7 @@ use super::page::Section;
 use super::reader::Reader;
 use crate::harness::{Harness, SHIPPED, key, sample};
 
-/// A statement as whoever asks runs it, through the stand-in: what Redshift does not know is refused.
+/// Runs a statement as a user would, through the stand-in, which refuses what Redshift does not support.
 async fn answer(harness: &Harness, statement: &str) -> Vec<Vec<String>> {
     let client = harness.stack.client(LOADER, LOADER_PASSWORD).await.unwrap();
     let answer =

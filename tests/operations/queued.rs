@@ -1,4 +1,4 @@
-//! Uploads that are told through SQS or SNS: the template's resources, and messages as moto makes them.
+//! Tests uploads that are announced through SQS or SNS: the template's resources, and messages of moto.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::harness::{HANGS_AFTER, Harness, key, moto, sample};
 
 const SECRET: &str = "arn:aws:secretsmanager:ca-central-1:123456789012:secret:x";
 
-/// What moto has of the queue, its mapping, the function and its role. Arguments: their names.
+/// Reads the queue, its mapping, the function and its role from moto. The arguments are their names.
 const READ: &str = "
 import ast
 queue, dead, function, role = sys.argv[1:]
@@ -33,8 +33,8 @@ fn number(value: &Value) -> u64 {
     value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok()).unwrap()
 }
 
-/// The template's queue: who may send, for how long a message is hidden, and where it goes in the end; then the
-/// document's command, an upload, and moto's own messages, which load the archive.
+/// Tests the template's queue: who may send, how long a message is hidden, and where it ends. Then the
+/// document's command, an upload, and moto's own messages load the archive.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_reaches_the_function_through_the_templates_queue() {
     let moto = moto::start().await;
@@ -87,7 +87,7 @@ async fn an_upload_reaches_the_function_through_the_templates_queue() {
     });
     assert_eq!(allowed["Condition"], conditions);
 
-    // What Lambda takes messages with, on this queue alone.
+    // The permissions with which Lambda receives messages, for this queue only.
     let rights = found["rights"].as_array().unwrap();
     let of_queue: Vec<&Value> = rights.iter().filter(|right| right["Resource"] == arn).collect();
     let actions: BTreeSet<&str> = of_queue
@@ -127,7 +127,7 @@ print('null')";
     loads(&told.iter().map(Value::to_string).collect::<Vec<_>>()).await;
 }
 
-/// The command line of AWS, which asks moto.
+/// Runs the AWS command line against moto.
 async fn run(moto: &moto::Moto, command: &str) {
     let script = format!(
         "aws() {{ {} --endpoint-url {} \"$@\"; }}\n{command}",
@@ -149,7 +149,7 @@ async fn run(moto: &moto::Moto, command: &str) {
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Messages with these bodies load the archive that they tell of, once.
+/// Checks that messages with these bodies load their archive once.
 async fn loads(bodies: &[String]) {
     let harness = Harness::builder().appending().start().await;
     harness.put("2024-03-01 ü+", &sample(1, 8), 10);
@@ -163,7 +163,7 @@ async fn loads(bodies: &[String]) {
     assert_eq!(harness.ledger().await, [key("2024-03-01 ü+")], "{bodies:?}");
 }
 
-/// SNS's envelope in a queue, and its raw delivery, as moto makes them.
+/// SNS's envelope in a queue, and its raw delivery, as moto creates them.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_sns_in_a_queue_load_with_and_without_raw_delivery() {
     let moto = moto::start().await;
@@ -181,7 +181,7 @@ print('null')";
     loads(&[wrapped[0].to_string(), raw[0].to_string()]).await;
 }
 
-/// With a topic the function may be invoked by that topic alone.
+/// With a topic, only that topic may invoke the function.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_templates_topic_may_invoke_the_function() {
     let moto = moto::start().await;

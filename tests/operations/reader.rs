@@ -1,4 +1,4 @@
-//! A reader of the runbook: a shell on the local stack, with the template's stack in moto.
+//! Acts as a reader of the runbook: a shell on the local stack, with the template's stack in moto.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,27 +13,27 @@ use super::page::Section;
 use crate::harness::moto::{self, Moto};
 use crate::harness::{HANGS_AFTER, Harness, PROGRAM, temporary};
 
-/// The S3, the Redshift and the Lambda of the local stack; every other service is moto. The function has the
+/// S3, Redshift and Lambda of the local stack, and moto for every other service. The function has the
 /// variables that the template gives it.
 pub struct Reader {
     pub harness: Harness,
     pub moto: Moto,
-    /// What the stack says of itself.
+    /// The outputs of the stack.
     pub outputs: Value,
     pub directory: tempfile::TempDir,
-    /// How much of the function's log moto has.
+    /// The number of bytes of the function's log that moto has.
     logged: usize,
 }
 
-/// What a command came to.
+/// The result of a command.
 pub struct Ran {
     pub status: i32,
     pub output: String,
 }
 
 impl Reader {
-    /// Deploys the template, and follows the runbook's first section. The dataset's configuration is
-    /// `config`.
+    /// Deploys the template, and follows the runbook's first section. `config` is the configuration of the
+    /// dataset.
     pub async fn start(config: &str) -> Self {
         let moto = moto::start().await;
         let mut harness = Harness::builder().config(config).start().await;
@@ -91,14 +91,14 @@ print('null')";
         assert!(told.contains("Queue 0, superseded 0, bad 0, good 0"), "{told}");
     }
 
-    /// Runs a line of the runbook, which must end well.
+    /// Runs a line of the runbook, which must succeed.
     pub async fn run(&mut self, line: &str) -> String {
         let Ran { status, output } = self.try_to(line, "").await;
         assert_eq!(status, 0, "{line}\n{output}");
         output
     }
 
-    /// Runs a line in the reader's shell: what a line assigns is there in the next.
+    /// Runs a line in the reader's shell. Variables that a line sets exist in the next one.
     pub async fn try_to(&mut self, line: &str, input: &str) -> Ran {
         let script = format!(
             "set -euo pipefail\nif [ -f .state ]; then . ./.state; fi\ntrap 'status=$?; set +e; {{ export -p; declare -f; }} >.state; exit $status' EXIT\nset -a\n{line}\n"
@@ -140,7 +140,7 @@ print('null')";
         Ran { status: output.status.code().unwrap_or(-1), output: text }
     }
 
-    /// Lets CloudWatch Logs have what the function wrote, up to its last report.
+    /// Copies to CloudWatch Logs what the function wrote, up to its last report.
     pub async fn log_arrives(&mut self) {
         let log = self.harness.log().await;
         let log = log.get(self.logged..).unwrap_or_default();
@@ -160,12 +160,12 @@ print('null')";
     }
 }
 
-/// Makes the template's stack, which logs in by a secret.
+/// Creates the template's stack, which uses a secret for the login.
 pub async fn deploy(moto: &Moto, port: u16, database: &str, secret: &str) -> Value {
     deploy_by_secret(moto, port, database, secret, &[]).await
 }
 
-/// Makes the template's stack, which logs in by a secret, with other parameters besides, as NAME=VALUE.
+/// Creates the template's stack, which uses a secret for the login, with other parameters, as NAME=VALUE.
 pub async fn deploy_by_secret(
     moto: &Moto,
     port: u16,
@@ -186,7 +186,7 @@ pub async fn deploy_by_secret(
     deploy_with(moto, &parameters).await
 }
 
-/// Makes the template's stack with these parameters.
+/// Creates the template's stack with these parameters.
 pub async fn deploy_with(moto: &Moto, parameters: &[String]) -> Value {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let arguments: Vec<&str> =
@@ -199,7 +199,7 @@ pub async fn deploy_with(moto: &Moto, parameters: &[String]) -> Value {
     deployed
 }
 
-/// A directory that looks like a clone, with the program and an `aws` that asks the local stack.
+/// Creates a directory that looks like a clone, with the program and an `aws` that uses the local stack.
 fn place(harness: &Harness, moto: &Moto, config: &str) -> tempfile::TempDir {
     let directory = temporary();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

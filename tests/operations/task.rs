@@ -1,4 +1,5 @@
-//! The container task of the template: the command, with the function's variables, for what the function leaves.
+//! Tests the template's container task: the command, with the function's variables, for what the function
+//! leaves to it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +21,7 @@ const FURTHER: [&str; 3] = [
     "SecurityGroupIds=sg-0a",
 ];
 
-/// What the template gives the function and the task, as CloudFormation has made it.
+/// The function's and the task's settings, as CloudFormation created them.
 struct Deployed {
     function: BTreeMap<String, String>,
     container: Value,
@@ -58,7 +59,7 @@ print(json.dumps({'function': function, 'container': task['containerDefinitions'
     }
 }
 
-/// Credentials as the agent of ECS gives them to a task (Amazon ECS Developer Guide, "Task IAM role").
+/// Serves credentials as the agent of ECS does for a task (Amazon ECS Developer Guide, "Task IAM role").
 async fn credentials(keys: Credentials) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let at = format!("http://{}/credentials", listener.local_addr().unwrap());
@@ -88,14 +89,14 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     let deployed = Deployed::new(&moto, &harness).await;
     let (mut function, task) = (deployed.function.clone(), deployed.task());
     let most = function.remove("LEAVE_TO_TASK_BYTES").unwrap();
-    // The page is the function's.
+    // The function writes the page, not the task.
     assert_eq!(function.remove("STATUS_PAGE").as_deref(), Some("on"));
     let mut shared = task.clone();
     shared.retain(|_, value| !value.is_empty());
     assert!(shared.remove("AWS_REGION").is_some());
     assert_eq!(shared, function);
 
-    // The function, for which 2 GiB are a kilobyte here.
+    // Here, the function's limit of 2 GiB is a kilobyte.
     assert_eq!(most, "2147483648");
     harness.environment.push(("LEAVE_TO_TASK_BYTES".to_owned(), "1000".to_owned()));
     harness.lambda = Lambda::start(lambda::Options::new(PROGRAM, harness.environment.clone())).await.unwrap();
@@ -111,7 +112,7 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     }
     assert!(harness.is_unsettled("b") && harness.is_unsettled("c"));
     assert_eq!(harness.tables().await, before);
-    // By its key alone it is not the task's to find.
+    // The task does not find an archive by its key alone.
     let by_key = json!({"dataset": "cmslite_user_group_metadata", "key": large, "accept_shrink": true});
     let Outcome::Failed { error_type, message } = harness.lambda.invoke(by_key).await else {
         panic!("it ended well")
@@ -119,7 +120,7 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     assert_eq!(error_type, "Deployment.NotAgain");
     assert!(message.contains("the container task or the command"), "{message}");
 
-    // The task, with its variables and its command, and what this machine has in the place of AWS.
+    // The task runs with its variables and its command, with local servers in place of AWS.
     let directory = temporary();
     let command: Vec<String> = serde_json::from_value(deployed.container["command"].clone()).unwrap();
     let in_image = harness.config_dir.path().display().to_string();
@@ -149,7 +150,7 @@ async fn what_the_function_leaves_the_task_loads_with_what_waits_behind_it() {
     assert!(Path::new(&directory.path().join("logs")).is_dir());
 }
 
-/// EventBridge's own reading of the pattern, as moto has it.
+/// moto evaluates the pattern as EventBridge does.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_task_is_started_for_what_the_function_leaves() {
     let moto = moto::start().await;

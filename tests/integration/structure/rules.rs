@@ -1,23 +1,23 @@
-//! What a crate's sources must keep to, as a function from sources to findings.
+//! Checks a crate's sources against the rules of its structure: a function from sources to findings.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use super::source::{CrateSource, Files, Module, Target};
 
-/// What one crate must keep to beside the order of its modules.
+/// The rules of a crate besides the order of its modules.
 pub struct Rules {
-    /// Where names outside the crate may stand.
+    /// The external names that only some modules may use.
     pub rooms: &'static [Room],
-    /// The most lines of a file, tests apart.
+    /// The maximum number of lines of a file without its tests.
     pub most_lines: usize,
 }
 
-/// A path that only some modules may name.
+/// A path that only some modules may use.
 pub struct Room {
-    /// A crate or a path in one. A segment may end with `*`.
+    /// A crate, or a path in one. A segment may end with `*`.
     pub path: &'static str,
-    /// The modules that may name it, those below them included; `main` is `main.rs`.
+    /// The modules that may use it, with those below them. `main` is `main.rs`.
     pub only: &'static [&'static str],
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything in these sources that is against the rules, in the order of files and lines.
+/// Returns all violations in these sources, in the order of files and lines.
 pub fn findings(files: &Files, rules: &Rules) -> Result<Vec<Finding>, String> {
     let source = CrateSource::parse(files)?;
     let mut findings = Vec::new();
@@ -101,7 +101,7 @@ pub fn findings(files: &Files, rules: &Rules) -> Result<Vec<Finding>, String> {
 }
 
 impl Room {
-    /// Whether a path outside the crate is what this room is for. `use a::*` takes in all that is below `a`.
+    /// Checks whether this room is for a path outside the crate. `use a::*` includes all paths below `a`.
     fn holds(&self, path: &[String]) -> bool {
         let mut segments = path.iter();
         for wanted in self.path.split("::") {
@@ -134,7 +134,8 @@ impl Room {
     }
 }
 
-/// A module names those that stand below its own `mod` line, or below that of the module that it is a part of.
+/// Returns the finding if `from` uses a module whose `mod` line is above its own, or above that of the module
+/// that contains it.
 fn against_order(source: &CrateSource, from: &Module, to: &Module) -> Option<String> {
     let common = from.path.iter().zip(&to.path).take_while(|(a, b)| a == b).count();
     let (own, named) = (from.path.get(common)?, to.path.get(common)?);
@@ -151,10 +152,11 @@ fn against_order(source: &CrateSource, from: &Module, to: &Module) -> Option<Str
     ))
 }
 
-/// Which file names which, and in which line first.
+/// Which file uses which other file, with the first such line.
 type Edges = BTreeMap<usize, BTreeMap<usize, usize>>;
 
-/// A shortest circle for each naming that is part of one, told once and from its first file on.
+/// Returns a shortest circle for each use that is part of one. Each circle is returned once, from its first
+/// file.
 fn circles(edges: &Edges) -> BTreeSet<Vec<usize>> {
     let steps = edges.iter().flat_map(|(from, to)| to.keys().map(|to| (*from, *to)));
     let circles = steps.filter_map(|(from, to)| {
@@ -166,7 +168,7 @@ fn circles(edges: &Edges) -> BTreeSet<Vec<usize>> {
     circles.collect()
 }
 
-/// The files of a shortest way from one to another, both included.
+/// Returns the files of a shortest path from one file to another, with both ends.
 fn way(edges: &Edges, from: usize, to: usize) -> Option<Vec<usize>> {
     let mut before = BTreeMap::from([(from, from)]);
     let mut next = VecDeque::from([from]);

@@ -1,4 +1,4 @@
-//! A crate's sources, read as modules and what each of them names. Test code is left out.
+//! Reads a crate's sources as modules and the names that each of them uses, without test code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use syn::{Attribute, Expr, Item, Meta, UseTree, Visibility};
 /// The files of a crate by their paths below its `src`, with their texts.
 pub type Files = BTreeMap<String, String>;
 
-/// One module: a file, or a module written out inside a file.
+/// A module: a file, or a module inside a file.
 pub struct Module {
-    /// Its path below the crate's root; that of `lib.rs` is empty, and `main.rs` counts as a module `main`.
+    /// Its path below the crate's root. The path of `lib.rs` is empty; `main.rs` counts as a module `main`.
     pub path: Vec<String>,
     pub file: usize,
     parent: Option<usize>,
@@ -23,35 +23,36 @@ pub struct Module {
 }
 
 struct Import {
-    /// None for `*`.
+    /// `None` for `*`.
     name: Option<String>,
     path: Vec<String>,
 }
 
 pub struct SourceFile {
     pub name: String,
-    /// Without the modules that are for tests only.
+    /// Without the modules that are only for tests.
     pub lines: usize,
     /// The lines with a `cfg` of a feature.
     pub feature_lines: Vec<usize>,
 }
 
-/// A path that stands in a module's code.
+/// A path in a module's code.
 pub struct Reference {
     pub module: usize,
     pub path: Vec<String>,
     pub line: usize,
-    /// `pub use`: the module shows something, and need not use it itself.
+    /// `pub use`: the module exports the item, but need not use it itself.
     pub is_re_export: bool,
-    /// One name that is called: a function, even if a module bears the same name.
+    /// A single name that is called: a function, even if a module has the same name.
     is_call: bool,
 }
 
-/// What a path leads to.
+/// What a path refers to.
 pub enum Target {
-    /// This module, or something that is defined in it.
+    /// This module, or an item that it defines.
     Inside(usize),
-    /// Another crate, or a name that is nobody's here: a local variable, a type parameter, the prelude.
+    /// Another crate, or a name that is not defined in this crate's modules: a local variable, a type
+    /// parameter, the prelude.
     Outside(Vec<String>),
 }
 
@@ -60,7 +61,7 @@ pub struct CrateSource {
     pub files: Vec<SourceFile>,
     pub modules: Vec<Module>,
     pub references: Vec<Reference>,
-    /// Files that no `mod` line leads to.
+    /// Files without a `mod` line that leads to them.
     pub unreached: Vec<String>,
 }
 
@@ -70,7 +71,7 @@ enum Member {
     Import(Vec<String>),
 }
 
-/// Globs of globs and re-exports of re-exports are followed this far.
+/// The maximum depth of nested globs and re-exports.
 const DEEPEST: usize = 16;
 
 impl CrateSource {
@@ -153,7 +154,7 @@ impl CrateSource {
         Target::Inside(at)
     }
 
-    /// What bears this name in a module, and the module in which it stands (another one behind a `*`).
+    /// Returns the item with this name in a module, and the module that defines it (another one for a `*`).
     fn member(&self, module: usize, name: &str, depth: usize) -> Option<(usize, Member)> {
         let it = &self.modules[module];
         if let Some((_, child)) = it.children.iter().find(|(child, _)| child == name) {
@@ -165,7 +166,7 @@ impl CrateSource {
         if let Some(import) = it.imports.iter().find(|import| import.name.as_deref() == Some(name)) {
             let mut path = import.path.clone();
             if path[0] == name {
-                // `use regex;`: a name can only mean itself if it is a crate's.
+                // `use regex;`: a name can only refer to itself if it is the name of a crate.
                 path.insert(0, "::".to_owned());
             }
             return Some((module, Member::Import(path)));
@@ -182,12 +183,12 @@ impl CrateSource {
     }
 }
 
-/// Where the reader stands.
+/// The position of the reader.
 #[derive(Clone, Default)]
 struct At {
     module: usize,
     file: usize,
-    /// Where the files of the module's children are.
+    /// The directory of the files of the module's children.
     directory: String,
 }
 
@@ -239,7 +240,7 @@ impl Reader<'_> {
         self.source.modules.len() - 1
     }
 
-    /// The file of a child module, and where its own children are.
+    /// Returns the file of a child module, and the directory of its own children.
     fn file_of(&self, child: &str) -> Option<(String, String)> {
         let directory = format!("{}{child}/", self.at.directory);
         let beside = format!("{}{child}.rs", self.at.directory);
@@ -283,7 +284,7 @@ impl Reader<'_> {
         self.refer(path, line, is_re_export, false);
     }
 
-    /// The paths in what a macro or an attribute is given, which is no syntax yet.
+    /// Reads the paths in the arguments of a macro or an attribute, which are only tokens.
     fn read_tokens(&mut self, tokens: &TokenStream) {
         let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
         let punct = |index: usize, c: char| matches!(tokens.get(index), Some(TokenTree::Punct(p)) if p.as_char() == c);
@@ -382,7 +383,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.read_use(&item.tree, &before, !matches!(item.vis, Visibility::Inherited));
     }
 
-    // `pub(crate)` names nothing.
+    // `pub(crate)` uses nothing.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -390,7 +391,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if path.leading_colon.is_some() {
             names.insert(0, "::".to_owned());
         }
-        // A single name in small letters is a local variable, or a call (see there).
+        // A single name in lower case is a local variable, or a call, which is read elsewhere.
         if names.len() > 1 || is_type(&names[0]) {
             self.refer(names, path.span().start().line, false, false);
         }
