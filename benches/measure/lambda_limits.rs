@@ -43,12 +43,12 @@ pub async fn print(bench: &Bench) {
             number(measured.puts, 0),
         );
         let table = Table::begin(
-            "Computed from it, COPY not counted: what is staged within 15 minutes.",
+            "Computed from these figures, without COPY: what can be staged within 15 minutes.",
             &[
                 "memory, MB",
                 "processors",
                 "s per GB of CSV",
-                "held up by",
+                "limited by",
                 "largest CSV, GB",
                 "largest archive, GB",
                 "its PUTs",
