@@ -154,7 +154,7 @@ async fn one_login_is_asked_for_and_only_one() {
         (&[SECRET], Some("RedshiftHost is needed")),
         (&[SECRET, HOST, NO_USER], Some("RedshiftUser is needed")),
         (&[WORKGROUP], Some("RedshiftWorkgroupId is needed")),
-        (&[SECRET, HOST, TASK], Some("runs in subnets")),
+        (&[SECRET, HOST, TASK], Some("needs subnets")),
         (&[SECRET, HOST, TASK, SUBNETS], None),
     ];
     let given: Vec<Value> = cases
