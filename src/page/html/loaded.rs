@@ -28,7 +28,7 @@ impl Overview {
             p {
                 @if self.truncate { "The tables hold " } @else { "The last archive that was loaded is " }
                 code { bdi { (latest.key) } } ", uploaded at " (time(latest.last_modified)) " and loaded at "
-                (time(latest.loaded_at)) ", " (age(self.made_at - latest.loaded_at)) " before this page was made. It loaded "
+                (time(latest.loaded_at)) ", " (age(self.made_at - latest.loaded_at)) " before this page was made. It has "
                 (number(latest.rows)) " rows."
             }
         }
